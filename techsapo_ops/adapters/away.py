@@ -40,3 +40,14 @@ def reasons_of(unreachable: Mapping[str, str]) -> str:
 def away_json(unreachable: Mapping[str, str]) -> list[dict[str, str]]:
     """Those hosts, as commands with --json tell them."""
     return [{"host": host, "why": why} for host, why in unreachable.items()]
+
+
+def lacking(away: Mapping[str, str]) -> str:
+    """What hosts lack that were passed over, with the reasons; nothing where there are none."""
+    if not away:
+        return ""
+    return msg(
+        "{hosts} lacks this, and once it is back goes by what it had, until the next `techsapo up`, "
+        "certificate, key or job brings it there",
+        hosts="; ".join(f"{name} ({why})" for name, why in away.items()),
+    )

@@ -101,7 +101,7 @@ def container_facts(entry: Mapping[str, Any]) -> ContainerFacts | None:
         reference=config["Image"],
         definition=labels.get(STACK_DEFINITION, labels.get(DEFINITION, "")),
         pid=state["Pid"] if running and state["Pid"] else None,
-        started=_time(state["StartedAt"]) if running else None,
+        started=docker_time(state["StartedAt"]) if running else None,
         exit_code=None if running else state["ExitCode"],
         error="" if running else state.get("Error", ""),
         restarts=entry["RestartCount"],
@@ -131,17 +131,10 @@ def _published(entry: Mapping[str, Any]) -> Iterable[Published]:
                 yield Published(binding.get("HostIp") or "0.0.0.0", int(binding["HostPort"]))  # noqa: S104 - compared
 
 
-def _time(text: str) -> datetime | None:
-    """Docker's time; it has nine digits after the second, and year 1 for never."""
-    if text.startswith("0001-"):
-        return None
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole}.{fraction[:6] or '0':0<6}+00:00")
-
-
 def docker_time(text: str) -> datetime | None:
-    """The time at the start of a line of `docker logs --timestamps`; None for anything else."""
+    """A time as Docker writes it; None for year 1, which is never, and for what is no such time."""
     try:
-        return _time(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.tzinfo is not None and found.year > 1 else None

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from techsapo_ops.adapters.disk import existing
-from techsapo_ops.adapters.host_facts import HostFacts, Owner
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import require_programs
 
 TOOLS = (
@@ -41,27 +41,24 @@ def gather(
     path_env: str,
     programs: Iterable[str] = (),
     service_users: Iterable[str] = (),
-    docker_socket: Path | None = None,
 ) -> HostFacts:
     """Facts about this host for a stack with the state directory `state`.
 
     `programs` are the executables and `service_users` the users that its services may have. `path_env` is
     the PATH to search; the sbin sibling of a system folder on it is searched too, so that an
     empty PATH finds nothing. Users are judged by the modes of files and folders; ACLs are not read. Takes a
-    few milliseconds and starts no process. With `docker_socket` the owner of `state` is looked up too.
+    few milliseconds and starts no process.
     Raises UntrustedError where others could change one of the executables.
     """
     root = os.geteuid() == 0
     binaries = find_binaries((*programs, *TOOLS), path_env)
     require_programs(map(Path, binaries.values()))
-    owner = _owner(state, docker_socket) if docker_socket is not None else Owner()
     systemd = systemd_tells()
     if not root:
         return HostFacts(
             python=sys.executable,
             root=False,
             binaries=binaries,
-            owner=owner,
             systemd=systemd,
             shares_mounts=shares_mounts(),
         )
@@ -74,7 +71,6 @@ def gather(
         binaries=binaries,
         users=frozenset(user.name for user in able),
         app_users=frozenset(user.name for user in able if all(user.reads(path) for path in runnable)),
-        owner=owner,
         systemd=systemd,
         shares_mounts=shares_mounts(),
     )
@@ -88,7 +84,7 @@ def systemd_tells(root: Path = Path("/")) -> bool:
 def shares_mounts(root: Path = Path("/")) -> bool:
     """Whether the root of the host, whose /proc is below `root`, is a mount that others may follow.
 
-    See mount_namespaces(7). That of init is asked, which a scheduler in a container sees too.
+    See mount_namespaces(7). That of init is asked.
     """
     try:
         lines = (root / "proc/1/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -96,24 +92,6 @@ def shares_mounts(root: Path = Path("/")) -> bool:
         return False
     words = [line.partition(" - ")[0].split() for line in lines]
     return any(w[4] == "/" and any(f.startswith(("shared:", "master:")) for f in w[6:]) for w in words)
-
-
-def _owner(state: Path, docker_socket: Path) -> Owner:
-    """Who owns `state`: not whoever asks, since root's `techsapo plan` on another's stack changes nothing."""
-    import tzlocal
-
-    uid = state.stat().st_uid if state.exists() else os.geteuid()
-    try:
-        entry = pwd.getpwuid(uid)
-        gid, home = entry.pw_gid, entry.pw_dir
-    except KeyError:
-        gid, home = uid, "/"
-    try:
-        zone = tzlocal.get_localzone_name() or None
-    except (LookupError, ValueError, OSError):  # `techsapo jobs` says what is wrong with it
-        zone = None
-    socket_gid = docker_socket.stat().st_gid if docker_socket.exists() else None
-    return Owner(uid, gid, home, zone, socket_gid)
 
 
 def find_binaries(names: Iterable[str], path_env: str) -> dict[str, str]:

@@ -7,19 +7,6 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose files a stack's are, and what a container needs to work on them as that user."""
-
-    uid: int = 0
-    gid: int = 0
-    home: str = "/"
-    zone: str | None = None
-    """This host's time zone by its name, such as Asia/Tokyo, where it has one."""
-    socket_gid: int | None = None
-    """Group of the Docker daemon's socket."""
-
-
-@dataclass(frozen=True, slots=True)
 class HostFacts:
     """What this host offers; gathered by `adapters.host`, a plain value here."""
 
@@ -31,8 +18,6 @@ class HostFacts:
     """System users that exist and can reach the state directory (only asked when root)."""
     app_users: frozenset[str] = frozenset()
     """Of these, the ones that can also run this Python and read this package."""
-    owner: Owner = Owner()
-    """Looked up only where the stack has a scheduler in a container."""
     systemd: bool = False
     """Whether systemd runs this host, and tells of its units on the system's D-Bus."""
     shares_mounts: bool = field(default=False, compare=False)

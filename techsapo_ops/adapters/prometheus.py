@@ -96,7 +96,7 @@ class Prometheus(MonitoringServer):
                 labels=alert["labels"],
                 annotations=alert.get("annotations") or {},
                 state=alert["state"],
-                since=_moment(alert["activeAt"]),
+                since=datetime.fromisoformat(alert["activeAt"]).astimezone(UTC),
             )
             for alert in self._get("alerts", {})["alerts"]
         ]
@@ -191,11 +191,6 @@ def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
     return tuple(
         Sample(series["metric"], _number(series["value"][1]), float(series["value"][0])) for series in result
     )
-
-
-def _moment(text: str) -> datetime:
-    """A time of Go's: RFC 3339 with up to nine digits of a second, of which Python takes six."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)
 
 
 def _seconds(duration: str) -> float:

@@ -21,7 +21,7 @@ from techsapo_ops.messages import msg
 
 _LABEL = "techsapo.note"
 _SECONDS = 30.0
-_GONE = re.compile(r"(?im)(?:no such config: (\S+)|\bconfig (\S+) not found)$")
+_GONE = re.compile(r"(?m)\bconfig (\S+) not found$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +95,14 @@ def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:
 
 def manager_time(manager: Docker) -> datetime:
     """What the clock of the manager says that answers."""
-    return parse_time(manager.call("info", "--format", "{{.SystemTime}}").strip())
+    return datetime.fromisoformat(manager.call("info", "--format", "{{.SystemTime}}").strip())
 
 
 def _removed(said: str) -> set[str]:
-    """Ids or names of those that are no more, by what `docker config inspect` says of each.
-
-    Docker 20 and before: "Error: No such config: ID"; since then "Error response from daemon: config ID not
-    found".
+    """Ids or names of those that are no more, by what `docker config inspect` says of each:
+    "Error response from daemon: config ID not found".
     """
-    return {first or second for first, second in _GONE.findall(said)}
+    return set(_GONE.findall(said))
 
 
 def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
@@ -112,22 +110,10 @@ def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
     try:
         content = json.loads(base64.b64decode(entry["Spec"].get("Data", "")))
         if isinstance(content, dict):
-            return Note(entry["ID"], name, content, parse_time(entry["CreatedAt"]))
+            return Note(entry["ID"], name, content, datetime.fromisoformat(entry["CreatedAt"]))
     except ValueError:
         pass
     raise OpsError(
         msg("the note {name} of {purpose} in the Swarm is damaged", name=name, purpose=purpose),
         msg("find out who wrote it; on a manager: `docker config rm {name}`", name=name),
     )
-
-
-def parse_time(text: str) -> datetime:
-    """A time as Docker writes it, with nine digits and any zone. Raises ValueError for anything else."""
-    whole, _, rest = text.partition(".")
-    digits = rest.rstrip("Z")[:6]
-    zone = "+00:00"
-    if "+" in rest or "-" in rest:  # a daemon may say its own zone
-        sign = "+" if "+" in rest else "-"
-        digits, _, offset = rest.partition(sign)
-        digits, zone = digits[:6], f"{sign}{offset}"
-    return datetime.fromisoformat(f"{whole.rstrip('Z')}.{digits or '0':0<6}{zone}")

@@ -19,8 +19,7 @@ _OF_NO_SERVICE: list[BackupKind] = [ConfigBackup()]
 
 def kinds() -> tuple[BackupKind, ...]:
     """Every kind, in the order in which they are told of."""
-    of_services = [found for kind in services.kinds() if (found := kind.backup()) is not None]
-    return (*(each for kind in of_services for each in (kind, *kind.beside)), *_OF_NO_SERVICE)
+    return (*(found for kind in services.kinds() if (found := kind.backup()) is not None), *_OF_NO_SERVICE)
 
 
 def names() -> tuple[str, ...]:

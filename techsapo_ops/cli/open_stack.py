@@ -89,14 +89,7 @@ def topology_for(project: Project, engine: EngineName | None = None) -> Topology
 
 def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[Topology, Choice]:
     """As topology_for, with the engine that was chosen and why."""
-    socket = project.spec.schedule.docker_socket
-    host = gather(
-        project.state,
-        os.environ.get("PATH", ""),
-        binary_names(),
-        service_users(),
-        Path(socket) if socket is not None else None,
-    )
+    host = gather(project.state, os.environ.get("PATH", ""), binary_names(), service_users())
     chosen = Opening(runner()).choose(
         project.spec, project.layout, host, engine, lambda topology: images(project, topology)
     )

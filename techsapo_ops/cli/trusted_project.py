@@ -25,7 +25,6 @@ from techsapo_ops.stack.layout import (
     PROOF_FOLDER,
     RECOVERY,
     RESTIC_CACHE,
-    SCHEDULER,
     SCRATCH_FOLDER,
 )
 
@@ -69,17 +68,13 @@ def require_trust_in(spec: Spec, directory: Path) -> None:
 def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
     """See that root's jobs will run, where nobody runs sudo for them.
 
-    Raises UntrustedError where cron or a scheduler in a container would be refused. What the stack's
-    supervisor starts knows of sudo: there the error is returned that a reboot would bring.
+    Raises UntrustedError where cron would be refused. What the stack's supervisor starts knows of sudo: there
+    the error is returned that a reboot would bring.
     """
-    in_container = topology.places.from_images and topology.has(SCHEDULER)
-    # That scheduler runs as the owner of the state directory, and knows of nobody else.
-    trusted = frozenset({0, topology.host.owner.uid}) if in_container else trusted_users({})
-    file, spec = topology.layout.spec_file, topology.spec
     try:
-        _require_unattended(file, spec, trusted, program=not in_container)
+        require_trust_unattended(topology.layout.spec_file, topology.spec)
     except UntrustedError as refused:
-        if in_container or spec.schedule.by == "cron":
+        if topology.spec.schedule.by == "cron":
             raise
         return refused
     return None
@@ -87,15 +82,11 @@ def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
 
 def require_trust_unattended(file: Path, spec: Spec) -> None:
     """Raise UntrustedError where root would be refused that nobody runs sudo for."""
-    _require_unattended(file, spec, trusted_users({}))
-
-
-def _require_unattended(file: Path, spec: Spec, trusted: frozenset[int], *, program: bool = True) -> None:
+    trusted = trusted_users({})
     if os.geteuid() != 0 or trusted_users() <= trusted:  # it was judged so when the project was opened
         return
     modes = StrictModes(trusted)
-    if program:
-        _program(modes)
+    _program(modes)
     _project(modes, file)
     _named(modes, spec, file.parent)
     modes.require()

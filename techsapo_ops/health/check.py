@@ -18,10 +18,9 @@ from techsapo_ops.health.job_runs import jobs_part
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.health import health_of
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.nginx.certificate import tls_address
-from techsapo_ops.services.probing import part_of
+from techsapo_ops.services.probing import health_of, part_of
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Prober
 from techsapo_ops.stack.health import HealthPart, PartStatus

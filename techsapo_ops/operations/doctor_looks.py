@@ -11,7 +11,7 @@ from techsapo_ops.health.provider_tests import COMMAND, tested_providers
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.card.facts import card_of, facts_to_compare, printed
 from techsapo_ops.services.registry import kind_of, kinds
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models import Spec

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (
     ALONE,

@@ -40,15 +40,13 @@ def swarm_files(
     templates: Templates,
     files: Sequence[RenderedFile],
     secrets: Sequence[RenderedFile],
-    *,
-    exact: bool = True,
 ) -> tuple[RenderedFile, ...]:
     """The stack file, and the Dockerfiles of images that are built here.
 
     `files` are the configuration of all kinds, `secrets` the rendered secret files, both by the paths that
-    they have below `CONFIG` and `SECRETS`. `exact` as for compose_files.
+    they have below `CONFIG` and `SECRETS`.
     """
-    installed = package(exact=exact)
+    installed = package(exact=True)
     builds = {
         kind.name: build
         for kind in kinds()

@@ -17,3 +17,12 @@ def made_once(path: Path, user: str | None) -> Secret:
         write_atomic(path, secrets.token_hex(24).encode(), 0o600, owners.ids(user))
     owners.give(path, user)
     return Secret(read_text(path, what=msg("key")).strip(), file=str(path))
+
+
+def keep(path: Path, text: str, user: str | None) -> bool:
+    """Let `path` hold `text`, for `user` alone; whether it held anything else. Raises OpsError."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        owners.give(path, user)
+        return False
+    write_atomic(path, text.encode(), 0o600, owners.ids(user))
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from techsapo_ops.adapters.probe import ProbeResult, Question, probe
 from techsapo_ops.messages import msg
@@ -19,6 +21,17 @@ from techsapo_ops.stack.service_facts import HEARTBEAT
 from techsapo_ops.stack.topology import Topology
 
 UNAUTHORIZED = 401
+_Check = Callable[[Topology, Service, float], tuple[HealthPart, ...]]
+
+
+def health_of(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
+    """`service`, asked from this host within `timeout` seconds: by `health_parts` in the folder of its kind,
+    where there is more to ask than its probe. Raises nothing for what it finds.
+    """
+    own = kind_of(service).beside("health")
+    if own is not None:
+        return cast(_Check, own.health_parts)(topology, service, timeout)
+    return (part_of(service, ask(topology, service, timeout)),)
 
 
 def forget_sign_of_life(service: Service, layout: Layout) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
-
-if TYPE_CHECKING:  # the servers' clients are for stacks that are brought up
-    from techsapo_ops.services.loaded_configuration import Loaded
 
 SCRATCH = "/scratch"
 """Where a throwaway container has the folder that it shares with the host."""
@@ -73,39 +70,26 @@ class Runtime:
     throwaway_program: Callable[[Service, Place], ThrowawayProgram] | None = None
     throwaway_container: Callable[[Service, Path], ThrowawayContainer] | None = None
 
-    def loaded(self) -> Loaded | None:
-        """How it is asked which configuration it has loaded; None for one that can't tell."""
-        return None
-
     def question(self, topology: Topology) -> Command | None:  # noqa: ARG002 - most have no login
         """What asks it with the login that the app has, in its container; None: its image's health check."""
         return None
 
     def readable(self, topology: Topology) -> Iterable[Path]:  # noqa: ARG002 - most read none
-        """Files, made by the tool, that the user of its container has to be able to read."""
+        """Files, made by the tool, that the user of its container reads besides its made secrets."""
         return ()
 
     def make_keys(self, topology: Topology) -> None:
-        """Make the secrets that its container is given, where the spec has none. Raises OpsError."""
+        """Make the secrets that it is given, where the spec has none. Raises OpsError."""
 
-    def prepare(self, topology: Topology, runner: Runner) -> None:
+    def prepare(self, topology: Topology, runner: Runner) -> None:  # noqa: ARG002 - most run nothing
         """Make what its processes need besides their folder. Raises OpsError."""
+        self.make_keys(topology)
 
     def before_steps(self, topology: Topology, door: Door | None) -> None:
         """Before any service is changed: make what its login needs. Raises OpsError.
 
         `door` leads to where it runs now; None where it does not.
         """
-
-    def started(self, topology: Topology, door: Door) -> None:
-        """What it needs once it was started anew, and before anything that asks it is. Raises OpsError."""
-
-    def after_steps(self, topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:  # noqa: ARG002 - most wait for nothing
-        """What could not be done before all that ask it run as they are wanted; a sentence to tell, or "".
-
-        `waits_for` has the names of those that do not. Raises OpsError.
-        """
-        return ""
 
     def hand_over(
         self,
@@ -144,3 +128,18 @@ class Runtime:
     def diagnosis(self, topology: Topology) -> Iterable[HostFinding]:  # noqa: ARG002 - most have nothing to say
         """What doctor is to tell of its services that run."""
         return ()
+
+
+_DEFAULT = Runtime()
+
+
+def runtime_of(kind: str) -> Runtime:
+    """What an engine has to do of a kind: RUNTIME of the module `runtime` beside it, else the defaults."""
+    module = kind_of(kind).beside("runtime")
+    runtime: Runtime = module.RUNTIME if module is not None else _DEFAULT
+    return runtime
+
+
+def throwaway_kinds() -> tuple[str, ...]:
+    """The kinds of which there can be a throwaway copy."""
+    return tuple(kind.name for kind in kinds() if runtime_of(kind.name).throwaway_program is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from techsapo_ops.adapters import access_list, owners
@@ -14,7 +13,6 @@ from techsapo_ops.services.web_login import (
     USER,
     asks_login,
     copy_for,
-    given,
     password_file,
     web_file,
 )
@@ -46,11 +44,6 @@ def make(topology: Topology, kind: str) -> None:
     web = web_file(layout, kind)
     text = web.read_text(encoding="utf-8") if web.exists() else ""
     keep(web, text if _fits(text, password) else hashed(password), user_of(topology, kind))
-
-
-def readable(topology: Topology, reader: str) -> Iterable[Path]:
-    """Of them, what the user of a container of kind `reader` has to be able to read."""
-    return given(topology, reader).values()
 
 
 def keep(path: Path, text: str, user: str | None) -> None:

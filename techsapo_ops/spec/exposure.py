@@ -21,7 +21,6 @@ from techsapo_ops.spec.redis_login import NONE, redis_login
 _SHARED_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 _PLAIN = re.compile(r"(?P<kind>rest|s3):(?P<url>http://.*)", re.IGNORECASE | re.DOTALL)
 """A repository that restic reaches without TLS."""
-_BY_PROGRAM = ("sftp:", "rclone:")
 """Repositories that restic reaches by another program."""
 
 
@@ -56,27 +55,6 @@ def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
             path,
             msg("the secret must be 32 to 128 letters, digits or +/=_-"),
             msg("`openssl rand -hex 32 > secrets/sign-in`, and name that file by secret_file"),
-        )
-
-
-def scheduler(spec: Spec, _: Context) -> Iterator[Finding]:
-    """A scheduler in a container is given what its jobs need."""
-    socket = spec.schedule.docker_socket
-    path: Path = ("schedule", "docker_socket")
-    if socket is None:
-        return
-    if not socket.startswith("/"):
-        yield Finding(
-            path, msg("{socket} is not an absolute path", socket=socket), msg("e.g. /var/run/docker.sock")
-        )
-    offsite = spec.backup.offsite
-    if spec.schedule.by == "service" and offsite is not None and offsite.restic.startswith(_BY_PROGRAM):
-        kind = offsite.restic.partition(":")[0]
-        yield Finding(
-            path,
-            msg("the scheduler's image has not what {kind}: in backup.offsite.restic needs", kind=kind),
-            msg("remove it, and set `schedule.by: cron`"),
-            uses=(("backup", "offsite", "restic"),),
         )
 
 

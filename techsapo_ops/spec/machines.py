@@ -54,13 +54,6 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
             msg("remove it"),
             uses=(_ENGINE,),
         )
-    if spec.schedule.docker_socket is not None:
-        yield Finding(
-            ("schedule", "docker_socket"),
-            msg("a scheduler in a container would be on one host alone, and lost with it"),
-            msg("remove it; `techsapo cron install` on two of the hosts starts the jobs"),
-            uses=(_ENGINE,),
-        )
 
 
 def _unused(spec: Spec) -> Iterator[Finding]:

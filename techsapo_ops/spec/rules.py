@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from techsapo_ops.messages import msg
 from techsapo_ops.spec import production
 from techsapo_ops.spec.environment import PRODUCTION
-from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
+from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
 from techsapo_ops.spec.machines import machines, redis_of_machines
@@ -193,7 +193,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 _RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys,
     scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
-    scheduler, prometheus_backup, retiring, bodies, options, exposed_key, urls,
+    prometheus_backup, retiring, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip
 

@@ -103,8 +103,6 @@ class BackupKind(ABC):
     """Whether what comes back takes effect with the next `techsapo up`."""
     history: History | None = None
     """How it goes on after a backup, where a moment after that can be had."""
-    beside: tuple[BackupKind, ...] = ()
-    """Further kinds of the same service, brought back after it."""
     tools: tuple[Tool, ...] = ()
     """Programs of this host that it is taken and brought back with, where its service runs on this host."""
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.topology import Topology
@@ -33,60 +33,6 @@ class RenderedFile:
         return hashlib.sha256(self.content.encode()).hexdigest()
 
 
-class Unit(Protocol):
-    """One service as its engine runs it; what a plan, a snapshot and a comparison need to know of it."""
-
-    recorded_as: ClassVar[str]
-    """The list of a snapshot that holds such units."""
-
-    @property
-    def service(self) -> str:
-        """Name of the service."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything but the content of the files that it reads."""
-        ...
-
-    @property
-    def defined_by(self) -> str:
-        """What that digest is of, in words for the reason of a step."""
-        ...
-
-    @property
-    def reload_signal(self) -> str | None:
-        """Signal that makes it take over changed files; None: it has to be restarted."""
-        ...
-
-    @property
-    def config(self) -> tuple[str, ...]:
-        """Prefixes of the rendered paths that it reads."""
-        ...
-
-    @property
-    def restart_config(self) -> tuple[str, ...]:
-        """Of these, the ones that a reload does not bring in."""
-        ...
-
-    def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
-        """Digest of the rendered files that it reads."""
-        ...
-
-    def differs_from(self, earlier: Unit) -> str:
-        """How its start differs from the `earlier` one's, in words; arguments hold no secrets here."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it for a snapshot."""
-        ...
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """What `to_json` made. Raises KeyError or TypeError for another shape."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """One native process: what to start, as whom, and which rendered files it reads.
@@ -96,6 +42,7 @@ class Program:
     """
 
     recorded_as: ClassVar[str] = "programs"
+    """The list of a snapshot that holds such units."""
 
     service: str
     argv: tuple[str, ...]
@@ -106,8 +53,9 @@ class Program:
     stop_seconds: int = 10
     reload_signal: str | None = None
     config: tuple[str, ...] = ()
-    """Prefixes of rendered paths: `prometheus/`, `secrets/app-`."""
+    """Prefixes of the rendered paths that it reads: `prometheus/`, `secrets/app-`."""
     restart_config: tuple[str, ...] = ()
+    """Of these, the ones that a reload does not bring in."""
 
     @property
     def fingerprint(self) -> str:
@@ -211,6 +159,8 @@ class ContainerUnit:
         return cls(**tuples(entry))
 
 
+Unit = Program | ContainerUnit
+"""One service as its engine runs it; what a plan, a snapshot and a comparison need to know of it."""
 FORMS: tuple[type[Unit], ...] = (Program, ContainerUnit)
 """Every form that a unit can have."""
 

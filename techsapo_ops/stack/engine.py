@@ -159,12 +159,12 @@ class Running(Recorded, Protocol):
         """
         ...
 
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
-        """Do what had to wait until every service runs as wanted, such as taking an old login away.
+    def conclude(self, desired: Desired) -> None:  # noqa: ARG002 - on one host nothing waits
+        """Do what had to wait until every service runs as wanted, such as removing what none of them reads.
 
-        Returns what there is to tell of it, in sentences. Nothing, where all of it is done already.
+        Nothing, where all of it is done already.
         """
-        ...
+        return
 
     def prove(
         self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False

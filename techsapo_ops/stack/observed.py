@@ -75,8 +75,6 @@ class ObservedService:
     """Id of its container, where it has one."""
     image: str = ""
     """Id of the image that the container was made from."""
-    image_name: str = ""
-    """That image as the container's definition names it."""
     build: str | None = None
     """Which build of this package its process runs, see adapters.build.
 

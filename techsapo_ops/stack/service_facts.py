@@ -32,8 +32,7 @@ class ServiceFacts:
     user: str
     """System user that it drops to when started by root; empty for one that stays root."""
     uid: int
-    """User id of the image, the owner of the copies of its secrets; the scheduler's container runs as the
-    owner of the state directory instead."""
+    """User id of the image, the owner of the copies of its secrets."""
     probe: Probe
     binary: str | None = None
     """Executable on PATH, and the Debian `package` that brings it."""

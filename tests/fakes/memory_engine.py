@@ -84,8 +84,6 @@ class World:
     told: list[str] = field(default_factory=list)
     concluded: list[tuple[str, ...]] = field(default_factory=list)
     """What the engine had been told each time when it was to conclude."""
-    tells: tuple[str, ...] = ()
-    """What it has to tell of that."""
     together: list[tuple[str, ...]] = field(default_factory=list)
     """For each step, the services that it was said to be performed with."""
     throwaways: list[str] = field(default_factory=list)
@@ -268,9 +266,8 @@ class MemoryEngine(Engine):
         return self.world.taken
 
     @override
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
+    def conclude(self, desired: Desired) -> None:
         self.world.concluded.append(tuple(self.world.told))
-        return self.world.tells
 
     @override
     def prove(

@@ -34,7 +34,9 @@ def wrong(line: str) -> str:
             command, name, rest = command.commands[rest[0]], f"{name} {rest[0]}", rest[1:]
         if getattr(command, "commands", None) and (not rest or not rest[0].startswith("-")):
             return f"there is no command {name} {rest[0]}" if rest else ""
-        parser = command.make_parser(command.context_class(command, info_name=name))
+        parser = command.make_parser(
+            command.context_class(command, info_name=name, **command.context_settings)
+        )
         _, left, _ = parser.parse_args([word for word in rest if word not in {"--help", "-h"}])
     except UsageError as error:
         why = error.format_message()

@@ -1,4 +1,4 @@
-"""A stack in containers with data, a certificate from a real CA and a scheduler, and ways into its data."""
+"""A stack in containers with data and a certificate from a real CA, and ways into its data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from docker_lab import DockerLab, container_ids, docker, docker_project
 from edges import NAME, Edge
 from fakes.open_stacks import with_backup
 from projects import Project, small_spec
-from servers import binary, free_port
+from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
 from techsapo_ops.backup.repository import Backup
@@ -26,7 +26,6 @@ from techsapo_ops.stack.stack import Stack
 PROJECT = f"lab-data-{os.getpid()}"
 REDIS_PASSWORD = 'redis\'s $$ "鍵"'
 MYSQL_PASSWORD = "mysql's \\ pass"
-SOCKET = "/var/run/docker.sock"
 
 
 _GRAFANA = r"""FROM {base}
@@ -86,7 +85,7 @@ def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
                 "ca_file": str(folder / "pebble/.ca/ca.pem"),
             }
         },
-        schedule={"docker_socket": SOCKET, "costs": "* * * * *", "drift": None},
+        schedule={"by": "none"},
     )
     spec["monitoring"]["exporters"]["node"]["enabled"] = True
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
@@ -102,12 +101,6 @@ def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
 
 def stack_of(lab: Project) -> Stack:
     return open_stack(open_project(lab.directory / "techsapo.yaml"))
-
-
-def in_scheduler(lab: Project, *words: str) -> list[str]:
-    """The call of `techsapo …` in the scheduler's container."""
-    argv = ["python", "-m", "techsapo_ops", *words, "--file", str(lab.directory / "techsapo.yaml")]
-    return [binary("docker"), "exec", container_ids(PROJECT)["scheduler"], *argv]
 
 
 def sql(statement: str) -> str:

@@ -35,7 +35,6 @@ PYTHON = "3.13"
 KINDS = (
     "prometheus", "alertmanager", "redis", "mysql", "nginx",
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "blackbox-exporter",
-    "docker-cli", "restic",
 )  # fmt: skip
 _PLATFORMS = ("manylinux_2_28_{0}", "manylinux_2_17_{0}", "manylinux2014_{0}", "linux_{0}", "any")
 
@@ -156,7 +155,7 @@ def docker_lab() -> Iterator[DockerLab]:
 
 def _build_app(images: Mapping[str, str]) -> None:
     """Build what `up` would: two workers that build the same name at the same time take it from another."""
-    spec = only_redis(project=f"lab-build-{os.getpid()}", schedule={"docker_socket": "/var/run/docker.sock"})
+    spec = only_redis(project=f"lab-build-{os.getpid()}")
     with docker_project(DockerLab(images, {}), spec) as made:
         made.run("config", "generate")
         file = str(made.state / "generated/docker/production/docker-compose.prod.yml")
@@ -169,8 +168,8 @@ def _forget_old_images(tag: str) -> None:
     """Remove what earlier states of the repository left in the cache: stand-ins, app images, build steps."""
     listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     old = [i for i in listed if i.startswith("techsapo-lab/") and not i.endswith((f":{tag}", ":latest"))]
-    for built in ("techsapo/app:", "techsapo/scheduler:"):  # listed with the newest first
-        old += [image for image in listed if image.startswith(built)][1:]
+    apps = [image for image in listed if image.startswith("techsapo/app:")]  # listed with the newest first
+    old += apps[1:]
     if old:
         docker("image", "rm", *old, check=False)
     docker("builder", "prune", "--force", "--keep-storage", "3GB", check=False)

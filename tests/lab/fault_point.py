@@ -2,8 +2,8 @@
 
 With `full:POINT` it is not killed: the ledger's disk, a small one of its own, is full from there on.
 A point is a phase of the journal (`begun`, `files`, …), `recorded` (between the record and the end of the
-journal), `writing` (between two renames of generated files), `closing` or `closed` (before and after Redis is
-told to let in nobody without a login), or one of fault_point_swarm.py. The product knows nothing of it.
+journal), `writing` (between two renames of generated files), or one of fault_point_swarm.py. The product
+knows nothing of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,6 @@ from typing import Any
 import fault_point_swarm
 
 from techsapo_ops.operations.apply import generate, journal, ledger
-from techsapo_ops.services.redis import logins
-from techsapo_ops.services.redis.accounts import NAMELESS_OFF
-from techsapo_ops.stack.backup import Door
 
 
 def die() -> None:
@@ -65,19 +61,6 @@ def arm(point: str) -> None:
                 replace(source, target)
 
         generate.os = Renaming()  # type: ignore[attr-defined] # the fault that is wanted
-        return
-    if point in {"closing", "closed"}:
-        tell = logins._set
-
-        def told(door: Door, commands: Sequence[str]) -> None:
-            last = NAMELESS_OFF in commands[0]
-            if last and point == "closing":
-                die()
-            tell(door, commands)
-            if last:
-                die()
-
-        logins._set = told  # the fault that is wanted
         return
     if point.partition(":")[0] in {"loading", "configs", "changed", "going"}:
         fault_point_swarm.arm(point, die)

@@ -27,8 +27,8 @@ def run(
 ) -> None:
     """Run a program where a service runs: its own client with the right login, or any other.
 
-    redis: redis-cli. mysql: mariadb as root. Others: sh, as the user of the service. `exec app sqlite` reads
-    an instance's audit log where the stack has no MariaDB. Options of techsapo come before SERVICE.
+    redis: redis-cli. mysql: mariadb as root. Others: sh, as the user of the service. Options of techsapo come
+    before SERVICE.
     No password stands in a command line. Who ran which program is in the record of administration; what its
     arguments were is not. Ends with the program's own exit code.
 

@@ -130,7 +130,7 @@ def _unused(project: Project) -> Iterator[Problem]:
 def _nobody_starts(project: Project) -> str:
     """That nobody starts the jobs, where the spec itself says that they run in containers."""
     spec = project.spec
-    if "engine" not in spec.model_fields_set or spec.schedule.by != "service" or spec.schedule.docker_socket:
+    if "engine" not in spec.model_fields_set or spec.schedule.by != "service":
         return ""  # quick for most: where nothing names the engine, the host decides, which `plan` asks
     from techsapo_ops.cli.environment import runner
     from techsapo_ops.stack.places import named_places

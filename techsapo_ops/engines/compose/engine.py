@@ -115,9 +115,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         say(msg("waiting for {service}", service=service.name))
         self._gate(service)
         if step.action is not Action.RELOAD:
-            containers = self.containers()
-            logins.started(desired, service, lambda each: self._door_into(containers.get(each.name)))
-            self._settle(service, unit.service, containers)
+            self._settle(service, unit.service, self.containers())
         self.state.settle(service.name)
 
     def _settle(self, service: Service, name: str, containers: Mapping[str, ContainerFacts]) -> None:

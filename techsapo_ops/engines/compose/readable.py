@@ -6,7 +6,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.services.registry import facts as facts_of_kinds
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.own_tls import own_tls
 from techsapo_ops.stack.topology import Topology
@@ -28,7 +29,8 @@ def keys(topology: Topology) -> None:
     """Let the users of containers read the keys that the tool made for them, also new ones."""
     readers: dict[Path, set[int]] = {}
     for service in topology.services:
-        for path in runtime_of(service.kind).readable(topology):
+        made = kind_of(service).made_secrets(topology).values()
+        for path in (*made, *runtime_of(service.kind).readable(topology)):
             readers.setdefault(path, set()).add(service.facts.uid)
         if (tls := own_tls(topology, service)) is not None:
             readers.setdefault(tls.key, set()).add(service.facts.uid)

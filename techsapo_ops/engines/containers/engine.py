@@ -13,13 +13,13 @@ from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines import planning
 from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.engines.containers.probing import Prober, questions
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Engine
@@ -30,7 +30,7 @@ _SETTLING_SECONDS = 120.0
 _PAUSE = 2.0
 
 
-_BUILT = ("techsapo/app", "techsapo/scheduler", "techsapo/keepalived")
+_BUILT = ("techsapo/app", "techsapo/keepalived")
 """Repositories of the images that are built here, and of no others."""
 
 
@@ -45,10 +45,6 @@ class ContainerEngine(ContainerAccess, Engine):
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
         return self.prober.of_now()
-
-    @override
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
-        return logins.conclude(self, desired, self._door)
 
     def _make_ready(self, desired: Desired) -> None:
         """The folders that are mounted into containers, and the secrets that they are given, made where the
@@ -70,11 +66,8 @@ class ContainerEngine(ContainerAccess, Engine):
         return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
 
     def _door(self, service: Service) -> Door | None:
-        """The way into the container of a service; None where it has none that runs."""
-        return self._door_into(self.glance().containers.get(service.name))
-
-    def _door_into(self, container: ContainerFacts | None) -> Door | None:
         """The way to a service for its own client, in its container; None where that does not run."""
+        container = self.glance().containers.get(service.name)
         if container is None or not container.running:
             return None
         return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))

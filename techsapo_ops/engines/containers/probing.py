@@ -19,11 +19,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import HEARTBEAT
 from techsapo_ops.stack.topology import Topology
 
 _FETCH = (
@@ -94,9 +93,6 @@ class Prober:
         # Whoever calls this need not reach the machines themselves.
         if service.machine is None and self.topology.published(service):
             return ask(self.topology, service, timeout)
-        # Where its container passes its check as well, that says more.
-        if service.facts.probe.kind == HEARTBEAT and not (beat := ask(self.topology, service, timeout)).ok:
-            return beat
         return self._inside(service, container, known, timeout)
 
     def _inside(

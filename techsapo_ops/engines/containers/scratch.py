@@ -18,8 +18,7 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer
-from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
+from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer, runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
 from techsapo_ops.stack.layout import SCRATCH_FOLDER
 from techsapo_ops.stack.service import Service

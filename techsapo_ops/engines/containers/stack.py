@@ -214,7 +214,6 @@ def observed(record: Record, container: ContainerFacts | None, present: Mapping[
         replaced=_replaced(record, container, present),
         container=container.id,
         image=container.image,
-        image_name=container.reference,
         build=container.build,
     )
 

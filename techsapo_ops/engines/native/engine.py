@@ -111,8 +111,6 @@ class NativeEngine(NativeAccess, Engine):
             self._start_anew(service, program.stop_seconds)
         say(msg("waiting for {service}", service=service.name))
         self._gate(service, size)
-        if step.action is not Action.RELOAD:
-            logins.started(desired, service, self._door)
         self.state.settle(service.name)
 
     def _door(self, service: Service) -> Door | None:
@@ -241,10 +239,6 @@ class NativeEngine(NativeAccess, Engine):
         size = log.stat().st_size if log.exists() else 0
         reload_told(self.topology, wanted, partial(self.supervisor.signal, service, wanted.facts.reload))
         self._gate(wanted, size)
-
-    @override
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
-        return logins.conclude(self, desired, self._door)
 
     @override
     def prove(

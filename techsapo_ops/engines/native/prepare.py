@@ -7,7 +7,7 @@ from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trusted_users import owned_by_others
 from techsapo_ops.engines.native.members import members_folder
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import ACME_ROOT, Layout
 from techsapo_ops.stack.own_tls import own_tls

@@ -24,8 +24,7 @@ from techsapo_ops.engines.native import launch
 from techsapo_ops.engines.native.gate import SHOWN_LINES, LogFrom
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtime import Place, ThrowawayProgram
-from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
+from techsapo_ops.services.runtime import Place, ThrowawayProgram, runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
 from techsapo_ops.stack.kind import LOOPBACK
 from techsapo_ops.stack.layout import SCRATCH_FOLDER

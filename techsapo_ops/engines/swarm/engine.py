@@ -216,7 +216,6 @@ class SwarmEngine(Members):
         say(msg("waiting for {service}", service=name))
         self._watch.until_ready(service, wanted, newer)
         self._deployer.ready.add(name)
-        logins.started(desired, service, self._door)
         self._settle(service)
         self.state.settle(name)
 
@@ -248,10 +247,8 @@ class SwarmEngine(Members):
         self._settle(service)
 
     @override
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
-        told = super().conclude(desired)
+    def conclude(self, desired: Desired) -> None:
         objects.prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
-        return told
 
     @override
     def prove(

@@ -8,7 +8,7 @@ from techsapo_ops.engines.containers.engine import ContainerEngine
 from techsapo_ops.engines.swarm.access import SwarmAccess
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.service import Service
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.host_facts import HostFacts, Owner
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
@@ -201,7 +201,6 @@ def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
                 **host,
                 "users": frozenset(host["users"]),
                 "app_users": frozenset(host["app_users"]),
-                "owner": Owner(**host["owner"]),
             }
         ),
         tuple(_service(entry) for entry in value["services"]),

@@ -25,8 +25,7 @@ from techsapo_ops.operations.apply.steps import with_renewed
 from techsapo_ops.operations.apply.told import tell_prometheus
 from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
-from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Access, Engine, Running
+from techsapo_ops.stack.engine import Access, Engine
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.state_format import note_format
 from techsapo_ops.stack.topology import Topology
@@ -184,16 +183,12 @@ class Transaction:
         steps = with_renewed(found.steps, renewed)
         self._work.perform(steps.steps, stop=self._can_go_back)
         if not self._work.failed:
-            self._conclude(self._running, desired)
+            self._running.conclude(desired)
         if self._draft is not None and not (self._can_go_back and self._work.failed):
             self._reached(READ_BACK)
             self._work.prove()
             if not self._work.failed and not found.partial:
                 self._history.following.settled(self._running, desired.topology)
-
-    def _conclude(self, running: Running, desired: Desired) -> None:
-        for told in running.conclude(desired):
-            self._listener.warn(told)
 
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
@@ -227,7 +222,7 @@ class Transaction:
             lost |= found.observed.unreachable
             work.perform(elsewhere(found.steps.steps, desired, lost), stop=False)
             if not work.failed and not lost:
-                self._conclude(running, desired)
+                running.conclude(desired)
             work.prove()
         except OpsError as error:
             return GoneBack(self._base.id, snapshot, tuple(work.outcomes if work else ()), error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from techsapo_ops.adapters.away import lacking
 from techsapo_ops.engines.swarm.machines_note import forget_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -26,7 +27,6 @@ from techsapo_ops.operations.apply.stopping import forget_others
 from techsapo_ops.operations.apply.taken_ports import require_free
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.maintenance import follow
-from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
+from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.engines.swarm.nodes import Node, nodes_of
@@ -15,7 +16,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import stopped_of

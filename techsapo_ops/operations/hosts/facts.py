@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any
 
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.swarm_objects import parse_time
 from techsapo_ops.engines.swarm.nodes import SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -106,6 +105,6 @@ def read_info(value: Mapping[str, Any], before: float, after: float) -> DaemonFa
 
 def _clock(text: str) -> datetime:
     try:
-        return parse_time(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise OpsError(msg("its Docker says no time")) from None

@@ -23,9 +23,8 @@ from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = msg(
-    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with "
-    "`schedule.by: cron`, or give a scheduler in a container the Docker socket with "
-    "`schedule.docker_socket` (docs/jobs.md)"
+    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with `schedule.by: cron` "
+    "(docs/jobs.md)"
 )
 NOBODY_ON_SEVERAL = msg(
     "nobody starts the jobs, so nothing is backed up: `schedule.by: cron`, and `techsapo cron install` on "

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from typing_extensions import override
 
 from techsapo_ops.services import web_login_files
 from techsapo_ops.services.alertmanager import cluster
 from techsapo_ops.services.alertmanager.signing import (
-    given,
     key_file,
     key_of_app,
     signatures,
@@ -24,10 +19,6 @@ from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.services.web_login_files import keep, user_of
 from techsapo_ops.stack.topology import Topology
-
-if TYPE_CHECKING:
-    from techsapo_ops.adapters.process import Runner
-    from techsapo_ops.services.loaded_configuration import Loaded
 
 
 def make_signatures(topology: Topology) -> None:
@@ -46,14 +37,7 @@ def make_signatures(topology: Topology) -> None:
 
 
 class AlertmanagerRuntime(Runtime):
-    """It tells what it has loaded, asks for a login that is made here, and sends signed links."""
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return (
-            *web_login_files.readable(topology, "alertmanager"),
-            *given(topology, "alertmanager").values(),
-        )
+    """It asks for a login that is made here, and sends signed links."""
 
     @override
     def make_keys(self, topology: Topology) -> None:
@@ -61,16 +45,6 @@ class AlertmanagerRuntime(Runtime):
         make_signatures(topology)
         for path in cluster.given(topology).values():
             made_key(path, cluster.MEMBER)
-
-    @override
-    def prepare(self, topology: Topology, runner: Runner) -> None:
-        self.make_keys(topology)
-
-    @override
-    def loaded(self) -> Loaded:
-        from techsapo_ops.services.alertmanager.readback import LOADED
-
-        return LOADED
 
 
 RUNTIME = AlertmanagerRuntime()

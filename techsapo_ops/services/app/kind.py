@@ -166,15 +166,12 @@ class App(Kind):
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
-        probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/ping', timeout=5)"
-        if topology.machines:  # every two seconds, and an import of urllib takes a tenth of one
-            probe = _light_probe(port)
         return Container(
             command=_arguments(
                 topology, service, ("redis", "sentinel", "mysql", "prometheus", "alertmanager")
             ),
             port=port,
-            healthcheck=("python", *(("-I", "-S") if topology.machines else ()), "-c", probe),
+            healthcheck=("python", "-I", "-S", "-c", _probe(port)),
             config=("app", "pages"),
             binds=tuple(_own_binds(topology)),
             volume=service.facts.container_data,
@@ -199,7 +196,8 @@ class App(Kind):
         return (base_image(spec),)
 
 
-def _light_probe(port: int) -> str:
+def _probe(port: int) -> str:
+    """Without urllib, whose import takes a tenth of a second: it may run every two seconds."""
     asked = "GET /ping HTTP/1.0\\r\\n\\r\\n"
     return (
         f"import socket, sys; s = socket.create_connection(('127.0.0.1', {port}), 5); "

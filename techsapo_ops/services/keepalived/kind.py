@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -95,10 +96,13 @@ class Keepalived(Kind):
         )
 
     def build(self, topology: Topology, templates: Templates, package: Package) -> Build:
-        """Debian's keepalived: there is no official image."""
-        from techsapo_ops.services.keepalived.image import keepalived_build
+        """Debian's keepalived: there is no official image. It holds nothing of this package."""
+        from techsapo_ops.services.app.image import base_image
+        from techsapo_ops.stack.container import Build
 
-        return keepalived_build(topology, templates, package)
+        text = templates.render("docker/keepalived.Dockerfile.j2", base=base_image(topology.spec))
+        tag = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return Build("docker/keepalived/Dockerfile", text, f"techsapo/keepalived:{tag}", package.source)
 
     def built_from(self, spec: Spec) -> tuple[str, ...]:
         """A Debian: the one that the app's image is made from."""

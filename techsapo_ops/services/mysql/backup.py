@@ -18,8 +18,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent
 from techsapo_ops.services.mysql import contents, dump, role
-from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
+from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
@@ -57,7 +57,6 @@ _FACTS = has(
         has(rows=count, engine=optional(text), checksum=optional(text), also={"made of": sha256}),
     ),
     objects=each(sha256),
-    sequences=each(sha256),
 )
 
 
@@ -70,7 +69,6 @@ class MysqlBackup(BackupKind):
     throwaway = "mysql"
     tools = (Tool("mariadb-dump", "mariadb-client", msg("dumps the audit database")),)
     history = Binlog()
-    beside = BESIDE
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
@@ -149,7 +147,7 @@ class MysqlBackup(BackupKind):
     @override
     def client(self, scratch: Scratch) -> Command:
         password = scratch.password.reveal() if scratch.password is not None else ""
-        at = (f"--host={scratch.address.host}", f"--user={scratch.user}", "--skip-ssl")
+        at = (f"--host={scratch.address.host}", f"--user={scratch.user}", NO_TLS)
         return Command(("mariadb", *at), {"MYSQL_PWD": password})
 
     @override

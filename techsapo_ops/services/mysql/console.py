@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.console import Call, Console, logged_in
-from techsapo_ops.services.mysql.client import tls_options
+from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.session import administrator
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class MysqlConsole(Console):
         if not program.startswith(_FAMILY) or program.startswith(_NO_CLIENTS):
             return super().call(stack, service, words, terminal=terminal)
         door = administrator(stack)
-        argv = (program, *door.options, *tls_options(stack.topology), *words[1:])
+        argv = (program, *door.options, NO_TLS, *words[1:])
         return logged_in(stack, service, Command(argv, door.env, terminal=terminal))
 
 

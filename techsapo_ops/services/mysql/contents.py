@@ -51,11 +51,13 @@ def collect(session: Session, database: str) -> dict[str, Any]:
         f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {where} "
         "AND TABLE_TYPE = 'SEQUENCE' ORDER BY TABLE_NAME"
     )
+    sequences = {
+        f"sequence {each}": _made_of(session, f"{name(database)}.{name(each)}") for (each,) in listed
+    }
     return {
         "tables": tables,
-        "sequences": {each: _made_of(session, f"{name(database)}.{name(each)}") for (each,) in listed},
         **_others(session, database),
-        "objects": _objects(session, database),
+        "objects": {**sequences, **_objects(session, database)},
     }
 
 
@@ -192,11 +194,6 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
                     before=before["checksum"],
                 )
             )
-    before, after = (
-        {f"sequence {each}": digest for each, digest in of.items()}
-        for of in (facts["sequences"], found["sequences"])
-    )
-    wrong += _other_objects(before, after, definitions=checksums)
     return [*wrong, *_other_objects(facts["objects"], found["objects"], definitions=checksums)]
 
 

@@ -22,7 +22,7 @@ from techsapo_ops.services.mysql.accounts import (
     unlogged,
 )
 from techsapo_ops.services.mysql.configuration import temporary_folder
-from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
+from techsapo_ops.services.mysql.logins import passwords
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.topology import Topology
@@ -35,27 +35,19 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     """Passwords, the SQL of each start, and at the first start the data directory itself."""
     service = topology.of_kind("mysql")[0]
     layout = topology.layout
-    app = topology.of_kind("app")[0]
-    password = mysql.password or made_once(layout.mysql_password, app.user)
-    root = made_once(layout.mysql_root_password, None)
-    exporter = topology.find("mysqld-exporter")
-    if mysql.password is None and exporter is not None:
-        text = exporter_cnf(topology, password.reveal())
-        write_atomic(layout.keys / CNF, text.encode(), 0o600, owners.ids(exporter.user))
-    passwords = Passwords(password, made_once(layout.mysql_migrations_password, None))
-    sql = init_sql(mysql, passwords, root)
+    sql = init_sql(mysql, passwords(mysql, topology), made_once(layout.mysql_root_password, None))
     write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
     install(topology.data_dir(service), topology, service.user, runner)
     if (temporary := temporary_folder(topology)) is not None:
         owners.data_folder(temporary, service.user)
 
 
-def init_sql(mysql: Mysql, passwords: Passwords, root: Secret) -> str:
+def init_sql(mysql: Mysql, made: Passwords, root: Secret) -> str:
     """Statements for `--init-file`, one a line as the server wants them; each may run at every start.
 
     Raises OpsError for a password that can't stand on one line.
     """
-    return accounts_sql(mysql, passwords, hosts_of(from_images=False)) + root_sql(root)
+    return accounts_sql(mysql, made, hosts_of(from_images=False)) + root_sql(root)
 
 
 def root_sql(password: Secret) -> str:

@@ -25,6 +25,8 @@ SERVER_PASSWORD = "mysql-server.password"  # noqa: S105 - a file's name
 APP_PASSWORD = "mysql-password"  # noqa: S105 - likewise
 INIT = "mysql-init"
 """Folder of the rendered configuration with the SQL that the image runs on a new database."""
+NO_TLS = "--skip-ssl"
+"""The option by which MariaDB's programs do without TLS, which newer ones would try first."""
 _MEGABYTE = 1024**2
 
 
@@ -158,7 +160,6 @@ class Mysql(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """mariadbd on its my.cnf; the image's entry point makes database and login."""
-        from techsapo_ops.services.mysql.client import tls_options
         from techsapo_ops.services.mysql.configuration import MY_CNF
         from techsapo_ops.services.mysql.galera import member_command, ready_command
         from techsapo_ops.spec.models.base import size_bytes
@@ -183,7 +184,7 @@ class Mysql(Kind):
             # A member has none: Swarm tells the others its address only once it is healthy, and it needs
             # the others to become that.
             healthcheck=() if member else (
-                "mariadb-admin", "--no-defaults", *tls_options(topology), "--host=127.0.0.1",
+                "mariadb-admin", "--no-defaults", NO_TLS, "--host=127.0.0.1",
                 f"--port={service.facts.port}", "--user=mysql", "ping",
             ),
             ready=ready_command(topology) if member else (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql import container_login, installation
-from techsapo_ops.services.mysql.accounts import Passwords
-from techsapo_ops.services.mysql.client import tls_options
+from techsapo_ops.services.mysql import installation, logins
 from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
+from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import (
     SCRATCH,
@@ -52,23 +51,18 @@ class MysqlRuntime(Runtime):
         mysql = topology.spec.mysql
         if topology.machines:
             return None  # a member answers by itself, also before its cluster has the login
-        if mysql is None or (secret := container_login.known_password(mysql, topology.layout)) is None:
+        if mysql is None or (secret := logins.known_password(mysql, topology.layout)) is None:
             return None
         select = (
-            "mariadb", "--no-defaults", *tls_options(topology), "--host=127.0.0.1", f"--user={mysql.user}",
+            "mariadb", "--no-defaults", NO_TLS, "--host=127.0.0.1", f"--user={mysql.user}",
             "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
         )  # fmt: skip
         return Command(select, {"MYSQL_PWD": secret.reveal()})
 
     @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.mysql_password,)
-
-    @override
     def make_keys(self, topology: Topology) -> None:
         if topology.spec.mysql is not None:
-            container_login.password(topology.spec.mysql, topology)
-            container_login.migrations_password(topology)
+            logins.passwords(topology.spec.mysql, topology)
         if topology.machines:
             made_key(topology.layout.keys / KEY, "mysql")
 
@@ -82,11 +76,9 @@ class MysqlRuntime(Runtime):
         mysql = topology.spec.mysql
         if mysql is None:
             return None
-        passwords = Passwords(
-            container_login.password(mysql, topology), container_login.migrations_password(topology)
-        )
+        made = logins.passwords(mysql, topology)
         return Settling(
-            container_login.settle(mysql, passwords, more=cluster_accounts() if topology.machines else ()),
+            logins.settle(mysql, made, more=cluster_accounts() if topology.machines else ()),
             msg("the logins of the database can't be set"),
             msg(
                 "its volume was made by something else than this stack; `techsapo down --volumes` "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.errors import OpsError
@@ -18,7 +19,6 @@ from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
-from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack

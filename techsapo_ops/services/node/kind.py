@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.services.exporter import Exporter, exporter_facts
 
 if TYPE_CHECKING:
-    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program
-    from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.topology import Topology
 
@@ -30,44 +29,31 @@ _TEXTFILES = "/textfile"
 _HOST = "/host"
 
 
-class NodeExporter(Kind):
+class NodeExporter(Exporter):
     """prometheus-node-exporter."""
 
-    facts = ServiceFacts(
-        kind="node-exporter",
-        title=msg("node exporter"),
-        binary="prometheus-node-exporter",
-        package="prometheus-node-exporter",
-        image="prom/node-exporter:v1.9.1",
-        port=9100,
-        user="prometheus",
-        uid=65534,
+    facts = replace(
+        exporter_facts("node-exporter", msg("node exporter"), "prom/node-exporter:v1.9.1", 9100),
         data=True,
-        probe=Probe("http", "/"),
-        metrics_path="/metrics",
         on_host=True,
     )
     monitors = True
+    networks = ()
     port_setting = "monitoring.exporters.node.port"
 
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
-        """One, unless the spec turns it off."""
-        if spec.monitoring.exporters.node.enabled:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.node.port)
-
-    def program(self, topology: Topology, service: Service) -> Program:
-        """The exporter, on its port."""
-        from techsapo_ops.stack.desired import Program
-
-        argv = (
-            executable(service),
-            f"--web.listen-address={topology.listens(service)}",
+    @override
+    def arguments(self, topology: Topology, service: Service) -> tuple[str, ...]:
+        return (
             f"--collector.textfile.directory={topology.layout.textfiles}",
             # Debian's build turns it on: an error line a scrape where no systemd runs.
             *(_UNITS if tells_of_units(topology) else ("--no-collector.systemd",)),
         )
-        return Program(service.name, argv, topology.data_dir(service), user=service.user)
 
+    @override
+    def program(self, topology: Topology, service: Service) -> Program:
+        return replace(super().program(topology, service), directory=topology.data_dir(service))
+
+    @override
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with the host's network, file systems and processes to look at."""
         from techsapo_ops.stack.container import Bind, Container

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.services import web_login_files
 from techsapo_ops.services.prometheus.client import SCRATCH_PASSWORD
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
@@ -21,7 +20,6 @@ from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 
 if TYPE_CHECKING:
-    from techsapo_ops.services.loaded_configuration import Loaded
     from techsapo_ops.stack.topology import Topology
 
 _READS_ONLY = (
@@ -39,25 +37,11 @@ _READS_ONLY = (
 
 
 class PrometheusRuntime(Runtime):
-    """It tells what it has loaded, and asks for a login that is made here."""
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return web_login_files.readable(topology, "prometheus")
+    """It asks for a login that is made here."""
 
     @override
     def make_keys(self, topology: Topology) -> None:
         web_login_files.make(topology, "prometheus")
-
-    @override
-    def prepare(self, topology: Topology, runner: Runner) -> None:
-        web_login_files.make(topology, "prometheus")
-
-    @override
-    def loaded(self) -> Loaded:
-        from techsapo_ops.services.prometheus.readback import LOADED
-
-        return LOADED
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:

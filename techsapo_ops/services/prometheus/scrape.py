@@ -10,14 +10,12 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import scrape_targets
-from techsapo_ops.services.mysql import commands as mysql
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.prometheus.own_rules import FOLDER, own_alerts, own_rules
 from techsapo_ops.services.prometheus.recording import recorded_groups
-from techsapo_ops.services.redis import commands as redis
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.own_tls import redis_scheme
@@ -42,8 +40,8 @@ _FIRST = (
 )  # fmt: skip
 """Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
 ON_SEVERAL_HOSTS: Mapping[str, str] = {
-    **redis.ON_SEVERAL_HOSTS,
-    **mysql.ON_SEVERAL_HOSTS,
+    "techsapo exec redis redis-cli": "techsapo exec redis-HOST redis-cli",
+    "techsapo exec mysql mariadb": "techsapo exec mysql-HOST mariadb",
     "techsapo restart app-1`": "techsapo restart app`",  # one after another; app-1 is app-1-HOST there
 }
 """By what a runbook says, what takes its place on several hosts, whatever the stack is else."""
@@ -118,14 +116,11 @@ def own_commands(topology: Topology) -> Mapping[str, str]:
     if topology.machines:
         return ON_SEVERAL_HOSTS
     pages = {"prometheus": "http://localhost:9090", "alertmanager": "http://localhost:9093"}
-    known = {"redis": redis.commands, "mysql": mysql.commands}
-    found: dict[str, str] = {}
-    for service in topology.services:
-        if service.kind in pages:
-            found[pages[service.kind]] = topology.address(service, Viewpoint.HOST).url()
-        if service.kind in known:
-            found |= known[service.kind](topology, service)
-    return found
+    return {
+        pages[service.kind]: topology.address(service, Viewpoint.HOST).url()
+        for service in topology.services
+        if service.kind in pages
+    }
 
 
 def _external_labels(spec: Spec, service: Service) -> dict[str, str]:

@@ -26,10 +26,6 @@ REPLICA = "techsapo_replica"
 """A Redis at its master, and at the Sentinels, of which it asks who that is."""
 SENTINEL = "techsapo_sentinel"
 """A Sentinel at each Redis and at the other Sentinels."""
-NAMELESS = "default"
-"""Redis's own name for the account of clients that do not log in."""
-NAMELESS_ON = f"{NAMELESS} reset on nopass ~* &* +@all"
-NAMELESS_OFF = f"{NAMELESS} reset off"
 APP_SECRET = "redis-password"  # noqa: S105 - a file's name
 """The secret under whose name the app's container gets its password, as one that the spec has."""
 ACCOUNTS_FOLDER = "redis-accounts"
@@ -103,7 +99,7 @@ def sentinel_accounts_file(layout: Layout) -> Path:
 def sentinel_users(passwords: Mapping[str, str]) -> str:
     """The content of that file; nobody gets in without a login."""
     accounts = users("", {name: passwords[name] for name in _AT_SENTINELS}, _AT_SENTINELS)
-    return users_file(accounts, nameless=False)
+    return users_file(accounts)
 
 
 def rights(project: str) -> Mapping[str, str]:
@@ -128,11 +124,10 @@ def users(
     )
 
 
-def users_file(accounts: Iterable[str], *, nameless: bool) -> str:
-    """The content of the file; `nameless`: clients that do not log in are let in as well."""
-    lines = (NAMELESS_ON if nameless else NAMELESS_OFF, *accounts)
+def users_file(accounts: Iterable[str]) -> str:
+    """The content of the file; `default`, the account of clients that do not log in, is off."""
     # In a file each account is new, and `reset` no word that Redis expects.
-    return "".join(f"user {line.replace(' reset', '', 1)}\n" for line in lines)
+    return "".join(f"user {line.replace(' reset', '', 1)}\n" for line in ("default off", *accounts))
 
 
 def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:

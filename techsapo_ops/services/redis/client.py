@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.own_tls import ca_seen
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 
@@ -13,6 +15,12 @@ def login_options(topology: Topology) -> tuple[str, ...]:
     user = OPERATOR if accounts_made(topology) else topology.spec.redis.user
     account = ("--user", user) if user is not None else ()
     return (*tls_options(topology), *account)
+
+
+def client_options(topology: Topology, service: Service) -> tuple[str, ...]:
+    """Options by which it gets to a Redis or a Sentinel from where that runs, logged in."""
+    at = topology.address(service, Viewpoint.WITHIN)
+    return ("-h", at.host, "-p", str(at.port), *login_options(topology))
 
 
 def tls_options(topology: Topology) -> tuple[str, ...]:

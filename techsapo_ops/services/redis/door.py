@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.services.redis.client import login_environment, login_options
-from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.services.redis.client import client_options, login_environment
 from techsapo_ops.stack.backup import Door
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of Redis, and reads no spec
@@ -27,12 +25,10 @@ def redis_door(stack: Stack) -> Door:
 
 def door_to(stack: Stack, service: Service) -> Door:
     """The way to one Redis, or one Sentinel."""
-    address = stack.topology.address(service, Viewpoint.WITHIN)
-    options = (*_at(address), *login_options(stack.topology))
     return Door(
         stack.runner,
         lambda command: stack.engine.enter(service.name, command),
-        options,
+        client_options(stack.topology, service),
         login_environment(stack.topology),
     )
 
@@ -40,14 +36,11 @@ def door_to(stack: Stack, service: Service) -> Door:
 def scratch_door(scratch: Scratch, runner: Runner) -> Door:
     """The way to a throwaway Redis."""
     assert scratch.enter is not None  # noqa: S101 - every engine gives one
-    return Door(runner, scratch.enter, _at(scratch.address), scratch_client(scratch).env)
+    at = ("-h", scratch.address.host, "-p", str(scratch.address.port))
+    return Door(runner, scratch.enter, at, scratch_client(scratch).env)
 
 
 def scratch_client(scratch: Scratch) -> Command:
     """The client of a throwaway Redis, for who is in its container."""
     password = scratch.password.reveal() if scratch.password is not None else ""
     return Command(("redis-cli",), {"REDISCLI_AUTH": password})
-
-
-def _at(address: Address) -> tuple[str, ...]:
-    return ("-h", address.host, "-p", str(address.port))

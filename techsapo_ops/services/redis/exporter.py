@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.services.exporter import Exporter, exporter_facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.container import Container
-    from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.desired import RenderedFile
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.topology import Topology
 
@@ -28,33 +28,32 @@ become 0, but the scrape would fail, as if the exporter were down.
 """
 
 
-class RedisExporter(Kind):
+class RedisExporter(Exporter):
     """prometheus-redis-exporter."""
 
-    facts = ServiceFacts(
-        kind="redis-exporter",
-        title=msg("Redis exporter"),
-        binary="prometheus-redis-exporter",
-        package="prometheus-redis-exporter",
-        image="oliver006/redis_exporter:v1.74.0",
-        port=9121,
-        user="prometheus",
-        uid=59000,
-        probe=Probe("http", "/health"),
-        needs=("redis",),
-        metrics_path="/metrics",
-    )
     watches = "redis"
-    networks = ("data", "metrics")
+    facts = replace(
+        exporter_facts(
+            "redis-exporter",
+            msg("Redis exporter"),
+            "oliver006/redis_exporter:v1.74.0",
+            9121,
+            path="/health",
+            watches=watches,
+        ),
+        uid=59000,
+    )
     port_setting = "monitoring.exporters.redis.port"
+    listens_by = "-web.listen-address"
+    has_wget = False
 
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
-        """One, where there is a Redis to watch."""
-        if spec.monitoring.exporters.redis.enabled and spec.redis.enabled:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.redis.port)
+    @override
+    def is_wanted(self, spec: Spec) -> bool:
+        return spec.redis.enabled
 
+    @override
     def secret_files(self, topology: Topology) -> Iterable[RenderedFile]:
-        """Its password, by the address with the account in it, where it has one."""
+        # Its password, by the address with the account in it.
         from techsapo_ops.stack.secrets import secret_file
 
         redis = topology.spec.redis
@@ -63,34 +62,17 @@ class RedisExporter(Kind):
             passwords = {redis_url(topology, server, redis.user or ""): redis.password.reveal()}
             yield secret_file(PASSWORDS, json.dumps(passwords, ensure_ascii=False), self.name)
 
+    @override
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """The same, with the password that was made at the first start."""
         from techsapo_ops.services.redis.accounts import accounts_made, exporter_file
 
         return {PASSWORDS: exporter_file(topology.layout)} if accounts_made(topology) else {}
 
-    def program(self, topology: Topology, service: Service) -> Program:
-        """The exporter, on its port."""
-        from techsapo_ops.stack.desired import Program
+    @override
+    def arguments(self, topology: Topology, service: Service) -> tuple[str, ...]:
+        return tuple(self._arguments(topology, service))
 
-        address, *login = self._arguments(topology, service)
-        listens = f"-web.listen-address={topology.listens(service)}"
-        secret = topology.spec.redis.password is not None
-        return Program(
-            service.name,
-            (executable(service), address, listens, *login),
-            topology.layout.run,
-            user=service.user,
-            config=("secrets/redis-exporter",) if secret else (),
-        )
-
-    def container(self, topology: Topology, service: Service) -> Container:
-        """The exporter; its image has nothing to probe with."""
-        from techsapo_ops.stack.container import Container
-
-        return Container(command=tuple(self._arguments(topology, service)), port=service.facts.port)
-
-    def _arguments(self, topology: Topology, service: Service) -> Iterable[str]:
+    def _arguments(self, topology: Topology, service: Service) -> Iterator[str]:
         from techsapo_ops.services.redis.accounts import EXPORTER, accounts_made, exporter_file
         from techsapo_ops.stack.own_tls import ca_seen
 

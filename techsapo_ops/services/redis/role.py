@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
-from techsapo_ops.services.redis.client import login_environment, login_options
-from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.services.redis.client import client_options, login_environment
 from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -18,9 +17,8 @@ def question(topology: Topology, service: Service) -> Command:
 
 def client(topology: Topology, service: Service, *words: str) -> Command:
     """redis-cli with the operator's login, in the container of a Redis or a Sentinel."""
-    at = topology.address(service, Viewpoint.WITHIN)
-    where = ("-h", at.host, "-p", str(at.port), *login_options(topology), "--no-auth-warning")
-    return Command(("redis-cli", *where, *words), login_environment(topology))
+    options = (*client_options(topology, service), "--no-auth-warning")
+    return Command(("redis-cli", *options, *words), login_environment(topology))
 
 
 def told(topology: Topology, said: str) -> Role:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import override
@@ -15,10 +16,14 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
-from techsapo_ops.services.redis.client import known_password, login_environment, login_options
+from techsapo_ops.services.redis.client import (
+    client_options,
+    known_password,
+    login_environment,
+    login_options,
+)
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
@@ -46,27 +51,13 @@ class RedisRuntime(Runtime):
         logins.before_steps(topology, door)
 
     @override
-    def started(self, topology: Topology, door: Door) -> None:
-        logins.started(topology, door)
-
-    @override
-    def after_steps(self, topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:
-        return logins.after_steps(topology, door, waits_for)
-
-    @override
     def hand_over(self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]) -> str:
         from techsapo_ops.services.redis.several import several
         from techsapo_ops.services.redis.switchover import switch
 
         def door_to(other: Service) -> Door:
-            at, door = topology.address(other, Viewpoint.WITHIN), doors(other)
-            options = ("-h", at.host, "-p", str(at.port), *login_options(topology))
-            return Door(
-                door.runner if door is not None else SubprocessRunner(),
-                door.enter if door is not None else _nowhere,
-                options,
-                login_environment(topology),
-            )
+            door = doors(other) or Door(SubprocessRunner(), _nowhere)
+            return replace(door, options=client_options(topology, other), env=login_environment(topology))
 
         try:
             if several(topology, door_to).master == service:

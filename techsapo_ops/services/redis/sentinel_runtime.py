@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import override
@@ -11,10 +12,9 @@ from typing_extensions import override
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.accounts import sentinel_accounts_file
-from techsapo_ops.services.redis.client import login_environment, login_options
+from techsapo_ops.services.redis.client import client_options, login_environment
 from techsapo_ops.services.redis.several import lines_of
 from techsapo_ops.services.runtime import Runtime
-from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -40,9 +40,8 @@ class SentinelRuntime(Runtime):
         door = doors(service)
         if door is None:
             return
-        at = topology.address(service, Viewpoint.WITHIN)
-        options = ("-h", at.host, "-p", str(at.port), *login_options(topology))
-        asked = Door(door.runner, door.enter, options, login_environment(topology))
+        options = client_options(topology, service)
+        asked = replace(door, options=options, env=login_environment(topology))
         name, others = topology.spec.project, len(topology.of_kind(service.kind)) - 1
         if _known(asked, name) == others:
             return

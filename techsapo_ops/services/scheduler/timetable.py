@@ -38,10 +38,7 @@ def job_folders(spec: Spec, project: Path) -> Iterator[tuple[Path, str]]:
 
 
 def nobody_starts_jobs(topology: Topology) -> bool:
-    """Whether nobody starts the jobs although `schedule.by` is service.
-
-    In containers a scheduler runs only where it may have the Docker daemon's socket.
-    """
+    """Whether nobody starts the jobs although `schedule.by` is service, as in containers."""
     return topology.spec.schedule.by == "service" and not topology.has(SCHEDULER)
 
 

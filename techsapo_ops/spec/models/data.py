@@ -135,10 +135,8 @@ class Schedule(Section):
     """Cron expressions, in the host's time zone; null turns a job off."""
 
     by: Literal["service", "cron", "none"] = "service"
-    """Who starts the jobs: a service of the stack, cron (`techsapo cron install`), or nobody."""
-    docker_socket: FilePath | None = None
-    """Compose engine: the daemon's socket, such as /var/run/docker.sock, for a scheduler in a container.
-    Whoever has the socket is root on this host. Without it, let cron start the jobs."""
+    """Who starts the jobs: a service of the stack, which there is natively alone, cron (`techsapo cron
+    install`), or nobody."""
     backup: Cron | None = "0 2 * * *"
     """When backups are made."""
     verify: Cron | None = "0 4 * * *"

@@ -44,7 +44,7 @@ ExposureName = Literal[
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - told, not bound
 AT_ONCE = "critical-at-once"
 """In place of `critical` among the lists without a receiver where the next receivers are told, later."""
-ImageName = Literal[ServiceKind, "base", "docker-cli", "restic"]
+ImageName = Literal[ServiceKind, "base"]
 
 
 class Spec(Section):
@@ -98,8 +98,7 @@ class Spec(Section):
     logs: Logs = Field(default_factory=Logs.model_construct)
     """What is logged and how long it is kept."""
     images: dict[ImageName, ImageReference] = {}
-    """Container images by service; `base` is what the app's image is built from, `docker-cli` and `restic`
-    are where the scheduler's gets these two from."""
+    """Container images by service; `base` is what the app's image is built from."""
     accepted_exposures: dict[ExposureName, Text] = {}
     """Exposures that are meant, by the name of their rule, and why: `app-plain-http: TLS ends at lb1`. The
     others are errors in environment production, elsewhere warnings (docs/exposure.md)."""

@@ -83,8 +83,6 @@ def test_a_stack_without_mariadb_gets_the_audit_log_of_every_instance_backed_up(
         "mysql": "this stack has no MariaDB",
         "prometheus": "this stack has no Prometheus",
         "grafana": "this stack has no Grafana",
-        "accounts": "this stack has no MariaDB",
-        "logins": "this stack has no MariaDB",
     }
     part = manifest.part("sqlite:app-1")
     assert part is not None

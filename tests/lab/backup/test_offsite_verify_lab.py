@@ -86,7 +86,7 @@ def test_a_copy_that_comes_back_is_noted_and_told_of(lab: Project, backup: Backu
     done = json.loads(lab.run("backup", "verify", "--offsite", "--json").stdout)
     assert (done["id"], done["ok"], done["authentication"]) == (backup.id, True, "authenticated")
     assert [part["kind"] for part in done["parts"]] == [
-        "fetching", "redis", "mysql", "accounts", "config", "logins", "files", "wheel",
+        "fetching", "redis", "mysql", "config", "files", "wheel",
     ]  # fmt: skip
     assert left(stack_of(lab)) == []
     shown = json.loads(lab.run("backup", "show", "--json").stdout)

@@ -1,9 +1,8 @@
-"""Backups, certificates and jobs of a stack in containers, and the container that starts its jobs."""
+"""Backups, certificates and jobs of a stack in containers."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +16,6 @@ from container_data import (
     REDIS_PASSWORD,
     edge_in_containers,
     forged,
-    in_scheduler,
     redis,
     scratch_containers,
     sql,
@@ -31,7 +29,6 @@ from servers import next_second, wait_for
 
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
@@ -42,7 +39,6 @@ from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import api as prometheus_api
 from techsapo_ops.services.prometheus.client import scratch_api
-from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.stores.audit.migrate import HEAD
 
 pytestmark = pytest.mark.lab
@@ -143,11 +139,8 @@ def test_it_is_whole_also_where_the_host_has_docker_alone(
         del lab.environment["PATH"]
 
 
-def test_the_scheduler_restores_it_on_trial_in_containers_without_a_network(
-    lab: Project, backup: Backup
-) -> None:
-    verify = in_scheduler(lab, "backup", "verify", backup.id, "--deep", "--json")
-    process = subprocess.Popen(verify, stdout=subprocess.PIPE)
+def test_it_is_restored_on_trial_in_containers_without_a_network(lab: Project, backup: Backup) -> None:
+    process = lab.popen("backup", "verify", backup.id, "--deep", "--json")
     wait_for(lambda: "techsapo-scratch" in scratch_containers(lab), what="a throwaway server")
     modes = docker(
         "inspect", "--format", "{{.HostConfig.NetworkMode}}", *scratch_containers(lab).split(), check=False
@@ -287,31 +280,16 @@ def history(lab: Project, job: str) -> list[dict[str, Any]]:
     return runs
 
 
-def test_only_the_schedulers_container_has_the_daemons_socket_and_it_is_confined_otherwise(
-    lab: Project,
-) -> None:
-    ids = container_ids(PROJECT)
-    found = {
-        e["Config"]["Labels"]["com.docker.compose.service"]: e
-        for e in json.loads(docker("inspect", *ids.values()).stdout)
-    }
-    holders = [
-        name for name, entry in found.items() if any("docker.sock" in m["Source"] for m in entry["Mounts"])
+def test_no_container_has_the_daemons_socket(lab: Project) -> None:
+    found = json.loads(docker("inspect", *container_ids(PROJECT).values()).stdout)
+    assert not [
+        entry["Name"] for entry in found if any("docker.sock" in m["Source"] for m in entry["Mounts"])
     ]
-    assert holders == ["scheduler"]
-    host = found["scheduler"]["HostConfig"]
-    assert (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == (True, ["ALL"], False)
-    assert host["PortBindings"] == {}
-    writable = {m["Destination"] for m in found["scheduler"]["Mounts"] if m["RW"] and m["Type"] == "bind"}
-    assert writable == {str(lab.directory)}
 
 
-def test_the_scheduler_runs_a_job_by_itself_and_its_metrics_reach_prometheus(lab: Project) -> None:
-    def run() -> dict[str, Any] | None:
-        good = (r for r in history(lab, "costs") if (r["by"], r["result"]) == ("service", "ok"))
-        return next((r for r in good if "for 0 requests" not in r["summary"]), None)
-
-    wait_for(lambda: run() is not None, timeout=130, what="the job costs by itself, with the question in it")
+def test_the_metrics_of_a_job_reach_prometheus(lab: Project) -> None:
+    lab.run("jobs", "run", "costs")
+    assert "for 0 requests" not in history(lab, "costs")[0]["summary"]
     api = prometheus_api(stack_of(lab))
 
     def told(metric: str) -> list[float]:
@@ -327,27 +305,11 @@ def test_the_scheduler_runs_a_job_by_itself_and_its_metrics_reach_prometheus(lab
     )
 
 
-def test_a_scheduler_that_hangs_is_missed_and_told_with_the_command_that_helps(lab: Project) -> None:
-    def part() -> dict[str, Any]:
-        return next(p for p in lab.health()["probes"] if p["name"] == "scheduler")
-
-    assert part()["status"] == "healthy"
-    docker("kill", "--signal", "STOP", container_ids(PROJECT)["scheduler"])
-    silent_since = time.time() - heartbeat.SILENT_SECONDS
-    write_textfile(lab.layout.textfiles, "scheduler", [Sample(heartbeat.METRIC, silent_since)])
-    found = part()
-    assert (found["status"], found["hint"]) == ("down", "`techsapo restart scheduler`")
-    assert "no heartbeat for 18" in found["detail"]
-    docker("kill", "--signal", "CONT", container_ids(PROJECT)["scheduler"])
-    lab.run("restart", "scheduler")
-    wait_for(lambda: part()["status"] == "healthy", what="the heartbeat of its start")
-
-
-def test_jobs_in_the_schedulers_container_back_up_and_renew(lab: Project, edge: Edge) -> None:
+def test_jobs_back_up_and_renew(lab: Project, edge: Edge) -> None:
     edge.techsapo("revoke", "techsapo", "--reason", "superseded", "--yes")
     before = edge.served()
     for job in ("backup", "certs"):
-        subprocess.run(in_scheduler(lab, "jobs", "run", job), check=True)
+        lab.run("jobs", "run", job)
     newest = repository_of(stack_of(lab)).find("latest")
     assert history(lab, "backup")[0]["summary"].startswith(newest.id)
     assert history(lab, "certs")[0]["summary"] == "1 renewed"

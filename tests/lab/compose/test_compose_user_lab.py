@@ -24,7 +24,6 @@ UID = 64321
 def stack(lab_images: DockerLab) -> Iterator[Project]:
     spec = only_redis(project=PROJECT, nginx={"enabled": False})
     spec["redis"]["password"] = "planted-redis-secret"
-    spec["schedule"] = {"docker_socket": "/var/run/docker.sock"}
     spec["monitoring"]["grafana"] = {"port": free_port()}
     spec["images"] = {"grafana": grafana_stand_in(lab_images)}
     spec["backup"] = {"offsite": {"restic": "遠く far", "password": "restic's own"}}
@@ -58,12 +57,8 @@ def test_the_state_is_the_callers_and_each_service_reads_the_secret_that_is_its_
     wait_for(cached, what="the app with the new secret")
 
 
-def test_a_job_in_the_schedulers_container_works_as_the_caller_and_goes_off_site(stack: Project) -> None:
-    container = container_ids(PROJECT)["scheduler"]
-    user = docker("container", "inspect", "--format", "{{.Config.User}}", container).stdout.strip()
-    assert user == f"{UID}:{UID}"
-    file = str(stack.directory / "techsapo.yaml")
-    docker("exec", container, "python", "-m", "techsapo_ops", "jobs", "run", "backup", "--file", file)
+def test_a_job_works_as_the_caller_and_goes_off_site(stack: Project) -> None:
+    stack.run("jobs", "run", "backup")
     checks = json.loads(stack.run("backup", "show", "--json").stdout)["checks"]
     assert checks["offsite"]["ok"] is True
     assert owners(stack) == {UID}

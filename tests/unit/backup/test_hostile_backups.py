@@ -220,7 +220,7 @@ def test_every_wrong_value_in_a_manifest_is_damage_or_told_of(ground: Ground, tm
         "mysql": {
             "database": "techsapo_audit", "exact": True, "binlog": {"file": "binlog.1", "position": 4},
             "views": 0, "triggers": 0, "routines": 0, "events": 0, "dump_seconds": 0.1,
-            "objects": {}, "sequences": {},
+            "objects": {},
             "tables": {"t": {"rows": 1, "engine": "InnoDB", "checksum": "1"}},
         },
         "sqlite:app": {"database": "audit.sqlite", "tables": {"t": {"rows": 1}}, "schema": "0"},

@@ -30,7 +30,7 @@ from techsapo_ops.stack.stack import Stack
 BEGAN = datetime(2026, 1, 1, 2, tzinfo=UTC)
 MYSQL = {
     "database": "audit", "exact": True, "binlog": {}, "views": 0, "triggers": 0, "routines": 0, "events": 0,
-    "objects": {}, "sequences": {},
+    "objects": {},
 }  # fmt: skip
 
 

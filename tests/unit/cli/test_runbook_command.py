@@ -50,12 +50,11 @@ def test_a_spec_that_can_not_be_read_keeps_nobody_from_the_runbook(tmp_path: Pat
     assert "--lang" in said.stderr
 
 
-def test_with_a_spec_commands_have_its_ports_and_logins(tmp_path: Path) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: x\nlocale: en\nredis: {port: 16379}\n")
-    server = tmp_path / "redis-server"
-    server.touch(0o755)
-    said = run(tmp_path, "RedisNotWritable", PATH=str(tmp_path)).stdout
-    login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
-    ask = f"{login} redis-cli -p 16379 --user techsapo_operator"
-    assert f"`{ask} info memory`" in said
-    assert f"`{ask} --bigkeys`" in said
+def test_with_a_spec_addresses_have_its_ports(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text(
+        "project: x\nlocale: en\nmonitoring: {prometheus: {port: 19090}}\n"
+    )
+    (tmp_path / "prometheus").touch(0o755)
+    said = run(tmp_path, "TargetDown", PATH=str(tmp_path)).stdout
+    assert "http://127.0.0.1:19090/targets" in said
+    assert "localhost:9090" not in said

@@ -18,7 +18,7 @@ from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql import container_login
+from techsapo_ops.services.mysql import logins
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.installation import init_sql
 from techsapo_ops.spec.models.data import Mysql
@@ -95,7 +95,7 @@ def test_no_statement_with_a_password_reaches_the_binlog() -> None:
     passwords = Passwords(Secret("p"), Secret("m"))
     for sql in (
         init_sql(Mysql(), passwords, Secret("r")),
-        (container_login.settle(Mysql(), passwords).stdin or b"").decode(),
+        (logins.settle(Mysql(), passwords).stdin or b"").decode(),
     ):
         logged, written = True, []
         for line in sql.splitlines():

@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.report import Status
-from techsapo_ops.services.health import health_of
+from techsapo_ops.services.probing import health_of
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.spec.models import Spec

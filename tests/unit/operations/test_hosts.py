@@ -28,7 +28,7 @@ from techsapo_ops.operations.hosts.facts import Level
 from techsapo_ops.operations.hosts.join import Joined, add
 from techsapo_ops.operations.hosts.leave import remove
 from techsapo_ops.operations.hosts.replace import replace
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service import Service

@@ -17,7 +17,6 @@ from techsapo_ops.stack.stack import Stack
 
 DATA = (
     ("mysql", "MariaDB 11.8.3-MariaDB-0+deb13u1"),
-    ("accounts", "MariaDB 11.8.3-MariaDB-0+deb13u1"),
     ("redis", "Redis 8.0.2"),
     ("sqlite:app", "SQLite 99.9"),  # not a server's: any of the app's reads it
     ("news", "News 7.1"),
@@ -63,7 +62,7 @@ def test_a_program_that_is_older_than_the_copy_s_is_told_once_with_both_versions
         (
             "mysql was backed up from MariaDB 11.8.3-MariaDB-0+deb13u1, and MariaDB 10.11.6 of this host "
             "is older",
-            "update mariadb-server (/opt/mariadb-99.1/mariadbd); or --without mysql --without accounts",
+            "update mariadb-server (/opt/mariadb-99.1/mariadbd); or --without mysql",
         ),
         (
             "redis was backed up from Redis 8.0.2, and Redis 7.0.15 of this host is older",

@@ -15,8 +15,6 @@ from techsapo_ops.schedule.crontab import Line, crontab_block
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.stack.topology import Topology
 
-SOCKET = "/var/run/docker.sock"
-
 
 class Host:
     """A host whose crontab says this; None: this user may have none."""
@@ -36,9 +34,7 @@ def stack(tmp_path: Path, engine: str = "compose", **schedule: object) -> Topolo
     return topology(spec(schedule=schedule), tmp_path, engine, host())  # type: ignore[arg-type]
 
 
-def test_containers_without_the_dockers_socket_say_in_one_line_that_nothing_is_backed_up(
-    tmp_path: Path,
-) -> None:
+def test_containers_say_in_one_line_that_nothing_is_backed_up(tmp_path: Path) -> None:
     made = stack(tmp_path)
     assert nobody_starts(made, Host()) == NOBODY
     assert "\n" not in NOBODY
@@ -51,7 +47,6 @@ def test_containers_without_the_dockers_socket_say_in_one_line_that_nothing_is_b
     "engine, schedule",
     [
         ("native", {}),
-        ("compose", {"docker_socket": SOCKET}),
         ("compose", {"by": "cron"}),
         ("compose", {"by": "none"}),
     ],

@@ -17,7 +17,6 @@ from stacks import EVERYTHING, spec, templates, topology
 
 from techsapo_ops.render.package import package
 from techsapo_ops.services.app.image import app_build
-from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.spec.fields import ROOT, sections_of
 from techsapo_ops.spec.models.base import CONTROL, IMAGE_PATTERN, CommandLine, ImageReference
 
@@ -63,16 +62,13 @@ def test_no_text_of_the_spec_that_is_taken_holds_a_control_character(annotation:
             assert CONTROL.search(adapter.validate_python(text)) is None, text
 
 
-def lines(**images: str) -> list[list[str]]:
-    """The first words of the lines of both Dockerfiles."""
-    model = spec(**EVERYTHING, images=images, schedule={"docker_socket": "/var/run/docker.sock"})
+def lines(**images: str) -> list[str]:
+    """The first words of the lines of the Dockerfile."""
+    model = spec(**EVERYTHING, images=images)
     where = topology(model, Path("/srv/x"), "compose")
     where = replace(where, spec=model)
-    found = []
-    for build in (app_build, Scheduler().build):
-        text = build(where, templates(), package(exact=False)).dockerfile
-        found.append([line.split(" ")[0] for line in text.splitlines()])
-    return found
+    text = app_build(where, templates(), package(exact=False)).dockerfile
+    return [line.split(" ")[0] for line in text.splitlines()]
 
 
 WITHOUT = lines()
@@ -85,7 +81,7 @@ WITHOUT = lines()
 @example("python:3 AS x")
 def test_no_image_that_is_taken_adds_a_line_to_a_dockerfile(image: str) -> None:
     try:
-        model = spec(images={"base": image, "docker-cli": image, "restic": image})
+        model = spec(images={"base": image})
     except ValidationError:
         return
     assert lines(**model.images) == WITHOUT

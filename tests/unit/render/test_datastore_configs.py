@@ -123,7 +123,7 @@ def test_with_accounts_redis_reads_them_from_a_file_and_no_rendered_file_holds_a
 
 
 def test_the_file_of_accounts_has_digests_and_says_who_may_do_what() -> None:
-    text = users_file(users("my-lab", {APP: "one", EXPORTER: "two", OPERATOR: "three"}), nameless=False)
+    text = users_file(users("my-lab", {APP: "one", EXPORTER: "two", OPERATOR: "three"}))
     nobody, app, exporter, operator = text.splitlines()
     assert nobody == "user default off"
     assert app.endswith(" ~my-lab:* resetchannels +@all -@dangerous -function")

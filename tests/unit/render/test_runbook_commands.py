@@ -1,4 +1,4 @@
-"""The first steps in messages: with the ports and logins of the stack that sends them."""
+"""The first steps in messages: with the ports of the stack that sends them, and no login to look for."""
 
 from __future__ import annotations
 
@@ -42,34 +42,11 @@ def test_no_first_step_names_a_port_that_is_not_this_stack_s(locale: str, engine
 
 
 @each_row("locale", LOCALES)
-def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str) -> None:
-    login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
-    ask = f"`{login} redis-cli -p 16379 --user techsapo_operator "
-    told = steps(locale=locale, redis={"port": 16379})
-    for name in ("RedisNotWritable", "ConnectionsHigh", "AnswersForged"):
-        text = told[name]
-        assert ask in text
-        assert text.count("redis-cli ") == text.count(ask)
-        assert "secrets list" not in text
-
-
-def test_redis_with_tls_without_a_login_and_in_a_container() -> None:
-    open_one = steps(redis={"accounts": False})["RedisNotWritable"]
-    assert open_one.startswith("1. `redis-cli info memory`")
-    ca = re.escape(str(HERE / ".techsapo" / "keys"))
-    tls = steps(redis={"tls": True, "password": "s3cret"})["RedisNotWritable"]
-    assert re.search(rf"show redis\) redis-cli --tls --cacert '?{ca}/\S+ info memory", tls.splitlines()[0])
-    inside = steps("compose", redis={"port": 16379})["RedisNotWritable"]
-    login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
-    there = "docker exec -e REDISCLI_AUTH techsapo-redis-1 redis-cli --user techsapo_operator info memory"
-    assert inside.startswith(f"1. `{login} {there}`")
-
-
-def test_mariadb_is_asked_at_its_port_or_in_its_container() -> None:
-    assert "mariadb -h 127.0.0.1 -P 13306 -u root -e" in steps()["ConnectionsHigh"]
-    inside = steps("compose")["ConnectionsHigh"]
-    assert '`docker exec -u 0 techsapo-mysql-1 mariadb -e "show full processlist"`' in inside
-    assert "PROJECT" not in inside
+@each_row("engine", ["native", "compose"])
+def test_servers_are_asked_by_a_command_that_logs_in_wherever_they_run(locale: str, engine: str) -> None:
+    for text in steps(engine, locale=locale).values():
+        commands = re.findall(r"`[^`]+`", text)
+        assert not [c for c in commands if re.match(r"`(redis-cli|mariadb|docker exec|[A-Z_]+=)", c)], text
 
 
 def test_what_takes_a_text_s_place_is_still_in_the_runbooks() -> None:

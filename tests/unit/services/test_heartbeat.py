@@ -5,30 +5,19 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
-import pytest
 from fakes.open_stacks import Seen, open_stack
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.adapters.container_facts import ContainerFacts
-from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.textfile import Sample, write_textfile
-from techsapo_ops.engines.containers.probing import Prober
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
-from techsapo_ops.services.health import health_of
-from techsapo_ops.services.probing import ask, forget_sign_of_life
+from techsapo_ops.services.probing import ask, forget_sign_of_life, health_of
 from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS, last_beat
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.topology import Topology
-
-SOCKET = {"docker_socket": "/var/run/docker.sock"}
 
 
 def beaten(folder: Path, ago: float) -> Path:
@@ -72,21 +61,6 @@ def test_health_asks_it_by_its_heartbeat_and_not_for_a_port(tmp_path: Path) -> N
     report = check(open_stack(where, Seen()), timeout=0.3, now=datetime.now(UTC))
     (found,) = [p for p in report.probes if p.name == "scheduler"]
     assert found.hint == "`techsapo restart scheduler`"
-
-
-@each_row("ago, works", [(0.0, True), (200.0, False)])
-def test_a_container_that_hangs_passes_its_own_check_and_is_told_by_its_heartbeat(
-    tmp_path: Path, ago: float, works: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where = topology(spec(schedule=SOCKET), tmp_path, "compose")
-    beaten(where.layout.textfiles, ago)
-    monkeypatch.setattr(Prober, "_execute", lambda *_: ProbeResult(True, "26.1.5", 0.0))
-    container = cast(ContainerFacts, SimpleNamespace(id="1", running=True, check=("docker", "version")))
-    (service,) = where.of_kind("scheduler")
-    docker = Docker(cast(Runner, None))
-    found = Prober(where, docker, dict).ask(service, 1.0, {"scheduler": container})
-    assert found.ok is works
-    assert ("no heartbeat" in found.detail) is not works
 
 
 def test_what_a_killed_one_has_left_tells_nothing_of_the_one_that_starts_anew(tmp_path: Path) -> None:

@@ -113,11 +113,6 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
         ({"floating_address": "10.0.0.100"}, ["floating_address: 10.0.0.100 has no prefix"]),
         ({"redis": {"port": 26379}}, ["redis.port: port 26379 of each host is taken by Sentinel"]),
         ({"nginx": {"listen": 2377}}, ["nginx.listen: port 2377 of each host is taken by Docker Swarm"]),
-        (
-            {"schedule": {"docker_socket": "/run/docker.sock"}},
-            ["schedule.docker_socket: a scheduler in a container would be on one host alone, and lost "
-             "with it"],
-        ),
         ({"nginx": {"listen": 7946}}, ["nginx.listen: port 7946 of each host is taken by Docker Swarm"]),
     ],
 )  # fmt: skip

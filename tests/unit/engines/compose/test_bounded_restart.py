@@ -65,7 +65,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeEngine]:
         patched.setattr(ComposeEngine, "_gate", lambda *_: None)
         patched.setattr(ComposeEngine, "_settle", lambda *_: None)
         patched.setattr(Starter, "_free_ports", lambda *_: None)
-        patched.setattr("techsapo_ops.engines.logins.started", lambda *_: None)
         yield ComposeEngine(topology(spec(**EVERYTHING), folder, "compose"), Docker(ToldDocker(folder, "")))
 
 

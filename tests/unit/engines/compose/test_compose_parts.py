@@ -21,7 +21,7 @@ from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.services.mysql import container_login
+from techsapo_ops.services.mysql import logins
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -162,10 +162,10 @@ def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: 
 
 
 def test_the_databases_sql_quotes_the_password_and_refuses_a_line_break() -> None:
-    command = container_login.settle(Mysql(), Passwords(Secret("it's \\ x"), Secret("m")))
+    command = logins.settle(Mysql(), Passwords(Secret("it's \\ x"), Secret("m")))
     assert b"IDENTIFIED BY 'it''s \\\\ x'" in (command.stdin or b"")
     with pytest.raises(OpsError, match="line break"):
-        container_login.settle(Mysql(), Passwords(Secret("a\nb"), Secret("m")))
+        logins.settle(Mysql(), Passwords(Secret("a\nb"), Secret("m")))
 
 
 def wait(states: list[ContainerFacts | None], results: list[ProbeResult], seconds: float) -> None:

@@ -287,13 +287,12 @@ def test_a_renewal_that_can_not_be_read_is_nobody_elses(store: SwarmStore) -> No
 @pytest.mark.parametrize(
     "said",
     [
-        "Error: No such config: {id}",
         "Error response from daemon: config {id} not found",
         "Error response from daemon: rpc error: code = NotFound desc = config {id} not found",
     ],
 )
 def test_a_note_that_was_removed_between_two_looks_is_none(store: SwarmStore, said: str) -> None:
-    """In the words of Docker 18, 26 and of SwarmKit itself."""
+    """In the words of Docker and of SwarmKit itself."""
     elsewhere(store, 4)
 
     class Between(SwarmStore):

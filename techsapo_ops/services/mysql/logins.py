@@ -1,12 +1,11 @@
-"""The logins of the MariaDB container, kept as the spec wants them."""
+"""The logins of the stack's MariaDB: their passwords, and how its container gets them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, hosts_of, statements, unlogged
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
@@ -15,22 +14,17 @@ from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
 
-def password(mysql: Mysql, topology: Topology) -> Secret:
-    """The app's password: the spec's, else one that is made now, once, and kept in the keys folder."""
-    if mysql.password is not None:
-        return mysql.password
-    layout = topology.layout
-    made = made_once(layout.mysql_password, None)
-    cnf = layout.keys / CNF
-    text = exporter_cnf(topology, made.reveal())
-    if not cnf.exists() or cnf.read_text(encoding="utf-8") != text:
-        write_atomic(cnf, text.encode(), 0o600)
-    return made
+def passwords(mysql: Mysql, topology: Topology) -> Passwords:
+    """The app's: the spec's, else one that is made now, once; and that of the account that migrates.
 
-
-def migrations_password(topology: Topology) -> Secret:
-    """The password of the account that migrates, which no container is given; made now, once."""
-    return made_once(topology.layout.mysql_migrations_password, None)
+    The exporter gets the app's in the form that it reads.
+    """
+    layout, users = topology.layout, {service.kind: service.user for service in topology.services}
+    app = mysql.password
+    if app is None:
+        app = made_once(layout.mysql_password, users.get("app"))
+        keep(layout.keys / CNF, exporter_cnf(topology, app.reveal()), users.get("mysqld-exporter"))
+    return Passwords(app, made_once(layout.mysql_migrations_password, None))
 
 
 def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
@@ -43,7 +37,7 @@ def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
         return None
 
 
-def settle(mysql: Mysql, passwords: Passwords, *, more: Sequence[str] = ()) -> Command:
+def settle(mysql: Mysql, made: Passwords, *, more: Sequence[str] = ()) -> Command:
     """What brings an existing server to the spec's database and accounts, as root of its container.
 
     `more` are statements that come after that.
@@ -52,7 +46,5 @@ def settle(mysql: Mysql, passwords: Passwords, *, more: Sequence[str] = ()) -> C
     else never arrive. Raises OpsError for a password that can't stand on one line.
     """
     argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
-    sql = accounts_sql(mysql, passwords, hosts_of(from_images=True)) + statements(
-        unlogged(more) if more else ()
-    )
+    sql = accounts_sql(mysql, made, hosts_of(from_images=True)) + statements(unlogged(more) if more else ())
     return Command(argv, stdin=sql.encode())
