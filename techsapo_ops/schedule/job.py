@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.catalogue.jobs import JobFacts
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.models.data import JobSettings
-from techsapo_ops.spec.secret import Secret
 
 OK = 0
 TIMED_OUT = 124
@@ -53,7 +51,6 @@ class Job:
     timeout: float
     retry: Retry = field(default_factory=Retry)
     at: str | None = None
-    ping: Secret | None = None
 
     @property
     def time_limit(self) -> float:
@@ -61,17 +58,12 @@ class Job:
         return self.timeout * (1 + self.retry.times) + sum(self.retry.waits())
 
 
-def configured(facts: JobFacts, at: str | None, settings: JobSettings | None) -> Job:
-    """The job of the catalogue with what the spec changes."""
-    settings = settings or JobSettings()
+def configured(facts: JobFacts, at: str | None, timeout: str | None) -> Job:
+    """The job of the catalogue, at the time and with the time limit of the spec."""
     return Job(
         name=facts.name,
         operation=facts.operation,
-        timeout=facts.timeout if settings.timeout is None else seconds(settings.timeout),
-        retry=Retry(
-            facts.retries if settings.retries is None else settings.retries,
-            facts.retry_wait,
-        ),
+        timeout=facts.timeout if timeout is None else seconds(timeout),
+        retry=Retry(facts.retries, facts.retry_wait),
         at=at,
-        ping=settings.ping,
     )

@@ -33,7 +33,7 @@ _ENTRY = re.compile(r"\d{6,}\.json")
 class Run:
     """One run of a job. Times are aware; `seconds` is by the monotonic clock, None while it runs.
 
-    `error` says why the last try failed, `ping` what became of the outside watcher's URL.
+    `error` says why the last try failed.
     """
 
     id: int
@@ -49,7 +49,6 @@ class Run:
     tries: int = 0
     summary: str = ""
     error: str = ""
-    ping: str = ""
     host: str = ""
     """On several hosts the one that it ran on."""
 

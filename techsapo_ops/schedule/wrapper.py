@@ -16,7 +16,6 @@ from typing import Any
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.http import fetch
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.adapters.supervised import Ended, supervise
@@ -29,7 +28,6 @@ from techsapo_ops.schedule.log import RunLog
 from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
 from techsapo_ops.schedule.status import NEXT_RUN
 
-PING_SECONDS = 10.0
 CLOCK_TOLERANCE = 60.0
 """Seconds by which a run may lie in the future before the clock counts as set back."""
 _OWN = "techsapo_job_"
@@ -146,8 +144,6 @@ def run_job(
         log = RunLog(runs.log(run), context.now, context.say, context.echo)
         run, result = _tries(job, command, context, run, log, lock, refusal)
         run = replace(run, seconds=round(time.monotonic() - started, 3))
-        if run.ok and job.ping is not None:
-            run = replace(run, ping=_ping(job.ping.reveal(), log))
         log.line(_closing(run))
         log.close()
         recorded = _try_to(context, lambda: runs.write(run)) and recorded
@@ -260,21 +256,6 @@ def _before(context: RunContext, job: Job) -> tuple[Sample, ...]:
     except OpsError as error:  # damaged, so there is nothing to keep; it is about to be replaced
         context.say(str(error))
         return ()
-
-
-def _ping(url: str, log: RunLog) -> str:
-    """Tell the watcher outside that the job ran. It matters to nobody but that watcher: no failure."""
-    try:
-        answer = fetch(url, timeout=PING_SECONDS)
-    except OpsError as error:
-        # The URL is a secret: whoever has it can keep the watcher quiet.
-        said = error.message.replace(url, "the ping URL")
-        log.line(msg("ping failed: {said}", said=said))
-        return said
-    if answer.ok:
-        return "ok"
-    log.line(msg("ping failed: HTTP {status}", status=answer.status))
-    return f"HTTP {answer.status}"
 
 
 def _closing(run: Run) -> str:

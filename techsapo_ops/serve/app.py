@@ -121,7 +121,7 @@ class App:
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
-        anomalies = Anomalies(spec.app.anomalies, metrics.counting("techsapo_anomaly_requests_total"))
+        anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
         self._tracing = tracing = tracing_of(spec, instance, registry.usable, metrics.spans)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)

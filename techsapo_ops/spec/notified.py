@@ -64,9 +64,8 @@ def no_url(text: str) -> str:
 
 
 def _listed(spec: Spec) -> Iterator[tuple[Path, Receiver]]:
-    """Every receiver, those of the report too, with its path."""
-    notifications = spec.notifications
-    for where, listed in (*notifications.lists(), ("report", notifications.report)):
+    """Every receiver, with its path."""
+    for where, listed in spec.notifications.lists():
         below: Path = tuple(int(part) if part.isdigit() else part for part in where.split("."))
         for n, receiver in enumerate(listed):
             yield ("notifications", *below, n), receiver

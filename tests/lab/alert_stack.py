@@ -119,8 +119,11 @@ class Stack:
             with httpx.Client(base_url=self.url(number, ""), timeout=60, trust_env=False) as client:
                 while not over.is_set():
                     asked += 1
+                    address = {"X-Forwarded-For": f"198.51.{asked >> 8 & 255}.{asked & 255}"}
                     for _ in range(21):
-                        client.post("/api/v1/generate", json={"prompt": f"good {asked}"}).raise_for_status()
+                        client.post(
+                            "/api/v1/generate", json={"prompt": f"good {asked}"}, headers=address
+                        ).raise_for_status()
                     over.wait(pause)
 
         with ThreadPoolExecutor(len(numbers)) as pool:

@@ -38,7 +38,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "notifications": {
         "critical": [
-            {"kind": "slack", "url": "https://hooks.example/critical", "channel": "#ops"},
+            {"kind": "slack", "url": "https://hooks.example/critical"},
             {"kind": "email", "to": "ops@example.com"},
             {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key_file": "/run/key"}]}},
         ],

@@ -92,7 +92,7 @@ def restore(
 ) -> None:
     """Restore the newest backup into throwaway servers, compare, and time it.
 
-    Nothing of the stack is touched. Exit code 1 where it takes longer than `objectives.data`, or does not
+    Nothing of the stack is touched. Exit code 1 where it takes longer than 15 minutes, or does not
     restore to what was backed up.
 
     Examples:

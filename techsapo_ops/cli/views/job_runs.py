@@ -38,7 +38,6 @@ def run_json(run: Run, log: str | None = None) -> dict[str, Any]:
         "tries": run.tries,
         "summary": run.summary,
         "error": run.error,
-        "ping": run.ping,
         **({"host": run.host} if run.host else {}),
     }
     return value if log is None else {**value, "log": log}
@@ -59,7 +58,6 @@ def status_json(found: JobStatus) -> dict[str, Any]:
         "timeout": job.timeout,
         "retries": job.retry.times,
         "retry_wait": job.retry.wait,
-        "ping": job.ping is not None,
         "last": run_json(found.last) if found.last is not None else None,
         "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
         "missed": found.missed.isoformat() if found.missed is not None else None,

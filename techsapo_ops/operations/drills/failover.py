@@ -12,12 +12,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.guards import Guards, alone, hindrance
 from techsapo_ops.operations.drills.outcome import Outcome
-from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.report import FAILOVER, SERVICE, Phase, Report
 from techsapo_ops.operations.drills.target import Load
 from techsapo_ops.operations.drills.traffic import Traffic
 from techsapo_ops.operations.watch.costs import drill_rows_of
 from techsapo_ops.services.monitoring import prometheus_of
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.stack import Stack
 
@@ -194,12 +193,11 @@ def _filled(
     }
     phases: list[Phase] = []
     if course.struck is not None and course.returned is not None and course.back is not None:
-        objectives = stack.spec.objectives
         settled = outcome.settled_after(course.struck, course.back if fault.alone else course.returned)
         since = course.struck if fault.alone else course.returned
         phases = [
-            Phase("failover", _rounded(settled), seconds(objectives.failover)),
-            Phase("recovery", _rounded(course.back - since), seconds(objectives.service)),
+            Phase("failover", _rounded(settled), FAILOVER),
+            Phase("recovery", _rounded(course.back - since), SERVICE),
         ]
         lost, doubled, again = _written(stack, load.prefix, outcome, course.struck)
         counts |= {"lost_writes": len(lost), "doubled": len(doubled), "carried_out_again": len(again)}

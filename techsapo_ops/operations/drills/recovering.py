@@ -13,13 +13,13 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.report import DATA, SERVICE, Phase, Report
 from techsapo_ops.operations.drills.scratch import scratch
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk
 from techsapo_ops.operations.recover.look import Look, age
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.spec.models.base import is_loopback, seconds
+from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.ports import taken_ports
 from techsapo_ops.spec.problems import dotted
 from techsapo_ops.stack.stack import Stack
@@ -58,7 +58,6 @@ def drill_recover(
         raise OpsError(
             msg("there is no second place to recover from"), msg("set backup.offsite, then `techsapo backup`")
         )
-    objectives = stack.spec.objectives
     with scratch(stack.layout, stack.runner, name) as folder:
         into = folder / "stack"
         into.mkdir(mode=0o755)
@@ -80,8 +79,8 @@ def drill_recover(
         return replace(
             begin(done.whole_seconds),
             phases=(
-                Phase("data", done.data_seconds, seconds(objectives.data)),
-                Phase("service", done.whole_seconds, seconds(objectives.service)),
+                Phase("data", done.data_seconds, DATA),
+                Phase("service", done.whole_seconds, SERVICE),
             ),
             counts={
                 "lost_seconds": round(age(look.copied)),

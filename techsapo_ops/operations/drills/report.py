@@ -12,6 +12,14 @@ from pydantic import TypeAdapter
 Failover = Literal["failover-app", "failover-host"]
 Drill = Literal["restore", "alert", "recover", Failover]
 
+# The guide's objectives, in seconds.
+FAILOVER = 30.0
+"""From the loss of an app instance or a host until users are answered again."""
+DATA = 15 * 60.0
+"""From the begin of a restore until all data is back; the alert DrillMissed has it in minutes."""
+SERVICE = 60 * 60.0
+"""Until everything runs again: an instance, or the whole stack on an empty host."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.drills.report import Phase, Report
-from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.operations.drills.report import DATA, Phase, Report
 from techsapo_ops.stack.stack import Stack
 
 
@@ -23,7 +22,7 @@ def drill_restore(
     wait: float = 0.0,
     told: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Report:
-    """Restore a backup on trial, as `backup verify --deep` does, and compare its time with `objectives.data`.
+    """Restore a backup on trial, as `backup verify --deep` does, and compare its time with DATA.
 
     Nothing of the stack itself is touched. What came since the backup was begun would be lost: the report
     has that age as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the
@@ -38,7 +37,7 @@ def drill_restore(
     age = None if manifest is None else round((now - manifest.started).total_seconds())
     return replace(
         begin(took),
-        phases=(Phase("data", data, seconds(stack.spec.objectives.data)),),
+        phases=(Phase("data", data, DATA),),
         counts={"lost_seconds": age, **{f"{part.kind}_seconds": part.seconds for part in trial.parts}},
         facts={
             "backup": trial.id,

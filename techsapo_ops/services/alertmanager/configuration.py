@@ -69,8 +69,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
             _report(topology),
         ],
     )
-    everybody = [r for _, listed in spec.notifications.lists() for r in listed]
-    raw = any(isinstance(r, RawReceiver) for r in (*everybody, *spec.notifications.report))
+    raw = any(isinstance(r, RawReceiver) for _, listed in spec.notifications.lists() for r in listed)
     return (
         RenderedFile(
             ALERTMANAGER_YML,
@@ -135,14 +134,10 @@ def _add(topology: Topology, merged: dict[str, Any], path: str, receiver: Receiv
                 msg("write url or url_file"),
             )
         case SlackReceiver():
-            slack = {
-                "api_url_file": _secret(topology, f"{path}.url"),
-                "send_resolved": True,
-                **slack_message(),
-            }
-            if receiver.channel is not None:
-                slack["channel"] = go_template_text(receiver.channel)
-            merged.setdefault("slack_configs", []).append(slack)
+            url_file = _secret(topology, f"{path}.url")
+            merged.setdefault("slack_configs", []).append(
+                {"api_url_file": url_file, "send_resolved": True, **slack_message()}
+            )
         case EmailReceiver():
             if topology.spec.notifications.smtp is None:
                 raise OpsError(
@@ -177,10 +172,8 @@ def _pages(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def _report(topology: Topology) -> dict[str, Any]:
-    """Alertmanager's receiver for the weekly report, which is a page of its own and is never over."""
-    notifications = topology.spec.notifications
-    listed = "report" if notifications.report else "info"
-    receiver = _receiver(topology, listed, getattr(notifications, listed))
+    """Alertmanager's receiver for the weekly report, which reaches those of `info` with texts of its own."""
+    receiver = _receiver(topology, "info", topology.spec.notifications.info)
     for slack in receiver.get("slack_configs", ()):
         title = '{{ template "techsapo.slack.report.title" . }}'
         text = '{{ template "techsapo.slack.report.text" . }}'

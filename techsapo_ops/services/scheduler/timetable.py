@@ -17,12 +17,11 @@ JOBS_JSON = "schedule/jobs.json"
 def schedule_files(spec: Spec) -> tuple[RenderedFile, ...]:
     """The schedule as it was applied, or nothing where others start the jobs.
 
-    The scheduler reads this and not the spec: a spec that is being edited must not stop it. URLs to ping are
-    left out; each run reads its own from the spec.
+    The scheduler reads this and not the spec: a spec that is being edited must not stop it.
     """
     if spec.schedule.by != "service":
         return ()
-    data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping"}}})
+    data = spec.schedule.model_dump(mode="json")
     return (RenderedFile(JOBS_JSON, json.dumps(data, indent=1, sort_keys=True) + "\n"),)
 
 

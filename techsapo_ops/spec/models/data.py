@@ -123,17 +123,6 @@ JobName = Literal[
 ]  # fmt: skip
 
 
-class JobSettings(Section):
-    """Changes to how one job runs."""
-
-    timeout: PositiveDuration | None = None
-    """Time after which a run is ended, with all it started; default: the job's own."""
-    retries: Count | None = None
-    """How often a failed run is tried again; default: the job's own."""
-    ping: Secret | None = None
-    """URL that is asked after each success, so that a watcher elsewhere misses a run that did not come."""
-
-
 class Schedule(Section):
     """Cron expressions, in the host's time zone; null turns a job off."""
 
@@ -162,8 +151,8 @@ class Schedule(Section):
     """When a restore is drilled."""
     drill_alert: Cron | None = "30 10 * * 3"
     """When an alert is drilled, while somebody is there to see it; without an Alertmanager it is not."""
-    jobs: dict[JobName, JobSettings] = {}
-    """Changes to how jobs run, by job name: timeout, retries, ping."""
+    timeouts: dict[JobName, PositiveDuration] = {}
+    """By job name, the time after which a try is ended, with all it started; default: the job's own."""
 
     def times(self) -> dict[str, str | None]:
         """Cron expression by job name, None for one that is turned off."""
@@ -179,17 +168,6 @@ class Schedule(Section):
             *(() if alerts else ("drill_alert",)),
         } - self.model_fields_set
         return self.model_copy(update=dict.fromkeys(idle)) if idle else self
-
-
-class Objectives(Section):
-    """What drills are compared with; the defaults are the guide's."""
-
-    failover: PositiveDuration = "30s"
-    """From the loss of an app instance until users are answered again."""
-    data: PositiveDuration = "15m"
-    """From the begin of a restore until all data is back."""
-    service: PositiveDuration = "60m"
-    """Until everything runs again: an instance, or the whole stack on an empty host."""
 
 
 class Logs(Section):

@@ -25,14 +25,12 @@ _RESERVED = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org))?|invalid)\.?",
 
 
 class SlackReceiver(Section):
-    """Alerts to a Slack channel."""
+    """Alerts to a Slack channel: that of the webhook."""
 
     kind: Literal["slack"]
     """How it is sent: Slack."""
     url: Secret | None = None
     """Incoming-webhook URL."""
-    channel: Text | None = None
-    """Channel, e.g. "#ops"; default: the webhook's."""
 
 
 class EmailReceiver(Section):
@@ -131,14 +129,12 @@ class Notifications(Section):
     warning: tuple[Receiver, ...] = ()
     """Whom warnings reach."""
     info: tuple[Receiver, ...] = ()
-    """Whom informational alerts reach."""
+    """Whom informational alerts and the weekly report reach."""
     watchdog: tuple[Receiver, ...] = ()
     """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
     misses it."""
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
     """Whom alerts that page reach if nobody acknowledges them, one after the other; default: nobody else."""
-    report: tuple[Receiver, ...] = ()
-    """Whom the weekly report reaches; default: those of `info`."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
 

@@ -17,7 +17,7 @@ from techsapo_ops.spec.models.base import (
     Text,
     is_loopback,
 )
-from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Objectives, Redis, Schedule
+from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.machines import FloatingAddress, Host, HostKey, Swarm
 from techsapo_ops.spec.models.monitoring import Monitoring
@@ -91,8 +91,6 @@ class Spec(Section):
     """Where backups go and how long they stay."""
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
     """When jobs run."""
-    objectives: Objectives = Field(default_factory=Objectives.model_construct)
-    """How soon the service, and its data, are to be back after a failure."""
     contacts: tuple[Text, ...] | None = None
     """Whom to call when this host is gone, in your words: `Kimura, +81 3 …`; for the recovery card."""
     logs: Logs = Field(default_factory=Logs.model_construct)
@@ -224,11 +222,10 @@ class Spec(Section):
         """In one line that the weekly report reaches no one, and what to write; empty where it does, or none
         is made.
         """
-        told = self.notifications
         made = self.schedule.report is not None and self.schedule.by != "none"
-        if not (made and self.monitoring.prometheus.enabled) or told.report or told.info:
+        if not (made and self.monitoring.prometheus.enabled) or self.notifications.info:
             return ""
-        example = "{report: [{kind: slack, url_file: secrets/slack}]}"
+        example = "{info: [{kind: slack, url_file: secrets/slack}]}"
         return msg(
             "the weekly report reaches no one: write e.g. `notifications: {example}` (docs/jobs.md)",
             example=example,

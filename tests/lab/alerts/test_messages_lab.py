@@ -302,7 +302,7 @@ def test_slack_and_mail_take_what_alertmanager_sends(tmp_path: Path) -> None:
     with incoming_webhook() as channel, mail_server() as box:
         notifications = {
             "critical": [
-                {"kind": "slack", "url": channel.url, "channel": "#ops"},
+                {"kind": "slack", "url": channel.url},
                 {"kind": "email", "to": "ops@example.com"},
             ],
             "smtp": {

@@ -85,7 +85,7 @@ def test_hostile_texts_pass_the_real_tools(value: str, tmp_path: Path) -> None:
     spec = spec_of(
         notifications={
             "critical": [
-                {"kind": "slack", "url": "https://hooks.example/x", "channel": value},
+                {"kind": "slack", "url": "https://hooks.example/x"},
                 {"kind": "email", "to": value},
                 {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key": value}]}},
             ],

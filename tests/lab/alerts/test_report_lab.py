@@ -100,8 +100,7 @@ def test_a_source_that_is_away_says_why_and_the_others_come(tmp_path: Path) -> N
 def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with incoming_webhook() as channel, mail_server() as box:
         notifications = {
-            "info": [{"kind": "webhook", "url": "http://127.0.0.1:9/nobody"}],
-            "report": [{"kind": "slack", "url": channel.url}, {"kind": "email", "to": "ops@example.com"}],
+            "info": [{"kind": "slack", "url": channel.url}, {"kind": "email", "to": "ops@example.com"}],
             "smtp": {
                 "smarthost": f"127.0.0.1:{box.port}", "sender": "techsapo@example.com", "require_tls": False
             },

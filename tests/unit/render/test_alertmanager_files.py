@@ -98,12 +98,10 @@ def test_values_come_back_as_they_were_written() -> None:
     values = [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "']
     raw = [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}} for value in values]
     critical = [
-        *({"kind": "slack", "url": "https://a", "channel": value} for value in values),
         *({"kind": "email", "to": value} for value in values),
         {"kind": "alertmanager", "config": {"opsgenie_configs": raw}},
     ]
     found = receivers(critical=critical, smtp=SMTP)["critical"]
-    assert [plain(c["channel"]) for c in found["slack_configs"]] == values
     assert [plain(c["to"]) for c in found["email_configs"]] == values
     assert found["opsgenie_configs"] == raw
 

@@ -287,12 +287,11 @@ def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -
         rules = alert_rules("BudgetHigh", "ErrorBudgetBurnFast", **sections)
         return {name: rule["expr"] for name, rule in rules.items()}
 
-    rules = ends(budget={"warn_at": 0.5}, monitoring={"availability_percent": 99.9})
-    assert rules["BudgetHigh"].endswith("> 50")
+    rules = ends(monitoring={"availability_percent": 99.9})
     assert "(100 - 99.9)" in rules["ErrorBudgetBurnFast"]
     assert ends()["BudgetHigh"].endswith("> 80")
     assert "(100 - 99.5)" in ends()["ErrorBudgetBurnFast"]
-    own = ends(budget={"warn_at": 0.5}, monitoring={"alerts": {"BudgetHigh": {"threshold": 70}}})
+    own = ends(monitoring={"alerts": {"BudgetHigh": {"threshold": 70}}})
     assert own["BudgetHigh"].endswith("> 70")
 
 

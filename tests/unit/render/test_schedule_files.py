@@ -23,14 +23,12 @@ def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
     }
 
 
-def test_the_scheduler_is_told_the_schedule_and_no_secret() -> None:
-    settings = {"costs": {"timeout": "1m", "ping": "https://hc.example/s3cret"}}
-    wanted = spec(schedule={"drift": None, "jobs": settings}, monitoring=with_alerts())
+def test_the_scheduler_is_told_the_schedule() -> None:
+    wanted = spec(schedule={"drift": None, "timeouts": {"costs": "1m"}}, monitoring=with_alerts())
     file = rendered(wanted, topology(wanted, HERE))["schedule/jobs.json"]
-    assert "s3cret" not in file.content
     read = Schedule.model_validate(json.loads(file.content))
     assert read.times() == wanted.schedule.times()
-    assert read.jobs["costs"].timeout == "1m"
+    assert read.timeouts == {"costs": "1m"}
 
 
 @each_row("by", ["cron", "none"])

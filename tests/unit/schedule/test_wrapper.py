@@ -4,7 +4,6 @@ import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
@@ -15,9 +14,7 @@ from rows import each_row
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.schedule.job import Job, Retry
 from techsapo_ops.schedule.wrapper import due, run_job
-from techsapo_ops.spec.secret import Secret
 
 
 @pytest.fixture
@@ -211,59 +208,3 @@ def test_a_spec_that_is_wrong_is_a_failed_run_that_says_where(bench: Bench) -> N
     assert (done.run.result, done.run.tries) == ("failed", 0)
     assert done.tail[0] == "not run: techsapo.yaml:3:1 app: unknown key"
     assert bench.metrics["last_exit_code"] == 1
-
-
-class Watcher(BaseHTTPRequestHandler):
-    """Counts who asks, as the watcher outside would."""
-
-    asked: list[str] = []
-    status = 200
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest.fixture
-def watcher() -> HTTPServer:
-    Watcher.asked, Watcher.status = [], 200
-    server = HTTPServer(("127.0.0.1", 0), Watcher)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    return server
-
-
-def watched(server: HTTPServer) -> Job:
-    url = f"http://127.0.0.1:{server.server_port}/s3cret"
-    return Job("drift", "drift:run", 20, Retry(), "0 2 * * *", Secret(url))
-
-
-def test_the_watcher_outside_hears_of_each_success_and_of_no_failure(
-    bench: Bench, watcher: HTTPServer
-) -> None:
-    done = run_job(watched(watcher), handing_back(""), bench.context, by="hand")
-    assert done is not None
-    assert done.run.ping == "ok"
-    run_job(watched(watcher), handing_back("", code=1), bench.context, by="hand")
-    assert Watcher.asked == ["/s3cret"]
-    watcher.shutdown()
-    watcher.server_close()
-
-
-@pytest.mark.parametrize("fault", ["refused", "500"])
-def test_a_ping_that_fails_is_no_failure_of_the_job_and_does_not_tell_the_url(
-    bench: Bench, watcher: HTTPServer, fault: str
-) -> None:
-    wanted = watched(watcher)
-    Watcher.status = 500
-    if fault == "refused":
-        watcher.shutdown()
-        watcher.server_close()
-    done = run_job(wanted, handing_back("fine"), bench.context, by="hand")
-    assert done is not None
-    assert done.run.ok
-    assert done.run.ping == {"refused": "the ping URL: connection refused", "500": "HTTP 500"}[fault]
-    assert "s3cret" not in "".join(done.tail)
-    watcher.server_close()

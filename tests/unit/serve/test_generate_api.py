@@ -13,7 +13,7 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.serve.problems import MEDIA_TYPE
 
 URL, JSON = "/api/v1/generate", "application/json"
-SLOW = {name: {**provider, "latency": {"mean": "30s", "jitter": 0}} for name, provider in QUICK.items()}
+SLOW = {name: {**provider, "latency": "30s"} for name, provider in QUICK.items()}
 
 
 def post(app: App, **body: Any) -> httpx.Response:

@@ -44,7 +44,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("certificates", "mapping of names to sections", {}),
         ("certificates.web.names", "list of host names", []),
         ("redis.host", "IP address", "127.0.0.1"),
-        ("budget.warn_at", "number, 0 to 1", 0.8),
+        ("wallbounce.consensus", "number, 0 to 1", 0.6),
         ("images", "mapping of names to images", {}),
     ],
 )

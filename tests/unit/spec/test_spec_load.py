@@ -17,6 +17,7 @@ from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.notifications import SlackReceiver
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -246,12 +247,12 @@ def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
     text = (
         "project: x\nnotifications:\n  critical: &all\n    - &slack {kind: slack, url: 'https://u'}\n"
         "  warning: *all\n"
-        "  info: [{<<: *slack, channel: '#a'}]\n"
+        "  info: [{<<: *slack, url: 'https://v'}]\n"
         "app: {instances: [&i {port: 4000, weight: 3}, {<<: *i, port: 4001}]}\n"
     )
     spec = loaded(text).spec
     assert spec.notifications.warning == spec.notifications.critical
-    assert spec.notifications.info[0].kind == "slack"
+    assert spec.notifications.info[0] == SlackReceiver(kind="slack", url=Secret("https://v"))
     assert [(i.port, i.weight) for i in spec.app.instances] == [(4000, 3), (4001, 3)]
 
 
