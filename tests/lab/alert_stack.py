@@ -250,8 +250,8 @@ class Stack:
                 },
                 "grafana": {"enabled": False},
                 "exporters": {
-                    "node": {"port": self.node_port},
-                    "blackbox": {"enabled": False},
+                    "node": self.node_port,
+                    "blackbox": None,
                     **self.around.exporters(),
                 },
                 "alerts": changes,

@@ -224,7 +224,7 @@ def full_spec(project: str, **sections: Any) -> dict[str, Any]:
             "alertmanager": {"port": free_port(), "group_wait": "1s"},
             "grafana": {"enabled": False},
             "exporters": {
-                name: {"port": free_port()} for name in ("node", "redis", "mysqld", "nginx", "blackbox")
+                name: free_port() for name in ("node", "redis", "mysqld", "nginx", "blackbox")
             },
         },
         **sections,

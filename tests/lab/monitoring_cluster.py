@@ -55,7 +55,7 @@ _SECTIONS: dict[str, Any] = {
             "group_wait": "1s", "group_interval": "12s", "repeat_interval": "1h", "login": False,
         },
         "grafana": _OFF,
-        "exporters": dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"), _OFF),
+        "exporters": dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox")),
         "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100}},
     },
     "notifications": {

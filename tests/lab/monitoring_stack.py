@@ -34,7 +34,7 @@ EVERYTHING: dict[str, Any] = {
     "monitoring": {
         "scrape": [{"name": "gpu", "targets": ["10.0.0.5:9400"], "path": "/m"}],
         "prometheus": {"external_labels": {"site": "東京"}},
-        "exporters": {"blackbox": {"enabled": True}},
+        "exporters": {"blackbox": 9115},
     },
     "notifications": {
         "critical": [

@@ -74,7 +74,7 @@ def monitoring(port: Mapping[str, int], repeat_interval: str = "1h") -> dict[str
             "repeat_interval": repeat_interval, "login": False,
         },
         "grafana": {"enabled": False},
-        "exporters": {"node": {"enabled": False}, "blackbox": {"enabled": False}},
+        "exporters": {"node": None, "blackbox": None},
     }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ class BlackboxExporter(Kind):
     networks = ("edge", "metrics")
     # No reload in a container: from the host nobody could ask it whether it took its configuration over.
     reads = ("blackbox/",)
-    port_setting = "monitoring.exporters.blackbox.port"
+    port_setting = "monitoring.exporters.blackbox"
     validator = Tool(
         "prometheus-blackbox-exporter",
         "prometheus-blackbox-exporter",
@@ -51,8 +51,9 @@ class BlackboxExporter(Kind):
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, wherever there is a Prometheus."""
-        if spec.monitoring.is_probed:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.blackbox.port)
+        port = spec.monitoring.exporters.blackbox
+        if port is not None and spec.monitoring.is_probed:
+            yield Wanted(self.name, LOOPBACK, port)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """blackbox.yml."""

@@ -44,12 +44,13 @@ class MysqldExporter(Kind):
     )
     watches = "mysql"
     networks = ("data", "metrics")
-    port_setting = "monitoring.exporters.mysqld.port"
+    port_setting = "monitoring.exporters.mysqld"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where there is a MariaDB to watch."""
-        if spec.monitoring.exporters.mysqld.enabled and spec.mysql is not None:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.mysqld.port)
+        port = spec.monitoring.exporters.mysqld
+        if port is not None and spec.mysql is not None:
+            yield Wanted(self.name, LOOPBACK, port)
 
     def secret_files(self, topology: Topology) -> Iterable[RenderedFile]:
         """my.cnf with the login, where the spec has the password."""
@@ -124,7 +125,7 @@ def exporter_cnf(topology: Topology, password: str) -> str:
             msg(
                 "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break"
             ),
-            msg("choose another password, or set monitoring.exporters.mysqld.enabled: false"),
+            msg("choose another password, or set monitoring.exporters.mysqld: null"),
         )
     user = topology.spec.mysql.user if topology.spec.mysql is not None else ""
     literal = password.replace("$", f"${{{_DOLLAR}}}")

@@ -36,12 +36,13 @@ class NginxExporter(Kind):
     )
     watches = "nginx"
     networks = ("metrics",)
-    port_setting = "monitoring.exporters.nginx.port"
+    port_setting = "monitoring.exporters.nginx"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where there is an nginx to watch."""
-        if spec.monitoring.exporters.nginx.enabled and spec.runs_nginx:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.nginx.port)
+        port = spec.monitoring.exporters.nginx
+        if port is not None and spec.runs_nginx:
+            yield Wanted(self.name, LOOPBACK, port)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """The exporter, on its port."""

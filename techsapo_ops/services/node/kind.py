@@ -48,12 +48,13 @@ class NodeExporter(Kind):
         on_host=True,
     )
     monitors = True
-    port_setting = "monitoring.exporters.node.port"
+    port_setting = "monitoring.exporters.node"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
-        if spec.monitoring.exporters.node.enabled:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.node.port)
+        port = spec.monitoring.exporters.node
+        if port is not None:
+            yield Wanted(self.name, LOOPBACK, port)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """The exporter, on its port."""

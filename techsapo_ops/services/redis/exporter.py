@@ -46,12 +46,13 @@ class RedisExporter(Kind):
     )
     watches = "redis"
     networks = ("data", "metrics")
-    port_setting = "monitoring.exporters.redis.port"
+    port_setting = "monitoring.exporters.redis"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where there is a Redis to watch."""
-        if spec.monitoring.exporters.redis.enabled and spec.redis.enabled:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.redis.port)
+        port = spec.monitoring.exporters.redis
+        if port is not None and spec.redis.enabled:
+            yield Wanted(self.name, LOOPBACK, port)
 
     def secret_files(self, topology: Topology) -> Iterable[RenderedFile]:
         """Its password, by the address with the account in it, where it has one."""

@@ -135,7 +135,7 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
                 },
                 "alertmanager": {"port": ports["alertmanager"], "group_wait": "1s"},
                 "grafana": {"enabled": False},
-                "exporters": {"node": {"enabled": False, "port": 9100}, "blackbox": {"enabled": False}},
+                "exporters": {"node": None, "blackbox": None},
                 "alerts": {"AppDown": {"for": "1s"}, "TargetDown": {"enabled": False}},
             },
         }

@@ -221,7 +221,7 @@ def test_node_exporter_reports_the_hosts_memory_file_system_and_network(stack: P
 
 
 def test_node_exporter_listens_where_containers_reach_the_host_and_nowhere_else(stack: Project) -> None:
-    at = stack.spec["monitoring"]["exporters"]["node"]["port"]
+    at = stack.spec["monitoring"]["exporters"]["node"]
     bound = {c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == at and c.status == "LISTEN"}
     bridge = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}")
     assert bound == {bridge.stdout.strip()}

@@ -72,7 +72,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         "prometheus": {"port": prometheus_port, "scrape_interval": "1s"},
         "alertmanager": {"enabled": False},
         "grafana": {"enabled": False},
-        "exporters": {"node": {"port": node_port}, "blackbox": {"enabled": False}},
+        "exporters": {"node": node_port, "blackbox": None},
         "alerts": {"BudgetHigh": {"threshold": 70}, "AuthFailuresHigh": {"threshold": 7}},
     }
     providers: dict[str, Any] = {

@@ -166,7 +166,7 @@ def stack() -> Iterator[Project]:
     login = {"port": free_port(), "accounts": False}
     without = only_redis(redis=login, nginx={"listen": free_port()}, schedule={"by": "none"})
     without["app"] = {"drain": "1s", "instances": [{"port": free_port()}, {"port": free_port()}]}
-    without["monitoring"]["exporters"]["redis"]["enabled"] = True
+    without["monitoring"]["exporters"]["redis"] = free_port()
     with project(without) as made:
         made.run("up")
         yield made

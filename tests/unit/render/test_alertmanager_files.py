@@ -19,7 +19,7 @@ from techsapo_ops.stack.desired import RenderedFile
 
 HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "日本語", "%(x)s", " x ", "x" * 4000]
 SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}
-BLACKBOX = {"blackbox": {"enabled": True}}
+BLACKBOX = {"blackbox": 9115}
 
 
 def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
@@ -168,8 +168,8 @@ def test_what_a_stack_does_not_run_or_turned_off_mutes_nothing() -> None:
 
     assert gone(mysql=None) == of("mysqld-exporter")
     assert gone(nginx={"enabled": False}, app={}) == of("nginx-exporter")
-    blackbox = {"blackbox": {"enabled": True}}
-    assert gone(monitoring={"exporters": {"redis": {"enabled": False}, **blackbox}}) == of("redis-exporter")
+    blackbox = {"blackbox": 9115}
+    assert gone(monitoring={"exporters": {"redis": None, **blackbox}}) == of("redis-exporter")
     alerts_off = {"DiskFilling": {"enabled": False}, "BudgetExhausted": {"enabled": False}}
     off = {"monitoring": {"alerts": alerts_off, "exporters": blackbox}}
     assert gone(**off) == with_one_of({"DiskFilling", "BudgetExhausted"})

@@ -201,7 +201,7 @@ def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None
     assert told() == {"NginxDown", "RedisDown", "MysqlDown"}
     assert told(mysql=None, app={}) == {"RedisDown"}
     assert told(redis={"enabled": False}) == {"NginxDown", "MysqlDown"}
-    exporters = {"redis": {"enabled": False}, "mysqld": {"enabled": False}}
+    exporters = {"redis": None, "mysqld": None}
     assert told(monitoring={"exporters": exporters}) == {"NginxDown"}
     assert told(monitoring={"alerts": {"NginxDown": {"enabled": False}}}) == {"RedisDown", "MysqlDown"}
 

@@ -50,7 +50,7 @@ def test_the_jobs_that_somebody_starts_are_expected() -> None:
     "sections, path",
     [
         ({"schedule": {"by": "none"}, "monitoring": with_alerts()}, RULES),
-        ({"monitoring": {"exporters": {"node": {"enabled": False}}}}, RULES),
+        ({"monitoring": {"exporters": {"node": None}}}, RULES),
     ],
 )
 def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(

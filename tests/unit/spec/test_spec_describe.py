@@ -34,7 +34,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("app.drain", "duration, e.g. 30s, 5m or 1h30m", "5s"),
         ("logs.level", "error, warn, info or debug", "info"),
         ("logs.max_size", "size, e.g. 512K, 10M or 1G", "10M"),
-        ("monitoring.exporters.node.port", "port, 1 to 65535", 9100),
+        ("monitoring.exporters.node", "port, 1 to 65535", 9100),
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
         ("providers.gpt.api_key", "secret, or its file by NAME_file", None),
         ("providers.gpt.api_key_file", "path", None),
