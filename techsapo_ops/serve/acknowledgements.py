@@ -69,11 +69,9 @@ class Acknowledgements:
     They raise Unreachable and ApiError, but for `glance`.
     """
 
-    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager, added: Mapping[str, str]) -> None:
-        """`added` are the labels that Prometheus adds where it sends an alert."""
+    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager) -> None:
         self._prometheus = prometheus
         self._alertmanager = alertmanager
-        self._added = added
         self._known: Sequence[Acknowledgement] = ()
 
     def now(self) -> Mapping[Labels, Acknowledgement]:
@@ -82,7 +80,7 @@ class Acknowledgements:
 
     def beginnings(self) -> Mapping[Labels, datetime]:
         """Since when alerts fire, as their messages say."""
-        return beginnings(self._alertmanager.alerts(), self._added)
+        return beginnings(self._alertmanager.alerts())
 
     def glance(self) -> Glance:
         """What is known for a page that does not wait for it: where there is no answer within a moment,
@@ -95,7 +93,7 @@ class Acknowledgements:
             silences = alertmanager.silences() if any(a.silenced for a in alerts) else ()
         except (Unreachable, ApiError):
             return Glance({frozenset(a.incident.labels.items()): a for a in self._known})
-        return Glance(held, beginnings(alerts, self._added), muted(alerts, silences, self._added))
+        return Glance(held, beginnings(alerts), muted(alerts, silences))
 
     def of(self, alert: str) -> list[Fires]:
         """What fires of an alert."""

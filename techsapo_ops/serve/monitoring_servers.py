@@ -32,6 +32,5 @@ class MonitoringServers:
                 options.alertmanager, timeout=_TIMEOUT, login=options.alertmanager_login
             )
         if prometheus is not None and alertmanager is not None:
-            added = options.spec.monitoring.prometheus.external_labels
-            acknowledgements = Acknowledgements(prometheus, alertmanager, added)
+            acknowledgements = Acknowledgements(prometheus, alertmanager)
         return cls(prometheus, alertmanager, acknowledgements)

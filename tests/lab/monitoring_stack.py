@@ -33,7 +33,6 @@ EVERYTHING: dict[str, Any] = {
     "mysql": {},
     "monitoring": {
         "scrape": [{"name": "gpu", "targets": ["10.0.0.5:9400"], "path": "/m"}],
-        "prometheus": {"external_labels": {"site": "東京"}},
         "exporters": {"blackbox": 9115},
     },
     "notifications": {

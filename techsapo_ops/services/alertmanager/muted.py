@@ -19,16 +19,10 @@ class Muted:
     until: datetime | None = None
 
 
-def muted(
-    alerts: Iterable[Alert], silences: Iterable[Silence], added: Mapping[str, str]
-) -> Mapping[Labels, Muted]:
-    """By the labels that Prometheus has of an alert: without those that are `added` where it is sent."""
+def muted(alerts: Iterable[Alert], silences: Iterable[Silence]) -> Mapping[Labels, Muted]:
+    """By the labels of an alert."""
     ends = {silence.id: silence.ends for silence in silences}
-    return {
-        frozenset(a.labels.items() - added.items()): _muted(a, ends)
-        for a in alerts
-        if a.state == "suppressed"
-    }
+    return {frozenset(a.labels.items()): _muted(a, ends) for a in alerts if a.state == "suppressed"}
 
 
 def _muted(alert: Alert, ends: Mapping[str, datetime]) -> Muted:

@@ -28,9 +28,9 @@ def is_comment(text: str) -> bool:
     return len(text) <= LONGEST_COMMENT and text.isprintable()
 
 
-def mutes_watchdog(matchers: Sequence[Matcher], added: Mapping[str, str]) -> bool:
-    """Whether a silence of `matchers` holds for Watchdog, to which Prometheus adds labels."""
-    return all(m.holds({**_labels(alerts()[WATCHDOG]), **added}) for m in matchers)
+def mutes_watchdog(matchers: Sequence[Matcher]) -> bool:
+    """Whether a silence of `matchers` holds for Watchdog."""
+    return all(m.holds(_labels(alerts()[WATCHDOG])) for m in matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,10 @@ def over_critical(silences: Iterable[Silence], spec: Spec) -> tuple[Hushed, ...]
     One that names a label which tells alerts of a name apart, such as instance, holds for some of them. An
     acknowledgement is none: the alert itself is sent as before.
     """
-    added = spec.monitoring.prometheus.external_labels
     critical = [a for a in alerts(several=bool(spec.hosts)).values() if a.severity == "critical"]
     found = []
     for silence in silences:
-        names = tuple(a.name for a in critical if _may_hold(silence.matchers, {**_labels(a), **added}))
+        names = tuple(a.name for a in critical if _may_hold(silence.matchers, _labels(a)))
         if silence.state == "active" and names:
             found.append(Hushed(silence, names))
     return tuple(sorted(found, key=lambda each: each.silence.ends, reverse=True))

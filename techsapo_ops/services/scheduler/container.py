@@ -78,7 +78,7 @@ def _files(spec: Spec, project: Path) -> Iterator[Path]:
     named = [secret.file for secret in secrets_of(spec).values()]
     for certificate in spec.certificates.values():
         named += [certificate.ca_file, certificate.certificate_file, certificate.private_key_file]
-    named += spec.backup.config.paths
+    named += spec.backup.paths
     yield from (project / Path(name).expanduser() for name in named if name is not None)
 
 

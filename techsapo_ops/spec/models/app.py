@@ -19,13 +19,15 @@ from techsapo_ops.spec.models.base import (
     Ratio,
     Section,
     Site,
-    Size,
     Text,
     Url,
     Usd,
 )
 from techsapo_ops.spec.models.headers import Headers
 from techsapo_ops.spec.secret import Secret
+
+MAX_BODY = 1024 * 1024
+"""Bytes of the largest request body; more is answered 413. The longest prompt is far shorter."""
 
 
 class Instance(Section):
@@ -42,8 +44,6 @@ class Instance(Section):
 class Limits(Section):
     """What one instance accepts before it answers 413, 422 or 503."""
 
-    max_body: Size = "1M"
-    """Largest request body; more is answered 413."""
     max_prompt: Annotated[int, Field(ge=1), NotASwitch] = 20000
     """Longest prompt, in characters; more is answered 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
-    DATABASE_PATTERN,
     LABEL_NAME_PATTERN,
     Count,
     Cron,
@@ -57,14 +56,12 @@ class Mysql(Section):
     """Address to listen on."""
     port: Port = 3306
     """Port to listen on."""
-    database: Annotated[str, Field(pattern=DATABASE_PATTERN)] = "techsapo_audit"
-    """Name of the audit database."""
+    database: ClassVar[str] = "techsapo_audit"
+    """Name of the audit database, which is the guide's."""
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] = "techsapo"
     """Account of the app."""
     password: Secret | None = None
     """Password of the account; default: made at the first start and kept in the state directory."""
-    buffer_pool: Size = "128M"
-    """InnoDB's buffer pool."""
 
 
 class Keep(Section):
@@ -95,13 +92,6 @@ class Offsite(Section):
     from a file. Default: those of the environment, which cron has not."""
 
 
-class BackupConfig(Section):
-    """The files of the configuration's backup."""
-
-    paths: tuple[Text, ...] = ()
-    """Further files and folders, beside the spec, the generated files and the certificates."""
-
-
 class Backup(Section):
     """Where backups go and how long they stay."""
 
@@ -111,8 +101,8 @@ class Backup(Section):
     """How many backups of each age are kept."""
     offsite: Offsite | None = None
     """A second place, by restic."""
-    config: BackupConfig = Field(default_factory=BackupConfig.model_construct)
-    """What the backup of the configuration holds."""
+    paths: tuple[Text, ...] = ()
+    """Further files and folders, beside the spec, the generated files and the certificates."""
     prometheus: bool = False
     """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
-    LABEL_NAME_PATTERN,
     PATH_PATTERN,
     Duration,
     FilePath,
@@ -21,7 +20,6 @@ from techsapo_ops.spec.models.base import (
     PositiveDuration,
     ProbedUrl,
     Section,
-    Text,
     Url,
 )
 from techsapo_ops.spec.secret import Secret
@@ -45,8 +43,6 @@ class Prometheus(Section):
     """How often metrics are read, and rules evaluated."""
     retention: PositiveDuration = "15d"
     """How long samples are kept."""
-    external_labels: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Text] = {}
-    """Labels that go out with every alert and sample."""
 
 
 class Alertmanager(Section):
@@ -78,8 +74,6 @@ class Grafana(Section):
     """Address to listen on."""
     port: Port = 3000
     """Port to listen on."""
-    admin_user: Text = "admin"
-    """Login of the administrator."""
     admin_password: Secret = Field(default_factory=lambda: Secret(GRAFANA_DOCUMENTED_PASSWORD))
     """Password of the administrator; the documented default is refused in production."""
 

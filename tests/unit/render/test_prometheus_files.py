@@ -118,19 +118,11 @@ def test_a_job_name_that_is_taken_is_refused(names: list[str]) -> None:
         config(monitoring={"scrape": jobs})
 
 
-def test_values_come_back_as_they_were_written() -> None:
-    labels = {f"label_{number}": value for number, value in enumerate(HOSTILE)}
+def test_a_path_comes_back_as_it_was_written() -> None:
     path = '/a"#;{{x}}${y}'
     job = {"name": "x", "targets": ["h:1"], "path": path}
-    found = config(monitoring={"prometheus": {"external_labels": labels}, "scrape": [job]})
-    assert found["global"]["external_labels"] == labels
+    found = config(monitoring={"scrape": [job]})
     assert found["scrape_configs"][-1]["metrics_path"] == path
-
-
-@each_row("value", ["${HOME}", "$$", "a$"])
-def test_a_label_that_prometheus_3_would_expand_is_refused(value: str) -> None:
-    with pytest.raises(OpsError, match=r"external_labels\.site"):
-        config(monitoring={"prometheus": {"external_labels": {"site": value}}})
 
 
 def test_a_stack_that_sets_nothing_has_each_alert_of_the_guide_as_the_guide_has_it(repository: Path) -> None:

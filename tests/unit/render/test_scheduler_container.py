@@ -95,7 +95,7 @@ def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path)
         backup={
             "path": "/backup",
             "offsite": {"restic": "/mnt/far", "password": "p"},
-            "config": {"paths": ["/app/config", "own.txt", "../beside/x", "/usr/local/x"]},
+            "paths": ["/app/config", "own.txt", "../beside/x", "/usr/local/x"],
         },
         redis={"password": Secret("x", file="/etc/techsapo/redis")},
         certificates={
