@@ -51,11 +51,14 @@ class FirstReceivers:
             receiver["to"] = self.to
         elif self.kind != "none":
             receiver["url_file"] = f"{folder}/{self.kind}"
-        found: dict[str, Any] = {}
-        if self.kind != "none":
-            found = {severity: [receiver] for severity in ("critical", "warning", "info")}
+        receivers: dict[str, Any] = {} if self.kind == "none" else {"team": receiver}
         if self.watcher:
-            found["watchdog"] = [{"kind": "webhook", "url_file": f"{folder}/watcher"}]
+            receivers["watcher"] = {"kind": "webhook", "url_file": f"{folder}/watcher"}
+        found: dict[str, Any] = {"receivers": receivers} if receivers else {}
+        if self.kind != "none":
+            found |= {severity: ["team"] for severity in ("critical", "warning", "info")}
+        if self.watcher:
+            found["watchdog"] = ["watcher"]
         if self.kind == "email":
             found["smtp"] = {"smarthost": self.smarthost, "sender": f"techsapo@{domains(self.to)[0]}"}
             if self.username:

@@ -21,6 +21,7 @@ import warm
 import yaml
 from alert_lab import Upstream, history, receiving
 from alert_servers import Around
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from orchestrator import serving
 
@@ -256,10 +257,10 @@ class Stack:
                 },
                 "alerts": changes,
             },
-            "notifications": {
+            "notifications": notified({
                 name: [{"kind": "webhook", "url": self.told.url(name)}]
                 for name in ("critical", "warning", "info")
-            },
+            }),
         }  # fmt: skip
         (root / "techsapo.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
         spec = spec_of(data)

@@ -183,7 +183,7 @@ def _counts(spec: Spec) -> dict[str, int]:
         "app_instances": len(spec.app.resolved_instances),
         "providers": real,
         "simulated_providers": len(enabled) - real,
-        "receivers": sum(len(listed) for name, listed in notifications.lists() if name != "watchdog"),
+        "receivers": len(set(notifications.receivers) - set(notifications.watchdog)),
         "certificates": len(spec.certificates),
     }
 

@@ -169,7 +169,7 @@ class Spec(Section):
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
         unreached, later = self.unreached, self.notifications.first_next
         if AT_ONCE in unreached and later is not None:
-            whom = all_of(dict.fromkeys(receiver.kind for receiver in later.receivers))
+            whom = all_of(dict.fromkeys(r.kind for r in self.notifications.named(later.receivers)))
             what = msg("alerts") if {"warning", "info"} <= set(unreached) else msg("critical alerts")
             return msg(
                 "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
@@ -188,7 +188,7 @@ class Spec(Section):
                 return msg("alerts reach no one: {filled}", filled=filled)
             return msg("critical alerts reach no one: {filled}", filled=filled)
         if {"warning", "info"} <= set(unreached):
-            example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
+            example = "{receivers: {team: {kind: slack, url_file: secrets/slack}}, critical: [team]}"
             return msg(
                 "alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)", example=example
             )
@@ -212,8 +212,8 @@ class Spec(Section):
             )
         else:
             watcher = msg(
-                "let a watcher elsewhere expect Watchdog, `notifications: {{watchdog: [{{kind: "
-                "webhook, url_file: secrets/watcher}}]}}`"
+                "let a watcher elsewhere expect Watchdog, `notifications: {{receivers: {{watcher: {{kind: "
+                "webhook, url_file: secrets/watcher}}}}, watchdog: [watcher]}}`"
             )
         return msg("nobody notices when this stack can't tell any more: {watcher}", watcher=watcher)
 
@@ -225,7 +225,7 @@ class Spec(Section):
         made = self.schedule.report is not None and self.schedule.by != "none"
         if not (made and self.monitoring.prometheus.enabled) or self.notifications.info:
             return ""
-        example = "{info: [{kind: slack, url_file: secrets/slack}]}"
+        example = "{receivers: {team: {kind: slack, url_file: secrets/slack}}, info: [team]}"
         return msg(
             "the weekly report reaches no one: write e.g. `notifications: {example}` (docs/jobs.md)",
             example=example,

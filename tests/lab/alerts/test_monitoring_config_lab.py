@@ -12,6 +12,7 @@ import httpx
 import pytest
 import servers
 import yaml
+from fakes.notified import notified
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
 from monitoring_tools import passes
 from rows import each_row
@@ -48,8 +49,8 @@ SPECS = {
         "notifications": {
             **EVERYTHING["notifications"],
             "next": [
-                {"after": "15m", "receivers": [{"kind": "webhook", "url": "https://hooks.example/next"}]},
-                {"after": "1h", "receivers": [{"kind": "email", "to": "head@example.com"}]},
+                {"after": "15m", "receivers": ["warning_0"]},
+                {"after": "1h", "receivers": ["critical_1"]},
             ],
         },
     },
@@ -83,14 +84,16 @@ def test_the_real_tools_find_nothing_wrong_with_what_is_generated(
 @each_row("value", HOSTILE)
 def test_hostile_texts_pass_the_real_tools(value: str, tmp_path: Path) -> None:
     spec = spec_of(
-        notifications={
-            "critical": [
-                {"kind": "slack", "url": "https://hooks.example/x"},
-                {"kind": "email", "to": value},
-                {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key": value}]}},
-            ],
-            "smtp": {"smarthost": "mail.example:25", "sender": value, "username": value, "password": "p"},
-        },
+        notifications=notified(
+            {
+                "critical": [
+                    {"kind": "slack", "url": "https://hooks.example/x"},
+                    {"kind": "email", "to": value},
+                    {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key": value}]}},
+                ],
+                "smtp": {"smarthost": "mail.example:25", "sender": value, "username": value, "password": "p"},
+            }
+        ),
         monitoring={
             "runbook_url": "https://wiki.example/" + re.sub(r"\s", "", value)[:1000],
         },

@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 from docker_lab import DockerLab, container_ids, docker, docker_project, full_spec, left_over
+from fakes.notified import notified
 from monitoring_login import KINDS, status
 from projects import Project
 from servers import http_ok, wait_for
@@ -44,10 +45,12 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
         "sim-a": {"kind": "simulated"},
         "sim-b": {"kind": "simulated"},
     }
-    spec["notifications"] = {
-        "critical": [{"kind": "slack", "url": f"https://hooks.example.com/{SECRETS[2]}"}],
-        "warning": [],
-    }
+    spec["notifications"] = notified(
+        {
+            "critical": [{"kind": "slack", "url": f"https://hooks.example.com/{SECRETS[2]}"}],
+            "warning": [],
+        }
+    )
     with docker_project(lab_images, spec, FOLDER) as made:
         made.run("up", timeout=400)
         yield made

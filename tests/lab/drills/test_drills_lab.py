@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.notified import notified
 from projects import Project, project, small_spec
 from servers import free_port, wait_for
 
@@ -71,10 +72,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Proj
         "offsite": {"restic": str(away / "repository"), "password_file": str(away / "password")}
     }
     days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-    spec["notifications"] = {
-        "critical": [{"kind": "webhook", "url": hook.url}],
-        "business_hours": {"days": days, "start": "10:00", "end": "24:00", "timezone": _where_it_is_day()},
-    }
+    spec["notifications"] = notified(
+        {
+            "critical": [{"kind": "webhook", "url": hook.url}],
+            "business_hours": {
+                "days": days,
+                "start": "10:00",
+                "end": "24:00",
+                "timezone": _where_it_is_day(),
+            },
+        }
+    )
     with project(spec) as made:
         made.run("up")
         made.well()

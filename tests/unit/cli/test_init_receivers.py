@@ -50,7 +50,7 @@ def test_e_mail_comes_from_an_address_of_the_receivers_domain_however_the_receiv
     to: str,
 ) -> None:
     told = FirstReceivers("email", to=to, smarthost="mail.example.com:587").notifications("secrets")
-    assert told["info"] == [{"kind": "email", "to": to}]
+    assert (told["info"], told["receivers"]) == (["team"], {"team": {"kind": "email", "to": to}})
     assert told["smtp"]["sender"] == "techsapo@example.com"
 
 
@@ -111,8 +111,12 @@ def test_on_a_terminal_it_asks_shows_no_secret_and_asks_again_for_what_is_no_url
     assert "write one of slack, email, webhook, none" in screen
     assert "it does not start with https:// or http://" in screen, "the reason, without the value"
     told = written(tmp_path)
-    assert told["notifications"]["critical"] == [{"kind": "slack", "url_file": "secrets/slack"}]
-    assert told["notifications"]["watchdog"] == [{"kind": "webhook", "url_file": "secrets/watcher"}]
+    section = told["notifications"]
+    assert section["receivers"] == {
+        "team": {"kind": "slack", "url_file": "secrets/slack"},
+        "watcher": {"kind": "webhook", "url_file": "secrets/watcher"},
+    }
+    assert (section["critical"], section["watchdog"]) == (["team"], ["watcher"])
     assert told["app"]["public_url"] == "https://ops.example.com"
     for name, content in (("slack", HOOK), ("watcher", WATCHER)):
         file = tmp_path / "secrets" / name

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.notified import notified
 from monitoring_stack import EVERYTHING, monitoring_file, monitoring_files, spec_of
 from rows import each_row
 from stacks import with_alerts
@@ -265,7 +266,7 @@ def test_every_annotation_is_a_template_of_labels_and_value_alone() -> None:
 
 def test_the_next_receivers_are_named_nobody_who_has_it_and_told_the_rest() -> None:
     steps = [{"after": "15m", "receivers": [{"kind": "webhook", "url": "https://hooks.example"}]}]
-    groups = alert_groups(notifications={"next": steps})
+    groups = alert_groups(notifications=notified({"next": steps}))
     (repeated,) = [g["rules"] for g in groups if g["name"] == "techsapo-next-0"]
     told = {r["alert"]: r["annotations"] for g in groups for r in g["rules"] if "next" not in r["labels"]}
     assert repeated

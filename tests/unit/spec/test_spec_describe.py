@@ -38,7 +38,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
         ("providers.gpt.api_key", "secret, or its file by NAME_file", None),
         ("providers.gpt.api_key_file", "path", None),
-        ("notifications.critical.url_file", "path", None),
+        ("notifications.receivers.url_file", "path", None),
         ("providers.openrouter.base_url", "URL", None),
         ("providers.model", "text", None),
         ("certificates", "mapping of names to sections", {}),
@@ -55,7 +55,7 @@ def test_a_path_is_explained_by_type_and_default(path: str, type_: str, default:
 
 
 def test_kinds_are_told_apart_where_their_keys_differ() -> None:
-    children = {(c.key, c.kind): c for c in explain("notifications.critical").children}
+    children = {(c.key, c.kind): c for c in explain("notifications.receivers").children}
     assert {("url", "slack"), ("url", "webhook")} <= set(children)
     assert children["kind", ""].type == "slack, email, webhook, alertmanager"
 

@@ -235,9 +235,11 @@ def test_production_needs_no_overlay_to_be_chosen(loaded: Loader) -> None:
 
 
 def test_secrets_are_read_from_their_files_without_the_last_line_break(loaded: Loader) -> None:
-    text = "project: x\nnotifications: {critical: [{kind: slack, url_file: s}]}\nredis: {password_file: r}\n"
+    text = (
+        "project: x\nnotifications: {receivers: {a: {kind: slack, url_file: s}}}\nredis: {password_file: r}\n"
+    )
     spec = loaded(text, files={"s": "https://hooks\r\n", "r": " two\nlines \n"}).spec
-    receiver = spec.notifications.critical[0]
+    receiver = spec.notifications.receivers["a"]
     assert receiver.kind == "slack"
     assert receiver.url == Secret("https://hooks")
     assert spec.redis.password == Secret(" two\nlines ")
@@ -245,14 +247,14 @@ def test_secrets_are_read_from_their_files_without_the_last_line_break(loaded: L
 
 def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
     text = (
-        "project: x\nnotifications:\n  critical: &all\n    - &slack {kind: slack, url: 'https://u'}\n"
-        "  warning: *all\n"
-        "  info: [{<<: *slack, url: 'https://v'}]\n"
+        "project: x\nnotifications:\n  receivers:\n    a: &slack {kind: slack, url: 'https://u'}\n"
+        "    b: {<<: *slack, url: 'https://v'}\n"
+        "  critical: &all [a]\n  warning: *all\n"
         "app: {instances: [&i {port: 4000, weight: 3}, {<<: *i, port: 4001}]}\n"
     )
     spec = loaded(text).spec
     assert spec.notifications.warning == spec.notifications.critical
-    assert spec.notifications.info[0] == SlackReceiver(kind="slack", url=Secret("https://v"))
+    assert spec.notifications.receivers["b"] == SlackReceiver(kind="slack", url=Secret("https://v"))
     assert [(i.port, i.weight) for i in spec.app.instances] == [(4000, 3), (4001, 3)]
 
 
