@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 from yaml.resolver import Resolver
@@ -26,7 +27,7 @@ _CORE = {
 }
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+", re.ASCII)
 """Octal in 1.1, decimal in 1.2."""
-_YAML_1_1 = Resolver()
+_YAML_1_1: Any = Resolver()  # PyYAML has no types
 MAX_DIGITS = 400
 
 

@@ -56,8 +56,7 @@ class Mysql(Section):
     """Address to listen on."""
     port: Port = 3306
     """Port to listen on."""
-    database: ClassVar[str] = "techsapo_audit"
-    """Name of the audit database, which is the guide's."""
+    database: ClassVar[str] = "techsapo_audit"  # the guide's name for it
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] = "techsapo"
     """Account of the app."""
     password: Secret | None = None
