@@ -55,7 +55,8 @@ def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
     assert set(result.disabled) == {"gpt", "gemini", "claude", "openrouter"}
     keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
     env = {**keys, "GRAFANA_PASSWORD": "fresh", "SLACK_URL": "https://hooks.slack.com/x"}
-    watched = re.sub(r"# (watchdog: .*)url_file: secrets/watcher", r"\1url: 'https://hc-ping.com/x'", text)
+    watched = re.sub(r"# (watcher: .*)url_file: secrets/watcher", r"\1url: 'https://hc-ping.com/x'", text)
+    watched = watched.replace("# watchdog:", "watchdog:")
     production = loaded(watched, env=env, environment="production")
     assert list(production.spec.providers) == ["gpt", "gemini", "claude", "openrouter"]
     assert production.spec.logs.level == "warn"
