@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 
 from techsapo_ops.catalogue.metrics import job_metrics
-from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import recording_rules
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
+
+_STRINGS = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
+_SELECTORS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]")
+_GROUPINGS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
+_NAMES = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*+(?!\s*\()")
+_WORDS = {"and", "or", "unless", "by", "without", "bool", "offset", "group_left", "group_right"}
+_NUMBERS = re.compile(r"(?<![\w:])[0-9][\w.]*")
+
+
+def metric_names(expr: str) -> set[str]:
+    """The names of the series that `expr` reads."""
+    for pattern in (_STRINGS, _SELECTORS, _GROUPINGS, _NUMBERS):
+        expr = pattern.sub(" ", expr)
+    return set(_NAMES.findall(expr)) - _WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +47,7 @@ class AlertSeries:
 @cache
 def alert_series() -> AlertSeries:
     """What alert_series.yaml says."""
-    text = (files("techsapo_ops.catalogue") / "alert_series.yaml").read_text(encoding="utf-8")
-    found = read_yaml(text)
+    found = packaged_yaml("alert_series.yaml")
     return AlertSeries(
         MappingProxyType(found["scrape_jobs"]),
         found["textfiles"],

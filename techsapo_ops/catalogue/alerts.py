@@ -55,13 +55,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
 from techsapo_ops.catalogue.alert_series import brought_by
 from techsapo_ops.catalogue.newest_copy import of_newest_copy
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 Severity = Literal["critical", "warning", "info"]
 Priority = Literal["P0", "P1", "P2"]
@@ -99,26 +98,26 @@ class Alert:
 
     name: str
     expr: str
-    threshold: float | None
-    threshold_field: str | None
-    minimum: float | None
     for_: str
-    keep_firing_for: str | None
-    window: str | None
     severity: Severity
-    page: bool
     priority: Priority
     service: str
-    exporter: str | None
-    machines: bool
-    on_machines: Mapping[str, Any]
-    hosts: str | None
-    apart: tuple[str, ...]
-    muted_by: Mapping[str, tuple[str, ...]]
-    page_away: bool
     dashboard: str
     summary: Mapping[str, str]
     description: Mapping[str, str]
+    on_machines: Mapping[str, Any]
+    apart: tuple[str, ...]
+    muted_by: Mapping[str, tuple[str, ...]]
+    threshold: float | None = None
+    threshold_field: str | None = None
+    minimum: float | None = None
+    keep_firing_for: str | None = None
+    window: str | None = None
+    page: bool = False
+    exporter: str | None = None
+    machines: bool = False
+    hosts: str | None = None
+    page_away: bool = False
 
     @property
     def has_threshold(self) -> bool:
@@ -157,29 +156,37 @@ class Alert:
         and `floating` the address that moves between them.
         """
         expr = self.of_stack(several=machines > 0).expr
-        expr = expr.replace("{MachineDown}", alerts()[MACHINE_DOWN].expr)
-        if "{machines_down}" in expr:
-            away = f"{alerts()[MACHINE_DOWN].expr}\nor on (host)\n{alerts()[MACHINE_DRAINED].expr}"
-            down = f"scalar(count(\n{away}\n) or vector(0))"
-            expr = expr.replace("{machines_down}", down)
-        expr = expr.replace("{machines}", str(machines)).replace("{floating}", floating)
+        down, drained = alerts()[MACHINE_DOWN].expr, alerts()[MACHINE_DRAINED].expr
+        away = f"scalar(count(\n{down}\nor on (host)\n{drained}\n) or vector(0))"
+        places = {"MachineDown": down, "machines_down": away, "machines": str(machines), "floating": floating}
+        expr = filled(expr, places)
         if machines:
             # By this one Prometheis hear of each other: what it says of a target, another one does.
             expr = expr.replace('job!="techsapo-probes"', 'job!~"techsapo-(probes|incidents)"')
             expr = of_newest_copy(expr)
             # The name of an instance tells a reader its host, and nothing that compares labels.
             expr = _BY_INSTANCE.sub(lambda by: by[0] if "host" in by[1] else f"by ({by[1]}, host)", expr)
-        expr = expr.replace("{disks}", "{" + DISKS + "}")
-        expr = expr.replace("{absent_targets}", "\nor\n".join(part for job in jobs for part in _absent(job)))
-        if (window or self.window) is not None:
-            expr = expr.replace("{window}", window or self.window or "")
-        for name, number in (
-            ("{threshold}", self.threshold if threshold is None else threshold),
-            ("{minimum}", self.minimum if minimum is None else minimum),
-        ):
-            if number is not None:
-                expr = expr.replace(name, promql_number(number))
-        return expr
+        limits = {
+            "threshold": self.threshold if threshold is None else threshold,
+            "minimum": self.minimum if minimum is None else minimum,
+        }
+        return filled(
+            expr,
+            {
+                "disks": "{" + DISKS + "}",
+                "absent_targets": "\nor\n".join(part for job in jobs for part in _absent(job)),
+                "window": window or self.window,
+                **{name: None if n is None else promql_number(n) for name, n in limits.items()},
+            },
+        )
+
+
+def filled(text: str, values: Mapping[str, str | None]) -> str:
+    """`text` with each value in the place of its {NAME}; what has none stays as it is."""
+    for name, value in values.items():
+        if value is not None:
+            text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def _absent(job: str) -> Iterator[str]:
@@ -193,15 +200,13 @@ def _absent(job: str) -> Iterator[str]:
 @cache
 def server_up() -> Mapping[str, str]:
     """By scrape job, the series in which an exporter says whether its server answers: 1, else 0."""
-    text = (files("techsapo_ops.catalogue") / "server_up.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(read_yaml(text))
+    return MappingProxyType(packaged_yaml("server_up.yaml"))
 
 
 @cache
 def cut_off() -> Mapping[str, str]:
     """By what an instance of the app uses, the series that is above 0 while it can't."""
-    text = (files("techsapo_ops.catalogue") / "cut_off.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(read_yaml(text))
+    return MappingProxyType(packaged_yaml("cut_off.yaml"))
 
 
 def promql_number(value: float) -> str:
@@ -211,45 +216,26 @@ def promql_number(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
-    threshold, minimum = entry.get("threshold"), entry.get("minimum")
-    field = threshold if isinstance(threshold, str) else None
-    expr = entry["expr"]
-    for part, promql in entry.get("parts", {}).items():
-        expr = expr.replace(f"{{{part}}}", promql)
-    return Alert(
-        name=name,
-        expr=expr,
-        threshold=None if threshold is None or field else float(threshold),
-        threshold_field=field,
-        minimum=None if minimum is None else float(minimum),
-        for_=entry["for"],
-        keep_firing_for=entry.get("keep_firing_for"),
-        window=entry.get("window"),
-        severity=entry["severity"],
-        page=entry.get("page", False),
-        priority=entry["priority"],
-        service=entry["service"],
-        exporter=entry.get("exporter"),
-        machines=entry.get("machines", False),
-        on_machines=MappingProxyType(entry.get("on_machines", {})),
-        hosts=entry.get("hosts"),
-        apart=tuple(entry.get("apart", ())),
-        muted_by=MappingProxyType({c: tuple(labels) for c, labels in entry.get("muted_by", {}).items()}),
-        page_away=entry.get("page_away", False),
-        dashboard=entry.get("dashboard", dashboard),
-        summary=MappingProxyType(entry["summary"]),
-        description=MappingProxyType(entry["description"]),
-    )
+def _alert(name: str, entry: Mapping[str, Any], dashboard: str) -> Alert:
+    own = {"dashboard": dashboard, **entry}
+    own["expr"] = filled(own["expr"], own.pop("parts", {}))
+    for number in ("threshold", "minimum"):
+        if isinstance(own.get(number), int):
+            own[number] = float(own[number])
+    if isinstance(own.get("threshold"), str):
+        own["threshold_field"] = own.pop("threshold")
+    own["for_"], own["apart"] = own.pop("for"), tuple(own.get("apart", ()))
+    own["muted_by"] = {cause: tuple(labels) for cause, labels in own.get("muted_by", {}).items()}
+    for by_key in ("muted_by", "on_machines", "summary", "description"):
+        own[by_key] = MappingProxyType(own.get(by_key, {}))
+    return Alert(name, **own)
 
 
 @cache
 def _loaded() -> Sequence[Alert]:
-    folder = files("techsapo_ops.catalogue")
-    of_files: dict[str, str] = read_yaml((folder / "alert_files.yaml").read_text(encoding="utf-8"))
     found: list[Alert] = []
-    for file, dashboard in of_files.items():
-        entries = read_yaml((folder / "alerts" / f"{file}.yaml").read_text(encoding="utf-8"))
+    for file, dashboard in packaged_yaml("alert_files.yaml").items():
+        entries = packaged_yaml(f"alerts/{file}.yaml")
         found += [_alert(name, entry, dashboard) for name, entry in entries.items()]
     return tuple(found)
 

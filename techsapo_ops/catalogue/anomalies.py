@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 Reason = Literal[
     "sensitive_path",
@@ -35,8 +34,7 @@ class Signs:
 @cache
 def signs() -> Signs:
     """The signs of anomalies.yaml."""
-    text = (files("techsapo_ops.catalogue") / "anomalies.yaml").read_text(encoding="utf-8")
-    entries = read_yaml(text)
+    entries = packaged_yaml("anomalies.yaml")
     return Signs(_any(entries["paths"]), _any(entries["prompts"]))
 
 

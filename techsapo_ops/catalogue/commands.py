@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 
 class Effect(StrEnum):
@@ -47,9 +46,8 @@ class Sign:
 @cache
 def signs() -> Mapping[str, tuple[Sign, ...]]:
     """By word, in lower case: the signs of danger that begin with it, in the order of the table."""
-    text = (files("techsapo_ops.catalogue") / "commands" / "dangers.yaml").read_text(encoding="utf-8")
     found: dict[str, list[Sign]] = {}
-    for row in read_yaml(text):
+    for row in packaged_yaml("commands/dangers.yaml"):
         danger = _danger(row)
         for words, pattern in row.get("anywhere", {}).items():
             sign = Sign(danger, re.compile(pattern, re.IGNORECASE), starts_command=False)

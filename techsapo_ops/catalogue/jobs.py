@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +39,4 @@ def _facts(name: str, entry: dict[str, Any]) -> JobFacts:
 @cache
 def jobs() -> Mapping[str, JobFacts]:
     """Every job by name, in the order of jobs.yaml."""
-    text = (files("techsapo_ops.catalogue") / "jobs.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({name: _facts(name, entry) for name, entry in read_yaml(text).items()})
+    return MappingProxyType({name: _facts(name, entry) for name, entry in packaged_yaml("jobs.yaml").items()})

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from itertools import product
 from types import MappingProxyType
 from typing import Any, Literal
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 MetricKind = Literal["counter", "histogram", "gauge", "untyped"]
 
@@ -59,8 +58,7 @@ def _metric(name: str, entry: dict[str, Any]) -> Metric:
 
 
 def _load(name: str) -> Mapping[str, Metric]:
-    text = (files("techsapo_ops.catalogue") / name).read_text(encoding="utf-8")
-    return MappingProxyType({key: _metric(key, entry) for key, entry in read_yaml(text).items()})
+    return MappingProxyType({key: _metric(key, entry) for key, entry in packaged_yaml(name).items()})
 
 
 @cache

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 CHAT_ANSWER = 4096
 """Tokens of the longest answer of a model that does not think."""
@@ -166,8 +165,7 @@ def _behind_openrouter(model: str) -> ModelFacts | None:
 @cache
 def models() -> Mapping[tuple[str, str], ModelFacts]:
     """Every model by vendor and name."""
-    text = (files("techsapo_ops.catalogue") / "models.yaml").read_text(encoding="utf-8")
-    rows = read_yaml(text)
+    rows = packaged_yaml("models.yaml")
     sources = {name: Source(**entry) for name, entry in rows.pop("sources").items()}
     return MappingProxyType(
         {

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,5 @@ class Words:
 @cache
 def words_in(file: str) -> Mapping[str, Mapping[str, str]]:
     """By name the words of a file in this folder, in each language."""
-    text = (files("techsapo_ops.catalogue") / file).read_text(encoding="utf-8")
-    loaded: Mapping[str, Mapping[str, str]] = read_yaml(text)
+    loaded: Mapping[str, Mapping[str, str]] = packaged_yaml(file)
     return loaded

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 ANSWERING = ("/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions")
 """Templates of the routes that answer users, and of no other: whether they fail, and how long they take, is
@@ -62,10 +61,9 @@ def _rules(entry: Mapping[str, Any]) -> Iterator[RecordingRule]:
 @cache
 def recording_rules() -> Mapping[str, tuple[RecordingRule, ...]]:
     """Recording rules by group, in the order of rules.yaml."""
-    text = (files("techsapo_ops.catalogue") / "rules.yaml").read_text(encoding="utf-8")
     return MappingProxyType(
         {
             group: tuple(rule for entry in rules for rule in _rules(entry))
-            for group, rules in read_yaml(text).items()
+            for group, rules in packaged_yaml("rules.yaml").items()
         }
     )

@@ -6,10 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,7 @@ class ErrorRow:
 @cache
 def error_rows() -> tuple[ErrorRow, ...]:
     """Every row, in the order in which they decide."""
-    text = (files("techsapo_ops.catalogue") / "vendor_errors.yaml").read_text(encoding="utf-8")
-    rows: list[dict[str, Any]] = read_yaml(text)
+    rows: list[dict[str, Any]] = packaged_yaml("vendor_errors.yaml")
     return tuple(ErrorRow(**{key: _frozen(value) for key, value in row.items()}) for row in rows)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +22,7 @@ class Vendor:
 @cache
 def vendors() -> Mapping[str, Vendor]:
     """Every vendor by kind of provider."""
-    text = (files("techsapo_ops.catalogue") / "vendors.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({kind: Vendor(**entry) for kind, entry in read_yaml(text).items()})
+    return MappingProxyType({kind: Vendor(**entry) for kind, entry in packaged_yaml("vendors.yaml").items()})
 
 
 def vendor_of(kind: str, name: str) -> Vendor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 import yaml
@@ -15,3 +16,8 @@ def read_yaml(text: str | bytes) -> Any:
     Raises yaml.YAMLError.
     """
     return yaml.load(text, _Loader)  # noqa: S506 - a safe loader either way
+
+
+def packaged_yaml(name: str, package: str = "techsapo_ops.catalogue") -> Any:
+    """The data of the YAML file `name` in our package `package`."""
+    return read_yaml(files(package).joinpath(name).read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.acknowledged import firing, held_now
+from techsapo_ops.operations.watch.alerts import firing, held_now
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
@@ -27,7 +27,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+    from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
     from techsapo_ops.stack.stack import Stack
 
 
@@ -176,4 +176,17 @@ def acknowledgement_json(given: Acknowledgement) -> dict[str, Any]:
         "at": given.at.isoformat(),
         "until": given.until.astimezone(UTC).isoformat(),
         "comment": given.own_comment,
+    }
+
+
+def silence_json(silence: Silence) -> dict[str, Any]:
+    """As `--json` has it."""
+    return {
+        "id": silence.id,
+        "state": silence.state,
+        "matchers": [str(m) for m in silence.matchers],
+        "starts": silence.starts.isoformat(),
+        "ends": silence.ends.isoformat(),
+        "created_by": silence.created_by,
+        "comment": silence.comment,
     }

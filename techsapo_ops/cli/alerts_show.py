@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.alert_arguments import severity_text
-from techsapo_ops.cli.alerts_ack import acknowledgement_json
+from techsapo_ops.cli.alerts_ack import acknowledgement_json, silence_json
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -127,16 +127,7 @@ def _json(found: OneAlert, locale: str) -> dict[str, Any]:
             }
             for each in found.now
         ],
-        "silences": [
-            {
-                "id": silence.id,
-                "matchers": [str(matcher) for matcher in silence.matchers],
-                "ends": silence.ends.isoformat(),
-                "created_by": silence.created_by,
-                "comment": silence.comment,
-            }
-            for silence in found.silences
-        ],
+        "silences": [silence_json(silence) for silence in found.silences],
         "receivers": list(found.receivers),
         "steps": list(found.runbook.steps(locale)),
         "runbook": found.runbook_url,

@@ -9,18 +9,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.crontab import Crontab
+from techsapo_ops.adapters.process import Command, which
 from techsapo_ops.adapters.strict_modes import UntrustedError
-from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.schedule.cron import local_zone
+from techsapo_ops.operations.jobs.timetable import CronTable, scheduled
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.wrapper import RunContext
+from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import Layout
 
@@ -58,18 +61,14 @@ def tell_machines(place: SpecChoice) -> None:
         Output().warn(msg("other hosts lack the metrics of this job: {why}", why=error.message))
 
 
-def job_argv(
-    python: str, command: str, name: str, file: Path, environment: str | None, *, anywhere: bool = True
-) -> tuple[str, ...]:
-    """`techsapo jobs COMMAND NAME` on the spec `file`, whatever PATH is.
+def job_argv(python: str, command: str, name: str, file: Path, environment: str | None) -> tuple[str, ...]:
+    """`techsapo jobs COMMAND NAME` on the spec `file`, whatever PATH is and wherever it starts.
 
-    Where it may start in `anywhere`, Python must not import what lies there (-P). Cron starts it in the home
-    of its user, and the blocks in crontabs stay as they are.
+    With -P Python imports nothing that lies in the folder in which it starts.
     """
     chosen = ("--environment", environment) if environment is not None else ()
-    safe = ("-P",) if anywhere else ()
     words = ("-m", "techsapo_ops", "jobs", command, name, "--file", str(file.resolve()))
-    return (python, *safe, *words, *chosen)
+    return (python, "-P", *words, *chosen)
 
 
 def perform_command(name: str, file: Path, environment: str | None) -> Command:
@@ -89,3 +88,26 @@ def schedule_or_why(file: Path, environment: str | None) -> tuple[Schedule, OpsE
         raise
     except OpsError as error:
         return Schedule(), error
+
+
+def cron_table(project: Project) -> CronTable:
+    """The stack's block in the crontab of whoever this is."""
+
+    def argv(name: str) -> tuple[str, ...]:
+        # Without the environment: a job is of the one that is applied when it runs.
+        words = job_argv(sys.executable, "run", name, project.path, None)
+        return (*words, "--by", "cron")
+
+    return CronTable(
+        Crontab(runner(), which("crontab", path=_path())),
+        project.path,
+        scheduled(project.spec.schedule),
+        argv,
+        {"PATH": _path(), "LC_ALL": "C.UTF-8"},
+    )
+
+
+def _path() -> str:
+    """This PATH's absolute folders and the system's own: cron's holds little more than /usr/bin."""
+    here = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
+    return ":".join(dict.fromkeys([*here, *ROOT_PATH.split(":")]))

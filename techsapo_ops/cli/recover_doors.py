@@ -15,8 +15,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.host_tables import cron_table
-from techsapo_ops.cli.job_runs import run_context
+from techsapo_ops.cli.job_runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project, read_secret_from

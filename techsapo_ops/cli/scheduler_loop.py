@@ -1,4 +1,4 @@
-"""`techsapo jobs schedule`."""
+"""`techsapo jobs schedule`, which the service `scheduler` runs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,11 @@ if TYPE_CHECKING:
 def start_when_due(
     *,
     place: SpecPlace,
-    rendered: Annotated[
-        Path | None,
-        typer.Option("--rendered", hidden=True, help="Where `techsapo up` wrote the schedule."),
-    ] = None,
+    rendered: Annotated[Path, typer.Option("--rendered", help="Where `techsapo up` wrote the schedule.")],
 ) -> None:
-    """Start the jobs of the spec's `schedule` when they are due, until Ctrl-C.
+    """Start the jobs of the schedule that was applied last when they are due, until SIGTERM.
 
-    `techsapo up` runs this as the service `scheduler` unless `schedule.by` says otherwise. A run that was
-    missed while nothing ran here is made up for once.
-
-    Examples:
-
-      techsapo jobs schedule
+    The spec is not read: one that is being edited must not stop the jobs.
     """
     from techsapo_ops.adapters.build import build, note
 
@@ -54,12 +46,11 @@ def start_when_due(
     # Each run asks this again: a project that others can change later on runs nothing.
     require_trust(place.file)
     layout = layout_beside(place.file)
-    if rendered is not None:
-        try:
-            note(layout.scheduler_build)
-        except OpsError as error:  # the next `techsapo up` then starts it anew
-            _say(msg("what this scheduler runs can't be noted: {error}", error=error))
-    found = _schedule(place.file, place.environment, rendered)
+    try:
+        note(layout.scheduler_build)
+    except OpsError as error:  # the next `techsapo up` then starts it anew
+        _say(msg("what this scheduler runs can't be noted: {error}", error=error))
+    found = _schedule(rendered)
     context = run_context(layout, _say, lambda _: None)
     jobs: dict[str, Job] = {job.name: job for job in scheduled(found)}
 
@@ -79,9 +70,9 @@ def start_when_due(
             record_killed(jobs[name], context)
 
     def changed() -> None:
-        """Go on with what the file says now; with what it said, where it is half saved, or wrong."""
+        """Go on with what the file says now; with what it said, where it can no longer be read."""
         try:
-            now = _schedule(place.file, place.environment, rendered)
+            now = _schedule(rendered)
         except OpsError as error:
             _say(msg("the changed schedule is not taken over: {error}", error=error))
             return
@@ -100,19 +91,16 @@ def start_when_due(
             for name in overdue(jobs, context):
                 scheduler.start(name)
             _say_due(scheduler.next_runs, context)
-            _watch(scheduler, context, rendered or place.file, changed, beats=rendered is not None)
+            _watch(scheduler, context, rendered, changed)
         except KeyboardInterrupt:
             scheduler.stop()
-            if rendered is not None:
-                heartbeat.forget(context.textfiles)
+            heartbeat.forget(context.textfiles)
 
 
-def _watch(
-    scheduler: JobScheduler, context: RunContext, source: Path, changed: Callable[[], None], *, beats: bool
-) -> None:
-    """Look again and again what is due and whether `source` has `changed`, until Ctrl-C.
+def _watch(scheduler: JobScheduler, context: RunContext, source: Path, changed: Callable[[], None]) -> None:
+    """Look again and again what is due and whether `source` has `changed`, until interrupted.
 
-    With `beats` it shows that this loop works, as the service; what is in the way is said once.
+    Each look leaves a heartbeat; why one can't be written is said once.
     """
     import threading
 
@@ -123,14 +111,13 @@ def _watch(
     unwritten = ""
     waiting = threading.Event()
     while True:
-        if beats:
-            try:
-                heartbeat.beat(context.textfiles)
-                unwritten = ""
-            except OpsError as error:
-                if unwritten != error.message:
-                    _say(str(error))
-                unwritten = error.message
+        try:
+            heartbeat.beat(context.textfiles)
+            unwritten = ""
+        except OpsError as error:
+            if unwritten != error.message:
+                _say(str(error))
+            unwritten = error.message
         waiting.wait(LOOK_SECONDS)
         set_back = scheduler.look()
         now = source.read_bytes() if source.is_file() else content
@@ -139,14 +126,11 @@ def _watch(
             changed()
 
 
-def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Schedule:
-    """The schedule of the last `techsapo up`, which is right whatever the spec is now, or the spec's."""
+def _schedule(rendered: Path) -> Schedule:
+    """The schedule of the last `techsapo up`. Raises OpsError where it can't be read."""
     from techsapo_ops.adapters.files import read_text
-    from techsapo_ops.cli.project import open_project
     from techsapo_ops.spec.models.data import Schedule
 
-    if rendered is None:
-        return open_project(file, environment).spec.schedule
     return Schedule.model_validate_json(read_text(rendered, what="schedule"))
 
 

@@ -12,11 +12,10 @@ from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.acknowledged import AskedMeanwhile
+from techsapo_ops.health.alerts import AskedMeanwhile, silence_parts
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.job_runs import jobs_part
 from techsapo_ops.health.report import HealthReport
-from techsapo_ops.health.silenced import silence_parts
 from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.health import health_of

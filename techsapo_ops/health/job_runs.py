@@ -6,9 +6,9 @@ from datetime import datetime
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.schedule.cron import local_zone
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import JobStatus, job_statuses
+from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology
@@ -28,7 +28,7 @@ def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
         found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
     except OpsError as error:
         return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, error.message),)
-    hint = "`techsapo cron status`" if schedule.by == "cron" else "`techsapo jobs`"
+    hint = "`techsapo cron install`" if schedule.by == "cron" else "`techsapo jobs`"
     if missed := [status for status in found if status.missed is not None]:
         return (HealthPart("jobs", "jobs", PartStatus.DEGRADED, _words(missed), hint=hint),)
     if not any(status.last for status in found):

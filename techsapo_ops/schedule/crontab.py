@@ -54,7 +54,7 @@ def find_block(crontab: bytes, spec_file: Path) -> bytes:
 
 
 def jobs_in(block: bytes) -> frozenset[str]:
-    """The jobs that a block starts, as it was written by whichever release."""
+    """The jobs that a block starts."""
     return frozenset(name.decode() for name in _RUNS.findall(block))
 
 

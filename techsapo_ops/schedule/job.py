@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.catalogue.jobs import JobFacts
@@ -30,40 +29,35 @@ class JobResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a failed try is repeated: after `wait` seconds first, twice as long each further time."""
-
-    times: int = 0
-    wait: float = 0.0
-
-    def waits(self) -> Iterator[float]:
-        """Seconds before each new try."""
-        for number in range(self.times):
-            yield self.wait * 2**number
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it is to run. `at` is its cron expression, None where no schedule has it."""
+    """A job as it is to run; times in seconds. `at` is its cron expression, None where no schedule has it.
+
+    A failed try is repeated `retries` times: after `retry_wait` first, twice as long each further time.
+    """
 
     name: str
-    operation: str
     timeout: float
-    retry: Retry = field(default_factory=Retry)
+    retries: int = 0
+    retry_wait: float = 0.0
     at: str | None = None
+
+    @property
+    def waits(self) -> tuple[float, ...]:
+        """Seconds before each new try."""
+        return tuple(self.retry_wait * 2**number for number in range(self.retries))
 
     @property
     def time_limit(self) -> float:
         """Seconds that one run may take, with all its tries and the waits between them."""
-        return self.timeout * (1 + self.retry.times) + sum(self.retry.waits())
+        return self.timeout * (1 + self.retries) + sum(self.waits)
 
 
 def configured(facts: JobFacts, at: str | None, timeout: str | None) -> Job:
     """The job of the catalogue, at the time and with the time limit of the spec."""
     return Job(
-        name=facts.name,
-        operation=facts.operation,
-        timeout=facts.timeout if timeout is None else seconds(timeout),
-        retry=Retry(facts.retries, facts.retry_wait),
-        at=at,
+        facts.name,
+        facts.timeout if timeout is None else seconds(timeout),
+        facts.retries,
+        facts.retry_wait,
+        at,
     )

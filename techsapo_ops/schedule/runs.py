@@ -10,13 +10,17 @@ A run that was killed can't write its end: its record says `running`, and nobody
 from __future__ import annotations
 
 import json
+import os
 import re
-from dataclasses import asdict, dataclass, replace
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -24,6 +28,10 @@ from techsapo_ops.schedule.job import KILLED
 
 KEPT = 100
 """Runs of a job that are kept, beside its last success."""
+LOG_LIMIT = 10 * 1024 * 1024
+"""Bytes of one run's log; what comes after is counted and left out."""
+TAIL = 20
+"""Lines of a log that its run hands back."""
 Result = Literal["running", "ok", "failed", "timeout", "interrupted", "killed"]
 Starter = Literal["hand", "service", "cron"]
 _ENTRY = re.compile(r"\d{6,}\.json")
@@ -99,8 +107,6 @@ class Runs:
     def write(self, run: Run) -> None:
         """Write the record of `run`. Raises OpsError when it can't be; the old one then stays."""
         data = {**asdict(run), "started": run.started.isoformat()}
-        if not run.host:  # as every version reads it
-            del data["host"]
         text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
         write_atomic(self.folder / run.job / f"{run.id:06d}.json", text.encode(), 0o644)
 
@@ -159,3 +165,59 @@ def _read(path: Path) -> Run | None:
         ) from None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+@dataclass(slots=True)
+class RunLog:
+    """Takes lines for the file `path`; the last ones stay in `tail`.
+
+    A full disk must not end a job: what can't be written goes to `say` instead, with the reason first.
+    """
+
+    path: Path
+    now: Callable[[], datetime]
+    say: Callable[[str], None]
+    echo: Callable[[str], None]
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    _file: IO[bytes] | None = None
+    _written: int = 0
+    _left_out: int = 0
+    _broken: bool = False
+
+    def line(self, text: str) -> None:
+        """Add one line."""
+        self.tail.append(text)
+        self.echo(text)
+        data = f"{self.now():%Y-%m-%d %H:%M:%S} {text}\n".encode(errors="replace")
+        if self._broken:
+            self.say(text)
+            return
+        if self._written + len(data) > LOG_LIMIT:
+            self._left_out += 1
+            return
+        try:
+            if self._file is None:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._file = os.fdopen(open_file(self.path, flags), "ab", buffering=0)
+            self._file.write(data)
+            self._written += len(data)
+        except (OSError, OpsError) as error:
+            self._broken = True
+            why = error.message if isinstance(error, OpsError) else error.strerror
+            self.say(msg("cannot write the log {path}: {why}", path=self.path, why=why))
+            self.say(text)
+
+    def close(self) -> None:
+        """Say what was left out, and close the file."""
+        if self._left_out:
+            left_out, self._left_out, self._written = self._left_out, 0, 0
+            self.line(
+                msg(
+                    "{left_out} more lines were left out: a run's log ends at {limit} MiB",
+                    left_out=left_out,
+                    limit=LOG_LIMIT // 1024**2,
+                )
+            )
+        if self._file is not None:
+            self._file.close()
+            self._file = None

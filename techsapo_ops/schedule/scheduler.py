@@ -10,9 +10,9 @@ from datetime import datetime, tzinfo
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import Job, JobResult
-from techsapo_ops.schedule.wrapper import RunContext, due_now, export
+from techsapo_ops.schedule.wrapper import RunContext, due, export
+from techsapo_ops.spec.cron import next_run
 
 LOOK_SECONDS = 15.0
 """Seconds between two looks: a run begins so much later than its time at most."""
@@ -116,6 +116,6 @@ def overdue(jobs: Mapping[str, Job], context: RunContext) -> list[str]:
     found = []
     for name, job in jobs.items():
         last = context.runs.last(name)
-        if last is not None and due_now(job, last, context):
+        if last is not None and due(job, last, context):
             found.append(name)
     return found

@@ -11,9 +11,9 @@ from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import Job, configured
 from techsapo_ops.schedule.runs import Run, Runs
+from techsapo_ops.spec.cron import next_run
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.problems import unknown
 

@@ -18,15 +18,14 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.adapters.supervised import Ended, supervise
+from techsapo_ops.adapters.supervised import supervise
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
-from techsapo_ops.schedule.log import RunLog
-from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
+from techsapo_ops.schedule.runs import Result, Run, RunLog, Runs, Starter
 from techsapo_ops.schedule.status import NEXT_RUN
+from techsapo_ops.spec.cron import next_run
 
 CLOCK_TOLERANCE = 60.0
 """Seconds by which a run may lie in the future before the clock counts as set back."""
@@ -61,35 +60,12 @@ class Finished:
     recorded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Try:
-    ended: Ended
-    result: JobResult
-    error: str
-
-    @property
-    def outcome(self) -> Result:
-        if self.ended.interrupted:
-            return "interrupted"
-        if self.ended.timed_out:
-            return "timeout"
-        return "ok" if self.code == OK else "failed"
-
-    @property
-    def code(self) -> int:
-        if self.ended.interrupted:
-            return INTERRUPTED
-        if self.ended.timed_out:
-            return TIMED_OUT
-        return self.ended.code
-
-
 def encode(result: JobResult, error: str = "") -> bytes:
     """A job's result as its process hands it back."""
     return json.dumps({**asdict(result), "error": error}, ensure_ascii=False).encode()
 
 
-def due(job: Job, last: Run | None, now: datetime, zone: tzinfo) -> bool:
+def due(job: Job, last: Run | None, context: RunContext) -> bool:
     """Whether the schedule has a time for `job` since its `last` run began.
 
     So it runs once where cron and the stack's own scheduler both start it, and a run that was missed or
@@ -97,15 +73,11 @@ def due(job: Job, last: Run | None, now: datetime, zone: tzinfo) -> bool:
     """
     if job.at is None:
         return False
+    now = context.now()
     if last is None or last.result == "killed" or (last.started - now).total_seconds() > CLOCK_TOLERANCE:
         return True
-    upcoming = next_run(job.at, last.started, zone)
+    upcoming = next_run(job.at, last.started, context.zone)
     return upcoming is not None and upcoming <= now
-
-
-def due_now(job: Job, last: Run | None, context: RunContext) -> bool:
-    """`due`, by this context's clock."""
-    return due(job, last, context.now(), context.zone)
 
 
 def run_job(
@@ -133,7 +105,7 @@ def run_job(
         ) from None
     with exclusive(runs.lock(job.name), wait=wait, what=msg("job {job}", job=job.name)) as lock:
         recorded = _try_to(context, lambda: runs.record_killed(job.name))
-        if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
+        if by != "hand" and refusal is None and not due(job, runs.last(job.name), context):
             return None
         run = Run(
             runs.next_id(job.name), job.name, context.now(), by, context.user, context.pid, __version__,
@@ -165,50 +137,43 @@ def _tries(
             log.line(line if number else msg("not run: {line}", line=line))
         failed = replace(run, result="failed", exit_code=refusal.exit_code or 1, error=str(refusal)[:_DETAIL])
         return failed, JobResult()
-    waits = [*job.retry.waits()]
-    for number in range(1, len(waits) + 2):
-        made = _try(job, command, log, lock)
-        run = replace(
-            run,
-            result=made.outcome,
-            exit_code=made.code,
-            tries=number,
-            summary=made.result.summary[:_DETAIL],
-            error=made.error[:_DETAIL],
-        )
-        if made.outcome in {"ok", "interrupted"} or number > len(waits):
+    result = JobResult()
+    for number, wait in enumerate((*job.waits, None), 1):
+        run, result = _try(job, command, replace(run, tries=number), log, lock)
+        if run.result in {"ok", "interrupted"} or wait is None:
             break
         log.line(
-            msg(
-                "try {number} failed: {error}; again in {waits:g} s",
-                number=number,
-                error=made.error,
-                waits=waits[number - 1],
-            )
-        )
+            msg("try {number} failed: {error}; again in {waits:g} s",
+                number=number, error=run.error, waits=wait)
+        )  # fmt: skip
         try:
-            context.pause(waits[number - 1])
+            context.pause(wait)
         except KeyboardInterrupt:
-            return replace(run, result="interrupted", exit_code=INTERRUPTED, error="interrupted"), made.result
-    return run, made.result
+            return replace(run, result="interrupted", exit_code=INTERRUPTED, error="interrupted"), result
+    return run, result
 
 
-def _try(job: Job, command: Command, log: RunLog, lock: int) -> _Try:
+def _try(job: Job, command: Command, run: Run, log: RunLog, lock: int) -> tuple[Run, JobResult]:
+    """Run `command` once; `run` with how that went, and what it handed back."""
     try:
         ended = supervise(command, timeout=job.timeout, line=log.line, keep=(lock,))
     except OpsError as refused:
-        return _Try(Ended(1, False, False, b""), JobResult(), str(refused))
+        return replace(run, result="failed", exit_code=1, error=str(refused)[:_DETAIL]), JobResult()
     for name in ended.leftovers:
         log.line(msg("ended {name}, which the job had left running", name=name))
     result, error = _decode(ended.result)
+    outcome: Result = "ok" if ended.code == OK else "failed"
+    code = ended.code
     if ended.interrupted:
-        error = msg("interrupted")
+        outcome, code, error = "interrupted", INTERRUPTED, msg("interrupted")
     elif ended.timed_out:
+        outcome, code = "timeout", TIMED_OUT
         error = msg("did not end within {timeout:g} s and was ended", timeout=job.timeout)
     elif ended.code != OK and not error:
         last = log.tail[-1] if log.tail else ""
         error = msg("ended with code {code}", code=ended.code) + (f": {last}" if last else "")
-    return _Try(ended, result, error)
+    summary = result.summary[:_DETAIL]
+    return replace(run, result=outcome, exit_code=code, summary=summary, error=error[:_DETAIL]), result
 
 
 def _decode(data: bytes) -> tuple[JobResult, str]:

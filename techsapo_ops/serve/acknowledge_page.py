@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -23,7 +22,7 @@ from starlette.responses import Response
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.acknowledgements import Acknowledgements, Fires
 from techsapo_ops.serve.hosts import SameOrigin
@@ -34,7 +33,6 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     LONGEST_NAME,
     Acknowledgement,
     Claim,
-    HalfWay,
     Incident,
     NotKept,
     Taken,
@@ -104,9 +102,7 @@ class Door:
 @cache
 def words() -> Mapping[str, Mapping[str, str]]:
     """What the page says, by language."""
-
-    text = (files("techsapo_ops.serve") / "acknowledge_page.yaml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = read_yaml(text)
+    found: dict[str, dict[str, str]] = packaged_yaml("acknowledge_page.yaml", "techsapo_ops.serve")
     return found
 
 
@@ -208,15 +204,6 @@ class _Pages:
             return await self._form(request, name, start, form, error="taken", status=409)
         except NotKept:
             return await self._form(request, name, start, form, error="not_kept", status=503)
-        except HalfWay as error:
-            log.warning(
-                "Alert acknowledged, but not all of it",
-                alert=name,
-                by=claim.recorded,
-                error=error.message,
-                **_from(request),
-            )
-            return self._page(request, name, "halfway", 503, made=", ".join(map(str, error.made)))
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
         of = [each.incident.of for each in made]

@@ -14,6 +14,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.serve.metric_registry import Sample
+from techsapo_ops.serve.options import Options
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
@@ -23,7 +24,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     incidents,
 )
 from techsapo_ops.services.alertmanager.beginnings import Labels, beginnings
-from techsapo_ops.services.alertmanager.muted import Muted, muted
+from techsapo_ops.services.alertmanager.silencing import Muted, muted
 
 log = structlog.get_logger()
 
@@ -33,6 +34,8 @@ APART = 60.0
 """Seconds that the clocks of two hosts of a stack may differ by."""
 GLANCE = 1.0
 """Seconds that each answer of Alertmanager may take which a page does not wait for."""
+TIMEOUT = 8.0
+"""Seconds in which Prometheus and Alertmanager must answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,14 @@ class Acknowledgements:
         self._prometheus = prometheus
         self._alertmanager = alertmanager
         self._known: Sequence[Acknowledgement] = ()
+
+    @classmethod
+    def of_stack(cls, options: Options, prometheus: Prometheus | None) -> Acknowledgements | None:
+        """Those of the stack that `options` tell of; None where it has no Prometheus or no Alertmanager."""
+        if prometheus is None or options.alertmanager is None:
+            return None
+        alertmanager = Alertmanager(options.alertmanager, timeout=TIMEOUT, login=options.alertmanager_login)
+        return cls(prometheus, alertmanager)
 
     def now(self) -> Mapping[Labels, Acknowledgement]:
         """Who has what fires, by the labels that Prometheus has of it."""

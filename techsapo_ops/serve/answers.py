@@ -213,7 +213,7 @@ class Answers:
             request.failed(problem.code, problem.detail)
             raise
         except TimeoutError:
-            request.timed_out(f"no verdict within {self._timeout:g} s")
+            request.failed("timeout", f"no verdict within {self._timeout:g} s")
             raise Problem(
                 504,
                 "timeout",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from techsapo_ops.messages import msg
@@ -13,11 +14,9 @@ from techsapo_ops.serve.asking import Asked, Asking
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.serve.bodies.problem import problem_responses
-from techsapo_ops.serve.bodies.questions import AnalyzeLogsBody, GenerateBody
 from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.markup import with_html
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
 from techsapo_ops.serve.triage import prompt_of, triage
@@ -36,17 +35,48 @@ _STREAM = (
 )
 
 
+_Language = Annotated[
+    Literal["en", "ja"] | None,
+    Field(
+        description="Language of the answer. Default: the one that the question asks for, else the stack's."
+    ),
+]
+
+
+class GenerateBody(BaseModel):
+    """A question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: Annotated[str, Field(description="The question, in Japanese or English.")]
+    language: _Language = None
+    task_type: Annotated[
+        Literal["basic", "premium", "critical"],
+        Field(description="How many providers answer, and how sure the answer must be."),
+    ] = "basic"
+
+
+class AnalyzeLogsBody(BaseModel):
+    """What happened: the command, what it printed, and the system around it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_command: Annotated[str, Field(description="The command that failed.")] = ""
+    error_output: Annotated[str, Field(description="What it printed, or the log.")] = ""
+    system_context: Annotated[str, Field(description="Host, versions, what was changed.")] = ""
+    language: _Language = None
+    task_type: Literal["basic", "premium", "critical"] = "basic"
+
+
 def api_routes(gate: Gate, asking: Asking) -> APIRouter:
     """The routes below /api/v1."""
     router = APIRouter(prefix="/api/v1", tags=["orchestrator"], route_class=body_route(gate.admit))
 
     async def reply(request: Request, body: BaseModel, asked: Asked, *, html: bool = False) -> Response:
         """Whole, or as a stream where the client wants one."""
-        language = reader_language(request.scope)
         if _wants_stream(request):
             return EventStream(
                 lambda: _events(asking, request, body, asked, html=html),
-                lambda problem, number: sse(problem.document(number, language), "problem"),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))

@@ -11,9 +11,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
+from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
 from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
+from techsapo_ops.serve.acknowledgements import TIMEOUT, Acknowledgements
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answers import Answers, Prompts
@@ -24,15 +27,14 @@ from techsapo_ops.serve.auth import Gate, key_ring
 from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
-from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health, ProviderReport
+from techsapo_ops.serve.health import Health, ProviderReport, probe_routes
 from techsapo_ops.serve.help_pages import help_routes
-from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin, UnlistedNames
+from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
-from techsapo_ops.serve.instance import prepare_data, this_instance
+from techsapo_ops.serve.instance import Instance, prepare_data, read_state, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes, watch_keys
@@ -40,25 +42,21 @@ from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
-from techsapo_ops.serve.monitoring_servers import MonitoringServers
-from techsapo_ops.serve.offers import Offers
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
-from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import add_problem_handlers
 from techsapo_ops.serve.proxies import Proxies
-from techsapo_ops.serve.reading import reading_routes
+from techsapo_ops.serve.reading import Offers, reading_routes
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.serve.sign_in import SignIn, sign_in_routes
-from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.uptime import Uptime
+from techsapo_ops.serve.tracing import UNTRACED, Tracing
 from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.audit.log import AuditLog
@@ -69,6 +67,7 @@ from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.registry import build_registry
 
@@ -116,19 +115,17 @@ class App:
             audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
             options.data,
             metrics.audit_rows,
-            metrics.audit_operation,
         )
 
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
-        self._tracing = tracing = tracing_of(spec, instance, registry.usable, metrics.spans)
+        self._tracing = tracing = _tracing(spec, instance, registry.usable)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(proxies)
-        unlisted = UnlistedNames()
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
@@ -192,11 +189,12 @@ class App:
             shared.answers,
             self.audit,
             self.lifecycle,
-            unlisted,
         )
-        servers = MonitoringServers.of(options)
-        self._acknowledgements = acknowledgements = servers.acknowledgements
-        report = StatusReport(own_health, servers.prometheus, spending, self.audit, options, acknowledgements)
+        prometheus = None
+        if options.prometheus is not None:
+            prometheus = Prometheus(options.prometheus, timeout=TIMEOUT, login=options.prometheus_login)
+        self._acknowledgements = acknowledgements = Acknowledgements.of_stack(options, prometheus)
+        report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
         self._model_ends = model_ends = ModelEnds(sections, listed_model)
@@ -204,11 +202,10 @@ class App:
         if acknowledgements is not None:
             metrics.read("techsapo_alert_acknowledged", acknowledgements.samples)
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
-        metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)
-        read_state(metrics, spec, options.data, self.audit, spending)
+        read_state(metrics, self.audit, spending)
 
         # Questions first: routes are tried in this order.
-        offers = Offers(wallbounce, self.audit, spec.app.limits.max_prompt, simulated=registry.simulated)
+        offers = Offers(wallbounce, spec.app.limits.max_prompt, registry.simulated)
         questions = (
             api_routes(gate, asking),
             chat_routes(gate, asking),
@@ -222,10 +219,9 @@ class App:
         others = (
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             sign_in_routes(),
-            page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
+            page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale, options.reference),
-            silence_routes(spec.locale, gate, origins, servers.alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,
@@ -234,10 +230,9 @@ class App:
             ),
             monitoring_routes(
                 gate,
-                Charts(servers.prometheus, options.thresholds),
+                Charts(prometheus, options.thresholds),
                 telemetry,
                 report,
-                Uptime(servers.prometheus),
             ),
         )
         routers = (*questions, *others)
@@ -247,12 +242,7 @@ class App:
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=MAX_BODY, held=max(HELD, 4 * MAX_BODY))
-        api.add_middleware(
-            HostCheck,
-            names=names,
-            unlisted=unlisted,
-            count=metrics.counting("techsapo_unlisted_host_requests_total"),
-        )
+        api.add_middleware(HostCheck, names=names)
         api.add_middleware(
             Envelope,
             metrics=metrics,
@@ -348,3 +338,21 @@ def _fastapi(
         return json_response(described(app.openapi(), keys=keys))
 
     return app
+
+
+def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> Tracing:
+    """The traces of `spec`: none where it names no collector, or where the extra `otel` is missing.
+
+    Nothing is imported while there are none.
+    """
+    settings = spec.app.tracing
+    if settings is None:
+        return UNTRACED
+    if not has_otel():
+        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
+        return UNTRACED
+    from techsapo_ops.adapters.otlp import span_processor
+    from techsapo_ops.serve.otel_tracing import OtelTracing
+
+    headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
+    return OtelTracing(spec, instance, providers, span_processor(settings.endpoint, headers))

@@ -19,7 +19,6 @@ from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.request_memory import RequestMemory
-from techsapo_ops.serve.spending import Event as SpendingEvent
 from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
@@ -77,10 +76,19 @@ class AuditTrail:
         wait = VendorWait(self.metrics.lag.running)
         return AuditedRequest(self, prompt, task_type, request_id, caller, wait)
 
-    def lost(self, event: SpendingEvent) -> None:
+    def lost(self, lost: LostReservation) -> None:
         """Write down a request whose instance died: of it only what it may have cost is known."""
-        if isinstance(event, LostReservation):
-            self.audit.put(_lost_row(event, self.instance))
+        self.audit.put(
+            AuditRow(
+                id=uuid.uuid4().hex,
+                time=lost.time,
+                instance=self.instance,
+                request_id=lost.request_id,
+                cost_usd=lost.usd,
+                status="instance_died",
+                key_id=lost.key or None,
+            )
+        )
 
 
 @dataclass(slots=True)
@@ -170,15 +178,9 @@ class AuditedRequest:
             processingTime=self.elapsed_ms(),
             **({"refused": code} if code in REFUSED else {}),
         )
-        if code in OUT_OF_BUDGET:
-            self.trail.metrics.count("techsapo_budget_refusals_total", code)
         not_ours = bool(failures) and all(failure.reason in NOT_ITS_OWN for failure in failures)
         self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
         self._audit(code)
-
-    def timed_out(self, detail: str) -> None:
-        """There is no verdict in time."""
-        self.failed("timeout", detail)
 
     def abandoned(self) -> None:
         """The client went away."""
@@ -288,25 +290,3 @@ def _without(prompt: str, words: str) -> str:
 def _storable(text: str) -> str:
     """Text that UTF-8 can hold, at most what a TEXT column takes."""
     return text.encode(errors="replace")[:65_000].decode(errors="ignore")
-
-
-def _lost_row(event: LostReservation, instance: str) -> AuditRow:
-    return AuditRow(
-        id=uuid.uuid4().hex,
-        time=event.time,
-        instance=instance,
-        request_id=event.request_id,
-        user_id=None,
-        task_type="",
-        prompt_hash="",
-        providers=(),
-        confidence=None,
-        consensus=None,
-        accepted=None,
-        simulated=False,
-        cache="miss",
-        cost_usd=event.usd,
-        status="instance_died",
-        processing_ms=0,
-        key_id=event.key or None,
-    )

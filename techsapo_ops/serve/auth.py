@@ -13,9 +13,8 @@ from starlette.requests import Request
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
-from techsapo_ops.serve.neighbours import Neighbours
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.proxies import header_of
+from techsapo_ops.serve.proxies import Neighbours, header_of
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.stores.keys import ApiKey, KeyRefused, KeyRing, Plan, Scope
@@ -132,18 +131,9 @@ class Gate:
         return self._check(request, "monitor", str(request.state.client))
 
     @property
-    def has_operators(self) -> bool:
-        """Whether people are told apart, so that somebody may be known who changes what the stack does."""
+    def knows_people(self) -> bool:
+        """Whether people are told apart: by keys, or by signing in."""
         return self._keys is not None or self._sign_in.expected
-
-    async def admit_operator(self, request: Request) -> str:
-        """Who may change what the stack does: somebody who signed in, or has a key of scope operate."""
-        if signed_in := self._sign_in.user(request):
-            return signed_in
-        if self._keys is None:
-            detail = msg("that needs somebody who signed in (app.auth.sign_in), or keys (app.auth.required)")
-            raise Problem(403, "forbidden", detail)
-        return self._check(request, "operate", str(request.state.client)).name
 
     def barred(self, key: str, scope: Scope) -> Problem | None:
         """Why a stream that the key of that id opened has to end; None while it may go on."""

@@ -96,7 +96,6 @@ class _Body:
             self.held += self._limit.hold(self._scope, len(body), len(part))
             body += part
             more = message.get("more_body", False)
-        self._scope["state"]["received"] = len(body)
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
 

@@ -1,15 +1,16 @@
-"""OpenAI's chat completions, so that existing clients can ask."""
+"""OpenAI's chat completions, so that existing clients can ask; with notes the verdict is in their text."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.asking import VERDICT, Asked, Asking
 from techsapo_ops.serve.auth import Gate
@@ -27,11 +28,9 @@ from techsapo_ops.serve.bodies.chat import (
 )
 from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.body_route import body_route
-from techsapo_ops.serve.chat_notes import with_notes
 from techsapo_ops.serve.chat_request import check_chat
 from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, comment, sse
 from techsapo_ops.wallbounce.question import Composed, Passage
@@ -159,6 +158,50 @@ class ChatBody(BaseModel):
         return Composed(tuple(Passage(m.role, m.text()) for m in messages))
 
 
+_OUTCOMES: Mapping[str, str] = {
+    "accepted": msg("accepted"),
+    "unsettled": msg("unsettled"),
+    "refused": msg("no reliable answer"),
+}
+
+
+def with_notes(answer: AnswerBody) -> str:
+    """The answer's text, and below it verdict, scores, and who agrees, dissents or failed."""
+    lines = [f"- {in_language(line, answer.language)}" for line in _lines(answer)]
+    return "\n".join((answer.answer, "", "---", *lines))
+
+
+def _lines(answer: AnswerBody) -> Iterator[str]:
+    yield msg(
+        "Verdict: {outcome}; tier {tier}, confidence {confidence:.2f} (needs {confidence_needed:.2f}), "
+        "consensus {consensus} (needs {consensus_needed:.2f})",
+        outcome=_OUTCOMES[answer.outcome],
+        tier=answer.tier,
+        confidence=answer.confidence,
+        confidence_needed=answer.thresholds.confidence,
+        consensus="–" if answer.consensus is None else f"{answer.consensus:.2f}",
+        consensus_needed=answer.thresholds.consensus,
+    )
+    agreed = [p.name for p in answer.providers if p.agrees]
+    if len(agreed) > 1:
+        yield msg("Agreed: {names}", names=", ".join(agreed))
+    for each in answer.dissent:
+        if each.grade is None:
+            yield msg("Another view: {cause} ({name}, not graded)", cause=each.root_cause, name=each.provider)
+        else:
+            yield msg(
+                "Another view: {cause} ({name}, graded {grade:.2f})",
+                cause=each.root_cause,
+                name=each.provider,
+                grade=each.grade,
+            )
+    failed = [p.name for p in answer.providers if p.status == "failed"]
+    if failed:
+        yield msg("Did not answer: {names}", names=", ".join(failed))
+    if answer.simulated:
+        yield msg("Simulated: no model has answered")
+
+
 def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     """The routes below /v1."""
     router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(gate.admit, check_chat))
@@ -203,7 +246,6 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         if body.stream:
             return EventStream(
                 lambda: _stream(body, asking.steps(request, body, asked)),
-                lambda problem, number: sse(problem.openai(number, reader_language(request.scope))),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))

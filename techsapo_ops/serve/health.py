@@ -1,4 +1,4 @@
-"""What the health endpoints say."""
+"""What the health endpoints say, and the routes that whoever runs the instance asks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, Response
+
+from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.health import (
     AliveBody,
     AuditHealthBody,
@@ -15,10 +19,11 @@ from techsapo_ops.serve.bodies.health import (
     HealthBody,
     ProviderHealthBody,
 )
-from techsapo_ops.serve.hosts import UnlistedNames
+from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.provider_health import Standing
+from techsapo_ops.serve.responses import json_response
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.shared import Shared
@@ -99,14 +104,12 @@ class Health:
         cache: AnswerCache,
         audit: AuditLog,
         lifecycle: Lifecycle,
-        unlisted: UnlistedNames,
     ) -> None:
         self._instance = instance
         self._providers = providers
         self._cache = cache
         self._audit = audit
         self._lifecycle = lifecycle
-        self._unlisted = unlisted
 
     def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
@@ -141,7 +144,6 @@ class Health:
             build=self._instance.build,
             draining=self._lifecycle.draining,
             simulated=self._providers.simulated,
-            unlisted_hosts=self._unlisted.all(),
             dependencies=DependenciesBody(
                 cache=CacheHealthBody(
                     status="healthy" if cache.healthy else "degraded",
@@ -168,3 +170,62 @@ async def watch(shared: Shared, interval: float = 5.0) -> None:
     while True:
         await shared.look()
         await asyncio.sleep(interval)
+
+
+def probe_routes(
+    gate: Gate, health: Health, lifecycle: Lifecycle, render: Callable[[str], tuple[bytes, str]]
+) -> APIRouter:
+    """/health, /api/v1/health, /ping and /metrics; `render` makes the metrics for an Accept header."""
+    router = APIRouter()
+
+    @router.head("/health", include_in_schema=False)
+    @router.get(
+        "/health",
+        tags=["health"],
+        summary="Can this process work?",
+        response_model=AliveBody,
+        responses={503: {"model": AliveBody}},
+    )
+    async def basic_health() -> Response:
+        status, body = health.basic()
+        return json_response(body, status)
+
+    @router.get(
+        "/api/v1/health",
+        tags=["health"],
+        summary="Every dependency, and which one is in use.",
+        response_model=HealthBody,
+        responses={**problem_responses(401, 403), 503: {"model": HealthBody}},
+    )
+    async def detailed_health(request: Request) -> Response:
+        await gate.admit_monitor(request)
+        status, body = await health.detailed()
+        return json_response(body, status)
+
+    @router.head("/ping", include_in_schema=False)
+    @router.get(
+        "/ping",
+        tags=["health"],
+        summary="Wants new requests?",
+        response_class=PlainTextResponse,
+        responses={503: {"description": "The instance drains.", "content": {"text/plain": {}}}},
+    )
+    async def ping() -> Response:
+        if lifecycle.draining:
+            return Response("draining\n", 503, media_type="text/plain")
+        return Response("pong\n", media_type="text/plain")
+
+    @router.get(
+        "/metrics",
+        tags=["monitoring"],
+        summary="Metrics in Prometheus's format.",
+        response_class=PlainTextResponse,
+        responses=problem_responses(401, 403),
+    )
+    async def metrics(request: Request) -> Response:
+        await gate.admit_monitor(request)
+        accept = request.headers.get("accept", "")
+        body, content_type = await asyncio.to_thread(render, accept)
+        return Response(body, headers={"Content-Type": content_type})
+
+    return router

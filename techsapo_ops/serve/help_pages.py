@@ -115,7 +115,7 @@ class Made:
         language = name.partition("/")[0]
         if (make := self._reference.get(name)) is not None:
             text = f"{text}\n{make()}"
-        html = Markup(_html(text, lambda target: self._linked(name, target)))  # noqa: S704 - from our own pages
+        html = Markup(html_of_page(text, lambda target: self._linked(name, target)))  # noqa: S704 - from our own pages
         return page_of("help", language, text=html, here=_PATH)
 
     def _linked(self, page: str, target: str) -> str:
@@ -197,12 +197,14 @@ def _markdown() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def _html(text: str, linked: Callable[[str], str]) -> str:
-    """Markdown as HTML: none of its own comes through. Links lead as `linked` says, also to headings."""
+def html_of_page(text: str, linked: Callable[[str], str], *, anchors: bool = True) -> str:
+    """Our own Markdown as HTML: no HTML of its own comes through. Links lead as `linked` says; headings have
+    names where `anchors`.
+    """
     parser = _markdown()
     tokens = parser.parse(_COMMENT.sub("", text))
     for before, token in pairwise(tokens):
-        if before.type == "heading_open":
+        if anchors and before.type == "heading_open":
             before.attrs["id"] = _anchor(token.content)
     for token in _all(tokens):
         if style := str(token.attrs.pop("style", "")):  # of a column: the pages allow no style of an element

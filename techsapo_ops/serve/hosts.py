@@ -7,17 +7,16 @@ request is sent to gives it away: no browser lets a page change it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+import ipaddress
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.authority import Authority, authority_of, origin_of
 from techsapo_ops.serve.problems import Code, Problem
 from techsapo_ops.serve.proxies import Proxies, header_of
 from techsapo_ops.spec.hosts import SETTING
@@ -26,9 +25,75 @@ log = structlog.get_logger()
 
 REFUSED: Code = "misdirected"
 """The code of the problem of requests for another name, and what takes the place of their route."""
-MOST = 32
-"""Unlisted names that are remembered; a stranger can send any number. The one asked for least makes room."""
+_NAME = re.compile(r"(?=.{1,254}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
+"""A registered name as DNS and containers have them; RFC 3986 would allow percent signs and more."""
+_PARTS = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{0,5}))?", re.ASCII)
+_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#@]+)", re.ASCII)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _LOOPBACK = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A host and the port where one is given. The host is in lower case, without brackets and final dot."""
+
+    host: str
+    port: int | None = None
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address."""
+        return _address(self.host) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a page is from."""
+
+    scheme: str
+    authority: Authority
+
+    @property
+    def usual_port(self) -> int | None:
+        """The port that its scheme has where none is named."""
+        return _DEFAULT_PORTS.get(self.scheme)
+
+    @property
+    def port(self) -> int | None:
+        """Its port, named or not."""
+        return self.authority.port or self.usual_port
+
+
+def authority_of(text: str) -> Authority | None:
+    """What a Host header says; None for a malformed one."""
+    parts = _PARTS.fullmatch(text.strip().lower())
+    if parts is None or not parts["host"]:
+        return None
+    port = int(parts["port"]) if parts["port"] else None
+    if port is not None and not 1 <= port <= 65535:
+        return None
+    host = parts["host"]
+    if host.startswith("["):
+        address = _address(host[1:-1])
+        return Authority(address, port) if address is not None and ":" in address else None
+    return Authority(host.removesuffix("."), port) if _NAME.fullmatch(host) else None
+
+
+def origin_of(text: str) -> Origin | None:
+    """What an Origin header says; None for a malformed one, and for `null`."""
+    parts = _ORIGIN.fullmatch(text.strip().lower())
+    authority = authority_of(parts["authority"]) if parts is not None else None
+    return Origin(parts["scheme"], authority) if parts is not None and authority is not None else None
+
+
+def _address(text: str) -> str | None:
+    """The IP address that `text` is, in its usual form. Zones belong to one host and are none."""
+    if "%" in text:
+        return None
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,57 +118,16 @@ class HostNames:
         return asked.is_address or host in _LOOPBACK or host in self._names or host.endswith(self._endings)
 
 
-@dataclass(slots=True)
-class Unlisted:
-    """A name, how often it was asked for, and on which day (UTC) last."""
-
-    name: str
-    requests: int
-    last_seen: str
-
-
-class UnlistedNames:
-    """Names that clients asked for and that the spec does not list, for `techsapo doctor`; forgotten with the
-    process. `clock` tells the time.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._names: dict[str, Unlisted] = {}
-
-    def note(self, name: str) -> None:
-        """Count a request for `name`."""
-        today = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
-        known = self._names.get(name)
-        if known is None:
-            if len(self._names) < MOST:
-                log.warning("A client asked for a name that the spec does not list", host=name)
-            else:
-                least = min(self._names.values(), key=lambda n: (n.requests, n.last_seen))
-                del self._names[least.name]
-            known = self._names[name] = Unlisted(name, 0, today)
-        known.requests += 1
-        known.last_seen = today
-
-    def all(self) -> list[Unlisted]:
-        """All of them, the most asked for first."""
-        return sorted(self._names.values(), key=lambda n: (-n.requests, n.name))
-
-
 class HostCheck:
     """Refuses requests for names that are not ours, before key and body; HTTP and WebSocket alike.
 
-    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. `count` hears of
-    each. A malformed Host is answered 400 (RFC 9112, 3.2).
+    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. A malformed Host is
+    answered 400 (RFC 9112, 3.2).
     """
 
-    def __init__(
-        self, app: ASGIApp, names: HostNames, unlisted: UnlistedNames, count: Callable[[], None]
-    ) -> None:
+    def __init__(self, app: ASGIApp, names: HostNames) -> None:
         self._app = app
         self._names = names
-        self._unlisted = unlisted
-        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it."""
@@ -128,8 +152,7 @@ class HostCheck:
             )
         if asked in self._names:
             return None
-        self._unlisted.note(asked.host)
-        self._count()
+        log.warning("A client asked for a name that the spec does not list", host=asked.host, refused=REFUSED)
         detail = msg(
             "{host} is not a name of this service; {setting} in techsapo.yaml adds names",
             host=asked.host,

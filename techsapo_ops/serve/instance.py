@@ -1,4 +1,4 @@
-"""Which instance this is, what it runs, and the folder that is its own."""
+"""Which instance this is, what it runs, the folder that is its own, and what its parts know of themselves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import structlog
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import build, note
+from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.metric_registry import only
+from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stack.layout import BUILD_NOTE
+from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
 
@@ -64,3 +69,17 @@ def _make_writable(data: Path) -> None:
             msg("cannot write to the data folder {data}", data=data),
             msg("check who owns it, or choose another with --data"),
         )
+
+
+def read_state(metrics: Metrics, audit: AuditLog, spending: Spending) -> None:
+    """Let `metrics` read what the instance's parts know of themselves."""
+    usage = HostUsage()
+    metrics.gauge("techsapo_audit_consecutive_errors", lambda: audit.consecutive_errors)
+    metrics.gauge("techsapo_audit_queue_rows", lambda: audit.status().waiting)
+    metrics.gauge("techsapo_audit_spool_rows", lambda: audit.status().spooled)
+    metrics.gauge("techsapo_memory_usage_percent", usage.memory_percent)
+    metrics.read("techsapo_memory_limit_bytes", lambda: only(usage.memory_limit()))
+    metrics.read("techsapo_cpu_usage_percent", lambda: only(usage.cpu_percent()))
+    metrics.read("techsapo_budget_utilization_percent", spending.percent)
+    metrics.read("techsapo_budget_spent_usd", spending.spent_usd)
+    metrics.read("techsapo_budget_exhausted", spending.exhausted)

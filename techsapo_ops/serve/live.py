@@ -20,6 +20,7 @@ from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.broadcast import Broadcast, Connection
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.responses import disconnected
 from techsapo_ops.serve.streams import KEY_CHECK, STREAM_HEADERS, sse
 from techsapo_ops.serve.transports import EXTENSION
 from techsapo_ops.stores.keys import ApiKey
@@ -99,7 +100,7 @@ class ServerSentEvents:
         _room(self._broadcast)
         del request  # its headers would be kept as long as the stream
         with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
-            gone = asyncio.create_task(_closed(receive))
+            gone = asyncio.create_task(disconnected(receive))
             gone.add_done_callback(lambda _: seat.leave())
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
@@ -134,7 +135,7 @@ class WebSocket:
             await problem.answer(scope)(scope, receive, send)
             return
         with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
-            gone = asyncio.create_task(_closed(receive))
+            gone = asyncio.create_task(disconnected(receive))
             gone.add_done_callback(lambda _: seat.leave())
             try:
                 await send({"type": "websocket.accept", "subprotocol": chosen})
@@ -183,12 +184,6 @@ def _connection(scope: Scope) -> Connection | None:
 
 def _body(content: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
-
-
-async def _closed(receive: Receive) -> None:
-    """Wait for the end of the connection; whatever the client says before is read and let go."""
-    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
-        pass
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import prometheus_client
@@ -21,44 +18,15 @@ from techsapo_ops.serve.trace_context import exemplar_ids
 Sample = tuple[Mapping[str, str], float]
 Read = Callable[[], Iterable[Sample]]
 M = TypeVar("M", Counter, Histogram)
+Format = tuple[Callable[[Collector], bytes], str]
+"""The client's encoder of a format, and its content type."""
 EXEMPLAR_LIMIT = 128
 """Most characters of an exemplar's labels, names included (OpenMetrics 1.0, section 4.6)."""
 _EXEMPLAR = "request_id"
-SLICE = 100
-"""Samples that are written without a pause, in about a millisecond."""
-TURN = 0.001
-"""Seconds after which a scrape lets other threads run. The event loop would else wait for the interpreter's
-switch interval, 5 ms, and that several times for one request.
-"""
 
 
-@dataclass(frozen=True)
-class Format:
-    """One of the formats in which Prometheus reads samples, by the client's own encoder."""
-
-    content_type: str
-    encode: Callable[[Collector], bytes]
-
-    def written(self, family: Family) -> Iterator[bytes]:
-        """`family` in pieces."""
-        head = self._body(Family(family.name, family.documentation, family.type))
-        yield head
-        for first in range(0, len(family.samples), SLICE):
-            part = Family(family.name, family.documentation, family.type)
-            part.samples = family.samples[first : first + SLICE]
-            yield self._body(part)[len(head) :]
-
-    @cached_property
-    def tail(self) -> bytes:
-        """What ends a whole document."""
-        return self.encode(_Families(()))
-
-    def _body(self, family: Family) -> bytes:
-        return self.encode(_Families((family,))).removesuffix(self.tail)
-
-
-TEXT = Format(exposition.CONTENT_TYPE_PLAIN_0_0_4, exposition.generate_latest)
-OPENMETRICS = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest)
+TEXT: Format = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
+OPENMETRICS: Format = (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST)
 """The one that has exemplars."""
 
 
@@ -67,21 +35,12 @@ def accepted(accept: str) -> Format:
 
     The client's own choice answers a version that is no number with an error.
     """
-    wanted = (choice.partition(";")[0].strip().lower() for choice in accept.split(","))
     formats = {"application/openmetrics-text": OPENMETRICS, "text/plain": TEXT}
+    wanted = (choice.partition(";")[0].strip().lower() for choice in accept.split(","))
     return next((formats[kind] for kind in wanted if kind in formats), TEXT)
 
 
-@dataclass(frozen=True)
-class _Families(Collector):
-    families: Iterable[Family]
-
-    def collect(self) -> Iterable[Family]:
-        """The families that were given."""
-        return self.families
-
-
-class MetricRegistry:
+class MetricRegistry(Collector):
     """Counters and histograms to add to, gauges and untyped series with a function that reads them.
 
     Raises KeyError for a name that the catalogue has not, or has as another kind.
@@ -135,17 +94,11 @@ class MetricRegistry:
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """All samples and their content type, as text or OpenMetrics. Takes a while: call it in a thread."""
-        wanted, parts, turn = accepted(accept), [], time.perf_counter() + TURN
-        for family in self._families():
-            for part in wanted.written(family):
-                parts.append(part)
-                if time.perf_counter() > turn:
-                    time.sleep(0)
-                    turn = time.perf_counter() + TURN
-        return b"".join((*parts, wanted.tail)), wanted.content_type
+        encode, content_type = accepted(accept)
+        return encode(self), content_type
 
-    def _families(self) -> Iterator[Family]:
-        """Those that have a sample now."""
+    def collect(self) -> Iterator[Family]:
+        """The families that have a sample now."""
         for metric in (*self._counters.values(), *self._histograms.values(), self._process):
             yield from (family for family in metric.collect() if family.samples)
         yield from self._asked()

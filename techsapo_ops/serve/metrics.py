@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.catalogue.rules import ANSWERING
-from techsapo_ops.serve.loop_lag import LoopLag
 from techsapo_ops.serve.metric_registry import MetricRegistry, Sample, exemplar, only
+from techsapo_ops.serve.own_time import LoopLag
 from techsapo_ops.serve.provider_health import ProviderHealth, Standing
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
@@ -20,7 +19,6 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.events import (
     Answered,
-    BreakerOpened,
     Cancelled,
     Event,
     Failed,
@@ -43,21 +41,9 @@ _STATUS = {
 }
 
 
+_COST = "techsapo_llm_cost_usd_total"
 ANSWERS = ("200", "500", "502", "503", "504")
 """Statuses whose first occurrence matters: alerts on availability compare failures with all requests."""
-
-
-@dataclass(slots=True)
-class Spent:
-    """What this instance has spent since its start, in USD."""
-
-    total: float = 0.0
-    vendors: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def add(self, vendor: str, usd: float) -> None:
-        """Book `usd` to `vendor`."""
-        self.total += usd
-        self.vendors[vendor] += usd
 
 
 class Metrics:
@@ -76,7 +62,6 @@ class Metrics:
         self._success, self._confidence, self._consensus = Mean(), Mean(), Mean()
         self._providers = ProviderHealth(providers)
         self._http_times = Quantiles()
-        self._spent = Spent()
         self._deadline = deadline
         self._stores: dict[str, Streaks] = defaultdict(Streaks)
         self._start_at_0(providers)
@@ -105,11 +90,6 @@ class Metrics:
     def watch(self, breakers: Sequence[Breaker]) -> None:
         """Tell of these breakers, too."""
         self._providers.watch(breakers)
-        for breaker in breakers:
-            self._registry.start(
-                "techsapo_llm_breaker_opened_total", provider=breaker.provider, model=breaker.model
-            )
-            breaker.listeners.append(self.hear)
 
     def hear(self, event: Event) -> None:
         """Count an event of an analysis."""
@@ -133,8 +113,6 @@ class Metrics:
                 self.count("techsapo_llm_odd_bills_total", provider, model, str(bill.odd))
             case Settled():
                 self._settled(event)
-            case BreakerOpened(provider=provider, model=model):
-                self.count("techsapo_llm_breaker_opened_total", provider, model)
 
     def analysed(
         self, task_type: TaskType, status: str, seconds: float, request_id: str, *, cut_off: bool = False
@@ -169,12 +147,6 @@ class Metrics:
         """Count a request of a drill: get or post. It counts nowhere else."""
         self.count("techsapo_drill_requests_total", kind, "answered" if status < 400 else "failed")
 
-    def sizes(self, method: str, route: str, received: int | None, sent: int, request_id: str) -> None:
-        """Count the bytes of a request's body, None where it has none, and of its answer's."""
-        if received is not None:
-            self._observe("techsapo_http_request_size_bytes", received, request_id, method, route)
-        self._observe("techsapo_http_response_size_bytes", sent, request_id, method, route)
-
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0: rate() does not see what the first sample of a series holds."""
         self._registry.histogram("techsapo_http_request_duration_seconds", method, route)
@@ -185,33 +157,22 @@ class Metrics:
 
     def spent(self, provider: str, model: str, usd: float) -> None:
         """Book what a call was charged."""
-        self._registry.counter("techsapo_llm_cost_usd_total", provider, model).inc(usd)
-        self._spent.add(self._providers.vendor(provider), usd)
-
-    def spans(self, result: str, count: int) -> None:
-        """Count spans by what became of them: sent, queue_full or failed."""
-        self._registry.counter("techsapo_trace_spans_total", result).inc(count)
+        self._registry.counter(_COST, provider, model).inc(usd)
 
     def audit_rows(self, status: str, rows: int) -> None:
         """Count rows that were written to the audit log (success) or had to wait (error)."""
         self._registry.counter("techsapo_audit_writes_total", status).inc(rows)
 
-    def audit_operation(self, operation: str, ok: bool) -> None:
-        """Count an operation on the audit database: insert, ping or read."""
-        self.count("techsapo_audit_operations_total", operation, _status(ok))
-
     def store_operations(self, use: str) -> OnOperation:
-        """A function that counts operations on the shared store for `use`, each with whether it succeeded.
+        """A function that takes note of operations on the shared store for `use`, and whether each succeeded.
 
         A PING proves nothing of a use, and is one of its own.
         """
 
-        def count(operation: Operation, ok: bool) -> None:
-            whose = "ping" if operation == "ping" else use
-            self._stores[whose].note(operation, ok=ok)
-            self.count("techsapo_redis_operations_total", whose, _status(ok))
+        def note(operation: Operation, ok: bool) -> None:
+            self._stores["ping" if operation == "ping" else use].note(operation, ok=ok)
 
-        return count
+        return note
 
     def _start_at_0(self, providers: Sequence[Provider]) -> None:
         known = {
@@ -221,7 +182,7 @@ class Metrics:
             ],
         }
         for name, entry in metrics().items():
-            if entry.kind in ("counter", "histogram") and name != "techsapo_llm_breaker_opened_total":
+            if entry.kind in ("counter", "histogram"):
                 for fixed in next((known[label] for label in known if label in entry.labels), [{}]):
                     self._registry.start(name, **fixed)
 
@@ -237,13 +198,12 @@ class Metrics:
         self.read("techsapo_provider_consecutive_failures", health.consecutive_failures)
         self.read("techsapo_provider_refusing", health.refusing)
         self.read("techsapo_llm_breaker_state", health.breaker_states)
-        self.read("techsapo_llm_agreement_score", health.agreement)
         self.read("techsapo_llm_success_rate_by_provider", health.success)
         self.read("techsapo_wallbounce_success_rate", lambda: only(self._success.value()))
         self.read("techsapo_wallbounce_avg_confidence_5m", lambda: only(self._confidence.value()))
         self.read("techsapo_wallbounce_consensus_score", lambda: only(self._consensus.value()))
         self.read("techsapo_http_p95_response_time", lambda: only(self._http_times.value(0.95)))
-        self.read("techsapo_wallbounce_cost_usd", lambda: [({}, self._spent.total)])
+        self.read("techsapo_wallbounce_cost_usd", lambda: [({}, sum(usd for _, usd in self.samples(_COST)))])
         self.read("techsapo_provider_cost_usd", self._vendor_costs)
 
     def _store_errors(self) -> Iterable[Sample]:
@@ -254,7 +214,10 @@ class Metrics:
         ]
 
     def _vendor_costs(self) -> Iterable[Sample]:
-        return [({"provider": v}, self._spent.vendors.get(v, 0.0)) for v in self._providers.vendors()]
+        costs = dict.fromkeys(self._providers.vendors(), 0.0)
+        for labels, usd in self.samples(_COST):
+            costs[self._providers.vendor(labels["provider"])] += usd
+        return [({"provider": vendor}, usd) for vendor, usd in costs.items()]
 
     def _settled(self, event: Settled) -> None:
         task, verdict, request = event.analysis.task_type, event.analysis.verdict, event.request_id
@@ -264,9 +227,7 @@ class Metrics:
             self._observe("techsapo_wallbounce_consensus", verdict.consensus, request, task)
             self._consensus.add(verdict.consensus)
         for pair, share in event.agreement:
-            name = _pair(*pair)
-            self._observe("techsapo_llm_agreement", share, request, name)
-            self._providers.agreed(name, share)
+            self._observe("techsapo_llm_agreement", share, request, _pair(*pair))
 
     def _paid(self, task: TaskType, reply: Answer | Grades, request_id: str) -> None:
         """Count a call that was answered, and its tokens."""
@@ -288,7 +249,3 @@ class Metrics:
 
 def _pair(first: str, second: str) -> str:
     return "|".join(sorted((first, second)))
-
-
-def _status(ok: bool) -> str:
-    return "success" if ok else "error"

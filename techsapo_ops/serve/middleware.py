@@ -88,13 +88,11 @@ class Envelope:
         scope["state"]["client"] = await self._proxies.client(scope)
         trace = self._tracing.request(scope, request_id)
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
-        status, sent, streamed = 0, 0, scope["type"] == "websocket"
+        status, streamed = 0, scope["type"] == "websocket"
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status, sent, streamed
-            if message["type"] == "http.response.body":
-                sent += len(message.get("body", b""))
-            elif message["type"] == "websocket.accept":
+            nonlocal status, streamed
+            if message["type"] == "websocket.accept":
                 status = 101
                 message["headers"] = [*message.get("headers", ()), extra[-1]]
             elif message["type"] in {"http.response.start", "websocket.http.response.start"}:
@@ -119,15 +117,15 @@ class Envelope:
             await problem.answer(scope)(scope, receive, send_with_headers)
         finally:
             taken = time.perf_counter() - started
-            self._account(scope, request_id, status or 499, taken, None if streamed else sent)
+            self._account(scope, request_id, status or 499, taken, streamed=streamed)
             route = _route(scope)
             told = scope["state"].get("problem_status", 0)  # within a stream, whose status was sent before
             trace.ended(route if route != UNMATCHED else None, status or 499, told)
             if DRILL not in scope["state"]:
                 self._anomalies.seen(scope, known=route != UNMATCHED)
 
-    def _account(self, scope: Scope, request_id: str, status: int, seconds: float, sent: int | None) -> None:
-        """Count and log a request; of a stream neither time nor the bytes `sent` say anything."""
+    def _account(self, scope: Scope, request_id: str, status: int, seconds: float, *, streamed: bool) -> None:
+        """Count and log a request; of a stream the time says nothing."""
         given = scope.get("method", "GET")  # a WebSocket has none
         method = given if given in _METHODS else "OTHER"
         route = _route(scope)
@@ -136,15 +134,13 @@ class Envelope:
             self._metrics.drilled(drill, status)
             log.debug("Request of a drill", requestId=request_id, method=method, route=route, status=status)
             return
-        self._metrics.http(method, route, status, None if sent is None else seconds, request_id)
+        self._metrics.http(method, route, status, None if streamed else seconds, request_id)
         own = None
         if route in ANSWERING and not 400 <= status < 499:  # what is refused takes no time worth telling
             own = OwnTime.of(scope).seconds()
             self._metrics.answered(method, route, own, request_id)
             if status < 500 <= scope["state"].get("problem_status", 0):
                 self._metrics.count("techsapo_http_failed_streams_total", method, route)
-        if sent is not None:
-            self._metrics.sizes(method, route, scope["state"].get("received"), sent, request_id)
         problem = scope["state"].get("problem")
         if problem is not None:
             self._metrics.count("techsapo_errors_total", problem)

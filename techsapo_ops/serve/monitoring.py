@@ -11,12 +11,10 @@ from starlette.responses import Response
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
 from techsapo_ops.serve.bodies.problem import problem_responses
-from techsapo_ops.serve.bodies.uptime import UptimeBody
 from techsapo_ops.serve.charts import Charts, Span, View
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry
-from techsapo_ops.serve.uptime import Uptime
 
 _Name = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_.:-]*$")]
 
@@ -37,9 +35,7 @@ class Look(BaseModel):
     end: Annotated[int | None, Field(alias="to", ge=0, le=_LAST, description="Unix seconds.")] = None
 
 
-def monitoring_routes(
-    gate: Gate, charts: Charts, telemetry: Telemetry, report: StatusReport, uptime: Uptime
-) -> APIRouter:
+def monitoring_routes(gate: Gate, charts: Charts, telemetry: Telemetry, report: StatusReport) -> APIRouter:
     """Routes for looking at the inside; they need what /metrics needs."""
     router = APIRouter(prefix="/api/v1", tags=["monitoring"])
 
@@ -82,15 +78,5 @@ def monitoring_routes(
     async def status(request: Request) -> Response:
         await gate.admit_monitor(request)
         return json_response(await report.body())
-
-    @router.get(
-        "/uptime",
-        summary="How much of each of the last 90 days the stack answered.",
-        response_model=UptimeBody,
-        responses=problem_responses(401, 403),
-    )
-    async def days(request: Request) -> Response:
-        await gate.admit_monitor(request)
-        return json_response((await uptime.body()).document())
 
     return router

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -26,7 +27,6 @@ from techsapo_ops.serve.analysis_spans import AnalysisSpans, callee, failed
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.span_queue import SpanQueue
 from techsapo_ops.serve.trace_context import TRACE, TraceIds
 from techsapo_ops.serve.tracing import AnalysisTrace, RequestTrace, Tracing
 from techsapo_ops.spec.models import Spec
@@ -38,6 +38,8 @@ from techsapo_ops.wallbounce.tiers import TaskType
 SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 """The last one with the names of both HTTP and generative AI, which have a repository of their own since."""
 WORKFLOW = "wall-bounce"
+FLUSH = 3.0
+"""Seconds that what waits at the end has to get away."""
 _METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _UNTRACED = frozenset({"/health", "/api/v1/health", "/ping", "/metrics", SSE_PATH})
 """Paths that are asked by machines for ever, or answered for hours."""
@@ -51,7 +53,7 @@ class OtelTracing(Tracing):
         spec: Spec,
         instance: Instance,
         providers: Sequence[Provider],
-        spans: SpanQueue,
+        spans: SpanProcessor,
     ) -> None:
         settings = spec.app.tracing
         if settings is None:
@@ -144,7 +146,10 @@ class OtelTracing(Tracing):
 
     @override
     def close(self) -> None:
-        self._provider.shutdown()
+        # The SDK itself would wait for half a minute for a collector that does not answer.
+        flush = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        flush.start()
+        flush.join(FLUSH)
 
 
 class _Request(RequestTrace):

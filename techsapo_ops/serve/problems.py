@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -15,10 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from techsapo_ops.catalogue.translations import Language, in_language, words_of
+from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.catalogue.translations import LANGUAGES, Language, in_language, words_of
 from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
-from techsapo_ops.serve.reader_language import reader_language
 
 log = structlog.get_logger()
 
@@ -107,6 +106,39 @@ _OPENAI_CODES: Mapping[Code, str] = {
 """Codes that OpenAI's clients know for what ours say."""
 _BY_STATUS: Mapping[int, Code] = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
+_HEADER = b"accept-language"
+_MOST = 32
+"""Entries that are looked at: nobody reads so many languages."""
+
+
+def reader_language(scope: Scope) -> Language:
+    """The language of ours that the request wants most; English where it names none, or none of ours."""
+    told = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
+    wanted = dict(reversed(list(_wanted(told))))
+    best = max(wanted, key=wanted.__getitem__, default=LANGUAGES[0])
+    return best if wanted.get(best) else LANGUAGES[0]
+
+
+def _wanted(told: str) -> Iterator[tuple[Language, float]]:
+    """Ours among the languages in the header's value, with their weights."""
+    for entry in told.split(",", _MOST)[:_MOST]:
+        tag, _, parameter = entry.strip().lower().partition(";")
+        primary = tag.strip().partition("-")[0]
+        for language in LANGUAGES:
+            if primary == language:
+                yield language, _weight(parameter)
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
+
 
 class Problem(Exception):
     """An error that becomes a problem document with `members` added; `retry_after` is in seconds."""
@@ -135,15 +167,22 @@ class Problem(Exception):
             **{name: _said(value, language) for name, value in self.members.items()},
         ).document()
 
-    def answer(self, scope: Scope) -> Response:
-        """The HTTP answer to the request of `scope`, in the shape that its client reads."""
-        self.note(scope)
+    def body(self, scope: Scope) -> dict[str, Any]:
+        """The document in the shape and the language that the client of `scope` reads."""
         request_id, language = _request_id(scope), reader_language(scope)
-        if str(scope.get("path", "")).startswith(OPENAI_PATHS):
-            # OpenAI answers 400 to every body that it does not take.
-            status = 400 if self.status == 422 else self.status
-            return self._response(self.openai(request_id, language), "application/json", status, language)
-        return self._response(self.document(request_id, language), MEDIA_TYPE, self.status, language)
+        write = self.openai if for_openai(scope) else self.document
+        return write(request_id, language)
+
+    def answer(self, scope: Scope) -> Response:
+        """The HTTP answer to the request of `scope`."""
+        self.note(scope)
+        headers = {"Content-Language": reader_language(scope), "Vary": "Accept-Language"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self._wait)
+        openai = for_openai(scope)
+        # OpenAI answers 400 to every body that it does not take.
+        status = 400 if openai and self.status == 422 else self.status
+        return Response(dump(self.body(scope)), status, headers, "application/json" if openai else MEDIA_TYPE)
 
     def note(self, scope: Scope) -> None:
         """Let whoever counts the request of `scope` know its problem."""
@@ -170,12 +209,10 @@ class Problem(Exception):
         """Whole seconds until it may be tried again."""
         return max(1, math.ceil(self.retry_after or 0))
 
-    def _response(self, body: dict[str, Any], media_type: str, status: int, language: Language) -> Response:
-        headers = {"Content-Language": language, "Vary": "Accept-Language"}
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(self._wait)
-        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        return Response(content, status, headers, media_type)
+
+def for_openai(scope: Scope) -> bool:
+    """Whether the client of `scope` reads errors as OpenAI's API writes them."""
+    return str(scope.get("path", "")).startswith(OPENAI_PATHS)
 
 
 def unconfirmed() -> Problem:
@@ -202,34 +239,32 @@ def _request_id(scope: Scope) -> str:
 def add_problem_handlers(app: FastAPI) -> None:
     """Turn every error of `app` into a problem document."""
 
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)  # noqa: S101 - registered for this type alone
-        return error.answer(request.scope)
-
-    async def on_validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
-        return _from_validation(error).answer(request.scope)
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
-        code = _BY_STATUS.get(error.status_code, "invalid_request")
-        detail = str(error.detail)
-        if code == "not_found":
-            detail = msg("there is no such address; /openapi.json lists those that there are")
-        elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
-            detail = msg("this address takes {allowed}", allowed=allowed)
-        response = Problem(error.status_code, code, detail).answer(request.scope)
-        response.headers.update(error.headers or {})
+    async def answer(request: Request, error: Exception) -> Response:
+        response = _problem_of(error, request.scope).answer(request.scope)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})
         return response
 
-    async def on_recursion(request: Request, error: Exception) -> Response:
-        log.warning("A request was nested too deeply", requestId=_request_id(request.scope), exc_info=error)
-        return Problem(400, "invalid_request", msg("the request is nested too deeply")).answer(request.scope)
+    for kind in (Problem, RequestValidationError, HTTPException, RecursionError):
+        app.add_exception_handler(kind, answer)
 
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(RecursionError, on_recursion)
-    app.add_exception_handler(RequestValidationError, on_validation)
-    app.add_exception_handler(HTTPException, on_http)
+
+def _problem_of(error: Exception, scope: Scope) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _from_validation(error)
+        case HTTPException(status_code=status, detail=detail, headers=headers):
+            code = _BY_STATUS.get(status, "invalid_request")
+            if code == "not_found":
+                detail = msg("there is no such address; /openapi.json lists those that there are")
+            elif code == "method_not_allowed" and (allowed := (headers or {}).get("Allow")):
+                detail = msg("this address takes {allowed}", allowed=allowed)
+            return Problem(status, code, str(detail))
+        case _:
+            log.warning("A request was nested too deeply", requestId=_request_id(scope), exc_info=error)
+            return Problem(400, "invalid_request", msg("the request is nested too deeply"))
 
 
 def _from_validation(error: RequestValidationError) -> Problem:

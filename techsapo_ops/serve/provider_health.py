@@ -1,9 +1,8 @@
-"""How the providers in use do: failures in a row, agreement, breakers."""
+"""How the providers in use do: failures in a row, breakers."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -80,7 +79,6 @@ class ProviderHealth:
     def __init__(self, providers: Sequence[Provider], clock: Callable[[], float] = time.monotonic) -> None:
         self._providers = {p.name: _Provider(vendor_of(p.kind, p.name)) for p in providers}
         self._success: dict[str, Mean] = {p.vendor.title: Mean(clock) for p in self._providers.values()}
-        self._agreement: defaultdict[str, Mean] = defaultdict(lambda: Mean(clock))
         self._breakers: tuple[Breaker, ...] = ()
 
     def watch(self, breakers: Sequence[Breaker]) -> None:
@@ -118,10 +116,6 @@ class ProviderHealth:
         )
         return Standing(not down, (cause or Cause.SERVER) if down else None, wait)
 
-    def agreed(self, pair: str, share: float) -> None:
-        """Two providers agreed to this share (0 to 1)."""
-        self._agreement[pair].add(share)
-
     def vendor(self, provider: str) -> str:
         """What the guide's cost metric calls the provider."""
         return self._providers[provider].vendor.label
@@ -132,11 +126,10 @@ class ProviderHealth:
 
     def success(self) -> Iterable[Sample]:
         """Share of successful calls of the last five minutes by vendor."""
-        return _means("provider", self._success)
-
-    def agreement(self) -> Iterable[Sample]:
-        """Mean agreement of the last five minutes by pair."""
-        return _means("provider_pair", dict(self._agreement))
+        for title, mean in self._success.items():
+            value = mean.value()
+            if value is not None:
+                yield {"provider": title}, value
 
     def consecutive_failures(self) -> Iterable[Sample]:
         """Failures in a row by provider, without rate limits and what a question could have brought about."""
@@ -165,10 +158,3 @@ class ProviderHealth:
 
     def _breaker(self, provider: str) -> Breaker | None:
         return next((b for b in self._breakers if b.provider == provider), None)
-
-
-def _means(label: str, means: dict[str, Mean]) -> Iterable[Sample]:
-    for name, mean in means.items():
-        value = mean.value()
-        if value is not None:
-            yield {label: name}, value

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.serve.bodies.base import Body
@@ -19,7 +20,7 @@ T = TypeVar("T")
 async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
     """The result of `work`; None when the client goes away first, which cancels the work."""
     task: asyncio.Future[T] = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
+    gone = asyncio.ensure_future(disconnected(request.receive))
     try:
         both: set[asyncio.Future[Any]] = {task, gone}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -34,8 +35,9 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
                     await unfinished
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def disconnected(receive: Receive) -> None:
+    """Wait for the end of the connection; what the client says before is read and let go."""
+    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
         pass
 
 

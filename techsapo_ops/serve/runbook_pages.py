@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.serve.help_pages import html_of_page
 from techsapo_ops.serve.pages import asked_language, page_of, page_reply
-
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
 
 _PATH = "/runbooks"
 _PAGE = re.compile(r"(\w+)\.md")
@@ -90,19 +87,13 @@ def _framed(
     return page_of("runbook", locale, texts=marked, query=query, alert=alert)
 
 
-@cache
-def _markdown() -> MarkdownIt:
-    from markdown_it import MarkdownIt  # for readers of runbooks alone
-
-    return MarkdownIt("commonmark", {"html": False})
-
-
 def _html(text: str, query: str) -> str:
-    """Markdown as HTML: no HTML of its own comes through, and links between runbooks lead to their pages."""
-    parser = _markdown()
-    tokens = parser.parse(text)
-    for token in (inner for block in tokens for inner in block.children or ()):
-        page = _PAGE.fullmatch(str(token.attrs.get("href", "")))
-        if page is not None:
-            token.attrs["href"] = f"{_PATH}/{page[1]}{query}"
-    return str(parser.renderer.render(tokens, parser.options, {}))
+    """As HTML; links between runbooks lead to their pages."""
+
+    def linked(target: str) -> str:
+        page = _PAGE.fullmatch(target)
+        return target if page is None else f"{_PATH}/{page[1]}{query}"
+
+    return html_of_page(
+        text, linked, anchors=False
+    )  # both languages are on the page, so a name is there twice

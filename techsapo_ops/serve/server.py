@@ -9,6 +9,7 @@ import math
 import resource
 import signal
 import socket
+import sys
 import time
 from importlib.util import find_spec
 from types import FrameType
@@ -40,6 +41,10 @@ TURN = 0.02
 COLLECT = (100_000, 20, 100)
 """The garbage collector's thresholds (gc.set_threshold). At Python's own, with 200 questions under way, it
 takes a third of the processor and holds everybody up for 0.3 s at a time. An analysis leaves nothing for it.
+"""
+SWITCH = 0.001
+"""Seconds after which another thread gets its turn (sys.setswitchinterval). With Python's own 5 ms a scrape,
+which is written in a thread, would hold up the event loop several times for one request.
 """
 WEBSOCKET_PING = 30.0
 """Seconds between pings, and until a peer that answers none is cut off."""
@@ -130,6 +135,7 @@ def run(app: App, host: str, port: int) -> None:
     """Serve until a signal, then drain and return. Raises OpsError when the port can't be had."""
     _raise_open_files()
     gc.set_threshold(*COLLECT)
+    sys.setswitchinterval(SWITCH)
     app.lifecycle.at_warm.append(gc.freeze)
     listener = _listen(host, port)
     spec = app.options.spec

@@ -26,7 +26,6 @@ from techsapo_ops.stores.budget_ledger import (
     Ledger,
     Lost,
     OverBudget,
-    Period,
     SpendingUnknown,
 )
 from techsapo_ops.stores.keys import ApiKey
@@ -43,21 +42,6 @@ REFRESH = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetReached:
-    """A budget came to its warning, or had no room for a question; told once for each ledger and level.
-
-    `key` is the id of the API key whose budget it is, empty for everybody's. `percent` is what is spent.
-    """
-
-    period: Period
-    key: str
-    level: Literal["warning", "exhausted"]
-    percent: float
-    limit_usd: float
-    reset: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class LostReservation:
     """What an instance that died had reserved: booked at its worst case, since it may be spent."""
 
@@ -67,7 +51,6 @@ class LostReservation:
     usd: float
 
 
-Event = BudgetReached | LostReservation
 Sample = tuple[dict[str, str], float]
 """Labels and value of one series."""
 
@@ -76,8 +59,8 @@ Sample = tuple[dict[str, str], float]
 class Spending:
     """The budgets of this instance. `life` is that of a reservation, in seconds.
 
-    Without `counts`, costs are accounted but no budget is touched: simulated money is none. `listeners`
-    hear every event, which is in the log too.
+    Without `counts`, costs are accounted but no budget is touched: simulated money is none. What budgets come
+    to is in the log.
     """
 
     store: BudgetStore
@@ -85,7 +68,8 @@ class Spending:
     life: float
     history: BudgetHistory
     counts: bool = True
-    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    left_behind: Callable[[LostReservation], None] = lambda _lost: None
+    """Hears of each reservation of an instance that died."""
     booked: Callable[[str, str, float], None] = lambda _provider, _model, _usd: None
     """Hears what each call was charged, by provider and model, in USD."""
     _spent: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -200,7 +184,7 @@ class Spending:
             requestId=request_id,
             cost=event.usd,
         )
-        self._hear(event)
+        self.left_behind(event)
 
     def percent(self) -> list[Sample]:
         """Share of the day's and month's budget that all instances have spent, in percent."""
@@ -236,38 +220,31 @@ class Spending:
         if level in reached or "exhausted" in reached:
             return
         reached.add(level)
-        percent = round(100 * _share(ledger, balance), 1)
-        event = BudgetReached(ledger.period, ledger.scope, level, percent, ledger.limit / NANO, ledger.reset)
         tell = log.error if level == "exhausted" else log.warning
         tell(
             msg("Budget has no room for a question")
             if level == "exhausted"
             else msg("Budget is nearly used up"),
-            period=event.period,
-            key=event.key or None,
-            percent=event.percent,
-            limit=event.limit_usd,
-            reset=event.reset.isoformat(),
+            period=ledger.period,
+            key=ledger.scope or None,
+            percent=round(100 * _share(ledger, balance), 1),
+            limit=ledger.limit / NANO,
+            reset=ledger.reset.isoformat(),
         )
-        self._hear(event)
-
-    def _hear(self, event: Event) -> None:
-        for listener in self.listeners:
-            listener(event)
 
 
 def open_spending(
     options: Options,
     shared: Shared,
     audit: AuditLog,
-    listener: Callable[[Event], None],
+    left_behind: Callable[[LostReservation], None],
     booked: Callable[[str, str, float], None],
     *,
     counts: bool,
 ) -> Spending:
     """The budgets of an instance, as all share them; `audit` says what a period's ledger begins with.
 
-    `counts` and `booked`: see Spending; `listener` hears every event.
+    `counts`, `booked` and `left_behind`: see Spending.
     """
     spec = options.spec
     life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
@@ -276,7 +253,7 @@ def open_spending(
         audit, options.instance, options.data, options.budget_note, daily, simulated=pretended
     )
     store = shared.budgets(history.spent_before, lambda lost: spending.lost(lost), history.unaccounted)
-    spending = Spending(store, spec.budget, life, history, counts, [listener], booked)
+    spending = Spending(store, spec.budget, life, history, counts, left_behind, booked)
     return spending
 
 

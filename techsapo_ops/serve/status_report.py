@@ -49,7 +49,7 @@ from techsapo_ops.serve.stack_report import (
 )
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.beginnings import began_of
-from techsapo_ops.services.alertmanager.muted import Muted
+from techsapo_ops.services.alertmanager.silencing import Muted
 from techsapo_ops.stack.maintenance import told_in
 from techsapo_ops.stores.audit.log import AuditLog
 

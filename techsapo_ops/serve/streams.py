@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.serve.own_time import OwnTime
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.problems import Problem, for_openai
+from techsapo_ops.serve.responses import disconnected
 
 KEY_CHECK = 1.0
 """Seconds between two looks at whether the key of an open stream is still good."""
@@ -46,19 +47,17 @@ def comment(words: str) -> bytes:
 class EventStream(Response):
     """Sends what `produce` yields, headers with the first event or after BEGIN_WITHIN seconds.
 
-    A Problem before them is the HTTP answer itself; a later one is what `complain` makes of it. The work is
+    A Problem before them is the HTTP answer itself; a later one is an event. The work is
     cancelled when the client goes away, and when `barred` tells a Problem, which ends the stream.
     """
 
     def __init__(
         self,
         produce: Callable[[], AsyncIterator[bytes]],
-        complain: Callable[[Problem, str], bytes],
         barred: Callable[[], Problem | None] | None = None,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE)
         self._produce = produce
-        self._complain = complain
         self._barred = barred
         self._over = False
 
@@ -67,7 +66,7 @@ class EventStream(Response):
         queue: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=64)
         work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
-        gone = asyncio.create_task(_disconnected(receive))
+        gone = asyncio.create_task(disconnected(receive))
         watch = asyncio.create_task(self._watch(work, queue))
         try:
             await asyncio.wait({sending, gone, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,9 +127,8 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
         while item is not None:
             if isinstance(item, Problem):
-                request_id = str(scope.get("state", {}).get("request_id", ""))
                 item.note(scope)
-                item = self._complain(item, request_id)
+                item = sse(item.body(scope), None if for_openai(scope) else "problem")
             await send({"type": "http.response.body", "body": item, "more_body": True})
             item = await self._next(queue, HEARTBEAT)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -144,8 +142,3 @@ class EventStream(Response):
                 return await queue.get()
         except TimeoutError:
             return comment("still at work")
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
 from techsapo_ops.catalogue.commands import Effect
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.claims import sentences
 from techsapo_ops.wallbounce.commands import dangerous
@@ -44,8 +43,7 @@ _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTI
 
 @cache
 def _patterns() -> tuple[dict[str, tuple[re.Pattern[str], ...]], dict[str, tuple[re.Pattern[str], ...]]]:
-    text = (files("techsapo_ops.serve") / "triage.yaml").read_text(encoding="utf-8")
-    found = read_yaml(text)
+    found = packaged_yaml("triage.yaml", "techsapo_ops.serve")
 
     def compiled(section: Mapping[str, Sequence[str]]) -> dict[str, tuple[re.Pattern[str], ...]]:
         return {name: tuple(re.compile(p, re.IGNORECASE) for p in words) for name, words in section.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -35,6 +37,28 @@ def trigger(expression: str, zone: tzinfo | str) -> BaseTrigger:
         return OrTrigger([each(day, "*"), each("*", named)])
     except ValueError:
         raise ValueError(_wrong(expression)) from None
+
+
+def next_run(expression: str, now: datetime, zone: tzinfo | str) -> datetime | None:
+    """The first run after `now` (an aware time), by the clock of `zone`; None for one such as 30 February.
+
+    A time that the change to summer time leaves out comes as much later as the clock jumps. Of an hour that
+    the change back repeats both may run.
+    """
+    found: Any = trigger(expression, zone).get_next_fire_time(now, now)
+    return found.astimezone(UTC).astimezone(now.tzinfo) if isinstance(found, datetime) else None
+
+
+def local_zone() -> tzinfo:
+    """The host's time zone. Raises OpsError when it can't be told, e.g. for a TZ that does not exist."""
+    import tzlocal
+
+    try:
+        return tzlocal.get_localzone()
+    except (LookupError, ValueError, OSError) as error:
+        raise OpsError(
+            msg("the host's time zone can't be told: {error}", error=error), msg("set TZ, e.g. Asia/Tokyo")
+        ) from None
 
 
 def _wrong(expression: str) -> str:

@@ -11,7 +11,6 @@ from pydantic.fields import FieldInfo
 from techsapo_ops.spec.fields import key_of
 from techsapo_ops.spec.logins import masked_config, without_logins
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.problems import Path, dotted
 from techsapo_ops.spec.secret import MASK, Secret
 
@@ -35,14 +34,6 @@ def _secrets(node: object, path: Path) -> Iterator[tuple[Path, Secret]]:
     elif isinstance(node, tuple):
         for n, value in enumerate(node):
             yield from _secrets(value, (*path, n))
-
-
-def app_settings(spec: Spec) -> dict[str, Any]:
-    """What of the spec the app works by, with nothing secret in it."""
-    values = resolved(spec)
-    settings = {name: values[name] for name in APP_SECTIONS if values.get(name) is not None}
-    app = settings.get("app", {}).items()
-    return {**settings, "app": {name: value for name, value in app if name not in TOLD_APART}}
 
 
 def resolved(spec: Spec) -> dict[str, Any]:

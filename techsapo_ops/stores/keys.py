@@ -20,7 +20,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 Plan = Literal["basic", "standard", "premium"]
-Scope = Literal["ask", "monitor", "operate"]
+Scope = Literal["ask", "monitor"]
 """ask: questions of every kind; monitor: /metrics and /api/v1/health through nginx."""
 Refusal = Literal["missing", "malformed", "unknown", "revoked", "expired", "scope"]
 """What is wrong with a key that opens nothing."""

@@ -8,11 +8,9 @@ from typing import Literal
 
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
-from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 State = Literal["closed", "open", "half-open"]
-Listener = Callable[[BreakerOpened | BreakerClosed], None]
 SICK = frozenset({FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
 """Failures that count. A refusal, a rate limit or an unreadable answer comes from a provider that is up."""
 MAX_COOLDOWN = 300.0
@@ -44,7 +42,6 @@ class Breaker:
     ) -> None:
         self.provider = provider
         self.model = model
-        self.listeners: list[Listener] = []
         self._limit = failures
         self._first_cooldown = cooldown
         self._clock = clock
@@ -133,16 +130,10 @@ class Breaker:
         self._turn += 1
         if not again:
             self._opened_at = now
-        self._tell(BreakerOpened(self.provider, self.model, self._failed, self._cooldown, cause))
 
     def _close(self) -> None:
-        since, self._opened_at, self._cause = self._opened_at, None, None
+        self._opened_at = self._cause = None
         self._turn += 1
-        self._tell(BreakerClosed(self.provider, self.model, self._clock() - (since or 0.0)))
-
-    def _tell(self, event: BreakerOpened | BreakerClosed) -> None:
-        for listener in self.listeners:
-            listener(event)
 
 
 class Permit:

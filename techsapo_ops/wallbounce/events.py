@@ -10,7 +10,6 @@ from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.bills import Bill
 from techsapo_ops.wallbounce.bounce import Bounce
-from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Grades
@@ -168,28 +167,6 @@ class Abandoned:
     error: AnalysisError
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerOpened:
-    """A provider's model is left alone for `seconds`: after `failures` in a row, or at once for a `cause`
-    that does not pass by itself.
-    """
-
-    provider: str
-    model: str
-    failures: int
-    seconds: float
-    cause: Cause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerClosed:
-    """A provider's model is asked again, after it was left alone for `seconds`."""
-
-    provider: str
-    model: str
-    seconds: float
-
-
 Event = (
     Asked
     | Answered
@@ -206,7 +183,5 @@ Event = (
     | OddBill
     | Settled
     | Abandoned
-    | BreakerOpened
-    | BreakerClosed
 )
 Observer = Callable[[Event], None]

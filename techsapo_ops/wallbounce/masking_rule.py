@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.spec.models.app import MaskLevel
 from techsapo_ops.wallbounce import personal_data, secret_values
 
@@ -78,8 +77,7 @@ class Rule:
 @cache
 def masking_rules() -> Mapping[MaskLevel, tuple[Rule, ...]]:
     """The rules of each level, the most telling first."""
-    text = (files("techsapo_ops.catalogue") / "masking.yaml").read_text(encoding="utf-8")
-    table = read_yaml(text)
+    table = packaged_yaml("masking.yaml")
     read = _Reader(table["fragments"], table["hints"])
     secrets = tuple(read.rule(row) for section in _SECRETS for row in table[section])
     personal = tuple(map(read.rule, table["personal"]))

@@ -17,7 +17,6 @@ from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
-from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.prices import priced
 from techsapo_ops.wallbounce.provider import SIMULATED, Price, Provider
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, provider_kind
@@ -53,11 +52,6 @@ class Registry:
         """Whether a call may get through now: not while its breaker is open."""
         breaker = self.breaker_of(provider)
         return breaker is None or breaker.state != "open"
-
-    def observe(self, observer: Observer) -> None:
-        """Let `observer` hear of breakers that open and close."""
-        for breaker in self.breakers:
-            breaker.listeners.append(observer)
 
     async def warm(self) -> None:
         """Import what the first questions need, one vendor after the other, each in a thread."""

@@ -67,10 +67,7 @@ class Collector:
     refused: list[str] = field(default_factory=list)
     answer: int = 200
     location: str = ""
-    reject: int = 0
-    """Spans of each export that it says it does not take (partial success)."""
     hold: Callable[[], None] = lambda: None
-    exports: int = 0
 
     def named(self, name: str) -> list[Seen]:
         """The spans of that name."""
@@ -169,7 +166,6 @@ def collecting(port: int = 0, headers: Mapping[str, str] | None = None) -> Itera
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            collector.exports += 1
             given = {name.lower(): value for name, value in self.headers.items()}
             raw = self.rfile.read(int(given.get("content-length", 0)))
             collector.hold()
@@ -186,13 +182,9 @@ def collecting(port: int = 0, headers: Mapping[str, str] | None = None) -> Itera
             if collector.answer != 200:
                 self._answer(collector.answer, b"")
                 return
-            collector.spans += found[collector.reject :]
+            collector.spans += found
             collector.bodies.append(plain)
-            response = ExportTraceServiceResponse()
-            if collector.reject:
-                response.partial_success.rejected_spans = collector.reject
-                response.partial_success.error_message = "too old"
-            self._answer(200, response.SerializeToString())
+            self._answer(200, ExportTraceServiceResponse().SerializeToString())
 
         def do_GET(self) -> None:
             self._answer(405, b"")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.schedule.job import Job, Retry
+from techsapo_ops.schedule.job import Job
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.wrapper import RunContext
 
@@ -61,7 +61,7 @@ class Bench:
 
 def job(timeout: float = 20, *, retries: int = 0, at: str | None = "0 2 * * *") -> Job:
     """The job `drift` at two o'clock."""
-    return Job("drift", "drift:run", timeout, Retry(retries, 10), at)
+    return Job("drift", timeout, retries, 10, at)
 
 
 def python(code: str) -> Command:

@@ -11,7 +11,7 @@ import techsapo_ops
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.cli import generate
-from techsapo_ops.cli.commands import changes, cron, health, jobs, plan
+from techsapo_ops.cli.commands import changes, health, jobs, plan
 from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.cli.reference import NAMES, reference_pages
 from techsapo_ops.cli.reference.commands import commands
@@ -60,7 +60,7 @@ def test_exit_codes_are_those_of_the_code() -> None:
     assert {str(code): status for status, code in health.EXIT_CODES.items()} == {
         code: text["en"] for code, text in of["health"].items() if code != str(health.WRONG)
     }
-    constants = (plan.CHANGES_PENDING, changes.DRIFTED, cron.CHANGES, generate.CHANGES_PENDING)
+    constants = (plan.CHANGES_PENDING, changes.DRIFTED, generate.CHANGES_PENDING)
     assert {str(each) for each in constants} == {"100"}
     assert str(jobs.INTERRUPTED) in facts("exit_codes.yaml")["every"]
     package = Path(techsapo_ops.__file__).parent / "cli"

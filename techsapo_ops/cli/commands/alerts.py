@@ -10,7 +10,7 @@ import typer
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_watchdog, severity_text, until
-from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json
+from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json, silence_json
 from techsapo_ops.cli.alerts_show import show
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
@@ -31,7 +31,6 @@ from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.stack import Stack
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.alertmanager import Silence
     from techsapo_ops.operations.watch.alerts import Listed
 
 app = CommandGroup(
@@ -228,7 +227,7 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
 def _list_silences(server: Alertmanager, out: Output) -> None:
     standing = [s for s in server.silences() if s.state != "expired"]
     if out.as_json:
-        out.json({"silences": [_silence_json(s) for s in standing]})
+        out.json({"silences": [silence_json(s) for s in standing]})
     elif not standing:
         out.say(msg("There are no silences."))
     else:
@@ -302,16 +301,4 @@ def _json(listed: Listed) -> dict[str, Any]:
         "summary": listed.summary if listed.since else None,
         "labels": dict(listed.labels),
         "acknowledged": acknowledgement_json(listed.acknowledged) if listed.acknowledged else None,
-    }
-
-
-def _silence_json(silence: Silence) -> dict[str, Any]:
-    return {
-        "id": silence.id,
-        "state": silence.state,
-        "matchers": [str(m) for m in silence.matchers],
-        "starts": silence.starts.isoformat(),
-        "ends": silence.ends.isoformat(),
-        "created_by": silence.created_by,
-        "comment": silence.comment,
     }

@@ -20,8 +20,9 @@ from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.messages import msg, template
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.budget import reset_budget as reset
+from techsapo_ops.operations.watch.costs import AUDIT, first_day
 from techsapo_ops.operations.watch.costs import costs as sum_up
-from techsapo_ops.operations.watch.costs import drill_rows_here, rows_here
+from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.budget_ledger import PERIODS
 
@@ -78,10 +79,11 @@ def costs(
         here = open_project(place.file, cross_check=False, trusted=os.geteuid() == 0)
         spec = stores.spec(here.spec)
         server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql, stores.audit_members)
+        databases = [path for path in (data / AUDIT,) if path.exists()]
         if drill is not None:
-            out.json(dict(drill_rows_here(server, data, drill)))
+            out.json(dict(read_drill_rows(server, databases, drill)))
         else:
-            out.json(rows_here(server, data, days).to_json())
+            out.json(read_rows(server, databases, first_day(days)).to_json())
         return
     project = place.open()
     found = sum_up(open_stack(project), days, by.value)

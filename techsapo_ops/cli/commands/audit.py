@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.chain import Break, Chain, Head
+from techsapo_ops.adapters.chain import Break, Chain, Reading
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import actions, chain_of
 
@@ -24,23 +22,10 @@ app = CommandGroup(
     no_args_is_help=True,
     help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
 )
-_HEAD = re.compile(r"(\d{1,18})[: ]([0-9a-f]{64})")
 
 
 @app.command()
-def verify(
-    head: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--head",
-            metavar="NUMBER:HASH",
-            help="A record noted elsewhere, such as out of an off-site manifest.",
-        ),
-    ] = None,
-    *,
-    place: SpecPlace,
-    out: JsonOutput,
-) -> None:
+def verify(*, place: SpecPlace, out: JsonOutput) -> None:
     """See whether the record of administration was changed, cut or written anew.
 
     Each record names the hash of the one before it. Backups note the last record of their time, and the file
@@ -52,41 +37,23 @@ def verify(
 
       techsapo audit verify --json
     """
-    noted = [("--head", _head(text)) for text in head or ()]
     stack = open_stack(place.open())
-    of_backups, unusable = _of_backups(repository_of(stack))
-    noted += of_backups
     chain = chain_of(stack.layout)
     reading = chain.read()
-    known = {record.head for record in reading.records}
-    elsewhere = [
-        *unusable,
-        *(
-            msg(
-                "{where} knows another record {number}: the file was cut or written anew",
-                where=where,
-                number=each.sequence,
-            )
-            for where, each in noted
-            if each not in known
-        ),
-    ]
-    holds = not (reading.breaks or elsewhere)
+    backups, problems = _compared(repository_of(stack), reading)
+    problems = [*(_broken(chain, each) for each in reading.breaks), *problems]
     last = f"{reading.head.sequence}:{reading.head.hash}" if reading.head is not None else None
     if out.as_json:
         out.json(
             {
                 "path": str(chain.path),
-                "ok": holds,
+                "ok": not problems,
                 "records": len(reading.records),
                 "head": last,
-                "breaks": [asdict(each) for each in reading.breaks],
-                "torn_bytes": reading.torn,
-                "compared": [where for where, _ in noted],
-                "elsewhere": elsewhere,
+                "problems": problems,
             }
         )
-    for line in (*(_broken(chain, each) for each in reading.breaks), *elsewhere):
+    for line in problems:
         out.data(line)
     if reading.torn:
         out.say(
@@ -97,7 +64,7 @@ def verify(
             )
         )
     out.data(last) if last is not None else out.say(msg("nothing is recorded in {path} yet", path=chain.path))
-    if not holds:
+    if problems:
         out.say(msg('docs/administration.md, "How it is checked", says what this can mean'))
         raise typer.Exit(1)
     if last is not None:
@@ -105,7 +72,7 @@ def verify(
             msg(
                 "all {records} records hold; they agree with {count} backups",
                 records=len(reading.records),
-                count=len(of_backups),
+                count=backups,
             )
         )
 
@@ -114,25 +81,34 @@ def _broken(chain: Chain, at: Break) -> str:
     return msg("{path}:{line}: {why}", path=chain.path, line=at.line, why=at.why)
 
 
-def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[str]]:
-    """What the backups that are here know, and sentences on those that can't be believed.
+def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]:
+    """How many backups that are here note a record, and in sentences which of them contradict the file.
 
     Who rewrites the record may spoil the manifests that know better, so none is passed over in silence.
     """
-    noted, unusable = [], []
+    known = {record.head for record in reading.records}
+    count, problems = 0, []
     for backup in repository.backups():
         origin = repository.origin(backup)
         if backup.manifest is None or origin.state is State.TAMPERED:
-            unusable.append(
+            problems.append(
                 msg(
                     "backup {id} is damaged or tampered, so what it knows can't be compared: {why}",
                     id=backup.id,
                     why=backup.damage or origin.why,
                 )
             )
-        elif backup.manifest.administration is not None:
-            noted.append((msg("backup {id}", id=backup.id), backup.manifest.administration))
-    return noted, unusable
+        elif (head := backup.manifest.administration) is not None:
+            count += 1
+            if head not in known:
+                problems.append(
+                    msg(
+                        "backup {id} knows another record {number}: the file was cut or written anew",
+                        id=backup.id,
+                        number=head.sequence,
+                    )
+                )
+    return count, problems
 
 
 @app.command()
@@ -191,14 +167,3 @@ def _from(who: Mapping[str, Any]) -> str:
 def _what(what: Mapping[str, Any]) -> str:
     shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in what.items()}
     return "  ".join(f"{key}={value}" for key, value in shown.items() if value not in (None, ""))
-
-
-def _head(text: str) -> Head:
-    known = _HEAD.fullmatch(text)
-    if known is None:
-        raise OpsError(
-            msg("--head: {text} names no record", text=repr(text)),
-            msg("write its number, a colon and its hash of 64 digits"),
-            exit_code=2,
-        )
-    return Head(int(known[1]), known[2])

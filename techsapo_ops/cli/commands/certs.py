@@ -9,8 +9,7 @@ import typer
 from techsapo_ops.certs.self_signed import CA_FOLDER
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
-from techsapo_ops.cli.host_tables import cron_table
-from techsapo_ops.cli.job_runs import run_context
+from techsapo_ops.cli.job_runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     DryRunOption,
@@ -262,8 +261,7 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     )
     if schedule.by == "service":
         out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
-    if table.state() == "partial":
-        out.next("techsapo cron install")
+    out.next("techsapo jobs")
 
 
 def _renew(

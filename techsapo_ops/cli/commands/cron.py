@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import psutil
-import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.host_tables import cron_table
-from techsapo_ops.cli.job_runs import run_context
+from techsapo_ops.cli.job_runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
+from techsapo_ops.cli.options import QuietOutput, SpecPlace
 from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
-
-CHANGES = 100
 
 app = CommandGroup(
     no_args_is_help=True,
@@ -44,6 +40,8 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
     changed = table.install()
     names = joined(", ", (job.name for job in scheduled(schedule))) or msg("no job")
     out.say(msg("the crontab: {names}", names=names) + ("" if changed else msg(" (as before)")))
+    if not any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"])):
+        out.warn(msg("no cron runs on this host: start it, or set `schedule.by: service`"))
     if nobody_starts_jobs(topology_for(project)):
         out.say(msg("set `schedule.by: cron` and run `techsapo up`, so that a job that does not come alerts"))
     elif schedule.by == "service":
@@ -66,35 +64,3 @@ def remove(*, place: SpecPlace, out: QuietOutput) -> None:
     table = cron_table(place.open())
     what = msg("removed") if table.remove() else msg("there was nothing of this stack")
     out.say(msg("the crontab: {what}", what=what))
-
-
-@app.command()
-def status(*, place: SpecPlace, out: JsonOutput) -> None:
-    """Say whether what is installed is what the spec says, and whether somebody is there to run it.
-
-    Ends with 0 when all is well, 100 when `techsapo cron install` would change something, 1 when nothing
-    runs that would start the jobs.
-
-    Examples:
-
-      techsapo cron status
-
-      techsapo cron status --json
-    """
-    state = cron_table(place.open()).state()
-    runs = any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"]))
-    if out.as_json:
-        out.json({"state": state, "daemon": "cron", "daemon_runs": runs})
-    else:
-        out.table(
-            ("WHERE", "STATE"),
-            [(msg("the crontab"), state), ("cron", "running" if runs else "stopped")],
-        )
-        if state != "installed":
-            out.next("techsapo cron install")
-        elif not runs:
-            out.say(msg("start cron, or set `schedule.by: service`"))
-    if state != "installed":
-        raise typer.Exit(CHANGES)
-    if not runs:
-        raise typer.Exit(1)

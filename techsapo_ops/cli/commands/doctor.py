@@ -36,7 +36,7 @@ from techsapo_ops.operations.doctor_looks import (
     look_at_templates,
     look_at_tests,
 )
-from techsapo_ops.operations.jobs.starters import look_at_starters
+from techsapo_ops.operations.jobs.timetable import look_at_starters
 from techsapo_ops.operations.waiting import Waiting, finding, look
 from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.load import load

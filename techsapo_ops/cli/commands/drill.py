@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,34 +13,21 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
-    BackupArgument,
     JsonOutput,
     JsonQuietOutput,
     SpecPlace,
-    WaitOption,
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm
-from techsapo_ops.cli.views.drills import list_reports, show_report
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.kept import find, reports
+from techsapo_ops.operations.drills.report import find, reports
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.drills.failover import Fault
-    from techsapo_ops.operations.drills.report import Drill, Failover
-    from techsapo_ops.operations.drills.run import Work
-    from techsapo_ops.operations.drills.target import Load
+    from techsapo_ops.operations.drills.report import Drill, Failover, Phase, Report, Work
+    from techsapo_ops.operations.drills.traffic import Load
     from techsapo_ops.stack.stack import Stack
 
-RateOption = Annotated[float, typer.Option("--rate", min=1, max=100, help="Simulated requests a second.")]
-_ENDED: Mapping[Drill, str] = {
-    "restore": msg("the throwaway servers are gone, nothing of the stack was touched"),
-    "alert": msg("the alert ends by itself"),
-    "failover-app": msg("an instance that was killed is started again; `techsapo ps` shows it"),
-    "failover-host": msg("what was killed is brought back; `techsapo hosts activate HOST` where that failed"),
-    "recover": msg("the scratch copy is gone, the live stack was not touched"),
-}
-"""What is left of a drill that was interrupted."""
 
 app = CommandGroup(
     no_args_is_help=True,
@@ -50,32 +37,26 @@ app = CommandGroup(
 
 def _perform(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, out: Output) -> None:
     """Do it, show its report, and end with 1 where something was missed."""
-    from techsapo_ops.operations.drills.run import perform
+    from techsapo_ops.operations.drills.report import perform
 
-    try:
-        report, file = perform(stack, drill, what, work, warn=out.warn)
-    except KeyboardInterrupt:
-        out.warn(msg("interrupted: there is no report; {ended}", ended=_ENDED[drill]))
-        raise
+    report, file = perform(stack, drill, what, work, warn=out.warn)
     if out.as_json:
         out.json({**report.to_json(), "file": str(file)})
     else:
-        show_report(report, out)
+        _show(report, out)
         out.say(msg("report: {file}", file=file))
     if not report.ok:
         raise typer.Exit(1)
 
 
-def _failover(
-    stack: Stack, drill: Failover, fault: Fault, load_of: Callable[[], Load], yes: bool, out: Output
-) -> None:
+def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool, out: Output) -> None:
     """Ask whether what `fault` names is to be lost, and lose it."""
     from techsapo_ops.operations.drills.failover import SECONDS, failover
 
     if not confirm(msg("do it?"), yes=yes):
         out.say(msg("nothing was done; --yes begins without asking"))
         raise typer.Exit(1)
-    load = replace(load_of(), seconds=SECONDS)
+    load = replace(load, seconds=SECONDS)
     _perform(
         stack, drill, {"killed": fault.name, "run": load.run},
         lambda begin: failover(stack, begin, fault, load, out.say), out,
@@ -83,13 +64,7 @@ def _failover(
 
 
 @app.command()
-def restore(
-    which: BackupArgument = "latest",
-    *,
-    place: SpecPlace,
-    wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
-) -> None:
+def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Restore the newest backup into throwaway servers, compare, and time it.
 
     Nothing of the stack is touched. Exit code 1 where it takes longer than 15 minutes, or does not
@@ -101,15 +76,13 @@ def restore(
     """
     from techsapo_ops.backup.repository import repository_of
     from techsapo_ops.cli.views.backups import Bars
-    from techsapo_ops.operations.drills.restoring import drill_restore
+    from techsapo_ops.operations.drills.trials import drill_restore
 
     stack = open_stack(place.open())
     now = datetime.now(UTC)
     with Bars(out, repository_of(stack)) as bars:
         _perform(
-            stack, "restore", {"backup": which},
-            lambda begin: drill_restore(stack, begin, which=which, now=now, wait=wait, told=bars.told),
-            out,
+            stack, "restore", {}, lambda begin: drill_restore(stack, begin, now=now, told=bars.told), out
         )  # fmt: skip
 
 
@@ -149,14 +122,12 @@ def alert(
 
 
 @app.command(name="failover-app")
-def failover_app(
-    rate: RateOption = 10.0, *, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput
-) -> None:
+def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput) -> None:
     """Kill the busiest instance of the app, and see what users would notice.
 
     This is done to the live stack, under simulated traffic that asks no model and costs nothing. It asks
-    first. It is not begun, and stopped at once, while an apply or a backup runs, a critical alert fires,
-    users' requests fail, or another instance is not ready.
+    first. It is not begun while an apply or a backup runs, a critical alert fires, users' requests fail, or
+    another instance is not ready.
 
     Examples:
 
@@ -165,7 +136,7 @@ def failover_app(
       techsapo drill failover-app --yes --json
     """
     from techsapo_ops.operations.drills.instance import busiest
-    from techsapo_ops.operations.drills.target import load_of
+    from techsapo_ops.operations.drills.traffic import load_of
 
     stack = open_stack(place.open())
     instance = busiest(stack)
@@ -178,7 +149,7 @@ def failover_app(
             others=", ".join(each.name for each in instance.others),
         )
     )
-    _failover(stack, "failover-app", instance, lambda: load_of(stack, rate=rate), yes, out)
+    _failover(stack, "failover-app", instance, load_of(stack), yes, out)
 
 
 @app.command(name="failover-host")
@@ -187,7 +158,6 @@ def failover_host(
         str | None,
         typer.Argument(metavar="[HOST]", help="A name under `hosts`.", autocompletion=completes("hosts")),
     ] = None,
-    rate: RateOption = 10.0,
     seconds: Annotated[
         int, typer.Option("--seconds", min=5, max=40, help="For how long the host stays away.")
     ] = 20,
@@ -209,7 +179,7 @@ def failover_host(
       techsapo drill failover-host b --seconds 30
     """
     from techsapo_ops.operations.drills.host import chosen
-    from techsapo_ops.operations.drills.target import load_of
+    from techsapo_ops.operations.drills.traffic import load_of
 
     stack = open_stack(place.open())
     lost = chosen(stack, host, seconds)
@@ -218,9 +188,7 @@ def failover_host(
             what=lost.name, seconds=seconds)
     )  # fmt: skip
     other = next(m.name for m in stack.topology.machines if m.name != lost.name)
-    _failover(
-        stack, "failover-host", lost, lambda: load_of(stack, other, rate=rate, again_after=2.0), yes, out
-    )
+    _failover(stack, "failover-host", lost, load_of(stack, other, again_after=2.0), yes, out)
 
 
 @app.command()
@@ -235,8 +203,8 @@ def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
       techsapo drill recover
     """
     from techsapo_ops.cli.recover_doors import RecoverDoors
-    from techsapo_ops.operations.drills.recovering import drill_recover
-    from techsapo_ops.operations.drills.target import fresh_run
+    from techsapo_ops.operations.drills.traffic import fresh_run
+    from techsapo_ops.operations.drills.trials import drill_recover
 
     stack = open_stack(place.open())
     name = fresh_run()
@@ -259,7 +227,20 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
     if out.as_json:
         out.json({"drills": [report.to_json() for report in found]})
         return
-    list_reports(found, out)
+    if not found:
+        out.say(msg("no drill has been made yet"))
+        out.next("techsapo drill restore")
+        return
+    rows = [
+        (
+            report.id,
+            "ok" if report.ok else "missed",
+            ", ".join(f"{p.name} {_took(p)}" for p in report.phases if p.objective is not None),
+            "; ".join(report.missed),
+        )
+        for report in found
+    ]
+    out.table(("id", "state", "took", "missed"), rows)
 
 
 @app.command()
@@ -282,4 +263,45 @@ def show(
     if out.as_json:
         out.json(report.to_json())
         return
-    show_report(report, out)
+    _show(report, out)
+
+
+def _show(report: Report, out: Output) -> None:
+    """One drill: times next to their objectives, counts, and what was wrong."""
+    if not (out.quiet and report.ok):
+        _figures(report, out)
+    for problem in report.problems:
+        out.data(msg("{drill}: {line}", drill=report.drill, line=problem))
+    for note in report.notes:
+        out.say(note)
+    if report.ok:
+        out.say(msg("{id}: the objectives are met", id=report.id))
+    else:
+        out.say(msg("{id} missed: {map}", id=report.id, map="; ".join(report.missed)))
+
+
+def _took(phase: Phase) -> str:
+    return "never" if phase.seconds is None else f"{phase.seconds:.2f} s"
+
+
+def _figures(report: Report, out: Output) -> None:
+    rows = [
+        (
+            phase.name,
+            _took(phase),
+            "" if phase.objective is None else f"{phase.objective:g} s",
+            "" if phase.objective is None else "ok" if phase.ok else "missed",
+        )
+        for phase in report.phases
+    ]
+    if rows:
+        out.table(("phase", "took", "objective", "state"), rows, right=("took", "objective"))
+    counts = [
+        (name.replace("_", " "), "—" if value is None else f"{value:g}")
+        for name, value in report.counts.items()
+    ]
+    if counts:
+        out.data("")
+        out.table(("what", "value"), counts, right=("value",))
+    for name, fact in report.facts.items():
+        out.data(f"{name}: {fact}")

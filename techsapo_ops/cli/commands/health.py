@@ -16,7 +16,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.health import away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
-from techsapo_ops.operations.jobs.starters import nobody_starts
+from techsapo_ops.operations.jobs.timetable import nobody_starts
 
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport

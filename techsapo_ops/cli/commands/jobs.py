@@ -38,11 +38,11 @@ from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.starters import nobody_starts
-from techsapo_ops.schedule.cron import local_zone
+from techsapo_ops.operations.jobs.timetable import nobody_starts
 from techsapo_ops.schedule.runs import Runs, Starter
 from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
+from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.spec.models.data import Schedule
 
 if TYPE_CHECKING:
@@ -153,11 +153,7 @@ def run(
                 done = run_job(job, command, context, by=by, wait=wait, refusal=refusal)
         except OpsError:
             # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
-            if (
-                unattended
-                and not note.machines
-                and not due(job, context.runs.last(name), context.now(), context.zone)
-            ):
+            if unattended and not note.machines and not due(job, context.runs.last(name), context):
                 return
             raise
     if done is None:
@@ -256,7 +252,7 @@ def log(
     Output().data(read_text(runs.log(wanted[-1]), what=msg("log")).rstrip("\n"))
 
 
-app.command(name="schedule")(start_when_due)
+app.command(name="schedule", hidden=True)(start_when_due)
 
 
 @app.command(hidden=True)

@@ -61,7 +61,6 @@ class ScopeName(StrEnum):
 
     ASK = "ask"
     MONITOR = "monitor"
-    OPERATE = "operate"
 
 
 @app.command()

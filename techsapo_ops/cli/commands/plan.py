@@ -19,7 +19,7 @@ from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.taken_ports import taken_ports
-from techsapo_ops.operations.jobs.starters import nobody_starts
+from techsapo_ops.operations.jobs.timetable import nobody_starts
 from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
 
 CHANGES_PENDING = 100

@@ -20,7 +20,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.status.status import status_of
 from techsapo_ops.operations.status.week import LONGEST, week_of
-from techsapo_ops.schedule.cron import local_zone
+from techsapo_ops.spec.cron import local_zone
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -147,7 +147,7 @@ def _nobody_starts(project: Project) -> str:
     if places is None or not places.isolated:
         return ""
     from techsapo_ops.cli.open_stack import topology_for
-    from techsapo_ops.operations.jobs.starters import nobody_starts
+    from techsapo_ops.operations.jobs.timetable import nobody_starts
 
     return nobody_starts(topology_for(project), runner())
 

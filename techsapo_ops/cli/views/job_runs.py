@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.catalogue.jobs import jobs
@@ -25,26 +26,8 @@ def took(run: Run | None) -> str:
 
 def run_json(run: Run, log: str | None = None) -> dict[str, Any]:
     """One run as plain data."""
-    value = {
-        "id": run.id,
-        "started": run.started.isoformat(),
-        "by": run.by,
-        "user": run.user,
-        "pid": run.pid,
-        "version": run.version,
-        "result": run.result,
-        "exit_code": run.exit_code,
-        "seconds": run.seconds,
-        "tries": run.tries,
-        "summary": run.summary,
-        "error": run.error,
-        **({"host": run.host} if run.host else {}),
-    }
+    value = {**asdict(run), "started": run.started.isoformat()}
     return value if log is None else {**value, "log": log}
-
-
-def _title(found: JobStatus) -> str:
-    return jobs()[found.job.name].title["en"]
 
 
 def status_json(found: JobStatus) -> dict[str, Any]:
@@ -52,12 +35,12 @@ def status_json(found: JobStatus) -> dict[str, Any]:
     job = found.job
     return {
         "name": job.name,
-        "title": _title(found),
+        "title": jobs()[job.name].title["en"],
         "schedule": job.at,
         "next": found.next.isoformat() if found.next is not None else None,
         "timeout": job.timeout,
-        "retries": job.retry.times,
-        "retry_wait": job.retry.wait,
+        "retries": job.retries,
+        "retry_wait": job.retry_wait,
         "last": run_json(found.last) if found.last is not None else None,
         "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
         "missed": found.missed.isoformat() if found.missed is not None else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.starters import nobody_starts
+from techsapo_ops.operations.jobs.timetable import nobody_starts
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.service import Service

@@ -21,7 +21,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.describing import variables
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.operations.card.place import logins, over_ssh, shown
-from techsapo_ops.operations.drills.kept import newest
+from techsapo_ops.operations.drills.report import newest
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.hosts import host_names

@@ -18,8 +18,7 @@ from techsapo_ops.catalogue.alerts import DRILL, PAGE, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.report import Phase, Report
-from techsapo_ops.operations.drills.target import Load, load_of
-from techsapo_ops.operations.drills.traffic import look
+from techsapo_ops.operations.drills.traffic import Load, load_of, look
 from techsapo_ops.operations.watch.delivery import integrations_of, sent_since, undelivered
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, acknowledgements
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.drills.guards import Guards, alone, hindrance
+from techsapo_ops.operations.drills.guards import alone, reasons
 from techsapo_ops.operations.drills.outcome import Outcome
 from techsapo_ops.operations.drills.report import FAILOVER, SERVICE, Phase, Report
-from techsapo_ops.operations.drills.target import Load
-from techsapo_ops.operations.drills.traffic import Traffic
+from techsapo_ops.operations.drills.traffic import Load, Traffic
 from techsapo_ops.operations.watch.costs import drill_rows_of
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.maintenance import maintenance_of
@@ -52,10 +51,6 @@ class Fault(Protocol):
         """Why it can't be lost now, as sentences."""
         ...
 
-    def during(self) -> Iterable[str]:
-        """Why it has to come back at once, as sentences."""
-        ...
-
     def strike(self) -> None:
         """Lose it. Raises OpsError where it is no longer what somebody agreed to."""
         ...
@@ -77,15 +72,13 @@ class Fault(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Course:
-    """When things happened, as seconds since the traffic began; `stopped` is why it was ended early."""
+    """When it was lost, let back in, and back: in seconds since the traffic began."""
 
-    struck: float | None = None
-    returned: float | None = None
-    back: float | None = None
-    stopped: str = ""
-    notes: list[str] = field(default_factory=list)
+    struck: float
+    returned: float
+    back: float
 
 
 def failover(
@@ -100,128 +93,100 @@ def failover(
     No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
     against it, and where something does not come back. Whatever ends it, what was lost is brought back.
     """
+    notes: list[str] = []
     with alone(stack):
-        guards = Guards(prometheus_of(stack), lambda: (*fault.before(), *filter(None, [hindrance(stack)])))
-        _refuse(stack, guards)
-        guards.here = lambda: (*fault.during(), *filter(None, [hindrance(stack)]))
-        course, began = Course(), time.monotonic()
-        if guards.prometheus is None:
-            course.notes.append(
-                msg("users' errors and alerts were not watched: this stack runs no Prometheus")
+        prometheus = prometheus_of(stack)
+        if why := (*fault.before(), *reasons(stack, prometheus)):
+            closed = maintenance_of(stack.layout) is not None
+            look = "`techsapo maintenance off`" if closed else "`techsapo health`"
+            raise OpsError(
+                msg("the drill was not begun: {reasons}", reasons=joined("; ", why)),
+                msg("{look}, then again", look=look),
             )
+        if prometheus is None:
+            notes.append(msg("users' errors and alerts were not asked for: there is no Prometheus"))
+        began = time.monotonic()
         with Traffic(load) as traffic:
             say(msg("traffic: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix))
-            try:
-                _lose(stack, fault, guards, traffic, course, say)
-            finally:
-                if course.struck is not None:
-                    _bring_back(stack, fault, traffic, course, say)
-            end = traffic.now() + AFTER
-            while traffic.now() < end:
+            while traffic.now() < QUIET:
                 stack.pause(POLL)
-        return _filled(stack, begin(time.monotonic() - began), fault, load, traffic.outcome(), course)
+            struck = traffic.now()
+            try:  # what fails half way is brought back, too
+                fault.strike()
+                say(msg("{name} was killed", name=fault.name))
+                while not fault.over(traffic.now() - struck):
+                    stack.pause(POLL)
+            finally:
+                returned = traffic.now()
+                if note := _bring_back(stack, fault, traffic, say):
+                    notes.append(note)
+                course = Course(struck, returned, traffic.now())
+            while traffic.now() < course.back + AFTER:
+                stack.pause(POLL)
+        report = begin(time.monotonic() - began)
+        return _filled(stack, report, fault, load, traffic.outcome(), course, notes)
 
 
-def _refuse(stack: Stack, guards: Guards) -> None:
-    if reasons := tuple(guards.reasons()):
-        closed = maintenance_of(stack.layout) is not None
-        look = "`techsapo maintenance off`" if closed else "`techsapo health`"
-        raise OpsError(
-            msg("the drill was not begun: {reasons}", reasons=joined("; ", reasons)),
-            msg("{look}, then again", look=look),
-        )
-
-
-def _lose(
-    stack: Stack,
-    fault: Fault,
-    guards: Guards,
-    traffic: Traffic,
-    course: Course,
-    say: Callable[[str], None],
-) -> None:
-    """Lose it after a quiet time, and wait until that is over, or a guard is against it."""
-
-    def waited(done: Callable[[], bool]) -> bool:
-        while not done():
-            course.stopped = guards.stop() or ("" if traffic.running else msg("the simulated traffic ended"))
-            if course.stopped:
-                return False
-            stack.pause(POLL)
-        return True
-
-    if not waited(lambda: traffic.now() >= QUIET):
-        return
-    guards.struck()
-    struck = course.struck = traffic.now()  # before it: what fails half way is brought back, too
-    fault.strike()
-    say(msg("{name} was killed", name=fault.name))
-    waited(lambda: fault.over(traffic.now() - struck))
-
-
-def _bring_back(
-    stack: Stack, fault: Fault, traffic: Traffic, course: Course, say: Callable[[str], None]
-) -> None:
-    began = course.returned = traffic.now()
+def _bring_back(stack: Stack, fault: Fault, traffic: Traffic, say: Callable[[str], None]) -> str:
+    """Bring it back; returns a note for the report, or "". Raises OpsError where it takes too long."""
+    began = traffic.now()
     if note := fault.put_back():
-        course.notes.append(note)
         say(note)
-    while reasons := fault.missing():
+    while missing := fault.missing():
         if traffic.now() - began > BACK:
             raise OpsError(
                 msg("not all is back after {seconds:.0f} s: {reasons}",
-                    seconds=traffic.now() - began, reasons=joined("; ", reasons)),
+                    seconds=traffic.now() - began, reasons=joined("; ", missing)),
                 msg("`techsapo health` says what is missing"),
             )  # fmt: skip
         stack.pause(POLL)
-    course.back = traffic.now()
     say(msg("{name} is back", name=fault.name))
+    return note
 
 
 def _filled(
-    stack: Stack, report: Report, fault: Fault, load: Load, outcome: Outcome, course: Course
+    stack: Stack,
+    report: Report,
+    fault: Fault,
+    load: Load,
+    outcome: Outcome,
+    course: Course,
+    notes: list[str],
 ) -> Report:
-    problems = [msg("stopped: {why}", why=course.stopped)] if course.stopped else []
-    counts: dict[str, float | None] = {
-        "sent": len(outcome.finished),
-        "answered": len(outcome.answered),
-        "failed": outcome.failed_count,
-        "retried": outcome.retried,
-        "unfinished": outcome.unfinished,
-        "longest_gap_seconds": round(outcome.gap.seconds, 3),
-        "longest_answer_seconds": None if outcome.longest is None else round(outcome.longest, 3),
-    }
-    phases: list[Phase] = []
-    if course.struck is not None and course.returned is not None and course.back is not None:
-        settled = outcome.settled_after(course.struck, course.back if fault.alone else course.returned)
-        since = course.struck if fault.alone else course.returned
-        phases = [
-            Phase("failover", _rounded(settled), FAILOVER),
-            Phase("recovery", _rounded(course.back - since), SERVICE),
-        ]
-        lost, doubled, again = _written(stack, load.prefix, outcome, course.struck)
-        counts |= {"lost_writes": len(lost), "doubled": len(doubled), "carried_out_again": len(again)}
-        if lost:
-            problems.append(msg("without a row in the audit log: {some}", some=_some(lost)))
-        if doubled:
-            problems.append(msg("carried out twice: {some}", some=_some(doubled)))
-        if again:
-            course.notes.append(
-                msg(
-                    "carried out again, as they were under way where they were lost: {some}",
-                    some=_some(again),
-                )
-            )
-    course.notes += [
-        msg("failed: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()
-    ]
+    since = course.struck if fault.alone else course.returned
+    settled = outcome.settled_after(course.struck, course.back if fault.alone else course.returned)
+    lost, doubled, again = _written(stack, load.prefix, outcome, course.struck)
+    problems = []
+    if lost:
+        problems.append(msg("without a row in the audit log: {some}", some=_some(lost)))
+    if doubled:
+        problems.append(msg("carried out twice: {some}", some=_some(doubled)))
+    if again:
+        notes.append(
+            msg("carried out again, as they were under way where they were lost: {some}", some=_some(again))
+        )
+    notes += [msg("failed: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()]
     return replace(
         report,
-        phases=tuple(phases),
-        counts=counts,
+        phases=(
+            Phase("failover", _rounded(settled), FAILOVER),
+            Phase("recovery", _rounded(course.back - since), SERVICE),
+        ),
+        counts={
+            "sent": len(outcome.finished),
+            "answered": len(outcome.answered),
+            "failed": outcome.failed_count,
+            "retried": outcome.retried,
+            "unfinished": outcome.unfinished,
+            "longest_gap_seconds": _rounded(outcome.gap.seconds),
+            "longest_answer_seconds": _rounded(outcome.longest),
+            "lost_writes": len(lost),
+            "doubled": len(doubled),
+            "carried_out_again": len(again),
+        },
         facts={**fault.facts(), "run": load.run},
         problems=tuple(problems),
-        notes=tuple(course.notes),
+        notes=tuple(notes),
     )
 
 

@@ -1,11 +1,9 @@
-"""What keeps a drill from a live stack, and stops it there at once."""
+"""What keeps a drill from a live stack."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
@@ -26,10 +24,6 @@ MOST_ERRORS = 0.05
 FEWEST_ERRORS = 3
 """Failures from which that share says something."""
 WINDOW = "2m"
-EVERY = 1.0
-"""Seconds between two looks."""
-PATIENCE = 15.0
-"""Seconds for which Prometheus may be away after the fault: of several, one may have gone with it."""
 _FAILED = f'techsapo_http_requests_total{{{API_ROUTES},status=~"5.."}}'
 _ALL = f"techsapo_http_requests_total{{{API_ROUTES}}}"
 
@@ -58,58 +52,34 @@ def hindrance(stack: Stack) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class Guards:
-    """Watches users' errors and critical alerts, and `here`: reasons of the stack itself, as sentences.
+def reasons(stack: Stack, prometheus: Prometheus | None) -> Iterator[str]:
+    """Why there may be no fault now, as sentences.
 
-    `prometheus` is None where the stack has none: users' errors and alerts are then not watched.
+    Without `prometheus` nobody knows of users' errors and critical alerts, and they are no reason.
     """
-
-    prometheus: Prometheus | None
-    here: Callable[[], Iterable[str]]
-    clock: Callable[[], float] = time.monotonic
-    _struck: float | None = None
-    _looked: float = 0.0
-
-    def reasons(self) -> Iterator[str]:
-        """Why there may be no fault now."""
-        yield from self.here()
-        if self.prometheus is None:
-            return
-        try:
-            for alert in self.prometheus.alerts():
-                labels = alert.labels
-                name = labels.get("alertname", "")
-                critical = alert.state == "firing" and labels.get("severity") == "critical"
-                if critical and name != WATCHDOG and labels.get(DRILL_LABEL) != "true":
-                    yield msg("the critical alert {name} fires", name=name)
-            yield from self._errors(self.prometheus)
-        except (Unreachable, ApiError) as error:
-            if self._struck is None or self.clock() - self._struck >= PATIENCE:
-                yield msg("Prometheus does not say how the stack does: {message}", message=error.message)
-
-    def struck(self) -> None:
-        """The fault is made now."""
-        self._struck = self.clock()
-
-    def stop(self) -> str:
-        """Why the drill is to be stopped now; "" where it goes on. Looks at most once in EVERY seconds."""
-        now = self.clock()
-        if now - self._looked < EVERY:
-            return ""
-        self._looked = now
-        return next(self.reasons(), "")
-
-    def _errors(self, prometheus: Prometheus) -> Iterator[str]:
+    if why := hindrance(stack):
+        yield why
+    if prometheus is None:
+        return
+    try:
+        for alert in prometheus.alerts():
+            labels = alert.labels
+            name = labels.get("alertname", "")
+            critical = alert.state == "firing" and labels.get("severity") == "critical"
+            if critical and name != WATCHDOG and labels.get(DRILL_LABEL) != "true":
+                yield msg("the critical alert {name} fires", name=name)
         failed = _value(prometheus, f"sum(increase({_FAILED}[{WINDOW}]))")
         asked = _value(prometheus, f"sum(increase({_ALL}[{WINDOW}]))")
-        if failed >= FEWEST_ERRORS and asked > 0 and failed / asked > MOST_ERRORS:
-            yield msg(
-                "{failed:.0%} of users' requests fail (in {window}; more than {most_errors:.0%})",
-                failed=failed / asked,
-                window=WINDOW,
-                most_errors=MOST_ERRORS,
-            )
+    except (Unreachable, ApiError) as error:
+        yield msg("Prometheus does not say how the stack does: {message}", message=error.message)
+        return
+    if failed >= FEWEST_ERRORS and asked > 0 and failed / asked > MOST_ERRORS:
+        yield msg(
+            "{failed:.0%} of users' requests fail (in {window}; more than {most_errors:.0%})",
+            failed=failed / asked,
+            window=WINDOW,
+            most_errors=MOST_ERRORS,
+        )
 
 
 def _value(prometheus: Prometheus, expression: str) -> float:

@@ -53,10 +53,6 @@ class LostHost:
             yield from needed(engine, nodes_of(engine.fleet.manager), self.name)
             yield from _unready(self.stack)
 
-    def during(self) -> Iterator[str]:
-        """Nothing: what is missing meanwhile is what the drill is about."""
-        return iter(())
-
     def strike(self) -> None:
         """Kill all containers of the stack there at once, and let Swarm start none.
 

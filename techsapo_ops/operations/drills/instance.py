@@ -21,7 +21,7 @@ from techsapo_ops.stack.step import Action, Step
 MOST = 120.0
 """Seconds within which its engine has to start it again; then the drill does."""
 _GIVEN = 30.0
-"""Seconds for which the engine may start it alone where the drill was stopped."""
+"""Seconds for which the engine may start it alone where the drill was interrupted."""
 _PROBE = 2.0
 
 
@@ -49,10 +49,6 @@ class LostInstance:
     def before(self) -> Iterator[str]:
         """Those that are not ready, itself too."""
         return _unready(self.stack, (self.service, *self.others))
-
-    def during(self) -> Iterator[str]:
-        """Those of the others that are not ready."""
-        return _unready(self.stack, self.others)
 
     def strike(self) -> None:
         """Kill it."""

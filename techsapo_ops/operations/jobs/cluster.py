@@ -29,7 +29,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.schedule.job import Job
 from techsapo_ops.schedule.runs import Run, Runs, Starter
-from techsapo_ops.schedule.wrapper import Finished, RunContext, due_now, run_job
+from techsapo_ops.schedule.wrapper import Finished, RunContext, due, run_job
 from techsapo_ops.stack.layout import Layout
 
 GRACE = 120.0
@@ -87,7 +87,7 @@ class Cluster:
             with lease.held(lambda: fleet.manager, name, wait, context.say) as held:
                 held.elsewhere = fleet.forget_manager
                 self.newest(context.say)
-                if unattended and refusal is None and not due_now(job, shared.last(job.name), there):
+                if unattended and refusal is None and not due(job, shared.last(job.name), there):
                     return _ran(shared.last(job.name))
                 own = _own(self, job, context)
                 done = run_job(job, command, own, by=by, wait=wait, refusal=refusal)
@@ -116,7 +116,7 @@ def _left_to_another(cluster: Cluster, job: Job, there: RunContext) -> str:
     if cluster.fleet.members[made.host].answers(REACH_SECONDS) is None:
         return ""
     until = time.monotonic() + GRACE
-    while due_now(job, there.runs.last(job.name), there):
+    while due(job, there.runs.last(job.name), there):
         if lease.taken(cluster.fleet.manager, f"{cluster.note.project}.job.{job.name}"):
             return msg("{host}, which has the backups, runs it", host=made.host)
         if time.monotonic() >= until:

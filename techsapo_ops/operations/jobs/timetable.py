@@ -1,19 +1,26 @@
-"""Hands the schedule of a stack to the host's cron: a block in a crontab."""
+"""Who starts the jobs: hands the schedule to the host's cron, and sees whether anybody has it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from techsapo_ops.adapters.crontab import Crontab
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.schedule.crontab import Line, crontab_block, find_block, jobs_in, replace_block
 from techsapo_ops.schedule.job import Job, JobResult
+from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import configured_jobs
 from techsapo_ops.schedule.wrapper import RunContext, export
+from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
+from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.topology import Topology
 
 NOBODY = msg(
     "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with "
@@ -24,9 +31,9 @@ NOBODY_ON_SEVERAL = msg(
     "nobody starts the jobs, so nothing is backed up: `schedule.by: cron`, and `techsapo cron install` on "
     "each host that has techsapo, two at least (docs/jobs.md)"
 )
+_LONGEST_PAUSE = timedelta(days=2)
+"""Every stack has jobs that come daily: whoever started none for so long, does not any more."""
 
-State = Literal["installed", "absent", "outdated", "partial"]
-"""`partial`: some of the jobs, each as the spec says."""
 Argv = Callable[[str], Sequence[str]]
 """The command that runs the job of that name."""
 
@@ -63,33 +70,57 @@ class CronTable:
 
         Everything else in the crontab stays byte for byte.
         """
-        before = self.crontab.read()
-        there = jobs_in(find_block(before, self.spec_file))
-        wanted = self._block(None if only is None else only | there)
-        after = replace_block(before, self.spec_file, wanted)
-        if after != before:
-            self.crontab.write(after)
-        return after != before
+        there = jobs_in(find_block(self.crontab.read(), self.spec_file))
+        return self._put(self._block(None if only is None else only | there))
 
     def remove(self) -> bool:
         """Take the block away; False where there was none."""
+        return self._put(b"")
+
+    def _put(self, block: bytes) -> bool:
         before = self.crontab.read()
-        after = replace_block(before, self.spec_file, b"")
+        after = replace_block(before, self.spec_file, block)
         if after != before:
             self.crontab.write(after)
         return after != before
-
-    def state(self) -> State:
-        """What is there now, compared with the spec."""
-        block = find_block(self.crontab.read(), self.spec_file)
-        states: dict[bytes, State] = {
-            self._block(jobs_in(block)): "partial",
-            self._block(): "installed",
-            b"": "absent",
-        }
-        return states.get(block, "outdated")
 
     def _block(self, only: frozenset[str] | None = None) -> bytes:
         chosen = [job for job in self.jobs if only is None or job.name in only]
         lines = [Line(job.name, job.at or "", self.argv(job.name)) for job in chosen]
         return crontab_block(self.spec_file, lines, self.environment)
+
+
+def nobody_starts(topology: Topology, runner: Runner) -> str:
+    """In one line that nobody starts the stack's jobs, and what to do; empty where somebody does.
+
+    Somebody does where this user's crontab has the stack's block, or the ledger has a run of late that
+    nobody started by hand: another user's crontab.
+    """
+    if not nobody_starts_jobs(topology) or _ran_of_late(topology) or _in_crontab(topology, runner):
+        return ""
+    return NOBODY_ON_SEVERAL if topology.machines else NOBODY
+
+
+def look_at_starters(topology: Topology, runner: Runner) -> Iterator[HostFinding]:
+    """The same as a finding; in production it is a warning."""
+    if line := nobody_starts(topology, runner):
+        level = Level.WARNING if topology.layout.environment == PRODUCTION else Level.NOTE
+        what, _, remedy = line.partition(": ")
+        yield HostFinding("jobs", "schedule", level, what, remedy)
+
+
+def _ran_of_late(topology: Topology) -> bool:
+    runs, since = Runs(topology.layout.jobs), datetime.now(UTC) - _LONGEST_PAUSE
+    times = topology.spec.schedule.times()
+    try:
+        return any(run.by != "hand" and run.started > since for name in times for run in runs.of(name))
+    except OpsError:  # who may not read them can't tell
+        return True
+
+
+def _in_crontab(topology: Topology, runner: Runner) -> bool:
+    crontab = Crontab(runner, topology.host.binaries.get("crontab"))
+    try:
+        return bool(find_block(crontab.read(), topology.layout.spec_file))
+    except OpsError:  # none that this user may read, so none in which it is
+        return False

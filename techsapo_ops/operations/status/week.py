@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.terminal import harmless
@@ -44,18 +44,14 @@ _INDENT = "   "
 _FIRING = f'ALERTS{{alertstate="firing",alertname!~"Watchdog|Drill",{NEXT}=""}}'
 _BY_ALERT = f"max by (alertname, {PAGE})"
 
-Told: TypeAlias = tuple[list[str], dict[str, Any]]
-"""Lines for people, and the same as plain data."""
-
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: its heading, its lines, and the same as plain data."""
+    """One topic: its heading and its lines."""
 
     name: str
     heading: str
     lines: tuple[str, ...]
-    facts: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
     """Why its source could not be asked; empty where it was."""
 
@@ -85,12 +81,12 @@ class Week:
             yield from (_INDENT + line for line in part.lines[1:])
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """The same lines, by topic."""
         return {
             "project": self.project,
             "since": self.since.isoformat(timespec="seconds"),
             "until": self.until.isoformat(timespec="seconds"),
-            **{part.name: {"missing": part.missing or None, **part.facts} for part in self.parts},
+            **{part.name: {"missing": part.missing or None, "lines": part.lines} for part in self.parts},
         }
 
 
@@ -136,13 +132,12 @@ def week_of(stack: Stack, since: datetime, until: datetime, server: Prometheus |
     return Week(harmless(project), since, until, parts)
 
 
-def _part(name: str, heading: str, ask: Callable[[_Asked], Told], asked: _Asked) -> Topic:
+def _part(name: str, heading: str, ask: Callable[[_Asked], list[str]], asked: _Asked) -> Topic:
     try:
-        lines, facts = ask(asked)
+        return Topic(name, heading, tuple(ask(asked)))
     except (OpsError, OSError) as error:
         why = error.message if isinstance(error, OpsError) else str(error)
         return Topic(name, heading, (msg("not available: {why}", why=why.partition("\n")[0]),), missing=why)
-    return Topic(name, heading, tuple(lines), facts)
 
 
 def _some(lines: list[str], none: str) -> list[str]:
@@ -150,26 +145,20 @@ def _some(lines: list[str], none: str) -> list[str]:
     return [*lines[:_MOST], *([msg("{rest} more", rest=rest)] if rest > 0 else [])] or [none]
 
 
-def _incidents(asked: _Asked) -> Told:
+def _incidents(asked: _Asked) -> list[str]:
     """Alerts that paged, and who acknowledged them."""
     minutes = asked.query(f"count_over_time({_BY_ALERT} ({_FIRING})[{asked.window}:1m])")
     holders: dict[str, set[str]] = defaultdict(set)
     held = f"max by (alert, by) (max_over_time(techsapo_alert_acknowledged[{asked.window}]))"
     for labels, _ in asked.query(held):
         holders[labels.get("alert", "")].add(harmless(labels.get("by", "")))
-    found = [
-        (labels["alertname"], round(value), sorted(holders[labels["alertname"]]))
-        for labels, value in sorted(minutes, key=lambda each: -each[1])
-        if labels.get(PAGE) == "true"
-    ]
-    lines = [
-        msg("{alert}, {minutes} min: {who}", alert=alert, minutes=spent, who=", ".join(who))
-        if who
-        else msg("{alert}, {minutes} min: nobody acknowledged it", alert=alert, minutes=spent)
-        for alert, spent, who in found
-    ]
-    facts = [{"alert": alert, "minutes": spent, "acknowledged_by": who} for alert, spent, who in found]
-    return [*_some(lines, msg("none")), *_unmeasured(asked)], {"alerts": facts}
+    lines = []
+    for labels, value in sorted(minutes, key=lambda each: -each[1]):
+        if labels.get(PAGE) == "true":
+            alert = labels["alertname"]
+            who = ", ".join(sorted(holders[alert])) or msg("nobody acknowledged it")
+            lines.append(msg("{alert}, {minutes} min: {who}", alert=alert, minutes=round(value), who=who))
+    return [*_some(lines, msg("none")), *_unmeasured(asked)]
 
 
 def _unmeasured(asked: _Asked) -> Iterator[str]:
@@ -180,7 +169,7 @@ def _unmeasured(asked: _Asked) -> Iterator[str]:
         yield msg("Prometheus measured {known:.0f} h of {whole:.0f} h", known=known, whole=whole)
 
 
-def _noisy(asked: _Asked) -> Told:
+def _noisy(asked: _Asked) -> list[str]:
     """The alerts that began to fire most often; what ends for less than a minute goes on."""
     began = f"{_BY_ALERT} ({_FIRING}) unless {_BY_ALERT} ({_FIRING} offset 1m)"
     times = asked.query(f"count_over_time(({began})[{asked.window}:1m])")
@@ -188,10 +177,10 @@ def _noisy(asked: _Asked) -> Told:
     noisy = [(count, name) for count, name in found if count >= _NOISY]
     lines = [msg("{alert} fired {count} times", alert=name, count=count) for count, name in noisy]
     none = msg("none fired {times} times or more", times=_NOISY)
-    return _some(lines, none), {"alerts": [{"alert": name, "times": count} for count, name in noisy]}
+    return _some(lines, none)
 
 
-def _backups(asked: _Asked) -> Told:
+def _backups(asked: _Asked) -> list[str]:
     """The last backup that came back, and whether a newer look was bad."""
     found = backups_of(asked.stack)
     proved = found.proved
@@ -206,14 +195,10 @@ def _backups(asked: _Asked) -> Told:
         lines.append(msg("the newest is of {when}", when=asked.at(found.newest_begun)))
     if found.failed:
         lines.append(msg("verification failed: {ids}", ids=", ".join(found.failed[-_MOST:])))
-    return lines, {
-        "newest": found.newest,
-        "proved": None if proved is None else {"id": proved.id, "at": proved.at.isoformat()},
-        "failed": list(found.failed),
-    }
+    return lines
 
 
-def _cost(asked: _Asked) -> Told:
+def _cost(asked: _Asked) -> list[str]:
     """What whole days cost, by UTC, with as many before, by provider."""
     days = max(round((asked.until - asked.since) / timedelta(days=1)), 1)
     end = asked.until.astimezone(UTC).date()
@@ -233,19 +218,15 @@ def _cost(asked: _Asked) -> Told:
         now=now, days=days, last=f"{end - timedelta(days=1)}", then=then,
     )  # fmt: skip
     each = [msg("{name} ${now:.2f}, ${then:.2f} before", name=n, now=a, then=b) for n, (a, b) in ranked]
-    providers = {name: {"usd": round(a, 9), "usd_before": round(b, 9)} for name, (a, b) in ranked}
-    facts = {"usd": round(now, 9), "usd_before": round(then, 9), "providers": providers}
-    return [total, *(_some(each, "") if each else [])], facts
+    return [total, *(_some(each, "") if each else [])]
 
 
-def _updates(asked: _Asked) -> Told:
+def _updates(asked: _Asked) -> list[str]:
     """Security updates that wait, and services that run what an update has replaced."""
-    found = look(asked.stack, asked.until.timestamp())
-    facts = {"security": list(found.security), "restarts": list(found.restarts), "reboot": found.reboot}
-    return sentences(found) or [msg("none waits")], facts
+    return sentences(look(asked.stack, asked.until.timestamp())) or [msg("none waits")]
 
 
-def _silences(asked: _Asked) -> Told:
+def _silences(asked: _Asked) -> list[str]:
     """Silences over critical alerts."""
     alertmanager = alertmanager_of(asked.stack)
     found = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
@@ -258,11 +239,10 @@ def _silences(asked: _Asked) -> Told:
         )
         for each in found
     ]
-    facts = [{"id": each.silence.id, "until": each.silence.ends.isoformat()} for each in found]
-    return _some(lines, msg("none over critical alerts")), {"silences": facts}
+    return _some(lines, msg("none over critical alerts"))
 
 
-def _expires(asked: _Asked) -> Told:
+def _expires(asked: _Asked) -> list[str]:
     """Certificates, models and API keys that end soon, or have."""
     stack, zone = asked.stack, asked.until.tzinfo
     ends: list[tuple[datetime, str]] = [
@@ -278,5 +258,4 @@ def _expires(asked: _Asked) -> Told:
     ends += [(k.expires, msg("API key {name}", name=k.name)) for k in keys if k.expires and not k.revoked]
     soon = sorted((end, what) for end, what in ends if end < asked.until + _SOON)
     lines = [msg("{what} on {when:%Y-%m-%d}", what=harmless(what), when=end) for end, what in soon]
-    facts = [{"what": what, "ends": end.isoformat()} for end, what in soon]
-    return _some(lines, msg("nothing within {days} days", days=_SOON.days)), {"ends": facts}
+    return _some(lines, msg("nothing within {days} days", days=_SOON.days))

@@ -110,20 +110,6 @@ def _databases(data: Path, kind: str) -> list[Path]:
         ) from None
 
 
-def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
-    """What the audit log of the last `days` days holds, read inside a container of the app whose data
-    folder is `data` and whose MariaDB, where it has one, is `server`. Raises OpsError.
-    """
-    databases = [path for path in (data / AUDIT,) if path.exists()]
-    return read_rows(server, databases, first_day(days))
-
-
-def drill_rows_here(server: AuditServer | None, data: Path, prefix: str) -> Counter[str]:
-    """As rows_here, of the drill whose request ids begin with `prefix`. Raises OpsError."""
-    databases = [path for path in (data / AUDIT,) if path.exists()]
-    return read_drill_rows(server, databases, prefix)
-
-
 def _as_its_user(
     stack: Stack, databases: Sequence[Path], options: Sequence[str]
 ) -> Iterator[tuple[Completed, str]]:

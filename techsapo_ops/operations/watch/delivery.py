@@ -30,7 +30,7 @@ _DESCRIPTION = {
     "en": "This is a test of notifications. Nothing is wrong.",
 }
 _OF_A_TEST = ("runbook_url", "dashboard_url")
-"""What helps with a test: there is nothing to look at, to silence or to take on."""
+"""What helps with a test: there is nothing to look at or to take on."""
 
 
 @dataclass(frozen=True, slots=True)

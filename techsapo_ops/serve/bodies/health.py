@@ -79,14 +79,6 @@ class DependenciesBody(Body):
     providers: dict[str, ProviderHealthBody]
 
 
-class UnlistedHostBody(Body):
-    """A host name that clients asked for and that the spec does not list."""
-
-    name: str
-    requests: int
-    last_seen: Annotated[str, Field(description="Day (UTC) of the last request.")]
-
-
 class HealthBody(Body):
     """Every dependency. degraded: answers still come, with a part missing; down is answered 503."""
 
@@ -96,5 +88,4 @@ class HealthBody(Body):
     build: str
     draining: bool
     simulated: bool
-    unlisted_hosts: list[UnlistedHostBody]
     dependencies: DependenciesBody

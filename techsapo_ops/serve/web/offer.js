@@ -20,7 +20,6 @@ export function offer(tier) {
   if (found.providers.length < found.wanted) parts.push(`${word("fewer")} ${found.wanted}`);
   parts.push(`${word("confidence")} ${number(found.confidence, 2)} · ${word("consensus")} ${number(found.consensus, 2)} ${word("upwards")}`);
   const costs = [`${word("atMost")} ${cost(found.most_usd)}`];
-  if (found.mean_usd !== null) costs.push(`${word("onAverage")} ${cost(found.mean_usd)} (${found.asked})`);
   parts.push(told.simulated ? `${costs.join(", ")} – ${word("pretended")}` : costs.join(", "));
   return parts.join(" · ");
 }

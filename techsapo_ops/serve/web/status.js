@@ -2,7 +2,6 @@
 
 import { hinted } from "/web/hints.js";
 import { drawCertificates, drawDisks, drawServices } from "/web/stack.js";
-import { drawUptime, followUptime } from "/web/uptime.js";
 import { element, get, inPlace, local, moment, number, setUp, stamp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
@@ -184,7 +183,6 @@ function draw() {
     drawBackups();
     drawCosts();
   }
-  drawUptime();
   drawState();
 }
 
@@ -209,9 +207,5 @@ async function refresh() {
   timer = setTimeout(refresh, trouble ? AGAIN : document.hidden ? 6 * REFRESH : REFRESH);
 }
 
-setUp(draw, () => {
-  refresh();
-  followUptime();
-});
+setUp(draw, refresh);
 refresh();
-followUptime();

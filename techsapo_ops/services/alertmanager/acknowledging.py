@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Matcher, Silence
-from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
@@ -81,22 +79,6 @@ class Taken(OpsError):
 
 class NotKept(OpsError):
     """Alertmanager took the acknowledgement, and does not have it."""
-
-
-class HalfWay(OpsError):
-    """Alertmanager went away in between; `made` is what was acknowledged until then."""
-
-    def __init__(self, made: Sequence[Incident], by: str, error: OpsError) -> None:
-        self.made = tuple(made)
-        super().__init__(
-            msg(
-                "{by} has {map}, and no more is known: {message}",
-                by=by,
-                map=", ".join(map(str, made)),
-                message=error.message,
-            ),
-            msg("`techsapo alerts ack --list` shows what holds; the same command once more does no harm"),
-        )
 
 
 class Unfit(OpsError):
@@ -187,21 +169,17 @@ def acknowledge(
 
     Of two people at once the first has it: whoever finds another's acknowledgement from before the own one
     takes that back. What is returned lacks it, and what Alertmanager does not have after all; where nothing
-    is left, that is Taken as well, or NotKept. Raises HalfWay where Alertmanager goes away in between.
+    is left, that is Taken as well, or NotKept. Raises Unreachable or ApiError where Alertmanager goes away,
+    maybe in between: the same once more does no harm.
     """
     before = acknowledgements(alertmanager)
     if not claim.take_over:
         _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.recorded])
     told = alertmanager.alerts()
     made: dict[str, Incident] = {}
-    try:
-        for incident in wanted:
-            made[_silence(alertmanager, incident, claim, clock(), told)] = incident
-        return _settled(alertmanager, made, before)
-    except (Unreachable, ApiError) as error:
-        if not made:
-            raise
-        raise HalfWay(tuple(made.values()), claim.recorded, error) from None
+    for incident in wanted:
+        made[_silence(alertmanager, incident, claim, clock(), told)] = incident
+    return _settled(alertmanager, made, before)
 
 
 def _settled(

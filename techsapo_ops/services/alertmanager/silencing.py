@@ -1,23 +1,27 @@
-"""What may be silenced, and for how long at least."""
+"""What may be silenced, and for how long at least; of what fires, what nobody is told of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
+from techsapo_ops.adapters.alertmanager import Alert as Held
 from techsapo_ops.adapters.alertmanager import Matcher, Silence
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.messages import msg
+from techsapo_ops.services.alertmanager.beginnings import Labels
 from techsapo_ops.spec.models import Spec
 
 SHORTEST = 60.0
 """Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
 it has it, and nobody notices one that ends before the next message."""
 HOURS = (1, 2, 4, 8, 24)
-"""What the app's forms offer."""
+"""What the form that acknowledges offers."""
 LONGEST_COMMENT = 300
-"""Characters of the comment of an acknowledgement, and of a silence that is made on the app's page."""
+"""Characters of the comment of an acknowledgement."""
 WHY_NOT_WATCHDOG = msg(
     "its silence is what calls you: whoever watches this stack would be told that it is down"
 )
@@ -64,3 +68,23 @@ def _labels(alert: Alert) -> dict[str, str]:
     """What every alert of that name has alike where it is first sent."""
     own = {"alertname": alert.name, "severity": alert.severity, "priority": alert.priority}
     return {**own, "service": alert.service, NEXT: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """Why nobody is told; `until` is when the last of the silences ends, where it is known."""
+
+    why: Literal["silenced", "inhibited"]
+    until: datetime | None = None
+
+
+def muted(held: Iterable[Held], silences: Iterable[Silence]) -> Mapping[Labels, Muted]:
+    """By the labels of an alert."""
+    ends = {silence.id: silence.ends for silence in silences}
+    return {frozenset(a.labels.items()): _muted(a, ends) for a in held if a.state == "suppressed"}
+
+
+def _muted(alert: Held, ends: Mapping[str, datetime]) -> Muted:
+    if not alert.silenced:
+        return Muted("inhibited")
+    return Muted("silenced", max((ends[i] for i in alert.silenced_by if i in ends), default=None))

@@ -11,7 +11,6 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import Runtime
-from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.topology import Topology
 
 
@@ -29,12 +28,6 @@ class AppRuntime(Runtime):
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:
         made_once(topology.layout.app_key, topology.of_kind("app")[0].user)
-
-    @override
-    def diagnosis(self, topology: Topology) -> Iterable[HostFinding]:
-        from techsapo_ops.services.app.unlisted_hosts import look_at_hosts
-
-        return look_at_hosts(topology)
 
 
 RUNTIME = AppRuntime()

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, PAGE, WATCHDOG, Alert, alerts, promql_number
+from techsapo_ops.catalogue.alerts import (
+    DRILL,
+    DRILL_LABEL,
+    PAGE,
+    WATCHDOG,
+    Alert,
+    alerts,
+    filled,
+    promql_number,
+)
 from techsapo_ops.catalogue.rules import NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.spec.models import Spec
@@ -83,12 +92,10 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
         lines.append(_PAGE_AWAY[spec.locale].format(alert=alert.name))
-    silence = {"silence_url": page_url(spec, f"/alerts/{alert.name}/silence")}
     return {
         "steps": "\n".join(lines),
         "runbook_url": runbook_url(spec, alert),
         "dashboard_url": page_url(spec, f"/dashboards#{alert.dashboard}"),
-        **(silence if spec.monitoring.alertmanager.enabled and alert.name != WATCHDOG else {}),
     }
 
 
@@ -147,8 +154,7 @@ def alert_rule(
         floating=floating,
     )
     hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
-    expr = expr.replace("{hung}", promql_number(hung))
-    expr = expr.replace("{scrape}", spec.monitoring.prometheus.scrape_interval)
+    expr = filled(expr, {"hung": promql_number(hung), "scrape": spec.monitoring.prometheus.scrape_interval})
     rule: dict[str, Any] = {"alert": alert.name, "expr": expr}
     if seconds(for_) > 0:
         rule["for"] = for_
@@ -156,17 +162,18 @@ def alert_rule(
         rule["keep_firing_for"] = keep
 
     def text(by_locale: Mapping[str, str], locale: str) -> str:
-        words = by_locale[locale].replace(
-            "{threshold}", "" if threshold is None else promql_number(threshold)
-        )
-        words = words.replace("{floating}", floating)
-        words = words.replace("{machines}", str(len(spec.hosts)))
-        words = words.replace("{majority}", str(len(spec.hosts) // 2 + 1))
-        if alert.hosts is not None:
-            words = words.replace("{hosts}", _hosts_text(alert.hosts.replace("{floating}", floating), locale))
-        words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
-        words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
-        return words.replace("{for}", spoken(seconds(for_), locale))
+        hosts = alert.hosts.replace("{floating}", floating) if alert.hosts is not None else None
+        said = {
+            "threshold": "" if threshold is None else promql_number(threshold),
+            "floating": floating,
+            "machines": str(len(spec.hosts)),
+            "majority": str(len(spec.hosts) // 2 + 1),
+            "hosts": None if hosts is None else _hosts_text(hosts, locale),
+            "minimum": "" if minimum is None else promql_number(minimum),
+            "window": spoken(seconds(window or "0s"), locale),
+            "for": spoken(seconds(for_), locale),
+        }
+        return filled(by_locale[locale], said)
 
     rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
     if alert.page:

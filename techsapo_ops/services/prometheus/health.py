@@ -1,20 +1,20 @@
-"""How Prometheus is, and what it scrapes."""
+"""How Prometheus is, what it scrapes, and which alerts cannot fire."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import asked as asked_of
 from techsapo_ops.services.blackbox.found import probe_parts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
+from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 from techsapo_ops.services.prometheus.scrape import expected_alerts
-from techsapo_ops.services.prometheus.silent_alerts import cannot_fire
 from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
@@ -72,3 +72,29 @@ def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[He
         *probes,
         *silent,
     )
+
+
+def cannot_fire(asked: Prometheus, expected: Sequence[str]) -> tuple[HealthPart, ...]:
+    """The alerts that cannot fire, and why, by what `asked` has loaded; `expected` are those of the spec.
+
+    Nothing where all can. Raises as Prometheus.query does.
+    """
+    loaded = {rule.name for rules in asked.rules().values() for rule in rules}
+    found: dict[str, str] = {name: msg("its rule is not loaded") for name in expected if name not in loaded}
+    for sample in asked.query(MISSING_SERIES):
+        for name in sample.labels.get("alerts", "").split(", "):
+            where = sample.labels.get("instance", "")
+            found.setdefault(
+                name, msg("{instance} has no {missing}", instance=where, missing=sample.labels["missing"])
+            )
+    if not found:
+        return ()
+    what = joined("; ", (msg("{name}: {why}", name=name, why=why) for name, why in sorted(found.items())))
+    count = len(found)
+    detail = (
+        msg("1 alert cannot fire: {what}", what=what)
+        if count == 1
+        else msg("{count} alerts cannot fire: {what}", count=count, what=what)
+    )
+    hint = msg("`techsapo alerts runbook AlertCannotFire`")
+    return (HealthPart("alerts", "alerts", PartStatus.DEGRADED, detail, hint=hint),)

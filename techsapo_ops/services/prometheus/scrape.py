@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -15,19 +13,16 @@ from techsapo_ops.services.blackbox.configuration import scrape_targets
 from techsapo_ops.services.mysql import commands as mysql
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
-from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, with_others
-from techsapo_ops.services.prometheus.machine_rules import machine_groups
-from techsapo_ops.services.prometheus.missing_series import missing_series
+from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.prometheus.own_rules import FOLDER, own_alerts, own_rules
+from techsapo_ops.services.prometheus.recording import recorded_groups
 from techsapo_ops.services.redis import commands as redis
-from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.own_tls import redis_scheme
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.machine import ON
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
@@ -63,13 +58,11 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         return ()
     spec = topology.spec
     settings = spec.monitoring.prometheus
-    several = len(topology.of_kind("prometheus")) > 1
-    recorded = [*recording_groups(several=several), *expected_jobs(topology), *machine_groups(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     rules = "../rules" if topology.machines else "rules"
     jobs = _jobs(topology)
     groups = alert_groups(spec, _exporters(jobs), own_commands(topology))
-    recorded += missing_series(groups, [job["name"] for job in jobs])
+    recorded = recorded_groups(topology, groups, [job["name"] for job in jobs])
     own = own_rules(topology)
     groups += next_groups(spec, [*groups, {"rules": own_alerts(own)}])
     texts = {
@@ -133,39 +126,6 @@ def own_commands(topology: Topology) -> Mapping[str, str]:
         if service.kind in known:
             found |= known[service.kind](topology, service)
     return found
-
-
-def recording_groups(*, several: bool = False) -> list[dict[str, Any]]:
-    """The catalogue's recording rules as rule groups of Prometheus; `several`: each hears of another one."""
-    return [
-        {
-            "name": f"techsapo-{group}",
-            "rules": [
-                {"record": rule.record, "expr": with_others(rule.expr) if several else rule.expr}
-                for rule in rules
-            ],
-        }
-        for group, rules in recording_rules().items()
-    ]
-
-
-def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
-    """A rule for each job that somebody starts, where node exporter is there to tell of its runs.
-
-    And one for the scheduler, where it is a service of the stack.
-    """
-    schedule = topology.spec.schedule
-    if schedule.by == "none" or nobody_starts_jobs(topology) or not topology.has("node-exporter"):
-        return []
-    times = schedule.times()
-    rules = [
-        {"record": JOB_EXPECTED, "expr": "vector(1)", "labels": {"name": name}}
-        for name in scheduled_jobs()
-        if times.get(name) is not None
-    ]
-    if topology.has(SCHEDULER):
-        rules.append({"record": SCHEDULER_EXPECTED, "expr": "vector(1)", "labels": {"name": SCHEDULER}})
-    return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
 
 
 def host_labels(service: Service) -> dict[str, str]:

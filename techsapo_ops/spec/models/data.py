@@ -107,8 +107,7 @@ class Backup(Section):
 
 
 JobName = Literal[
-    "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_restore",
-    "drill_alert",
+    "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_alert",
 ]  # fmt: skip
 
 
@@ -136,8 +135,6 @@ class Schedule(Section):
     """When the weekly report is sent."""
     verify_offsite: Cron | None = "0 5 * * 0"
     """When a backup is fetched from off-site and restored on trial; without `backup.offsite` it is not."""
-    drill_restore: Cron | None = "0 5 1 * *"
-    """When a restore is drilled."""
     drill_alert: Cron | None = "30 10 * * 3"
     """When an alert is drilled, while somebody is there to see it; without an Alertmanager it is not."""
     timeouts: dict[JobName, PositiveDuration] = {}

@@ -5,25 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Literal
 
 log = logging.getLogger("techsapo.audit")
 
 RETRY = 1.0
 """Seconds between attempts while the database is down."""
-Operation = Literal["insert", "ping", "read"]
 
 
 class Condition:
-    """Of the database at `where`; `operated` is told of each operation, and whether it succeeded.
+    """Of the database at `where`. It is changed by the writer's thread alone, and read from any."""
 
-    It is changed by the writer's thread alone, and read from any.
-    """
-
-    def __init__(self, where: str, operated: Callable[[Operation, bool], None]) -> None:
+    def __init__(self, where: str) -> None:
         self._where = where
-        self._operated = operated
         self._opened = threading.Event()
         self._retry_at = 0.0
         self.errors = 0
@@ -44,9 +37,8 @@ class Condition:
         """Leave it alone for a moment."""
         self._retry_at = time.monotonic() + RETRY
 
-    def failed(self, operation: Operation, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         """Take note of a failure; the first one is logged."""
-        self._operated(operation, False)
         self.errors += 1
         cause = getattr(error, "orig", None) or error
         self.last_error = " ".join(str(cause).split())[:200] or type(cause).__name__
@@ -57,9 +49,8 @@ class Condition:
                 extra={"database": self._where, "error": self.last_error},
             )
 
-    def worked(self, operation: Operation) -> None:
+    def worked(self) -> None:
         """Take note of a success; that it is back is logged."""
-        self._operated(operation, True)
         if self.errors:
             log.info("The audit database is back", extra={"database": self._where})
         self.errors = 0

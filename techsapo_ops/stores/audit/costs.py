@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.stores.audit.rows import Call, Request, Rows, from_each, naive, read_rows, with_connection
+from techsapo_ops.stores.audit.rows import Call, Request, Rows, naive, read_rows, with_connection
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.tables import audit_tables
 
@@ -94,35 +94,6 @@ def oldest(mysql: AuditServer | None, sqlite: Path) -> datetime | None:
         return None if found is None else found.replace(tzinfo=UTC)
 
     return with_connection(mysql, sqlite, read)
-
-
-def mean_costs(
-    mysql: AuditServer | None, sqlite: Path, since: datetime, *, simulated: bool
-) -> dict[str, tuple[float, int]]:
-    """By tier what a question that was answered anew since then cost on average, in USD, and how many those
-    were; with `simulated` those of simulated providers, else of real ones. Raises OpsError.
-    """
-    import sqlalchemy as sa
-
-    table, _ = audit_tables()
-    wanted = (
-        sa.select(table.c.task_type, sa.func.avg(table.c.cost_usd), sa.func.count())
-        .where(
-            table.c.time >= naive(since),
-            table.c.cache == "miss",
-            table.c.confidence.is_not(None),
-            table.c.simulated == (sa.true() if simulated else sa.false()),
-        )
-        .group_by(table.c.task_type)
-    )
-    found: dict[str, tuple[float, int]] = {}
-
-    def read(connection: Connection) -> None:
-        found.update({str(tier): (float(mean), int(n)) for tier, mean, n in connection.execute(wanted)})
-
-    if mysql is not None or sqlite.exists():
-        from_each(mysql, [sqlite], read)
-    return found
 
 
 def report(mysql: AuditServer | None, databases: Sequence[Path], since: datetime, by: By) -> Report:

@@ -17,8 +17,8 @@ from typing import Literal
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.cluster import ClusterStore
-from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
-from techsapo_ops.stores.audit.costs import Report, mean_costs, oldest, report, spent_since
+from techsapo_ops.stores.audit.condition import RETRY, Condition
+from techsapo_ops.stores.audit.costs import Report, oldest, report, spent_since
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
@@ -57,10 +57,9 @@ class Unreadable(Exception):
 class AuditLog:
     """Takes rows from any thread without blocking.
 
-    `written` is told how many rows were written ("success") or had to wait ("error"), `operated` of each
-    operation on the database and whether it succeeded, both from any thread. Rows are gathered for
-    `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is given, else
-    audit.sqlite in `directory`, which also holds the spool.
+    `written` is told, from any thread, how many rows were written ("success") or had to wait ("error"). Rows
+    are gathered for `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is
+    given, else audit.sqlite in `directory`, which also holds the spool.
 
     Each row is in the spool, on disk, before `put`'s future says so, and the spool is what batches are made
     of: whether the database is quick, slow or away, an answer waits for this disk alone. In a cluster of
@@ -73,7 +72,6 @@ class AuditLog:
         mysql: AuditServer | None,
         directory: Path,
         written: Callable[[Literal["success", "error"], int], None] = lambda _status, _rows: None,
-        operated: Callable[[Operation, bool], None] = lambda _operation, _ok: None,
         *,
         flush_interval: float = 0.2,
     ) -> None:
@@ -95,7 +93,6 @@ class AuditLog:
                 msg("check who owns it"),
             ) from None
         self._written = written
-        self._operated = operated
         self._flush_interval = flush_interval
         self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
         self._intake = Intake(self._spool, self._look, self._refused)
@@ -105,7 +102,7 @@ class AuditLog:
             if mysql
             else "audit.sqlite"
         )
-        self._condition = Condition(self._where, operated)
+        self._condition = Condition(self._where)
         self._closing = threading.Event()
         self._spooled = self._spool.rows
         self._counted = self._spooled
@@ -139,13 +136,6 @@ class AuditLog:
         """Costs since `since` by provider. Blocks: call it in a thread. Raises OpsError."""
         return report(self._mysql, [self._sqlite], since, "provider")
 
-    def mean_costs(self, since: datetime, *, simulated: bool) -> dict[str, tuple[float, int]]:
-        """By tier what a question that was answered anew cost on average, in USD, and how many those were.
-
-        Those of simulated providers, or of real ones. Blocks: call it in a thread. Raises OpsError.
-        """
-        return mean_costs(self._mysql, self._sqlite, since, simulated=simulated)
-
     def spent_since(self, since: datetime, key_id: str | None, *, simulated: bool = True) -> float:
         """USD charged since `since`, of one API key or, with None, of all; rows that wait on disk included.
 
@@ -174,9 +164,7 @@ class AuditLog:
                 "Costs of earlier requests can't be read",
                 extra={"database": self._where, "error": cause},
             )
-            self._operated("read", False)
             raise Unreadable from None
-        self._operated("read", True)
         return written + sum(waiting.values())
 
     def first(self) -> datetime | None:
@@ -340,9 +328,9 @@ class AuditLog:
         try:
             store.ping()
         except database_errors() as error:
-            self._condition.failed("ping", error)
+            self._condition.failed(error)
         else:
-            self._condition.worked("ping")
+            self._condition.worked()
 
     def _inserting(self, store: AuditStore | ClusterStore) -> Callable[[list[AuditRow]], bool]:
         return lambda rows: self._insert(store.insert, rows)
@@ -351,9 +339,9 @@ class AuditLog:
         try:
             insert(rows)
         except database_errors() as error:
-            self._condition.failed("insert", error)
+            self._condition.failed(error)
             return False
-        self._condition.worked("insert")
+        self._condition.worked()
         self._intake.tell(rows, kept=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True

@@ -51,18 +51,18 @@ class AuditRow:
     time: datetime
     instance: str
     request_id: str
-    user_id: str | None
-    task_type: str
-    prompt_hash: str
-    providers: tuple[str, ...]
-    confidence: float | None
-    consensus: float | None
-    accepted: bool | None
-    simulated: bool
-    cache: str
-    cost_usd: float
-    status: str
-    processing_ms: int
+    user_id: str | None = None
+    task_type: str = ""
+    prompt_hash: str = ""
+    providers: tuple[str, ...] = ()
+    confidence: float | None = None
+    consensus: float | None = None
+    accepted: bool | None = None
+    simulated: bool = False
+    cache: str = "miss"
+    cost_usd: float = 0.0
+    status: str = ""
+    processing_ms: int = 0
     key_id: str | None = None
     prompt: str | None = None
     threshold: float | None = None

@@ -7,9 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS
 from techsapo_ops.wallbounce.language import Language
 
@@ -62,8 +61,7 @@ def _right(matches: tuple[tuple[str, ...], ...], folded: str) -> int:
 @cache
 def knowledge() -> Knowledge:
     """The content of simulated.yaml."""
-    text = (files("techsapo_ops.wallbounce.providers") / "simulated.yaml").read_text(encoding="utf-8")
-    raw = read_yaml(text)
+    raw = packaged_yaml("simulated.yaml", "techsapo_ops.wallbounce.providers")
     topics = tuple(
         Topic(tuple(fold(word) for word in t["match"]), {"ja": t["ja"], "en": t["en"]})
         for t in raw["topics"].values()

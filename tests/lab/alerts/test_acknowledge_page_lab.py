@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,9 +25,10 @@ from orchestrator import serving
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue import alerts as catalogue
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
+from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import key_file, signature
 from techsapo_ops.stack.layout import Layout
 
@@ -67,6 +69,19 @@ def silenced_next(port: int) -> list[list[str]]:
     return [alert["status"]["silencedBy"] for alert in found]
 
 
+@pytest.fixture
+def paging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets ProviderDown page, which has a label and fires by one metric: the next receivers hear of pages."""
+    known = catalogue._loaded()
+    changed = tuple(replace(each, page=each.page or each.name == "ProviderDown") for each in known)
+    monkeypatch.setattr(catalogue, "_loaded", lambda: changed)
+    catalogue.alerts.cache_clear()
+    yield
+    monkeypatch.undo()
+    catalogue.alerts.cache_clear()
+
+
+@pytest.mark.usefixtures("paging")
 def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path, axe: str) -> None:
     port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager", "slack")}
     failing = Scraped(metrics='techsapo_provider_consecutive_failures{provider="claude"} 0\n')
@@ -90,7 +105,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         files, topology = monitoring_files(spec, tmp_path), topology_of(spec, tmp_path)
         write(files.values(), tmp_path)
         write(secret_files(topology), tmp_path)
-        signing_files.make(topology)
+        make_signatures(topology)
         state = Layout(tmp_path / "app" / ".techsapo", tmp_path / "generated")
         state.keys.mkdir(parents=True)
         key_file(state).write_bytes(key_file(topology.layout).read_bytes())

@@ -242,6 +242,7 @@ def ask_redis(stack: Stack, said: Callable[[str], float | None]) -> None:
 
 def locked_audit(stack: Stack) -> sqlite3.Connection:
     """Another program holds the third instance's database. Its answers are wrong besides."""
+    assert stack.ask(3, "first") == 200  # what was spent is read from that database once
     lock = sqlite3.connect(stack.directory / "app-3" / "data" / "audit.sqlite", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
     stack.cause("AuditErrors", "ConfidenceLow")

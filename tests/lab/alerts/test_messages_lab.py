@@ -20,13 +20,13 @@ from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from rows import each_row
 from slack import Message, incoming_webhook, parsed
 
-from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, slack_message
+from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import key_file, signature, signatures_file
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
@@ -131,7 +131,7 @@ def with_signatures(locale: str, folder: Path, copy: Path) -> Path:
     """A copy of what is in `folder`, in which alerts have signed links."""
     texts = shutil.copytree(folder / "alertmanager/templates", copy / "alertmanager/templates")
     topology = topology_of(spec_of(locale=locale, app={"public_url": SITE}), copy)
-    signing_files.make(topology)
+    make_signatures(topology)
     shutil.copy(signatures_file(topology.layout), texts / "z.tmpl")
     return copy
 
@@ -139,8 +139,6 @@ def with_signatures(locale: str, folder: Path, copy: Path) -> Path:
 def opens(url: str) -> bool:
     """Whether the app has what `url` leads to."""
     path = url.removeprefix(SITE)
-    if silenced := re.fullmatch(r"/alerts/(\w+)/silence", path):
-        return silenced[1] in alerts()
     kind, _, name = path.lstrip("/").partition("#" if "#" in path else "/")
     return {"runbooks": name in runbooks(), "dashboards": name in dashboards()}.get(kind, False)
 
@@ -156,7 +154,7 @@ def test_every_alert_is_told_with_what_to_do_and_links_that_open(
     assert not any("<no value>" in text or "{{" in text for text in parts.values())
     message = as_slack(parts)
     assert message.title_link == f"{SITE}/runbooks/{name}"
-    assert len(message.links) >= (2 if name == WATCHDOG else 3)  # nobody may silence that one
+    assert len(message.links) >= 2
     steps = runbooks()[name].of_stack({}, several=alerts()[name].machines).steps(locale)
     for text in (message.text, parts["techsapo.text"]):
         for step in steps:

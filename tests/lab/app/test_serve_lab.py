@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -83,8 +84,12 @@ def test_no_request_fails_until_the_drain_ends(tmp_path: Path) -> None:
             wait_for(lambda: server.process.poll() is not None, what="exit")
             assert load.answered > before, "no new request was served while draining"
         assert server.process.returncode == 0
-    # After the drain nobody listens: refused at once is the one failure there is, and none comes earlier.
-    assert {what for _, what in load.failures} <= {"ConnectError: [Errno 111] Connection refused"}
+    # After the drain nobody listens, and nothing but that fails: refused, or reset where it was in the queue.
+    nobody = {
+        "ConnectError: [Errno 111] Connection refused",
+        "ReadError: [Errno 104] Connection reset by peer",
+    }
+    assert {what for _, what in load.failures} <= nobody
     assert not [what for when, what in load.failures if when < told + drain]
 
 
@@ -156,9 +161,11 @@ def test_broken_http_is_answered_400_and_the_server_lives_on(shared: Pool) -> No
     server = shared.app()
     for raw in hostile:
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as link:
-            link.sendall(raw)
-            link.shutdown(socket.SHUT_WR)
-            first = link.recv(65536)
+            first = b""
+            with suppress(OSError):  # the server may have closed it by then
+                link.sendall(raw)
+                link.shutdown(socket.SHUT_WR)
+                first = link.recv(65536)
         assert not first or first.startswith(b"HTTP/1.1 4"), first[:200]
     assert ask(server, "still here?").status_code == 200
 

@@ -78,6 +78,7 @@ def test_a_revoked_key_is_revoked_after_a_restore_and_after_a_recovery(
         done = json.loads(host.run(*words, "--yes", "--json", timeout=180).stdout)
         assert [each["name"] for each in done["api_keys"]] == ["stays"]
         assert done["data_of"] == looked["data_of"]
+        assert 0 < looked["lost_seconds"] < 3600
         assert [status_of(host, key) for key in (stays, gone, turned)] == [200, 401, 401]
 
 

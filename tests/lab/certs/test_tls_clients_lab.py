@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -19,7 +18,6 @@ from tls_orchestrators import Reached, keep, orchestrator, self_signed
 
 from techsapo_ops.certs.self_signed import ensure, local_authority, sign
 from techsapo_ops.cli import main as cli
-from techsapo_ops.schedule.wrapper import _ping
 
 pytestmark = pytest.mark.lab
 
@@ -242,14 +240,3 @@ def test_a_certificate_that_another_user_put_into_the_folder_vouches_for_nobody(
     assert (code, server.requests) == (1, [])
     assert "what others can change is not used" in said
     assert f"{planted} is owned by uid 12345" in said
-
-
-def test_a_watcher_that_is_somebody_else_is_not_asked_and_its_secret_url_is_not_logged(
-    tmp_path: Path,
-) -> None:
-    lines: list[str] = []
-    with orchestrator(self_signed(tmp_path / "foreign", "127.0.0.1")) as server:
-        said = _ping(f"{server.url()}/s3cret", SimpleNamespace(line=lines.append))
-    assert server.requests == []
-    assert said.startswith("the ping URL: the server's certificate is self-signed")
-    assert lines == [f"ping failed: {said}"]

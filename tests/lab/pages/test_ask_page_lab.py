@@ -284,7 +284,6 @@ def test_what_a_tier_asks_and_costs_is_said_before_anything_is_sent(
         offer = page.locator("#offer")
         expect(offer).to_contain_text("sim-a, sim-b · ")
         expect(offer).to_contain_text("支払いはありません")
-        expect(offer).not_to_contain_text("今月の平均")
         page.get_by_label("重要").check()
         expect(offer).to_contain_text("sim-a, sim-b, sim-c")
         expect(offer).to_contain_text("この段階の数： 4")

@@ -9,7 +9,7 @@ import pytest
 from browsers import Window, browser, violations
 from pool import Pool
 from rows import each_row
-from status_document import ALERT, told_by, told_of_days
+from status_document import ALERT, told_by
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 PAGES = (
-    "/", "/dashboards", "/status", "/docs", "/runbooks", "/runbooks/AppDown", "/alerts/AppDown/silence",
+    "/", "/dashboards", "/status", "/docs", "/runbooks", "/runbooks/AppDown",
     "/alerts/AppDown/acknowledge",
 )  # fmt: skip
 CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]"
@@ -51,7 +51,6 @@ def full(page: Page, url: str) -> None:
         certificates=[certificate], services=services,
     )  # fmt: skip
     page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
-    page.route("**/api/v1/uptime", lambda route: route.fulfill(json=told_of_days()))
 
 
 def asked(page: Page) -> None:
@@ -78,7 +77,6 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_320_pixels(
         if path == "/":
             asked(page)
         if path == "/status":
-            page.wait_for_selector("#uptime svg")
             page.wait_for_selector("#disks li")
         if path == "/docs":
             page.wait_for_selector("#operations details")
@@ -102,7 +100,6 @@ def test_the_keyboard_alone_reaches_everything(
     if path == "/":
         asked(page)
     if path == "/status":
-        page.wait_for_selector("#uptime details")
         page.wait_for_selector("#disks li")
     # By its place in the page: panels are drawn anew each second, and the focus stays in its place.
     page.evaluate("""() => {

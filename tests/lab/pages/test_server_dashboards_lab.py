@@ -41,7 +41,6 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Ser
             "prometheus": {
                 "port": port,
                 "scrape_interval": "1s",
-                "evaluation_interval": "1s",
                 "login": False,
             },
             "alertmanager": {"enabled": False},

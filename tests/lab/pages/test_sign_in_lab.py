@@ -224,7 +224,6 @@ PAGES = (
     "/status",
     "/docs",
     "/runbooks/AppDown",
-    "/alerts/AppDown/silence",
     "/alerts/AppDown/acknowledge",
 )
 

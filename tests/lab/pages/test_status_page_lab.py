@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from orchestrator import ask, serving
 from pool import Pool
 from rows import each_row
 from servers import free_port
-from status_document import ALERT, told_by, told_of_days
+from status_document import ALERT, told_by
 
 pytestmark = pytest.mark.lab
 
@@ -117,32 +116,7 @@ def test_alerts_are_told_in_the_language_of_the_reader(
     window.assert_clean()
 
 
-def test_what_nobody_saw_is_grey_and_said(shared: Pool, open_window: Callable[..., Window]) -> None:
-    from playwright.sync_api import expect
-
-    app = shared.app()
-    window = open_window(1200, 900)
-    page = window.page
-    page.route("**/api/v1/uptime", lambda route: route.fulfill(json=told_of_days()))
-    page.goto(f"{app.url}/status?lang=en")
-    rows = page.locator(".uptime")
-    expect(rows).to_have_count(4)
-    expect(rows.last).to_contain_text("Questions answered 25.00 % · 40 questions")
-    first = rows.first
-    expect(first).to_contain_text("59.5 / 90")
-    expect(first.locator("rect.good, rect.warn, rect.bad")).to_have_count(60)
-    expect(first.locator("rect.bad")).to_have_count(1)
-    heights = first.locator("rect.good").evaluate_all("all => all.map((each) => each.getAttribute('height'))")
-    assert (heights.count("36"), heights.count("18")) == (58, 1), "half a day is half a bar"
-    first.locator("summary").press("Enter")
-    expect(first.locator("li")).to_have_text(
-        ["2026-10-09: 50.00 %", "2026-10-19: 100 % (known share of the day 50.00 %)", "no data: 30 days"]
-    )
-    expect(first.locator("svg")).to_have_attribute("aria-label", re.compile("App.*99.16 %"))
-    window.assert_clean()
-
-
-def test_without_prometheus_no_bar_is_drawn_and_the_page_says_why(
+def test_without_prometheus_the_page_says_that_nobody_watches(
     shared: Pool, open_window: Callable[..., Window]
 ) -> None:
     from playwright.sync_api import expect
@@ -151,9 +125,8 @@ def test_without_prometheus_no_bar_is_drawn_and_the_page_says_why(
     window = open_window(1200, 900)
     page = window.page
     page.goto(f"{app.url}/status")
-    for place in ("#uptime", "#services", "#disks", "#certificates"):
+    for place in ("#services", "#disks", "#certificates"):
         expect(page.locator(place)).to_contain_text("監視していません")
-    expect(page.locator("#uptime svg")).to_have_count(0)
     window.assert_clean()
 
 

@@ -147,7 +147,7 @@ def test_the_guides_snapshot_by_hand_logs_in_as_the_page_says(lab: Project) -> N
     line = next(line.strip() for line in page.splitlines() if "--rdb" in line)
     tls = f" --tls --cacert {ca_file(lab.layout, 'redis')}"
     at_port = line.replace("redis-cli", f"redis-cli -p {lab.spec['redis']['port']}{tls}")
-    at_port = at_port.replace("techsapo config secrets", f"{sys.executable} -m techsapo_ops secrets")
+    at_port = at_port.replace("techsapo config", f"{sys.executable} -m techsapo_ops config")
     subprocess.run(["sh", "-c", at_port], cwd=lab.directory, check=True, timeout=60, capture_output=True)
     check = [servers.binary("redis-check-rdb"), str(lab.directory / "dump.rdb")]
     subprocess.run(check, check=True, timeout=60, capture_output=True)

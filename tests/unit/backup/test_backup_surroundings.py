@@ -127,7 +127,9 @@ def test_an_old_restic_is_told_by_doctor_and_by_what_it_fails_at(stack: Stack, t
     stack = with_backup(
         stack, Backup.model_validate({"offsite": {"restic": str(tmp_path / "away"), "password": Secret("x")}})
     )
-    (told,) = [found for found in look_at_backups(stack) if found.name == "restic"]
+    looked = {found.name: found for found in look_at_backups(stack)}
+    assert looked["backup.offsite"].level is Level.NOTE, "no copy was fetched yet"
+    told = looked["restic"]
     assert told.level is Level.WARNING
     assert "restic 0.14.0 is older than 0.17.1" in told.detail
     away = restic_of(stack)

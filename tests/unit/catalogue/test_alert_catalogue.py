@@ -8,9 +8,9 @@ from pathlib import Path
 from alert_cases import load_cases
 from rows import each_row
 
+from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
-from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.spec.models.base import seconds
 

@@ -12,7 +12,7 @@ from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.prometheus.missing_series import MISSING_SERIES
+from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 
 BY_PROMETHEUS = {"ALERTS", "scrape_duration_seconds", "up"}
 """What no scrape brings."""

@@ -7,15 +7,14 @@ from typing import get_args
 
 from rows import each_row
 
+from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.anomalies import Reason
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
-from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.serve.problems import Code
-from techsapo_ops.services.prometheus.missing_series import MISSING_SERIES
-from techsapo_ops.stores.audit.condition import Operation
+from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 from techsapo_ops.stores.keys import Refusal
 
 GUIDE = {
@@ -72,7 +71,6 @@ def test_a_problem_an_anomaly_and_a_refusal_are_each_listed_in_the_catalogue() -
         "techsapo_errors_total": ("code", get_args(Code)),
         "techsapo_anomaly_requests_total": ("reason", get_args(Reason)),
         "techsapo_auth_failures_total": ("reason", get_args(Refusal)),
-        "techsapo_audit_operations_total": ("operation", get_args(Operation)),
     }
     for name, (label, values) in listed.items():
         assert set(metrics()[name].values[label]) == set(values), name

@@ -27,4 +27,4 @@ def test_what_is_done_to_keys_is_recorded_without_the_key_and_a_changed_record_i
     path.write_text(whole.splitlines(keepends=True)[0])  # cut at the end of a line: the chain itself holds
     cut = techsapo(tmp_path, "audit", "verify", "--json")
     assert cut.returncode == 1
-    assert backup["id"] in json.loads(cut.stdout)["elsewhere"][0]
+    assert backup["id"] in json.loads(cut.stdout)["problems"][0]

@@ -96,7 +96,7 @@ def test_whoever_may_not_read_what_was_applied_is_not_given_another_environment(
 
 
 def test_a_job_of_cron_has_the_environment_of_the_day_on_which_it_runs(folder: Path) -> None:
-    from techsapo_ops.cli.host_tables import cron_table
+    from techsapo_ops.cli.job_runs import cron_table
 
     applied(folder, "staging")
     table = cron_table(open_project(folder / "techsapo.yaml"))

@@ -121,11 +121,11 @@ def test_a_rotation_that_is_killed_on_its_way_leaves_the_keys_from_before_or_all
 
 
 def test_on_a_stack_that_asks_for_no_keys_it_is_said_that_a_key_opens_nothing(folder: Path) -> None:
-    operate = ("create", "on-call", "--scope", "operate", "--expires", "90d")
+    create = ("create", "ci", "--scope", "monitor", "--expires", "90d")
     for environment, said in (((), True), (("-e", "production"), False)):
-        assert ("This stack asks for no keys" in keys(folder, *operate, *environment).stderr) is said
+        assert ("This stack asks for no keys" in keys(folder, *create, *environment).stderr) is said
     (folder / "techsapo.yaml").write_text("project: x\napp: {auth: {required: true}}\n", encoding="utf-8")
-    done = keys(folder, *operate)
+    done = keys(folder, *create)
     assert done.returncode == 0
     assert "This stack asks for no keys" not in done.stderr
 

@@ -293,6 +293,6 @@ def test_of_a_time_that_is_over_the_parts_are_shown_whose_sources_are_there(tmp_
     assert shown.returncode == 0
     found = json.loads(shown.stdout)
     assert found["incidents"]["missing"]
-    assert found["backups"] == {"missing": None, "newest": None, "proved": None, "failed": []}
+    assert found["backups"] == {"missing": None, "lines": ["none was restored on trial"]}
     assert "Backups: none was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
     assert techsapo(tmp_path, "status", "--since", "40d").returncode == 3

@@ -19,7 +19,7 @@ COMMANDS = (
     ("validate",), ("config", "show"), ("plan",), ("config", "generate", "--check"), ("up",), ("down",),
     ("ps",), ("logs",), ("health",), ("changes", "list"), ("changes", "diff"), ("rollback", "--yes"),
     ("restart", "redis"),
-    ("jobs",), ("cron", "status"), ("backup", "list"), ("certs", "status"), ("keys", "create", "ci"),
+    ("jobs",), ("backup", "list"), ("certs", "status"), ("keys", "create", "ci"),
     ("alerts", "list"), ("serve",), ("config", "templates", "eject", "redis/redis.conf.j2"),
     ("init", "--force"), ("ask", "why"),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from techsapo_ops.cli.commands import health as command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.health import next_step
-from techsapo_ops.health.acknowledged import AskedMeanwhile
+from techsapo_ops.health.alerts import AskedMeanwhile
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.stack.health import HealthPart, PartStatus

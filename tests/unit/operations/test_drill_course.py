@@ -16,8 +16,8 @@ from monitoring_stack import spec_of, topology_of
 from techsapo_ops.backup.description import Kept
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.alerting import drill_alert
-from techsapo_ops.operations.drills.recovering import refuse_outside, settings_of
 from techsapo_ops.operations.drills.report import Report
+from techsapo_ops.operations.drills.trials import refuse_outside, settings_of
 from techsapo_ops.operations.recover.placing import Placement, Places
 from techsapo_ops.stack.stack import Stack
 

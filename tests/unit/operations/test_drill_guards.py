@@ -1,13 +1,14 @@
-"""What a drill is not begun with, and stopped at."""
+"""What a drill is not begun with."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 from rows import each_row
@@ -16,9 +17,10 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
 from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.drills.guards import Guards, hindrance
+from techsapo_ops.operations.drills.guards import hindrance, reasons
 from techsapo_ops.stack.maintenance import Maintenance, note
 from techsapo_ops.stack.restore_journal import Interrupted, finished, journal
+from techsapo_ops.stack.stack import Stack
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -46,28 +48,13 @@ class Server:
         return (Sample({}, value, 0.0),)
 
 
-@dataclass
-class Clock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        self.now += 10
-        return self.now
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
 
 
-@dataclass
-class Stand:
-    """A drill's surroundings, which a test changes."""
-
-    server: Server = field(default_factory=Server)
-    here: tuple[str, ...] = ()
-
-    def guards(self) -> Guards:
-        return Guards(
-            self.server,  # type: ignore[arg-type]
-            lambda: self.here,
-            Clock(),
-        )
+def against(stack: Stack, server: Server) -> list[str]:
+    return list(reasons(stack, server))  # type: ignore[arg-type]
 
 
 CHANGES: Mapping[str, tuple[dict[str, object], str]] = {
@@ -78,26 +65,15 @@ CHANGES: Mapping[str, tuple[dict[str, object], str]] = {
 
 
 @each_row("name", CHANGES)
-def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str) -> None:
-    changed, words = CHANGES[name]
-    stand = Stand()
-    for key, value in changed.items():
-        setattr(stand.server, key, value)
-    assert any(words in why for why in stand.guards().reasons())
-
-    stand = Stand()
-    guards = stand.guards()
-    assert list(guards.reasons()) == []
-    guards.struck()
-    assert guards.stop() == ""
-    for key, value in changed.items():
-        setattr(stand.server, key, value)
-    guards.stop()  # of several, a Prometheus may have gone with what was lost
-    assert words in guards.stop()
-
-
-def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> None:
+def test_what_prometheus_says_keeps_a_drill_from_its_begin(tmp_path: Path, name: str) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    changed, words = CHANGES[name]
+    assert against(stack, Server()) == []
+    (why,) = against(stack, replace(Server(), **changed))  # type: ignore[arg-type]
+    assert words in why
+
+
+def test_what_was_cut_short_and_maintenance_are_under_way(stack: Stack) -> None:
     layout = stack.layout
     assert hindrance(stack) == ""
     layout.state.mkdir(parents=True, exist_ok=True)
@@ -125,14 +101,13 @@ def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> Non
         firing("AppDown", state="pending"),
     ],
 )
-def test_what_wakes_nobody_stops_no_drill(quiet: Firing) -> None:
-    stand = Stand(Server(fires=(quiet,)))
-    assert list(stand.guards().reasons()) == []
-    assert stand.guards().stop() == ""
+def test_what_wakes_nobody_keeps_no_drill_from_its_begin(tmp_path: Path, quiet: Firing) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    assert against(stack, Server(fires=(quiet,))) == []
 
 
-def test_what_the_stack_itself_says_stops_it_too() -> None:
-    stand = Stand()
-    stand.here = ("app-2 is not ready",)
-    assert list(stand.guards().reasons()) == ["app-2 is not ready"]
-    assert stand.guards().stop() == "app-2 is not ready"
+def test_what_is_under_way_is_a_reason_without_a_prometheus_too(stack: Stack) -> None:
+    stack.layout.recovery_journal.parent.mkdir(parents=True, exist_ok=True)
+    stack.layout.recovery_journal.touch()
+    (why,) = reasons(stack, None)
+    assert why.startswith("a recovery was cut short")

@@ -26,7 +26,7 @@ from techsapo_ops.operations.drills.failover import failover
 from techsapo_ops.operations.drills.host import LostHost, chosen
 from techsapo_ops.operations.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.operations.drills.report import Report
-from techsapo_ops.operations.drills.target import Load
+from techsapo_ops.operations.drills.traffic import Load
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
@@ -39,7 +39,7 @@ class Lost:
     """What is lost, in memory: away for ten seconds, and back at the second look."""
 
     refused: tuple[str, ...] = ()
-    stop: Callable[[], Iterable[str]] = tuple
+    meanwhile: Callable[[], object] = tuple
     returns: bool = True
     name: str = "c"
     alone: bool = False
@@ -48,13 +48,11 @@ class Lost:
     def before(self) -> Iterable[str]:
         return self.refused
 
-    def during(self) -> Iterable[str]:
-        return self.stop() if "lost" in self.done else ()
-
     def strike(self) -> None:
         self.done.append("lost")
 
     def over(self, passed: float) -> bool:
+        self.meanwhile()
         return passed >= 10
 
     def put_back(self) -> str:
@@ -90,9 +88,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     made = World(replace(stack, pause=lambda _: None))
     clock = itertools.count(0.0, 0.5)
-    traffic = SimpleNamespace(
-        now=lambda: next(clock), running=True, outcome=lambda: Outcome(60.0, made.requests)
-    )
+    traffic = SimpleNamespace(now=lambda: next(clock), outcome=lambda: Outcome(60.0, made.requests))
     for name, value in {
         "alone": lambda _: nullcontext(),
         "prometheus_of": lambda _: None,
@@ -101,7 +97,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     }.items():
         monkeypatch.setattr(course, name, value)
     monkeypatch.setattr(course, "ROWS", 0.0)
-    monkeypatch.setattr("techsapo_ops.operations.drills.guards.EVERY", 0.0)
     return made
 
 
@@ -140,15 +135,13 @@ def test_it_is_refused_before_anything_is_touched(world: World) -> None:
     assert lost.done == []
 
 
-def test_ctrl_c_and_a_guard_bring_it_back_at_once(world: World) -> None:
-    def interrupt() -> tuple[str, ...]:
+def test_ctrl_c_brings_it_back_at_once(world: World) -> None:
+    def interrupt() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        world.drill(lost := Lost(stop=interrupt))
+        world.drill(lost := Lost(meanwhile=interrupt))
     assert lost.done == ["lost", "put back", "looked", "looked"]
-    report = world.drill(Lost(stop=lambda: ("app-2 is not ready",)))
-    assert report.missed[-1] == "stopped: app-2 is not ready"
 
 
 def test_what_does_not_come_back_is_an_error(world: World) -> None:

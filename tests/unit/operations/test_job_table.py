@@ -6,7 +6,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.jobs import JobFacts, jobs
 from techsapo_ops.operations.jobs import load
-from techsapo_ops.schedule.job import Retry, configured
+from techsapo_ops.schedule.job import configured
 from techsapo_ops.spec.models.data import JobName
 
 
@@ -20,4 +20,4 @@ def test_every_job_that_is_offered_can_be_run_and_scheduled(facts: JobFacts) -> 
 
 def test_the_spec_changes_the_time_limit() -> None:
     job = configured(jobs()["costs"], "0 1 * * *", "1m")
-    assert (job.timeout, job.retry, job.at) == (60, Retry(2, 30), "0 1 * * *")
+    assert (job.timeout, job.waits, job.at) == (60, (30, 60), "0 1 * * *")

@@ -29,8 +29,8 @@ from techsapo_ops.stack.machine import Machine
 from tests.fakes.swarm_volumes import Machines
 
 NOTE = MachinesNote("shop", tuple(Machine(name, f"10.0.0.{n}", name) for n, name in enumerate("abc", 1)))
-COSTS = Job("costs", "costs:run", 60.0, at="0 3 * * *")
-BACKUP = Job("backup", "backup:create", 60.0, at="0 3 * * *")
+COSTS = Job("costs", 60.0, at="0 3 * * *")
+BACKUP = Job("backup", 60.0, at="0 3 * * *")
 
 
 @dataclass

@@ -10,8 +10,7 @@ from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.operations.apply.report import notes
-from techsapo_ops.operations.jobs.starters import look_at_starters, nobody_starts
-from techsapo_ops.operations.jobs.timetable import NOBODY
+from techsapo_ops.operations.jobs.timetable import NOBODY, look_at_starters, nobody_starts
 from techsapo_ops.schedule.crontab import Line, crontab_block
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.stack.topology import Topology

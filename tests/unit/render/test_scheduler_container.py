@@ -19,7 +19,7 @@ from techsapo_ops.operations.jobs.timetable import NOBODY
 from techsapo_ops.render.compose import PRODUCTION_YML, compose_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.app.image import DOCKERFILE
-from techsapo_ops.services.prometheus.scrape import expected_jobs
+from techsapo_ops.services.prometheus.recording import expected_jobs
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.services.scheduler.container import binds
 from techsapo_ops.spec.secret import Secret

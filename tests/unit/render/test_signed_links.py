@@ -11,7 +11,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import (
     given,
     key_file,
@@ -58,7 +58,7 @@ def test_links_of_two_months_put_together_are_no_third_day() -> None:
 
 def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_the_app(tmp_path: Path) -> None:
     topology = topology_of(spec_of(), tmp_path)
-    signing_files.make(topology)
+    make_signatures(topology)
     files = [key_file(topology.layout), key_of_app(topology.layout), signatures_file(topology.layout)]
     assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 3
     text = signatures_file(topology.layout).read_text()
@@ -75,13 +75,13 @@ def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_th
 
 def test_a_key_that_was_removed_is_made_anew_into_the_files_that_containers_have(tmp_path: Path) -> None:
     topology = topology_of(spec_of(), tmp_path)
-    signing_files.make(topology)
+    make_signatures(topology)
     layout = topology.layout
     before = {f: (f.stat().st_ino, f.read_text()) for f in (key_of_app(layout), signatures_file(layout))}
-    signing_files.make(topology)
+    make_signatures(topology)
     assert {f: (f.stat().st_ino, f.read_text()) for f in before} == before
     key_file(layout).unlink()
-    signing_files.make(topology)
+    make_signatures(topology)
     for file, (inode, text) in before.items():
         assert file.stat().st_ino == inode
         assert file.read_text() != text
@@ -90,7 +90,7 @@ def test_a_key_that_was_removed_is_made_anew_into_the_files_that_containers_have
 @each_row("missing", ["prometheus", "alertmanager"])
 def test_nothing_is_signed_where_nobody_could_acknowledge(tmp_path: Path, missing: str) -> None:
     topology = topology_of(spec_of(monitoring={missing: {"enabled": False}}), tmp_path)
-    signing_files.make(topology)
+    make_signatures(topology)
     assert not key_file(topology.layout).exists()
 
 

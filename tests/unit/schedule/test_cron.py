@@ -8,7 +8,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.schedule.cron import next_run
+from techsapo_ops.spec.cron import next_run
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))
 

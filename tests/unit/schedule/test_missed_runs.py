@@ -88,7 +88,7 @@ def test_a_damaged_metric_leaves_the_ledger_to_tell(bench: Bench) -> None:
 
 
 def test_with_cron_missed_runs_decide_health(tmp_path: Path) -> None:
-    hint = "`techsapo cron status`"
+    hint = "`techsapo cron install`"
     where = topology(spec(schedule={"by": "cron", "drift": "0 2 * * *"}), tmp_path)
     bench = Bench(where.layout.state)
     (none,) = jobs_part(where, bench.clock.now())

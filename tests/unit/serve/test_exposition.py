@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.metric_registry import SLICE, MetricRegistry
+from techsapo_ops.serve.metric_registry import MetricRegistry
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DURATION, REQUESTS = "techsapo_http_request_duration_seconds", "techsapo_http_requests_total"
@@ -37,15 +37,6 @@ def test_what_is_counted_is_written_with_the_last_exemplar(accept: str) -> None:
     assert text.count(f"# TYPE {DURATION} histogram\n") == 1
     if accept:
         assert exemplars(text) == {"req-3"}
-
-
-def test_a_family_of_many_samples_is_written_in_pieces_and_whole() -> None:
-    registry = MetricRegistry()
-    for n in range(3 * SLICE):
-        registry.counter(REQUESTS, "GET", f"/{n}", "200").inc()
-    text = registry.text(OPENMETRICS)[0].decode()
-    assert value(text.replace("# EOF\n", ""), REQUESTS) == 3 * SLICE
-    assert text.count("# TYPE techsapo_http_requests counter\n") == 1
 
 
 def test_nothing_that_is_counted_during_a_scrape_is_missing_in_the_next_one() -> None:

@@ -13,7 +13,6 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.hosts import MOST, UnlistedNames
 from techsapo_ops.serve.options import Options
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -123,23 +122,11 @@ def test_nobody_but_a_believed_proxy_says_how_a_browser_came(tmp_path: Path) -> 
     assert call(app, "websocket", "/ws/metrics", headers)[0] == 403
 
 
-def test_names_that_are_not_listed_are_counted_and_told_in_health(tmp_path: Path) -> None:
+def test_names_that_are_not_listed_are_counted_and_are_in_no_metric(tmp_path: Path) -> None:
     app = make(tmp_path)
     for host in ("web.example", "web.example:80", "ops.example.com"):
         call(app, "http", "/ping", named(host))
-    told = call(app, "http", "/api/v1/health", named("localhost"))[1]["unlisted_hosts"]
-    assert [(t["name"], t["requests"]) for t in told] == [("web.example", 2)]
     metrics = call(app, "http", "/metrics", named("localhost"))[1].decode()
-    assert "techsapo_unlisted_host_requests_total 2.0" in metrics
+    refused = 'techsapo_http_requests_total{method="GET",route="misdirected",status="421"} 2.0'
+    assert refused in metrics
     assert "web.example" not in metrics
-
-
-def test_strangers_fill_no_memory_and_do_not_push_out_who_asks_often() -> None:
-    names = UnlistedNames(lambda: 1_700_000_000.0)
-    for _ in range(3):
-        names.note("ours.example")
-    for n in range(5000):
-        names.note(f"x{n}.example")
-    first = names.all()[0]
-    assert len(names.all()) == MOST
-    assert (first.name, first.requests, first.last_seen) == ("ours.example", 3, "2023-11-14")

@@ -52,7 +52,7 @@ HOSTILE = [
     "![x](data:image/svg+xml;base64,PHN2Zz4=)",
     "[x](vbscript:msgbox)",
     "[x](file:///etc/passwd)",
-    "[x](/alerts/AppDown/silence)",
+    "[x](/alerts/AppDown/acknowledge)",
     "[x](//elsewhere.example)",
     "[x](\\\\elsewhere.example)",
     "<javascript:alert(1)>",

@@ -26,7 +26,6 @@ DRILL_ONLY = {"techsapo_drill_alert_until_timestamp_seconds"}
 """While the alert Drill is asked for."""
 VENDORS_ONLY = {
     "techsapo_llm_breaker_state",
-    "techsapo_llm_breaker_opened_total",
     "techsapo_provider_model_retires_timestamp_seconds",
     "techsapo_provider_refusing",
 }
@@ -146,7 +145,6 @@ def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
         assert seen[("techsapo_budget_limit_usd", (("period", period),))] == pytest.approx(limit)
     pair = (("provider_pair", "sim-a|sim-b"),)
     assert seen[("techsapo_llm_agreement_count", pair)] == 2
-    assert 0 <= seen[("techsapo_llm_agreement_score", pair)] <= 1
     assert seen[("techsapo_provider_up", (("provider", "sim-a"),))] == 1
     assert seen[("techsapo_budget_utilization_percent", (("period", "day"),))] > 0
 
@@ -163,12 +161,11 @@ def test_the_guide_names_vendors_where_it_asks_for_costs_and_success(tmp_path: P
     assert providers("techsapo_llm_requests_total") == set(VENDORS)
 
 
-def test_breakers_tell_their_state_and_when_they_open(tmp_path: Path) -> None:
+def test_breakers_tell_their_state(tmp_path: Path) -> None:
     breaker = {"breaker": {"failures": 1}}
     one = {name: {**VENDORS[name], "attempts": 1} for name in ("gpt", "qwen")}
     seen = samples(scrape(make_app(tmp_path, providers=one, wallbounce=breaker), "a"))
     labels = (("model", "m"), ("provider", "gpt"))
-    assert seen[("techsapo_llm_breaker_opened_total", labels)] == 1
     assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "open")))] == 1
     assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "closed")))] == 0
     assert seen[("techsapo_provider_up", (("provider", "gpt"),))] == 0
@@ -184,27 +181,23 @@ def test_errors_are_counted_by_the_code_of_their_problem(tmp_path: Path) -> None
 def test_a_redis_that_is_away_is_counted_by_use_and_in_a_row(tmp_path: Path) -> None:
     app = make_app(tmp_path, redis={"port": free_port()})
     seen = samples(scrape(app, "a"))
-    for use in ("answers", "budgets", "locks", "ping"):
-        assert seen[("techsapo_redis_operations_total", (("status", "error"), ("use", use)))] >= 1
-    assert seen[("techsapo_redis_operations_total", (("status", "error"), ("use", "replies")))] == 0
     reading = (("operation", "read"), ("use", "answers"))
     assert seen[("techsapo_redis_consecutive_errors", reading)] >= 1
     assert ("techsapo_redis_consecutive_errors", (("operation", "read"), ("use", "replies"))) not in seen
 
 
-def test_operations_on_the_audit_database_and_rows_that_wait_are_counted(tmp_path: Path) -> None:
+def test_rows_of_the_audit_log_and_those_that_wait_are_counted(tmp_path: Path) -> None:
     app = make_app(tmp_path)
 
     async def main() -> str:
         async with client_of(app) as client:
             await client.post(URL, json={"prompt": "a"})
             text = ""
-            while 'techsapo_audit_operations_total{operation="insert",status="success"} 1.0' not in text:
+            while 'techsapo_audit_writes_total{status="success"} 1.0' not in text:
                 text = (await client.get("/metrics")).text
             return text
 
     seen = samples(asyncio.run(main()))
-    assert seen[("techsapo_audit_operations_total", (("operation", "ping"), ("status", "success")))] >= 1
     assert seen[("techsapo_audit_queue_rows", ())] == 0
     assert seen[("techsapo_audit_spool_rows", ())] == 0
     app.audit.put(SimpleNamespace(id="1"))  # type: ignore[arg-type] # it has stopped: whatever comes waits
@@ -279,22 +272,6 @@ def test_the_first_failure_of_a_route_is_seen_since_its_series_begins_at_0(idle:
             labels = (("method", "POST"), ("route", route), ("status", status))
             assert seen[("techsapo_http_requests_total", labels)] == 0
         assert seen[("techsapo_http_request_duration_seconds_count", labels[:2])] == 0
-
-
-def test_the_sizes_of_requests_and_answers_are_counted_by_route(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-
-    async def main() -> tuple[int, str]:
-        async with client_of(app) as client:
-            asked = await client.post(URL, content=b'{"prompt": "a"}')
-            return len(asked.content), (await client.get("/metrics")).text
-
-    sent, text = asyncio.run(main())
-    seen = samples(text)
-    labels = (("method", "POST"), ("route", URL))
-    assert seen[("techsapo_http_request_size_bytes_sum", labels)] == len(b'{"prompt": "a"}')
-    assert seen[("techsapo_http_response_size_bytes_sum", labels)] == sent > 0
-    assert ("techsapo_http_request_size_bytes_sum", (("method", "GET"), ("route", "/metrics"))) not in seen
 
 
 def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.loop_lag import TICK, LoopLag
-from techsapo_ops.serve.own_time import OwnTime
+from techsapo_ops.serve.own_time import TICK, LoopLag, OwnTime
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 SLOW = {n: {**p, "latency": "200ms"} for n, p in QUICK.items()}

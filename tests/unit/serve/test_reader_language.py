@@ -9,8 +9,7 @@ from typing import Any
 from rows import each_row
 
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.reader_language import reader_language
+from techsapo_ops.serve.problems import Problem, reader_language
 
 
 def scope(*accepted: str, path: str = "/api/v1/generate") -> dict[str, Any]:

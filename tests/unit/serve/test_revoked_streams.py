@@ -18,7 +18,7 @@ from rows import each_row
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.streams import EventStream, sse
+from techsapo_ops.serve.streams import EventStream
 from techsapo_ops.stores.keys import KeyFile, KeyRing, Scope, new_key
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
@@ -67,7 +67,7 @@ def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Clie
         return GONE if first is None or first in client.body else None
 
     async def main() -> None:
-        stream = EventStream(work, lambda problem, _: sse(problem.document(), "problem"), barred)
+        stream = EventStream(work, barred)
         scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "state": {}}
         receive: Any = client.receive
         send: Any = client.send

@@ -16,7 +16,7 @@ from starlette.types import Message, Scope
 from techsapo_ops.serve import streams
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.streams import EventStream, sse
+from techsapo_ops.serve.streams import EventStream
 
 ENDLESS = {n: {**p, "latency": "50s"} for n, p in QUICK.items()}
 CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}], "stream": True}
@@ -128,13 +128,9 @@ async def late() -> AsyncIterator[bytes]:
     yield b""
 
 
-def complained(problem: Problem, request_id: str) -> bytes:
-    return sse(problem.document(request_id), "problem")
-
-
 def served(produce: Any, messages: int) -> list[Message]:
     async def main() -> list[Message]:
-        async with Client(EventStream(produce, complained), {"type": "http", "path": "/x"}, b"") as client:
+        async with Client(EventStream(produce), {"type": "http", "path": "/x"}, b"") as client:
             return [await client.next() for _ in range(messages)]
 
     return asyncio.run(main())

@@ -51,6 +51,13 @@ def test_a_quantile_is_within_ten_percent(quantile: float) -> None:
     assert quantiles.value(quantile) == pytest.approx(true, rel=0.1)
 
 
+def test_a_quantile_that_one_value_just_reaches_is_that_value() -> None:
+    quantiles = Quantiles(FakeClock())
+    for value in (0.1, 10.0):
+        quantiles.add(value)
+    assert quantiles.value(0.5) == pytest.approx(0.1, rel=0.1)
+
+
 def test_values_beyond_the_last_bound_are_still_counted() -> None:
     quantiles = Quantiles(FakeClock())
     quantiles.add(10_000)

@@ -76,9 +76,16 @@ def test_where_the_overlay_has_it_too_that_one_is_changed_as_well() -> None:
     assert at(other, "environments", "production") == {"app": {"port": 5000}}
 
 
-@each_row("path", ["project.name", "app.instances.7.port", "app.port.x"])
-def test_a_path_that_leads_through_a_value_is_refused(path: str) -> None:
-    with pytest.raises(OpsError):
+@each_row(
+    "path, why",
+    [
+        ("project.name", "project is a value"),
+        ("app.instances.7.port", "there is no 7 in that list"),
+        ("app.port.x", "app.port is a value"),
+    ],
+)
+def test_a_path_that_leads_through_a_value_is_refused(path: str, why: str) -> None:
+    with pytest.raises(OpsError, match=f"{path}: {why}"):
         with_value(TEXT, path, 1)
 
 

@@ -11,7 +11,7 @@ from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
-from techsapo_ops.health.silenced import silence_parts
+from techsapo_ops.health.alerts import silence_parts
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.stack.health import PartStatus
 

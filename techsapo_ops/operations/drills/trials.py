@@ -1,18 +1,22 @@
-"""The drill of a recovery: the whole stack from its off-site repository, in a scratch copy."""
+"""The drills that leave the live stack alone: a restore on trial, and a recovery into a scratch copy."""
 
 from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import restic_of
+from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.drills.report import DATA, SERVICE, Phase, Report
 from techsapo_ops.operations.drills.scratch import scratch
 from techsapo_ops.operations.recover.doors import Doors
@@ -37,6 +41,39 @@ _OFF: tuple[tuple[str, Any], ...] = (
 )
 """What the scratch copy has not: nothing of it may write elsewhere, order anything, or tell anybody."""
 _LOOPBACK = "127.0.0.1"
+
+
+def drill_restore(
+    stack: Stack,
+    begin: Callable[[float], Report],
+    *,
+    now: datetime,
+    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+) -> Report:
+    """Restore the newest backup on trial, and compare its time with DATA.
+
+    Nothing of the stack itself is touched. What came since the backup was begun would be lost: the report
+    has that age as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the
+    trial can't be made, which says nothing of the backup.
+    """
+    started = time.monotonic()
+    trial = verify_backup(stack, deep=True, told=told)
+    took = time.monotonic() - started
+    # Where it does not restore there is no time in which it did.
+    data = round(sum(part.seconds for part in trial.parts), 3) if trial.ok else None
+    manifest = repository_of(stack).find(trial.id).manifest
+    age = None if manifest is None else round((now - manifest.started).total_seconds())
+    return replace(
+        begin(took),
+        phases=(Phase("data", data, DATA),),
+        counts={"lost_seconds": age, **{f"{part.kind}_seconds": part.seconds for part in trial.parts}},
+        facts={
+            "backup": trial.id,
+            **{part.kind: "restored, and equal" if part.ok else "not as backed up" for part in trial.parts},
+        },
+        problems=(*trial.sentences, *trial.passed_over),
+        notes=tuple(filter(None, [trial.note, *(f"{p.kind}: {p.note}" for p in trial.parts if p.note)])),
+    )
 
 
 def drill_recover(
