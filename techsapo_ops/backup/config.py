@@ -1,4 +1,4 @@
-"""The configuration: spec, templates, API keys and `backup.config.paths`; the rest follows from the spec."""
+"""The configuration: spec, templates, API keys and `backup.paths`; the rest follows from the spec."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ConfigBackup(BackupKind):
             else:
                 found.append(Target(str(place.path), msg("replaced")))
         found += [
-            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.config.paths"))
+            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.paths"))
             for name in part.facts["files"]
             if name.startswith(NAMED) and name not in there
         ]

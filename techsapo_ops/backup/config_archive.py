@@ -1,4 +1,4 @@
-"""The configuration: the spec, the generated files, certificates, and what `backup.config.paths` names.
+"""The configuration: the spec, the generated files, certificates, and what `backup.paths` names.
 
 What is secret stays out, since the folder of the backups is not encrypted: an encrypted off-site repository
 takes it (see backup.offsite).
@@ -71,7 +71,7 @@ class ConfigSource:
                 if len(digests) > MOST_FILES:
                     raise OpsError(
                         msg("the configuration has more than {most_files:,} files", most_files=MOST_FILES),
-                        msg("name fewer folders in backup.config.paths"),
+                        msg("name fewer folders in backup.paths"),
                     )
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256, round(time.monotonic() - began, 3),
@@ -95,7 +95,7 @@ class ConfigSource:
 
     def content(self, path: Path) -> tuple[bytes | None, str]:
         """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
-        found = path.resolve()  # `..` in backup.config.paths leads to them as well
+        found = path.resolve()  # `..` in backup.paths leads to them as well
         if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
             return None, _SECRET
         try:
@@ -151,7 +151,7 @@ def _walk(top: Path) -> Iterable[Path]:
     if top.is_dir():
         return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
     if not top.is_file():
-        raise OpsError(msg("{top} is not there", top=top), msg("remove it from backup.config.paths"))
+        raise OpsError(msg("{top} is not there", top=top), msg("remove it from backup.paths"))
     return [top]
 
 

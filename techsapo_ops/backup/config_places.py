@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
 
 NAMED = "paths/"
-"""Before the name of what `backup.config.paths` has named."""
+"""Before the name of what `backup.paths` has named."""
 
 
 def config_source(stack: Stack) -> ConfigSource:
@@ -48,8 +48,8 @@ def config_source(stack: Stack) -> ConfigSource:
 
 
 def _named(stack: Stack) -> Mapping[str, Path]:
-    """What `backup.config.paths` names, by the name that it has in the archive."""
-    named = stack.spec.backup.config.paths if stack.config_paths is None else stack.config_paths
+    """What `backup.paths` names, by the name that it has in the archive."""
+    named = stack.spec.backup.paths if stack.config_paths is None else stack.config_paths
     paths = [stack.directory / Path(each).expanduser() for each in named]
     return {f"{NAMED}{path.resolve().as_posix().strip('/')}".rstrip("/"): path for path in paths}
 

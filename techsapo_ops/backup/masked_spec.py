@@ -17,8 +17,8 @@ _Scalars = Iterator[tuple[_Path, yaml.ScalarNode]]
 def filled(text: str, present: str, where: str) -> str:
     """`text` with every masked value as `present` writes it at the same place.
 
-    In a list, entries are the same only where everything else in them is. Raises OpsError naming a value
-    that `present` has not; `where` is the file's name in it.
+    In a list, entries are the same only where everything else in them is, and a section of another `kind` is
+    another one. Raises OpsError naming a value that `present` has not; `where` is the file's name in it.
     """
     there = yaml.compose(present) if present.strip() else None
     masked = [(path, node) for path, node in _scalars(yaml.compose(text)) if node.value == MASK]
@@ -53,10 +53,10 @@ def _scalars(node: yaml.Node | None, path: _Path = ()) -> _Scalars:
 
 
 def _at(mine: yaml.Node | None, theirs: yaml.Node | None, path: _Path) -> yaml.ScalarNode | None:
-    """The scalar of `theirs` at `path`, where the entries of lists on the way agree with `mine`."""
+    """The scalar of `theirs` at `path`, where what is on the way is the same in `mine`."""
     for step in path:
         mine, theirs = _child(mine, step), _child(theirs, step)
-        if isinstance(step, int) and not _agree(mine, theirs):
+        if (isinstance(step, int) and not _agree(mine, theirs)) or _kind(mine) != _kind(theirs):
             return None
     if not isinstance(theirs, yaml.ScalarNode) or theirs.style in {"|", ">"} or theirs.value == MASK:
         return None
@@ -70,6 +70,11 @@ def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
         found: yaml.Node = node.value[step]
         return found
     return None
+
+
+def _kind(node: yaml.Node | None) -> str | None:
+    found = _child(node, "kind")
+    return found.value if isinstance(found, yaml.ScalarNode) else None
 
 
 def _agree(mine: yaml.Node | None, theirs: yaml.Node | None) -> bool:

@@ -240,7 +240,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         "too_many_connections": msg("keep fewer connections open, or raise `app.limits.client_connections`"),
         "timeout": msg("try again, or raise app.limits.request_timeout"),
         "prompt_too_long": msg("shorten it, or raise app.limits.max_prompt"),
-        "body_too_large": msg("shorten it, or raise app.limits.max_body"),
+        "body_too_large": msg("shorten it"),
         "over_request_budget": msg("raise budget.per_request_usd, or ask a smaller tier"),
         "budget_exhausted": msg(
             "raise `budget`, or wait until it resets; `techsapo answers costs` shows where it went"

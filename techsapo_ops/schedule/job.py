@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.catalogue.jobs import JobFacts
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.models.data import JobSettings
 
 OK = 0
 TIMED_OUT = 124
@@ -53,13 +52,12 @@ class Job:
         return self.timeout * (1 + self.retries) + sum(self.waits)
 
 
-def configured(facts: JobFacts, at: str | None, settings: JobSettings | None) -> Job:
-    """The job of the catalogue with what the spec changes."""
-    settings = settings or JobSettings()
+def configured(facts: JobFacts, at: str | None, timeout: str | None) -> Job:
+    """The job of the catalogue, at the time and with the time limit of the spec."""
     return Job(
         facts.name,
-        facts.timeout if settings.timeout is None else seconds(settings.timeout),
-        facts.retries if settings.retries is None else settings.retries,
+        facts.timeout if timeout is None else seconds(timeout),
+        facts.retries,
         facts.retry_wait,
         at,
     )

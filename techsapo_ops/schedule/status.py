@@ -37,8 +37,8 @@ class JobStatus:
 def configured_jobs(schedule: Schedule) -> Mapping[str, Job]:
     """Every job that is offered, by name, as the spec has it."""
     times = schedule.times()
-    settings = {str(name): changes for name, changes in schedule.jobs.items()}
-    return {name: configured(facts, times.get(name), settings.get(name)) for name, facts in jobs().items()}
+    limits = {str(name): timeout for name, timeout in schedule.timeouts.items()}
+    return {name: configured(facts, times.get(name), limits.get(name)) for name, facts in jobs().items()}
 
 
 def find_job(schedule: Schedule, name: str) -> Job:

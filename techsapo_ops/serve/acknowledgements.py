@@ -72,11 +72,9 @@ class Acknowledgements:
     They raise Unreachable and ApiError, but for `glance`.
     """
 
-    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager, added: Mapping[str, str]) -> None:
-        """`added` are the labels that Prometheus adds where it sends an alert."""
+    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager) -> None:
         self._prometheus = prometheus
         self._alertmanager = alertmanager
-        self._added = added
         self._known: Sequence[Acknowledgement] = ()
 
     @classmethod
@@ -85,7 +83,7 @@ class Acknowledgements:
         if prometheus is None or options.alertmanager is None:
             return None
         alertmanager = Alertmanager(options.alertmanager, timeout=TIMEOUT, login=options.alertmanager_login)
-        return cls(prometheus, alertmanager, options.spec.monitoring.prometheus.external_labels)
+        return cls(prometheus, alertmanager)
 
     def now(self) -> Mapping[Labels, Acknowledgement]:
         """Who has what fires, by the labels that Prometheus has of it."""
@@ -93,7 +91,7 @@ class Acknowledgements:
 
     def beginnings(self) -> Mapping[Labels, datetime]:
         """Since when alerts fire, as their messages say."""
-        return beginnings(self._alertmanager.alerts(), self._added)
+        return beginnings(self._alertmanager.alerts())
 
     def glance(self) -> Glance:
         """What is known for a page that does not wait for it: where there is no answer within a moment,
@@ -106,7 +104,7 @@ class Acknowledgements:
             silences = alertmanager.silences() if any(a.silenced for a in alerts) else ()
         except (Unreachable, ApiError):
             return Glance({frozenset(a.incident.labels.items()): a for a in self._known})
-        return Glance(held, beginnings(alerts, self._added), muted(alerts, silences, self._added))
+        return Glance(held, beginnings(alerts), muted(alerts, silences))
 
     def of(self, alert: str) -> list[Fires]:
         """What fires of an alert."""

@@ -13,13 +13,18 @@ from starlette.types import Scope
 
 from techsapo_ops.catalogue.anomalies import Reason, signs
 from techsapo_ops.serve.proxies import address_of
-from techsapo_ops.spec.models.app import Anomalies as Limits
 from techsapo_ops.stores.keys import Refusal
 
 log = structlog.get_logger()
 
 MINUTE = 60.0
 HOUR = 3600.0
+BURST = 6000
+"""Requests a minute from one address; more are a burst."""
+SCAN = 20
+"""Requests a minute from one address for unknown paths; more are a scan."""
+KEY_NETWORKS = 5
+"""Networks (IPv4 /24, IPv6 /48) from which one API key may come within an hour; one more is misuse."""
 MOST_ADDRESSES = 4096
 """Addresses that are counted at once; who has asked longest ago makes room, so that memory is bounded."""
 _KEYS: dict[Refusal, Reason] = {"revoked": "revoked_key", "expired": "expired_key", "scope": "key_scope"}
@@ -37,13 +42,7 @@ class _Minute:
 class Anomalies:
     """Tells `count` of each anomaly's reason. `clock` counts seconds."""
 
-    def __init__(
-        self,
-        limits: Limits,
-        count: Callable[[Reason], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limits = limits
+    def __init__(self, count: Callable[[Reason], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._count = count
         self._clock = clock
         self._minutes: OrderedDict[str, _Minute] = OrderedDict()
@@ -61,10 +60,10 @@ class Anomalies:
         minute = self._minute(address)
         minute.requests += 1
         minute.unknown += not known
-        if minute.requests > self._limits.requests:
-            self._found("burst", request_id, address, tell=minute.requests == self._limits.requests + 1)
-        if not known and minute.unknown > self._limits.unknown_paths:
-            self._found("scan", request_id, address, tell=minute.unknown == self._limits.unknown_paths + 1)
+        if minute.requests > BURST:
+            self._found("burst", request_id, address, tell=minute.requests == BURST + 1)
+        if not known and minute.unknown > SCAN:
+            self._found("scan", request_id, address, tell=minute.unknown == SCAN + 1)
 
     def asked(self, prompt: str, request_id: str, address: str) -> None:
         """Look at a question."""
@@ -82,7 +81,7 @@ class Anomalies:
         seen = self._networks.setdefault(key, OrderedDict())
         while seen and now - next(iter(seen.values())) > HOUR:
             seen.popitem(last=False)
-        if network not in seen and len(seen) >= self._limits.key_networks:
+        if network not in seen and len(seen) >= KEY_NETWORKS:
             self._found("key_networks", request_id, address, key=key)
             seen.popitem(last=False)
         seen[network] = now

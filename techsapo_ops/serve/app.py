@@ -57,7 +57,8 @@ from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.serve.tracing import UNTRACED, Tracing
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import seconds, size_bytes
+from techsapo_ops.spec.models.app import MAX_BODY
+from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.server import audit_server
@@ -119,7 +120,7 @@ class App:
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
-        anomalies = Anomalies(spec.app.anomalies, metrics.counting("techsapo_anomaly_requests_total"))
+        anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
         self._tracing = tracing = _tracing(spec, instance, registry.usable)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
@@ -239,9 +240,8 @@ class App:
             instance.version, self._lifespan, routers, keys=gate.needs_keys, admit=sign_in.admit
         )
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
-        max_body = size_bytes(spec.app.limits.max_body)
         # The last one added is the outermost.
-        api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
+        api.add_middleware(BodyLimit, limit=MAX_BODY, held=max(HELD, 4 * MAX_BODY))
         api.add_middleware(HostCheck, names=names)
         api.add_middleware(
             Envelope,

@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 LIFE_MARGIN = 30.0
 """Seconds that a reservation outlives the longest request: it ends by itself only if its instance died."""
+WARN_AT = 0.8
+"""Share of the budget from which it is full enough to say so, as in the alert BudgetHigh."""
 REFRESH = 5.0
 """Seconds between looks at what other instances have spent."""
 
@@ -167,7 +169,7 @@ class Spending:
             share = _share(ledger, balance)
             if not ledger.scope:
                 self._spent[ledger.period] = (ledger.name, balance.spent)
-            if share >= self.budget.warn_at:
+            if share >= WARN_AT:
                 self._level(ledger, "exhausted" if share >= 1 else "warning", balance)
 
     def lost(self, lost: Lost) -> None:

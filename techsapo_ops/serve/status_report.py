@@ -38,7 +38,7 @@ from techsapo_ops.serve.bodies.monitoring import (
 )
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.spending import Spending
+from techsapo_ops.serve.spending import WARN_AT, Spending
 from techsapo_ops.serve.stack_report import (
     NewestCopies,
     Queried,
@@ -125,7 +125,7 @@ class StatusReport:
                 period=labels["period"],
                 percent=percent,
                 limit_usd=self._limit(labels["period"]),
-                warn_percent=own.get("BudgetHigh", 100 * self._spending.budget.warn_at),
+                warn_percent=own.get("BudgetHigh", 100 * WARN_AT),
             )
             for labels, percent in self._spending.percent()
         ]

@@ -12,7 +12,6 @@ from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.spec.models.monitoring import Exporter as Settings
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program
     from techsapo_ops.stack.places import Places
@@ -40,7 +39,7 @@ def exporter_facts(
 
 
 class Exporter(Kind):
-    """An exporter, whose section of the spec is that of its `port_setting`."""
+    """An exporter, on the port of its `port_setting`; null is none."""
 
     networks: tuple[str, ...] = ("data", "metrics")
     listens_by = "--web.listen-address"
@@ -59,10 +58,9 @@ class Exporter(Kind):
 
     @override
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
-        section = self.port_setting.split(".")[2]
-        settings: Settings = getattr(spec.monitoring.exporters, section)
-        if settings.enabled and self.is_wanted(spec):
-            yield Wanted(self.name, LOOPBACK, settings.port)
+        port = getattr(spec.monitoring.exporters, self.port_setting.split(".")[2])
+        if port is not None and self.is_wanted(spec):
+            yield Wanted(self.name, LOOPBACK, port)
 
     @override
     def program(self, topology: Topology, service: Service) -> Program:

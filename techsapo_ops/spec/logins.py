@@ -108,9 +108,8 @@ def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
     overlays = written.get("environments")
     for part in (written, *(overlays.values() if isinstance(overlays, Mapping) else ())):
         found |= written_secrets(part)
-    for receivers in (*(listed for _, listed in spec.notifications.lists()), spec.notifications.report):
-        for receiver in receivers:
-            found.update(secret_values(getattr(receiver, "config", None)))
+    for receiver in spec.notifications.receivers.values():
+        found.update(secret_values(getattr(receiver, "config", None)))
     return frozenset(found)
 
 

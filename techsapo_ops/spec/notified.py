@@ -11,7 +11,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver, Receiver
+from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver
 from techsapo_ops.spec.problems import Path, did_you_mean
 
 _LATEST = 7 * 86400.0
@@ -19,8 +19,20 @@ _LATEST = 7 * 86400.0
 
 
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Each receiver has somewhere to send to, and what is said to be a URL is one."""
-    for path, receiver in _listed(spec):
+    """Each receiver that is named is there and has somewhere to send to; what is said to be a URL is one."""
+    known = spec.notifications.receivers
+    for where, names in spec.notifications.lists():
+        below: Path = tuple(int(part) if part.isdigit() else part for part in where.split("."))
+        for n, name in enumerate(names):
+            if name not in known:
+                yield Finding(
+                    ("notifications", *below, n),
+                    msg("there is no receiver {name} in notifications.receivers", name=name),
+                    did_you_mean(name, known),
+                    uses=(("notifications", "receivers"),),
+                )
+    for name, receiver in known.items():
+        path: Path = ("notifications", "receivers", name)
         if isinstance(receiver, EmailReceiver):
             if spec.notifications.smtp is None:
                 yield Finding(
@@ -61,15 +73,6 @@ def no_url(text: str) -> str:
         return "" if address.hostname and address.port != 0 else msg("it names no host")
     except ValueError:
         return msg("its host or port is none")
-
-
-def _listed(spec: Spec) -> Iterator[tuple[Path, Receiver]]:
-    """Every receiver, those of the report too, with its path."""
-    notifications = spec.notifications
-    for where, listed in (*notifications.lists(), ("report", notifications.report)):
-        below: Path = tuple(int(part) if part.isdigit() else part for part in where.split("."))
-        for n, receiver in enumerate(listed):
-            yield ("notifications", *below, n), receiver
 
 
 def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -145,7 +148,8 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
 def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
     """Mail has one sender and receivers that are addresses: else it is refused when it is wanted most."""
     server = spec.notifications.smtp
-    mailed = [(path, receiver) for path, receiver in _listed(spec) if isinstance(receiver, EmailReceiver)]
+    receivers = spec.notifications.receivers
+    mailed = {name: receiver for name, receiver in receivers.items() if isinstance(receiver, EmailReceiver)}
     if server is None and not mailed:
         return
     from techsapo_ops.spec.mail import LIKE, domains  # with the e-mail of Python, which most specs don't need
@@ -153,6 +157,10 @@ def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
     if server is not None and len(domains(server.sender)) != 1:
         path: Path = ("notifications", "smtp", "sender")
         yield Finding(path, msg("is no e-mail address"), msg("write e.g. techsapo@example.com"))
-    for path, receiver in mailed:
+    for name, receiver in mailed.items():
         if not domains(receiver.to):
-            yield Finding((*path, "to"), msg("is no e-mail address, or not each of several is"), LIKE)
+            yield Finding(
+                ("notifications", "receivers", name, "to"),
+                msg("is no e-mail address, or not each of several is"),
+                LIKE,
+            )

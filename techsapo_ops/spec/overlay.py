@@ -7,7 +7,7 @@ from typing import Any
 from techsapo_ops.spec.problems import START, Mark, Path
 from techsapo_ops.spec.source import Document
 
-NULL_IS_A_VALUE = frozenset({"schedule"})
+NULL_IS_A_VALUE = (("schedule",), ("monitoring", "exporters"))
 """Sections in which null means off, so that an overlay's null is kept and not taken as removal."""
 
 
@@ -69,7 +69,7 @@ def _merge(
         twin = key.removesuffix("_file") if key.endswith("_file") else f"{key}_file"
         if value is not None and twin not in overlay:
             merged.pop(twin, None)
-        if value is None and path[:1] not in {(name,) for name in NULL_IS_A_VALUE}:
+        if value is None and not any(path[: len(at)] == at for at in NULL_IS_A_VALUE):
             merged.pop(key, None)
         elif isinstance(value, dict):
             below = merged.get(key)

@@ -71,22 +71,19 @@ def _monitoring(spec: Spec) -> Iterator[Taken]:
                 (*path, "port"), name, server.host, server.port, ((*path, "enabled"), (*path, "host"))
             )
     exporters = monitoring.exporters
-    for key, name, exporter, watched, runs in (
-        ("node", msg("node exporter"), exporters.node, "monitoring", True),
-        ("redis", msg("the Redis exporter"), exporters.redis, "redis", spec.redis.enabled),
-        ("mysqld", msg("the mysqld exporter"), exporters.mysqld, "mysql", spec.mysql is not None),
-        ("nginx", msg("the nginx exporter"), exporters.nginx, "nginx", spec.runs_nginx),
-    ):
-        if exporter.enabled and runs:
-            place: Path = ("monitoring", "exporters", key)
-            uses: tuple[Path, ...] = (
-                ((*place, "enabled"),) if watched == "monitoring" else ((*place, "enabled"), (watched,))
-            )
-            yield Taken((*place, "port"), name, _LOOPBACK, exporter.port, uses)
-    if monitoring.is_probed:
-        place = ("monitoring", "exporters", "blackbox")
-        uses = ((*place, "enabled"), ("monitoring", "prometheus", "enabled"))
-        yield Taken((*place, "port"), msg("the blackbox exporter"), _LOOPBACK, exporters.blackbox.port, uses)
+    watched: tuple[tuple[str, str, int | None, tuple[Path, ...], bool], ...] = (
+        ("node", msg("node exporter"), exporters.node, (), True),
+        ("redis", msg("the Redis exporter"), exporters.redis, (("redis",),), spec.redis.enabled),
+        ("mysqld", msg("the mysqld exporter"), exporters.mysqld, (("mysql",),), spec.mysql is not None),
+        ("nginx", msg("the nginx exporter"), exporters.nginx, (("nginx",),), spec.runs_nginx),
+        (
+            "blackbox", msg("the blackbox exporter"), exporters.blackbox,
+            (("monitoring", "prometheus", "enabled"),), monitoring.prometheus.enabled,
+        ),
+    )  # fmt: skip
+    for key, name, port, uses, runs in watched:
+        if port is not None and runs:
+            yield Taken(("monitoring", "exporters", key), name, _LOOPBACK, port, uses)
 
 
 def _of_machines(spec: Spec) -> Iterator[Taken]:

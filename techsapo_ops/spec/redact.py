@@ -18,7 +18,7 @@ _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
 
 def secrets_of(spec: Spec) -> Mapping[str, Secret]:
-    """Every secret of the spec by its dotted path (`notifications.critical.0.url`), in the spec's order."""
+    """Every secret of the spec by its dotted path (`notifications.receivers.team.url`), in its order."""
     return {dotted(path): secret for path, secret in _secrets(spec, ())}
 
 
@@ -118,12 +118,9 @@ def _escaped(text: str) -> str:
 
 def _masked(data: dict[str, Any]) -> dict[str, Any]:
     shown = {key: _without_logins(value) for key, value in data.items()}
-    told = shown["notifications"]
-    lists = [told[name] for name in ("page", "critical", "warning", "info", "watchdog")]
-    for receivers in (*lists, *(step["receivers"] for step in told["next"])):
-        for receiver in receivers:
-            if receiver["kind"] == "alertmanager":
-                receiver["config"] = masked_config(receiver["config"])
+    for receiver in shown["notifications"]["receivers"].values():
+        if receiver["kind"] == "alertmanager":
+            receiver["config"] = masked_config(receiver["config"])
     return shown
 
 

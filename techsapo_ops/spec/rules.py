@@ -24,7 +24,7 @@ from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.provider_options import bodies, options
 from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring
 from techsapo_ops.spec.tracing import tracing
-from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape, scrape_interval
+from techsapo_ops.spec.watched import alerts, probes, scrape, scrape_interval
 
 _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
@@ -192,7 +192,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 _RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys,
-    scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
+    scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
     prometheus_backup, retiring, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip

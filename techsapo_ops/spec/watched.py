@@ -81,20 +81,6 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
             )
 
 
-def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
-    """No `$` in external labels, which Prometheus 3 expands there, and none that has a meaning here."""
-    for name, value in spec.monitoring.prometheus.external_labels.items():
-        path: Path = ("monitoring", "prometheus", "external_labels", name)
-        if spec.hosts and name in _OF_MACHINES:
-            yield Finding(
-                path,
-                msg("on several hosts {name} says where something is", name=name),
-                msg("choose another name"),
-            )
-        if "$" in value:
-            yield Finding(path, msg("Prometheus 3 would expand the $"), msg("write the value without $"))
-
-
 def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
     """Changed alerts exist, and have the threshold, minimum or window that is changed."""
     if not spec.monitoring.alerts:

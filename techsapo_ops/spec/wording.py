@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from techsapo_ops.messages import Message, all_of, msg
 from techsapo_ops.spec.fields import Shape, bound, child, fields_of, keys_of, literals, shape_at, value_at
 from techsapo_ops.spec.fullwidth import half_width, slip
+from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.spec.models.base import HOST_KEY_PATTERN, PATTERN_WORDS, Means
 from techsapo_ops.spec.problems import Path, did_you_mean, shown
-from techsapo_ops.spec.secret import MASK, Secret
+from techsapo_ops.spec.secret import Secret
 
 _COLON = "："
-_LOGIN = re.compile(r"(ssh:)?//([^/@\s:]*)(:[^/@\s]*)?@")
 _SAID = {
     "string_too_short": msg("must not be empty"),
     "secret_empty": msg("must not be empty"),
@@ -238,18 +238,7 @@ def _named(given: object) -> str:
         return msg("a list")
     if isinstance(given, Secret):
         return msg("a secret")
-    return shown(without_login(str(given))) if given != "" else '""'
-
-
-def without_login(text: str) -> str:
-    """`text` without logins of URLs in it; of ssh:// the user stays, who is no secret."""
-
-    def kept(found: re.Match[str]) -> str:
-        if found[1] is None:
-            return "//"
-        return f"ssh://{found[2]}:{MASK}@" if found[3] else f"ssh://{found[2]}@"
-
-    return _LOGIN.sub(kept, text)
+    return shown(without_logins(str(given))) if given != "" else '""'
 
 
 def _range(found: Shape | None) -> str:

@@ -48,7 +48,7 @@ class Stack:
     disabled: Mapping[str, str] = field(default_factory=dict)
     """The providers that the spec's loader left out, and why."""
     config_paths: tuple[str, ...] | None = None
-    """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
+    """In place of `backup.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
     @property
     def spec(self) -> Spec:

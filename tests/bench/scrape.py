@@ -131,7 +131,7 @@ def _serve(directory: Path) -> None:
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     quick: dict[str, Any] = {
-        f"sim-{n}": {"kind": "simulated", "seed": n, "accuracy": 1, "latency": {"mean": "1ms"}} for n in "123"
+        f"sim-{n}": {"kind": "simulated", "seed": n, "accuracy": 1, "latency": "1ms"} for n in "123"
     }
     spec = Spec.model_validate({"project": "bench", "redis": {"enabled": False}, "providers": quick})
     app = App(Options(spec, "app-1", directory))

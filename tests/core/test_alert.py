@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 from alert_lab import Receiver, receiving
+from fakes.notified import notified
 from projects import Project, only_redis, project
 from servers import wait_for
 
@@ -24,7 +25,9 @@ def told() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def stack(told: Receiver) -> Iterator[Project]:
-    spec = only_redis(notifications={"critical": [{"kind": "webhook", "url": told.url("critical")}]})
+    spec = only_redis(
+        notifications=notified({"critical": [{"kind": "webhook", "url": told.url("critical")}]})
+    )
     quick = {"enabled": True, "scrape_interval": "1s"}
     spec["monitoring"]["prometheus"] |= quick
     spec["monitoring"]["alertmanager"] |= {"enabled": True, "group_wait": "0s", "group_interval": "1s"}

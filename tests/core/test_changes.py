@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from applied import files, loaded_threshold
+from fakes.notified import notified
 from projects import Project, project, small_spec
 
 pytestmark = pytest.mark.needs("redis-server", "prometheus", "promtool", "prometheus-alertmanager", "amtool")
@@ -74,7 +75,7 @@ def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project)
 
 
 def test_rollback_needs_neither_spec_nor_templates_and_is_recorded(stack: Project) -> None:
-    stack.write(notifications={"critical": [{"kind": "slack", "url": "https://s.example/$x"}]})
+    stack.write(notifications=notified({"critical": [{"kind": "slack", "url": "https://s.example/$x"}]}))
     stack.run("up")
     spec = stack.directory / "techsapo.yaml"
     spec.rename(stack.directory / "elsewhere.yaml")

@@ -41,7 +41,7 @@ class Around:
 
     def exporters(self) -> dict[str, Any]:
         """What the spec says below `monitoring.exporters`."""
-        return {name: {"port": port} for name, port in self._exporters.items()}
+        return dict(self._exporters)
 
     def watch(self, spec: Spec, stack: ExitStack) -> None:
         """Write nginx's configuration, start everything, and the exporters as `spec` has them generated."""

@@ -21,6 +21,7 @@ import warm
 import yaml
 from alert_lab import Upstream, history, receiving
 from alert_servers import Around
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from orchestrator import serving
 
@@ -119,8 +120,11 @@ class Stack:
             with httpx.Client(base_url=self.url(number, ""), timeout=60, trust_env=False) as client:
                 while not over.is_set():
                     asked += 1
+                    address = {"X-Forwarded-For": f"198.51.{asked >> 8 & 255}.{asked & 255}"}
                     for _ in range(21):
-                        client.post("/api/v1/generate", json={"prompt": f"good {asked}"}).raise_for_status()
+                        client.post(
+                            "/api/v1/generate", json={"prompt": f"good {asked}"}, headers=address
+                        ).raise_for_status()
                     over.wait(pause)
 
         with ThreadPoolExecutor(len(numbers)) as pool:
@@ -247,16 +251,16 @@ class Stack:
                 },
                 "grafana": {"enabled": False},
                 "exporters": {
-                    "node": {"port": self.node_port},
-                    "blackbox": {"enabled": False},
+                    "node": self.node_port,
+                    "blackbox": None,
                     **self.around.exporters(),
                 },
                 "alerts": changes,
             },
-            "notifications": {
+            "notifications": notified({
                 name: [{"kind": "webhook", "url": self.told.url(name)}]
                 for name in ("critical", "warning", "info")
-            },
+            }),
         }  # fmt: skip
         (root / "techsapo.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
         spec = spec_of(data)

@@ -87,7 +87,7 @@ def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
         },
         schedule={"by": "none"},
     )
-    spec["monitoring"]["exporters"]["node"]["enabled"] = True
+    spec["monitoring"]["exporters"]["node"] = free_port()
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
     spec["monitoring"]["alertmanager"]["enabled"] = False
     with (

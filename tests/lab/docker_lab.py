@@ -222,9 +222,7 @@ def full_spec(project: str, **sections: Any) -> dict[str, Any]:
             "prometheus": {"port": free_port(), "scrape_interval": "1s"},
             "alertmanager": {"port": free_port(), "group_wait": "1s"},
             "grafana": {"enabled": False},
-            "exporters": {
-                name: {"port": free_port()} for name in ("node", "redis", "mysqld", "nginx", "blackbox")
-            },
+            "exporters": {name: free_port() for name in ("node", "redis", "mysqld", "nginx", "blackbox")},
         },
         **sections,
     }

@@ -223,8 +223,7 @@ class Cluster:
 def three_machines(folder: Path) -> Topology:
     """A stack with a member on each of three machines; its own folders would be in `folder`."""
     hosts = {f"n{n}": {"address": f"10.0.0.{n}", "docker": f"ssh://ops@n{n}"} for n in (1, 2, 3)}
-    mysql = {"buffer_pool": "32M"}
-    spec = Spec.model_validate({"project": "lab", "engine": "swarm", "mysql": mysql, "hosts": hosts})
+    spec = Spec.model_validate({"project": "lab", "engine": "swarm", "mysql": {}, "hosts": hosts})
     return resolve(spec, MACHINES, Layout(folder / "state", folder / "config"), host())
 
 

@@ -21,7 +21,7 @@ __all__ = ["APP", "EXPORTER", "OPERATOR", "account_of", "fetched", "guarded_spec
 def guarded_spec(**options: Any) -> dict[str, Any]:
     """Redis with its exporter, and the app."""
     spec = only_redis(redis={"port": free_port(), **options}, nginx={"enabled": False})
-    spec["monitoring"]["exporters"]["redis"]["enabled"] = True
+    spec["monitoring"]["exporters"]["redis"] = free_port()
     return spec
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 from cluster_world import WEBHOOK
+from fakes.notified import notified
 from machines import HUB, NETWORK, Namespaces, Wire
 from machines_spec import machines_files, machines_topology
 from servers import binary, wait_for
@@ -55,13 +56,13 @@ _SECTIONS: dict[str, Any] = {
             "group_wait": "1s", "group_interval": "12s", "repeat_interval": "1h", "login": False,
         },
         "grafana": _OFF,
-        "exporters": dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"), _OFF),
+        "exporters": dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox")),
         "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100}},
     },
-    "notifications": {
+    "notifications": notified({
         **{severity: _hook(severity) for severity in ("critical", "warning", "info")},
         "next": [{"after": f"{AFTER}s", "receivers": _hook("next")}],
-    },
+    }),
 }  # fmt: skip
 
 
@@ -227,8 +228,10 @@ def _write(cluster: Cluster) -> None:
     secrets.mkdir()
     made_key(secrets / KEY, MEMBER)
     for severity in ("critical", "warning", "info"):
-        (secrets / f"notifications-{severity}-0-url").write_text(f"http://{HUB}:{WEBHOOK}/{severity}")
-    (secrets / "notifications-next-0-receivers-0-url").write_text(f"http://{HUB}:{WEBHOOK}/next")
+        (secrets / f"notifications-receivers-{severity}_0-url").write_text(
+            f"http://{HUB}:{WEBHOOK}/{severity}"
+        )
+    (secrets / "notifications-receivers-next_0_0-url").write_text(f"http://{HUB}:{WEBHOOK}/next")
 
 
 QUIET = 8.0

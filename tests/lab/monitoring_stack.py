@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fakes.notified import notified
 from stacks import templates
 
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -33,23 +34,24 @@ EVERYTHING: dict[str, Any] = {
     "mysql": {},
     "monitoring": {
         "scrape": [{"name": "gpu", "targets": ["10.0.0.5:9400"], "path": "/m"}],
-        "prometheus": {"external_labels": {"site": "東京"}},
-        "exporters": {"blackbox": {"enabled": True}},
+        "exporters": {"blackbox": 9115},
     },
-    "notifications": {
-        "critical": [
-            {"kind": "slack", "url": "https://hooks.example/critical", "channel": "#ops"},
-            {"kind": "email", "to": "ops@example.com"},
-            {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key_file": "/run/key"}]}},
-        ],
-        "warning": [{"kind": "webhook", "url": "https://hooks.example/warning"}],
-        "smtp": {
-            "smarthost": "mail.example.com:587",
-            "sender": "techsapo@example.com",
-            "username": "techsapo",
-            "password": "hunter2-mail",
-        },
-    },
+    "notifications": notified(
+        {
+            "critical": [
+                {"kind": "slack", "url": "https://hooks.example/critical"},
+                {"kind": "email", "to": "ops@example.com"},
+                {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key_file": "/run/key"}]}},
+            ],
+            "warning": [{"kind": "webhook", "url": "https://hooks.example/warning"}],
+            "smtp": {
+                "smarthost": "mail.example.com:587",
+                "sender": "techsapo@example.com",
+                "username": "techsapo",
+                "password": "hunter2-mail",
+            },
+        }
+    ),
 }
 """A spec that uses every part of the monitoring."""
 

@@ -18,6 +18,7 @@ import servers
 import warm
 import yaml
 from alert_lab import Receiver, receiving
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
@@ -74,7 +75,7 @@ def monitoring(port: Mapping[str, int], repeat_interval: str = "1h") -> dict[str
             "repeat_interval": repeat_interval, "login": False,
         },
         "grafana": {"enabled": False},
-        "exporters": {"node": {"enabled": False}, "blackbox": {"enabled": False}},
+        "exporters": {"node": None, "blackbox": None},
     }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ class Stack:
                 # It comes and goes here, which is an alert of its own.
                 "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s", "threshold": 100}},
             },
-            "notifications": {
+            "notifications": notified({
                 "critical": [{"kind": "webhook", "url": self.told.url("critical")}],
                 **{
                     severity: [{"kind": "webhook", "url": self.told.url(severity)}]
@@ -107,7 +108,7 @@ class Stack:
                     for n in range(2)
                 ],
                 **notifications,
-            },
+            }),
         }  # fmt: skip
         (directory / "techsapo.yaml").write_text(yaml.safe_dump(self.data), encoding="utf-8")
         spec = spec_of(self.data)

@@ -18,7 +18,7 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models import Spec
 
 QUICK = {
-    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": {"mean": "1ms"}}
+    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": "1ms"}
     for name, seed in (("sim-a", 1), ("sim-b", 2), ("sim-c", 3))
 }
 

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fakes.notified import notified
+
 from techsapo_ops.adapters.host import TOOLS, find_binaries
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.alerts import alerts
@@ -34,7 +36,7 @@ EVERYTHING: dict[str, Any] = {
     "redis": {"password": "redis-secret"},
     "mysql": {"password": "mysql-secret"},
     "certificates": {"site": {"names": ["techsapo.example.com"]}},
-    "notifications": {"critical": [{"kind": "slack", "url": "https://hooks.example.com/s3cret"}]},
+    "notifications": notified({"critical": [{"kind": "slack", "url": "https://hooks.example.com/s3cret"}]}),
     "providers": {"gpt": {"kind": "openai", "model": "gpt-6.1-sol", "api_key": "sk-secret"}},
 }
 """Sections that together bring every service and every kind of secret."""

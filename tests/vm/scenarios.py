@@ -21,10 +21,10 @@ monitoring:
   prometheus: {enabled: false}
   alertmanager: {enabled: false}
   exporters:
-    node: {enabled: false}
-    redis: {enabled: false}
-    mysqld: {enabled: false}
-    nginx: {enabled: false}
+    node: null
+    redis: null
+    mysqld: null
+    nginx: null
 certificates:
   techsapo: {source: self-signed, names: [localhost]}
 schedule: {by: none}

@@ -134,7 +134,7 @@ def silence(
         )
     stack = open_stack(place.open())
     if wanted:
-        refuse_watchdog(wanted, stack.spec)
+        refuse_watchdog(wanted)
     server = alertmanager_in(stack)
     if expire is not None:
         _expire(stack, server, expire, out)

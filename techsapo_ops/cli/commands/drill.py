@@ -67,7 +67,7 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
 def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Restore the newest backup into throwaway servers, compare, and time it.
 
-    Nothing of the stack is touched. Exit code 1 where it takes longer than `objectives.data`, or does not
+    Nothing of the stack is touched. Exit code 1 where it takes longer than 15 minutes, or does not
     restore to what was backed up.
 
     Examples:

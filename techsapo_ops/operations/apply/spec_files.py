@@ -104,7 +104,7 @@ def _copies(stack: Stack) -> dict[Path, bytes]:
 def _belonging(stack: Stack) -> Iterator[Path]:
     """The spec, its .env, templates of the operator's own, and the files of its secrets, as far as there."""
     folder, overrides = stack.directory, stack.overrides
-    named = [folder / Path(each).expanduser() for each in stack.spec.backup.config.paths]
+    named = [folder / Path(each).expanduser() for each in stack.spec.backup.paths]
     secrets = [
         folder / Path(secret.file).expanduser()
         for secret in secrets_of(stack.spec).values()

@@ -55,11 +55,11 @@ def kept_paths(stack: Stack, backup: Backup) -> tuple[Kept, ...]:
     ]
     for field, named, what in named_files(stack):
         found.append(kept_at(stack.directory / Path(named).expanduser(), what, field, named))
-    for named in stack.spec.backup.config.paths:
+    for named in stack.spec.backup.paths:
         path = stack.directory / Path(named).expanduser()
         if _holds_state(stack, path):
             continue
-        found.append(kept_at(path, What.CONFIG_PATH, "backup.config.paths", named))
+        found.append(kept_at(path, What.CONFIG_PATH, "backup.paths", named))
     seen: set[tuple[str, str]] = set()
     kept = []
     for each in found:
@@ -180,7 +180,7 @@ def _beyond(stack: Stack) -> Mapping[str, str]:
 
 
 def _holds_state(stack: Stack, path: Path) -> bool:
-    """Whether a folder of `backup.config.paths` has the state directory in it, with databases that run."""
+    """Whether a folder of `backup.paths` has the state directory in it, with databases that run."""
     return stack.layout.state.resolve().is_relative_to(path.resolve())
 
 

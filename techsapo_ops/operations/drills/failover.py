@@ -12,11 +12,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.guards import alone, reasons
 from techsapo_ops.operations.drills.outcome import Outcome
-from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.report import FAILOVER, SERVICE, Phase, Report
 from techsapo_ops.operations.drills.traffic import Load, Traffic
 from techsapo_ops.operations.watch.costs import drill_rows_of
 from techsapo_ops.services.monitoring import prometheus_of
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.stack import Stack
 
@@ -167,12 +166,11 @@ def _filled(
             msg("carried out again, as they were under way where they were lost: {some}", some=_some(again))
         )
     notes += [msg("failed: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()]
-    objectives = stack.spec.objectives
     return replace(
         report,
         phases=(
-            Phase("failover", _rounded(settled), seconds(objectives.failover)),
-            Phase("recovery", _rounded(course.back - since), seconds(objectives.service)),
+            Phase("failover", _rounded(settled), FAILOVER),
+            Phase("recovery", _rounded(course.back - since), SERVICE),
         ),
         counts={
             "sent": len(outcome.finished),

@@ -34,6 +34,14 @@ NAME = "drills"
 _ID = re.compile(r"\d{8}T\d{6}Z-[a-z-]{1,20}")
 _LARGEST = 1024**2
 
+# The guide's objectives, in seconds.
+FAILOVER = 30.0
+"""From the loss of an app instance or a host until users are answered again."""
+DATA = 15 * 60.0
+"""From the begin of a restore until all data is back; the alert DrillMissed has it in minutes."""
+SERVICE = 60 * 60.0
+"""Until everything runs again: an instance, or the whole stack on an empty host."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:

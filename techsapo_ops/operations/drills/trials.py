@@ -17,13 +17,13 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.report import DATA, SERVICE, Phase, Report
 from techsapo_ops.operations.drills.scratch import scratch
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk
 from techsapo_ops.operations.recover.look import Look, age
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.spec.models.base import is_loopback, seconds
+from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.ports import taken_ports
 from techsapo_ops.spec.problems import dotted
 from techsapo_ops.stack.stack import Stack
@@ -50,7 +50,7 @@ def drill_restore(
     now: datetime,
     told: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Report:
-    """Restore the newest backup on trial, and compare its time with `objectives.data`.
+    """Restore the newest backup on trial, and compare its time with DATA.
 
     Nothing of the stack itself is touched. What came since the backup was begun would be lost: the report
     has that age as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the
@@ -65,7 +65,7 @@ def drill_restore(
     age = None if manifest is None else round((now - manifest.started).total_seconds())
     return replace(
         begin(took),
-        phases=(Phase("data", data, seconds(stack.spec.objectives.data)),),
+        phases=(Phase("data", data, DATA),),
         counts={"lost_seconds": age, **{f"{part.kind}_seconds": part.seconds for part in trial.parts}},
         facts={
             "backup": trial.id,
@@ -95,7 +95,6 @@ def drill_recover(
         raise OpsError(
             msg("there is no second place to recover from"), msg("set backup.offsite, then `techsapo backup`")
         )
-    objectives = stack.spec.objectives
     with scratch(stack.layout, stack.runner, name) as folder:
         into = folder / "stack"
         into.mkdir(mode=0o755)
@@ -117,8 +116,8 @@ def drill_recover(
         return replace(
             begin(done.whole_seconds),
             phases=(
-                Phase("data", done.data_seconds, seconds(objectives.data)),
-                Phase("service", done.whole_seconds, seconds(objectives.service)),
+                Phase("data", done.data_seconds, DATA),
+                Phase("service", done.whole_seconds, SERVICE),
             ),
             counts={
                 "lost_seconds": round(age(look.copied)),

@@ -1,4 +1,4 @@
-"""The job `report`: the last week, over Alertmanager, to `notifications.report`."""
+"""The job `report`: the last week, over Alertmanager, to `notifications.info`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def run(context: JobContext) -> JobResult:
     title, *lines = (in_language(line, stack.spec.locale) for line in (week.title, *week.lines))
     for line in (title, *lines):
         context.tell(line)
-    server, notifications = alertmanager_of(stack), stack.spec.notifications
-    if server is None or not (notifications.report or notifications.info):
+    server = alertmanager_of(stack)
+    if server is None or not stack.spec.notifications.info:
         # Nobody asked for it to arrive: that is no failure for somebody to be woken by.
         return JobResult(msg("made, but it reaches no one"))
     # Each is an alert of its own: the same one would wait for Alertmanager's repeat_interval.

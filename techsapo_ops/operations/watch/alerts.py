@@ -76,9 +76,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
         waiting, had, trouble = None, {}, error.message
     found: list[Listed] = []
     spec, topology = stack.spec, stack.topology
-    # Prometheus adds these where it sends an alert, and shows it without them.
-    added = spec.monitoring.prometheus.external_labels
-    hushed, began = muted(held, (), added), beginnings(held, added)
+    hushed, began = muted(held, ()), beginnings(held)
     for alert in alerts_of(spec).values():
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())

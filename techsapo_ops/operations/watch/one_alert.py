@@ -64,7 +64,8 @@ def _receivers(spec: Spec, alert: Alert) -> tuple[str, ...]:
         return ()
     told = spec.notifications
     given = {"critical": told.critical, "warning": told.warning, "info": told.info}
-    return tuple(receiver.kind for receiver in (told.paged[1] if alert.page else given[alert.severity]))
+    names = told.paged if alert.page else given[alert.severity]
+    return tuple(receiver.kind for receiver in told.named(names))
 
 
 def _silences(

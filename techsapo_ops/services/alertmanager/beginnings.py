@@ -14,9 +14,9 @@ from techsapo_ops.adapters.prometheus import Firing
 Labels = frozenset[tuple[str, str]]
 
 
-def beginnings(alerts: Iterable[Alert], added: Mapping[str, str]) -> Mapping[Labels, datetime]:
-    """By the labels that Prometheus has of an alert: without those that are `added` where it is sent."""
-    return {frozenset(a.labels.items() - added.items()): a.starts_at for a in alerts}
+def beginnings(alerts: Iterable[Alert]) -> Mapping[Labels, datetime]:
+    """By the labels of an alert."""
+    return {frozenset(a.labels.items()): a.starts_at for a in alerts}
 
 
 def began_of(alert: Firing, began: Mapping[Labels, datetime]) -> datetime:

@@ -14,7 +14,6 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.notifications import (
     EmailReceiver,
     RawReceiver,
-    Receiver,
     SlackReceiver,
     WebhookReceiver,
 )
@@ -69,8 +68,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
             _report(topology),
         ],
     )
-    everybody = [r for _, listed in spec.notifications.lists() for r in listed]
-    raw = any(isinstance(r, RawReceiver) for r in (*everybody, *spec.notifications.report))
+    raw = any(isinstance(receiver, RawReceiver) for receiver in spec.notifications.receivers.values())
     return (
         RenderedFile(
             ALERTMANAGER_YML,
@@ -115,11 +113,11 @@ def _secret(topology: Topology, path: str) -> str:
     return str(topology.secret_path(secret_name(path)))
 
 
-def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
-    """Alertmanager's receiver for those that the spec has below `listed`, each under the key of its kind."""
+def _receiver(topology: Topology, listed: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Alertmanager's receiver for those of the list `listed`, each under the key of its kind."""
     merged: dict[str, Any] = {"name": listed.removesuffix(".receivers")}
-    for number, receiver in enumerate(receivers):
-        _add(topology, merged, f"notifications.{listed}.{number}", receiver)
+    for name in names:
+        _add(topology, merged, name)
     if listed in (WATCHDOG_RECEIVER, "info"):
         # Whoever counts on the watchdog takes any message for a sign of life, the one that it is over, too.
         # What is for the record is one message.
@@ -127,22 +125,19 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...]) 
     return merged
 
 
-def _add(topology: Topology, merged: dict[str, Any], path: str, receiver: Receiver) -> None:
-    match receiver:
+def _add(topology: Topology, merged: dict[str, Any], name: str) -> None:
+    path = f"notifications.receivers.{name}"
+    match receiver := topology.spec.notifications.receivers[name]:
         case SlackReceiver() | WebhookReceiver() if receiver.url is None:
             raise OpsError(
                 msg("{path}: {kind} has no url", path=path, kind=receiver.kind),
                 msg("write url or url_file"),
             )
         case SlackReceiver():
-            slack = {
-                "api_url_file": _secret(topology, f"{path}.url"),
-                "send_resolved": True,
-                **slack_message(),
-            }
-            if receiver.channel is not None:
-                slack["channel"] = go_template_text(receiver.channel)
-            merged.setdefault("slack_configs", []).append(slack)
+            url_file = _secret(topology, f"{path}.url")
+            merged.setdefault("slack_configs", []).append(
+                {"api_url_file": url_file, "send_resolved": True, **slack_message()}
+            )
         case EmailReceiver():
             if topology.spec.notifications.smtp is None:
                 raise OpsError(
@@ -168,19 +163,14 @@ def _add(topology: Topology, merged: dict[str, Any], path: str, receiver: Receiv
 def _pages(topology: Topology) -> Iterator[dict[str, Any]]:
     """Alertmanager's receivers for what wakes people, and for that these can't be reached."""
     notifications = topology.spec.notifications
-    yield {**_receiver(topology, *notifications.paged), "name": PAGE}
-    if notifications.paged[1] and (other := notifications.other_kind) is not None:
-        where, receiver = other
-        merged: dict[str, Any] = {**_receiver(topology, *notifications.paged), "name": PAGE_FAILING}
-        _add(topology, merged, f"notifications.{where}", receiver)
-        yield merged
+    yield _receiver(topology, PAGE, notifications.paged)
+    if notifications.paged and (other := notifications.other_kind) is not None:
+        yield _receiver(topology, PAGE_FAILING, (*notifications.paged, other))
 
 
 def _report(topology: Topology) -> dict[str, Any]:
-    """Alertmanager's receiver for the weekly report, which is a page of its own and is never over."""
-    notifications = topology.spec.notifications
-    listed = "report" if notifications.report else "info"
-    receiver = _receiver(topology, listed, getattr(notifications, listed))
+    """Alertmanager's receiver for the weekly report, which reaches those of `info` with texts of its own."""
+    receiver = _receiver(topology, "info", topology.spec.notifications.info)
     for slack in receiver.get("slack_configs", ()):
         title = '{{ template "techsapo.slack.report.title" . }}'
         text = '{{ template "techsapo.slack.report.text" . }}'

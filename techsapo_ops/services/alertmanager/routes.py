@@ -68,7 +68,7 @@ def receiver_of(spec: Spec, alert: Alert) -> str:
     if not alert.page:
         return alert.severity
     other = alert.name == NOTIFICATIONS_FAILING and spec.notifications.other_kind is not None
-    return PAGE_FAILING if other and spec.notifications.paged[1] else PAGE
+    return PAGE_FAILING if other and spec.notifications.paged else PAGE
 
 
 def mutes(topology: Topology) -> list[Mute]:

@@ -32,9 +32,9 @@ def is_comment(text: str) -> bool:
     return len(text) <= LONGEST_COMMENT and text.isprintable()
 
 
-def mutes_watchdog(matchers: Sequence[Matcher], added: Mapping[str, str]) -> bool:
-    """Whether a silence of `matchers` holds for Watchdog, to which Prometheus adds labels."""
-    return all(m.holds({**_labels(alerts()[WATCHDOG]), **added}) for m in matchers)
+def mutes_watchdog(matchers: Sequence[Matcher]) -> bool:
+    """Whether a silence of `matchers` holds for Watchdog."""
+    return all(m.holds(_labels(alerts()[WATCHDOG])) for m in matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,10 @@ def over_critical(silences: Iterable[Silence], spec: Spec) -> tuple[Hushed, ...]
     One that names a label which tells alerts of a name apart, such as instance, holds for some of them. An
     acknowledgement is none: the alert itself is sent as before.
     """
-    added = spec.monitoring.prometheus.external_labels
     critical = [a for a in alerts(several=bool(spec.hosts)).values() if a.severity == "critical"]
     found = []
     for silence in silences:
-        names = tuple(a.name for a in critical if _may_hold(silence.matchers, {**_labels(a), **added}))
+        names = tuple(a.name for a in critical if _may_hold(silence.matchers, _labels(a)))
         if silence.state == "active" and names:
             found.append(Hushed(silence, names))
     return tuple(sorted(found, key=lambda each: each.silence.ends, reverse=True))
@@ -79,14 +78,10 @@ class Muted:
     until: datetime | None = None
 
 
-def muted(
-    held: Iterable[Held], silences: Iterable[Silence], added: Mapping[str, str]
-) -> Mapping[Labels, Muted]:
-    """By the labels that Prometheus has of an alert: without those that are `added` where it is sent."""
+def muted(held: Iterable[Held], silences: Iterable[Silence]) -> Mapping[Labels, Muted]:
+    """By the labels of an alert."""
     ends = {silence.id: silence.ends for silence in silences}
-    return {
-        frozenset(a.labels.items() - added.items()): _muted(a, ends) for a in held if a.state == "suppressed"
-    }
+    return {frozenset(a.labels.items()): _muted(a, ends) for a in held if a.state == "suppressed"}
 
 
 def _muted(alert: Held, ends: Mapping[str, datetime]) -> Muted:

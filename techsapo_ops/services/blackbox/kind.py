@@ -39,7 +39,7 @@ class BlackboxExporter(Exporter):
     networks = ("edge", "metrics")
     # No reload in a container: from the host nobody could ask it whether it took its configuration over.
     reads = ("blackbox/",)
-    port_setting = "monitoring.exporters.blackbox.port"
+    port_setting = "monitoring.exporters.blackbox"
     validator = Tool(
         "prometheus-blackbox-exporter",
         "prometheus-blackbox-exporter",

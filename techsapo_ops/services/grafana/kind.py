@@ -57,12 +57,12 @@ class Grafana(Kind):
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its administrator's."""
-        from techsapo_ops.services.grafana.provisioning import ADMIN_PASSWORD
+        from techsapo_ops.services.grafana.provisioning import ADMIN, ADMIN_PASSWORD
         from techsapo_ops.stack.kept_secret import KeptSecret
 
         settings = topology.spec.monitoring.grafana
         yield KeptSecret(
-            "grafana-admin", msg("Grafana, with all rights"), ("you",), settings.admin_user,
+            "grafana-admin", msg("Grafana, with all rights"), ("you",), ADMIN,
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip
 

@@ -18,6 +18,8 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
+ADMIN = "admin"
+"""Login of the administrator, as Grafana's own default and the guide have it."""
 ALERTMANAGER_UID = "techsapo-alertmanager"
 ADMIN_PASSWORD = "monitoring.grafana.admin_password"  # noqa: S105 - the secret's path in the spec
 
@@ -94,7 +96,7 @@ def _ini_file(topology: Topology, templates: Templates, service: Service) -> str
         http_port=listens.port,
         data=str(topology.data_dir(service)),
         config=str(topology.config_dir() / "grafana"),
-        admin_user=spec.monitoring.grafana.admin_user,
+        admin_user=ADMIN,
         admin_password_file=reference if bare else f"`{reference}`",
         language="ja-JP" if spec.locale == "ja" else "en-US",
         ini=ini,

@@ -74,7 +74,6 @@ def _values(topology: Topology, machines: list[Machine], own: Machine) -> dict[s
         "address": own.address,
         "peers": [machine.address for machine in machines if machine != own],
         "floating": spec.floating_address,
-        "interface": spec.swarm.interface or "",
         "router_id": spec.swarm.router_id,
         "advert": ADVERT_SECONDS,
         "interval": CHECK_SECONDS,

@@ -9,7 +9,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import statements, unlogged
 from techsapo_ops.services.mysql.galera import cluster, cluster_accounts, cluster_files
-from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -40,7 +39,6 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         init_file=None if places.from_images else str(topology.layout.mysql_init),
         database=mysql.database,
         login=mysql.user,
-        buffer_pool=size_bytes(mysql.buffer_pool),
         quote=my_cnf_quote,
         temporary=str(folder) if (folder := temporary_folder(topology)) is not None else None,
         cluster=cluster(topology),

@@ -32,7 +32,7 @@ class MysqldExporter(Exporter):
     facts = exporter_facts(
         "mysqld-exporter", msg("mysqld exporter"), "prom/mysqld-exporter:v0.17.2", 9104, watches=watches
     )
-    port_setting = "monitoring.exporters.mysqld.port"
+    port_setting = "monitoring.exporters.mysqld"
     environment: Mapping[str, str] = {_DOLLAR: "$"}
 
     @override
@@ -76,7 +76,7 @@ def exporter_cnf(topology: Topology, password: str) -> str:
             msg(
                 "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break"
             ),
-            msg("choose another password, or set monitoring.exporters.mysqld.enabled: false"),
+            msg("choose another password, or set monitoring.exporters.mysqld: null"),
         )
     user = topology.spec.mysql.user if topology.spec.mysql is not None else ""
     literal = password.replace("$", f"${{{_DOLLAR}}}")

@@ -162,13 +162,11 @@ class Mysql(Kind):
         """mariadbd on its my.cnf; the image's entry point makes database and login."""
         from techsapo_ops.services.mysql.configuration import MY_CNF
         from techsapo_ops.services.mysql.galera import member_command, ready_command
-        from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
 
         environment: dict[str, str] = {}
-        memory = 512
+        memory = 512 + 128  # the buffer pool of my.cnf
         if (mysql := topology.spec.mysql) is not None:
-            memory += size_bytes(mysql.buffer_pool) // _MEGABYTE
             environment = {
                 "MARIADB_DATABASE": mysql.database,
                 "MARIADB_USER": mysql.user,

@@ -27,7 +27,7 @@ class NginxExporter(Exporter):
         watches=watches,
     )
     networks = ("metrics",)
-    port_setting = "monitoring.exporters.nginx.port"
+    port_setting = "monitoring.exporters.nginx"
     has_wget = False
 
     @override

@@ -27,8 +27,8 @@ from techsapo_ops.services.nginx.limits import (
 from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH, resolved_auth
 from techsapo_ops.spec.hsts import hsts_header
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import SignIn
-from techsapo_ops.spec.models.base import seconds, size_bytes
+from techsapo_ops.spec.models.app import MAX_BODY, SignIn
+from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.maintenance import FOLDER, OPEN_PATHS, PAGE, PROBLEM, RETRY_AFTER
 from techsapo_ops.stack.service import Service
@@ -110,8 +110,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         body_seconds=BODY_SECONDS,
         client_rate=spec.nginx.client_rate,
         client_connections=spec.app.limits.client_connections,
-        max_body=nginx_size(spec.app.limits.max_body),
-        max_body_bytes=size_bytes(spec.app.limits.max_body),
+        max_body=MAX_BODY,
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
         upstream=upstream,
         listen=_listen(topology, service, topology.listens(service).port),
@@ -180,15 +179,6 @@ def quote(text: str) -> str:
             msg("nginx can't be given the path {text}", text=repr(text)), msg("use a folder without $")
         )
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def nginx_size(size: str) -> str:
-    """The spec's `10M` in nginx's words, which end at `g` and know no `B`: `10m`, or plain bytes."""
-    number = size_bytes(size)
-    for unit, factor in (("g", 1024**3), ("m", 1024**2), ("k", 1024)):
-        if number and number % factor == 0:
-            return f"{number // factor}{unit}"
-    return str(number)
 
 
 def _user(topology: Topology, service: Service) -> str | None:

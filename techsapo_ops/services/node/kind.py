@@ -39,7 +39,7 @@ class NodeExporter(Exporter):
     )
     monitors = True
     networks = ()
-    port_setting = "monitoring.exporters.node.port"
+    port_setting = "monitoring.exporters.node"
 
     @override
     def arguments(self, topology: Topology, service: Service) -> tuple[str, ...]:

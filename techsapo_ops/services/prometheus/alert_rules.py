@@ -117,12 +117,7 @@ def threshold_of(spec: Spec, alert: Alert) -> float | None:
         return settings.threshold
     if alert.threshold_field is None:
         return alert.threshold
-    said = {
-        "budget.warn_at": 100 * spec.budget.warn_at,
-        "monitoring.availability_percent": spec.monitoring.availability_percent,
-        "objectives.data": seconds(spec.objectives.data) / 60,
-    }
-    return said[alert.threshold_field]
+    return {"monitoring.availability_percent": spec.monitoring.availability_percent}[alert.threshold_field]
 
 
 def for_of(spec: Spec, alert: Alert) -> str:

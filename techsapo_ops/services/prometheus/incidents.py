@@ -10,7 +10,6 @@ https://prometheus.io/docs/prometheus/latest/federation/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,10 +43,6 @@ def incident_jobs(topology: Topology, service: Service) -> Iterator[dict[str, An
             "login": basic_auth(topology, "prometheus", "prometheus"),
             "federated": INCIDENT_SINCE,
             "renamed": OTHERS_SINCE,
-            "added": [
-                {"label": name, "value": re.escape(value)}
-                for name, value in topology.spec.monitoring.prometheus.external_labels.items()
-            ],
             "targets": [
                 {
                     "address": str(topology.address(other, Viewpoint.SERVICE)),

@@ -67,7 +67,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         prometheus_yml(service): templates.render(
             "prometheus/prometheus.yml.j2",
             scrape_interval=settings.scrape_interval,
-            external_labels=_external_labels(spec, service),
+            external_labels={} if service.machine is None else {REPLICA: service.name},
             rules=rules,
             own_rules=sorted(own),
             replica=REPLICA if topology.machines else None,
@@ -121,20 +121,6 @@ def own_commands(topology: Topology) -> Mapping[str, str]:
         for service in topology.services
         if service.kind in pages
     }
-
-
-def _external_labels(spec: Spec, service: Service) -> dict[str, str]:
-    labels = spec.monitoring.prometheus.external_labels
-    for name, value in labels.items():
-        if "$" in value:
-            # 3.x expands ${VAR} and $$ here, 2.53 does not: no spelling means the same to both.
-            raise OpsError(
-                msg(
-                    "monitoring.prometheus.external_labels.{name}: Prometheus 3 would expand the $", name=name
-                ),
-                msg("write the value without $"),
-            )
-    return dict(labels) if service.machine is None else {**labels, REPLICA: service.name}
 
 
 def host_labels(service: Service) -> dict[str, str]:

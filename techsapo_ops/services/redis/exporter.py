@@ -43,7 +43,7 @@ class RedisExporter(Exporter):
         ),
         uid=59000,
     )
-    port_setting = "monitoring.exporters.redis.port"
+    port_setting = "monitoring.exporters.redis"
     listens_by = "-web.listen-address"
     has_wget = False
 

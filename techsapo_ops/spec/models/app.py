@@ -19,13 +19,15 @@ from techsapo_ops.spec.models.base import (
     Ratio,
     Section,
     Site,
-    Size,
     Text,
     Url,
     Usd,
 )
 from techsapo_ops.spec.models.headers import Headers
 from techsapo_ops.spec.secret import Secret
+
+MAX_BODY = 1024 * 1024
+"""Bytes of the largest request body; more is answered 413. The longest prompt is far shorter."""
 
 
 class Instance(Section):
@@ -42,8 +44,6 @@ class Instance(Section):
 class Limits(Section):
     """What one instance accepts before it answers 413, 422 or 503."""
 
-    max_body: Size = "1M"
-    """Largest request body; more is answered 413."""
     max_prompt: Annotated[int, Field(ge=1), NotASwitch] = 20000
     """Longest prompt, in characters; more is answered 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
@@ -81,17 +81,6 @@ class Auth(Section):
     """Whom nginx lets to pages and API, beside or in place of keys: people who signed in."""
 
 
-class Anomalies(Section):
-    """From where on requests count as anomalies; they are answered all the same (docs/anomalies.md)."""
-
-    requests: Annotated[int, Field(ge=1), NotASwitch] = 6000
-    """Requests a minute from one address; more are a burst."""
-    unknown_paths: Annotated[int, Field(ge=1), NotASwitch] = 20
-    """Requests a minute from one address for paths that there are not; more are a scan."""
-    key_networks: Annotated[int, Field(ge=1), NotASwitch] = 5
-    """Networks (IPv4 /24, IPv6 /48) from which one API key may come within an hour; one more is misuse."""
-
-
 class Tracing(Section):
     """Traces for an OpenTelemetry collector; needs the extra `otel` (docs/traces-and-logs.md)."""
 
@@ -118,8 +107,6 @@ class App(Section):
     """What one instance accepts."""
     auth: Auth = Field(default_factory=Auth.model_construct)
     """Who may ask."""
-    anomalies: Anomalies = Field(default_factory=Anomalies.model_construct)
-    """From where on requests count as anomalies."""
     public_url: Site | None = None
     """Where people open the app's pages, as links in messages name it: `https://ops.example.com`; its name is
     one that the app answers. Default: by nginx's or its certificate's name, else by nginx's or the app's
@@ -212,8 +199,6 @@ class Budget(Section):
     """USD a day (UTC); default: a thirtieth of the month."""
     per_request_usd: Usd | None = None
     """Most that one request may cost; default: no limit of its own."""
-    warn_at: Ratio = 0.8
-    """Share of the budget from which an alert warns."""
     count_simulated: bool = False
     """Whether the pretended prices of simulated providers use up the budget, e.g. in a drill of it."""
 

@@ -224,7 +224,6 @@ IMAGE_PATTERN = (
 )
 """A reference as github.com/distribution/reference defines it, by which Docker knows an image."""
 LABEL_NAME_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
-DATABASE_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_]{1,32}$"
 HOST_KEY_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A part of a service's name, which is a DNS label of 63 letters at most."""
@@ -232,7 +231,6 @@ _SSH_WORD = r"[a-zA-Z0-9_][a-zA-Z0-9._-]*"  # ssh would take one that begins wit
 DOCKER_PATTERN = (
     rf"^(ssh://({_SSH_WORD}@)?({_SSH_WORD}|\[[0-9a-fA-F:]+\])(:[0-9]{{1,5}})?|unix://(/[a-zA-Z0-9._-]+)+)$"
 )
-INTERFACE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
@@ -249,7 +247,6 @@ PATTERN_WORDS = {
     PATH_PATTERN: msg("must start with / and hold no spaces"),
     IMAGE_PATTERN: msg("must be an image such as redis:8 or registry.example.com/team/app@sha256:…"),
     LABEL_NAME_PATTERN: msg("must be letters, digits and '_', not starting with a digit"),
-    DATABASE_PATTERN: msg("must be letters, digits and '_', at most 64"),
     _CLOCK: msg("must be a time between 00:00 and 24:00, e.g. 09:00"),
     _ZONE: msg("must be a time zone such as Asia/Tokyo or UTC"),
     ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32"),
@@ -258,7 +255,6 @@ PATTERN_WORDS = {
         "must be ssh://[USER@]HOST[:PORT] without a path and with a number for a port, or "
         "unix:///var/run/docker.sock for the host itself"
     ),
-    INTERFACE_PATTERN: msg("must be the name of a network interface, such as eth0"),
 }
 """What each pattern asks for, in words, for error messages."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
-    DATABASE_PATTERN,
     LABEL_NAME_PATTERN,
     Count,
     Cron,
@@ -57,14 +56,11 @@ class Mysql(Section):
     """Address to listen on."""
     port: Port = 3306
     """Port to listen on."""
-    database: Annotated[str, Field(pattern=DATABASE_PATTERN)] = "techsapo_audit"
-    """Name of the audit database."""
+    database: ClassVar[str] = "techsapo_audit"  # the guide's name for it
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] = "techsapo"
     """Account of the app."""
     password: Secret | None = None
     """Password of the account; default: made at the first start and kept in the state directory."""
-    buffer_pool: Size = "128M"
-    """InnoDB's buffer pool."""
 
 
 class Keep(Section):
@@ -95,13 +91,6 @@ class Offsite(Section):
     from a file. Default: those of the environment, which cron has not."""
 
 
-class BackupConfig(Section):
-    """The files of the configuration's backup."""
-
-    paths: tuple[Text, ...] = ()
-    """Further files and folders, beside the spec, the generated files and the certificates."""
-
-
 class Backup(Section):
     """Where backups go and how long they stay."""
 
@@ -111,8 +100,8 @@ class Backup(Section):
     """How many backups of each age are kept."""
     offsite: Offsite | None = None
     """A second place, by restic."""
-    config: BackupConfig = Field(default_factory=BackupConfig.model_construct)
-    """What the backup of the configuration holds."""
+    paths: tuple[Text, ...] = ()
+    """Further files and folders, beside the spec, the generated files and the certificates."""
     prometheus: bool = False
     """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
 
@@ -120,15 +109,6 @@ class Backup(Section):
 JobName = Literal[
     "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_alert",
 ]  # fmt: skip
-
-
-class JobSettings(Section):
-    """Changes to how one job runs."""
-
-    timeout: PositiveDuration | None = None
-    """Time after which a run is ended, with all it started; default: the job's own."""
-    retries: Count | None = None
-    """How often a failed run is tried again; default: the job's own."""
 
 
 class Schedule(Section):
@@ -155,8 +135,8 @@ class Schedule(Section):
     """When a backup is fetched from off-site and restored on trial; without `backup.offsite` it is not."""
     drill_alert: Cron | None = "30 10 * * 3"
     """When an alert is drilled, while somebody is there to see it; without an Alertmanager it is not."""
-    jobs: dict[JobName, JobSettings] = {}
-    """Changes to how jobs run, by job name: timeout, retries."""
+    timeouts: dict[JobName, PositiveDuration] = {}
+    """By job name, the time after which a try is ended, with all it started; default: the job's own."""
 
     def times(self) -> dict[str, str | None]:
         """Cron expression by job name, None for one that is turned off."""
@@ -172,17 +152,6 @@ class Schedule(Section):
             *(() if alerts else ("drill_alert",)),
         } - self.model_fields_set
         return self.model_copy(update=dict.fromkeys(idle)) if idle else self
-
-
-class Objectives(Section):
-    """What drills are compared with; the defaults are the guide's."""
-
-    failover: PositiveDuration = "30s"
-    """From the loss of an app instance until users are answered again."""
-    data: PositiveDuration = "15m"
-    """From the begin of a restore until all data is back."""
-    service: PositiveDuration = "60m"
-    """Until everything runs again: an instance, or the whole stack on an empty host."""
 
 
 class Logs(Section):

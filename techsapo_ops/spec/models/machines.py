@@ -10,7 +10,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import (
     DOCKER_PATTERN,
     HOST_KEY_PATTERN,
-    INTERFACE_PATTERN,
     Means,
     NotASwitch,
     Section,
@@ -104,8 +103,6 @@ class Swarm(Section):
 
     router_id: Annotated[int, Field(ge=1, le=255), NotASwitch] = 51
     """VRRP router id of `floating_address`: no other routers or hosts in that network segment may have it."""
-    interface: Annotated[str, StringConstraints(pattern=INTERFACE_PATTERN)] | None = None
-    """Network interface that is given `floating_address`; default: the one that has the host's address."""
     subnet: Annotated[str, AfterValidator(_subnet), Means(msg("network, e.g. 10.99.0.0/20"))] = "10.99.0.0/20"
     """Network of the containers, over all hosts; no network that the hosts reach may meet it."""
     encrypted: bool = False

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
-    LABEL_NAME_PATTERN,
     PATH_PATTERN,
     Duration,
     FilePath,
@@ -21,7 +20,6 @@ from techsapo_ops.spec.models.base import (
     PositiveDuration,
     ProbedUrl,
     Section,
-    Text,
     Url,
 )
 from techsapo_ops.spec.secret import Secret
@@ -45,8 +43,6 @@ class Prometheus(Section):
     """How often metrics are read, and rules evaluated."""
     retention: PositiveDuration = "15d"
     """How long samples are kept."""
-    external_labels: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Text] = {}
-    """Labels that go out with every alert and sample."""
 
 
 class Alertmanager(Section):
@@ -78,61 +74,22 @@ class Grafana(Section):
     """Address to listen on."""
     port: Port = 3000
     """Port to listen on."""
-    admin_user: Text = "admin"
-    """Login of the administrator."""
     admin_password: Secret = Field(default_factory=lambda: Secret(GRAFANA_DOCUMENTED_PASSWORD))
     """Password of the administrator; the documented default is refused in production."""
 
 
-class Exporter(Section):
-    """A program that turns another server's state into metrics."""
-
-    enabled: bool = True
-    """false: not run."""
-    port: Port = 9100
-    """Port to listen on, on the loopback address."""
-
-
-class RedisExporter(Exporter):
-    """Exporter of the cache."""
-
-    port: Port = 9121
-    """Port to listen on, on the loopback address."""
-
-
-class MysqldExporter(Exporter):
-    """Exporter of the audit database."""
-
-    port: Port = 9104
-    """Port to listen on, on the loopback address."""
-
-
-class NginxExporter(Exporter):
-    """Exporter of the load balancer."""
-
-    port: Port = 9113
-    """Port to listen on, on the loopback address."""
-
-
-class BlackboxExporter(Exporter):
-    """Asks as a client would, and tells how that went."""
-
-    port: Port = 9115
-    """Port to listen on, on the loopback address."""
-
-
 class Exporters(Section):
-    """Exporters run where what they watch runs; `enabled: false` turns one off."""
+    """Ports of the exporters, on loopback. Each runs where what it watches runs; null: not at all."""
 
-    node: Exporter = Field(default_factory=Exporter.model_construct)
+    node: Port | None = 9100
     """CPU, memory, disk and network of the host."""
-    redis: RedisExporter = Field(default_factory=RedisExporter.model_construct)
+    redis: Port | None = 9121
     """Redis."""
-    mysqld: MysqldExporter = Field(default_factory=MysqldExporter.model_construct)
+    mysqld: Port | None = 9104
     """The audit database."""
-    nginx: NginxExporter = Field(default_factory=NginxExporter.model_construct)
+    nginx: Port | None = 9113
     """The load balancer."""
-    blackbox: BlackboxExporter = Field(default_factory=BlackboxExporter.model_construct)
+    blackbox: Port | None = 9115
     """The stack's own front, asked through nginx as users do, and `monitoring.probes`."""
 
 
@@ -193,7 +150,7 @@ class Monitoring(Section):
     grafana: Grafana = Field(default_factory=Grafana.model_construct)
     """The dashboards."""
     exporters: Exporters = Field(default_factory=Exporters.model_construct)
-    """Programs that turn other servers' state into metrics."""
+    """Programs that turn other servers' state into metrics, by their ports."""
     alerts: dict[str, AlertSettings] = {}
     """Changes to alerts, by alert name: threshold, minimum, for, keep_firing_for, window, enabled."""
     availability_percent: Annotated[Number, Field(ge=50, lt=100)] = 99.5
@@ -215,4 +172,4 @@ class Monitoring(Section):
     @property
     def is_probed(self) -> bool:
         """Whether there is a blackbox exporter."""
-        return self.exporters.blackbox.enabled and self.prometheus.enabled
+        return self.exporters.blackbox is not None and self.prometheus.enabled

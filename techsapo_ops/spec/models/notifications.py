@@ -12,6 +12,7 @@ from pydantic import Field
 from techsapo_ops.spec.models.base import (
     ClockTime,
     HostPort,
+    Name,
     PositiveDuration,
     Section,
     Text,
@@ -25,14 +26,12 @@ _RESERVED = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org))?|invalid)\.?",
 
 
 class SlackReceiver(Section):
-    """Alerts to a Slack channel."""
+    """Alerts to a Slack channel: that of the webhook."""
 
     kind: Literal["slack"]
     """How it is sent: Slack."""
     url: Secret | None = None
     """Incoming-webhook URL."""
-    channel: Text | None = None
-    """Channel, e.g. "#ops"; default: the webhook's."""
 
 
 class EmailReceiver(Section):
@@ -114,31 +113,31 @@ class NextReceivers(Section):
 
     after: PositiveDuration = "15m"
     """How long it has fired by then, 7d at the most; later than that of the entry before."""
-    receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
-    """Whom it then reaches as well."""
+    receivers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Names of the receivers that it then reaches as well."""
 
 
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
 
+    receivers: dict[Name, Receiver] = {}
+    """Ways to people and programs, by a name of your choice, which the lists below name."""
     business_hours: BusinessHours | None = None
     """Hours for which alerts that are no hurry (P2) wait; default: everything is sent at once."""
 
-    page: tuple[Receiver, ...] = ()
+    page: tuple[Name, ...] = ()
     """Whom alerts reach that wake people, label page="true"; default: those of `critical`."""
-    critical: tuple[Receiver, ...] = ()
+    critical: tuple[Name, ...] = ()
     """Whom critical alerts reach."""
-    warning: tuple[Receiver, ...] = ()
+    warning: tuple[Name, ...] = ()
     """Whom warnings reach."""
-    info: tuple[Receiver, ...] = ()
-    """Whom informational alerts reach."""
-    watchdog: tuple[Receiver, ...] = ()
+    info: tuple[Name, ...] = ()
+    """Whom informational alerts and the weekly report reach."""
+    watchdog: tuple[Name, ...] = ()
     """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
     misses it."""
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
     """Whom alerts that page reach if nobody acknowledges them, one after the other; default: nobody else."""
-    report: tuple[Receiver, ...] = ()
-    """Whom the weekly report reaches; default: those of `info`."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
 
@@ -146,35 +145,40 @@ class Notifications(Section):
         """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on
         this very host count. Those of `critical` are reached where those who are woken are, too.
         """
-        listed = getattr(self, name)
+        listed = self.named(getattr(self, name))
         found = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
-        return found and (name != "critical" or _anybody(self.paged[1]))
+        return found and (name != "critical" or _anybody(self.named(self.paged)))
 
     def is_example(self, name: str) -> bool:
         """Whether the list of that name has an example's address."""
-        return any(map(_reserved, (*getattr(self, name), *(self.page if name == "critical" else ()))))
+        names = (*getattr(self, name), *(self.page if name == "critical" else ()))
+        return any(map(_reserved, self.named(names)))
+
+    def named(self, names: Iterable[str]) -> tuple[Receiver, ...]:
+        """The receivers of those names; that there is none of a name is an error of the spec."""
+        return tuple(self.receivers[name] for name in names if name in self.receivers)
 
     @property
-    def paged(self) -> tuple[str, tuple[Receiver, ...]]:
-        """The list that wakes people: its name, and whom it has."""
-        return ("page", self.page) if self.page else ("critical", self.critical)
+    def paged(self) -> tuple[str, ...]:
+        """Names of the receivers that wake people."""
+        return self.page or self.critical
 
     @property
-    def other_kind(self) -> tuple[str, Receiver] | None:
-        """The first receiver of a kind that none of the paged ones has, with its dotted path: it hears that
-        these can't be reached.
+    def other_kind(self) -> str | None:
+        """The first receiver of a kind that none of the paged ones has: it hears that these can't be
+        reached.
         """
-        kinds = {receiver.kind for receiver in self.paged[1]}
-        others = ((f"{name}.{n}", r) for name, listed in self.lists() for n, r in enumerate(listed))
-        return next(((at, r) for at, r in others if r.kind not in kinds and at[:8] != "watchdog"), None)
+        kinds = {receiver.kind for receiver in self.named(self.paged)}
+        others = (name for at, listed in self.lists() for name in listed if at != "watchdog")
+        return next((n for n in others if n in self.receivers and self.receivers[n].kind not in kinds), None)
 
     @property
     def first_next(self) -> NextReceivers | None:
         """The first of the next receivers that reach anybody."""
-        return next((step for step in self.next if _anybody(step.receivers)), None)
+        return next((step for step in self.next if _anybody(self.named(step.receivers))), None)
 
-    def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
-        """Every list of receivers by its dotted path below `notifications`."""
+    def lists(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Every list of names of receivers, by its dotted path below `notifications`."""
         for name in ("page", "critical", "warning", "info", "watchdog"):
             yield name, getattr(self, name)
         for number, step in enumerate(self.next):

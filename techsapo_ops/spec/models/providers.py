@@ -37,15 +37,6 @@ class Price(Section):
     """USD per million tokens that it puts there; default: as `input`."""
 
 
-class Latency(Section):
-    """Log-normal latency of a simulated provider."""
-
-    mean: Duration = "300ms"
-    """Mean time to an answer."""
-    jitter: Ratio = 0.3
-    """Standard deviation as a share of the mean."""
-
-
 class _Provider(Section):
     # What holds for every provider of a kind.
     simulated: ClassVar[bool] = False
@@ -89,8 +80,8 @@ class SimulatedProvider(_Provider):
     """Same seed, same answers."""
     accuracy: Ratio = 0.8
     """Share of the questions answered right."""
-    latency: Latency = Field(default_factory=Latency.model_construct)
-    """How long an answer takes."""
+    latency: Duration = "300ms"
+    """Mean time to an answer."""
     error_rate: Ratio = 0.0
     """Share of the requests that fail with a server error."""
     rate_limit_rate: Ratio = 0.0
@@ -217,7 +208,7 @@ def default_providers() -> Providers:
     make = SimulatedProvider.model_construct
     return {
         "sim-a": make(kind="simulated", seed=1),
-        "sim-b": make(kind="simulated", seed=2, latency=Latency.model_construct(mean="450ms")),
-        "sim-c": make(kind="simulated", seed=3, latency=Latency.model_construct(mean="200ms"), accuracy=0.75),
-        "sim-d": make(kind="simulated", seed=4, latency=Latency.model_construct(mean="350ms")),
+        "sim-b": make(kind="simulated", seed=2, latency="450ms"),
+        "sim-c": make(kind="simulated", seed=3, latency="200ms", accuracy=0.75),
+        "sim-d": make(kind="simulated", seed=4, latency="350ms"),
     }

@@ -17,7 +17,7 @@ from techsapo_ops.spec.models.base import (
     Text,
     is_loopback,
 )
-from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Objectives, Redis, Schedule
+from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.machines import FloatingAddress, Host, HostKey, Swarm
 from techsapo_ops.spec.models.monitoring import Monitoring
@@ -91,8 +91,6 @@ class Spec(Section):
     """Where backups go and how long they stay."""
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
     """When jobs run."""
-    objectives: Objectives = Field(default_factory=Objectives.model_construct)
-    """How soon the service, and its data, are to be back after a failure."""
     contacts: tuple[Text, ...] | None = None
     """Whom to call when this host is gone, in your words: `Kimura, +81 3 …`; for the recovery card."""
     logs: Logs = Field(default_factory=Logs.model_construct)
@@ -170,7 +168,7 @@ class Spec(Section):
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
         unreached, later = self.unreached, self.notifications.first_next
         if AT_ONCE in unreached and later is not None:
-            whom = all_of(dict.fromkeys(receiver.kind for receiver in later.receivers))
+            whom = all_of(dict.fromkeys(r.kind for r in self.notifications.named(later.receivers)))
             what = msg("alerts") if {"warning", "info"} <= set(unreached) else msg("critical alerts")
             return msg(
                 "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
@@ -189,7 +187,7 @@ class Spec(Section):
                 return msg("alerts reach no one: {filled}", filled=filled)
             return msg("critical alerts reach no one: {filled}", filled=filled)
         if {"warning", "info"} <= set(unreached):
-            example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
+            example = "{receivers: {team: {kind: slack, url_file: secrets/slack}}, critical: [team]}"
             return msg(
                 "alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)", example=example
             )
@@ -213,8 +211,8 @@ class Spec(Section):
             )
         else:
             watcher = msg(
-                "let a watcher elsewhere expect Watchdog, `notifications: {{watchdog: [{{kind: "
-                "webhook, url_file: secrets/watcher}}]}}`"
+                "let a watcher elsewhere expect Watchdog, `notifications: {{receivers: {{watcher: {{kind: "
+                "webhook, url_file: secrets/watcher}}}}, watchdog: [watcher]}}`"
             )
         return msg("nobody notices when this stack can't tell any more: {watcher}", watcher=watcher)
 
@@ -223,11 +221,10 @@ class Spec(Section):
         """In one line that the weekly report reaches no one, and what to write; empty where it does, or none
         is made.
         """
-        told = self.notifications
         made = self.schedule.report is not None and self.schedule.by != "none"
-        if not (made and self.monitoring.prometheus.enabled) or told.report or told.info:
+        if not (made and self.monitoring.prometheus.enabled) or self.notifications.info:
             return ""
-        example = "{report: [{kind: slack, url_file: secrets/slack}]}"
+        example = "{receivers: {team: {kind: slack, url_file: secrets/slack}}, info: [team]}"
         return msg(
             "the weekly report reaches no one: write e.g. `notifications: {example}` (docs/jobs.md)",
             example=example,

@@ -49,6 +49,8 @@ class Habits:
 
 
 USUAL = Habits()
+JITTER = 0.3
+"""Standard deviation of the latency, as a share of its mean."""
 
 
 class Simulated:
@@ -65,7 +67,7 @@ class Simulated:
         self.price = Price(spec.price.input, spec.price.output) if spec.price else FREE
         self._spec = spec
         self._habits = habits
-        self._mean = seconds(spec.latency.mean)
+        self._mean = seconds(spec.latency)
         self._known = knowledge()  # read now, so that the first question does not wait for it
         self._causes = [[t.claims(language)[0] for language in t.text] for t in self._known.topics]
 
@@ -198,8 +200,8 @@ class Simulated:
         )
 
     def _latency(self, own: random.Random) -> float:
-        """A log-normal draw in seconds with the spec's mean and relative standard deviation."""
-        variance = log(1 + self._spec.latency.jitter**2)
+        """A log-normal draw in seconds with the spec's mean and JITTER."""
+        variance = log(1 + JITTER**2)
         drawn = exp(own.gauss(0.0, sqrt(variance)) - variance / 2)
         return self._mean * drawn
 

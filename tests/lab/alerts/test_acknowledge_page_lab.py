@@ -18,6 +18,7 @@ import pytest
 import servers
 from alert_lab import receiving
 from browsers import browser, violations
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from next_lab import AFTER, Scraped, monitoring
 from orchestrator import serving
@@ -94,12 +95,12 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         spec = spec_of({
             "project": "t", "engine": "native", "locale": "en", "redis": {"enabled": False}, "app": app,
             "nginx": {"enabled": False}, "monitoring": watching,
-            "notifications": {
+            "notifications": notified({
                 "critical": [{"kind": "slack", "url": f"http://127.0.0.1:{port['slack']}/hook"}],
                 "next": [
                     {"after": f"{2 * AFTER}s", "receivers": [{"kind": "webhook", "url": told.url("next")}]}
                 ],
-            },
+            }),
         })  # fmt: skip
         files, topology = monitoring_files(spec, tmp_path), topology_of(spec, tmp_path)
         write(files.values(), tmp_path)

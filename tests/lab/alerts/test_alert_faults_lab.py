@@ -41,7 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
 FULL = 4 << 20
 """Bytes that Redis may use."""
-SLOW = {**FREE, "sim-a": {**FREE["sim-a"], "latency": {"mean": "60s"}}}
+SLOW = {**FREE, "sim-a": {**FREE["sim-a"], "latency": "60s"}}
 """One provider of three does not answer in the time that it is waited for."""
 SOON = {"limits": {"request_timeout": "4s"}}
 IN_TIME = 15.0

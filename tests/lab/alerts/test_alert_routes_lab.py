@@ -12,6 +12,7 @@ import httpx
 import pytest
 import servers
 from alert_lab import Receiver, receiving
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 
 from techsapo_ops.catalogue.alerts import alerts
@@ -71,7 +72,7 @@ def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sending]:
     directory: Path = tmp_path_factory.mktemp("routes")
     with receiving() as told:
         hooks = {name: [{"kind": "webhook", "url": told.url(name)}] for name in RECEIVERS}
-        spec = spec_of(notifications=hooks)
+        spec = spec_of(notifications=notified(hooks))
         files = monitoring_files(spec, directory)
         write(files.values(), directory)
         write(secret_files(topology_of(spec, directory)), directory)

@@ -78,8 +78,8 @@ def ending(*names: str) -> list[str]:
     return [name for name in names if alerts()[name].severity != "info"]
 
 
-BUSY = {"anomalies": {"requests": 1_000_000}}
-"""All customers come from one address."""
+BUSY = {"auth": {"proxies": ["127.0.0.1"]}}
+"""Each question of the customers comes from an address of its own."""
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
 DEAR = {name: {**p, "accuracy": 0, "price": {"input": 30, "output": 120}} for name, p in QUICK.items()}
 

@@ -115,7 +115,7 @@ def asks(tmp_path: Path) -> Iterator[Asks]:
 
     def start(**sections: Any) -> Asking:
         port = servers.free_port()
-        exporters = {"blackbox": {"enabled": True, "port": port}}
+        exporters = {"blackbox": port}
         monitoring = {"exporters": exporters, **sections.pop("monitoring", {})}
         spec = Spec.model_validate({"project": "t", "monitoring": monitoring, **sections})
         binaries = {name: f"/usr/bin/{name}" for name in binary_names()}

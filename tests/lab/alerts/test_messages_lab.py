@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import servers
 import slack
+from fakes.notified import notified
 from mail_server import mail_server
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from rows import each_row
@@ -298,15 +299,15 @@ def test_a_hostile_label_makes_no_link_and_calls_nobody(
 
 def test_slack_and_mail_take_what_alertmanager_sends(tmp_path: Path) -> None:
     with incoming_webhook() as channel, mail_server() as box:
-        notifications = {
+        notifications = notified({
             "critical": [
-                {"kind": "slack", "url": channel.url, "channel": "#ops"},
+                {"kind": "slack", "url": channel.url},
                 {"kind": "email", "to": "ops@example.com"},
             ],
             "smtp": {
                 "smarthost": f"127.0.0.1:{box.port}", "sender": "techsapo@example.com", "require_tls": False
             },
-        }  # fmt: skip
+        })  # fmt: skip
         spec = spec_of(
             app={"public_url": SITE}, notifications=notifications,
             monitoring={"alertmanager": {"group_wait": "1s", "group_interval": "1s"}},

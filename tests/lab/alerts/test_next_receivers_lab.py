@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import servers
 import yaml
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of
 from monitoring_tools import passes
 from next_lab import AFTER, Stack, watched
@@ -52,7 +53,7 @@ def filled(annotations: dict[str, str], since: str) -> dict[str, str]:
 def test_the_next_receivers_are_told_of_incidents_that_are_old_enough(tmp_path: Path) -> None:
     hook = [{"kind": "webhook", "url": "https://hooks.example"}]
     steps = [{"after": after, "receivers": hook} for after in ("15m", "45m")]
-    files = monitoring_files(spec_of(notifications={"next": steps}, locale="en"))
+    files = monitoring_files(spec_of(notifications=notified({"next": steps}), locale="en"))
     texts = [files[f"prometheus/rules/{name}.yml"].content for name in ("recording", "alerts")]
     rules = [r for text in texts for g in read_yaml(text)["groups"] for r in g["rules"]]
     mine = [

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from projects import Project, project, small_spec
-from servers import wait_for
+from servers import free_port, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -29,7 +29,7 @@ def stack() -> Iterator[Project]:
     monitoring["prometheus"] |= {"scrape_interval": "1s", "login": False}
     monitoring["alertmanager"] |= {"group_wait": "1s", "login": False}
     for name in ("nginx", "blackbox"):
-        monitoring["exporters"][name]["enabled"] = True
+        monitoring["exporters"][name] = free_port()
     monitoring["alerts"] = {
         "NginxDown": {"for": "2s"},
         "ProbeFailing": {"for": "4s"},

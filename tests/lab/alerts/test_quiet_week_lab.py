@@ -60,7 +60,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Spec, list[Scrape
         # What is shortened for the lab is long again, and the front is probed, as in a new stack.
         # A week has a sample a minute: in steps of 15 s ServiceRestarting reads more than promtool loads.
         data["monitoring"]["prometheus"]["scrape_interval"] = "1m"
-        data["monitoring"]["exporters"]["blackbox"] = {"enabled": True}
+        data["monitoring"]["exporters"]["blackbox"] = servers.free_port()
         spec = spec_of(data)
         names = sorted(read_by(all_rules(spec)))
         before = values(stack, names)

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 import servers
 from fakes.debian import Debian
+from fakes.notified import notified
 from fakes.open_stacks import Seen, open_stack
 from mail_server import mail_server
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
@@ -100,13 +101,12 @@ def test_a_source_that_is_away_says_why_and_the_others_come(tmp_path: Path) -> N
 
 def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with incoming_webhook() as channel, mail_server() as box:
-        notifications = {
-            "info": [{"kind": "webhook", "url": "http://127.0.0.1:9/nobody"}],
-            "report": [{"kind": "slack", "url": channel.url}, {"kind": "email", "to": "ops@example.com"}],
+        notifications = notified({
+            "info": [{"kind": "slack", "url": channel.url}, {"kind": "email", "to": "ops@example.com"}],
             "smtp": {
                 "smarthost": f"127.0.0.1:{box.port}", "sender": "techsapo@example.com", "require_tls": False
             },
-        }  # fmt: skip
+        })  # fmt: skip
         spec = spec_of({"project": "shop", "locale": "en", "notifications": notifications})
         stack = stack_of(spec, tmp_path)
         files = monitoring_files(spec, tmp_path)

@@ -269,7 +269,7 @@ def test_what_an_old_snapshot_of_redis_lacks_after_a_power_cut_is_charged_again_
 def test_what_a_killed_instance_had_reserved_is_booked_and_blocks_nobody(
     server: Server, tmp_path: Path
 ) -> None:
-    slow = {n: {**p, "latency": {"mean": "30s", "jitter": 0}} for n, p in PRICED.items()}
+    slow = {n: {**p, "latency": "30s"} for n, p in PRICED.items()}
     quick = settings(server.port, daily_usd=10)
     with (
         serving(tmp_path / "a", **{**quick, "providers": slow}) as a,
@@ -317,7 +317,7 @@ def lost_rows(directory: Path) -> list[float]:
 def test_a_hundred_identical_questions_over_two_instances_are_one_analysis_that_both_gauges_show(
     server: Server, tmp_path: Path
 ) -> None:
-    slow = {n: {**p, "latency": {"mean": "400ms", "jitter": 0}} for n, p in PRICED.items()}
+    slow = {n: {**p, "latency": "400ms"} for n, p in PRICED.items()}
     shared = {**settings(server.port), "providers": slow, "wallbounce": {"cache_ttl": "1m"}}
     share_key(tmp_path / "a", tmp_path / "b")
     with serving(tmp_path / "a", **shared) as a, serving(tmp_path / "b", **shared) as b:

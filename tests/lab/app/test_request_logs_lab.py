@@ -17,7 +17,7 @@ from terminal import typed
 pytestmark = pytest.mark.lab
 
 SIMULATED = {
-    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": {"mean": "1ms"}}
+    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": "1ms"}
     for name, seed in (("sim-a", 1), ("sim-b", 2))
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from applied import files, loaded_threshold
+from fakes.notified import notified
 from projects import Project, only_redis, project, small_spec
 from servers import free_port, tcp_open, wait_for
 
@@ -74,18 +75,20 @@ def test_durations_that_alertmanager_writes_its_own_way_are_no_difference(stack:
     alertmanager = {**monitoring["alertmanager"], "group_interval": "90s", "group_wait": "1m30s"}
     stack.write(
         monitoring={**monitoring, "alertmanager": alertmanager},
-        notifications={
-            "smtp": {
-                "smarthost": "mail.example.com:587",
-                "sender": "a@b.example",
-                "username": "u",
-                "password": "p",
-            },
-            "critical": [
-                {"kind": "email", "to": "c@d.example"},
-                {"kind": "slack", "url": "https://s.example/$x"},
-            ],
-        },
+        notifications=notified(
+            {
+                "smtp": {
+                    "smarthost": "mail.example.com:587",
+                    "sender": "a@b.example",
+                    "username": "u",
+                    "password": "p",
+                },
+                "critical": [
+                    {"kind": "email", "to": "c@d.example"},
+                    {"kind": "slack", "url": "https://s.example/$x"},
+                ],
+            }
+        ),
     )
     done = json.loads(stack.run("up", "--json").stdout)
     assert {s["service"] for s in done["steps"] if s["action"] != "nothing"} == {"alertmanager"}

@@ -175,8 +175,7 @@ def test_a_full_disk_is_said_and_nothing_is_kept(backup: Backup, stack: Stack, t
 def test_a_user_who_may_not_write_the_repository_is_told_and_changes_nothing(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("becomes another user: needs root")
-    schedule = {"jobs": {"backup": {"retries": 0}}}
-    with project(only_redis(backup={"path": "保管 庫"}, schedule=schedule)) as made:
+    with project(only_redis(backup={"path": "保管 庫"})) as made:
         made.run("backup", "--only", "config")
         place = made.directory / "保管 庫"
         before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
@@ -189,8 +188,8 @@ def test_a_user_who_may_not_write_the_repository_is_told_and_changes_nothing(tmp
             said = made.run(*words, code=1).stderr
             assert f"cannot write {place}: Permission denied" in said
             assert "try: run it as root: `sudo " in said
-        assert "Permission denied" in made.run("jobs", "run", "backup", code=1).stderr
-        assert 'last_exit_code{name="backup"} 1' in (made.layout.textfiles / "backup.prom").read_text()
+        assert "Permission denied" in made.run("jobs", "run", "verify", code=1).stderr
+        assert 'last_exit_code{name="verify"} 1' in (made.layout.textfiles / "verify.prom").read_text()
         assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 1
         made.write(backup={"path": str(tmp_path / "of root" / "backups")})
         tmp_path.chmod(0o755)

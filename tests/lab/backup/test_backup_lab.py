@@ -40,8 +40,7 @@ def test_no_secret_and_no_private_key_is_in_any_plain_backup(
     assert [n for n in left_out if n.startswith("certs/site/") and n.endswith("/privkey.pem")]
     (tmp_path / "extra.txt").write_text(f"token: {secrets[0].decode()}")
     (tmp_path / "fine.txt").write_text("harmless")
-    config = stack.spec.backup.config.model_copy(update={"paths": (str(tmp_path),)})
-    section = stack.spec.backup.model_copy(update={"config": config, "path": str(tmp_path / "r")})
+    section = stack.spec.backup.model_copy(update={"paths": (str(tmp_path),), "path": str(tmp_path / "r")})
     changed = with_backup(stack, section)
     made = create_backup(changed, only=("config",))
     assert any("extra.txt was left out: it holds a secret" in w for w in made.warnings)

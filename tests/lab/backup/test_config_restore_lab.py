@@ -36,7 +36,7 @@ def lab(tmp_path: Path) -> Iterator[Project]:
     (extra / "sub" / "app.ini").chmod(0o640)
     spec = only_redis(
         redis={"port": only_redis()["redis"]["port"], "password": PASSWORD},
-        backup={"config": {"paths": [str(extra)]}},
+        backup={"paths": [str(extra)]},
     )
     key, _ = new_key("ci", plan="basic", scopes=("ask",), now=datetime.now(UTC))
     with project(spec) as made:
@@ -156,7 +156,7 @@ def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_
     words = ("restore", "--only", "config", "--allow-unauthenticated")
     shown = json.loads(lab.run(*words, "--dry-run", "--json").stdout)
     assert shown["targets"]["config"] == [
-        {"path": str(victim), "what": "left", "why": "it is not below backup.config.paths"},
+        {"path": str(victim), "what": "left", "why": "it is not below backup.paths"},
         {"path": str(conf / "tool"), "what": "new", "why": ""},
     ]
     text = lab.run(*words, "--dry-run").stdout

@@ -41,7 +41,7 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     )
     spec["redis"]["password"] = SECRETS[0]
     spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s"}
-    spec["monitoring"]["exporters"]["blackbox"]["enabled"] = True
+    spec["monitoring"]["exporters"]["blackbox"] = free_port()
     with docker_project(lab_images, spec, "取引 スタック") as made:
         interrupted_first_up(made)
         made.run("up", timeout=200)

@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 from docker_lab import DockerLab, container_ids, docker, docker_project, full_spec, left_over
+from fakes.notified import notified
 from monitoring_login import KINDS, status
 from projects import Project
 from servers import http_ok, wait_for
@@ -44,10 +45,12 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
         "sim-a": {"kind": "simulated"},
         "sim-b": {"kind": "simulated"},
     }
-    spec["notifications"] = {
-        "critical": [{"kind": "slack", "url": f"https://hooks.example.com/{SECRETS[2]}"}],
-        "warning": [],
-    }
+    spec["notifications"] = notified(
+        {
+            "critical": [{"kind": "slack", "url": f"https://hooks.example.com/{SECRETS[2]}"}],
+            "warning": [],
+        }
+    )
     with docker_project(lab_images, spec, FOLDER) as made:
         made.run("up", timeout=400)
         yield made
@@ -221,7 +224,7 @@ def test_node_exporter_reports_the_hosts_memory_file_system_and_network(stack: P
 
 
 def test_node_exporter_listens_where_containers_reach_the_host_and_nowhere_else(stack: Project) -> None:
-    at = stack.spec["monitoring"]["exporters"]["node"]["port"]
+    at = stack.spec["monitoring"]["exporters"]["node"]
     bound = {c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == at and c.status == "LISTEN"}
     bridge = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}")
     assert bound == {bridge.stdout.strip()}

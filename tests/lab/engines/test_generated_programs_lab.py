@@ -116,9 +116,7 @@ def metric(port: int, name: str) -> str:
 @each_row("password", PASSWORDS)
 def test_redis_and_its_exporter_agree_on_any_password(tmp_path: Path, password: str) -> None:
     port, exporter = free_port(), free_port()
-    wanted = spec(
-        redis={"port": port, "password": password}, monitoring={"exporters": {"redis": {"port": exporter}}}
-    )
+    wanted = spec(redis={"port": port, "password": password}, monitoring={"exporters": {"redis": exporter}})
     _, found = generated(wanted, tmp_path / HOSTILE_FOLDER)
     server, watcher = found["redis"], found["redis-exporter"]
     with (
@@ -136,9 +134,7 @@ def test_redis_and_its_exporter_agree_on_any_password(tmp_path: Path, password: 
 def test_a_redis_that_hangs_is_told_down_within_the_time_of_a_scrape(tmp_path: Path) -> None:
     """Not its exporter, by a scrape that fails: metric() waits for 10 s, as Prometheus does by default."""
     port, exporter = free_port(), free_port()
-    wanted = spec(
-        redis={"port": port, "accounts": False}, monitoring={"exporters": {"redis": {"port": exporter}}}
-    )
+    wanted = spec(redis={"port": port, "accounts": False}, monitoring={"exporters": {"redis": exporter}})
     _, found = generated(wanted, tmp_path)
     server, watcher = found["redis"], found["redis-exporter"]
     with (
@@ -165,7 +161,7 @@ def test_mariadb_and_its_exporter_agree_on_every_password(tmp_path: Path) -> Non
             exporter = free_port()
             wanted = spec(
                 mysql={"port": server.port, "password": password},
-                monitoring={"exporters": {"mysqld": {"port": exporter}}},
+                monitoring={"exporters": {"mysqld": exporter}},
             )
             _, found = generated(wanted, tmp_path / str(n) / HOSTILE_FOLDER)
             with root.cursor() as cursor:

@@ -39,8 +39,7 @@ def stack() -> Iterator[Project]:
     spec = small_spec(mysql={"port": free_port()})
     spec["nginx"]["enabled"] = True
     spec["app"]["instances"] = [{"port": free_port()}, {"port": free_port()}]
-    for exporter in spec["monitoring"]["exporters"].values():
-        exporter["enabled"] = True
+    spec["monitoring"]["exporters"] = {name: free_port() for name in spec["monitoring"]["exporters"]}
     with project(spec) as made:
         made.run("config", "generate")
         hardened = replace(made, launcher=Restricted(made.state / UNIT).launcher)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes.memory_engine import World
+from fakes.notified import notified
 from rows import each_row
 from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, spec, topology
 
@@ -58,11 +59,12 @@ def test_hostile_values_pass_as_values(tmp_path: Path, text: str) -> None:
     sections: dict[str, Any] = {
         **EVERYTHING,
         "redis": {"password": text.replace("\n", " ")},
-        "notifications": {
-            "critical": [{"kind": "slack", "url": "https://hooks.example.com/x", "channel": text}],
-            "smtp": {"smarthost": "mail.example.com:25", "sender": "ops@example.com", "username": text},
-        },
-        "monitoring": {"prometheus": {"external_labels": {"site": text.replace("$", "%")}}},
+        "notifications": notified(
+            {
+                "critical": [{"kind": "slack", "url": "https://hooks.example.com/x"}],
+                "smtp": {"smarthost": "mail.example.com:25", "sender": "ops@example.com", "username": text},
+            }
+        ),
     }
     wanted = spec(**sections)
     found = examine(wanted, here(wanted, tmp_path), Templates(), SubprocessRunner())

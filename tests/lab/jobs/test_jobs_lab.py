@@ -137,7 +137,7 @@ def test_an_interrupted_run_ends_its_job_and_is_written_down(tmp_path: Path, num
 
 
 def test_a_hung_job_ends_at_the_time_limit_of_the_spec(made: Project) -> None:
-    made.write(schedule={"jobs": {"drift": {"timeout": "1s"}}})
+    made.write(schedule={"timeouts": {"drift": "1s"}})
     with a_drift_that_takes_long(made) as process:
         assert process.wait(60) == 1
         said = process.stderr.read() if process.stderr is not None else ""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 SLOW = {
-    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": {"mean": mean, "jitter": 0}}
+    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": mean}
     for name, seed, mean in (("sim-a", 1, "300ms"), ("sim-b", 2, "600ms"), ("sim-c", 3, "900ms"))
 }
 APPEARED = """

@@ -30,7 +30,7 @@ from techsapo_ops.catalogue.metrics import job_metrics
 
 pytestmark = pytest.mark.lab
 
-FAILING = {"kind": "simulated", "seed": 4, "error_rate": 1.0, "latency": {"mean": "1ms"}}
+FAILING = {"kind": "simulated", "seed": 4, "error_rate": 1.0, "latency": "1ms"}
 HERE = [d for d in dashboards().values() if d.needs in {None, "node-exporter"} and not d.machines]
 """The dashboards of what runs here; test_server_dashboards_lab.py has the others."""
 DEAR = {"sim-b": 3.0, "sim-c": 2.0}
@@ -72,7 +72,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         "prometheus": {"port": prometheus_port, "scrape_interval": "1s"},
         "alertmanager": {"enabled": False},
         "grafana": {"enabled": False},
-        "exporters": {"node": {"port": node_port}, "blackbox": {"enabled": False}},
+        "exporters": {"node": node_port, "blackbox": None},
         "alerts": {"BudgetHigh": {"threshold": 70}, "AuthFailuresHigh": {"threshold": 7}},
     }
     providers: dict[str, Any] = {

@@ -20,7 +20,7 @@ from servers import Server, wait_for
 pytestmark = pytest.mark.lab
 
 SLOW = {
-    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": {"mean": mean, "jitter": 0}}
+    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": mean}
     for name, seed, mean in (("sim-a", 1, "300ms"), ("sim-b", 2, "900ms"), ("sim-c", 3, "1500ms"))
 }
 

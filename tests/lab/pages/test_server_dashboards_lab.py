@@ -46,8 +46,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Ser
             "alertmanager": {"enabled": False},
             "grafana": {"enabled": False},
             "exporters": {
-                "node": {"enabled": False},
-                "blackbox": {"enabled": True, "port": blackbox},
+                "node": None,
+                "blackbox": blackbox,
                 **around.exporters(),
             },
         }

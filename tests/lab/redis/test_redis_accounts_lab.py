@@ -49,7 +49,7 @@ def lab() -> Iterator[Project]:
 def in_use(made: Project) -> tuple[str, str]:
     """What the app uses as its cache, and whether the exporter reads Redis."""
     cache = json.loads(fetched(made.spec["app"]["port"], "/api/v1/health"))["dependencies"]["cache"]
-    metrics = fetched(made.spec["monitoring"]["exporters"]["redis"]["port"], "/metrics")
+    metrics = fetched(made.spec["monitoring"]["exporters"]["redis"], "/metrics")
     return cache["in_use"], next(line for line in metrics.splitlines() if line.startswith("redis_up "))
 
 
@@ -102,7 +102,7 @@ def test_a_script_of_the_app_may_do_no_more(lab: Project) -> None:
 
 
 def test_the_exporter_reads_all_that_it_would_as_operator_and_no_key(lab: Project) -> None:
-    metrics = fetched(lab.spec["monitoring"]["exporters"]["redis"]["port"], "/metrics")
+    metrics = fetched(lab.spec["monitoring"]["exporters"]["redis"], "/metrics")
     for line in (
         "redis_up 1",
         'redis_exporter_last_scrape_error{err=""} 0',

@@ -24,7 +24,7 @@ from tests.swarm.figures import Figures
 from tests.swarm.ground import PROJECT, Ground, whole
 
 _OFF = {"enabled": False}
-_NO_EXPORTERS = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"), _OFF)
+_NO_EXPORTERS = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"))
 _FREE_AFTER = "100"
 """Seconds to wait for the lease of a command that was killed on another machine; it ends after a minute."""
 

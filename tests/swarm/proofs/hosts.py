@@ -29,7 +29,7 @@ def prove(_: Ground, found: Figures) -> None:
         wait_for(lambda: lab.nodes()["d"] == "Down", timeout=120, what="d to be gone")
         lab.docker("a", "node", "demote", "d")
         lab.docker("a", "node", "rm", "--force", "d")
-        exporters = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"), _OFF)
+        exporters = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"))
         monitoring: dict[str, Any] = dict.fromkeys(("prometheus", "alertmanager", "grafana"), _OFF)
         stack = project_on(lab, parts, monitoring={**monitoring, "exporters": exporters})
         every = stack.spec["hosts"]

@@ -45,7 +45,7 @@ class KilledMove:
 
     def __init__(self, lab: SwarmLab, folder: Path) -> None:
         monitoring: dict[str, Any] = dict.fromkeys(("prometheus", "alertmanager", "grafana"), _OFF)
-        exporters = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"), _OFF)
+        exporters = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"))
         self.three = lab.spec(**whole(monitoring={**monitoring, "exporters": exporters}))
         self.one = {k: v for k, v in self.three.items() if k not in {"hosts", "floating_address"}}
         self.one["engine"] = "compose"

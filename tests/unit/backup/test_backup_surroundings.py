@@ -158,6 +158,6 @@ def test_a_folder_with_the_databases_that_run_does_not_go_off_site_with_the_conf
 ) -> None:
     (tmp_path / "more").mkdir()
     backup = create_backup(stack, only=("config",)).backup
-    stack = with_backup(stack, Backup.model_validate({"config": {"paths": ["more", "."]}}))
+    stack = with_backup(stack, Backup.model_validate({"paths": ["more", "."]}))
     named = [kept.named for kept in kept_paths(stack, backup) if kept.what is What.CONFIG_PATH]
     assert named == ["more"]

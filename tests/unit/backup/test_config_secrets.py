@@ -31,17 +31,20 @@ providers:
   third: {{kind: openai-compatible, model: m, base_url: 'https://plain.example.com/v1'}}
 monitoring: {{prometheus: {{enabled: false}}, alertmanager: {{enabled: false}}, grafana: {{enabled: false}}}}
 notifications:
-  critical:
-    - kind: alertmanager
+  receivers:
+    team:
+      kind: alertmanager
       config:
         pagerduty_configs: [{{routing_key: R0uting-of-us, client: ordinary}}]
         opsgenie_configs: [{{api_key: 12345678, api_url: https://api.opsgenie.example.com/}}]
-  watchdog:
-    - kind: alertmanager
+    watcher:
+      kind: alertmanager
       config:
         webhook_configs:
           - url: https://hooks.example.com/w4tch
             http_config: {{authorization: {{type: Bearer, credentials: Cr3dential}}}}
+  critical: [team]
+  watchdog: [watcher]
 redis: {{port: 6399}}
 backup:
   offsite: {{restic: "rest:https://bob:r3stic-word@backup.example.com/x", password: 0ffsite-word}}
@@ -49,7 +52,8 @@ environments:
   production:
     redis: {{password: 0verlay-word}}
     notifications:
-      critical: [{{kind: alertmanager, config: {{discord_configs: [{{webhook_url: 'https://d.example.com/d1scord'}}]}}}}]
+      receivers:
+        team: {{kind: alertmanager, config: {{discord_configs: [{{webhook_url: 'https://d.example.com/d1scord'}}]}}}}
 """
 SECRETS = (
     "R0uting-of-us", "pr0xy-word", "qu3ry-key", "12345678", "w4tch", "Cr3dential", "r3stic-word",

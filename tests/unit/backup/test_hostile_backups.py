@@ -74,7 +74,7 @@ class Ground:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     top = tmp_path_factory.mktemp("hostile")
     conf = top / "conf"
-    spec = only_redis(backup={"config": {"paths": [str(conf)]}})
+    spec = only_redis(backup={"paths": [str(conf)]})
     (top / "project").mkdir()
     (top / "project" / "techsapo.yaml").write_text(yaml.safe_dump(spec))
     return open_stack(open_project(top / "project" / "techsapo.yaml"))
@@ -133,8 +133,8 @@ def test_only_what_the_spec_names_today_is_written_and_every_file_is_listed(
     assert verify_backup(ground.stack, ID).ok
     intent = ground.restore()
     assert {t.path: (t.what, t.why) for t in intent.targets["config"]} == {
-        str(ground.victim): ("left", "it is not below backup.config.paths"),
-        f"/{beside.removeprefix('paths/')}": ("left", "it is not below backup.config.paths"),
+        str(ground.victim): ("left", "it is not below backup.paths"),
+        f"/{beside.removeprefix('paths/')}": ("left", "it is not below backup.paths"),
         str(ground.conf / "sticky"): ("new", ""),
         str(ground.conf / "tool"): ("new", ""),
     }

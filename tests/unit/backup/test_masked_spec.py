@@ -12,9 +12,10 @@ PRESENT = """\
 project: lab
 redis: {password: 'it''s hard', port: 1}   # s3cret
 notifications:
-  critical:
-    - {kind: slack, url: "https://hooks.example.com/a"}
-    - {kind: email, to: [ops@example.com]}
+  receivers:
+    team: {kind: slack, url: "https://hooks.example.com/a"}
+    mail: {kind: email, to: ops@example.com}
+  critical: [team, mail]
 providers:
   鍵: {kind: openai, model: gpt-6.1-sol, api_key: sk-1}
 """
@@ -27,7 +28,7 @@ redis:
   password: "********"
 providers: {鍵: {kind: openai, api_key: "********"}, other: {kind: simulated}}
 # comments keep "********"
-notifications: {critical: [{kind: slack, url: "********"}]}
+notifications: {receivers: {team: {kind: slack, url: "********"}}}
 """
     assert filled(backed_up, PRESENT, "techsapo.yaml") == (
         """\
@@ -36,7 +37,7 @@ redis:
   password: 'it''s hard'
 providers: {鍵: {kind: openai, api_key: sk-1}, other: {kind: simulated}}
 # comments keep "********"
-notifications: {critical: [{kind: slack, url: "https://hooks.example.com/a"}]}
+notifications: {receivers: {team: {kind: slack, url: "https://hooks.example.com/a"}}}
 """
     )
 
@@ -47,13 +48,17 @@ notifications: {critical: [{kind: slack, url: "https://hooks.example.com/a"}]}
         ('mysql: {password: "********"}\n', PRESENT, "techsapo.yaml:1 mysql.password"),
         ('redis:\n  password: "********"\n', "", "techsapo.yaml:2 redis.password"),
         ('redis: {password: "********"}\n', 'redis: {password: "********"}\n', "redis.password"),
-        # The first receiver is another one now: its URL is not this one's.
+        # The receiver is of another kind now: its URL is not this one's.
         (
-            'notifications: {critical: [{kind: discord, url: "********"}]}\n',
+            'notifications: {receivers: {team: {kind: webhook, url: "********"}}}\n',
             PRESENT,
-            "techsapo.yaml:1 notifications.critical.0.url",
+            "techsapo.yaml:1 notifications.receivers.team.url",
         ),
-        ('notifications: {warning: [{kind: slack, url: "********"}]}\n', PRESENT, "notifications.warning.0"),
+        (
+            'notifications: {receivers: {other: {kind: slack, url: "********"}}}\n',
+            PRESENT,
+            "notifications.receivers.other.url",
+        ),
     ],
 )
 def test_a_secret_that_is_not_there_is_named_by_its_place(backed_up: str, present: str, place: str) -> None:

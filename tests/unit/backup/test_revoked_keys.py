@@ -102,7 +102,7 @@ def ground_at(place: str, tmp_path: Path) -> Ground:
     if place == "a link that it names":
         name = "link.json"
         (tmp_path / name).symlink_to("conf/keys.json")
-    named = {"app": {"auth": {"keys_file": name}}, "backup": {"config": {"paths": ["conf"]}}}
+    named = {"app": {"auth": {"keys_file": name}}, "backup": {"paths": ["conf"]}}
     return made(tmp_path, tmp_path / "conf" / "keys.json", **named)
 
 

@@ -72,7 +72,7 @@ def test_prometheus_says_of_each_such_series_that_a_target_which_answers_lacks_i
 
 
 def test_what_nothing_brings_here_is_not_missed_and_its_alerts_are_left_out() -> None:
-    off = {"exporters": {"node": {"enabled": False}}}
+    off = {"exporters": {"node": None}}
     assert not [series for series in missing(monitoring=off) if series.startswith("node_")]
     names = {rule["alert"] for rule in rules_of("alerts", monitoring=off)}
     assert names.isdisjoint({"DiskAlmostFull", "JobFailed", "BackupOld", "CertificateAlmostExpired"})

@@ -168,7 +168,7 @@ def test_a_dashboard_about_a_server_is_there_where_the_stack_has_the_server_s_ex
 
     everywhere = {"main.json", "disks.json", "prometheus.json", "nginx.json"}
     off = {"enabled": False}
-    few = {"project": "t", "redis": off, "nginx": off, "monitoring": {"exporters": {"blackbox": off}}}
+    few = {"project": "t", "redis": off, "nginx": off, "monitoring": {"exporters": {"blackbox": None}}}
     assert {"mysql.json", "redis.json", "probes.json", *everywhere} <= shown(EVERYTHING)
     assert shown(few) & {"mysql.json", "redis.json", "probes.json", "nginx.json"} == set()
     assert {d.needs for d in dashboards().values()} - {None} <= set(facts())

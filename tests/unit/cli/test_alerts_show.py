@@ -9,6 +9,7 @@ from pathlib import Path
 
 import in_process
 import pytest
+from fakes.notified import notified
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 
@@ -79,7 +80,9 @@ def test_an_alert_is_shown_with_its_silences_receivers_and_first_steps(
     spec = spec_of(
         {
             "project": "t",
-            "notifications": {"critical": [{"kind": "slack", "url": "https://hooks.example.com/x"}]},
+            "notifications": notified(
+                {"critical": [{"kind": "slack", "url": "https://hooks.example.com/x"}]}
+            ),
         }
     )
     stack = open_stack(topology_of(spec, tmp_path))

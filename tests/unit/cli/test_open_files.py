@@ -16,7 +16,7 @@ from techsapo_ops.cli.project import open_project
 SPEC = """\
 project: lab
 {section}
-notifications: {{critical: [{{kind: slack, url_file: hook}}]}}
+notifications: {{receivers: {{team: {{kind: slack, url_file: hook}}}}, critical: [team]}}
 environments: {{other: {overlay}}}
 """
 

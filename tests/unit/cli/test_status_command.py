@@ -57,7 +57,7 @@ def spec(folder: Path, port: int) -> None:
             "prometheus": {"port": free_port()},
             "alertmanager": {"port": free_port()},
             "grafana": {"enabled": False},
-            "exporters": {"node": {"port": free_port()}, "redis": {"port": free_port()}},
+            "exporters": {"node": free_port(), "redis": free_port()},
         },
     }
     (folder / "techsapo.yaml").write_text(json.dumps(sections))

@@ -11,7 +11,7 @@ from rows import each_row
 SPEC = """\
 project: techsapo
 schedule: {by: none}
-monitoring: {exporters: {node: {enabled: false}}}
+monitoring: {exporters: {node: null}}
 certificates: {web: {source: self-signed, names: [shop.example]}}
 environments: {staging: {locale: en}}
 """

@@ -27,12 +27,10 @@ def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quie
     ]  # fmt: skip
 
 
-def test_a_silence_is_recognised_where_prometheus_adds_labels_of_the_site(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = spec_of({"project": "t", "monitoring": {"prometheus": {"external_labels": {"site": "tokyo"}}}})
+def test_what_alertmanager_holds_back_is_silenced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of({"project": "t"})
     labels, now = {"alertname": "AppDown", "severity": "critical"}, datetime.now(UTC)
-    sent = Alert({**labels, "site": "tokyo"}, {}, "suppressed", True, ("critical",), now)
+    sent = Alert(labels, {}, "suppressed", True, ("critical",), now)
     monkeypatch.setattr(Prometheus, "alerts", lambda _: (Firing(labels, {}, "firing", now),))
     monkeypatch.setattr(Alertmanager, "alerts", lambda _: (sent,))
     monkeypatch.setattr(Alertmanager, "silences", lambda _: ())

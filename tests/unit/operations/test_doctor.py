@@ -47,7 +47,7 @@ def free_ports() -> dict[str, object]:
         "monitoring": {
             "prometheus": {"port": free_port()},
             "alertmanager": {"port": free_port()},
-            "exporters": {"node": {"port": free_port()}, "redis": {"port": free_port()}},
+            "exporters": {"node": free_port(), "redis": free_port()},
         },
     }
 

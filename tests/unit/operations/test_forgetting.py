@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fakes.memory_project import MemoryProject
+from fakes.notified import notified
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.difference import difference
@@ -18,7 +19,7 @@ RAW = "r4w-routing-key"
 
 def receivers(key: str) -> dict[str, Any]:
     config = {"pagerduty_configs": [{"routing_key": key}]}
-    return {"critical": [{"kind": "alertmanager", "config": config}]}
+    return notified({"critical": [{"kind": "alertmanager", "config": config}]})
 
 
 def holding(state: Path, word: str) -> list[str]:

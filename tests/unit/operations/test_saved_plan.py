@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from fakes.memory_engine import Killed
 from fakes.memory_project import MemoryProject
+from fakes.notified import notified
 from rows import each_row
 
 from techsapo_ops.adapters import files as adapter
@@ -31,12 +32,12 @@ from techsapo_ops.stack.stack import Stack
 BIGGER: dict[str, Any] = {"redis": {"maxmemory": "1G"}}
 SECRET = "abc"
 LOGIN: dict[str, Any] = {
-    "notifications": {
+    "notifications": notified({
         "smtp": {
             "smarthost": "mail.example.com:587", "sender": "a@b.example", "username": "u", "password": SECRET,
         },
         "critical": [{"kind": "email", "to": "c@d.example"}],
-    }
+    })
 }  # fmt: skip
 
 

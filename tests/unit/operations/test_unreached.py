@@ -10,6 +10,7 @@ from typing import Any
 
 import in_process
 import yaml
+from fakes.notified import notified
 from rows import each_row
 from stacks import spec, topology
 
@@ -27,8 +28,8 @@ HERE = [{"kind": "webhook", "url": "http://127.0.0.1:9099/x"}]
 FILL_IN = "alerts reach no one: write real addresses in place of the example's"
 SITE = {"app": {"public_url": "https://ops.example.com"}}
 NOBODY = (
-    "alerts reach no one: write e.g. `notifications: {critical: [{kind: slack, url_file: secrets/slack}]}` "
-    "(docs/alerts.md)"
+    "alerts reach no one: write e.g. `notifications: {receivers: {team: {kind: slack, "
+    "url_file: secrets/slack}}, critical: [team]}` (docs/alerts.md)"
 )
 
 
@@ -108,14 +109,15 @@ def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
 def test_a_spec_tells_which_alerts_reach_no_one(
     sections: dict[str, Any], line: str, unreached: list[str]
 ) -> None:
-    made = Spec.model_validate({"project": "x", **sections})
+    given = {**sections, "notifications": notified(sections.get("notifications", {}))}
+    made = Spec.model_validate({"project": "x", **given})
     assert list(made.unreached) == unreached
     assert made.told_nobody.startswith(line)
     assert bool(made.told_nobody) == bool(line)
 
 
 def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(tmp_path: Path) -> None:
-    where = topology(spec(**SITE, notifications={"critical": SLACK}), tmp_path)
+    where = topology(spec(**SITE, notifications=notified({"critical": SLACK})), tmp_path)
     silent = topology(spec(), tmp_path)
     production = replace(where.layout, environment="production")
     found = list(look_at_notifications(silent))
@@ -143,7 +145,7 @@ def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
     assert told["unreached"] == ["critical", "warning", "info", "watchdog"]
     if command[0] != "alerts":
         assert NOBODY not in techsapo(tmp_path, *command, "-q").stderr
-    file.write_text(yaml.safe_dump({"project": "x", "notifications": {"critical": SLACK}}))
+    file.write_text(yaml.safe_dump({"project": "x", "notifications": notified({"critical": SLACK})}))
     reached = techsapo(tmp_path, *command)
     assert "alerts reach no one" not in reached.stderr
     assert reached.returncode == silent.returncode

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.notified import notified
 from monitoring_stack import monitoring_file, spec_of, topology_of
 from rows import each_row
 
@@ -19,10 +20,12 @@ from techsapo_ops.stack.desired import RenderedFile
 
 HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "日本語", "%(x)s", " x ", "x" * 4000]
 SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}
-BLACKBOX = {"blackbox": {"enabled": True}}
+BLACKBOX = {"blackbox": 9115}
 
 
 def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
+    if "notifications" in sections:
+        sections["notifications"] = notified(sections["notifications"])
     return monitoring_file("alertmanager/alertmanager.yml", spec_of(**sections), engine=engine)
 
 
@@ -49,9 +52,12 @@ def test_secrets_are_named_by_file_and_never_written() -> None:
         critical=[{"kind": "slack", "url": "https://a"}, {"kind": "webhook", "url": "https://b"}], smtp=SMTP
     )
     secrets = "/srv/techsapo/secrets/"
-    assert found["critical"]["slack_configs"][0]["api_url_file"] == f"{secrets}notifications-critical-0-url"
+    assert (
+        found["critical"]["slack_configs"][0]["api_url_file"]
+        == f"{secrets}notifications-receivers-critical_0-url"
+    )
     assert found["critical"]["webhook_configs"] == [
-        {"url_file": f"{secrets}notifications-critical-1-url", "send_resolved": True}
+        {"url_file": f"{secrets}notifications-receivers-critical_1-url", "send_resolved": True}
     ]
     smtp = config()["global"]
     assert smtp["smtp_auth_password_file"] == f"{secrets}notifications-smtp-password"
@@ -81,8 +87,8 @@ def test_the_next_receivers_get_what_carries_their_number_before_any_severity_do
     assert routes[at : at + 2] == first
     assert routes[at + 2][0] == "page"
     urls = [r["webhook_configs"][0]["url_file"] for r in found["receivers"] if r["name"].startswith("next")]
-    secrets = "/srv/techsapo/secrets/notifications-next"
-    assert urls == [f"{secrets}-0-receivers-0-url", f"{secrets}-1-receivers-0-url"]
+    secrets = "/srv/techsapo/secrets/notifications-receivers-next"
+    assert urls == [f"{secrets}_0_0-url", f"{secrets}_1_0-url"]
 
 
 def test_what_has_a_message_of_its_own_has_one_for_the_next_receivers_too() -> None:
@@ -98,12 +104,10 @@ def test_values_come_back_as_they_were_written() -> None:
     values = [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "']
     raw = [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}} for value in values]
     critical = [
-        *({"kind": "slack", "url": "https://a", "channel": value} for value in values),
         *({"kind": "email", "to": value} for value in values),
         {"kind": "alertmanager", "config": {"opsgenie_configs": raw}},
     ]
     found = receivers(critical=critical, smtp=SMTP)["critical"]
-    assert [plain(c["channel"]) for c in found["slack_configs"]] == values
     assert [plain(c["to"]) for c in found["email_configs"]] == values
     assert found["opsgenie_configs"] == raw
 
@@ -125,9 +129,9 @@ def test_a_receiver_passed_through_may_hold_secrets_so_alertmanager_alone_reads_
 @each_row(
     "notifications, words",
     [
-        ({"critical": [{"kind": "slack"}]}, r"notifications\.critical\.0: slack has no url"),
-        ({"info": [{"kind": "webhook"}]}, r"notifications\.info\.0: webhook has no url"),
-        ({"warning": [{"kind": "email", "to": "a@b.c"}]}, r"notifications\.warning\.0: e-mail"),
+        ({"critical": [{"kind": "slack"}]}, r"notifications\.receivers\.critical_0: slack has no url"),
+        ({"info": [{"kind": "webhook"}]}, r"notifications\.receivers\.info_0: webhook has no url"),
+        ({"warning": [{"kind": "email", "to": "a@b.c"}]}, r"notifications\.receivers\.warning_0: e-mail"),
     ],
 )
 def test_a_receiver_that_could_never_send_is_refused(notifications: dict[str, Any], words: str) -> None:
@@ -170,8 +174,8 @@ def test_what_a_stack_does_not_run_or_turned_off_mutes_nothing() -> None:
 
     assert gone(mysql=None) == of("mysqld-exporter")
     assert gone(nginx={"enabled": False}, app={}) == of("nginx-exporter")
-    blackbox = {"blackbox": {"enabled": True}}
-    assert gone(monitoring={"exporters": {"redis": {"enabled": False}, **blackbox}}) == of("redis-exporter")
+    blackbox = {"blackbox": 9115}
+    assert gone(monitoring={"exporters": {"redis": None, **blackbox}}) == of("redis-exporter")
     alerts_off = {"DiskFilling": {"enabled": False}, "BudgetExhausted": {"enabled": False}}
     off = {"monitoring": {"alerts": alerts_off, "exporters": blackbox}}
     assert gone(**off) == with_one_of({"DiskFilling", "BudgetExhausted"})
@@ -240,8 +244,8 @@ def test_pages_have_receivers_of_their_own_and_else_those_of_critical() -> None:
         (config,) = receivers(**lists)["page"]["webhook_configs"]
         return [config["url_file"]]
 
-    assert paged(page=[hook], critical=[slack]) == [f"{secrets}notifications-page-0-url"]
-    assert paged(critical=[hook]) == [f"{secrets}notifications-critical-0-url"]
+    assert paged(page=[hook], critical=[slack]) == [f"{secrets}notifications-receivers-page_0-url"]
+    assert paged(critical=[hook]) == [f"{secrets}notifications-receivers-critical_0-url"]
 
 
 def test_that_pages_can_not_be_delivered_reaches_a_receiver_of_another_kind_as_well() -> None:
@@ -306,7 +310,7 @@ def test_a_cause_that_the_spec_makes_wait_is_waited_for_no_longer_than_a_groups_
 def test_a_watcher_elsewhere_hears_every_minute_that_alerts_still_work() -> None:
     found = config(notifications={"watchdog": [{"kind": "webhook", "url": "https://hc.example/x"}]})
     (watcher,) = [each for each in found["receivers"] if each["name"] == "watchdog"]
-    assert watcher["webhook_configs"][0]["url_file"].endswith("notifications-watchdog-0-url")
+    assert watcher["webhook_configs"][0]["url_file"].endswith("notifications-receivers-watchdog_0-url")
     watchdog = found["route"]["routes"][0]
     assert (watchdog["receiver"], watchdog["group_interval"], watchdog["repeat_interval"]) == (
         "watchdog", "10s", "45s",

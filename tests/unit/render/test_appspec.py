@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fakes.notified import notified
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -62,7 +63,7 @@ def test_an_alert_a_receiver_or_an_instance_changes_nothing_for_the_app(tmp_path
     after, _ = app_spec(
         tmp_path,
         monitoring={"alerts": {"MemoryHigh": {"threshold": 50}}},
-        notifications={"critical": [{"kind": "webhook", "url": "https://example.com/x"}]},
+        notifications=notified({"critical": [{"kind": "webhook", "url": "https://example.com/x"}]}),
         app={"port": 4010},
     )
     assert before == after

@@ -47,7 +47,7 @@ def job(topology: Topology) -> list[tuple[str, dict[str, str]]]:
     "monitoring, there",
     [
         ({}, True),
-        ({"exporters": {"blackbox": {"enabled": False}}}, False),
+        ({"exporters": {"blackbox": None}}, False),
         ({"prometheus": {"enabled": False}}, False),
     ],
 )

@@ -135,7 +135,7 @@ def test_databases_and_exporters_are_on_private_networks_only() -> None:
 
 
 def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reach_the_host() -> None:
-    moved = {"monitoring": {"exporters": {"node": {"port": 19100}}}}
+    moved = {"monitoring": {"exporters": {"node": 19100}}}
     services = compose(MONITORING_YML, **moved)["services"]
     node = services["node-exporter"]
     assert node["network_mode"] == "host"

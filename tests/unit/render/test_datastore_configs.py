@@ -70,11 +70,11 @@ def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
 
 
 def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_length(tmp_path: Path) -> None:
-    wanted = spec(mysql={"database": "audit_x", "user": "someone"})
+    wanted = spec(mysql={"user": "someone"})
     (file,) = mysql_files(topology(wanted, tmp_path), templates())
     assert f'init-file = "{tmp_path}/.techsapo/keys/mysql-init.sql"' in file.content
     assert "socket = mysqld.sock" in file.content
-    assert "audit_x" in file.content
+    assert "techsapo_audit" in file.content
     assert "someone" in file.content
 
 

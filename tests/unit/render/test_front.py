@@ -122,11 +122,9 @@ def test_the_check_is_given_the_time_of_all_that_it_asks() -> None:
         assert "'http://10.0.0.1:80/nginx-front'" in check
 
 
-def test_router_id_and_interface_are_the_specs() -> None:
-    found = files(swarm={"router_id": 77, "interface": "bond0.5"})
+def test_the_router_id_is_the_spec_s() -> None:
+    found = files(swarm={"router_id": 77})
     assert value(found["swarm/config/keepalived/on-a/keepalived.conf"].content, "virtual_router_id") == "77"
-    assert "interface=bond0.5\n" in found["swarm/config/keepalived/on-a/start.sh"].content
-    assert "interface=\n" in files()["swarm/config/keepalived/on-a/start.sh"].content
 
 
 def test_nginx_asks_for_each_instance_by_the_name_that_it_has_on_every_machine() -> None:

@@ -57,17 +57,6 @@ def test_the_password_is_named_by_file() -> None:
     )
 
 
-@each_row("value", ['"', "'", "a;b", "a # b", "{{x}}", "日本 語", " x ", "$x", "\\n", "a=b", "x" * 4000])
-def test_a_value_comes_back_as_it_was_written(value: str) -> None:
-    assert settings(admin_user=value)["security.admin_user"] == value
-
-
-@each_row("value", ["a`b", "${HOME}", "$__file{/etc/passwd}", "$__env{X}", "%(x)s"])
-def test_a_value_that_grafana_would_expand_or_that_has_no_escape_is_refused(value: str) -> None:
-    with pytest.raises(OpsError, match=r"grafana\.ini"):
-        settings(admin_user=value)
-
-
 @each_row("root", ["/srv/a b;c", "/srv/日本", "/srv/#x", "/srv/$HOME"])
 def test_a_folder_of_any_name_is_found(root: str) -> None:
     found = settings(root)

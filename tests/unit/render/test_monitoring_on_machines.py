@@ -96,15 +96,6 @@ def test_each_hears_from_the_other_since_when_an_incident_goes_on() -> None:
     assert "others_since" in rules["techsapo:alert:since_timestamp_seconds"]
 
 
-def test_a_label_of_the_spec_is_taken_off_what_the_other_one_tells() -> None:
-    monitoring = {"prometheus": {"external_labels": {"site": "a.b"}}, **with_alerts()}
-    config = prometheus("a", machines_files(machines_topology(monitoring=monitoring)))
-    relabel = config["scrape_configs"][-1]["metric_relabel_configs"]
-    assert {
-        "source_labels": ["site"], "regex": r"a\.b", "target_label": "site", "replacement": "",
-    } in relabel  # fmt: skip
-
-
 FIVE = {
     name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}
     for number, name in enumerate("abcde", 1)

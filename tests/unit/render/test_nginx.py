@@ -10,7 +10,7 @@ from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, templates, topol
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.rolling import RETURN_SECONDS
-from techsapo_ops.services.nginx.site import nginx_files, nginx_size, quote
+from techsapo_ops.services.nginx.site import nginx_files, quote
 from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
 
 
@@ -151,11 +151,6 @@ def test_a_certificate_folder_that_nginx_can_not_be_given_is_refused() -> None:
     assert quote('a "b" \\c') == '"a \\"b\\" \\\\c"'
     with pytest.raises(OpsError, match="nginx can't be given the path"):
         quote("/srv/$HOME/certs")
-
-
-@each_row("size, expected", [("1M", "1m"), ("10MB", "10m"), ("512", "512"), ("2G", "2g"), ("1T", "1024g")])
-def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
-    assert nginx_size(size) == expected
 
 
 def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> None:

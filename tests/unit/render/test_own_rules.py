@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -23,7 +24,8 @@ HOOK = [{"kind": "webhook", "url": "https://a"}]
 
 def files(folder: Path, patterns: list[str]) -> dict[str, Any]:
     spec = spec_of(
-        monitoring={"rules": patterns}, notifications={"next": [{"after": "15m", "receivers": HOOK}]}
+        monitoring={"rules": patterns},
+        notifications=notified({"next": [{"after": "15m", "receivers": HOOK}]}),
     )
     return monitoring_files(spec, folder / ".techsapo")
 

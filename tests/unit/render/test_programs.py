@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.notified import notified
 from rows import each_row
 from stacks import EVERYTHING, host, rendered, spec, topology, with_alerts
 
@@ -81,7 +82,7 @@ def test_secrets_restart_who_reads_them_and_nobody_else() -> None:
     alerts = {**with_alerts()["alerts"], "MemoryHigh": {"threshold": 50}}
     assert changed(monitoring={"alerts": alerts}) == {"prometheus"}
     receiver = [{"kind": "slack", "url": "https://hooks.example.com/other"}]
-    assert changed(notifications={"critical": receiver}) == {"alertmanager"}
+    assert changed(notifications=notified({"critical": receiver})) == {"alertmanager"}
     assert changed(nginx={"hsts": True}) == {"nginx"}
 
 

@@ -24,12 +24,11 @@ def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
 
 
 def test_the_scheduler_is_told_the_schedule() -> None:
-    settings = {"drift": None, "jobs": {"costs": {"timeout": "1m"}}}
-    wanted = spec(schedule=settings, monitoring=with_alerts())
+    wanted = spec(schedule={"drift": None, "timeouts": {"costs": "1m"}}, monitoring=with_alerts())
     file = rendered(wanted, topology(wanted, HERE))["schedule/jobs.json"]
     read = Schedule.model_validate(json.loads(file.content))
     assert read.times() == wanted.schedule.times()
-    assert read.jobs["costs"].timeout == "1m"
+    assert read.timeouts == {"costs": "1m"}
 
 
 @each_row("by", ["cron", "none"])
@@ -51,7 +50,7 @@ def test_the_jobs_that_somebody_starts_are_expected() -> None:
     "sections, path",
     [
         ({"schedule": {"by": "none"}, "monitoring": with_alerts()}, RULES),
-        ({"monitoring": {"exporters": {"node": {"enabled": False}}}}, RULES),
+        ({"monitoring": {"exporters": {"node": None}}}, RULES),
     ],
 )
 def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(

@@ -45,7 +45,7 @@ def test_each_secret_is_a_private_file_of_the_service_that_reads_it() -> None:
         "monitoring-grafana-admin_password": "grafana",
         "mysql-password": "app",
         "mysqld-exporter": "mysqld-exporter",
-        "notifications-critical-0-url": "alertmanager",
+        "notifications-receivers-critical_0-url": "alertmanager",
         "providers-gpt-api_key": "app",
         "redis-exporter": "redis-exporter",
         "redis-password": "app",

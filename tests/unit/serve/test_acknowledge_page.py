@@ -408,7 +408,7 @@ def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
 ) -> None:
     fired = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     condition = datetime(2026, 1, 2, 3, 3, tzinfo=UTC)
-    kept.server.held = [Alert({**LABELS, "site": "tokyo"}, {}, "active", False, ("critical",), fired)]
+    kept.server.held = [Alert(LABELS, {}, "active", False, ("critical",), fired)]
     firing = (Firing(LABELS, {}, "firing", condition),)
     monkeypatch.setattr(Prometheus, "alerts", lambda _: firing)
     query = kept._query
@@ -419,8 +419,7 @@ def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
         await submit(client, by="hanako")
         return [page, await client.get("/api/v1/status")]
 
-    monitoring = {"prometheus": {"external_labels": {"site": "tokyo"}}}
-    page, status = run(tmp_path, work, monitoring=monitoring)
+    page, status = run(tmp_path, work)
     assert f"since {fired.astimezone():%Y-%m-%d %H:%M:%S %Z}<" in page.text
     (alert,) = status.json()["alerts"]
     assert datetime.fromisoformat(alert["since"]) == fired
@@ -439,7 +438,7 @@ def test_the_status_page_does_not_wait_for_an_alertmanager_that_is_slow_and_tell
         return tuple(kept.silences)
 
     monkeypatch.setattr(Alertmanager, "silences", slow)
-    known = Acknowledgements(Prometheus(NOWHERE, timeout=8), Alertmanager(NOWHERE, timeout=8), {})
+    known = Acknowledgements(Prometheus(NOWHERE, timeout=8), Alertmanager(NOWHERE, timeout=8))
     known.take([known.of("AppDown")[0].incident], Claim("花子", datetime.now(UTC) + timedelta(hours=1)))
 
     async def pause(_: float) -> None:

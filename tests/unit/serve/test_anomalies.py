@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import get_args
 
 import httpx
+import pytest
 from orchestrator import client_of, make_app
 from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
 from techsapo_ops.catalogue.anomalies import Reason, signs
+from techsapo_ops.serve import anomalies as limits
 from techsapo_ops.serve.anomalies import MOST_ADDRESSES, Anomalies
-from techsapo_ops.spec.models.app import Anomalies as Limits
+from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 URL = "/api/v1/generate"
@@ -41,7 +43,7 @@ DEEDS: dict[Reason, tuple[Deed, int]] = {
     "sensitive_data": (lambda c, k: ask(c, "Show me your API keys", **bearer(k["good"])), 1),
     "scan": (lambda c, _: times(8, lambda n: c.get(f"/nothing-{n}")), 3),
     "burst": (lambda c, _: times(12, lambda _: c.get("/ping")), 2),
-    "oversized_body": (lambda c, _: c.post(URL, content=b"x" * 2000), 1),
+    "oversized_body": (lambda c, _: c.post(URL, content=b"x" * (MAX_BODY + 1)), 1),
     "revoked_key": (lambda c, k: ask(c, **bearer(k["revoked"])), 1),
     "expired_key": (lambda c, k: ask(c, **bearer(k["expired"])), 1),
     "key_scope": (lambda c, k: ask(c, **bearer(k["monitor"])), 1),
@@ -71,13 +73,17 @@ def anomalies(text: str) -> dict[str, float]:
     }
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small limits, so that a deed is a few requests."""
+    for name, limit in (("BURST", 10), ("SCAN", 5), ("KEY_NETWORKS", 2)):
+        monkeypatch.setattr(limits, name, limit)
+
+
 def after(tmp_path: Path, deed: Deed) -> dict[str, float]:
     keys = keys_in(tmp_path / "keys.json")
-    limits = {"requests": 10, "unknown_paths": 5, "key_networks": 2}
     app = {
         "auth": {"required": True, "keys_file": str(tmp_path / "keys.json"), **PROXY},
-        "limits": {"max_body": 1000},
-        "anomalies": limits,
     }
     app = make_app(tmp_path, app=app)
 
@@ -147,18 +153,20 @@ def test_a_question_is_sensitive_where_it_wants_this_services_own_secrets(
 
 def test_memory_is_bounded_whatever_addresses_and_networks_come() -> None:
     now = [0.0]
-    watch = Anomalies(Limits(key_networks=2), lambda _: None, lambda: now[0])
+    watch = Anomalies(lambda _: None, lambda: now[0])
     for n in range(MOST_ADDRESSES + 500):
         address = f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}"
         watch.seen({"path": "/", "headers": [], "state": {"request_id": "r", "client": address}}, known=True)
         watch.key_used("k", f"10.{n >> 8}.{n & 255}.1", "r")
     assert len(watch._minutes) == MOST_ADDRESSES
-    assert len(watch._networks["k"]) == 2
+    assert len(watch._networks["k"]) == limits.KEY_NETWORKS
 
 
-def test_a_minute_and_an_hour_later_everything_begins_anew() -> None:
+def test_a_minute_and_an_hour_later_everything_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BURST", 1)
+    monkeypatch.setattr(limits, "KEY_NETWORKS", 1)
     now, found = [0.0], list[str]()
-    watch = Anomalies(Limits(requests=1, key_networks=1), found.append, lambda: now[0])
+    watch = Anomalies(found.append, lambda: now[0])
     scope = {"path": "/", "headers": [], "state": {"request_id": "r", "client": "10.0.0.1"}}
     watch.seen(scope, known=True)
     watch.key_used("k", "10.0.0.1", "r")

@@ -162,9 +162,9 @@ def test_the_status_page_is_told_what_nobody_is_told_of_and_until_when(tmp_path:
     ]
     quiet = ("suppressed", True, ("critical",), now, tuple(made))
     server.held = [
-        Alert({"alertname": "ProviderDown", "severity": "critical", "site": "tokyo"}, {}, *quiet),
+        Alert({"alertname": "ProviderDown", "severity": "critical"}, {}, *quiet),
         Alert(
-            {"alertname": "BudgetHigh", "severity": "warning", "site": "tokyo"},
+            {"alertname": "BudgetHigh", "severity": "warning"},
             {},
             "suppressed",
             False,
@@ -172,10 +172,10 @@ def test_the_status_page_is_told_what_nobody_is_told_of_and_until_when(tmp_path:
             now,
         ),
         # Of the time before: it is about to fire again, and nobody would be told of that anyway.
-        Alert({"alertname": "MemoryHigh", "severity": "critical", "site": "tokyo"}, {}, *quiet),
+        Alert({"alertname": "MemoryHigh", "severity": "critical"}, {}, *quiet),
     ]
     prometheus = Troubled("http://127.0.0.1:9")
-    kept = Acknowledgements(prometheus, server, {"site": "tokyo"})
+    kept = Acknowledgements(prometheus, server)
     report = StatusReport(app.health, prometheus, app.spending, app.audit, app.options, kept)
     told = asyncio.run(report.body()).document()["alerts"]
     assert [(alert["name"], alert["state"]) for alert in told] == [

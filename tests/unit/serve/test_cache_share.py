@@ -18,7 +18,7 @@ from techsapo_ops.stores.keys import KeyFile, new_key
 URL = "/api/v1/generate"
 SECRET = "s" * 32
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-UNHURRIED = {n: {**p, "latency": {"mean": "150ms", "jitter": 0}} for n, p in QUICK.items()}
+UNHURRIED = {n: {**p, "latency": "150ms"} for n, p in QUICK.items()}
 
 
 def keyed(directory: Path, share: str | None) -> tuple[App, list[dict[str, str]]]:

@@ -15,7 +15,7 @@ from rows import each_row
 ASK, LOGS, CHAT = "/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"
 DISK: dict[str, Any] = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "disk full"}]}
 FLAKY = {
-    name: {"kind": "simulated", "seed": seed, "accuracy": 0.5, "error_rate": 0.3, "latency": {"mean": "1ms"}}
+    name: {"kind": "simulated", "seed": seed, "accuracy": 0.5, "error_rate": 0.3, "latency": "1ms"}
     for seed, name in enumerate(("a", "b", "c", "d"))
 }
 

@@ -10,7 +10,7 @@ from orchestrator import QUICK, client_of, make_app
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import Latency, SimulatedProvider
+from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.events import Event
@@ -44,7 +44,7 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
             kept.append(copy_context())  # what uvloop keeps with a connection
             return await super().call(ask)
 
-    providers = [Pooling(n, SimulatedProvider(kind="simulated", latency=Latency(mean="0s"))) for n in "ab"]
+    providers = [Pooling(n, SimulatedProvider(kind="simulated", latency="0s")) for n in "ab"]
     flight = Flight[str, Event]()
     gone = weakref.ref(flight)
     bounce = WallBounce(providers, policy_of(Spec.model_validate({"project": "p"})))

@@ -238,7 +238,7 @@ def test_failures_are_counted_by_kind(tmp_path: Path) -> None:
 
 
 def test_a_call_that_ends_with_its_client_is_not_the_providers_fault(tmp_path: Path) -> None:
-    slow = {"sim-a": {**QUICK["sim-a"], "latency": {"mean": "60s"}}, "sim-b": QUICK["sim-b"]}
+    slow = {"sim-a": {**QUICK["sim-a"], "latency": "60s"}, "sim-b": QUICK["sim-b"]}
     app = make_app(tmp_path, providers=slow)
     answered = 'provider="sim-b",status="success",task_type="basic"} 1.0'
 

@@ -18,9 +18,9 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.serve.own_time import TICK, LoopLag, OwnTime
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
-SLOW = {n: {**p, "latency": {"mean": "200ms", "jitter": 0}} for n, p in QUICK.items()}
+SLOW = {n: {**p, "latency": "200ms"} for n, p in QUICK.items()}
 DOWN = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
-ENDLESS: dict[str, Any] = {"latency": {"mean": "50s", "jitter": 0}}
+ENDLESS: dict[str, Any] = {"latency": "50s"}
 USED = "techsapo_wallbounce_deadline_used_ratio_bucket"
 SSE = {"Accept": "text/event-stream"}
 CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}]}

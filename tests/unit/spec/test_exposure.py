@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from fakes.notified import notified
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -19,10 +20,12 @@ from techsapo_ops.spec.models.root import ExposureName
 Loader = Callable[..., LoadedSpec]
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "exposures.yaml").read_text("utf-8"))
 DOCS = Path(__file__).parents[3] / "docs"
-LISTENERS = {
-    "critical": [{"kind": "slack", "url": "https://hooks.slack.com/x"}],
-    "watchdog": [{"kind": "webhook", "url": "https://hc-ping.com/x"}],
-}
+LISTENERS = notified(
+    {
+        "critical": [{"kind": "slack", "url": "https://hooks.slack.com/x"}],
+        "watchdog": [{"kind": "webhook", "url": "https://hc-ping.com/x"}],
+    }
+)
 PROVIDERS = {name: {"kind": "openai", "model": "m", "api_key": "k"} for name in ("a", "b")}
 RULE = re.compile(r"accepted_exposures: \{([a-z-]+): REASON\}")
 

@@ -18,15 +18,12 @@ providers:
   gpt: {kind: openai, model: m, api_key: k1}
   b: {kind: openai-compatible, model: m, base_url: "https://me:pw@host/v1"}
 notifications:
-  critical:
-    - {kind: slack, url_file: secrets/slack}
-    - kind: alertmanager
+  receivers:
+    team: {kind: slack, url_file: secrets/slack}
+    raw:
+      kind: alertmanager
       config: {pagerduty_configs: [{routing_key: k2, routing_key_file: f, send_resolved: true}]}
-  next:
-    - after: 15m
-      receivers:
-        - {kind: slack, url_file: secrets/slack}
-        - {kind: alertmanager, config: {opsgenie_configs: [{api_key: k4}]}}
+  critical: [team, raw]
 redis: {password: k3}
 monitoring: {alerts: {MemoryHigh: {for: 1m}}}
 schedule: {backup: null}
@@ -40,8 +37,7 @@ def test_secrets_are_found_by_their_path_in_the_specs_order(loaded: Loader) -> N
     assert [(path, s.reveal(), s.file) for path, s in secrets.items()] == [
         ("providers.gpt.api_key", "k1", None),
         ("monitoring.grafana.admin_password", "techsapo2024!", None),
-        ("notifications.critical.0.url", "https://u", "secrets/slack"),
-        ("notifications.next.0.receivers.0.url", "https://u", "secrets/slack"),
+        ("notifications.receivers.team.url", "https://u", "secrets/slack"),
         ("redis.password", "k3", None),
     ]
 
@@ -50,14 +46,10 @@ def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
     data = resolved(loaded(TEXT, files={"secrets/slack": "https://u"}).spec)
     assert data["providers"]["gpt"]["api_key"] == "********"
     assert data["providers"]["b"]["base_url"] == "https://********@host/v1"
-    slack, raw = data["notifications"]["critical"]
-    assert slack == {"kind": "slack", "url_file": "secrets/slack"}
-    assert raw["config"]["pagerduty_configs"] == [
+    receivers = data["notifications"]["receivers"]
+    assert receivers["team"] == {"kind": "slack", "url_file": "secrets/slack"}
+    assert receivers["raw"]["config"]["pagerduty_configs"] == [
         {"routing_key": "********", "routing_key_file": "f", "send_resolved": True}
-    ]
-    assert data["notifications"]["next"][0]["receivers"] == [
-        {"kind": "slack", "url_file": "secrets/slack"},
-        {"kind": "alertmanager", "config": {"opsgenie_configs": [{"api_key": "********"}]}},
     ]
     assert data["monitoring"]["alerts"] == {"MemoryHigh": {"enabled": True, "for": "1m"}}
     assert data["schedule"]["backup"] is None
@@ -72,11 +64,9 @@ def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(lo
     data = to_yaml_data(loaded(TEXT, files={"secrets/slack": "https://u"}).spec, lambda path: f"/run/{path}")
     assert "api_key" not in data["providers"]["gpt"]
     assert data["providers"]["gpt"]["api_key_file"] == "/run/providers.gpt.api_key"
-    assert data["notifications"]["critical"][0] == {
-        "kind": "slack",
-        "url_file": "/run/notifications.critical.0.url",
-    }
-    assert data["notifications"]["critical"][1]["config"]["pagerduty_configs"][0]["routing_key"] == "k2"
+    receivers = data["notifications"]["receivers"]
+    assert receivers["team"] == {"kind": "slack", "url_file": "/run/notifications.receivers.team.url"}
+    assert receivers["raw"]["config"]["pagerduty_configs"][0]["routing_key"] == "k2"
     assert data["redis"]["password_file"] == "/run/redis.password"
 
 

@@ -70,7 +70,7 @@ def test_a_word_that_some_readers_take_for_a_switch_is_a_trap(text: str, hint: s
     "text",
     [
         "010", "-007", "00", "0o17", "0b1", "-0x1F", "1e9", "1.5e3", "1e-3", "1e99", "-.5", "1_000",
-        "12:30:45", "4000:4000", "2024-01-31", "2024-01-31T12:00:00Z", "2024-1-1 9:30:00 +9", "=",
+        "12:30:45", "2024-01-31", "2024-01-31T12:00:00Z", "2024-1-1 9:30:00 +9", "=",
     ],
 )  # fmt: skip
 def test_a_scalar_that_readers_disagree_on_is_a_trap(text: str) -> None:

@@ -34,17 +34,17 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("app.drain", "duration, e.g. 30s, 5m or 1h30m", "5s"),
         ("logs.level", "error, warn, info or debug", "info"),
         ("logs.max_size", "size, e.g. 512K, 10M or 1G", "10M"),
-        ("monitoring.exporters.node.port", "port, 1 to 65535", 9100),
+        ("monitoring.exporters.node", "port, 1 to 65535", 9100),
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
         ("providers.gpt.api_key", "secret, or its file by NAME_file", None),
         ("providers.gpt.api_key_file", "path", None),
-        ("notifications.critical.url_file", "path", None),
+        ("notifications.receivers.url_file", "path", None),
         ("providers.openrouter.base_url", "URL", None),
         ("providers.model", "text", None),
         ("certificates", "mapping of names to sections", {}),
         ("certificates.web.names", "list of host names", []),
         ("redis.host", "IP address", "127.0.0.1"),
-        ("budget.warn_at", "number, 0 to 1", 0.8),
+        ("wallbounce.consensus", "number, 0 to 1", 0.6),
         ("images", "mapping of names to images", {}),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_path_is_explained_by_type_and_default(path: str, type_: str, default:
 
 
 def test_kinds_are_told_apart_where_their_keys_differ() -> None:
-    children = {(c.key, c.kind): c for c in explain("notifications.critical").children}
+    children = {(c.key, c.kind): c for c in explain("notifications.receivers").children}
     assert {("url", "slack"), ("url", "webhook")} <= set(children)
     assert children["kind", ""].type == "slack, email, webhook, alertmanager"
 

@@ -17,6 +17,7 @@ from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.notifications import SlackReceiver
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -54,7 +55,8 @@ def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
     assert set(result.disabled) == {"gpt", "gemini", "claude", "openrouter"}
     keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
     env = {**keys, "GRAFANA_PASSWORD": "fresh", "SLACK_URL": "https://hooks.slack.com/x"}
-    watched = re.sub(r"# (watchdog: .*)url_file: secrets/watcher", r"\1url: 'https://hc-ping.com/x'", text)
+    watched = re.sub(r"# (watcher: .*)url_file: secrets/watcher", r"\1url: 'https://hc-ping.com/x'", text)
+    watched = watched.replace("# watchdog:", "watchdog:")
     production = loaded(watched, env=env, environment="production")
     assert list(production.spec.providers) == ["gpt", "gemini", "claude", "openrouter"]
     assert production.spec.logs.level == "warn"
@@ -234,9 +236,11 @@ def test_production_needs_no_overlay_to_be_chosen(loaded: Loader) -> None:
 
 
 def test_secrets_are_read_from_their_files_without_the_last_line_break(loaded: Loader) -> None:
-    text = "project: x\nnotifications: {critical: [{kind: slack, url_file: s}]}\nredis: {password_file: r}\n"
+    text = (
+        "project: x\nnotifications: {receivers: {a: {kind: slack, url_file: s}}}\nredis: {password_file: r}\n"
+    )
     spec = loaded(text, files={"s": "https://hooks\r\n", "r": " two\nlines \n"}).spec
-    receiver = spec.notifications.critical[0]
+    receiver = spec.notifications.receivers["a"]
     assert receiver.kind == "slack"
     assert receiver.url == Secret("https://hooks")
     assert spec.redis.password == Secret(" two\nlines ")
@@ -244,14 +248,14 @@ def test_secrets_are_read_from_their_files_without_the_last_line_break(loaded: L
 
 def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
     text = (
-        "project: x\nnotifications:\n  critical: &all\n    - &slack {kind: slack, url: 'https://u'}\n"
-        "  warning: *all\n"
-        "  info: [{<<: *slack, channel: '#a'}]\n"
+        "project: x\nnotifications:\n  receivers:\n    a: &slack {kind: slack, url: 'https://u'}\n"
+        "    b: {<<: *slack, url: 'https://v'}\n"
+        "  critical: &all [a]\n  warning: *all\n"
         "app: {instances: [&i {port: 4000, weight: 3}, {<<: *i, port: 4001}]}\n"
     )
     spec = loaded(text).spec
     assert spec.notifications.warning == spec.notifications.critical
-    assert spec.notifications.info[0].kind == "slack"
+    assert spec.notifications.receivers["b"] == SlackReceiver(kind="slack", url=Secret("https://v"))
     assert [(i.port, i.weight) for i in spec.app.instances] == [(4000, 3), (4001, 3)]
 
 

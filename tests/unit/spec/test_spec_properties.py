@@ -120,8 +120,8 @@ def test_nothing_that_is_shown_ever_holds_a_secret(first: str, second: str, thir
         "monitoring: {grafana: {admin_password: '${C}'}}\n"
         "providers:\n  a: {kind: openai, model: m, api_key: '${A}'}\n"
         "  b: {kind: google, model: m, api_key_file: f}\n"
-        "notifications:\n  critical:\n    - {kind: slack, url: '${U}'}\n"
-        "    - {kind: alertmanager, config: {pagerduty_configs: [{routing_key: '${C}', url: '${A}'}]}}\n"
+        "notifications:\n  receivers:\n    a: {kind: slack, url: '${U}'}\n"
+        "    b: {kind: alertmanager, config: {pagerduty_configs: [{routing_key: '${C}', url: '${A}'}]}}\n"
         "backup: {offsite: {restic: 'rest:https://u:s3cr3t-c4nary@host/', password: '${C}'}}\n"
     )
     result = attempt(text, env)
@@ -149,14 +149,15 @@ schedule: {backup: '0 2 * * ${A}'}
 nginx: {server_name: '-${A}'}
 nginx: {certificate: '${A}'}
 notifications: {smtp: {smarthost: '${A}', sender: a@b}}
-notifications: {critical: [{kind: '${A}'}]}
+notifications: {receivers: {a: {kind: '${A}'}}}
 notifications: {smtp: {smarthost: 'm:1', sender: '${A}'}}
-notifications: {critical: [{kind: email, to: '${A}'}]}
-notifications: {critical: [{kind: slack, url: '${A}'}]}
+notifications: {receivers: {a: {kind: email, to: '${A}'}}}
+notifications: {receivers: {a: {kind: slack, url: '${A}'}}}
+notifications: {critical: ['${A}']}
 monitoring: {runbook_url: '${A}'}
 monitoring: {alerts: {AppDown: {threshold: '${A}'}}}
 providers: {a: {kind: '${A}', model: m}}
-mysql: {database: '${A}'}
+mysql: {user: '-${A}'}
 budget: {monthly_usd: '${A}'}
 redis: '${A}'
 images: '${A}'
@@ -189,7 +190,7 @@ def test_the_resolved_spec_loads_again_as_the_same_spec(text: str, secret: str, 
         "config": {"discord_configs": [{"title": text + odd, "n": [1, 2.5, True, None]}]},
     }
     receiver = type(first.notifications).model_validate(
-        {"info": [raw], "smtp": {"smarthost": "a:1", "sender": "x@y"}}
+        {"receivers": {"raw": raw}, "info": ["raw"], "smtp": {"smarthost": "a:1", "sender": "x@y"}}
     )
     spec = first.model_copy(
         update={"notifications": receiver, "template_overrides": f"x{CONTROL.sub('', text)}{odd}"}

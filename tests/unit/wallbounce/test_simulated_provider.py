@@ -18,7 +18,7 @@ from techsapo_ops.wallbounce.question import Question
 
 
 def provider(habits: Habits = USUAL, **knobs: Any) -> Simulated:
-    spec = SimulatedProvider(kind="simulated", **{"latency": {"mean": "0s"}, **knobs})
+    spec = SimulatedProvider(kind="simulated", **{"latency": "0s", **knobs})
     return Simulated("sim", spec, habits)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.notified import notified
 from stacks import EVERYTHING, spec, templates, topology, with_alerts
 
 from techsapo_ops.adapters import access_list
@@ -85,7 +86,7 @@ def test_a_changed_threshold_reloads_prometheus_alone() -> None:
 def test_a_changed_secret_is_a_restart_where_configuration_would_be_a_reload() -> None:
     seen = standing_as(WANTED)
     url = "https://hooks.example.com/another"
-    changed = wanted(notifications={"critical": [{"kind": "slack", "url": url}]})
+    changed = wanted(notifications=notified({"critical": [{"kind": "slack", "url": url}]}))
     assert actions(changed, seen) == {"alertmanager": Action.RESTART}
 
 
