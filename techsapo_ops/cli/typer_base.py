@@ -18,7 +18,7 @@ from typer._click.exceptions import UsageError
 from typer._click.globals import get_current_context
 from typer.core import TyperCommand, TyperGroup
 
-from techsapo_ops.catalogue.translations import LANGUAGES, words_of
+from techsapo_ops.catalogue.translations import words_of
 from techsapo_ops.cli.language import HiddenLangOption, spoken_language
 
 __all__ = ["OpsCommand", "OpsGroup", "UsageError", "get_current_context", "title_words"]
@@ -123,8 +123,6 @@ def translated(text: str) -> str:
 
 
 def _translate(thing: Any) -> None:
-    if spoken_language() == LANGUAGES[0]:
-        return
     for name in TEXTS:
         text = getattr(thing, name, None)
         if isinstance(text, str) and text:
