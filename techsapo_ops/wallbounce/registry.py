@@ -145,8 +145,7 @@ def recipe(name: str, section: Any) -> Recipe | str:
     if price is None:
         return f"its price is unknown; set providers.{name}.price (0 for a local model)"
     if isinstance(section, ModelProvider):
-        longest = answer_length(section).tokens
-        section = section.model_copy(update={"max_output_tokens": longest})
+        section = section.model_copy(update={"max_output_tokens": answer_length(section)})
     return Recipe(name, section, price, kind)
 
 
