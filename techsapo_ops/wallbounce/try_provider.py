@@ -129,7 +129,8 @@ class Candidate:
         section = self.recipe.section
         facts = facts_of(section) if isinstance(section, ModelProvider) else None
         usual = PLAIN if facts is not None and not facts.thinks else WANTED
-        return min(usual, section.max_output_tokens)
+        longest: int = section.max_output_tokens
+        return min(usual, longest)
 
     @property
     def tokens(self) -> int:
