@@ -150,13 +150,17 @@ class Candidate:
     @property
     def worst(self) -> float:
         """USD that it costs at most."""
-        return self.recipe.price.cost(Tokens(_sent(), self.tokens)) if self.asked else 0.0
+        return min(self.whole, self.at_most) if self.asked else 0.0
+
+    @property
+    def whole(self) -> float:
+        """USD that an answer of the `wanted` length costs at most."""
+        return self.recipe.price.cost(Tokens(_sent(), self.wanted))
 
     @property
     def enough(self) -> str:
-        """The command that pays for an answer of the `wanted` length."""
-        whole = self.recipe.price.cost(Tokens(_sent(), self.wanted))
-        return f"techsapo providers test {self.name} --at-most {rounded_up(whole)}"
+        """The command that pays for such an answer."""
+        return f"techsapo providers test {self.name} --at-most {rounded_up(self.whole)}"
 
 
 async def try_provider(candidate: Candidate, today: date) -> Tried:

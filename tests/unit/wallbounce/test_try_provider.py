@@ -116,7 +116,7 @@ def thinks_until(enough: int) -> Reply:
 @each_row(
     "price, remedies",
     [
-        (Price(2, 10), ["`techsapo providers test a --at-most 0.089` pays for all", "a lower effort"]),
+        (Price(2, 10), ["`techsapo providers test a --at-most 0.044` pays for all", "a lower effort"]),
         (Price(0, 0), ["a lower effort", "name a model that comes to an end"]),
     ],
 )
