@@ -6,20 +6,18 @@ it makes of one event of a stream. Errors and counts come before the text, since
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
-
-if TYPE_CHECKING:
-    from techsapo_ops.wallbounce.providers.wire import WiredModel
 
 
 class Ending(Enum):
@@ -78,10 +76,54 @@ def at(document: Any, *places: str) -> Any:
     return None
 
 
+class ReadModel(LanguageModel):
+    """A model whose replies are read by its class's tables, and by functions for what no table can say."""
+
+    counts: ClassVar[Counts]
+    counted_late: ClassVar[bool] = False
+    """Whether a stream counts output at its end alone."""
+    finish_at: ClassVar[tuple[str, ...]]
+    """Where a reply says why it ends; the first of these places that holds something."""
+    detail_at: ClassVar[str] = ""
+    """Where it says more about that."""
+    endings: ClassVar[Mapping[str, Ending]]
+    otherwise: ClassVar[Ending] = Ending.WHOLE
+    """What a reason means that `endings` lacks."""
+    reasons: ClassVar[Mapping[str, str]] = {}
+    """Reasons and details in words."""
+
+    def document(self, event: Any) -> Any:
+        """What an event of a stream holds, as a part of a whole reply; None where it says nothing."""
+        return event
+
+    def look_at(self, document: Any) -> None:
+        """Raise ProviderError where the vendor refuses in a way of its own."""
+
+    @abstractmethod
+    def text(self, document: Any) -> str:
+        """The text in a document. Raises what reading JSON of another shape raises."""
+
+    def refuses(self, _document: Any) -> bool:
+        """Whether a document holds a refusal, which counts where there is no text."""
+        return False
+
+    def answer(self, content: str) -> str:
+        """The answer in all the text of a reply."""
+        return content
+
+    def ending(self, finish: str | None) -> Ending:
+        """What the reason to end means; none means that the answer is whole."""
+        return Ending.WHOLE if finish is None else self.endings.get(finish, self.otherwise)
+
+    def bill(self, _usage: Any) -> float | None:
+        """What the usage of a reply says that it costs, in USD; None where it says nothing."""
+        return None
+
+
 class Reading:
     """Takes in the documents of one reply. `done` once a chat completion's [DONE] came."""
 
-    def __init__(self, model: WiredModel) -> None:
+    def __init__(self, model: ReadModel) -> None:
         self.done = False
         self.begun = False
         self._model = model

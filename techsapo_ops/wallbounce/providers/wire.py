@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -25,7 +24,7 @@ from techsapo_ops.spec.models.providers import KeyedProvider
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, Tally
 from techsapo_ops.wallbounce.providers.body import Slot, filled, merged, placed
 from techsapo_ops.wallbounce.providers.listed import (
     LONGEST_LIST,
@@ -34,7 +33,7 @@ from techsapo_ops.wallbounce.providers.listed import (
     listed_alone,
     listed_among,
 )
-from techsapo_ops.wallbounce.providers.reading import Counts, Ending, Reading
+from techsapo_ops.wallbounce.providers.reading import Reading, ReadModel
 from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
 from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of
 from techsapo_ops.wallbounce.providers.vendor_error import read as read_error
@@ -80,7 +79,7 @@ class Rejected:
     body: bytes
 
 
-class WiredModel(LanguageModel):
+class WiredModel(ReadModel):
     """A model that is asked by HTTP. A vendor's class has the tables, and reads what no table can say.
 
     What a refusal teaches of how to ask is remembered once an answer came that way: an endpoint that turns
@@ -116,19 +115,6 @@ class WiredModel(LanguageModel):
 
     api.openai.com and Azure take `max_completion_tokens` alone, Ollama reads `max_tokens` alone.
     """
-
-    counts: ClassVar[Counts]
-    counted_late: ClassVar[bool] = False
-    """Whether a stream counts output at its end alone."""
-    finish_at: ClassVar[tuple[str, ...]]
-    """Where a reply says why it ends; the first of these places that holds something."""
-    detail_at: ClassVar[str] = ""
-    """Where it says more about that."""
-    endings: ClassVar[Mapping[str, Ending]]
-    otherwise: ClassVar[Ending] = Ending.WHOLE
-    """What a reason means that `endings` lacks."""
-    reasons: ClassVar[Mapping[str, str]] = {}
-    """Reasons and details in words."""
 
     def __init__(self, name: str, spec: KeyedProvider, price: Price) -> None:
         super().__init__(name, spec, price)
@@ -177,33 +163,6 @@ class WiredModel(LanguageModel):
     def spellings(self) -> Sequence[str]:
         """The names that the model may have in a list of all, its own first."""
         return (self.model,)
-
-    def document(self, event: Any) -> Any:
-        """What an event of a stream holds, as a part of a whole reply; None where it says nothing."""
-        return event
-
-    def look_at(self, document: Any) -> None:
-        """Raise ProviderError where the vendor refuses in a way of its own."""
-
-    @abstractmethod
-    def text(self, document: Any) -> str:
-        """The text in a document. Raises what reading JSON of another shape raises."""
-
-    def refuses(self, _document: Any) -> bool:
-        """Whether a document holds a refusal, which counts where there is no text."""
-        return False
-
-    def answer(self, content: str) -> str:
-        """The answer in all the text of a reply."""
-        return content
-
-    def ending(self, finish: str | None) -> Ending:
-        """What the reason to end means; none means that the answer is whole."""
-        return Ending.WHOLE if finish is None else self.endings.get(finish, self.otherwise)
-
-    def bill(self, _usage: Any) -> float | None:
-        """What the usage of a reply says that it costs, in USD; None where it says nothing."""
-        return None
 
     def learn(self, form: Form, error: VendorError) -> Form | None:
         """How to ask anew after a refusal of `form`; None where no other form would help."""
