@@ -54,17 +54,15 @@ class Limits:
     """Most tokens of a call; `max_output` counts thinking too."""
 
     source: Source
-    context: int | None = None
     max_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """The values of effort that a model takes, and the one that holds unasked."""
+    """The values of effort that a model takes."""
 
     values: tuple[str, ...]
     source: Source
-    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,6 @@ class Thinking:
     source: Source
     modes: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
-    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,10 @@
-"""What doctor says of services, templates, exposures, the recovery card, models and tests of providers."""
+"""What doctor says of services, templates, exposures, the recovery card and models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
 
-from techsapo_ops.catalogue.models import WARNED_DAYS
-from techsapo_ops.errors import OpsError
-from techsapo_ops.health.provider_tests import COMMAND, tested_providers
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.card.facts import card_of, facts_to_compare, printed
 from techsapo_ops.services.registry import kind_of, kinds
@@ -119,36 +116,3 @@ def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
             if end.replacement
             else msg("choose a current model"),
         )
-
-
-def look_at_tests(topology: Topology, today: date) -> Iterator[HostFinding]:
-    """How each real provider did when it was tested last; nothing is asked.
-
-    An end that the vendor's list named then is warned of when it is near `today`.
-    """
-    try:
-        found = tested_providers(topology.spec, topology.layout.provider_tests)
-    except OpsError as error:
-        yield HostFinding("providers", "tests", Level.WARNING, error.message, error.hint)
-        return
-    for provider in found:
-        test, level, remedy = provider.test, Level.WARNING, ""
-        if test is None:
-            level, remedy = Level.NOTE, f"{COMMAND} {provider.name}"
-            told = msg("changed since it was tested") if provider.changed else msg("never tested")
-        elif test.outcome == "failed":
-            told = msg("failed the test of {date}: {told}", date=test.at.date(), told=test.told)
-            remedy = test.remedy
-        elif test.outcome == "warning":
-            told = msg("answered the test of {date}, but: {told}", date=test.at.date(), told=test.told)
-            remedy = test.remedy
-        elif test.ends is not None and (test.ends - today).days <= WARNED_DAYS:
-            told = msg(
-                "its model ends on {ends}, as known when it was tested on {date}",
-                ends=test.ends,
-                date=test.at.date(),
-            )
-            remedy = msg("choose a current model")
-        else:
-            level, told = Level.OK, msg("answered the test of {date}", date=test.at.date())
-        yield HostFinding("providers", f"provider {provider.name}", level, told, remedy)

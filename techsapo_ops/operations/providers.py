@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from techsapo_ops.catalogue.models import End, ModelFacts
+from techsapo_ops.catalogue.models import End
 from techsapo_ops.spec.load import LoadedSpec
-from techsapo_ops.spec.model_facts import AnswerLength, announced_end, answer_length, facts_of
+from techsapo_ops.spec.model_facts import announced_end, answer_length
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """An option of a model, and who chose it: the spec, or the vendor where that says nothing."""
-
-    value: str
-    by_spec: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +28,7 @@ class ListedProvider:
     lacks: str | None
     tiers: tuple[TaskType, ...] = ()
     price: Price | None = None
-    longest: AnswerLength | None = None
-    effort: Chosen | None = None
-    facts: ModelFacts | None = None
+    longest: int | None = None
 
     @property
     def model(self) -> str | None:
@@ -69,7 +58,6 @@ def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) 
     place = next((n for n, provider in enumerate(registry.usable) if provider.name == name), None)
     tiers = spec.wallbounce.tiers
     model = section if isinstance(section, ModelProvider) else None
-    facts = facts_of(model) if model is not None else None
     return ListedProvider(
         name,
         section,
@@ -77,15 +65,4 @@ def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) 
         tuple(t for t in TIERS if place is not None and place < getattr(tiers, t).providers),
         registry.usable[place].price if place is not None else None,
         answer_length(model) if model is not None else None,
-        next(_efforts(model, facts), None) if model is not None else None,
-        facts,
     )
-
-
-def _efforts(section: ModelProvider, facts: ModelFacts | None) -> Iterator[Chosen]:
-    if isinstance(section, KeyedProvider) and section.effort is not None:
-        yield Chosen(section.effort, by_spec=True)
-    if facts is not None and facts.effort is not None and facts.effort.default is not None:
-        yield Chosen(facts.effort.default, by_spec=False)
-    if facts is not None and facts.thinking is not None and facts.thinking.default is not None:
-        yield Chosen(facts.thinking.default, by_spec=False)

@@ -23,7 +23,6 @@ from techsapo_ops.wallbounce.events import (
     Event,
     Failed,
     Graded,
-    OddBill,
     Revised,
     Settled,
 )
@@ -109,8 +108,6 @@ class Metrics:
                 request_id=request, task_type=task, provider=provider, model=model, seconds=seconds
             ):
                 self._call(provider, model, "cancelled", task, seconds, request)
-            case OddBill(provider=provider, model=model, bill=bill):
-                self.count("techsapo_llm_odd_bills_total", provider, model, str(bill.odd))
             case Settled():
                 self._settled(event)
 

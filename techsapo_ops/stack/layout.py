@@ -189,11 +189,6 @@ class Layout:
         return self.state / "budget.json"
 
     @property
-    def provider_tests(self) -> Path:
-        """How each provider did when it was tested last."""
-        return self.state / "provider-tests.json"
-
-    @property
     def secrets(self) -> Path:
         """Rendered copies of the spec's secrets, one file each, readable by their service alone."""
         return self.config / "secrets"

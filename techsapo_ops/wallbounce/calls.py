@@ -14,11 +14,10 @@ from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.events import Asked, AskedAgain, Bouncing, Event, Graded, Grading
 from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
-from techsapo_ops.wallbounce.masked_asks import masked
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
-from techsapo_ops.wallbounce.shown import shown
+from techsapo_ops.wallbounce.shown import masked, shown
 from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
 T = TypeVar("T")

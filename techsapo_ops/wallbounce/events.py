@@ -8,7 +8,6 @@ from typing import Literal
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.bills import Bill
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
@@ -19,131 +18,104 @@ Phase = Literal["answer", "grade", "revise"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class _OfAnalysis:
+    """What holds for most events: the request and the tier of its analysis."""
+
+    request_id: str
+    task_type: TaskType
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(_OfAnalysis):
     """The providers named are asked: those of the tier first, others where it is stepped up.
 
     The first event of an analysis: nothing stands in its way any more.
     """
 
-    request_id: str
-    task_type: TaskType
     providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(_OfAnalysis):
     """A provider answered."""
 
-    request_id: str
-    task_type: TaskType
     answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(_OfAnalysis):
     """A provider failed, when it was to answer, to grade or to revise."""
 
-    request_id: str
-    task_type: TaskType
     failure: Failure
     phase: Phase = "answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Grading:
+class Grading(_OfAnalysis):
     """The providers named are asked to grade others, or to grade them again after a bounce."""
 
-    request_id: str
-    task_type: TaskType
     providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SatIn:
+class SatIn(_OfAnalysis):
     """A `spare` answers in the place of the provider that failed, within the same tier."""
 
-    request_id: str
-    task_type: TaskType
     failure: Failure
     spare: str
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class Graded(_OfAnalysis):
     """A provider graded others; `subjects` are their names, along `grades.grades`."""
 
-    request_id: str
-    task_type: TaskType
     grades: Grades
     subjects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Bouncing:
+class Bouncing(_OfAnalysis):
     """Contested claims go back to the providers named."""
 
-    request_id: str
-    task_type: TaskType
     providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class AskedAgain:
+class AskedAgain(_OfAnalysis):
     """A provider is asked once more for what its grades lack; `subjects` are whose answers they are of."""
 
-    request_id: str
-    task_type: TaskType
     provider: str
     subjects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Revised:
+class Revised(_OfAnalysis):
     """A provider answered once more, knowing what is held against it. Whether that counts comes later."""
 
-    request_id: str
-    task_type: TaskType
     answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Bounced:
+class Bounced(_OfAnalysis):
     """A round of contested claims with one provider is over."""
 
-    request_id: str
-    task_type: TaskType
     bounce: Bounce
 
 
 @dataclass(frozen=True, slots=True)
-class Escalated:
+class Escalated(_OfAnalysis):
     """The analysis stepped up a tier; the providers named join it blind."""
 
-    request_id: str
-    task_type: TaskType
     escalation: Escalation
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(_OfAnalysis):
     """A call under way was given up, because its request ended; not the provider's fault."""
 
-    request_id: str
-    task_type: TaskType
     provider: str
     model: str
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class OddBill:
-    """A vendor's bill for a call is far from our own sum by tokens and price, or can't be."""
-
-    request_id: str
-    task_type: TaskType
-    provider: str
-    model: str
-    bill: Bill
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +131,9 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Abandoned:
+class Abandoned(_OfAnalysis):
     """An analysis ended without a verdict, because of `error`."""
 
-    request_id: str
-    task_type: TaskType
     error: AnalysisError
 
 
@@ -180,7 +150,6 @@ Event = (
     | Bounced
     | Escalated
     | Cancelled
-    | OddBill
     | Settled
     | Abandoned
 )

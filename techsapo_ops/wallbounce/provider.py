@@ -84,40 +84,20 @@ WORST_CASE = Price(input=30.0, output=180.0, known=False, source="worst case")
 class Provider(Protocol):
     """Answers, grades and revises. One provider is one model at one endpoint."""
 
-    @property
-    def name(self) -> str:
-        """Its name in the spec."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """Its kind in the spec."""
-        ...
-
-    @property
-    def model(self) -> str:
-        """The vendor's name of the model."""
-        ...
-
-    @property
-    def timeout(self) -> float:
-        """Longest time for one call, in seconds."""
-        ...
-
-    @property
-    def price(self) -> Price:
-        """What tokens cost here."""
-        ...
-
-    @property
-    def max_output_tokens(self) -> int:
-        """Most tokens that one answer can have."""
-        ...
-
-    @property
-    def attempts(self) -> int:
-        """Calls for one answer: the first, and those made again after a failure that may pass."""
-        ...
+    name: str
+    """Its name in the spec."""
+    kind: str
+    """Its kind in the spec."""
+    model: str
+    """The vendor's name of the model."""
+    timeout: float
+    """Longest time for one call, in seconds."""
+    price: Price
+    """What tokens cost here."""
+    max_output_tokens: int
+    """Most tokens that one answer can have."""
+    attempts: int
+    """Calls for one answer: the first, and those made again after a failure that may pass."""
 
     async def call(self, ask: Ask) -> Reply:
         """What it replies: an Answer, or Grades where grades are asked for.

@@ -19,7 +19,7 @@ from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.prices import priced
 from techsapo_ops.wallbounce.provider import SIMULATED, Price, Provider
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind, provider_kind
+from techsapo_ops.wallbounce.providers.kinds import KINDS, ProviderKind
 
 log = logging.getLogger("techsapo.providers")
 
@@ -126,21 +126,20 @@ class Recipe:
     def make(self, **changes: Any) -> Provider:
         """The provider, of its kind alone: no retries, no breaker. `changes` are fields of its section."""
         section = self.section.model_copy(update=changes) if changes else self.section
-        return self.kind.make(self.name, section, self.price)
+        return self.kind(self.name, section, self.price)
 
 
 def recipe(name: str, section: Any) -> Recipe | str:
     """How the provider of `section` is made; else why it can't be used."""
-    kind = provider_kind(section.kind)
+    kind = KINDS[section.kind]
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
-    price = priced(section.price) if section.price is not None else kind.price(section)
+    price = priced(section.price) if section.price is not None else kind.usual_price(section)
     if price is None:
         return f"its price is unknown; set providers.{name}.price (0 for a local model)"
     if isinstance(section, ModelProvider):
-        longest = answer_length(section).tokens
-        section = section.model_copy(update={"max_output_tokens": longest})
+        section = section.model_copy(update={"max_output_tokens": answer_length(section)})
     return Recipe(name, section, price, kind)
 
 
@@ -148,10 +147,10 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
     if section.simulated and real:
         return UNUSED_SIMULATION
-    found = recipe(name, section)
-    if isinstance(found, str):
-        return found
-    metered = Metered(found.make())
+    usable = recipe(name, section)
+    if isinstance(usable, str):
+        return usable
+    metered = Metered(usable.make())
     if section.simulated:
         return metered, None
     rules = spec.wallbounce.breaker

@@ -1,4 +1,4 @@
-"""What others are shown of an answer: a bounded part, however long it is and however much was thought for it.
+"""What others are shown of an answer: a bounded part of it, without the secrets that it may hold.
 
 The user reads the whole of it. The bound holds for what is sent, so that what gradings and revisions can cost
 is known before anybody answers.
@@ -7,7 +7,9 @@ is known before anybody answers.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
@@ -26,17 +28,57 @@ CUT = "…"
 """Stands where something was cut off."""
 
 
+Said = TypeVar("Said", Peer, Answer)
+
+
+def masked(ask: Ask) -> Ask:
+    """`ask` as it leaves for a vendor. The question was masked when it came; what others said of it is here.
+
+    An answer may hold what its author knew from elsewhere, or made up: it is masked by the same words.
+    """
+    masker = ask.question.masker
+    if not masker.works:
+        return ask
+
+    def said(each: Said) -> Said:
+        return replace(
+            each,
+            text=masker.mask(each.text),
+            root_cause=masker.mask(each.root_cause),
+            claims=tuple(map(masker.mask, each.claims)),
+            commands=tuple(map(masker.mask, each.commands)),
+        )
+
+    def critique(each: Critique) -> Critique:
+        return Critique(masker.mask(each.claim), masker.mask(each.objection))
+
+    return _changed(ask, said, said, critique)
+
+
 def shown(ask: Ask) -> Ask:
     """`ask` with no more of anybody's answer than others are shown. It comes after masking.
 
     Cut before, half a secret would be left that no rule knows.
     """
+
+    def critique(each: Critique) -> Critique:
+        return Critique(_line(each.claim), cut(each.objection, LONGEST_OBJECTION))
+
+    return _changed(ask, _peer, _answer, critique)
+
+
+def _changed(
+    ask: Ask,
+    peer: Callable[[Peer], Peer],
+    answer: Callable[[Answer], Answer],
+    critique: Callable[[Critique], Critique],
+) -> Ask:
+    """`ask` with what it holds of others' answers changed."""
     match ask:
         case AskGrades(peers=peers, own=own):
-            return replace(ask, peers=tuple(map(_peer, peers)), own=None if own is None else _answer(own))
+            return replace(ask, peers=tuple(map(peer, peers)), own=None if own is None else answer(own))
         case AskRevision(own=own, critiques=critiques):
-            told = tuple(Critique(_line(c.claim), cut(c.objection, LONGEST_OBJECTION)) for c in critiques)
-            return replace(ask, own=_answer(own), critiques=told)
+            return replace(ask, own=answer(own), critiques=tuple(map(critique, critiques)))
         case _:
             return ask
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import WORST_CASE
-from techsapo_ops.wallbounce.providers.chat import ChatModel
+from techsapo_ops.wallbounce.providers.chat import Compatible
 from techsapo_ops.wallbounce.providers.wire import Form
 
 DELAY = 0.05
@@ -102,9 +102,9 @@ def chat_body(prompt: Prompt) -> bytes:
 
 
 @cache
-def _chat_model() -> ChatModel:
+def _chat_model() -> Compatible:
     section = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1/v1"}
-    return ChatModel("m", CompatibleProvider.model_validate(section), WORST_CASE)
+    return Compatible("m", CompatibleProvider.model_validate(section), WORST_CASE)
 
 
 def _packed(body: dict[str, Any], reply: str) -> bytes:

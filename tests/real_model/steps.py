@@ -78,10 +78,10 @@ def _providers_test(place: Place) -> str:
     for provider in told["providers"]:
         checks = {check["check"]: check for check in provider["checks"]}
         _hold(checks["list"]["outcome"] == "ok", f"{provider['name']} is not in the server's list: {checks}")
-        speed = provider["tokens_per_second"]
+        took = provider["seconds"]
         _hold(provider["outcome"] != "failed" or checks["answer"]["cause"] != "unreachable", str(checks))
         outcomes = ", ".join(f"{n} {c['outcome']}" for n, c in checks.items())
-        words.append(f"{provider['name']}: {outcomes}{f'; {speed:g} tokens/s' if speed else ''}")
+        words.append(f"{provider['name']}: {outcomes}{f'; {took:g} s' if took else ''}")
     return "; ".join(words)
 
 

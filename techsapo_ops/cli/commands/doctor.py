@@ -33,7 +33,6 @@ from techsapo_ops.operations.doctor_looks import (
     look_at_models,
     look_at_services,
     look_at_templates,
-    look_at_tests,
 )
 from techsapo_ops.operations.jobs.timetable import look_at_starters
 from techsapo_ops.operations.waiting import Waiting, finding, look
@@ -146,7 +145,6 @@ def _examined(project: Project, stack: Stack, waiting: Waiting) -> Diagnosis:
             for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
         *look_at_models(project.spec, today),
-        *look_at_tests(stack.topology, today),
         *look_at_services(stack.topology),
         *look_at_backups(stack),
         *look_at_card(stack),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -45,7 +44,7 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
-        out.say(msg("a test asks each a few small questions, for at most a cent a provider"))
+        out.say(msg("a test asks each a small question, for at most a cent a provider"))
         out.next("techsapo providers test")
 
 
@@ -69,27 +68,15 @@ def run(
     *,
     place: SpecPlace,
     at_most: Annotated[
-        float | None,
-        typer.Option(
-            "--at-most", metavar="USD", min=0, max=10, help="What each provider may cost; default: a cent."
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            min=0.1,
-            help="Longest wait for an answer; default: the provider's.",
-        ),
-    ] = None,
+        float, typer.Option("--at-most", metavar="USD", min=0, max=10, help="What each provider may cost.")
+    ] = 0.01,
     out: FullOutput,
 ) -> None:
-    """Ask each provider a few small questions, as an analysis would, and say what works and what does not.
+    """Ask each provider a small question, as an analysis would, and say what works and what does not.
 
-    Its key, its model and that one's end; an answer in the schema, and grades; tokens a second,
-    cost. It needs no running stack. A provider costs at most a cent, which the app's budgets do not count.
-    Ends with 0 when all answered and nothing failed, else 1: also where one costs too much to be asked.
+    Its key, its model and that one's end, an answer in the schema, time and cost. It needs no running stack.
+    A provider costs at most a cent, which the app's budgets do not count. Ends with 0 when all answered and
+    nothing failed, else 1: also where one costs too much to be asked.
 
     Examples:
 
@@ -103,15 +90,11 @@ def run(
     from techsapo_ops.cli.views.provider_tests import all_well, said_before, show, tests_json, told_now
     from techsapo_ops.operations.provider_tests import plan_tests, run_tests
 
-    project = place.open()
-    limit = math.inf if timeout is None else timeout
-    tests = plan_tests(project.loaded, names or (), at_most, limit)
+    tests = plan_tests(place.open().loaded, names or (), at_most)
     if tests.candidates:
         out.say(said_before(tests))
     with interruptible():
-        found = run_tests(
-            tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out), out.warn
-        )
+        found = run_tests(tests, datetime.now(UTC).date(), lambda tried: told_now(tried, out))
     if out.as_json:
         out.json(tests_json(tests, found))
     else:

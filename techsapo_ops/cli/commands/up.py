@@ -30,8 +30,6 @@ from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, ste
 from techsapo_ops.cli.views.plan import plan_summary, show_plan, tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
-from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.plan import plan_of
@@ -172,7 +170,7 @@ def up(
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)
-    out.next(_next(report, untested(project.spec, project.layout.provider_tests)))
+    out.next(_next(report))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +245,7 @@ def _show(report: UpReport, out: Output) -> None:
         out.say(note)
 
 
-def _next(report: UpReport, untested_providers: bool) -> str:
-    if untested_providers:
-        return PROVIDER_TESTS
+def _next(report: UpReport) -> str:
     ready = [row for row in report.rows if facts()[row.kind].runs_package and row.state == "running"]
     if not ready:
         return "techsapo health"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.tried import Outcome
-from techsapo_ops.wallbounce.try_cost import usd
+from techsapo_ops.wallbounce.try_provider import CheckName, Outcome, usd
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.operations.provider_tests import ProviderTests
-    from techsapo_ops.wallbounce.tried import CheckName, Tried
+    from techsapo_ops.wallbounce.try_provider import Tried
 
-_COLUMNS = ("name", "state", "model", "schema", "grades", "tokens/s", "usd", "price", "retires")
+_COLUMNS = ("name", "state", "model", "schema", "seconds", "usd", "price", "retires")
 
 
 def said_before(tests: ProviderTests) -> str:
@@ -30,7 +29,7 @@ def said_before(tests: ProviderTests) -> str:
         else msg("which costs nothing")
     )
     return msg(
-        "asking {whom} up to 2 small questions each, {cost}; the budgets of the app do not count it",
+        "asking {whom} a small question, {cost}; the budgets of the app do not count it",
         whom=whom,
         cost=cost,
     )
@@ -53,43 +52,31 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
     rows: list[tuple[str, ...]] = [
         (
             tried.name, str(tried.outcome), tried.model,
-            *(_word(tried, name) for name in ("schema", "grades")),
-            "" if tried.speed is None else f"{tried.speed:.0f}", f"{tried.cost_usd:.6f}", _price(tried),
+            _word(tried, "schema"), "" if tried.seconds is None else f"{tried.seconds:.1f}",
+            f"{tried.cost_usd:.6f}", _price(tried),
             "" if tried.end is None else tried.end.isoformat(),
         )
         for tried in found
         if not out.quiet or tried.outcome is Outcome.FAILED
     ]  # fmt: skip
-    rows += [(name, "failed", *[""] * 7) for name in tests.unusable]
+    rows += [(name, "failed", *[""] * 6) for name in tests.unusable]
     if not out.quiet:
-        rows += [(name, "skipped", *[""] * 7) for name in tests.left_out]
+        rows += [(name, "skipped", *[""] * 6) for name in tests.left_out]
     if rows:
-        out.table(_COLUMNS, rows, right=("tokens/s", "usd"))
+        out.table(_COLUMNS, rows, right=("seconds", "usd"))
     for tried in found:
         for check in tried.checks:
+            what = _WHAT[check.name]
+            said = msg("{tried}: {what}: {detail}", tried=tried.name, what=what, detail=check.detail)
             unasked = check.name == "answer" and check.outcome is Outcome.SKIPPED
             if unasked or check.outcome in {Outcome.FAILED, Outcome.WARNING}:
-                _tell(
-                    out,
-                    msg(
-                        "{tried}: {what}: {detail}",
-                        tried=tried.name,
-                        what=_WHAT[check.name],
-                        detail=check.detail,
-                    ),
-                    check.remedy,
-                )
+                out.data(said)
+                if check.remedy:
+                    out.data(msg("  try: {remedy}", remedy=check.remedy))
             elif check.outcome is Outcome.SKIPPED:
-                out.detail(
-                    msg(
-                        "{tried}: {what}: {detail}",
-                        tried=tried.name,
-                        what=_WHAT[check.name],
-                        detail=check.detail,
-                    )
-                )
+                out.detail(said)
     for name, reason in tests.unusable.items():
-        _tell(out, msg("{name}: {reason}", name=name, reason=reason), "")
+        out.data(msg("{name}: {reason}", name=name, reason=reason))
     for name, reason in tests.left_out.items():
         out.say(msg("{name}: {reason}", name=name, reason=reason))
     if found:
@@ -105,15 +92,7 @@ def all_well(tests: ProviderTests, found: list[Tried]) -> bool:
     )
 
 
-_WHAT: dict[CheckName, str] = {
-    "list": "model", "answer": "answer", "schema": "schema", "grades": "grades",
-}  # fmt: skip
-
-
-def _tell(out: Output, told: str, remedy: str) -> None:
-    out.data(told)
-    if remedy:
-        out.data(msg("  try: {remedy}", remedy=remedy))
+_WHAT: dict[CheckName, str] = {"list": "model", "answer": "answer", "schema": "schema"}
 
 
 def _word(tried: Tried, name: CheckName) -> str:
@@ -170,6 +149,5 @@ def _value(tried: Tried) -> dict[str, Any]:
         "cost_usd": round(tried.cost_usd, 9),
         "tokens": {"input": tokens.input, "output": tokens.output, "thinking": tokens.thinking},
         "seconds": None if tried.seconds is None else round(tried.seconds, 3),
-        "tokens_per_second": None if tried.speed is None else round(tried.speed, 1),
         "retires": None if tried.end is None else tried.end.isoformat(),
     }  # fmt: skip

@@ -56,7 +56,7 @@ class _Provider(Section):
     @property
     def at_vendor(self) -> bool:
         """Whether its vendor itself is asked: at another host a proxy or another cloud answers."""
-        base_url: str | None = getattr(self, "base_url", None)
+        base_url: str | None = getattr(self, "base_url", None)  # not of every kind
         if base_url is None:
             return self.vendor is not None
         return self.address is not None and _host(base_url) == _host(self.address)
@@ -106,6 +106,8 @@ class KeyedProvider(ModelProvider):
 
     needs_key = True
 
+    base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
     api_key: Secret | None = None
     """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
     effort: Effort | None = None
@@ -126,8 +128,6 @@ class OpenAIProvider(KeyedProvider):
 
     kind: Literal["openai"]
     """What answers: OpenAI."""
-    base_url: Url | None = None
-    """Another address of the API, e.g. a proxy."""
 
 
 class CompatibleProvider(KeyedProvider):
@@ -161,8 +161,6 @@ class AnthropicProvider(KeyedProvider):
 
     kind: Literal["anthropic"]
     """What answers: Claude."""
-    base_url: Url | None = None
-    """Another address of the API, e.g. a proxy."""
 
 
 class AgentProvider(ModelProvider):
@@ -183,11 +181,10 @@ class OpenRouterProvider(KeyedProvider):
     """Models of many vendors through OpenRouter."""
 
     vendor = "openrouter"
+    address: ClassVar[str] = "https://openrouter.ai/api/v1"
 
     kind: Literal["openrouter"]
     """What answers: a model behind OpenRouter."""
-    base_url: Url = "https://openrouter.ai/api/v1"
-    """Address of the API."""
 
 
 Provider = Annotated[

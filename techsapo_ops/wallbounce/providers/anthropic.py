@@ -10,10 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.providers import AnthropicProvider
-from techsapo_ops.wallbounce.providers.body import LIMIT, MODEL, SCHEMA, SYSTEM, USER, Option
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind
-from techsapo_ops.wallbounce.providers.listed import Listed, claude_model
+from techsapo_ops.wallbounce.providers.body import LIMIT, MODEL, SCHEMA, SYSTEM, USER
 from techsapo_ops.wallbounce.providers.reading import Counts, Ending
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
@@ -21,9 +18,10 @@ from techsapo_ops.wallbounce.providers.wire import WiredModel
 class Anthropic(WiredModel):
     """One Claude model."""
 
-    default_url = AnthropicProvider.address
+    kind = "anthropic"
     path = "/v1/messages"
     list_path = "/v1/models/{model}"
+    end_at = "retires_at"
     login = ("x-api-key", "{key}")
     own_headers = {"anthropic-version": "2023-06-01"}
     body = {
@@ -33,7 +31,7 @@ class Anthropic(WiredModel):
         "messages": [{"role": "user", "content": USER}],
     }
     schema = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
-    options = (Option("effort", "output_config.effort"),)
+    effort_at = "output_config.effort"
     counts = Counts(
         read=("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
         written=("output_tokens",),
@@ -76,10 +74,3 @@ class Anthropic(WiredModel):
     @override
     def text(self, document: Any) -> str:
         return "".join(block["text"] for block in document["content"] if block["type"] == "text")
-
-    @override
-    def read_list(self, answer: Any) -> Listed:
-        return claude_model(answer)
-
-
-KIND = ProviderKind(Anthropic)

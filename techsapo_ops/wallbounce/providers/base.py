@@ -6,24 +6,24 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.models import CHAT_ANSWER
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
-from techsapo_ops.wallbounce.bills import bill_of
-from techsapo_ops.wallbounce.events import OddBill
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grade_reading import parse_grades
 from techsapo_ops.wallbounce.grades import Grades, Peer
 from techsapo_ops.wallbounce.parsing import parse_answer, well_formed
+from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.provider import WORST_CASE, Price
-from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec
 from techsapo_ops.wallbounce.question import Question
 
 CUT_OFF = msg("the answer was cut off; raise max_output_tokens")
@@ -62,20 +62,34 @@ class Tally:
 class LanguageModel(ABC):
     """A provider that is a language model at a vendor; a vendor's class knows how to make one call."""
 
-    def __init__(self, name: str, spec: ModelSpec, price: Price) -> None:
+    kind: str = ""
+    """Its kind in the spec."""
+
+    def __init__(self, name: str, spec: ModelProvider, price: Price) -> None:
         self.name = name
-        self.kind = spec.kind
         self.model = spec.model
         self.timeout = seconds(spec.timeout)
         self.attempts = spec.attempts
         self.price = price
         self.max_output_tokens = spec.max_output_tokens or CHAT_ANSWER
-        self.stream = False
-        self._secrets: tuple[str, ...] = ()
+        self._secrets = _secrets_of(spec) if isinstance(spec, KeyedProvider) else ()
+
+    @classmethod
+    def lacks(cls, _name: str, _spec: Any, /) -> str | None:
+        """Why a call can't be made at all; None where it can."""
+        return None
+
+    @classmethod
+    def usual_price(cls, spec: Any, /) -> Price | None:
+        """The vendor's list price: it does not hold for another address's own models, but none is better.
+
+        None where no vendor is known, or no price of it.
+        """
+        return list_price(spec.vendor, spec.model) if spec.vendor is not None else None
 
     @abstractmethod
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
-        """Make one call, as a stream where `stream` is set; tokens go to `tally` as soon as they are counted.
+        """Make one call, whole or as a stream; tokens go to `tally` as soon as they are counted.
 
         Raises ProviderError; cancelling it closes the connection.
         """
@@ -142,30 +156,20 @@ class LanguageModel(ABC):
         except ProviderError as error:
             error.message = self._clean(error.message)
             error.tokens = tally.tokens or error.tokens
-            error.cost_usd = self._billed(sent, ask, tally, began=error.began, failed=True)
+            error.cost_usd = self._billed(sent, tally, began=error.began)
             raise
         tokens = tally.tokens = reply.tokens or _counted(sent, reply.text)
-        cost = self._billed(sent, ask, tally, began=True)
+        cost = self._billed(sent, tally, began=True)
         return reply, tokens, time.perf_counter() - started, cost
 
-    def _billed(self, sent: Prompt, ask: Ask, tally: Tally, *, began: bool, failed: bool = False) -> float:
-        """USD of a call: as the vendor says, else as counted, else the most it can be where it had begun.
-
-        That a vendor takes less for a call that `failed` is not odd.
-        """
+    def _billed(self, sent: Prompt, tally: Tally, *, began: bool) -> float:
+        """USD of a call: as the vendor says, else as counted, else the most it can be where it had begun."""
         if tally.tokens is not None:
             counted = self.price.cost(tally.tokens)
         else:
             counted = self._most(sent, self.price) if began else 0.0
-        if tally.billed_usd is None and counted <= WORST_CASE.most(0, self.max_output_tokens):
-            return counted
         most = max(self._most(sent, price) for price in (self.price, WORST_CASE))
-        bill = bill_of(tally.billed_usd, counted, most)
-        generous = failed and bill.odd == "lower"
-        if bill.odd == "absurd" or (bill.odd is not None and self.price.known and not generous):
-            of, task = ask.question.request_id, ask.context.task_type
-            ask.context.tell(OddBill(of, task, self.name, self.model, bill))
-        return bill.usd
+        return booked(tally.billed_usd, counted, most)
 
     def _most(self, sent: Prompt, price: Price) -> float:
         return price.most(_size(sent), self.max_output_tokens)
@@ -177,24 +181,26 @@ class LanguageModel(ABC):
         return " ".join(message.split())[:_LONGEST_MESSAGE]
 
 
-class KeyedModel(LanguageModel):
-    """One that is asked with an API key, and that can stream."""
+def booked(billed: float | None, counted: float, most: float) -> float:
+    """USD at which a call is booked: what the vendor says that it charges, where that can be.
 
-    def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
-        super().__init__(name, spec, price)
-        self.stream = spec.stream
-        self._secrets = secrets_of(spec)
+    It is somebody else's word: what is below 0 or no number does not count, nor what is beyond `most`, more
+    than a call of this size can cost. `counted` is our own sum by price and the vendor's count of tokens.
+    """
+    if billed is not None and 0 <= billed < inf:
+        return min(billed, most)
+    return min(counted, most)
 
 
-def secrets_of(spec: KeyedSpec) -> tuple[str, ...]:
+def _secrets_of(spec: KeyedProvider) -> tuple[str, ...]:
     """What no message may hold, the longest first: the key, and headers' values, whole and after a word such
     as Bearer.
     """
-    found = {text for text in _revealed(spec) if len(text) >= _SHORTEST_SECRET}
-    return tuple(sorted(found, key=len, reverse=True))
+    secrets = {text for text in _revealed(spec) if len(text) >= _SHORTEST_SECRET}
+    return tuple(sorted(secrets, key=len, reverse=True))
 
 
-def _revealed(spec: KeyedSpec) -> Iterator[str]:
+def _revealed(spec: KeyedProvider) -> Iterator[str]:
     if spec.api_key is not None:
         yield spec.api_key.reveal().strip()
     for value in (spec.headers or {}).values():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -22,23 +21,12 @@ class Slot(Enum):
 MODEL, SYSTEM, USER, LIMIT, NAME, SCHEMA = Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A field of the spec's section and its place in a body, such as `reasoning.effort`."""
-
-    field: str
-    place: str
-    written: Callable[[Any], Any] = lambda value: value
-
-    def part(self, section: object) -> dict[str, Any]:
-        """What `section` has for it, as a part of a body; empty where it says nothing."""
-        value = getattr(section, self.field)
-        if value is None:
-            return {}
-        part = self.written(value)
-        for key in reversed(self.place.split(".")):
-            part = {key: part}
-        return dict(part)
+def placed(place: str, value: Any) -> dict[str, Any]:
+    """`value` as a part of a body at `place`, such as `reasoning.effort`."""
+    part = value
+    for key in reversed(place.split(".")):
+        part = {key: part}
+    return dict(part)
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,17 +21,15 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.providers import AgentProvider
-from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.anthropic import Anthropic
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY
-from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
+from techsapo_ops.wallbounce.providers.vendor_error import MAX_RETRY_AFTER, failure_in_200
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 
 SUBSCRIPTION = Price(0.0, 0.0, source="subscription")
 MISSING = msg("the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'")
@@ -46,10 +44,22 @@ class Agent(LanguageModel):
     the program a turn more.
     """
 
-    def __init__(self, name: str, spec: AgentProvider, price: Price) -> None:
+    kind = "claude-agent"
+
+    def __init__(self, name: str, spec: ModelProvider, price: Price) -> None:
         super().__init__(name, spec, price)
         self._free = asyncio.Semaphore(_PROCESSES)
         self._calls: set[asyncio.Task[Completion]] = set()
+
+    @override
+    @classmethod
+    def lacks(cls, _name: str, _spec: Any) -> str | None:
+        return MISSING if find_spec("claude_agent_sdk") is None else None
+
+    @override
+    @classmethod
+    def usual_price(cls, _spec: Any) -> Price | None:
+        return SUBSCRIPTION
 
     @override
     async def warm(self) -> None:
@@ -108,7 +118,7 @@ class Agent(LanguageModel):
                     raise _failure(sdk, error, " ".join(stderr), began=said is not None) from None
         if result is None:
             raise ProviderError(FailureKind.BAD_ANSWER, msg("ended without a result"), began=said is not None)
-        tally.tokens = _tokens(result.usage)
+        tally.tokens = Anthropic.counts.tokens(result.usage)
         if result.is_error:
             raise _told(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":
@@ -137,17 +147,10 @@ class Agent(LanguageModel):
                 "ANTHROPIC_API_KEY": "",  # else the key would be billed in place of the subscription
                 "ANTHROPIC_AUTH_TOKEN": "",
                 "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self.max_output_tokens),
-                "CLAUDE_CODE_MAX_RETRIES": "0",  # see decorators/bounded.py
+                "CLAUDE_CODE_MAX_RETRIES": "0",  # Bounded makes failed calls again
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             },
         )
-
-
-def _missing(_name: str, _spec: AgentProvider) -> str | None:
-    return MISSING if find_spec("claude_agent_sdk") is None else None
-
-
-KIND = ProviderKind(Agent, lacks=_missing, price=lambda _: SUBSCRIPTION)
 
 
 def _failure(sdk: Any, error: Exception, stderr: str, *, began: bool) -> ProviderError:
@@ -180,18 +183,6 @@ def _told(result: Any, category: str | None, resets: int | None) -> ProviderErro
     if failure.kind is FailureKind.RATE_LIMITED and resets is not None:
         failure.retry_after = min(max(resets - time.time(), 0.0), MAX_RETRY_AFTER)
     return failure
-
-
-def _tokens(usage: Any) -> Tokens | None:
-    """Tokens by the Messages API's names; None where they were not counted."""
-    if not isinstance(usage, dict):
-        return None
-    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
-    counts = [usage.get(name) or 0 for name in names]
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
-        return None
-    fresh, written, cached, output = counts
-    return Tokens(fresh + written + cached, output, cached, cache_written=written)
 
 
 async def _load() -> Any:

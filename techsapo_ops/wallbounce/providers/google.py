@@ -11,12 +11,9 @@ from typing import Any
 from typing_extensions import override
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.providers import GoogleProvider
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
-from techsapo_ops.wallbounce.providers.body import LIMIT, SCHEMA, SYSTEM, USER, Option
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind
-from techsapo_ops.wallbounce.providers.listed import Listed, gemini_model
+from techsapo_ops.wallbounce.providers.body import LIMIT, SCHEMA, SYSTEM, USER
 from techsapo_ops.wallbounce.providers.reading import Counts, Ending, at, refusal
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
@@ -40,7 +37,8 @@ _EARLY = (
 class Google(WiredModel):
     """One Gemini model."""
 
-    default_url = GoogleProvider.address
+    kind = "google"
+    listed_at = "name"
     login = ("x-goog-api-key", "{key}")
     body = {
         "systemInstruction": {"parts": [{"text": SYSTEM}]},
@@ -49,7 +47,8 @@ class Google(WiredModel):
     }
     schema = {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}}
     streaming = {}
-    options = (Option("effort", "generationConfig.thinkingConfig.thinkingLevel", str.upper),)
+    effort_at = "generationConfig.thinkingConfig.thinkingLevel"
+    effort_upper = True
     counts = Counts(
         read=("promptTokenCount",),
         written=("candidatesTokenCount", "thoughtsTokenCount"),
@@ -84,10 +83,10 @@ class Google(WiredModel):
 
     @override
     def read(self, reply: Any, tally: Tally) -> Completion:
-        found = super().read(reply, tally)
+        completion = super().read(reply, tally)
         if not at(reply, "candidates"):
             raise ProviderError(FailureKind.BAD_ANSWER, msg("the reply holds no candidate"), began=True)
-        return found
+        return completion
 
     @override
     def look_at(self, document: Any) -> None:
@@ -102,10 +101,3 @@ class Google(WiredModel):
         content = candidates[0].get("content") if candidates else None
         parts = (content or {}).get("parts") or []
         return "".join(part["text"] for part in parts if part.get("text") and not part.get("thought"))
-
-    @override
-    def read_list(self, answer: Any) -> Listed:
-        return gemini_model(answer)
-
-
-KIND = ProviderKind(Google)

@@ -1,4 +1,4 @@
-"""What vendors' own lists of models say of one: whether it is there, and when it ends.
+"""What a vendor's own list of models says of one: whether it is there, and when it ends.
 
 Lists: https://platform.openai.com/docs/api-reference/models, https://docs.anthropic.com/en/api/models,
 https://ai.google.dev/api/models, https://openrouter.ai/docs/api-reference. Asking costs nothing.
@@ -6,7 +6,7 @@ https://ai.google.dev/api/models, https://openrouter.ai/docs/api-reference. Aski
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 LONGEST_LIST = 8 * 1024 * 1024
 """Most bytes of a list; OpenRouter's holds hundreds of models with their descriptions."""
 _NAMED = 5
-"""Most names that are told of what else a list holds."""
+"""Most names of other models that are reported where one is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,53 +34,26 @@ class Listed:
 NO_LIST = Listed(None)
 
 
-def openai_model(model: Any) -> Listed:
-    """OpenAI's: GET /v1/models/ID. An end is a `shutdown_date`."""
-    return Listed(
-        bool(model["id"]), tells_ends="shutdown_date" in model, retires=_day(model.get("shutdown_date"))
-    )
+def listed_alone(entry: Any, named_at: str, end_at: str) -> Listed:
+    """What the `entry` of the model itself says, by the fields of its name and of its end.
+
+    Anthropic lists retired models too.
+    """
+    there = bool(entry[named_at]) and entry.get("lifecycle") != "retired"
+    return Listed(there, tells_ends=end_at in entry, retires=_day(entry.get(end_at)))
 
 
-def claude_model(model: Any) -> Listed:
-    """Anthropic's: GET /v1/models/ID. A retired one stays in the list."""
-    return Listed(
-        bool(model["id"]) and model.get("lifecycle") != "retired",
-        tells_ends="retires_at" in model,
-        retires=_day(model.get("retires_at")),
-    )
+def listed_among(answer: Any, spellings: Sequence[str], end_at: str) -> Listed:
+    """What a list of all models says of the first of `spellings` that it holds."""
+    entries = {entry["id"]: entry for entry in answer["data"]}
+    entry = next((entries[name] for name in spellings if name in entries), None)
+    if entry is not None:
+        return listed_alone(entry, "id", end_at)
+    start = spellings[0][: len(spellings[0]) // 2]
+    others = sorted(entries, key=lambda name: (not name.startswith(start), name))
+    return Listed(False, tells_ends=bool(end_at), others=tuple(others[:_NAMED]))
 
 
-def gemini_model(model: Any) -> Listed:
-    """Google's: GET /v1beta/models/ID. It tells no ends."""
-    return Listed(bool(model["name"]))
-
-
-def in_openrouters_list(answer: Any, model: str) -> Listed:
-    """OpenRouter's: GET /api/v1/models, all of them. A suffix such as `:nitro` may be no model of its own."""
-    rows = {row["id"]: row for row in answer["data"]}
-    row = rows.get(model) or rows.get(model.partition(":")[0])
-    if row is None:
-        return Listed(False, tells_ends=True, others=_similar(rows, model))
-    return Listed(
-        True,
-        tells_ends="expiration_date" in row,
-        retires=_day(row.get("expiration_date")),
-    )
-
-
-def in_list(answer: Any, model: str) -> Listed:
-    """A compatible server's: GET /v1/models, all that it serves. Ollama adds `:latest` to a bare name."""
-    rows = {row["id"]: row for row in answer["data"]}
-    row = rows.get(model) or rows.get(f"{model}:latest")
-    return Listed(True) if row is not None else Listed(False, others=_similar(rows, model))
-
-
-def _similar(names: Iterable[str], model: str) -> tuple[str, ...]:
-    """Some names, those that begin as `model` does first."""
-    start = model[: len(model) // 2]
-    return tuple(sorted(names, key=lambda name: (not name.startswith(start), name))[:_NAMED])
-
-
-def _day(told: Any) -> date | None:
+def _day(moment: Any) -> date | None:
     """The day of a date or moment, such as 2026-12-11 or 2026-11-30T00:00:00Z. Raises ValueError."""
-    return None if told is None else date.fromisoformat(str(told)[:10])
+    return None if moment is None else date.fromisoformat(str(moment)[:10])

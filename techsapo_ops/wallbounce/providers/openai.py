@@ -9,10 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from techsapo_ops.spec.models.providers import OpenAIProvider
-from techsapo_ops.wallbounce.providers.body import LIMIT, MODEL, NAME, SCHEMA, SYSTEM, USER, Option
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind
-from techsapo_ops.wallbounce.providers.listed import Listed, openai_model
+from techsapo_ops.wallbounce.providers.body import LIMIT, MODEL, NAME, SCHEMA, SYSTEM, USER
 from techsapo_ops.wallbounce.providers.reading import Counts, Ending
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
@@ -22,14 +19,15 @@ _LAST = {"response.completed", "response.incomplete", "response.failed"}
 class OpenAI(WiredModel):
     """One model by OpenAI's Responses API. Nothing is stored at the vendor."""
 
-    default_url = OpenAIProvider.address
+    kind = "openai"
     path = "/responses"
     list_path = "/models/{model}"
+    end_at = "shutdown_date"
     body = {
         "model": MODEL, "instructions": SYSTEM, "input": USER, "max_output_tokens": LIMIT, "store": False,
     }  # fmt: skip
     schema = {"text": {"format": {"type": "json_schema", "name": NAME, "strict": True, "schema": SCHEMA}}}
-    options = (Option("effort", "reasoning.effort"),)
+    effort_at = "reasoning.effort"
     counts = Counts(
         read=("input_tokens",),
         written=("output_tokens",),
@@ -59,14 +57,7 @@ class OpenAI(WiredModel):
     def refuses(self, document: Any) -> bool:
         return any(part["type"] == "refusal" for part in _parts(document))
 
-    @override
-    def read_list(self, answer: Any) -> Listed:
-        return openai_model(answer)
-
 
 def _parts(response: Any) -> list[Any]:
     messages = [item for item in response["output"] if item["type"] == "message"]
     return [part for message in messages for part in message["content"]]
-
-
-KIND = ProviderKind(OpenAI)

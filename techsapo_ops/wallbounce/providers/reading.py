@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
 
@@ -76,7 +76,7 @@ def at(document: Any, *places: str) -> Any:
     return None
 
 
-class ReadModel(KeyedModel):
+class ReadModel(LanguageModel):
     """A model whose replies are read by its class's tables, and by functions for what no table can say."""
 
     counts: ClassVar[Counts]
@@ -119,16 +119,6 @@ class ReadModel(KeyedModel):
         """What the usage of a reply says that it costs, in USD; None where it says nothing."""
         return None
 
-    def read(self, reply: Any, tally: Tally) -> Completion:
-        """What the JSON of a whole reply holds. Raises ProviderError where the vendor failed or refused, and
-        what reading JSON of another shape raises.
-        """
-        return Reading(self).whole(reply, tally)
-
-    def reading(self) -> Reading:
-        """What takes in a stream."""
-        return Reading(self)
-
 
 class Reading:
     """Takes in the documents of one reply. `done` once a chat completion's [DONE] came."""
@@ -167,8 +157,8 @@ class Reading:
         if ending is Ending.REFUSED or (self._refused and not text):
             raise refusal(model.reasons.get(self._detail or "", self._detail))
         if ending is Ending.FAILED:
-            told = msg("the answer broke off in the middle ({native})", native=self._detail or self._finish)
-            raise ProviderError(FailureKind.UNAVAILABLE, told, began=True)
+            reason = msg("the answer broke off in the middle ({native})", native=self._detail or self._finish)
+            raise ProviderError(FailureKind.UNAVAILABLE, reason, began=True)
         if content.strip() and not text.strip():
             closed = content.rstrip().endswith(">") and ending is not Ending.CUT_OFF
             why = msg("the reply holds thoughts and no answer") if closed else ""
@@ -210,9 +200,9 @@ class Reading:
 
 def refusal(detail: str | None = None, *, began: bool = True) -> ProviderError:
     """The vendor's answer is that it gives none to this question; `detail` may say why."""
-    told = (
+    message = (
         msg("the provider refused the question's content ({blocked})", blocked=detail)
         if detail
         else msg("the provider refused the question's content")
     )
-    return ProviderError(FailureKind.REFUSED, told, cause=Cause.CONTENT, began=began)
+    return ProviderError(FailureKind.REFUSED, message, cause=Cause.CONTENT, began=began)

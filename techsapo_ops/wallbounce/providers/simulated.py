@@ -11,27 +11,93 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from math import exp, log, sqrt
+from typing import Any
 
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import SimulatedProvider
-from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Risk, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.provider import SIMULATED, Price
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind, nothing
-from techsapo_ops.wallbounce.providers.knowledge import fold, knowledge
 from techsapo_ops.wallbounce.question import Question
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0
 FREE = Price(0.0, 0.0)
+
+
+_SENTENCE = re.compile(r"[^。]+。|.+?[.](?=\s|$)")
+_COMMAND = re.compile(r"「([a-z][^」]*)」|`([^`]+)`")
+
+
+@cache
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(s.strip() for s in _SENTENCE.findall(text))[:MAX_CLAIMS]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One thing that simulated providers know; `match` holds folded words of a question."""
+
+    match: tuple[str, ...]
+    text: Mapping[Language, str]
+
+    def claims(self, language: Language) -> tuple[str, ...]:
+        """Its sentences; the first is the root cause."""
+        return _sentences(self.text[language])
+
+    def commands(self, language: Language) -> tuple[str, ...]:
+        """The commands that it quotes."""
+        return tuple(ja or en for ja, en in _COMMAND.findall(self.text[language]))
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """simulated.yaml."""
+
+    topics: tuple[Topic, ...]
+    openings: Mapping[Language, tuple[str, ...]]
+    closings: Mapping[Language, tuple[str, ...]]
+
+    def right(self, folded: str) -> int:
+        """Index of the topic that answers a folded question; the last one fits everything."""
+        return _right(tuple(topic.match for topic in self.topics), folded)
+
+
+@lru_cache(maxsize=64)
+def _right(matches: tuple[tuple[str, ...], ...], folded: str) -> int:
+    for index, words in enumerate(matches):
+        if any(word in folded for word in words):
+            return index
+    return len(matches) - 1
+
+
+@cache
+def knowledge() -> Knowledge:
+    """The content of simulated.yaml."""
+    raw = packaged_yaml("simulated.yaml", "techsapo_ops.wallbounce.providers")
+    topics = tuple(
+        Topic(tuple(fold(word) for word in t["match"]), {"ja": t["ja"], "en": t["en"]})
+        for t in raw["topics"].values()
+    )
+    return Knowledge(topics, raw["openings"], raw["closings"])
+
+
+@lru_cache(maxsize=64)
+def fold(text: str) -> str:
+    """`text` as words are looked for in it: in NFKC, without case."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +126,28 @@ class Simulated:
     max_output_tokens = 1024
     attempts = 1
 
-    def __init__(self, name: str, spec: SimulatedProvider, habits: Habits = USUAL) -> None:
+    def __init__(
+        self, name: str, spec: SimulatedProvider, price: Price = FREE, habits: Habits = USUAL
+    ) -> None:
         self.name = name
         self.model = f"simulated-{spec.seed}"
         self.timeout = seconds(spec.timeout)
-        self.price = Price(spec.price.input, spec.price.output) if spec.price else FREE
+        self.price = price
         self._spec = spec
         self._habits = habits
         self._mean = seconds(spec.latency)
         self._known = knowledge()  # read now, so that the first question does not wait for it
         self._causes = [[t.claims(language)[0] for language in t.text] for t in self._known.topics]
+
+    @classmethod
+    def lacks(cls, _name: str, _spec: Any) -> str | None:
+        """It can always be called."""
+        return None
+
+    @classmethod
+    def usual_price(cls, _spec: Any) -> Price:
+        """Nothing is paid."""
+        return FREE
 
     async def call(self, ask: Ask) -> Reply:
         """Wait for the drawn latency, then reply or fail as drawn."""
@@ -226,9 +304,6 @@ class Simulated:
         opening = own.choice(known.openings[language])
         closing = own.choice(known.closings[language])
         return f"{MARK[language]}{opening}{known.topics[topic].text[language]}{closing}"
-
-
-KIND = ProviderKind(lambda name, spec, _price: Simulated(name, spec), lacks=nothing, price=lambda _: FREE)
 
 
 def _random(salt: str, text: str) -> random.Random:

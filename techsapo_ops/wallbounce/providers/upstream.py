@@ -6,10 +6,10 @@ aiohttp is imported only when a session is opened.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.reasons import causes, os_reason
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -53,13 +53,13 @@ async def bounded(response: aiohttp.ClientResponse, most: int = MAX_BODY) -> Asy
 
 def connection_failure(error: BaseException, timeout: float) -> ProviderError:
     """What an exception of the connection means; its deepest cause knows best."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, TimeoutError) for cause in causes):
+    chain = list(causes(error))
+    if any(isinstance(cause, TimeoutError) for cause in chain):
         return ProviderError(FailureKind.TIMEOUT, msg("no answer within {timeout:g} s", timeout=timeout))
-    if any(type(cause).__name__ == "ClientPayloadError" for cause in causes):  # aiohttp need not be imported
+    if any(type(cause).__name__ == "ClientPayloadError" for cause in chain):  # aiohttp need not be imported
         return broken_off()
-    told = msg("cannot be reached ({reason})", reason=_reason(causes))
-    return ProviderError(FailureKind.UNAVAILABLE, told, cause=Cause.UNREACHABLE)
+    message = msg("cannot be reached ({reason})", reason=_reason(chain))
+    return ProviderError(FailureKind.UNAVAILABLE, message, cause=Cause.UNREACHABLE)
 
 
 def broken_off(any_event: bool = True) -> ProviderError:
@@ -69,14 +69,14 @@ def broken_off(any_event: bool = True) -> ProviderError:
     return ProviderError(FailureKind.UNAVAILABLE, msg("the answer broke off in the middle"), began=True)
 
 
-def _reason(causes: list[BaseException]) -> str:
+def _reason(chain: list[BaseException]) -> str:
     """The system's word for an error number, since asyncio puts an address in its place.
 
     A TLS error has a number of its own: 1, which would be "operation not permitted".
     """
     import ssl
 
-    for cause in reversed(causes):
+    for cause in reversed(chain):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return msg(
                 "its certificate is not to be trusted: {verify_message}", verify_message=cause.verify_message
@@ -85,14 +85,4 @@ def _reason(causes: list[BaseException]) -> str:
             return os_reason(cause)
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
             return os.strerror(cause.errno).lower()
-    return os_reason(causes[-1]) or type(causes[-1]).__name__
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it was raised from, the deepest last."""
-    seen: BaseException | None = error
-    for _ in range(20):
-        if seen is None:
-            return
-        yield seen
-        seen = seen.__cause__
+    return os_reason(chain[-1]) or type(chain[-1]).__name__

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from techsapo_ops.adapters.jsons import load
@@ -18,8 +20,9 @@ from techsapo_ops.catalogue.vendor_errors import ErrorRow, error_rows
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
 from techsapo_ops.wallbounce.failures import ProviderError
-from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER, retry_after
 
+MAX_RETRY_AFTER = 3600.0
+"""Longest wait in seconds that a vendor's word is taken for."""
 _SHOWN = 400
 """Most characters of a body that is no JSON, or of a message that is no text."""
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d+)?)s")
@@ -208,6 +211,27 @@ def _retry_info(details: list[Mapping[str, Any]]) -> float | None:
             match = _SECONDS.fullmatch(str(item.get("retryDelay", "")))
             return float(match[1]) if match else None
     return None
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date), at most an hour.
+
+    None where there is none or it can't be read. `retry-after-ms`, which OpenAI sends, goes before it.
+    `headers` are looked up in lower case.
+    """
+    exact = headers.get("retry-after-ms", "")
+    if re.fullmatch(r"\d{1,9}(\.\d+)?", exact):
+        return min(float(exact) / 1000, MAX_RETRY_AFTER)
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,18}(\.\d+)?", value):
+        return min(float(value), MAX_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return min(max((date - (now or datetime.now(UTC))).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
 def _with_wait(told: VendorError, headers: Mapping[str, str] | None) -> VendorError:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,14 +20,20 @@ from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.adapters.sse import MEDIA_TYPE, Parser
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.models.providers import KeyedProvider
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
-from techsapo_ops.wallbounce.providers.body import Option, Slot, filled, merged
-from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
-from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed
-from techsapo_ops.wallbounce.providers.reading import ReadModel
+from techsapo_ops.wallbounce.providers.body import Slot, filled, merged, placed
+from techsapo_ops.wallbounce.providers.listed import (
+    LONGEST_LIST,
+    NO_LIST,
+    Listed,
+    listed_alone,
+    listed_among,
+)
+from techsapo_ops.wallbounce.providers.reading import Reading, ReadModel
 from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
 from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of
 from techsapo_ops.wallbounce.providers.vendor_error import read as read_error
@@ -37,8 +42,6 @@ from techsapo_ops.wallbounce.question import Question
 if TYPE_CHECKING:
     import aiohttp
 
-_HOLLOW = "\0the user's text\0"
-"""Stands for it while the rest of a request is encoded."""
 _CLOUDS = re.compile(
     r"\Ahttps?://[^/]+\.(?:azure\.com|amazonaws\.com|api\.aws)(?::\d+)?(?:/|\Z)", re.IGNORECASE
 )
@@ -46,8 +49,6 @@ _CLOUDS = re.compile(
 _DONE = b"[DONE]"
 LIST_TIMEOUT = 20.0
 """Most seconds that a vendor's list of models is waited for."""
-_FRAMES = 64
-"""Encoded requests that are kept; there are a few for each kind of prompt."""
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
 """What reading JSON of another shape than the promised raises."""
 _NOT_TAKEN = re.compile(
@@ -85,43 +86,66 @@ class WiredModel(ReadModel):
     the schema away is asked in words from then on.
     """
 
-    default_url: ClassVar[str] = ""
-    """The vendor's own address, where the spec gives none."""
     path: ClassVar[str] = ""
-    list_path: ClassVar[str] = ""
-    """Where the vendor lists its models, or tells of this one (`{model}`)."""
-    one_listed: ClassVar[bool] = True
-    """Whether it tells of one model by its name, so that 404 means that it has none of that name."""
     login: ClassVar[tuple[str, str]] = ("Authorization", "Bearer {key}")
     """The header that holds the key."""
     own_headers: ClassVar[Mapping[str, str]] = {}
-    """What the vendor wants in the headers beside the key."""
+    """Further headers that the vendor wants."""
+
+    list_path: ClassVar[str] = ""
+    """Where the vendor lists its models, or only this one (`{model}`)."""
+    one_listed: ClassVar[bool] = True
+    """Whether the list is of one model by its name, so that 404 means that there is none of that name."""
+    listed_at: ClassVar[str] = "id"
+    """The field of a model's name in the list, where it is of one."""
+    end_at: ClassVar[str] = ""
+    """The field of a model's last day in the list."""
+
     body: ClassVar[Mapping[str, Any]]
     schema: ClassVar[Mapping[str, Any]]
     """What a body holds more where the answer's schema goes into the vendor's field for it."""
     streaming: ClassVar[Mapping[str, Any]] = {"stream": True}
     """What it holds more where the answer is to come as a stream."""
-    options: ClassVar[tuple[Option, ...]] = ()
+    effort_at: ClassVar[str]
+    """Where a body holds the effort."""
+    effort_upper: ClassVar[bool] = False
+    """Whether the vendor writes efforts in capital letters."""
     limits: ClassVar[tuple[str, ...]] = ()
     """Two fields that bound an answer's length, of which endpoints take one or the other.
 
     api.openai.com and Azure take `max_completion_tokens` alone, Ollama reads `max_tokens` alone.
     """
 
-    def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
+    def __init__(self, name: str, spec: KeyedProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        self.base_url = (spec.base_url or self.default_url).rstrip("/")
+        self.stream = spec.stream
+        self.base_url = (spec.base_url or spec.address or "").rstrip("/")
         own = {"Content-Type": "application/json", "Accept": "application/json", **self.own_headers}
         if spec.api_key:
             own[self.login[0]] = self.login[1].format(key=spec.api_key.reveal().strip())
-        self.headers = _with_given(
-            own, {name: value.reveal() for name, value in (spec.headers or {}).items()}
-        )
-        self._added = [*(option.part(spec) for option in self.options), spec.extra_body or {}]
+        given = {name: value.reveal() for name, value in (spec.headers or {}).items()}
+        names = {name.lower() for name in given}
+        self.headers = {name: value for name, value in own.items() if name.lower() not in names} | given
+        self._added: list[Mapping[str, Any]] = [spec.extra_body or {}]
+        if spec.effort is not None:
+            effort = spec.effort.upper() if self.effort_upper else spec.effort
+            self._added.insert(0, placed(self.effort_at, effort))
         self._form = Form()
-        self._frames: dict[object, tuple[bytes, bytes]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._errors: tuple[type[Exception], ...] = ()
+
+    @override
+    @classmethod
+    def lacks(cls, name: str, spec: Any) -> str | None:
+        """A vendor wants a key, which a header can hold; a server at another address may want none."""
+        if spec.api_key is None:
+            lacking = spec.needs_key and spec.at_vendor and not spec.headers
+            return msg("no key; set providers.{name}.api_key or api_key_file", name=name) if lacking else None
+        if spec.api_key.reveal().strip().isprintable():
+            return None
+        return msg(
+            "its key holds a control character; write providers.{name}.api_key anew, on one line", name=name
+        )
 
     @property
     def in_words(self) -> bool:
@@ -136,9 +160,23 @@ class WiredModel(ReadModel):
         """Where the vendor's list is; None where it has none."""
         return self.base_url + self.list_path.format(model=quote(self.model, safe=""))
 
-    @abstractmethod
-    def read_list(self, answer: Any) -> Listed:
-        """What the JSON of the list says of the model. Raises what reading JSON of another shape raises."""
+    def spellings(self) -> Sequence[str]:
+        """The names that the model may have in a list of all, its own first."""
+        return (self.model,)
+
+    def learn(self, form: Form, error: VendorError) -> Form | None:
+        """How to ask anew after a refusal of `form`; None where no other form would help."""
+        if error.status in {400, 422} and self.limits and _not_taken(error, self.limits[form.limit]):
+            return replace(form, limit=1 - form.limit)
+        if form.structured and error.status in {400, 404, 422} and error.cause is Cause.SCHEMA:
+            return replace(form, structured=False)
+        return None
+
+    def read(self, reply: Any, tally: Tally) -> Completion:
+        """What the JSON of a whole reply holds. Raises ProviderError where the vendor failed or refused, and
+        what reading JSON of another shape raises.
+        """
+        return Reading(self).whole(reply, tally)
 
     async def listed(self) -> Listed:
         """What the vendor's list says of the model: one GET, which costs nothing. Raises ProviderError."""
@@ -156,27 +194,22 @@ class WiredModel(ReadModel):
             ):
                 body = b"".join([chunk async for chunk in bounded(response, LONGEST_LIST)])
                 if response.status == 200:
-                    return self.read_list(load(body))
+                    answer = load(body)
+                    if self.one_listed:
+                        return listed_alone(answer, self.listed_at, self.end_at)
+                    return listed_among(answer, self.spellings(), self.end_at)
                 failure = failure_of(response.status, body, response.headers)
                 if response.status in {404, 405, 501}:
                     return Listed(False) if self.one_listed and failure.cause is Cause.MODEL else NO_LIST
         except unreachable as error:
             failure = connection_failure(error, wait)
         except UNREADABLE as error:
-            told = msg("the list of models is not the vendor's ({name})", name=type(error).__name__)
-            failure = ProviderError(FailureKind.BAD_ANSWER, told)
+            unread = msg("the list of models is not the vendor's ({name})", name=type(error).__name__)
+            failure = ProviderError(FailureKind.BAD_ANSWER, unread)
         except ProviderError as error:
             failure = error
         failure.message = self._clean(failure.message)
         raise failure
-
-    def learn(self, form: Form, told: VendorError) -> Form | None:
-        """How to ask anew after a refusal of `form`; None where no other form would help."""
-        if told.status in {400, 422} and self.limits and _not_taken(told, self.limits[form.limit]):
-            return replace(form, limit=1 - form.limit)
-        if form.structured and told.status in {400, 404, 422} and told.cause is Cause.SCHEMA:
-            return replace(form, structured=False)
-        return None
 
     @override
     async def warm(self) -> None:
@@ -200,23 +233,14 @@ class WiredModel(ReadModel):
         if len(tried) > 1:
             self._form = form
         if not reply.complete and not reply.text.strip() and not reply.why:
-            told = msg("all tokens went into thinking and none into an answer; raise max_output_tokens")
-            raise ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
+            spent = msg("all tokens went into thinking and none into an answer; raise max_output_tokens")
+            raise ProviderError(FailureKind.BAD_ANSWER, spent, cause=Cause.CUT_OFF, began=True)
         return reply
 
     def encoded(self, prompt: Prompt, question: Question, form: Form) -> bytes:
-        """The body of a call. All but the user's text is encoded once for each kind of prompt."""
-        key = (prompt.system, prompt.name, question.language, form)
-        frame = self._frames.get(key)
-        if frame is None:
-            hollow = Prompt(prompt.system, _HOLLOW, prompt.name, prompt.schema)
-            system = prompt.system if form.structured else with_schema(prompt, question.language)
-            whole = self.request(hollow, system, form)
-            head, _, tail = dump(whole).partition(dump(_HOLLOW))
-            if len(self._frames) >= _FRAMES:
-                self._frames.clear()
-            frame = self._frames[key] = (head, tail)
-        return b"".join((frame[0], dump(prompt.user), frame[1]))
+        """The body of a call."""
+        system = prompt.system if form.structured else with_schema(prompt, question.language)
+        return dump(self.request(prompt, system, form))
 
     def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:
         """The JSON of a call with `system` as its instructions."""
@@ -250,7 +274,7 @@ class WiredModel(ReadModel):
                     return Rejected(response.status, response.headers, body)
                 if not response.headers.get("Content-Type", "").lower().startswith(MEDIA_TYPE):
                     return self.read(load(b"".join([chunk async for chunk in chunks])), tally)
-                reading, parser = self.reading(), Parser()
+                reading, parser = Reading(self), Parser()
                 async for chunk in chunks:
                     for _, _, data in parser.feed(chunk):
                         if data.strip() == _DONE:
@@ -261,21 +285,15 @@ class WiredModel(ReadModel):
         except self._errors as error:
             raise connection_failure(error, self.timeout) from None
         except UNREADABLE as error:
-            told = msg("the reply is not the vendor's ({name})", name=type(error).__name__)
-            raise ProviderError(FailureKind.BAD_ANSWER, told, began=True) from None
+            unread = msg("the reply is not the vendor's ({name})", name=type(error).__name__)
+            raise ProviderError(FailureKind.BAD_ANSWER, unread, began=True) from None
 
 
-def _not_taken(told: VendorError, field: str) -> bool:
+def _not_taken(error: VendorError, field: str) -> bool:
     """Whether an endpoint refuses the name of `field`, not its value."""
-    named = told.param == field or re.search(rf"\b{field}\b", told.message) is not None
-    coded = told.code in {"unsupported_parameter", "unknown_parameter"}
-    return named and (coded or _NOT_TAKEN.search(told.message) is not None)
-
-
-def _with_given(own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Our headers, but for those that the spec gives, whichever their case."""
-    names = {name.lower() for name in given}
-    return {**{name: value for name, value in own.items() if name.lower() not in names}, **given}
+    named = error.param == field or re.search(rf"\b{field}\b", error.message) is not None
+    coded = error.code in {"unsupported_parameter", "unknown_parameter"}
+    return named and (coded or _NOT_TAKEN.search(error.message) is not None)
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:

@@ -61,14 +61,6 @@ def booked(
     return answer, metrics, costs
 
 
-def odd(metrics: dict[str, float], reason: str) -> float:
-    names = [
-        f'techsapo_llm_odd_bills_total{{model="good",provider="{p}",reason="{reason}"}}'
-        for p in ("one", "two")
-    ]
-    return sum(metrics[name] for name in names)
-
-
 @each_row("stream", [False, True])
 def test_answer_budget_and_audit_log_agree_on_what_openrouter_says_that_it_charges(
     tmp_path: Path, stream: bool
@@ -78,22 +70,19 @@ def test_answer_budget_and_audit_log_agree_on_what_openrouter_says_that_it_charg
     assert answer["cost_usd"] == pytest.approx(CALLS * 0.0125)
     assert sum(p["cost_usd"] for p in answer["providers"]) == pytest.approx(CALLS * 0.0125)
     assert metrics['techsapo_budget_spent_usd{period="day"}'] == pytest.approx(CALLS * 0.0125)
-    assert odd(metrics, "higher") == CALLS, "our own sum is a seventh of it"
 
 
 def test_with_a_key_of_ones_own_the_vendors_share_is_booked_beside_the_fee(tmp_path: Path) -> None:
     details = {"upstream_inference_cost": COUNTED}
-    _, metrics, costs = booked(tmp_path, False, cost=0.0001, is_byok=True, cost_details=details)
+    _, _, costs = booked(tmp_path, False, cost=0.0001, is_byok=True, cost_details=details)
     assert costs == [pytest.approx(COUNTED + 0.0001)] * CALLS
-    assert odd(metrics, "higher") + odd(metrics, "lower") + odd(metrics, "absurd") == 0
 
 
 @each_row("told", [1e9, 1e308, -0.5, float("nan"), float("inf")])
-def test_a_bill_that_cannot_be_is_bounded_in_the_budget_and_counted(tmp_path: Path, told: float) -> None:
+def test_a_bill_that_cannot_be_is_bounded_in_the_budget(tmp_path: Path, told: float) -> None:
     answer, metrics, costs = booked(tmp_path, False, cost=told)
     assert len(costs) == CALLS
     assert all(0 < cost < 4 for cost in costs)
     assert (costs == [pytest.approx(COUNTED)] * CALLS) == (told not in (1e9, 1e308))
     assert metrics['techsapo_budget_spent_usd{period="day"}'] == pytest.approx(sum(costs))
     assert answer["cost_usd"] == pytest.approx(sum(costs))
-    assert odd(metrics, "absurd") == CALLS

@@ -29,9 +29,7 @@ from techsapo_ops.operations.provider_tests import plan_tests
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.causes import Cause
-from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
-from techsapo_ops.wallbounce.try_cost import Candidate
-from techsapo_ops.wallbounce.try_provider import try_provider
+from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried, try_provider
 
 pytestmark = pytest.mark.lab
 
@@ -101,9 +99,9 @@ test_of.__test__ = False  # type: ignore[attr-defined]
 
 def candidate_of(given: dict[str, Any], at_most: float = 0.01) -> Candidate:
     """The provider of a section, as the command tries it."""
-    spec = Spec.model_validate({"project": "p", "providers": {"a": given}})
+    spec = Spec.model_validate({"project": "p", "providers": {"a": {"timeout": "2s", **given}}})
     loaded = LoadedSpec(spec, (), {}, None, "techsapo.yaml")
-    (candidate,) = plan_tests(loaded, (), at_most, 2.0).candidates
+    (candidate,) = plan_tests(loaded, (), at_most).candidates
     return candidate
 
 
@@ -130,20 +128,20 @@ def checks(found: Tried) -> dict[str, Check]:
 
 
 @each_row("kind", KINDS)
-def test_a_provider_that_works_is_asked_for_an_answer_and_for_grades_within_a_cent(kind: str) -> None:
+def test_a_provider_that_works_is_asked_for_an_answer_within_a_cent(kind: str) -> None:
     found, seen, worst = tried(kind, "good")
     assert found.outcome is Outcome.OK, found.checks
-    assert list(checks(found)) == ["list", "answer", "schema", "grades"]
+    assert list(checks(found)) == ["list", "answer", "schema"]
     assert {check.outcome for check in found.checks} == {Outcome.OK}
-    assert found.tokens.output == 2 * OUTPUT_TOKENS
-    assert found.speed is not None
-    assert found.speed > 0
+    assert found.tokens.output == OUTPUT_TOKENS
+    assert found.seconds is not None
+    assert found.seconds > 0
     assert 0 < found.cost_usd <= worst <= 0.01
     assert not seen.refused
     assert [
         bool(asked.body.get("stream")) or "stream" in path
         for asked, path in zip(seen.asked, seen.paths, strict=True)
-    ] == [False, False]
+    ] == [False]
     assert all(asked.schema is not None for asked in seen.asked)
 
 
@@ -151,7 +149,7 @@ def test_a_provider_that_works_is_asked_for_an_answer_and_for_grades_within_a_ce
 def test_one_that_is_to_stream_is_asked_so(kind: str) -> None:
     found, seen, _ = tried(kind, "good", stream=True)
     assert found.outcome is Outcome.OK, found.checks
-    assert len(seen.asked) == 2
+    assert len(seen.asked) == 1
     assert all(
         asked.body.get("stream") or "stream" in path
         for asked, path in zip(seen.asked, seen.paths, strict=True)
@@ -189,15 +187,13 @@ def test_a_model_that_nobody_lists_is_told_and_what_to_do(kind: str) -> None:
 @each_row("kind", KINDS)
 def test_each_failure_is_told_with_its_cause_and_what_to_do(kind: str, play: dict[str, Any]) -> None:
     found, _, _ = tried(kind, play["model"])
-    assert found.outcome == play.get("whole", play["outcome"]), found.checks
+    assert found.outcome == play["outcome"], found.checks
     (worst,) = (c for c in found.checks if c.name in play["check"] and c.outcome == play["outcome"])
     cause = play.get("cause")
     assert worst.cause in (cause if isinstance(cause, list) else [cause])
     assert worst.detail
     assert worst.remedy
     assert not any(KEY in check.detail + check.remedy for check in found.checks)
-    if play["outcome"] == "failed":
-        assert "grades" not in checks(found), "nothing more is asked, and paid, of one that failed"
 
 
 @each_row("kind", KINDS)
@@ -220,7 +216,7 @@ def test_an_expensive_model_is_asked_only_as_much_as_a_cent_pays() -> None:
     assert (command.rpartition(" ")[0], words) == ("techsapo providers test a --at-most", " pays for all")
     usd = command.rpartition(" ")[2]
     enough, asked, bound = tried("anthropic", "good", float(usd), price={"input": 30, "output": 180})
-    assert len(asked.asked) == 2
+    assert len(asked.asked) == 1
     assert enough.cost_usd <= bound <= float(usd)
 
 
@@ -232,9 +228,7 @@ def test_the_command_says_before_what_it_may_cost(tmp_path: Path) -> None:
     assert 0 < told.provider()["cost_usd"] <= told.value["at_most_usd"] <= 0.01
 
 
-def test_a_key_that_is_refused_is_told_without_the_key_and_stays_with_doctor_until_it_is_fixed(
-    tmp_path: Path,
-) -> None:
+def test_a_key_that_is_refused_is_told_without_the_key(tmp_path: Path) -> None:
     async def main() -> None:
         async with one(tmp_path, "openai", "good") as seen:
             seen.key = "sk-another"
@@ -243,38 +237,9 @@ def test_a_key_that_is_refused_is_told_without_the_key_and_stays_with_doctor_unt
             assert "try: put a valid key" in told.out
             assert KEY not in told.out + told.err
             assert not seen.asked
-            row = (await doctor_rows(tmp_path))["provider a"]
-            assert row["level"] == "warning"
-            assert row["detail"].startswith("failed the test of ")
-            assert ": the API key is refused: HTTP 401: " in row["detail"]
-            assert KEY not in row["detail"]
             seen.key = KEY
             fixed = await techsapo(tmp_path, "providers", "test")
             assert fixed.code == 0, fixed.out
-            rows = await doctor_rows(tmp_path)
-            assert {row["level"] for row in rows.values()} == {"ok"}
-
-    asyncio.run(main())
-
-
-async def doctor_rows(folder: Path) -> dict[str, dict[str, Any]]:
-    """What doctor says of each provider's last test."""
-    told = await techsapo(folder, "doctor", "--json")
-    return {each["name"]: each for each in told.value["findings"] if each["topic"] == "providers"}
-
-
-def test_a_section_that_changed_since_counts_as_untested(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with one(tmp_path, "openai-compatible", "good") as seen:
-            rows = await doctor_rows(tmp_path)
-            assert [rows[f"provider {name}"]["detail"] for name in "ab"] == ["never tested"] * 2
-            assert (await techsapo(tmp_path, "providers", "test")).code == 0
-            good, other = (section("openai-compatible", seen.url, model) for model in ("good", "m"))
-            write(tmp_path, {"a": other, "b": good})
-            rows = await doctor_rows(tmp_path)
-            assert rows["provider a"]["detail"] == "changed since it was tested"
-            assert rows["provider a"]["remedy"] == "techsapo providers test a"
-            assert rows["provider b"]["detail"].startswith("answered the test of ")
 
     asyncio.run(main())
 
@@ -362,12 +327,11 @@ def test_what_a_vendor_says_reaches_the_terminal_without_its_orders_and_without_
                 assert "\x1b" not in told.out + told.err
                 assert "\u202e" not in told.out + told.err
                 assert KEY not in told.out + told.err
-            assert KEY not in (tmp_path / ".techsapo" / "provider-tests.json").read_text("utf-8")
 
     asyncio.run(main())
 
 
-def test_ctrl_c_ends_it_at_once_and_what_was_found_until_then_is_kept(tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         async with vendor(WIRES["openai"]) as seen:
             write(tmp_path, {
@@ -381,6 +345,10 @@ def test_ctrl_c_ends_it_at_once_and_what_was_found_until_then_is_kept(tmp_path: 
             async for line in process.stderr:
                 if b"quick: answered" in line:
                     break
+            for _ in range(6000):  # the slow one's call may come later than the quick one's answer
+                if len(seen.asked) == 2:
+                    break
+                await asyncio.sleep(0.01)
             process.send_signal(signal.SIGINT)
             await process.communicate()
             assert process.returncode == 130
@@ -389,8 +357,5 @@ def test_ctrl_c_ends_it_at_once_and_what_was_found_until_then_is_kept(tmp_path: 
                     break
                 await asyncio.sleep(0.01)
             assert seen.dropped == 1, "the vendor is told that nobody waits any more"
-            rows = await doctor_rows(tmp_path)
-            assert rows["provider quick"]["detail"].startswith("answered the test of ")
-            assert rows["provider slow"]["detail"] == "never tested"
 
     asyncio.run(main())

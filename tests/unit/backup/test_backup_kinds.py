@@ -259,8 +259,6 @@ def test_the_command_line_knows_it(
     assert "3 lines" in run("backup", "show")
     shown = json.loads(run("restore", "--dry-run", "--json"))
     assert shown["parts"] == [{"kind": "notes", "now": "3 lines", "then": "3 lines"}]
-    kinds = importlib.import_module("techsapo_ops.cli.backup_kinds")
-    assert kinds.completed("redis,no") == ["redis,notes"]
 
 
 def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:

@@ -12,16 +12,14 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.provider_tests import all_well, show
 from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
 from techsapo_ops.spec.load import load
-from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
-from techsapo_ops.wallbounce.try_cost import Candidate
+from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
 TOO_DEAR = Check(
     "answer", Outcome.SKIPPED, "not asked: too dear", "`techsapo providers test a --at-most 0.3`"
 )
 CUT_OFF = Check("answer", Outcome.FAILED, "used up")
-UNGRADED = Check("grades", Outcome.FAILED, "the grades can't be read")
-NOTHING = ProviderTests((), {}, {}, {})
+NOTHING = ProviderTests((), {}, {})
 
 
 def tried(*checks: Check) -> Tried:
@@ -30,7 +28,7 @@ def tried(*checks: Check) -> Tried:
 
 def tests_of(*worst: float) -> ProviderTests:
     candidates = [SimpleNamespace(worst=usd, asked=usd > 0) for usd in worst]
-    return ProviderTests(cast("tuple[Candidate, ...]", tuple(candidates)), {}, {}, {})
+    return ProviderTests(cast("tuple[Candidate, ...]", tuple(candidates)), {}, {})
 
 
 tests_of.__test__ = False  # type: ignore[attr-defined]
@@ -41,7 +39,6 @@ tests_of.__test__ = False  # type: ignore[attr-defined]
     [
         ([ANSWERED], True, 1),
         ([ANSWERED, Check("schema", Outcome.WARNING, "in words")], True, 1),
-        ([ANSWERED, UNGRADED], False, 1),
         ([CUT_OFF], False, 0),
         ([TOO_DEAR], False, 0),
         ([Check("list", Outcome.FAILED, "key refused")], False, 0),

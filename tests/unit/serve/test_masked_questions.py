@@ -19,10 +19,10 @@ from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.grades import Critique, Peer
-from techsapo_ops.wallbounce.masked_asks import masked
 from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.shown import masked
 
 SECRET = "Qx7rRt2v"
 PROMPT = f"mysql -uroot -p{SECRET} says Access denied, and MYSQL_PWD={SECRET} too"

@@ -19,7 +19,7 @@ def longest(loaded: Loader, provider: str) -> int:
     spec = loaded(f"project: x\nproviders:\n  a: {{{provider}}}\n{LOCAL}").spec
     section = spec.providers["a"]
     assert isinstance(section, ModelProvider)
-    return answer_length(section).tokens
+    return answer_length(section)
 
 
 @each_row(

@@ -15,8 +15,7 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.providers.knowledge import knowledge
-from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated
+from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated, knowledge
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
@@ -43,7 +42,7 @@ class Setting:
             Simulated(
                 f"p{n}",
                 SimulatedProvider(kind="simulated", seed=seed * 100 + n, accuracy=self.accuracy),
-                Habits(self.correlation, self.same_wrong, self.true_positive, self.false_positive),
+                habits=Habits(self.correlation, self.same_wrong, self.true_positive, self.false_positive),
             )
             for n in range(count)
         )

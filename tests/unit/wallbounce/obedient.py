@@ -12,10 +12,10 @@ import json
 import re
 import unicodedata
 
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
-from techsapo_ops.wallbounce.providers.kinds import ModelSpec
 from techsapo_ops.wallbounce.question import Question
 
 OWN_WORDS = frozenset({"user", "system", "developer"})
@@ -74,7 +74,7 @@ def _decoded(run: str) -> str:
 class Obedient(LanguageModel):
     """A provider over that model: PWNED and full marks where it finds an order, else what is `honest`."""
 
-    def __init__(self, spec: ModelSpec, honest: dict[str, object]) -> None:
+    def __init__(self, spec: ModelProvider, honest: dict[str, object]) -> None:
         super().__init__("obedient", spec, Price(0.0, 0.0))
         self._honest = honest
         self.asked: list[Prompt] = []

@@ -11,6 +11,7 @@ from test_vendor_requests import made
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Tally
+from techsapo_ops.wallbounce.providers.reading import Reading
 
 LONGEST = 1000
 USAGE = {"prompt_tokens": 900, "completion_tokens": 120, "cost": 0.0021}
@@ -29,7 +30,7 @@ def test_what_the_router_charges_for_a_failure_is_counted_before_it_is_raised(
 ) -> None:
     tally, body = Tally(), {**error, "usage": USAGE}
     with pytest.raises(ProviderError, match="Provider disconnected") as raised:
-        ROUTER.reading().add(body, tally) if stream else ROUTER.read(body, tally)
+        Reading(ROUTER).add(body, tally) if stream else ROUTER.read(body, tally)
     assert (raised.value.kind, raised.value.began) == (FailureKind.UNAVAILABLE, True)
     assert tally == Tally(Tokens(900, 120), 0.0021)
 
@@ -83,7 +84,7 @@ def piece(finish: str | None = None, **usage: int) -> dict[str, Any]:
 def test_a_gemini_stream_of_which_no_output_is_counted_yet_costs_the_longest_answer_until_it_ends(
     pieces: list[dict[str, Any]], output: int
 ) -> None:
-    tally, reading = Tally(), GEMINI.reading()
+    tally, reading = Tally(), Reading(GEMINI)
     for each in pieces:
         reading.add(each, tally)
     assert tally.tokens is not None
@@ -91,7 +92,7 @@ def test_a_gemini_stream_of_which_no_output_is_counted_yet_costs_the_longest_ans
 
 
 def test_an_error_in_a_gemini_stream_of_which_no_output_is_counted_yet_costs_the_longest_answer() -> None:
-    tally, reading = Tally(), GEMINI.reading()
+    tally, reading = Tally(), Reading(GEMINI)
     reading.add(piece(promptTokenCount=900), tally)
     with pytest.raises(ProviderError):
         reading.add({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}, tally)

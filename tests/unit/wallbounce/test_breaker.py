@@ -13,7 +13,6 @@ from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.failures import FailureKind, NotAskedError, ProviderError
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.retry import RetryPolicy
 
 DOWN = FailureKind.UNAVAILABLE
 QUESTION = Question("q", "en")
@@ -152,7 +151,7 @@ def test_a_refusal_that_a_question_could_bring_about_stops_nobody(cause: Cause) 
 
 def guarded(provider: Scripted, failures: int = 2) -> tuple[Bounded, Breaker]:
     made = breaker(failures)[0]
-    return Bounded(Guarded(provider, made), RetryPolicy(attempts=1)), made
+    return Bounded(Guarded(provider, made)), made
 
 
 def test_time_outs_count_against_a_provider() -> None:
@@ -219,8 +218,9 @@ def test_retries_stop_when_the_breaker_opens() -> None:
 
     async def no_sleep(_: float) -> None: ...
 
-    inner = Guarded(Scripted("a", fails), breaker()[0])
-    guard = Bounded(inner, RetryPolicy(attempts=10), sleep=no_sleep)
+    provider = Scripted("a", fails)
+    provider.attempts = 10
+    guard = Bounded(Guarded(provider, breaker()[0]), sleep=no_sleep)
     with pytest.raises(CircuitOpen):
         asyncio.run(guard.call(AskAnswer(QUESTION)))
     assert calls == 2

@@ -10,6 +10,7 @@ from rows import each_row
 from scripted import Purse
 from typing_extensions import override
 
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades
 from techsapo_ops.wallbounce.context import AnalysisContext
@@ -43,15 +44,14 @@ QUESTION = Question("q", "en")
 PEERS = (Peer("A", "x", "cause", ("claim",), ()),)
 
 
-class _Spec:
-    kind, model, timeout, max_output_tokens, attempts = "scripted", "m", "5s", 100, 1
+SPEC = ModelProvider(model="m", timeout="5s", max_output_tokens=100)
 
 
 class Unlucky(LanguageModel):
     """Counts, and then has nothing that can be used."""
 
     def __init__(self, ends: str) -> None:
-        super().__init__("unlucky", _Spec(), Price(1.0, 2.0))  # type: ignore[arg-type]
+        super().__init__("unlucky", SPEC, Price(1.0, 2.0))
         self._ends = ends
 
     @override

@@ -17,7 +17,6 @@ from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.retry import RetryPolicy
 from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")
@@ -28,8 +27,15 @@ PAID = 0.25
 async def no_sleep(_: float) -> None: ...
 
 
-def guarded(inner: Provider, attempts: int = 3) -> Provider:
-    return Bounded(Guarded(inner, Breaker("a", "m")), RetryPolicy(attempts=attempts), sleep=no_sleep)
+def scripted(script: Callable[[], object], timeout: float = 5.0) -> Scripted:
+    """A provider that is asked up to three times."""
+    provider = Scripted("a", script, timeout=timeout)  # type: ignore[arg-type]
+    provider.attempts = 3
+    return provider
+
+
+def guarded(inner: Provider) -> Provider:
+    return Bounded(Guarded(inner, Breaker("a", "m")), sleep=no_sleep)
 
 
 def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
@@ -48,20 +54,20 @@ def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
 
 def test_an_answer_that_took_two_billed_attempts_costs_all_three() -> None:
     once = asyncio.run(Scripted("a", TEXT).call(AskAnswer(QUESTION))).cost_usd
-    answer = asyncio.run(guarded(Scripted("a", breaks_off(2))).call(AskAnswer(QUESTION)))
+    answer = asyncio.run(guarded(scripted(breaks_off(2))).call(AskAnswer(QUESTION)))
     assert answer.cost_usd == pytest.approx(once + 2 * PAID)
 
 
 def test_a_call_that_failed_for_good_costs_what_its_attempts_did() -> None:
     with pytest.raises(ProviderError) as caught:
-        asyncio.run(guarded(Scripted("a", breaks_off(9))).call(AskAnswer(QUESTION)))
+        asyncio.run(guarded(scripted(breaks_off(9))).call(AskAnswer(QUESTION)))
     assert caught.value.cost_usd == pytest.approx(3 * PAID)
 
 
 def test_what_failed_before_the_time_was_over_is_part_of_what_a_call_costs() -> None:
     attempts = iter([breaks_off(1), never])
-    provider = Scripted("a", lambda: next(attempts)())
-    call = Bounded(provider, RetryPolicy(), sleep=no_sleep, draw=lambda: 0.0).call
+    provider = scripted(lambda: next(attempts)())
+    call = Bounded(provider, sleep=no_sleep, draw=lambda: 0.0).call
     with pytest.raises(ProviderError) as caught:
         asyncio.run(call(AskAnswer(QUESTION, limit=0.05)))
     assert caught.value.kind is FailureKind.TIMEOUT
@@ -106,8 +112,8 @@ def test_the_limit_of_one_request_takes_failed_calls_into_account() -> None:
 
 def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> None:
     payer = Purse()
-    metered = Metered(Scripted("a", breaks_off(9)))
-    guard = Bounded(Guarded(metered, Breaker("a", "m", failures=2)), RetryPolicy(), sleep=no_sleep)
+    metered = Metered(scripted(breaks_off(9)))
+    guard = Bounded(Guarded(metered, Breaker("a", "m", failures=2)), sleep=no_sleep)
     with pytest.raises(CircuitOpen) as caught:
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     assert caught.value.cost_usd == pytest.approx(2 * PAID)
@@ -117,7 +123,7 @@ def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> Non
 
 def test_a_call_that_was_cut_off_is_booked_without_a_cost_for_the_payer_to_charge_its_worst_case() -> None:
     payer = Purse()
-    guard = Bounded(Metered(Scripted("a", never, timeout=0.05)), RetryPolicy())
+    guard = Bounded(Metered(Scripted("a", never, timeout=0.05)))
     with pytest.raises(ProviderError):
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     (charge,) = payer.booked

@@ -1,15 +1,11 @@
-"""A new vendor is its module, its section of the spec and its wire cases: nothing else names a vendor."""
+"""A new vendor is its class, its section of the spec and its wire cases: nothing else names a vendor."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
-import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
-from types import ModuleType
 from typing import Any, Literal, get_args
 
 import pytest
@@ -19,14 +15,13 @@ import techsapo_ops
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models import providers as sections
-from techsapo_ops.wallbounce import providers
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import SIMULATED
-from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
-from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key, provider_kind
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.kinds import KINDS
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import build_registry
 
@@ -40,11 +35,8 @@ def kinds_of_the_spec() -> dict[str, type[Any]]:
     return {get_args(s.model_fields["kind"].annotation)[0]: s for s in get_args(union)}
 
 
-def test_every_kind_of_the_spec_has_a_module_of_its_name_and_every_such_module_a_kind() -> None:
-    assert all(isinstance(provider_kind(kind), ProviderKind) for kind in kinds_of_the_spec())
-    modules = {m.name for m in iter_modules(providers.__path__)}
-    with_kind = {m for m in modules if hasattr(import_module(f"{providers.__name__}.{m}"), "KIND")}
-    assert with_kind == {kind.replace("-", "_") for kind in kinds_of_the_spec()}
+def test_every_kind_of_the_spec_has_its_class() -> None:
+    assert KINDS.keys() == kinds_of_the_spec().keys()
 
 
 class ToyProvider(sections.KeyedProvider):
@@ -54,10 +46,15 @@ class ToyProvider(sections.KeyedProvider):
     base_url: str | None = None
 
 
-class Toy(KeyedModel):
+class Toy(LanguageModel):
     """Breaks off once, then answers in words."""
 
+    kind = "toy-vendor"
     calls = 0
+
+    @classmethod
+    def lacks(cls, _name: str, spec: Any) -> str | None:
+        return None if spec.api_key else "the toy wants a key"
 
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         self.calls += 1
@@ -72,10 +69,8 @@ class Toy(KeyedModel):
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> type[ToyProvider]:
-    """The vendor's module, and its section of the spec."""
-    module = ModuleType("toy_vendor")
-    module.KIND = ProviderKind(Toy, lacks=key)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, f"{providers.__name__}.toy_vendor", module)
+    """The section of the spec of a vendor whose class is known."""
+    monkeypatch.setitem(KINDS, "toy-vendor", Toy)
     return ToyProvider
 
 
@@ -84,7 +79,7 @@ def spec_with(section: sections.KeyedProvider) -> Spec:
     return base.model_copy(update={"providers": {"toy": section}})
 
 
-def test_a_vendor_that_the_package_does_not_know_is_a_module_and_a_section(toy: type[ToyProvider]) -> None:
+def test_a_vendor_that_the_package_does_not_know_is_a_class_and_a_section(toy: type[ToyProvider]) -> None:
     given = {"kind": "toy-vendor", "model": "m", "api_key": "k", "price": {"input": 1, "output": 2}}
     registry = build_registry(spec_with(toy.model_validate(given)), {})
     (provider,) = registry.usable
@@ -101,7 +96,7 @@ def test_a_vendor_that_the_package_does_not_know_is_a_module_and_a_section(toy: 
 
 def test_what_it_lacks_and_what_is_not_known_of_its_price_is_said(toy: type[ToyProvider]) -> None:
     keyless = toy.model_validate({"kind": "toy-vendor", "model": "m"})
-    with pytest.raises(OpsError, match=r"set providers\.toy\.api_key"):
+    with pytest.raises(OpsError, match="the toy wants a key"):
         build_registry(spec_with(keyless), {})
     unpriced = toy.model_validate({"kind": "toy-vendor", "model": "m", "api_key": "k"})
     with pytest.raises(OpsError, match=r"set providers\.toy\.price"):

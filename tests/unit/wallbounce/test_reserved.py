@@ -13,8 +13,8 @@ from scripted import Purse, Scripted, climbing
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.decorators.metered import Metered
+from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.kinds import listed
 from techsapo_ops.wallbounce.question import Question
 
 CASES = Path(__file__).parents[2] / "cases" / "reserved.yaml"
@@ -36,18 +36,12 @@ def test_premium_with_thinking_models_fits_into_the_default_days_budget() -> Non
     assert worst < Budget().resolved_daily_usd
 
 
-class Section:
-    def __init__(self, kind: str, model: str) -> None:
-        self.kind, self.model = kind, model
-        self.timeout, self.max_output_tokens, self.attempts = "60s", 16_384, 1
-
-
 @each_row("case", read_yaml(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")
 def test_a_tier_of_models_reserves_what_the_table_says(case: dict[str, Any]) -> None:
     made = []
     for n, model in enumerate(case["of"]):
         kind, _, name = model.partition("/")
-        price = listed(Section(kind, name))
+        price = list_price(kind, name)
         assert price is not None
         made.append(provider(str(n), price, case["tokens"]))
     bounce, _ = climbing(*made)

@@ -8,11 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rows import each_row
+from scripted import Scripted, never
 
+from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.breaker import CircuitOpen
 from techsapo_ops.wallbounce.causes import Cause, advice
+from techsapo_ops.wallbounce.decorators.bounded import CAP, Bounded, pause_after
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.retry import RetryPolicy, call_with_retries, retry_after
+from techsapo_ops.wallbounce.providers.vendor_error import retry_after
+from techsapo_ops.wallbounce.question import Question
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -34,12 +38,11 @@ class Upstream:
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
-    def run(self, policy: RetryPolicy | None = None, within: float = 60.0) -> Any:
-        return asyncio.run(
-            call_with_retries(
-                self.call, policy or RetryPolicy(attempts=3), within, sleep=self.sleep, draw=lambda: 1.0
-            )
-        )
+    def run(self, within: float = 60.0) -> Any:
+        provider = Scripted("a", self.call, timeout=within)
+        provider.attempts = 3
+        bounded = Bounded(provider, sleep=self.sleep, draw=lambda: 1.0)
+        return asyncio.run(bounded.call(AskAnswer(Question("q", "en"))))
 
 
 def failure(kind: FailureKind, retry_after: float | None = None) -> ProviderError:
@@ -49,7 +52,7 @@ def failure(kind: FailureKind, retry_after: float | None = None) -> ProviderErro
 @each_row("kind", [FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT])
 def test_passing_failures_are_retried_with_growing_waits(kind: FailureKind) -> None:
     upstream = Upstream(failure(kind), failure(kind))
-    assert upstream.run() == "answer"
+    assert upstream.run().text == "answer"
     assert upstream.waits == [0.5, 1.0]
 
 
@@ -76,19 +79,11 @@ def test_a_wait_that_would_pass_the_deadline_is_not_begun() -> None:
 
 
 def test_an_attempt_under_way_is_cancelled_at_the_deadline() -> None:
-    cancelled: list[bool] = []
-
-    async def hang() -> str:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(True)
-            raise
-        return ""
-
-    with pytest.raises(TimeoutError):
-        asyncio.run(call_with_retries(hang, RetryPolicy(), 0.02))
-    assert cancelled == [True]
+    provider = Scripted("a", never, timeout=0.02)
+    with pytest.raises(ProviderError) as caught:
+        asyncio.run(Bounded(provider).call(AskAnswer(Question("q", "en"))))
+    assert caught.value.kind is FailureKind.TIMEOUT
+    assert provider.cancelled
 
 
 def test_an_open_breaker_is_not_waited_for() -> None:
@@ -100,8 +95,7 @@ def test_an_open_breaker_is_not_waited_for() -> None:
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.none() | st.floats(0, 3600))
 def test_a_wait_lies_between_what_was_asked_and_the_cap(n: int, draw: float, asked: float | None) -> None:
-    policy = RetryPolicy()
-    assert (asked or 0) <= policy.wait(n, asked, draw) <= (asked or 0) + policy.cap
+    assert (asked or 0) <= pause_after(n, asked, draw) <= (asked or 0) + CAP
 
 
 @each_row(

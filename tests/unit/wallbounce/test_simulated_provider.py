@@ -12,14 +12,14 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Peer, Stance
-from techsapo_ops.wallbounce.providers.knowledge import knowledge
-from techsapo_ops.wallbounce.providers.simulated import USUAL, Habits, Simulated
+from techsapo_ops.wallbounce.prices import priced
+from techsapo_ops.wallbounce.providers.simulated import FREE, USUAL, Habits, Simulated, knowledge
 from techsapo_ops.wallbounce.question import Question
 
 
 def provider(habits: Habits = USUAL, **knobs: Any) -> Simulated:
     spec = SimulatedProvider(kind="simulated", **{"latency": "0s", **knobs})
-    return Simulated("sim", spec, habits)
+    return Simulated("sim", spec, priced(spec.price) if spec.price else FREE, habits)
 
 
 def ask(who: Simulated, text: str, language: str = "ja") -> Answer:

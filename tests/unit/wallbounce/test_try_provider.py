@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,19 +17,18 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import Recipe
-from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
-from techsapo_ops.wallbounce.try_cost import Candidate, usd
+from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried, usd
 
 ANSWER = '{"answer":"ok","root_cause":"","claims":["a b"],"commands":[],"risk":"reversible","self_conf":1}'
 SECTION: TypeAdapter[Any] = TypeAdapter(Section)
 Reply = Callable[["Model", Tally], Completion]
 
 
-class Model(KeyedModel):
+class Model(LanguageModel):
     """A model that replies what the test says."""
 
     reply: Reply
@@ -66,7 +64,7 @@ def candidate(reply: Reply, price: Price, at_most: float = 0.01, **section: Any)
         "max_output_tokens": 16_384,
         **section,
     }
-    kind = cast("Any", SimpleNamespace(make=make))
+    kind = cast("Any", make)
     return Candidate(Recipe("a", SECTION.validate_python(given), price, kind), at_most)
 
 
@@ -118,7 +116,7 @@ def thinks_until(enough: int) -> Reply:
 @each_row(
     "price, remedies",
     [
-        (Price(2, 10), ["`techsapo providers test a --at-most 0.089` pays for all", "a lower effort"]),
+        (Price(2, 10), ["`techsapo providers test a --at-most 0.044` pays for all", "a lower effort"]),
         (Price(0, 0), ["a lower effort", "name a model that comes to an end"]),
     ],
 )

@@ -18,7 +18,8 @@ from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
 from techsapo_ops.wallbounce.providers.chat import without_thoughts
-from techsapo_ops.wallbounce.providers.kinds import provider_kind
+from techsapo_ops.wallbounce.providers.kinds import KINDS
+from techsapo_ops.wallbounce.providers.reading import Reading
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
 CASES: dict[str, Any] = read_yaml(
@@ -36,7 +37,7 @@ def rows() -> Iterator[Any]:
 
 def model_of(kind: str) -> WiredModel:
     section = SECTIONS.validate_python({"kind": kind, "model": "m", "base_url": "http://127.0.0.1/v1"})
-    model = provider_kind(kind).make("p", section, WORST_CASE)
+    model = KINDS[kind]("p", section, WORST_CASE)
     assert isinstance(model, WiredModel)
     return model
 
@@ -105,7 +106,7 @@ def read(row: dict[str, Any], stream: bool) -> tuple[Completion | ProviderError,
     try:
         if not stream:
             return model.read(whole, tally), tally
-        reading = model.reading()
+        reading = Reading(model)
         for event in streamed(kind, whole):
             reading.begun = True
             reading.add(event, tally)

@@ -14,7 +14,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.prompts import answer_prompt, with_schema
 from techsapo_ops.wallbounce.provider import WORST_CASE
-from techsapo_ops.wallbounce.providers.kinds import provider_kind
+from techsapo_ops.wallbounce.providers.kinds import KINDS
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
 from techsapo_ops.wallbounce.question import Question
@@ -29,9 +29,9 @@ SECTIONS: TypeAdapter[Any] = TypeAdapter(Provider)
 
 def made(spec: dict[str, Any]) -> WiredModel:
     section = SECTIONS.validate_python({"api_key": "k", "max_output_tokens": 4096, **spec})
-    kind = provider_kind(section.kind)
+    kind = KINDS[section.kind]
     assert kind.lacks("p", section) is None
-    model = kind.make("p", section, WORST_CASE)
+    model = kind("p", section, WORST_CASE)
     assert isinstance(model, WiredModel)
     return model
 

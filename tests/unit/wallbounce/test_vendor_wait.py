@@ -19,7 +19,6 @@ from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Grades, Peer
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.retry import RetryPolicy
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 
@@ -73,7 +72,9 @@ def test_a_pause_between_two_attempts_is_a_wait_for_the_vendor() -> None:
     async def sleep(seconds: float) -> None:
         clock.now += seconds
 
-    provider = Bounded(Metered(Scripted("a", script)), RetryPolicy(attempts=2), sleep=sleep, draw=lambda: 0.0)
+    vendor = Scripted("a", script)
+    vendor.attempts = 2
+    provider = Bounded(Metered(vendor), sleep=sleep, draw=lambda: 0.0)
     ask = AskAnswer(Question("why", "en", "req-1"), context=AnalysisContext(wait=wait))
     asyncio.run(provider.call(ask))
     assert wait.seconds() == 4
