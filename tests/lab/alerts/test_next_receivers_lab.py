@@ -125,7 +125,7 @@ def test_a_synthetic_alert_that_nobody_took_is_not_called_delivered(
     told, hook = stack.told, stack.told.url(receiver)
     told.failing.add(f"{receiver}/failing")
     told.hanging.add(f"{receiver}/hanging")
-    secret = stack.directory / f"secrets/notifications-{receiver}-0-url"
+    secret = stack.directory / f"secrets/notifications-receivers-{receiver}_0-url"
     secret.write_text(url.format(hook=hook))
     arrives = "reached" in said
     # Alertmanager gives a notification up after ten seconds here.
