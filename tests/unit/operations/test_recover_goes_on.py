@@ -47,6 +47,39 @@ def test_once_placing_has_begun_nobody_is_asked_again_but_for_something_else(tmp
         assert agreed(asked)
 
 
+@each_row("status", ["healthy", "degraded"])
+def test_what_did_not_work_is_said_by_the_command_that_goes_on_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    into = tmp_path / status / "new"
+    desk = Desk(into / ".techsapo")
+    failed = ("shop.test: DNS does not lead here", "techsapo certs renew shop")
+    monkeypatch.setattr(Recovery, "_open", lambda _: None)
+    monkeypatch.setattr(run, "certify", lambda *_: [failed])
+    monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
+    monkeypatch.setattr(run, "settled", lambda _: status)
+    monkeypatch.setattr(run, "working_now", lambda _: ())
+    asked, done = Asked("/away"), dict.fromkeys(("fetch", "place", "up", "restore"), 1.0)
+    with desk.lock():
+        desk.write(Journal(asked, "1" * 64, "x", done=done, spec=str(into / "techsapo.yaml")))
+
+        def again() -> Recovery:
+            recovery = Recovery(cast(Restic, None), into, desk, cast(Doors, Quiet()), lambda _: None)
+            recovery.begin(asked)
+            return recovery
+
+        def killed(_: Desk) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Desk, "clear", killed)
+            with pytest.raises(KeyboardInterrupt):
+                again().run(None)
+        found = again().run(None)
+    said = (failed,) if status == "healthy" else (failed, ("health says degraded", "techsapo health"))
+    assert (found.status, found.remaining) == (status, said)
+
+
 @each_row("left", [None, Interrupted("", ("redis",), ("app",))])
 def test_servers_that_a_killed_restore_had_stopped_are_started_before_they_are_given_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Interrupted | None
