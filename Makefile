@@ -172,7 +172,8 @@ test: $(VENV)/dev
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST) $(TESTED))
 
-# Without ONLY all of them; ONLY=backup is tests/lab/backup.
+# Without ONLY all of them; ONLY=backup is tests/lab/backup. Their servers take time to start: one more worker.
+labs: WORKERS := 4
 labs: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
 	$(BIN)/python -m $(PYTEST) -m "not nightly" $(if $(ONLY),$(ONLY:%=tests/lab/%),tests/lab tests/e2e)
 
