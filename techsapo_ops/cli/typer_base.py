@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from functools import cache, wraps
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -18,8 +19,8 @@ from typer._click.exceptions import UsageError
 from typer._click.globals import get_current_context
 from typer.core import TyperCommand, TyperGroup
 
-from techsapo_ops.catalogue.translations import words_of
-from techsapo_ops.cli.language import HiddenLangOption, spoken_language
+from techsapo_ops.catalogue.translations import LANGUAGES, words_of
+from techsapo_ops.cli.language import HiddenLangOption, speak, spoken_language
 
 __all__ = ["OpsCommand", "OpsGroup", "UsageError", "get_current_context", "title_words"]
 
@@ -49,6 +50,15 @@ class _Translated(Command):
         """Its parameters, and --lang where it has none of its own."""
         params = super().get_params(ctx)
         return params if any("--lang" in each.opts for each in params) else [*params, _lang()]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read them; a page that comes before its --lang is in that language as well."""
+        ours = args[: args.index("--")] if "--" in args else args
+        if {"--help", "-h"} & set(ours):
+            for option, value in pairwise(ours):
+                if option == "--lang" and value in LANGUAGES:
+                    speak(value)
+        return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """Write the line of usage."""

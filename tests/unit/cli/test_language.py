@@ -129,6 +129,11 @@ def test_the_option_stands_before_and_after_the_command(techsapo: Run, words: tu
     assert KANA.search(done.stderr)
 
 
+def test_the_option_stands_behind_help_too(techsapo: Run) -> None:
+    assert KANA.search(techsapo("ps", "--help", "--lang", "ja").stdout)
+    assert not KANA.search(techsapo("ps", "--help").stdout)
+
+
 def test_the_option_wins_and_c_is_english(techsapo: Run) -> None:
     for environment in ({"LANG": "C"}, {"LANG": "C", "LC_ALL": "POSIX"}, {}):
         assert techsapo("validate", **environment).stderr.startswith("error: there is no ")
