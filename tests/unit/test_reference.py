@@ -63,11 +63,7 @@ def test_exit_codes_are_those_of_the_code() -> None:
     assert options.CHANGES_PENDING == 100
     assert str(jobs.INTERRUPTED) in facts("exit_codes.yaml")["every"]
     package = Path(techsapo_ops.__file__).parent / "cli"
-    with_100 = {
-        path.stem
-        for path in package.rglob("*.py")
-        if "Exit(CHANGES_PENDING" in path.read_text()
-    }
+    with_100 = {path.stem for path in package.rglob("*.py") if "Exit(CHANGES_PENDING" in path.read_text()}
     known = [name.split() for name, codes in of.items() if "100" in codes]
     assert len(known) == len(with_100)
     assert [stem for stem in with_100 if not any(stem in words for words in known)] == []

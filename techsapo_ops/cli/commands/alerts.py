@@ -46,7 +46,7 @@ def list_alerts(
     """List every alert and its state; those that fire come first.
 
     pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
-    inhibited: a worse alert of the same service fires, or one that names the cause. off: disabled in the
+    inhibited: an alert fires that names its cause, or a worse one about the same thing. off: disabled in the
     spec, or about a service whose exporter this stack does not run. since: when it began to fire, as its
     messages say; of one that is pending, when its condition did. acknowledged: who has it.
 
