@@ -125,12 +125,13 @@ class LazyGroup(OpsGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called. A mistyped name is answered by no command that changes things."""
-        if (present := self.moved.get(args[0])) is not None:
-            raise OpsError(
-                msg("`techsapo {old}` is now `techsapo {present}`", old=args[0], present=present),
-                msg("`techsapo {group} --help` shows how", group=present.split()[0]),
-                exit_code=2,
-            )
+        for old in (args[0], " ".join(args[:2])):
+            if (present := self.moved.get(old)) is not None:
+                raise OpsError(
+                    msg("`techsapo {old}` is now `techsapo {present}`", old=old, present=present),
+                    msg("`techsapo {group} --help` shows how", group=present.split()[0]),
+                    exit_code=2,
+                )
         try:
             return super().resolve_command(ctx, args)
         except UsageError as error:
@@ -147,7 +148,8 @@ def lazy_group(
     """A group class for `typer.Typer(cls=…)` over `entries`.
 
     `--help` lists the `daily` ones, `--help --all` the others too. `looking` are those that change nothing
-    by themselves; no other is suggested for a mistyped name. `moved` has the present spelling of old ones.
+    by themselves; no other is suggested for a mistyped name. `moved` has the present spelling of old ones, of
+    one word or two.
     """
     return type(
         "Commands", (LazyGroup,), {"table": entries, "daily": daily, "looking": looking, "moved": moved}

@@ -16,8 +16,6 @@ BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)
 """Names that the generated scrape configuration uses, or may come to use."""
 _INCIDENTS = "techsapo-incidents"
 """The one by which several Prometheis hear of each other, on several machines."""
-_OF_MACHINES = frozenset({"replica", "host"})
-"""Labels that say which of several machines something is on."""
 _FRONTS = re.compile(r"nginx|app(-[0-9]+)?")
 """Names of the services in front, as which the stack asks itself."""
 _LONGEST_SCRAPE_INTERVAL = 120

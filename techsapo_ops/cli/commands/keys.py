@@ -63,7 +63,7 @@ class ScopeName(StrEnum):
 def create(
     name: Annotated[str, typer.Argument(help="Whom or what the key is for.")],
     plan: Annotated[
-        PlanName, typer.Option("--plan", help="Requests a minute: 100, 1000 or 5000 unless the spec differs.")
+        PlanName, typer.Option("--plan", help="Requests a minute: 100, 1000 or 5000.")
     ] = PlanName.BASIC,
     scope: Annotated[
         list[ScopeName] | None,

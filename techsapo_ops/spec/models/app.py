@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field
 
 from techsapo_ops.spec.models.base import (
     AllowedHost,
-    Count,
     Duration,
     FilePath,
     ListenHost,
@@ -213,5 +212,3 @@ class Audit(Section):
 
     prompt: Literal["hash", "masked"] = "hash"
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
-    keep_days: Count = 365
-    """Rows older than this are removed every night; 0 keeps all."""

@@ -67,7 +67,7 @@ def test_a_mistyped_name_is_answered_by_no_command_that_changes_things(
 @each_row("old", MOVED)
 def test_an_old_spelling_is_answered_with_the_present_one_in_both_languages(tmp_path: Path, old: str) -> None:
     for language, said in (("en", "is now"), ("ja", "になりました")):
-        done = techsapo(tmp_path, "--lang", language, old, "anything")
+        done = techsapo(tmp_path, "--lang", language, *old.split(), "anything")
         assert (done.returncode, done.stdout) == (2, "")
         first = done.stderr.splitlines()[0]
         assert f"`techsapo {old}` " in first
