@@ -16,6 +16,7 @@ from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_a
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import known_home
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.overlay import Locator, merge
 from techsapo_ops.spec.problems import (
@@ -33,7 +34,7 @@ from techsapo_ops.spec.prune import Pruned
 from techsapo_ops.spec.rules import rules_in
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.spec.source import Document, parse
-from techsapo_ops.spec.wording import field_errors, source_words
+from techsapo_ops.spec.wording import field_errors, own_words, source_words
 
 __all__ = ["LoadedSpec", "Problem", "SpecError", "load"]
 
@@ -260,6 +261,11 @@ class _Loading:
     def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
         where = (*path, f"{key}_file")
         hint = msg("make the file, readable by you alone (chmod 600)")
+        try:
+            known_home(file)
+        except ValueError as error:
+            self.problem(where, *own_words(error.args[0], file, None))
+            return
         try:
             content = self.read_secret(file)
         except OpsError as error:

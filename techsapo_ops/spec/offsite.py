@@ -8,9 +8,7 @@ from pathlib import Path
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
 from techsapo_ops.spec.models import Spec
-
-_FOLDER = "local:"
-"""What restic may be told before the path of a folder."""
+from techsapo_ops.spec.models.data import FOLDER
 
 
 def inside_backups(spec: Spec, directory: Path, backups: Path) -> Finding | None:
@@ -19,7 +17,7 @@ def inside_backups(spec: Spec, directory: Path, backups: Path) -> Finding | None
     `backups` is that folder where the spec names none. None where the repository is elsewhere.
     """
     offsite = spec.backup.offsite
-    named = offsite.restic.removeprefix(_FOLDER) if offsite is not None else ":"
+    named = offsite.restic.removeprefix(FOLDER) if offsite is not None else ":"
     if ":" in named:
         return None
     kept = directory / Path(spec.backup.path).expanduser() if spec.backup.path is not None else backups

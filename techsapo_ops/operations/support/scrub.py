@@ -109,9 +109,10 @@ def _written(spec_file: Path, text: str) -> Iterator[bytes]:
         yield value.encode()
         yield value.replace('\\"', '"').encode()
         if found["name"].endswith("_file"):
-            named = spec_file.parent / Path(value).expanduser()
-            if named.is_file():
-                yield named.read_bytes().strip()
+            with suppress(RuntimeError):  # no home of a user: whoever reads the spec says so
+                named = spec_file.parent / Path(value).expanduser()
+                if named.is_file():
+                    yield named.read_bytes().strip()
 
 
 def _variables(layout: Layout) -> list[bytes]:

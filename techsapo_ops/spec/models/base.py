@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -149,6 +150,38 @@ def _one_line(value: str) -> str:
 def _no_control(value: str) -> str:
     if _CONTROL_BUT_LINES.search(value):
         raise ValueError(msg("holds a control character; write it without"))
+    return value
+
+
+def known_home(value: str) -> str:
+    """A path as it is written, whose `~` or `~USER`, if it starts with one, is a home folder of this host.
+
+    Raises ValueError where `Path.expanduser` would find none.
+    """
+    path = Path(value)
+    try:
+        path.expanduser()
+    except (RuntimeError, ValueError):  # ValueError: no name of a user can be written so
+        user = path.parts[0].removeprefix("~")
+        hint = msg("write the whole path, from / on")
+        if not user:
+            raise ValueError(
+                msg("the home folder of the user who runs this is not known; {hint}", hint=hint)
+            ) from None
+        raise ValueError(
+            msg("there is no user {user} on this host; {hint}", user=repr(user), hint=hint)
+        ) from None
+    return value
+
+
+def _file_pattern(value: str) -> str:
+    *folders, file = value.split("/")
+    if file in {"", ".", "..", "**"} or (file.startswith("~") and not folders):  # `~` alone is a folder
+        raise ValueError(msg("{value} names a folder, not files; write e.g. rules/*.yml", value=repr(value)))
+    if any("**" in part and part != "**" for part in (*folders, file)):
+        raise ValueError(
+            msg("`**` in {value} is only a part of a name; write e.g. rules/**/*.yml", value=repr(value))
+        )
     return value
 
 
@@ -313,8 +346,12 @@ FilePath = Annotated[
     BeforeValidator(_without_end),
     StringConstraints(min_length=1, max_length=4096),
     AfterValidator(_one_line),
+    AfterValidator(known_home),
     Means(msg("path")),
 ]
+"""The path of a file or folder, relative ones from the spec's folder; `~` in front is a home folder."""
+FilePattern = Annotated[FilePath, AfterValidator(_file_pattern)]
+"""A path whose parts may hold `*`, for files."""
 ImageReference = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=512), Means(msg("image"))]
 HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means(msg("host name"))]
 AllowedHost = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
@@ -20,6 +20,7 @@ from techsapo_ops.spec.models.base import (
     Size,
     SyslogServer,
     Text,
+    known_home,
 )
 from techsapo_ops.spec.secret import Secret
 
@@ -74,10 +75,25 @@ class Keep(Section):
     """Months of which the last backup is kept."""
 
 
+FOLDER = "local:"
+"""What restic may be told before the path of a folder."""
+
+
+def _repository(value: str) -> str:
+    folder = value.removeprefix(FOLDER)
+    if ":" not in folder:
+        known_home(folder)
+    return value
+
+
+Repository = Annotated[Text, AfterValidator(_repository)]
+"""A repository as restic names it; one without a colon is a folder."""
+
+
 class Offsite(Section):
     """A restic repository that backups are copied to."""
 
-    restic: Text
+    restic: Repository
     """The repository, as restic names it: s3:…, sftp:…, rest:…, or a folder."""
     options: dict[Text, Text] = Field(default_factory=dict)
     """Options of restic's `-o`, e.g. `sftp.args: -i /etc/techsapo/backup-key`."""
@@ -100,7 +116,7 @@ class Backup(Section):
     """How many backups of each age are kept."""
     offsite: Offsite | None = None
     """A second place, by restic."""
-    paths: tuple[Text, ...] = ()
+    paths: tuple[FilePath, ...] = ()
     """Further files and folders, beside the spec, the generated files and the certificates."""
     prometheus: bool = False
     """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""

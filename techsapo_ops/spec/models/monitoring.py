@@ -10,6 +10,7 @@ from techsapo_ops.spec.models.base import (
     PATH_PATTERN,
     Duration,
     FilePath,
+    FilePattern,
     HostName,
     HostPort,
     ListenHost,
@@ -159,7 +160,7 @@ class Monitoring(Section):
     """Extra scrape jobs."""
     probes: tuple[ProbeTarget, ...] = ()
     """What else is asked as a client would: pages and servers that users or the stack depend on."""
-    rules: tuple[FilePath, ...] = ()
+    rules: tuple[FilePattern, ...] = ()
     """Files of rules of one's own for Prometheus, e.g. rules/*.yml; the label page="true" wakes people."""
     runbook_url: Url | None = None
     """Where the runbooks are published; the alert's page name is appended."""

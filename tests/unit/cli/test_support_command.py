@@ -145,7 +145,11 @@ def test_nothing_is_written_unless_it_was_seen_and_agreed_to(asks_nothing: Path)
     assert sorted(asks_nothing.iterdir()) == before
 
 
-@each_row("ending", ["mysqll: {}\n", "nginx: [\n"], ids=["a field of no name", "no YAML"])
+@each_row(
+    "ending",
+    ["mysqll: {}\n", "nginx: [\n", "mysql: {\n  password_file: ~nouser/x\n}\n"],
+    ids=["a field of no name", "no YAML", "a file in the home folder of nobody"],
+)
 def test_a_broken_spec_is_what_it_may_be_about_and_its_secrets_stay_out_too(
     folder: Path, ending: str
 ) -> None:
