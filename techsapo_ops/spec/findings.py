@@ -18,6 +18,8 @@ class Context:
     disabled: dict[str, str]
     written: Callable[[Path], bool]
     """Whether the file gives the value at a path."""
+    given: Callable[[Path], object] = lambda _: None
+    """The value at a path as it is given, also where it is wrong: of an environment with its overlay."""
 
 
 @dataclass(frozen=True, slots=True)

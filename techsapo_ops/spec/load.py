@@ -329,7 +329,9 @@ class _Loading:
 
     def rules(self, spec: Spec, filled: Interpolated) -> None:
         """Run every rule; leave out what rests on a value that is wrong itself."""
-        context = Context(self.environment, self.disabled, self.locator.written)
+        context = Context(
+            self.environment, self.disabled, self.locator.written, lambda path: value_at(filled.data, path)
+        )
         for rule in rules_in(self.environment):
             for finding in rule(spec, context):
                 self.finding(finding, filled)

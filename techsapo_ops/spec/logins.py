@@ -1,4 +1,6 @@
-"""What is secret and stands in a field that is not for secrets: a URL, a receiver that is passed through."""
+"""What is secret and stands in a field that is not for secrets: a URL, or what is passed through as it is, a
+receiver of Alertmanager's own form or the `extra_body` of a provider.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,8 @@ SECRET_KEY = re.compile(r"(?i)(key|token|token_id|secret|password|credential|aut
 """Names whose values are taken for secrets."""
 _NEVER = re.compile(r"(?i)(^(type|scheme|name|username|user|region|role_arn|profile)|_files?)$")
 """Names below a secret-sounding one whose values are no secrets: `authorization: {type: Bearer, …}`."""
+_TOKENS = re.compile(r"(?i)tokens$")
+"""Names that are no secrets where they have a number: `budget_tokens: 1024`."""
 _LOGIN = re.compile(r"://[^/@\s]+@")
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 _NAMED = r"[^=&#\s]*(?:key|token|secret|passw(?:or)?d|auth|sig)[^=&#\s]*="
@@ -101,8 +105,8 @@ def tells_password(url: str) -> bool:
 def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
     """What is secret in a spec and stands in no field for secrets, as the values that hold it.
 
-    URLs with a login or a key, secrets of receivers that are passed through, and what `written`, the file
-    as data, has as secrets for any environment.
+    URLs with a login or a key, secrets of what is passed through, and what `written`, the file as data, has
+    as secrets for any environment.
     """
     found = {value for value in _texts(spec.model_dump()) if tells_login(value)}
     overlays = written.get("environments")
@@ -110,7 +114,15 @@ def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
         found |= written_secrets(part)
     for receiver in spec.notifications.receivers.values():
         found.update(secret_values(getattr(receiver, "config", None)))
-    return frozenset(found)
+    return frozenset(found | body_secrets(spec))
+
+
+def body_secrets(spec: Spec) -> set[str]:
+    """What is secret in the `extra_body` of providers."""
+    bodies = [
+        provider.extra_body for provider in spec.providers.values() if isinstance(provider, KeyedProvider)
+    ]
+    return {value for body in bodies for value in secret_values(body)}
 
 
 def written_secrets(data: object) -> set[str]:
@@ -121,6 +133,8 @@ def written_secrets(data: object) -> set[str]:
         found.update(v for _, inner, key in places if isinstance(v := inner.get(key), str))
         if section.get("kind") == "alertmanager":
             found.update(secret_values(section.get("config")))
+        if issubclass(model, KeyedProvider):
+            found.update(secret_values(section.get("extra_body")))
     return {value.replace("$${", "${") for value in found if not _variable(value)}
 
 
@@ -130,22 +144,20 @@ def without_logins(text: str) -> str:
 
 
 def masked_config(node: Any, hide: bool = False) -> Any:
-    """A receiver of Alertmanager's own form without the values of keys that sound secret."""
+    """What is passed through, without the values of keys that sound secret."""
     if isinstance(node, dict):
-        return {k: masked_config(v, hide or bool(SECRET_KEY.search(str(k)))) for k, v in node.items()}
+        return {key: masked_config(value, hide or _sounds_secret(key, value)) for key, value in node.items()}
     if isinstance(node, list):
         return [masked_config(value, hide) for value in node]
-    return MASK if hide and isinstance(node, str) else node
+    return MASK if hide and isinstance(node, str | int) and not isinstance(node, bool) else node
 
 
 def secret_values(node: Any, hide: bool = False) -> Iterator[str]:
-    """Texts in a receiver of Alertmanager's own form whose keys sound secret, and those below such keys."""
+    """Texts and numbers in what is passed through whose keys sound secret, and those below such keys."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            name = str(key)
-            yield from secret_values(
-                value, (hide or bool(SECRET_KEY.search(name))) and not _NEVER.search(name)
-            )
+            secret = (hide or _sounds_secret(key, value)) and not _NEVER.search(str(key))
+            yield from secret_values(value, secret)
     elif isinstance(node, list | tuple):
         for value in node:
             yield from secret_values(value, hide)
@@ -153,6 +165,12 @@ def secret_values(node: Any, hide: bool = False) -> Iterator[str]:
         text = str(node)
         if not _BARE.fullmatch(text) and not text.startswith("{{"):
             yield text
+
+
+def _sounds_secret(key: object, value: object) -> bool:
+    name = str(key)
+    counts = isinstance(value, int) and _TOKENS.search(name) is not None
+    return SECRET_KEY.search(name) is not None and not counts
 
 
 def _variable(value: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -18,9 +18,13 @@ _LATEST = 7 * 86400.0
 """Seconds after which nobody waits for the next receivers any more."""
 
 
-def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Each receiver that is named is there and has somewhere to send to; what is said to be a URL is one."""
-    known = spec.notifications.receivers
+def receiver_names(spec: Spec, context: Context) -> Iterator[Finding]:
+    """Each receiver that is named is there, be it right or wrong itself."""
+    known = context.given(("notifications", "receivers"))
+    if known is None:
+        known = spec.notifications.receivers
+    if not isinstance(known, Mapping):
+        return
     for where, names in spec.notifications.lists():
         below: Path = tuple(int(part) if part.isdigit() else part for part in where.split("."))
         for n, name in enumerate(names):
@@ -28,10 +32,13 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                 yield Finding(
                     ("notifications", *below, n),
                     msg("there is no receiver {name} in notifications.receivers", name=name),
-                    did_you_mean(name, known),
-                    uses=(("notifications", "receivers"),),
+                    did_you_mean(name, map(str, known)),
                 )
-    for name, receiver in known.items():
+
+
+def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Each receiver has somewhere to send to, and what is said to be a URL is one."""
+    for name, receiver in spec.notifications.receivers.items():
         path: Path = ("notifications", "receivers", name)
         if isinstance(receiver, EmailReceiver):
             if spec.notifications.smtp is None:

@@ -83,7 +83,8 @@ def _listeners(spec: Spec) -> Iterator[Exposure]:
     )
     if "critical" in spec.unreached:
         message, _, hint = spec.told_nobody.partition(": ")
-        yield Exposure("no-critical-receiver", ("notifications", "critical"), message, hint, uses)
+        listed = "page" if spec.wakes_nobody else "critical"
+        yield Exposure("no-critical-receiver", ("notifications", listed), message, hint, uses)
     if spec.watched_by_nobody:
         message, _, hint = spec.watched_by_nobody.partition(": ")
         yield Exposure("no-watcher", ("notifications", "watchdog"), message, hint, uses)

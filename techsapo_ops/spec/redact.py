@@ -40,7 +40,7 @@ def resolved(spec: Spec) -> dict[str, Any]:
     """The spec with every default filled in and nothing secret in it.
 
     A secret from a file is shown as that file, any other as a mask; so are user names and passwords in
-    URLs and, in receivers that are passed through, the values of keys that sound secret.
+    URLs and, in what is passed through as it is, the values of keys that sound secret.
     """
 
     def mask(path: Path, secret: Secret) -> tuple[str, str]:
@@ -121,6 +121,9 @@ def _masked(data: dict[str, Any]) -> dict[str, Any]:
     for receiver in shown["notifications"]["receivers"].values():
         if receiver["kind"] == "alertmanager":
             receiver["config"] = masked_config(receiver["config"])
+    for provider in shown["providers"].values():
+        if "extra_body" in provider:
+            provider["extra_body"] = masked_config(provider["extra_body"])
     return shown
 
 

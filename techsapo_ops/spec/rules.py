@@ -18,7 +18,14 @@ from techsapo_ops.spec.logins import urls
 from techsapo_ops.spec.machines import machines, redis_of_machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
+from techsapo_ops.spec.notified import (
+    addresses,
+    business_hours,
+    next_receivers,
+    receiver_names,
+    receivers,
+    smtp,
+)
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.provider_options import bodies, options
@@ -191,8 +198,8 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 _RULES: tuple[Rule, ...] = (
-    ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys,
-    scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
+    ports, instances, redis, nginx, certificates, receiver_names, receivers, next_receivers, smtp,
+    addresses, keys, scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
     prometheus_backup, retiring, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip

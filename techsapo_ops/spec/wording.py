@@ -36,6 +36,8 @@ _WANTED = {
     "float": msg("must be a number"),
 }
 """What is wanted, by the first word of pydantic's name of an error."""
+_LISTS = {"page", "critical", "warning", "info", "watchdog", "next"}
+"""Where receivers are named below `notifications`."""
 _BOUNDS = {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}
 
 
@@ -72,7 +74,8 @@ def field_errors(
             hint = msg("write e.g. `project: techsapo`") if path == ("project",) else ""
             yield FieldError(path, msg("is missing"), hint, at_key=True)
         else:
-            yield FieldError(path, *refused.value(item["msg"], variables.get(path)))
+            message, hint = refused.value(item["msg"], variables.get(path))
+            yield FieldError(path, message, hint or refused.instead(path))
 
 
 def _path(location: tuple[str | int, ...], data: object) -> tuple[Path, bool]:
@@ -119,6 +122,8 @@ class _Refused:
             return own_words(str(self.context["error"]), self.given, names)
         if self.given is None:
             return msg("is empty"), msg("give it a value or remove the key")
+        if self.error == "too_short" and isinstance(self.given, str):
+            return msg("must not be empty"), ""
         if self.error in _SAID:
             return _SAID[self.error], ""
         if self.error in {"string_too_long", "too_long"}:
@@ -159,6 +164,20 @@ class _Refused:
         if self.error.startswith(("int_", "float_")) and isinstance(self.given, str):
             return _number_alone(self.given)
         return self.as_text() if self.error == "string_type" else ""
+
+    def instead(self, path: Path) -> str:
+        """What to write in place of a section, or of a switch, where a plain value belongs."""
+        exporter = path[:2] == ("monitoring", "exporters") and len(path) > 2
+        if exporter and isinstance(self.given, Mapping | bool):
+            return msg("write a port, or null to turn it off")
+        if not isinstance(self.given, Mapping):
+            return ""
+        if self.is_duration():
+            return msg("write one duration, e.g. 300ms")
+        listed = path[:1] == ("notifications",) and len(path) > 2 and path[1] in _LISTS
+        if listed and isinstance(path[-1], int) and path[-2] != "next":
+            return msg("give it a name below notifications.receivers, and write that name here")
+        return ""
 
     def as_text(self) -> str:
         """What to write where text is wanted and a number or a truth value stands."""

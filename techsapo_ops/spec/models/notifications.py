@@ -164,6 +164,11 @@ class Notifications(Section):
         return self.page or self.critical
 
     @property
+    def wakes_nobody(self) -> bool:
+        """Whether `critical` reaches somebody and `page`, which stands in its place, does not."""
+        return _anybody(self.named(self.critical)) and not _anybody(self.named(self.paged))
+
+    @property
     def other_kind(self) -> str | None:
         """The first receiver of a kind that none of the paged ones has: it hears that these can't be
         reached.

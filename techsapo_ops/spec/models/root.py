@@ -170,9 +170,12 @@ class Spec(Section):
         if AT_ONCE in unreached and later is not None:
             whom = all_of(dict.fromkeys(r.kind for r in self.notifications.named(later.receivers)))
             what = msg("alerts") if {"warning", "info"} <= set(unreached) else msg("critical alerts")
+            if self.wakes_nobody:
+                what = msg("alerts that wake people")
             return msg(
                 "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
-                "nobody has them by then: add a receiver to notifications.critical (docs/alerts.md)",
+                "nobody has them by then: add a receiver to notifications.{listed} (docs/alerts.md)",
+                listed="page" if self.wakes_nobody else "critical",
                 what=what,
                 whom=whom,
                 after=later.after,
@@ -181,6 +184,11 @@ class Spec(Section):
             return ""
         if not self.monitoring.alertmanager.enabled:
             return msg("alerts reach no one: monitoring.alertmanager is off")
+        if self.wakes_nobody:
+            return msg(
+                "alerts that wake people reach no one: name a receiver with a real address in "
+                "notifications.page, or remove `page`, and they go to those of `critical` (docs/alerts.md)"
+            )
         if any(self.notifications.is_example(name) for name in unreached if name != "watchdog"):
             filled = msg("write real addresses in place of the example's into notifications (docs/alerts.md)")
             if {"warning", "info"} <= set(unreached):
@@ -192,6 +200,13 @@ class Spec(Section):
                 "alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)", example=example
             )
         return msg("critical alerts reach no one: add a receiver to notifications.critical (docs/alerts.md)")
+
+    @property
+    def wakes_nobody(self) -> bool:
+        """Whether critical alerts would reach somebody, but `page` has taken those that wake people from them
+        and reaches no one.
+        """
+        return self.monitoring.alertmanager.enabled and self.notifications.wakes_nobody
 
     @property
     def watched_by_nobody(self) -> str:

@@ -84,6 +84,29 @@ def test_config_show_masks_secrets_and_prints_a_spec_that_is_valid(folder: Path)
     assert techsapo(folder, "validate", "-F", "again.yaml").returncode == 0
 
 
+def test_no_command_shows_a_secret_of_an_extra_body_and_the_app_is_given_it(folder: Path) -> None:
+    spec = folder / "techsapo.yaml"
+    spec.write_text(
+        "project: x\n"
+        "providers:\n"
+        "  a: &a {kind: openai-compatible, model: m, base_url: 'http://127.0.0.1:1/v1',\n"
+        "         price: {input: 0, output: 0}, extra_body: {user: {api_key: b0dy-s3cret}, seed: 7}}\n"
+        "  b: {<<: *a, model: o}\n"
+    )
+    generated = techsapo(folder, "config", "generate")
+    assert generated.returncode == 0, generated.stderr
+    file = folder / ".techsapo/generated/app/techsapo.yaml"
+    assert "b0dy-s3cret" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    said = [techsapo(folder, "config", "show"), techsapo(folder, "config", "show", "--json")]
+    spec.write_text(spec.read_text().replace("b0dy-s3cret", "0ther-s3cret"))
+    said += [techsapo(folder, "plan", "--json"), techsapo(folder, "plan", "--diff")]
+    assert [done.returncode for done in said] == [0, 0, 100, 100]
+    assert "app/techsapo.yaml" in said[2].stdout
+    for done in said:
+        assert "s3cret" not in done.stdout + done.stderr, done.args
+
+
 def test_config_show_applies_the_overlay(folder: Path) -> None:
     (folder / "o.yaml").write_text(
         "project: x\nenvironments: {qa: {logs: {level: debug}}}\n", encoding="utf-8"

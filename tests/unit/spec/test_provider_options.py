@@ -9,7 +9,7 @@ import yaml
 from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec, SpecError
-from techsapo_ops.spec.logins import written_secrets
+from techsapo_ops.spec.logins import open_secrets, written_secrets
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.spec.secret import MASK
 
@@ -150,6 +150,21 @@ def test_the_ledger_keeps_headers_as_given_and_forgets_them(headed: LoadedSpec) 
     }  # fmt: skip
     assert {"s3cret-value", "env-s3cret"} <= written_secrets(given)
     assert "org.txt" not in written_secrets(given)
+
+
+IN_BODY = (
+    f"{LOCAL}, extra_body: {{user: {{api_key: s3cret-value, pin_token: 4711}}, budget_tokens: 1024, seed: 7}}"
+)
+
+
+def test_what_sounds_secret_in_an_extra_body_is_masked_and_known_as_a_secret(loaded: Loader) -> None:
+    spec = loaded(text(IN_BODY)).spec
+    assert resolved(spec)["providers"]["a"]["extra_body"] == {
+        "user": {"api_key": MASK, "pin_token": MASK}, "budget_tokens": 1024, "seed": 7,
+    }  # fmt: skip
+    assert written_secrets(as_given(spec)) == {"s3cret-value", "4711"}
+    assert open_secrets(spec, {}) == {"s3cret-value", "4711"}
+    assert to_yaml_data(spec, str)["providers"]["a"]["extra_body"]["user"]["api_key"] == "s3cret-value"
 
 
 def test_a_variable_of_a_header_that_is_not_set_leaves_the_provider_out(loaded: Loader) -> None:
