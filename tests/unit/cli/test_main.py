@@ -100,7 +100,14 @@ def test_a_shell_completes_commands_options_and_names(
     spec = "project: lab\ncertificates: {web: {source: self-signed, names: [a.example]}}\n"
     (tmp_path / "techsapo.yaml").write_text(spec)
     (tmp_path / "other.yaml").write_text(spec)
-    shell = {"_TECHSAPO_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(word)}
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("redis-server", "prometheus-redis-exporter"):  # of what a host lacks nothing is offered
+        (programs / name).touch(0o755)
+    shell = {
+        "_TECHSAPO_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(word),
+        "PATH": f"{programs}:{os.environ['PATH']}",
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", "from techsapo_ops.cli.main import main; main()"],
         cwd=tmp_path, env={**os.environ, **shell}, capture_output=True, text=True, check=False,

@@ -36,7 +36,9 @@ HEALTHY = {
 }
 
 
-def script(folder: Path, answers: Mapping[str, str], patience: int = 3) -> subprocess.Popen[bytes]:
+def script(
+    folder: Path, answers: Mapping[str, str], patience: int = 3, stdout: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     """The script among servers with these answers, in `folder`."""
     for name, text in {**HEALTHY, **answers}.items():
         (folder / name).write_text(text)
@@ -48,7 +50,7 @@ def script(folder: Path, answers: Mapping[str, str], patience: int = 3) -> subpr
         ["sh", "-c", _SCRIPT, *words],
         cwd=folder,
         env={"PATH": f"{folder}:{os.environ['PATH']}"},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         start_new_session=True,
     )
 
@@ -138,9 +140,10 @@ def test_stopped_half_way_it_leaves_no_preference_behind(tmp_path: Path) -> None
 
 
 def test_with_nobody_left_to_hear_of_it_nothing_is_promoted(tmp_path: Path) -> None:
-    running = script(tmp_path, {})
-    assert running.stdout is not None
-    running.stdout.close()
+    hears, says = os.pipe()
+    os.close(hears)
+    running = script(tmp_path, {}, stdout=says)
+    os.close(says)
     running.wait(60)
 
     asked = (tmp_path / "log").read_text().splitlines()
