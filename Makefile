@@ -22,7 +22,7 @@ NEEDED  := as root: apt-get install python3 python3-venv
 SBOM    ?= dist/techsapo-ops.cdx.json
 # One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0020-test-suite-time.md).
 WORKERS ?= 3
-PYTEST  = pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 TESTED  := tests/unit tests/house tests/messages tests/core
 MUTATED := tests/lab/alerts/test_alert_mutants_lab.py
 MUTANTS := dist/mutants
@@ -172,8 +172,7 @@ test: $(VENV)/dev
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST) $(TESTED))
 
-# Without ONLY all of them; ONLY=backup is tests/lab/backup. Their servers take time to start: one more worker.
-labs: WORKERS := 4
+# Without ONLY all of them; ONLY=backup is tests/lab/backup.
 labs: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
 	$(BIN)/python -m $(PYTEST) -m "not nightly" $(if $(ONLY),$(ONLY:%=tests/lab/%),tests/lab tests/e2e)
 
