@@ -13,10 +13,12 @@ from techsapo_ops.stack.step import Action, Step
 
 DISTURBING = (Action.RESTART, Action.RECREATE)
 """What a running service notices."""
-RETURN_SECONDS = 5.5
+RETURN_SECONDS = 6.5
 """How long nginx passes over an app instance that it could not reach: `fail_timeout=5s`, and a bit.
 
-The next instance is restarted after that, or for a moment there would be none that nginx tries.
+nginx counts in whole seconds and asks again once more than five of them are over, which takes up to six
+(`now - peer->checked <= peer->fail_timeout` in ngx_http_upstream_round_robin.c). The next
+instance is restarted after that, or for a moment there would be none that nginx tries.
 """
 YOUNG_SECONDS = 30.0
 """An instance that was started less than that ago may have been ready for less than RETURN_SECONDS."""

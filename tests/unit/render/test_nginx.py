@@ -34,7 +34,7 @@ def block(text: str, head: str) -> str:
 def test_the_upstream_holds_the_guides_three_lines_in_their_order(tmp_path: Path) -> None:
     upstream = block(conf(tmp_path, app=THREE_INSTANCES), "upstream techsapo_backend")
     servers = [line.strip() for line in upstream.splitlines() if line.strip().startswith("server ")]
-    passed_over = f"fail_timeout={RETURN_SECONDS - 0.5:g}s;"  # what a rolling restart waits for
+    passed_over = f"fail_timeout={RETURN_SECONDS - 1.5:g}s;"  # waited for by a rolling restart
     assert [server.removesuffix(f" max_fails=1 {passed_over}") for server in servers] == [
         "server 127.0.0.1:4000 weight=3",
         "server 127.0.0.1:4001 weight=2",
