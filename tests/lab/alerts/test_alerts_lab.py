@@ -377,7 +377,7 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
     stack.told.refused.add("info")
     stack.techsapo("alerts", "test", "ConfigChanged", code=1)
     stack.settle(stack.fired, *ITSELF)
-    assert None not in [stack.fired(name) for name in ITSELF], [stack.why(name) for name in ITSELF]
+    assert None not in [stack.fired(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
 
     broken.unlink()
     config.write_text(good)
@@ -385,7 +385,7 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
     stack.told.refused.clear()
     stack.end(*ITSELF)
     stack.settle(stack.resolved, *ITSELF)
-    assert None not in [stack.resolved(name) for name in ITSELF], [stack.why(name) for name in ITSELF]
+    assert None not in [stack.resolved(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
 
 
 def test_a_synthetic_alert_is_timed_on_its_way_to_the_receiver(stack: Stack) -> None:
