@@ -182,8 +182,8 @@ def test_a_log_that_is_gone_or_damaged_is_said_and_comes_back(lab: Project, back
     assert "file is not a database" in said
     assert "can be moved away" in said
     file.unlink()
-    lab.run("restore", backup.id, "--only", "sqlite", "--yes")
     lab.run("start", "app-1")
+    lab.run("restore", backup.id, "--only", "sqlite", "--yes")
     assert count(lab) == ROWS
 
 
