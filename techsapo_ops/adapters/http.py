@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.reasons import causes, os_reason
-from techsapo_ops.adapters.tls_trust import SYSTEM, Trust, distrust, refuse_exposed_key
+from techsapo_ops.adapters.tls import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from techsapo_ops.certs.material import Pair, canonical, covers, issuer_of, names_of
+from techsapo_ops.adapters.tls import names_of
+from techsapo_ops.certs.material import Pair, canonical, covers, issuer_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 

@@ -24,8 +24,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
-from techsapo_ops.adapters.tls import served_certificate
-from techsapo_ops.adapters.tls_trust import trust_problem
+from techsapo_ops.adapters.tls import served_certificate, trust_problem
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import contents
