@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, connect
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -40,6 +39,10 @@ _PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
 
 class Away(Exception):
     """Redis is not configured, does not answer, or failed a moment ago."""
+
+
+class Unconfirmed(Exception):
+    """What was to be written may be lost by a failover, or was not written at all: nothing may rest on it."""
 
 
 def pause_after(error: Exception, *, failover: bool = False) -> float:
@@ -153,6 +156,16 @@ class RedisLink:
 
     def _told(self, **more: str) -> dict[str, str]:
         return {"redis": self.where, "used_for": self._used_for, **more}
+
+    async def surely(
+        self, command: Callable[[Redis | Pipeline], Awaitable[Any]], operation: Operation = "write"
+    ) -> Any:
+        """What one command answers. Where another Redis may take over it is `confirmed`, and Unconfirmed is
+        raised; where there is one Redis alone it is tried once. Raises Away then.
+        """
+        if self.copies:
+            return await self.confirmed(command, operation)
+        return await self.call(command, operation)
 
     async def confirmed(
         self,

@@ -14,7 +14,7 @@ from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.tables import audit_tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 _NAMED = 500
 """Ids in one list of a statement."""
@@ -67,18 +67,28 @@ def spent_since(
     if mysql is None and not sqlite.exists():
         return 0.0
     requests, _ = audit_tables()
-    wanted = sa.select(sa.func.sum(requests.c.cost_usd)).where(requests.c.time >= naive(since))
-    if key_id is not None:
-        wanted = wanted.where(requests.c.key_id == key_id)
+    conditions = charged(since, key_id, simulated=simulated)
+    wanted = sa.select(sa.func.sum(requests.c.cost_usd)).where(*conditions)
     for n in range(0, len(without), _NAMED):
         wanted = wanted.where(requests.c.id.not_in(without[n : n + _NAMED]))
-    if not simulated:
-        wanted = wanted.where(requests.c.simulated == sa.false())
 
     def read(connection: Connection) -> float:
         return float(connection.execute(wanted).scalar() or 0.0)
 
     return with_connection(mysql, sqlite, read)
+
+
+def charged(since: datetime, key_id: str | None, *, simulated: bool) -> list[ColumnElement[bool]]:
+    """What holds of the requests that `spent_since` is about."""
+    import sqlalchemy as sa
+
+    requests, _ = audit_tables()
+    conditions: list[ColumnElement[bool]] = [requests.c.time >= naive(since)]
+    if key_id is not None:
+        conditions.append(requests.c.key_id == key_id)
+    if not simulated:
+        conditions.append(requests.c.simulated == sa.false())
+    return conditions
 
 
 def oldest(mysql: AuditServer | None, sqlite: Path) -> datetime | None:

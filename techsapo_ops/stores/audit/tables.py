@@ -37,6 +37,11 @@ class AuditStore:
     A server that says nothing for `patience` seconds is given up.
     """
 
+    settles = 0.0
+    """Seconds after which `lacking` can tell."""
+    member = 0
+    """The number of the server that takes the rows."""
+
     def __init__(
         self, mysql: AuditServer | None, sqlite: Path, *, patience: float = READ_TIMEOUT, causal: bool = False
     ) -> None:
@@ -66,6 +71,10 @@ class AuditStore:
     def insert_for_good(self, rows: list[AuditRow]) -> None:
         """The same: one database keeps what it took."""
         self.insert(rows)
+
+    def lacking(self, ids: Sequence[str], writer: int) -> set[str]:  # noqa: ARG002 - as of a cluster
+        """Those of `ids` that may be lost again: none, for one database keeps what it took."""
+        return set()
 
     def _add(self, rows: list[AuditRow]) -> None:
         calls = [_call_values(row, n) for row in rows for n in range(len(row.calls))]
