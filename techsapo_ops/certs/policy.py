@@ -9,7 +9,7 @@ from fractions import Fraction
 from cryptography import x509
 
 from techsapo_ops.adapters.tls import names_of
-from techsapo_ops.certs.checks import issued_by, validity
+from techsapo_ops.certs.checks import issued_by, moment, validity
 from techsapo_ops.certs.material import Pair, canonical, life
 from techsapo_ops.messages import msg
 
@@ -67,4 +67,4 @@ def why_new(
         return ""
     if suggested is not None and suggested <= now:
         return msg("the CA asks for it")
-    return msg("{left:.0%} of its life is left", left=(leaf.not_valid_after_utc - now) / life(leaf))
+    return msg("it is due for renewal, as it ends on {moment}", moment=moment(leaf.not_valid_after_utc))

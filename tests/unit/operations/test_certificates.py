@@ -51,7 +51,7 @@ def later(made: Certificates, days: float) -> Certificates:
 CHANGES: list[tuple[dict[str, Any], float, str]] = [
     ({}, 0, ""),
     ({}, 56, ""),
-    ({}, 60, "of its life is left"),
+    ({}, 60, "due for renewal, as it ends on 2026-04-01"),
     ({}, 91, "expired on"),
     ({"names": ["example.com", "www.example.com"]}, 0, "the names changed"),
     ({"directory": STAGING_DIRECTORY}, 0, "the ACME directory changed"),
