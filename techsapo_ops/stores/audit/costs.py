@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.stores.audit.rows import Call, Request, Rows, naive, read_rows, with_connection
+from techsapo_ops.stores.audit.rows import Call, Requests, Rows, naive, read_rows, with_connection
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.tables import audit_tables
 
@@ -118,8 +118,8 @@ def summed(rows: Rows, since: datetime, by: By) -> Report:
         since=since,
         total_usd=sum(r.cost_usd for r in requests),
         simulated_usd=sum(r.cost_usd for r in requests if r.simulated),
-        requests=sum(r.asked for r in requests),
-        cached=sum(r.cache == "hit" for r in requests),
+        requests=sum(r.count for r in requests if r.asked),
+        cached=sum(r.count for r in requests if r.cache == "hit"),
         rows=_by_day(requests, calls) if by == "day" else _by(by, calls),
     )
 
@@ -143,15 +143,15 @@ def _by(by: Literal["provider", "model"], calls: Sequence[Call]) -> tuple[Cost, 
     return tuple(sorted((_sum(n, c) for n, c in groups.items()), key=lambda c: -c.cost_usd))
 
 
-def _by_day(requests: Sequence[Request], calls: Sequence[Call]) -> tuple[Cost, ...]:
-    days: dict[str, list[Request]] = defaultdict(list)
+def _by_day(requests: Sequence[Requests], calls: Sequence[Call]) -> tuple[Cost, ...]:
+    days: dict[str, list[Requests]] = defaultdict(list)
     for request in requests:
         days[request.day].append(request)
     return tuple(
         _sum(
             day,
             [c for c in calls if c.day == day],
-            sum(r.asked for r in found),
+            sum(r.count for r in found if r.asked),
             sum(r.cost_usd for r in found),
         )
         for day, found in sorted(days.items())
