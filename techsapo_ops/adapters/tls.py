@@ -148,10 +148,8 @@ def no_tls(error: ssl.SSLError) -> NoTls:
     """Why a handshake failed."""
     import ssl
 
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return NoTls(os_reason(error))
-    reason = error.verify_message
-    return NoTls(msg("shows a certificate that is not to be trusted: {reason}", reason=reason), reason)
+    untrusted = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
+    return NoTls(os_reason(error), untrusted)
 
 
 def trusting(ca: Path) -> ssl.SSLContext:
