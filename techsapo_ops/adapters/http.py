@@ -186,7 +186,7 @@ def raise_untrusted(url: str, error: BaseException, trust: Trust) -> None:
     reason, hint = distrust(cause)
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    look = msg("`techsapo certs status {host}:{port}` shows it", host=host, port=parts.port or 443)
+    look = msg("`openssl s_client -connect {host}:{port}` shows it", host=host, port=parts.port or 443)
     raise Untrusted(
         url,
         msg("the server's certificate {reason}; nothing was sent", reason=reason),

@@ -1,4 +1,4 @@
-"""How the certificates are: those of the stack, those watched elsewhere, and any file or port."""
+"""How the certificates are: those of the stack, and those that are watched elsewhere."""
 
 from __future__ import annotations
 
