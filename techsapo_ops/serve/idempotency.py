@@ -23,8 +23,8 @@ from techsapo_ops.serve.request_memory import Count, RequestMemory
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
-from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.stores.request_journal import RequestJournals
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""

@@ -12,8 +12,8 @@ import structlog
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import unconfirmed
-from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.decorators.recalled import parts_of

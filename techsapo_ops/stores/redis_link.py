@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, connect
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -39,10 +40,6 @@ _PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
 
 class Away(Exception):
     """Redis is not configured, does not answer, or failed a moment ago."""
-
-
-class Unconfirmed(Exception):
-    """What was to be written may be lost by a failover, or was not written at all: nothing may rest on it."""
 
 
 def pause_after(error: Exception, *, failover: bool = False) -> float:

@@ -39,8 +39,9 @@ from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Held, SharedLock
-from techsapo_ops.stores.redis_link import Away, RedisLink, Unconfirmed
+from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.seal import Seal
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab
 
