@@ -20,7 +20,7 @@ from edges import NAME, Edge, acme_edge
 from rows import each_row
 from servers import free_port
 
-from techsapo_ops.operations.certificates.ordering import ca_of, signed_in
+from techsapo_ops.operations.certificates.authority import ca_of, signed_in
 from techsapo_ops.operations.certificates.renew import renew
 
 pytestmark = pytest.mark.lab
@@ -157,9 +157,9 @@ def killed_at(edge: Edge, point: str) -> None:
 
 
 def test_an_account_that_was_closed_says_what_to_remove_for_another(edge: Edge) -> None:
-    name, directory = "techsapo", edge.ca.directory
-    folder = ca_of(edge.certificates(), name, directory).folder(edge.project.layout.acme)
-    server = signed_in(edge.certificates(), name, directory)
+    certificate, directory = edge.certificates().of("techsapo"), edge.ca.directory
+    folder = ca_of(certificate, directory).folder(edge.project.layout.acme)
+    server = signed_in(certificate, directory)
     client = server._client()
     assert client.net.account is not None
     client.deactivate_registration(client.net.account)

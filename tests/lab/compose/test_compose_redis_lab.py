@@ -96,9 +96,9 @@ def test_a_certificate_that_is_due_is_renewed_by_up_and_restarts_redis_alone(lab
     ensure(folder, names, days=365, now=datetime.now(UTC) - timedelta(days=260))
     old = (folder / "fullchain.pem").read_bytes()
     steps = json.loads(lab.run("plan", "--json", code=100).stdout)["steps"]
-    assert {s["service"]: s["reason"] for s in steps if s["action"] != "nothing"} == {
-        "redis": "a new certificate, for it is due for renewal"
-    }
+    ((service, reason),) = [(s["service"], s["reason"]) for s in steps if s["action"] != "nothing"]
+    assert service == "redis"
+    assert reason.startswith("a new certificate, for it is due for renewal")
     lab.run("up", "--yes", timeout=200)
     assert (folder / "fullchain.pem").read_bytes() != old
     well(lab)
