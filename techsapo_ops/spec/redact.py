@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from techsapo_ops.masking import MASK
+from techsapo_ops.masking.fields import masked_fields, without_logins
 from techsapo_ops.spec.fields import key_of
-from techsapo_ops.spec.logins import masked_config, without_logins
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path, dotted
-from techsapo_ops.spec.secret import MASK, Secret
+from techsapo_ops.spec.secret import Secret
 
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
 
 def secrets_of(spec: Spec) -> Mapping[str, Secret]:
     """Every secret of the spec by its dotted path (`notifications.receivers.team.url`), in its order."""
-    return {dotted(path): secret for path, secret in _secrets(spec, ())}
+    secrets: dict[str, Secret] = {}
 
+    def note(path: Path, secret: Secret) -> tuple[str, str]:
+        secrets[dotted(path)] = secret
+        return str(path[-1]), MASK
 
-def _secrets(node: object, path: Path) -> Iterator[tuple[Path, Secret]]:
-    if isinstance(node, Secret):
-        yield path, node
-    elif isinstance(node, BaseModel):
-        for name, info in type(node).model_fields.items():
-            yield from _secrets(getattr(node, name), (*path, key_of(name, info)))
-    elif isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _secrets(value, (*path, key))
-    elif isinstance(node, tuple):
-        for n, value in enumerate(node):
-            yield from _secrets(value, (*path, n))
+    _section(spec, (), note)
+    return secrets
 
 
 def resolved(spec: Spec) -> dict[str, Any]:
@@ -117,13 +111,13 @@ def _escaped(text: str) -> str:
 
 
 def _masked(data: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: _without_logins(value) for key, value in data.items()}
+    shown: dict[str, Any] = _without_logins(data)
     for receiver in shown["notifications"]["receivers"].values():
         if receiver["kind"] == "alertmanager":
-            receiver["config"] = masked_config(receiver["config"])
+            receiver["config"] = masked_fields(receiver["config"])
     for provider in shown["providers"].values():
         if "extra_body" in provider:
-            provider["extra_body"] = masked_config(provider["extra_body"])
+            provider["extra_body"] = masked_fields(provider["extra_body"])
     return shown
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
-from techsapo_ops.spec.models.app import MaskLevel
-from techsapo_ops.wallbounce import personal_data, secret_values
+from techsapo_ops.masking import MaskLevel, personal, values
+from techsapo_ops.masking.beginnings import Places, beginnings
 
 Check = Callable[[str], bool]
 Span = tuple[int, int]
 
-LOOK_BACK = 200
+LOOK_BACK = 400
 """Characters of a line before a find that `before` is shown."""
 _SECRETS = ("forms", "headers", "urls", "names", "commands", "sql", "lines")
 _FRAGMENT = re.compile(r"<<([A-Z_]+)>>")
-_PROGRAM = re.compile(r"[a-z0-9_-]{2,}")
 _TAIL = re.compile(r"[\s),\]};|&`>。、」.:?!\\]{1,16}$")
 
 
@@ -28,27 +27,28 @@ _TAIL = re.compile(r"[\s),\]};|&`>。、」.:?!\\]{1,16}$")
 class Rule:
     """Finds what `pattern` puts into its groups, where `check` takes it for a secret.
 
-    It looks only at texts in which one of `hints` occurs, in lower case; no hints: at every text. Patterns
-    repeat nothing without a bound, so that the time grows with the length of the text alone.
+    Patterns repeat nothing without a bound, so that the time grows with the length of the text alone.
     """
 
     kind: str
     pattern: re.Pattern[str]
     check: Check | None = None
-    hints: tuple[str, ...] = ()
     quoted: Check | None = None
     """The check of a value in quotes, where it is another one."""
     before: re.Pattern[str] | None = None
     """What the line before the find must look like, at its end."""
     each: re.Pattern[str] | None = None
     """Finds the values within what `pattern` found, where that is a list of them."""
+    near: tuple[str, ...] = ()
+    """It is tried on lines that hold one of these, in lower case; none: where its pattern can begin."""
 
-    def spans(self, text: str, low: str) -> Iterator[Span]:
-        """Where in `text`, which in lower case is `low`, something is to be masked."""
-        if self.hints and not any(hint in low for hint in self.hints):
-            return
-        for match in self.pattern.finditer(text):
-            if self.before is not None and not self._follows(text, match.start()):
+    def spans(self, text: str, places: list[int] | None = None) -> Iterator[Span]:
+        """Where in `text` something is to be masked.
+
+        `places`, ascending, are where it is worth trying, or the words of `near`; None: anywhere.
+        """
+        for match in self._matches(text, places):
+            if self.before is not None and not self._follows(text, match.start(), self.before):
                 continue
             for group in range(1, self.pattern.groups + 1):
                 if match[group] is None:
@@ -59,11 +59,25 @@ class Rule:
                 for one in self.each.finditer(text, *match.span(group)):
                     yield from self._checked(text, *one.span(one.lastindex or 0))
 
-    def _follows(self, text: str, start: int) -> bool:
+    def _matches(self, text: str, places: list[int] | None) -> Iterator[re.Match[str]]:
+        if places is None:
+            yield from self.pattern.finditer(text)
+            return
+        end = 0
+        for place in places:
+            if place < end:
+                continue
+            if self.near:
+                line, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
+                end = len(text) if end < 0 else end
+                yield from self.pattern.finditer(text, line, end)
+            elif (match := self.pattern.match(text, place)) is not None:
+                end = match.end()
+                yield match
+
+    def _follows(self, text: str, start: int, before: re.Pattern[str]) -> bool:
         line = text.rfind("\n", max(0, start - LOOK_BACK), start) + 1
-        return (
-            self.before is None or self.before.search(text[max(line, start - LOOK_BACK) : start]) is not None
-        )
+        return before.search(text[max(line, start - LOOK_BACK) : start]) is not None
 
     def _checked(self, text: str, start: int, end: int) -> Iterator[Span]:
         in_quotes = start > 0 and text[start - 1] in "\"'「『"
@@ -74,48 +88,68 @@ class Rule:
             yield start, end
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one level, the most telling first."""
+
+    rules: tuple[Rule, ...]
+    places: Places
+
+    def finds(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Where in `text` something is to be masked, and as which kind."""
+        for number, places in sorted(self.places.of(text).items()):
+            rule = self.rules[number]
+            for start, end in rule.spans(text, places):
+                yield start, end, rule.kind
+
+
+@cache
+def rules_of(level: MaskLevel) -> Rules:
+    """The rules of `level`."""
+    rules = masking_rules()[level]
+    words = [[(word, 0) for word in rule.near] for rule in rules]
+    begin = [near or beginnings(rule.pattern) for near, rule in zip(words, rules, strict=True)]
+    return Rules(rules, Places(begin))
+
+
 @cache
 def masking_rules() -> Mapping[MaskLevel, tuple[Rule, ...]]:
-    """The rules of each level, the most telling first."""
+    """The rules of each level as they are, the most telling first."""
     table = packaged_yaml("masking.yaml")
-    read = _Reader(table["fragments"], table["hints"])
-    secrets = tuple(read.rule(row) for section in _SECRETS for row in table[section])
-    personal = tuple(map(read.rule, table["personal"]))
-    return MappingProxyType({"off": (), "secrets": secrets, "personal": (*secrets, *personal)})
+    read = _Reader(table["fragments"])
+    secrets = tuple(read.rule(**row) for section in _SECRETS for row in table[section])
+    more = tuple(read.rule(**row) for row in table["personal"])
+    return MappingProxyType({"off": (), "secrets": secrets, "personal": (*secrets, *more)})
 
 
 class _Reader:
     """Reads rows of masking.yaml."""
 
-    def __init__(self, fragments: Mapping[str, str], hints: Mapping[str, list[str]]) -> None:
+    def __init__(self, fragments: Mapping[str, str]) -> None:
         self._fragments = fragments
-        self._hints = hints
 
-    def rule(self, row: Mapping[str, Any]) -> Rule:
+    def rule(self, kind: str = "PASSWORD", find: str = "", near: tuple[str, ...] = (), **row: Any) -> Rule:
         """The rule of one row."""
         if "commands" in row:
-            return self._option(**row)
-        hints = row.get("hints", [])
+            return replace(self._option(**row), near=tuple(near))
         return Rule(
-            row["kind"],
-            self._pattern(row["find"]),
+            kind,
+            self._pattern(find),
             _check(row.get("check")),
-            tuple(self._hints[hints] if isinstance(hints, str) else hints),
             _check(row.get("quoted")),
             self._pattern(row["after"]) if "after" in row else None,
             self._pattern(row["each"]) if "each" in row else None,
+            tuple(near),
         )
 
     def _option(
         self, commands: str, option: str, value: str = "<<WORD_VALUE>>", check: str = "possible"
     ) -> Rule:
-        """The value of `option` of some programs, whose names are hints as well."""
-        names = [_PROGRAM.findall(part) for part in self._text(commands).split("|")]
+        """The value of `option` of some programs."""
         return Rule(
             "PASSWORD",
             self._pattern(rf"(?<![\w-])(?:{commands})\b([^\n|]{{1,600}})"),
             _check(check),
-            tuple(max(parts, key=len) for parts in names if parts),
             each=self._pattern(rf"(?<=[ \t])(?:{option}){value}"),
         )
 
@@ -130,5 +164,5 @@ class _Reader:
 def _check(name: str | None) -> Check | None:
     if name is None:
         return None
-    check: Check = getattr(secret_values, name, None) or getattr(personal_data, name)
+    check: Check = getattr(values, name, None) or getattr(personal, name)
     return check
