@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import packaged_yaml
-from techsapo_ops.masking import MaskLevel, personal, values
+from techsapo_ops.masking import MaskLevel, values
 from techsapo_ops.masking.beginnings import Places, beginnings
 
 Check = Callable[[str], bool]
@@ -115,10 +114,10 @@ def rules_of(level: MaskLevel) -> Rules:
 @cache
 def masking_rules() -> Mapping[MaskLevel, tuple[Rule, ...]]:
     """The rules of each level as they are, the most telling first."""
-    table = packaged_yaml("masking.yaml")
+    table = values.table()
     read = _Reader(table["fragments"])
-    secrets = tuple(read.rule(**row) for section in _SECRETS for row in table[section])
-    more = tuple(read.rule(**row) for row in table["personal"])
+    secrets = tuple(read.rule(row) for section in _SECRETS for row in table[section])
+    more = tuple(read.rule(row) for row in table["personal"])
     return MappingProxyType({"off": (), "secrets": secrets, "personal": (*secrets, *more)})
 
 
@@ -128,41 +127,38 @@ class _Reader:
     def __init__(self, fragments: Mapping[str, str]) -> None:
         self._fragments = fragments
 
-    def rule(self, kind: str = "PASSWORD", find: str = "", near: tuple[str, ...] = (), **row: Any) -> Rule:
+    def rule(self, row: Mapping[str, Any]) -> Rule:
         """The rule of one row."""
         if "commands" in row:
-            return replace(self._option(**row), near=tuple(near))
+            row = _option(**row)
         return Rule(
-            kind,
-            self._pattern(find),
-            _check(row.get("check")),
-            _check(row.get("quoted")),
-            self._pattern(row["after"]) if "after" in row else None,
-            self._pattern(row["each"]) if "each" in row else None,
-            tuple(near),
+            row["kind"],
+            re.compile(self._text(row["find"])),
+            self._check(row, "check"),
+            self._check(row, "quoted"),
+            self._pattern(row, "after"),
+            self._pattern(row, "each"),
+            tuple(row.get("near", ())),
         )
 
-    def _option(
-        self, commands: str, option: str, value: str = "<<WORD_VALUE>>", check: str = "possible"
-    ) -> Rule:
-        """The value of `option` of some programs."""
-        return Rule(
-            "PASSWORD",
-            self._pattern(rf"(?<![\w-])(?:{commands})\b([^\n|]{{1,600}})"),
-            _check(check),
-            each=self._pattern(rf"(?<=[ \t])(?:{option}){value}"),
-        )
+    def _pattern(self, row: Mapping[str, Any], name: str) -> re.Pattern[str] | None:
+        return re.compile(self._text(row[name])) if name in row else None
 
-    def _pattern(self, text: str) -> re.Pattern[str]:
-        return re.compile(self._text(text))
+    def _check(self, row: Mapping[str, Any], name: str) -> Check | None:
+        return getattr(values, row[name]) if name in row else None
 
     def _text(self, text: str) -> str:
         """`text` on one line, with its fragments in their places."""
         return _FRAGMENT.sub(lambda found: self._text(self._fragments[found[1]]), "".join(text.splitlines()))
 
 
-def _check(name: str | None) -> Check | None:
-    if name is None:
-        return None
-    check: Check = getattr(values, name, None) or getattr(personal, name)
-    return check
+def _option(
+    commands: str,
+    option: str,
+    value: str = "<<WORD_VALUE>>",
+    check: str = "possible",
+    near: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The row for the value of `option` of some programs."""
+    find, each = rf"(?<![\w-])(?:{commands})\b([^\n|]{{1,600}})", rf"(?<=[ \t])(?:{option}){value}"
+    return {"kind": "PASSWORD", "find": find, "each": each, "check": check, "near": near}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from techsapo_ops.masking import MASK
 from techsapo_ops.masking.fields import masked_fields, without_logins
@@ -26,7 +25,7 @@ def secrets_of(spec: Spec) -> Mapping[str, Secret]:
         secrets[dotted(path)] = secret
         return str(path[-1]), MASK
 
-    _section(spec, (), note)
+    _plain(spec, note)
     return secrets
 
 
@@ -40,7 +39,7 @@ def resolved(spec: Spec) -> dict[str, Any]:
     def mask(path: Path, secret: Secret) -> tuple[str, str]:
         return (f"{path[-1]}_file", secret.file) if secret.file is not None else (str(path[-1]), MASK)
 
-    return _masked(_section(spec, (), mask))
+    return _masked(_plain(spec, mask))
 
 
 def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any
     def by_file(path: Path, _: Secret) -> tuple[str, str]:
         return f"{path[-1]}_file", secret_path(dotted(path))
 
-    return _section(spec, (), by_file)
+    return _plain(spec, by_file)
 
 
 def as_given(spec: Spec) -> dict[str, Any]:
@@ -65,45 +64,35 @@ def as_given(spec: Spec) -> dict[str, Any]:
         by_file = (f"{path[-1]}_file", secret.file) if secret.file is not None else None
         return by_file or (str(path[-1]), secret.reveal())
 
-    return _section(spec, (), given, given=True)
+    return _plain(spec, given, given=True)
+
+
+def _plain(spec: Spec, secret: _SecretText, given: bool = False) -> dict[str, Any]:
+    data: dict[str, Any] = _data(spec, (), secret, given)
+    return data
 
 
 def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:
-    if isinstance(node, BaseModel):
-        return _section(node, path, secret, given)
-    if isinstance(node, Mapping):
-        data: dict[str, Any] = {}
-        for key, value in node.items():
-            if isinstance(value, Secret):
-                written, text = secret((*path, key), value)
-                data[written] = _escaped(text)
-            else:
-                data[key] = _data(value, (*path, key), secret, given)
-        return data
     if isinstance(node, tuple | list):
         return [_data(value, (*path, n), secret, given) for n, value in enumerate(node)]
-    return _escaped(node) if isinstance(node, str) else node
-
-
-def _section(section: BaseModel, path: Path, secret: _SecretText, given: bool = False) -> dict[str, Any]:
+    if not isinstance(node, BaseModel | Mapping):
+        return _escaped(node) if isinstance(node, str) else node
     data: dict[str, Any] = {}
-    for name, info in type(section).model_fields.items():
-        key = key_of(name, info)
-        value = getattr(section, name)
-        if given and name not in section.model_fields_set:
-            continue
+    for key, value in _fields(node, given) if isinstance(node, BaseModel) else node.items():
         if isinstance(value, Secret):
             written, text = secret((*path, key), value)
             data[written] = _escaped(text)
-        elif (value is None and _none_by_default(info)) or (not path and key == "environments"):
-            continue
-        else:
+        elif path or key != "environments":
             data[key] = _data(value, (*path, key), secret, given)
     return data
 
 
-def _none_by_default(info: FieldInfo) -> bool:
-    return info.default is None and info.default_factory is None
+def _fields(section: BaseModel, given: bool) -> Iterator[tuple[str, Any]]:
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        asked_for = not given or name in section.model_fields_set
+        if asked_for and not (value is None and info.default is None and info.default_factory is None):
+            yield key_of(name, info), value
 
 
 def _escaped(text: str) -> str:

@@ -15,8 +15,8 @@ from rows import each_row
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.masking.beginnings import beginnings
 from techsapo_ops.masking.masker import Masker, mask
-from techsapo_ops.masking.personal import luhn, my_number
 from techsapo_ops.masking.rules import Rule, masking_rules, rules_of
+from techsapo_ops.masking.values import luhn, my_number
 
 LABELLED = read_yaml((CASES / "masking.yaml").read_text(encoding="utf-8"))
 LINES = sorted({case["line"] for path in CASES.glob("masking*.yaml") for case in labelled(path)})
