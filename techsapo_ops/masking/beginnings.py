@@ -26,25 +26,25 @@ _Begun = set[tuple[str, bool]]
 
 
 class Places:
-    """Finds where each of some rules is to be tried, by what each begins with: `beginnings`."""
+    """Finds where each of some rules is to be tried, by the texts that it begins with, or stands near."""
 
-    def __init__(self, begin: Sequence[Sequence[tuple[str, int]]]) -> None:
+    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
         from ahocorasick_rs import AhoCorasick  # only whoever masks needs it
 
-        owners: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for rule, texts in enumerate(begin):
-            for text, shift in texts:
-                owners[text].append((rule, shift))
-        self._anywhere = tuple(rule for rule, texts in enumerate(begin) if not texts)
-        self._owners = tuple(tuple(each) for each in owners.values())
-        self._automaton = AhoCorasick(list(owners))
+        rules: dict[str, list[int]] = defaultdict(list)
+        for rule, each in enumerate(texts):
+            for text in each:
+                rules[text].append(rule)
+        self._rules = tuple(rules.values())
+        self._anywhere = [rule for rule, each in enumerate(texts) if not each]
+        self._automaton = AhoCorasick(list(rules))
 
     def of(self, text: str) -> dict[int, list[int] | None]:
         """Where in `text` to try which rule, by its number: an ascending list, or None for anywhere."""
         places: dict[int, set[int]] = defaultdict(set)
         for number, start, _ in self._automaton.find_matches_as_indexes(_folded(text), overlapping=True):
-            for rule, shift in self._owners[number]:
-                places[rule].add(start + shift)
+            for rule in self._rules[number]:
+                places[rule].add(start)
         return {rule: sorted(starts) for rule, starts in places.items()} | dict.fromkeys(self._anywhere)
 
 
@@ -57,19 +57,12 @@ def _folded(text: str) -> str:
     return text.lower() if text.isascii() else searchable(text.translate(_ODD_CASES).lower())
 
 
-def beginnings(pattern: re.Pattern[str]) -> Sequence[tuple[str, int]]:
-    """The texts, in lower case, of which one stands where `pattern` matches, and how far behind its first
-    character the match begins; nothing where it can begin with too much.
-    """
-    parsed = list(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE))
-    behind, shift = [], 0
-    if parsed and parsed[0][0] is sre.ASSERT and parsed[0][1][0] < 0:  # (?<=://)
-        behind = list(parsed[0][1][1])
-        shift = len(behind)
-    texts = sorted({text for text, _ in _begun(behind or parsed)})
+def beginnings(pattern: re.Pattern[str]) -> Sequence[str]:
+    """The texts, in lower case, with one of which any match of `pattern` begins; none where it may be any."""
+    texts = sorted(text for text, _ in _begun(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)))
     if "" in texts:
-        return []
-    return [(text, shift) for n, text in enumerate(texts) if not any(map(text.startswith, texts[:n]))]
+        return ()
+    return [text for n, text in enumerate(texts) if not any(map(text.startswith, texts[:n]))]
 
 
 def _begun(elements: Iterable[tuple[Any, Any]]) -> _Begun:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from techsapo_ops.masking import MaskLevel
-from techsapo_ops.masking.rules import rules_of
+from techsapo_ops.masking.rules import finds
 from techsapo_ops.masking.values import long_random, strong
 
 MOST_REPEATED = 64
@@ -93,7 +93,7 @@ def mask(text: str, level: MaskLevel = "personal") -> str:
 
 
 def _finds(text: str, level: MaskLevel) -> Iterator[_Find]:
-    yield from rules_of(level).finds(text)
+    yield from finds(text, level)
     for start, end in manifest_spans(text):
         yield start, end, "SECRET"
 

@@ -87,33 +87,23 @@ class Rule:
             yield start, end
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The rules of one level, the most telling first."""
-
-    rules: tuple[Rule, ...]
-    places: Places
-
-    def finds(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Where in `text` something is to be masked, and as which kind."""
-        for number, places in sorted(self.places.of(text).items()):
-            rule = self.rules[number]
-            for start, end in rule.spans(text, places):
-                yield start, end, rule.kind
+def finds(text: str, level: MaskLevel) -> Iterator[tuple[int, int, str]]:
+    """Where in `text` something is to be masked by the rules of `level`, and as which kind."""
+    rules = masking_rules()[level]
+    for number, places in sorted(places_of(level).of(text).items()):
+        for start, end in rules[number].spans(text, places):
+            yield start, end, rules[number].kind
 
 
 @cache
-def rules_of(level: MaskLevel) -> Rules:
-    """The rules of `level`."""
-    rules = masking_rules()[level]
-    words = [[(word, 0) for word in rule.near] for rule in rules]
-    begin = [near or beginnings(rule.pattern) for near, rule in zip(words, rules, strict=True)]
-    return Rules(rules, Places(begin))
+def places_of(level: MaskLevel) -> Places:
+    """Where the rules of `level` are to be tried."""
+    return Places([rule.near or beginnings(rule.pattern) for rule in masking_rules()[level]])
 
 
 @cache
 def masking_rules() -> Mapping[MaskLevel, tuple[Rule, ...]]:
-    """The rules of each level as they are, the most telling first."""
+    """The rules of each level, the most telling first."""
     table = values.table()
     read = _Reader(table["fragments"])
     secrets = tuple(read.rule(row) for section in _SECRETS for row in table[section])
