@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -57,12 +58,18 @@ def _folded(text: str) -> str:
     return text.lower() if text.isascii() else searchable(text.translate(_ODD_CASES).lower())
 
 
+@cache
 def beginnings(pattern: re.Pattern[str]) -> Sequence[str]:
     """The texts, in lower case, with one of which any match of `pattern` begins; none where it may be any."""
-    texts = sorted(text for text, _ in _begun(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)))
-    if "" in texts:
-        return ()
-    return [text for n, text in enumerate(texts) if not any(map(text.startswith, texts[:n]))]
+    begun: list[str] = []
+    for text in sorted(
+        text for text, _ in _begun(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE))
+    ):
+        if not text:
+            return ()
+        if not begun or not text.startswith(begun[-1]):  # what another begins with is enough
+            begun.append(text)
+    return begun
 
 
 def _begun(elements: Iterable[tuple[Any, Any]]) -> _Begun:
