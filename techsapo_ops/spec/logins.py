@@ -5,6 +5,7 @@ receiver of Alertmanager's own form or the `extra_body` of a provider.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from techsapo_ops.masking.fields import has_key, has_login, has_password, has_secret, secret_values, texts
@@ -83,10 +84,7 @@ def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
     URLs with a login or a key, secrets of what is passed through, and what `written`, the file as data, has
     as secrets for any environment.
     """
-    found = {value for value in texts(spec.model_dump()) if has_secret(value)}
-    overlays = written.get("environments")
-    for part in (written, *(overlays.values() if isinstance(overlays, Mapping) else ())):
-        found |= written_secrets(part)
+    found = {value for value in texts(spec.model_dump()) if has_secret(value)} | written_secrets(written)
     for receiver in spec.notifications.receivers.values():
         found.update(secret_values(getattr(receiver, "config", None)))
     return frozenset(found | body_secrets(spec))
@@ -101,9 +99,11 @@ def body_secrets(spec: Spec) -> set[str]:
 
 
 def written_secrets(data: object) -> set[str]:
-    """What is secret in a spec as data, where it stands in it itself."""
+    """What is secret in a spec as data, of any environment, where it stands in it itself."""
     found = {value for value in texts(data) if has_secret(value)}
-    for _, model, section in sections(data):
+    overlays = data.get("environments") if isinstance(data, Mapping) else None
+    parts = (data, *(overlays.values() if isinstance(overlays, Mapping) else ()))
+    for _, model, section in chain.from_iterable(map(sections, parts)):
         places = secret_places(model, section)
         found.update(v for _, inner, key in places if isinstance(v := inner.get(key), str))
         if section.get("kind") == "alertmanager":
