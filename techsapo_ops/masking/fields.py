@@ -63,14 +63,14 @@ def url_secrets(text: str) -> Iterator[str]:
 
 def without_logins(text: str) -> str:
     """`text` with logins and keys masked that stand in URLs in it."""
-    return _QUERY_VALUE.sub(lambda found: f"{found[1]}{MASK}", _USER_INFO.sub(MASK, text))
+    return _QUERY_VALUE.sub(lambda key: f"{key[1]}{MASK}", _USER_INFO.sub(MASK, text))
 
 
 def secret_values(node: Any) -> Iterator[str]:
     """Texts and numbers in data whose names sound secret, and those below such names."""
-    found: list[str] = []
-    _changed(node, found.append, hide=False)
-    yield from found
+    secrets: list[str] = []
+    _changed(node, secrets.append, hide=False)
+    yield from secrets
 
 
 def masked_fields(node: Any) -> Any:
@@ -90,7 +90,7 @@ def texts(node: object) -> Iterator[str]:
 
 
 def _changed(node: Any, secret: Callable[[str], None], hide: bool) -> Any:
-    """`node` with its secrets masked, of each of which `secret` is told."""
+    """`node` with its secrets masked, each of which `secret` is called with."""
     if isinstance(node, Mapping):
         return {
             key: _changed(value, secret, (hide or _sounds_secret(key, value)) and not _NEVER.search(str(key)))

@@ -67,12 +67,12 @@ def forms(secret: str) -> Iterator[str]:
     """
     if len(secret) < SHORTEST:
         return
-    found = {repr(secret)[1:-1], quote_plus(secret), re.sub(r"([\"$\\`])", r"\\\1", secret)}
+    written = {repr(secret)[1:-1], quote_plus(secret), re.sub(r"([\"$\\`])", r"\\\1", secret)}
     for each in (secret, secret.replace("$", "$$"), secret.replace("%", "%%")):
-        found |= {each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]}
-        found.add(each.replace("'", "''"))
-    found |= {secret.replace("'", quoted) for quoted in ("'\"'\"'", "'\\''")}
-    found |= {quote(secret, safe=safe) for safe in ("", "/")}
+        written |= {each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]}
+        written.add(each.replace("'", "''"))
+    written |= {secret.replace("'", quoted) for quoted in ("'\"'\"'", "'\\''")}
+    written |= {quote(secret, safe=safe) for safe in ("", "/")}
     for apostrophe, quotation in product(("&#x27;", "&#39;"), ("&quot;", "&#34;")):
-        found.add(html.escape(secret, quote=False).replace("'", apostrophe).replace('"', quotation))
-    yield from sorted(found, key=len, reverse=True)
+        written.add(html.escape(secret, quote=False).replace("'", apostrophe).replace('"', quotation))
+    yield from sorted(written, key=len, reverse=True)

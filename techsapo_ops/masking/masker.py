@@ -40,7 +40,7 @@ class Masker:
         return self._level != "off"
 
     @property
-    def found(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """How many different ones were masked so far, by kind in lower case."""
         return dict(Counter(name[1:].rpartition("_")[0].lower() for name in self._names.values()))
 

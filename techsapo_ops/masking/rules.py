@@ -139,7 +139,7 @@ class _Reader:
 
     def _text(self, text: str) -> str:
         """`text` on one line, with its fragments in their places."""
-        return _FRAGMENT.sub(lambda found: self._text(self._fragments[found[1]]), "".join(text.splitlines()))
+        return _FRAGMENT.sub(lambda name: self._text(self._fragments[name[1]]), "".join(text.splitlines()))
 
 
 def _option(

@@ -181,7 +181,7 @@ class Answers:
         """
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
-        request.masked, request.memory = question.masker.found, memory
+        request.masked, request.memory = question.masker.counts, memory
         key = self._kept.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first

@@ -84,10 +84,10 @@ def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
     URLs with a login or a key, secrets of what is passed through, and what `written`, the file as data, has
     as secrets for any environment.
     """
-    found = {value for value in texts(spec.model_dump()) if has_secret(value)} | written_secrets(written)
+    secrets = {value for value in texts(spec.model_dump()) if has_secret(value)} | written_secrets(written)
     for receiver in spec.notifications.receivers.values():
-        found.update(secret_values(getattr(receiver, "config", None)))
-    return frozenset(found | body_secrets(spec))
+        secrets.update(secret_values(getattr(receiver, "config", None)))
+    return frozenset(secrets | body_secrets(spec))
 
 
 def body_secrets(spec: Spec) -> set[str]:
@@ -100,17 +100,17 @@ def body_secrets(spec: Spec) -> set[str]:
 
 def written_secrets(data: object) -> set[str]:
     """What is secret in a spec as data, of any environment, where it stands in it itself."""
-    found = {value for value in texts(data) if has_secret(value)}
+    secrets = {value for value in texts(data) if has_secret(value)}
     overlays = data.get("environments") if isinstance(data, Mapping) else None
     parts = (data, *(overlays.values() if isinstance(overlays, Mapping) else ()))
     for _, model, section in chain.from_iterable(map(sections, parts)):
         places = secret_places(model, section)
-        found.update(v for _, inner, key in places if isinstance(v := inner.get(key), str))
+        secrets.update(v for _, inner, key in places if isinstance(v := inner.get(key), str))
         if section.get("kind") == "alertmanager":
-            found.update(secret_values(section.get("config")))
+            secrets.update(secret_values(section.get("config")))
         if issubclass(model, KeyedProvider):
-            found.update(secret_values(section.get("extra_body")))
-    return {value.replace("$${", "${") for value in found if not _variable(value)}
+            secrets.update(secret_values(section.get("extra_body")))
+    return {value.replace("$${", "${") for value in secrets if not _variable(value)}
 
 
 def _variable(value: str) -> bool:

@@ -48,16 +48,16 @@ class Scrubber:
         self._salt = token_bytes(32)
 
     @property
-    def found(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """How many were masked so far, by kind."""
-        return {"known": self._count, **self._masker.found}
+        return {"known": self._count, **self._masker.counts}
 
     def scrub(self, text: str) -> str:
         """`text` without them."""
         text, count = self._known.masked(text, KNOWN)
         self._count += count
         # By the digest of a file that is one weak password it could be guessed; the same stay the same.
-        text = _DIGEST.sub(lambda found: f"digest-{self._salted(found[0])}", text)
+        text = _DIGEST.sub(lambda digest: f"digest-{self._salted(digest[0])}", text)
         return self._masker.mask(text)
 
     def _salted(self, digest: str) -> str:

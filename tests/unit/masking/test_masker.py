@@ -86,7 +86,7 @@ def test_the_same_secret_is_the_same_placeholder_wherever_it_stands() -> None:
         "[SECRET_1]\nwhy is [PASSWORD_1] refused?"
     )
     assert masker.mask("try Zz9yYx8w, or token=n3wT0ken99") == "try [SECRET_1], or token=[SECRET_2]"
-    assert masker.found == {"password": 1, "secret": 2}
+    assert masker.counts == {"password": 1, "secret": 2}
 
 
 def test_a_placeholder_that_stands_in_the_text_already_is_no_other_secrets_name() -> None:
