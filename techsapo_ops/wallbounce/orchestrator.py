@@ -6,7 +6,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
-from techsapo_ops.masking.rules import masking_rules
+from techsapo_ops.masking.rules import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
@@ -60,7 +60,7 @@ class WallBounce:
         self._turn = turn
         self._draw = draw
         read_table()  # now, so that the first question waits for neither table
-        masking_rules()
+        places_of("secrets")
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
         """The providers that a question of `task_type` goes to first now; none of them is left alone."""
