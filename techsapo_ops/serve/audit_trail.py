@@ -12,6 +12,7 @@ from time import perf_counter
 
 import structlog
 
+from techsapo_ops.masking.masker import mask
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
@@ -25,7 +26,6 @@ from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.causes import NOT_ITS_OWN
 from techsapo_ops.wallbounce.failures import Failure
-from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
@@ -206,7 +206,7 @@ class AuditedRequest:
             model=model,
             kind=kind,
             cause=cause,
-            detail=mask(_without(self.prompt, detail)).text,
+            detail=mask(_without(self.prompt, detail)),
             processingTime=round(seconds * 1000),
         )
 
@@ -241,7 +241,7 @@ class AuditedRequest:
                 status=status,
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
-                prompt=_storable(mask(prompt).text) if self.trail.keep_prompts else None,
+                prompt=_storable(mask(prompt)) if self.trail.keep_prompts else None,
                 claimed_user=self.caller.claimed,
                 threshold=answer.thresholds.confidence if answer is not None else None,
                 calls=tuple(account.calls) if account is not None else (),

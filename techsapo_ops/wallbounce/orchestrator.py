@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
+from techsapo_ops.masking.rules import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
@@ -17,7 +18,6 @@ from techsapo_ops.wallbounce.decorators.recalled import Recalled
 from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.failures import PASSING, Failure
-from techsapo_ops.wallbounce.masking_rule import masking_rules
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
@@ -60,7 +60,7 @@ class WallBounce:
         self._turn = turn
         self._draw = draw
         read_table()  # now, so that the first question waits for neither table
-        masking_rules()
+        places_of("secrets")
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
         """The providers that a question of `task_type` goes to first now; none of them is left alone."""

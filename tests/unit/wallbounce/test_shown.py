@@ -8,13 +8,13 @@ from dataclasses import replace
 from rows import each_row
 from scripted import Scripted, orchestrator
 
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.grades import Critique, Peer
 from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.sheets import LONGEST_COMMAND, LONGEST_EVIDENCE, MOST_COMMANDS, bounded
