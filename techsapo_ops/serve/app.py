@@ -30,7 +30,7 @@ from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health, ProviderReport, probe_routes
+from techsapo_ops.serve.health import Health, probe_routes
 from techsapo_ops.serve.help_pages import help_routes
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
@@ -185,7 +185,8 @@ class App:
         self.lifecycle.at_drain.append(telemetry.broadcast.close)
         self.health = own_health = Health(
             instance,
-            ProviderReport(registry, metrics.standing),
+            registry,
+            metrics.standing,
             shared.answers,
             self.audit,
             self.lifecycle,

@@ -14,7 +14,7 @@ import structlog
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.terminal import harmless_json
-from techsapo_ops.serve.trace_context import with_trace
+from techsapo_ops.serve.tracing import with_trace
 from techsapo_ops.spec.models.data import Logs
 from techsapo_ops.wallbounce.masking import mask
 

@@ -16,7 +16,7 @@ from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
+from techsapo_ops.wallbounce.sheets import Sheet, believed
 from techsapo_ops.wallbounce.shown import masked, shown
 from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
@@ -60,9 +60,7 @@ class Calls:
 
     async def answer(self, provider: Provider, limit: float) -> Answer | Failure:
         """Ask one for an answer, within `limit` seconds and its own time-out."""
-        ask = AskAnswer(self.question, context=self.context, limit=limit)
-        result = await self._call(provider, ask, Answer)
-        return result if isinstance(result, Failure) else bounded(result)
+        return await self._call(provider, AskAnswer(self.question, context=self.context, limit=limit), Answer)
 
     async def grades(
         self,
@@ -141,7 +139,7 @@ class Calls:
         if isinstance(result, Failure):
             self.later_failures.append(result)
             return None
-        return bounded(result)
+        return result
 
     async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -54,16 +54,7 @@ def list_price(vendor: str, model: str) -> ListPrice | None:
     except LookupError:
         name, variant, _ = model.partition(":")
         return list_price(vendor, name) if variant and "/" in name else None
-    return ListPrice(
-        now.input,
-        now.output,
-        source=now.source,
-        cached=now.cached,
-        cache_write=now.cache_write,
-        dearer=now.dearer,
-        vendor=vendor,
-        model=model,
-    )
+    return ListPrice(**{f.name: getattr(now, f.name) for f in fields(now)}, vendor=vendor, model=model)
 
 
 def priced(section: PriceSpec) -> Price:

@@ -14,8 +14,7 @@ from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.decorators.guarded import Guarded
+from techsapo_ops.wallbounce.breaker import Breaker, Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.prices import priced
 from techsapo_ops.wallbounce.provider import SIMULATED, Price, Provider

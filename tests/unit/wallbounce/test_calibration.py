@@ -11,9 +11,19 @@ from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps, loads
-from techsapo_ops.wallbounce.fitting import Row, fit, fit_capped, held_out, reported, wilson_low
+from techsapo_ops.wallbounce.fitting import (
+    Row,
+    auroc,
+    bootstrap,
+    brier,
+    ece,
+    fit,
+    fit_capped,
+    held_out,
+    reported,
+    wilson_low,
+)
 from techsapo_ops.wallbounce.labels import by_set, read_labels
-from techsapo_ops.wallbounce.scoring import auroc, bootstrap, brier, ece
 from techsapo_ops.wallbounce.verdict import PROVISIONAL, Ceilings, Weights
 
 LINE = {"tier": "basic", "models": ["b", "a"], "agreement": 1, "grade": 0.92, "correct": True}
