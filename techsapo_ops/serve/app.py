@@ -231,7 +231,7 @@ class App:
             ),
             monitoring_routes(
                 gate,
-                Charts(prometheus, options.thresholds),
+                Charts(prometheus, options.page_facts),
                 telemetry,
                 report,
             ),

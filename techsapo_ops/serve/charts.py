@@ -38,6 +38,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     RowBody,
     SeriesBody,
 )
+from techsapo_ops.serve.options import PageFacts
 from techsapo_ops.serve.problems import Problem
 
 Span = Literal["15m", "1h", "6h", "24h", "7d", "30d"]
@@ -104,12 +105,12 @@ class View:
 class Charts:
     """Reads the dashboards' figures from Prometheus; `prometheus` is None where the stack has none.
 
-    `thresholds` tells the alerts' thresholds as they are now.
+    `facts` tell the alerts' thresholds as they are now.
     """
 
-    def __init__(self, prometheus: Prometheus | None, thresholds: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, prometheus: Prometheus | None, facts: Callable[[], PageFacts]) -> None:
         self._prometheus = prometheus
-        self._thresholds = thresholds
+        self._facts = facts
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._kept: dict[View, tuple[float, asyncio.Task[FiguresBody]]] = {}
         self._interval: tuple[float, float] | None = None
@@ -132,7 +133,7 @@ class Charts:
                 state, choices = "ready", dict(zip(choices, found, strict=True))
             except (Unreachable, ApiError):
                 state = "unreachable"
-        own = await asyncio.to_thread(self._thresholds)
+        own = (await asyncio.to_thread(self._facts)).thresholds
         return DashboardsBody(
             prometheus=state,
             spans=list(SPANS),

@@ -12,6 +12,7 @@ from rows import each_row
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
 from techsapo_ops.serve.bodies.monitoring import FiguresBody
 from techsapo_ops.serve.charts import Charts, View, read_applies
+from techsapo_ops.serve.options import PageFacts
 from techsapo_ops.serve.problems import Problem
 
 
@@ -41,7 +42,7 @@ class Answering(Prometheus):
 
 
 def figures(view: View, prometheus: Answering | None = None) -> FiguresBody:
-    charts = Charts(prometheus or Answering({}), dict)
+    charts = Charts(prometheus or Answering({}), PageFacts)
     return asyncio.run(charts.figures(view))
 
 

