@@ -59,32 +59,34 @@ class EventStream(Response):
         super().__init__(media_type=MEDIA_TYPE)
         self._produce = produce
         self._barred = barred
-        self._over = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         queue: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=64)
         work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
-        gone = asyncio.create_task(disconnected(receive))
-        watch = asyncio.create_task(self._watch(work, queue))
+        ends = {sending, asyncio.create_task(disconnected(receive))}
+        look = None if self._barred is None else KEY_CHECK
         try:
-            await asyncio.wait({sending, gone, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if watch.done():
-                watch.result()
-                await asyncio.wait({sending, gone}, timeout=LAST_EVENT, return_when=asyncio.FIRST_COMPLETED)
+            while not (await asyncio.wait(ends, timeout=look, return_when=asyncio.FIRST_COMPLETED))[0]:
+                problem = None if self._barred is None or work.done() else self._barred()
+                if problem is not None:
+                    await _end(work, queue, problem)
+                    await asyncio.wait(ends, timeout=LAST_EVENT, return_when=asyncio.FIRST_COMPLETED)
+                    break
             if sending.done():
                 sending.result()
             if work.done() and not work.cancelled():
                 work.result()
         finally:
-            for task in (watch, work, sending, gone):
+            for task in (work, *ends):
                 if not task.done():
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
 
     async def _fill(self, queue: asyncio.Queue[bytes | Problem | None], time: OwnTime) -> None:
+        """Put what is produced into `queue`, and None behind it."""
         stream = self._produce()
         try:
             async for chunk in stream:
@@ -92,30 +94,14 @@ class EventStream(Response):
                 await queue.put(chunk)
         except Problem as problem:
             await queue.put(problem)
+        except Exception:
+            await queue.put(None)
+            raise
         finally:
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
-            if not self._over:
-                with suppress(asyncio.QueueFull):  # only when it was cancelled, and then nobody reads on
-                    queue.put_nowait(None)
-
-    async def _watch(self, work: asyncio.Task[None], queue: asyncio.Queue[bytes | Problem | None]) -> None:
-        """End the work once the stream is barred, with that as its last word; else wait for ever."""
-        if self._barred is None:
-            await asyncio.Event().wait()
-            return
-        problem = None
-        while problem is None or work.done():
-            await asyncio.sleep(KEY_CHECK)
-            problem = self._barred()
-        self._over = True
-        work.cancel()
-        await asyncio.wait({work})
-        while not queue.empty():
-            queue.get_nowait()
-        queue.put_nowait(problem)
-        queue.put_nowait(None)
+        await queue.put(None)
 
     async def _send(
         self, queue: asyncio.Queue[bytes | Problem | None], scope: Scope, receive: Receive, send: Send
@@ -142,3 +128,15 @@ class EventStream(Response):
                 return await queue.get()
         except TimeoutError:
             return comment("still at work")
+
+
+async def _end(
+    work: asyncio.Task[None], queue: asyncio.Queue[bytes | Problem | None], problem: Problem
+) -> None:
+    """End `work`, with `problem` as its last word."""
+    work.cancel()
+    await asyncio.wait({work})
+    while not queue.empty():
+        queue.get_nowait()
+    queue.put_nowait(problem)
+    queue.put_nowait(None)
