@@ -75,34 +75,17 @@ class Thinking:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceStep:
-    """USD per million tokens of calls with more than `above` input tokens, from the day `since` on.
+class ModelPrice:
+    """USD per million tokens.
 
     `cached` is input read from the vendor's cache, `cache_write` input written into it; None: as `input`.
     """
 
     input: float
     output: float
+    source: Source
     cached: float | None = None
     cache_write: float | None = None
-    above: int = 0
-    since: date | None = None
-
-    def applies(self, input_tokens: int, today: date) -> bool:
-        """Whether a call of `today` with so many tokens of input may have this price."""
-        return input_tokens >= self.above + (self.above > 0) and (self.since is None or self.since <= today)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """A model's list price by steps, the last one that applies counts."""
-
-    steps: tuple[PriceStep, ...]
-    source: Source
-
-    def step(self, input_tokens: int, today: date) -> PriceStep:
-        """The step of a call with so many tokens of input."""
-        return [step for step in self.steps if step.applies(input_tokens, today)][-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +99,8 @@ class ModelFacts:
     limits: Limits | None = None
     effort: Effort | None = None
     thinking: Thinking | None = None
-    prices: Prices | None = None
+    price: ModelPrice | None = None
+    """Where the package of list prices does not know the model."""
 
     @property
     def thinks(self) -> bool:
@@ -175,11 +159,11 @@ def models() -> Mapping[tuple[str, str], ModelFacts]:
 
 
 def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str, Source]) -> ModelFacts:
-    def block(make: type[Any], name: str, **changed: Any) -> Any:
+    def block(make: type[Any], name: str) -> Any:
         if name not in row:
             return None
         entry = {key: tuple(value) if isinstance(value, list) else value for key, value in row[name].items()}
-        return make(**{**entry, **changed, "source": sources[row[name]["source"]]})
+        return make(**{**entry, "source": sources[row[name]["source"]]})
 
     return ModelFacts(
         vendor,
@@ -188,5 +172,5 @@ def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str
         block(Limits, "limits"),
         block(Effort, "effort"),
         block(Thinking, "thinking"),
-        block(Prices, "prices", steps=tuple(PriceStep(**s) for s in row.get("prices", {}).get("steps", ()))),
+        block(ModelPrice, "price"),
     )

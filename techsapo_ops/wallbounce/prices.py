@@ -70,25 +70,17 @@ def priced(section: PriceSpec) -> Price:
 @lru_cache(maxsize=64)
 def _price_of(vendor: str, model: str, minute: int) -> Price:
     """The price of that minute, by the package, else by our own catalogue. Raises LookupError."""
-    moment = datetime.fromtimestamp(minute * _MINUTE, UTC)
     try:
-        short, dearer, source = _packaged(vendor, model, moment)
+        return _packaged(vendor, model, datetime.fromtimestamp(minute * _MINUTE, UTC))
     except LookupError:
-        short, dearer, source = _catalogued(vendor, model, moment)
-    return Price(
-        short.input,
-        short.output,
-        source=source,
-        cached=short.cached,
-        cache_write=short.cache_write,
-        dearer=dearer,
-    )
+        facts = model_of(vendor, model)
+        if facts is None or (known := facts.price) is None:
+            raise
+    source = f"catalogue, {known.source.read}"
+    return Price(known.input, known.output, source=source, cached=known.cached, cache_write=known.cache_write)
 
 
-_Found = tuple[Rates, tuple[Rates, ...], str]
-
-
-def _packaged(vendor: str, model: str, moment: datetime) -> _Found:
+def _packaged(vendor: str, model: str, moment: datetime) -> Price:
     import genai_prices
 
     found = genai_prices.calc_price(
@@ -100,22 +92,14 @@ def _packaged(vendor: str, model: str, moment: datetime) -> _Found:
     priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
     steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
     short, *dearer = (_rates(priced, above) for above in steps)
-    return short, tuple(dearer), f"genai-prices {genai_prices.__version__}"
-
-
-def _catalogued(vendor: str, model: str, moment: datetime) -> _Found:
-    facts = model_of(vendor, model)
-    if facts is None or facts.prices is None:
-        raise LookupError(model)
-    prices, today = facts.prices, moment.date()
-    found = {
-        above: prices.step(above + (above > 0), today) for above in {step.above for step in prices.steps}
-    }
-    short, *dearer = (
-        Rates(step.input, step.output, step.cached, step.cache_write, above)
-        for above, step in sorted(found.items())
+    return Price(
+        short.input,
+        short.output,
+        source=f"genai-prices {genai_prices.__version__}",
+        cached=short.cached,
+        cache_write=short.cache_write,
+        dearer=tuple(dearer),
     )
-    return short, tuple(dearer), f"catalogue, {prices.source.read}"
 
 
 def _rates(priced: Iterable[Any], above: int) -> Rates:
