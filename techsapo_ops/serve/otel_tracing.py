@@ -36,11 +36,9 @@ from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.context import Charge, Payer
 from techsapo_ops.wallbounce.events import (
     Abandoned,
-    Asked,
-    Bouncing,
+    Began,
     Escalated,
     Event,
-    Grading,
     Observer,
     Phase,
     SatIn,
@@ -49,8 +47,7 @@ from techsapo_ops.wallbounce.events import (
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.tiers import TaskType
 
-_PHASES: Mapping[type[Event], str] = {Asked: "asking", Grading: "grading", Bouncing: "bouncing"}
-_PHASE_OF: Mapping[Phase, str] = {"answer": "asking", "grade": "grading", "revise": "bouncing"}
+_PHASES: Mapping[Phase, str] = {"answer": "asking", "grade": "grading", "revise": "bouncing"}
 _BILLION = 1_000_000_000
 
 Attributes = Mapping[str, str | int | float | bool | Sequence[str]]
@@ -81,8 +78,8 @@ class AnalysisSpans(AnalysisTrace):
 
     def _heard(self, event: Event) -> None:
         match event:
-            case Asked(providers=asked) | Grading(providers=asked) | Bouncing(providers=asked):
-                self._begin(_PHASES[type(event)], asked)
+            case Began(phase=phase, providers=asked):
+                self._begin(_PHASES[phase], asked)
             case SatIn(failure=failure, spare=spare) if self._phase is not None:
                 self._phase.add_event(
                     "spare", {"techsapo.provider": spare, "techsapo.instead_of": failure.provider}
@@ -126,7 +123,7 @@ class AnalysisSpans(AnalysisTrace):
     def called(self, charge: Charge) -> None:
         """A call has ended: one attempt at a vendor, whose start is told by what it took."""
         now = time.time_ns()
-        phase = self._phases.get(_PHASE_OF[charge.phase], self._span)
+        phase = self._phases.get(_PHASES[charge.phase], self._span)
         tokens = charge.tokens
         attributes: dict[str, str | int | float | bool | Sequence[str]] = {
             **self._callees.get(charge.provider, {}),

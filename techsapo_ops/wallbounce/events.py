@@ -26,20 +26,23 @@ class _OfAnalysis:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(_OfAnalysis):
-    """The providers named are asked: those of the tier first, others where it is stepped up.
+class Began(_OfAnalysis):
+    """The providers named are asked to answer, to grade others, or to revise claims that are contested.
 
-    The first event of an analysis: nothing stands in its way any more.
+    The first event of an analysis: nothing stands in its way any more. A phase begins again where the tier is
+    stepped up, and gradings after a bounce.
     """
 
+    phase: Phase
     providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(_OfAnalysis):
-    """A provider answered."""
+    """A provider answered, or revised its answer. Whether a revision counts comes later."""
 
     answer: Answer
+    phase: Phase = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,6 @@ class Failed(_OfAnalysis):
 
     failure: Failure
     phase: Phase = "answer"
-
-
-@dataclass(frozen=True, slots=True)
-class Grading(_OfAnalysis):
-    """The providers named are asked to grade others, or to grade them again after a bounce."""
-
-    providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +70,11 @@ class Graded(_OfAnalysis):
 
 
 @dataclass(frozen=True, slots=True)
-class Bouncing(_OfAnalysis):
-    """Contested claims go back to the providers named."""
-
-    providers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AskedAgain(_OfAnalysis):
     """A provider is asked once more for what its grades lack; `subjects` are whose answers they are of."""
 
     provider: str
     subjects: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Revised(_OfAnalysis):
-    """A provider answered once more, knowing what is held against it. Whether that counts comes later."""
-
-    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +120,12 @@ class Abandoned(_OfAnalysis):
 
 
 Event = (
-    Asked
+    Began
     | Answered
     | Failed
     | SatIn
-    | Grading
     | Graded
     | AskedAgain
-    | Bouncing
-    | Revised
     | Bounced
     | Escalated
     | Cancelled

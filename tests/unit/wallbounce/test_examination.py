@@ -14,7 +14,7 @@ from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.events import Escalated, Event, Graded
+from techsapo_ops.wallbounce.events import Answered, Escalated, Event, Graded
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
@@ -51,7 +51,8 @@ class Doubter(Scripted):
 
 
 def kinds(events: list[Event]) -> list[str]:
-    return [type(e).__name__ for e in events]
+    revised = [isinstance(e, Answered) and e.phase == "revise" for e in events]
+    return ["Revised" if again else type(e).__name__ for e, again in zip(events, revised, strict=True)]
 
 
 def ask(bounce: WallBounce, tier: TaskType = "basic") -> Analysis:
