@@ -8,11 +8,9 @@ from typing import Any
 from techsapo_ops.serve.bodies.answer import (
     AgainstBody,
     AnswerBody,
-    DestructiveBody,
     EvidenceBody,
     FailureBody,
     GradeBody,
-    HazardBody,
     ProviderBody,
     ScoreBody,
     ThresholdsBody,
@@ -110,14 +108,8 @@ def _examination(analysis: Analysis) -> dict[str, Any]:
         "unsettled": [_unsettled(o) for o in analysis.unsettled],
         "dissent": analysis.dissent,
         "amendments": analysis.amendments,
-        "destructive": [
-            DestructiveBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
-            for d in analysis.destructive
-        ],
-        "hazards": [
-            HazardBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
-            for d in analysis.hazards
-        ],
+        "destructive": analysis.destructive,
+        "hazards": analysis.hazards,
         "bounces": analysis.bounces,
         "escalations": analysis.escalations,
         "hypotheses": analysis.hypotheses,

@@ -6,11 +6,11 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
+from techsapo_ops.catalogue.commands import signs
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Afford, Calls
-from techsapo_ops.wallbounce.commands import read_table
 from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer, nobody
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.recalled import Recalled
@@ -59,7 +59,7 @@ class WallBounce:
         self.calibration = calibration or Calibration()
         self._turn = turn
         self._draw = draw
-        read_table()  # now, so that the first question waits for neither table
+        signs()  # now, so that the first question waits for neither table
         masking_rules()
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
