@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -32,7 +32,7 @@ from techsapo_ops.serve.chat_request import check_chat, text_of
 from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
-from techsapo_ops.serve.streams import EventStream, comment, sse
+from techsapo_ops.serve.streams import EventStream, Put, comment, sse
 from techsapo_ops.wallbounce.question import Composed, Passage
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
@@ -174,10 +174,20 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         language = asking.language.of(body.language, body.words(), str(prompt))
         asked = Asked(prompt, tier, language, AnswerBody.document)
         if body.stream:
-            return EventStream(
-                lambda: _stream(body, asking.steps(request, body, asked)),
-                gate.watch(request.state.caller),
-            )
+
+            async def work(put: Put) -> None:
+                """Chunks once the verdict stands; until then comments: its clients know no other events."""
+
+                def tell(name: str, document: Document) -> None:
+                    if name != VERDICT:
+                        put(comment(name))
+                        return
+                    for chunk in _chunks(body, AnswerBody.model_validate(document)):
+                        put(chunk)
+
+                await asking.follow(request, body, asked, tell)
+
+            return EventStream(work, gate.watch(request.state.caller))
         document = await while_connected(request, asking.reply(request, body, asked))
         if document is None:
             return Response(status_code=499)
@@ -222,16 +232,6 @@ def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
         usage=_usage(answer),
         techsapo=_verdict(answer),
     )
-
-
-async def _stream(body: ChatBody, steps: AsyncIterator[tuple[str, Document]]) -> AsyncIterator[bytes]:
-    """Chunks once the verdict stands; until then comments, since OpenAI's clients know no other events."""
-    async for name, document in steps:
-        if name == VERDICT:
-            for chunk in _chunks(body, AnswerBody.model_validate(document)):
-                yield chunk
-        else:
-            yield comment(name)
 
 
 def _chunks(body: ChatBody, answer: AnswerBody) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -44,8 +44,15 @@ def comment(words: str) -> bytes:
     return f": {words}\n\n".encode()
 
 
+Written = bytes | Callable[[], Awaitable[bytes]]
+"""An event or comment, or what writes it when it is sent: a fault there fails no work that others share."""
+Put = Callable[[Written], None]
+"""Takes one. It does not wait for the client, since whoever asks the same waits for the work."""
+_Queue = asyncio.Queue[Written | Problem | None]
+
+
 class EventStream(Response):
-    """Sends what `produce` yields, headers with the first event or after BEGIN_WITHIN seconds.
+    """Sends what `work` puts, headers with the first event or after BEGIN_WITHIN seconds.
 
     A Problem before them is the HTTP answer itself; a later one is an event. The work is
     cancelled when the client goes away, and when `barred` tells a Problem, which ends the stream.
@@ -53,16 +60,16 @@ class EventStream(Response):
 
     def __init__(
         self,
-        produce: Callable[[], AsyncIterator[bytes]],
+        work: Callable[[Put], Awaitable[None]],
         barred: Callable[[], Problem | None] | None = None,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE)
-        self._produce = produce
+        self._work = work
         self._barred = barred
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        queue: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=64)
+        queue: _Queue = asyncio.Queue()
         work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
         ends = {sending, asyncio.create_task(disconnected(receive))}
@@ -85,27 +92,23 @@ class EventStream(Response):
                     with suppress(asyncio.CancelledError):
                         await task
 
-    async def _fill(self, queue: asyncio.Queue[bytes | Problem | None], time: OwnTime) -> None:
-        """Put what is produced into `queue`, and None behind it."""
-        stream = self._produce()
-        try:
-            async for chunk in stream:
-                time.told()
-                await queue.put(chunk)
-        except Problem as problem:
-            await queue.put(problem)
-        except Exception:
-            await queue.put(None)
-            raise
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
-        await queue.put(None)
+    async def _fill(self, queue: _Queue, time: OwnTime) -> None:
+        """Do the work, and put None behind what it puts into `queue`."""
 
-    async def _send(
-        self, queue: asyncio.Queue[bytes | Problem | None], scope: Scope, receive: Receive, send: Send
-    ) -> None:
+        def put(item: Written) -> None:
+            time.told()
+            queue.put_nowait(item)
+
+        try:
+            await self._work(put)
+        except Problem as problem:
+            queue.put_nowait(problem)
+        except Exception:
+            queue.put_nowait(None)
+            raise
+        queue.put_nowait(None)
+
+    async def _send(self, queue: _Queue, scope: Scope, receive: Receive, send: Send) -> None:
         item = await self._next(queue, BEGIN_WITHIN)
         if isinstance(item, Problem):
             await item.answer(scope)(scope, receive, send)
@@ -115,12 +118,13 @@ class EventStream(Response):
             if isinstance(item, Problem):
                 item.note(scope)
                 item = sse(item.body(scope), None if for_openai(scope) else "problem")
-            await send({"type": "http.response.body", "body": item, "more_body": True})
+            written = item if isinstance(item, bytes) else await item()
+            await send({"type": "http.response.body", "body": written, "more_body": True})
             item = await self._next(queue, HEARTBEAT)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @staticmethod
-    async def _next(queue: asyncio.Queue[bytes | Problem | None], patience: float) -> bytes | Problem | None:
+    async def _next(queue: _Queue, patience: float) -> Written | Problem | None:
         """The next item, or a comment after so many seconds of silence."""
         try:
             # Not asyncio.wait_for: Python 3.11's loses a cancellation that comes together with an item.
@@ -130,9 +134,7 @@ class EventStream(Response):
             return comment("still at work")
 
 
-async def _end(
-    work: asyncio.Task[None], queue: asyncio.Queue[bytes | Problem | None], problem: Problem
-) -> None:
+async def _end(work: asyncio.Task[None], queue: _Queue, problem: Problem) -> None:
     """End `work`, with `problem` as its last word."""
     work.cancel()
     await asyncio.wait({work})
