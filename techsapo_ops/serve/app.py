@@ -70,6 +70,7 @@ from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.registry import build_registry
+from techsapo_ops.wallbounce.seats import Turn
 
 log = structlog.get_logger()
 
@@ -159,7 +160,7 @@ class App:
                 shared.lock("flight"),
                 seconds(spec.wallbounce.cache_ttl),
                 lambda caller: (
-                    setting([p.name for p in registry.usable if registry.worth_asking(p)])
+                    setting([p.name for p in registry.usable if metrics.turn(p.name) is not Turn.RESTING])
                     + (caller if spec.wallbounce.cache_share == "caller" else "")
                 ),
                 metrics.counting("techsapo_cache_requests_total"),

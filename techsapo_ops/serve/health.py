@@ -30,11 +30,10 @@ from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.causes import advice
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.registry import Registry
+from techsapo_ops.wallbounce.run import FEWEST
 from techsapo_ops.wallbounce.seats import Turn
 
 Status = Literal["healthy", "degraded", "down"]
-FEWEST = 2
-"""Providers without which answers can't be compared."""
 
 
 class Health:

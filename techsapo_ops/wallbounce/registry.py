@@ -47,11 +47,6 @@ class Registry:
         """The breaker that leaves `provider` alone while it fails; None where it has none."""
         return next((b for b in self.breakers if b.provider == provider.name), None)
 
-    def worth_asking(self, provider: Provider) -> bool:
-        """Whether a call may get through now: not while its breaker is open."""
-        breaker = self.breaker_of(provider)
-        return breaker is None or breaker.state != "open"
-
     async def warm(self) -> None:
         """Import what the first questions need, one vendor after the other, each in a thread."""
         for provider in self.usable:
