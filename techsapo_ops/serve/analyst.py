@@ -61,7 +61,7 @@ class Analyst:
                 analysis: Analysis = await self._wallbounce.analyse(
                     question,
                     task_type,
-                    payer=trace.payer(account),
+                    payer=account,
                     hear=trace.hearing(hear),
                     wait=request.wait,
                     memory=memory,

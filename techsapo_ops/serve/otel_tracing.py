@@ -33,10 +33,11 @@ from techsapo_ops.serve.tracing import TRACE, AnalysisTrace, RequestTrace, Trace
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.context import Charge, Payer
 from techsapo_ops.wallbounce.events import (
     Abandoned,
     Began,
+    Charge,
+    Charged,
     Escalated,
     Event,
     Observer,
@@ -72,10 +73,6 @@ class AnalysisSpans(AnalysisTrace):
 
         return both if self._span.is_recording() else hear
 
-    @override
-    def payer(self, payer: Payer) -> Payer:
-        return _TracedPayer(payer, self) if self._span.is_recording() else payer
-
     def _heard(self, event: Event) -> None:
         match event:
             case Began(phase=phase, providers=asked):
@@ -103,6 +100,8 @@ class AnalysisSpans(AnalysisTrace):
                 )
                 if verdict.consensus is not None:
                     self._span.set_attribute("techsapo.consensus", verdict.consensus)
+            case Charged(charge=charge):
+                self._called(charge)
             case Abandoned(error=error):
                 failed(self._span, error.code)
             case _:
@@ -120,7 +119,7 @@ class AnalysisSpans(AnalysisTrace):
             self._phase.end()
             self._phase = None
 
-    def called(self, charge: Charge) -> None:
+    def _called(self, charge: Charge) -> None:
         """A call has ended: one attempt at a vendor, whose start is told by what it took."""
         now = time.time_ns()
         phase = self._phases.get(_PHASES[charge.phase], self._span)
@@ -155,27 +154,6 @@ class AnalysisSpans(AnalysisTrace):
         """End the phase that is under way, and the analysis."""
         self._end_phase()
         self._span.end()
-
-
-class _TracedPayer:
-    """A payer whose calls are put into a trace as they are booked."""
-
-    def __init__(self, payer: Payer, analysis: AnalysisSpans) -> None:
-        self._payer = payer
-        self._analysis = analysis
-
-    async def afford(self, usd: float) -> bool:
-        """Whether so much more may be spent."""
-        return await self._payer.afford(usd)
-
-    async def hold(self, usd: float) -> int:
-        """Set `usd` aside for a call."""
-        return await self._payer.hold(usd)
-
-    def book(self, held: int, charge: Charge) -> None:
-        """Book a call, and put it into the trace."""
-        self._payer.book(held, charge)
-        self._analysis.called(charge)
 
 
 def callee(provider: Provider, spec: Spec) -> Attributes:

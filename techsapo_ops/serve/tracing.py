@@ -11,7 +11,6 @@ from typing import Any
 import structlog
 from starlette.types import Scope
 
-from techsapo_ops.wallbounce.context import Payer
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -62,10 +61,6 @@ class AnalysisTrace:
     def hearing(self, hear: Observer) -> Observer:
         """`hear`, with what it hears put into the trace."""
         return hear
-
-    def payer(self, payer: Payer) -> Payer:
-        """`payer`, with each call that it books put into the trace."""
-        return payer
 
 
 _REQUEST, _ANALYSIS = RequestTrace(), AnalysisTrace()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
@@ -15,6 +15,22 @@ from techsapo_ops.wallbounce.grades import Grades
 from techsapo_ops.wallbounce.tiers import TaskType
 
 Phase = Literal["answer", "grade", "revise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A call that has ended, as it is booked. `status` is success, cut_off or the kind of the failure.
+
+    `cost_usd` is None where the call was cut off, `seconds` what it took.
+    """
+
+    provider: str
+    model: str
+    phase: Phase
+    status: str
+    cost_usd: float | None
+    tokens: Tokens
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,13 @@ class Cancelled(_OfAnalysis):
 
 
 @dataclass(frozen=True, slots=True)
+class Charged(_OfAnalysis):
+    """A call that somebody pays for has ended: one attempt at a vendor."""
+
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """An analysis ended with a verdict. `agreement` (0 to 1) by pair of provider names.
 
@@ -129,6 +152,7 @@ Event = (
     | Bounced
     | Escalated
     | Cancelled
+    | Charged
     | Settled
     | Abandoned
 )
