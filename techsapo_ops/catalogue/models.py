@@ -66,15 +66,6 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Thinking:
-    """How a model is told to think: by modes (Claude), or by levels, which are its efforts (Gemini)."""
-
-    source: Source
-    modes: tuple[str, ...] = ()
-    levels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class ModelPrice:
     """USD per million tokens.
 
@@ -98,16 +89,10 @@ class ModelFacts:
     end: End | None = None
     limits: Limits | None = None
     effort: Effort | None = None
-    thinking: Thinking | None = None
+    thinks: bool = True
+    """Whether it can think: so it is, unless it is known not to."""
     price: ModelPrice | None = None
     """Where the package of list prices does not know the model."""
-
-    @property
-    def thinks(self) -> bool:
-        """Whether it can think: so it is, unless every known option says that it can't."""
-        if self.thinking is not None:
-            return self.thinking.modes != ("disabled",)
-        return self.effort is None or self.effort.values not in ((), ("none",))
 
     @property
     def max_output_tokens(self) -> int:
@@ -139,8 +124,7 @@ def _behind_openrouter(model: str) -> ModelFacts | None:
     found = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
     if found is None:
         return None
-    can_think = found.effort if found.thinking is None and not found.thinks else None
-    return ModelFacts("openrouter", model, limits=found.limits, effort=can_think)
+    return ModelFacts("openrouter", model, limits=found.limits, thinks=found.thinks)
 
 
 @cache
@@ -171,6 +155,6 @@ def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str
         block(End, "end"),
         block(Limits, "limits"),
         block(Effort, "effort"),
-        block(Thinking, "thinking"),
+        row.get("thinks", True),
         block(ModelPrice, "price"),
     )

@@ -23,8 +23,6 @@ TREES = ("techsapo_ops", "templates", "examples")
 TABLE = ROOT / "techsapo_ops/catalogue/models.yaml"
 EVERY = list(models().values())
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-MODES = {"adaptive", "between_tools", "disabled", "enabled"}
-LEVELS = ("minimal", "low", "medium", "high", "xhigh")
 
 
 def known(vendor: str, model: str) -> ModelFacts:
@@ -65,13 +63,9 @@ def test_every_successor_has_a_list_price_so_that_naming_it_is_enough() -> None:
 
 @each_row("facts", EVERY, ids=lambda f: f.model)
 def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
-    effort, thinking, limits = facts.effort, facts.thinking, facts.limits
+    effort, limits = facts.effort, facts.limits
     if effort is not None:
         assert [e for e in EFFORTS if e in effort.values] == list(effort.values)
-    if thinking is not None:
-        assert not (thinking.modes and thinking.levels)
-        assert set(thinking.modes) <= MODES
-        assert [level for level in LEVELS if level in thinking.levels] == list(thinking.levels)
     if limits is not None:
         assert (limits.max_output or 1) > 0
     assert 0 < facts.max_output_tokens <= THINKING_ANSWER
@@ -93,7 +87,7 @@ def test_every_source_has_a_day_that_was_when_it_was_read() -> None:
     sources = {
         block.source
         for facts in EVERY
-        for block in (facts.end, facts.limits, facts.effort, facts.thinking, facts.price)
+        for block in (facts.end, facts.limits, facts.effort, facts.price)
         if block is not None
     }
     for source in sources:
@@ -119,7 +113,7 @@ def test_a_dated_snapshot_is_known_by_its_models_row() -> None:
 def test_of_a_model_behind_openrouter_only_what_its_vendor_made_is_known() -> None:
     found = known("openrouter", "anthropic/claude-sonnet-5.5:batch")
     assert found.limits == known("anthropic", "claude-sonnet-5-5").limits
-    assert (found.end, found.price, found.thinking, found.effort) == (None, None, None, None)
+    assert (found.end, found.price, found.effort) == (None, None, None)
     assert found.max_output_tokens == THINKING_ANSWER
     assert known("openrouter", "openai/gpt-4o").max_output_tokens == CHAT_ANSWER
     assert known("openrouter", "openai/gpt-5").end is None
