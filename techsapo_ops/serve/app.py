@@ -123,8 +123,8 @@ class App:
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
         self._tracing = tracing = _tracing(spec, instance, registry.usable)
-        self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
+        self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies, sign_in)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(proxies)
 
