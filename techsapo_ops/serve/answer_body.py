@@ -94,7 +94,7 @@ def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
         cost_usd=round(cost_usd, 9),
         error=FailureBody(
             kind=str(failure.kind),
-            cause=str(failure.reason),
+            cause=str(failure.cause),
             message=failure.message,
         ),
     )

@@ -166,7 +166,7 @@ class AuditedRequest:
                 failure.model,
                 failure.seconds,
                 kind=str(failure.kind),
-                cause=str(failure.reason),
+                cause=str(failure.cause),
                 detail=failure.message,
             )
         log.error(
@@ -178,7 +178,7 @@ class AuditedRequest:
             processingTime=self.elapsed_ms(),
             **({"refused": code} if code in REFUSED else {}),
         )
-        not_ours = bool(failures) and all(failure.reason in NOT_ITS_OWN for failure in failures)
+        not_ours = bool(failures) and all(failure.cause in NOT_ITS_OWN for failure in failures)
         self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
         self._audit(code)
 

@@ -82,7 +82,7 @@ def as_document(event: Step) -> ProgressEvent | None:
                 "providers": list(e.providers),
             }
         case SatIn(failure=f, spare=spare):
-            return {"event": "sat_in", "provider": spare, "instead_of": f.provider, "cause": str(f.reason)}
+            return {"event": "sat_in", "provider": spare, "instead_of": f.provider, "cause": str(f.cause)}
         case Failed(failure=f, phase=phase):
             return {
                 "event": "failed",
@@ -90,7 +90,7 @@ def as_document(event: Step) -> ProgressEvent | None:
                 "model": f.model,
                 "phase": phase,
                 "kind": str(f.kind),
-                "cause": str(f.reason),
+                "cause": str(f.cause),
                 "message": f.message,
                 "cost_usd": round(f.cost_usd, 9),
             }
