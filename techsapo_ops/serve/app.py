@@ -66,11 +66,11 @@ from techsapo_ops.stores.drill_seal import DrillSeal
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.registry import build_registry
 from techsapo_ops.wallbounce.seats import Turn
+from techsapo_ops.wallbounce.tiers import policy_of
 
 log = structlog.get_logger()
 

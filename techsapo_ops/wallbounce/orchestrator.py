@@ -18,12 +18,11 @@ from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.failures import PASSING, Failure
 from techsapo_ops.wallbounce.masking_rule import masking_rules
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.run import Run
 from techsapo_ops.wallbounce.seats import Turn, in_order
-from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 

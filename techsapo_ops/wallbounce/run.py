@@ -21,11 +21,10 @@ from techsapo_ops.wallbounce.events import Bounced, Escalated
 from techsapo_ops.wallbounce.examination import Candidate, Examination
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import SIMULATED, Provider
 from techsapo_ops.wallbounce.seats import Seats
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.tiers import Policy, TaskType
 from techsapo_ops.wallbounce.verdict import Outcome, Verdict, decisive, judge
 from techsapo_ops.wallbounce.worst_cases import worst_of_escalation, worst_of_round
 
