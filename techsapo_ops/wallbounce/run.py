@@ -257,7 +257,7 @@ class Run:
         examination, question = self._examination, self._calls.question
         answer = examination.answers[verdict.chosen]
         added = integrate.amendments(examination, verdict) if came is not Outcome.REFUSED else ()
-        danger = integrate.marked(answer, added, question.language)
+        destructive, hazards = integrate.dangers(answer, added, question.language)
         unsettled = examination.objections(verdict.chosen)
         others = integrate.dissent(examination, verdict)
         open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()
@@ -276,8 +276,8 @@ class Run:
             unsettled=unsettled,
             dissent=others,
             amendments=added,
-            destructive=danger,
-            hazards=integrate.hazards(answer, added, question.language),
+            destructive=destructive,
+            hazards=hazards,
             bounces=tuple(self._bounces),
             escalations=tuple(self._escalations),
             hypotheses=open_,
