@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -64,7 +63,6 @@ class Run:
         self._clock = asyncio.get_running_loop().time
         self._whole = policy.deadline
         self._end = self._clock() + policy.deadline * (1 - SETTLE)
-        self._started = time.perf_counter()
         self._seats = Seats(calls, afford, policy.deadline * WORTH_A_PHASE)
         self._tier = calls.context.task_type
         self._examination = Examination()
@@ -269,7 +267,6 @@ class Run:
             verdict=verdict,
             simulated=any(p.kind == SIMULATED for p in self._asked),
             cost_usd=self._calls.cost_usd,
-            seconds=time.perf_counter() - self._started,
             tier=self._tier,
             text="",
             reviews=examination.reviews(),
