@@ -29,10 +29,11 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.tracing import TRACE, AnalysisTrace, RequestTrace, TraceIds, Tracing
+from techsapo_ops.serve.tracing import TRACE, RequestTrace, TraceIds, Tracing
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED
 from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.context import nobody
 from techsapo_ops.wallbounce.events import (
     Abandoned,
     Began,
@@ -54,7 +55,7 @@ _BILLION = 1_000_000_000
 Attributes = Mapping[str, str | int | float | bool | Sequence[str]]
 
 
-class AnalysisSpans(AnalysisTrace):
+class AnalysisSpans:
     """The spans of one analysis: its phases follow one another, calls go on within them at once."""
 
     def __init__(self, tracer: trace.Tracer, span: Span, callees: Mapping[str, Attributes]) -> None:
@@ -65,15 +66,8 @@ class AnalysisSpans(AnalysisTrace):
         self._phases: dict[str, Span] = {}
         self._phase: Span | None = None
 
-    @override
-    def hearing(self, hear: Observer) -> Observer:
-        def both(event: Event) -> None:
-            self._heard(event)
-            hear(event)
-
-        return both if self._span.is_recording() else hear
-
-    def _heard(self, event: Event) -> None:
+    def heard(self, event: Event) -> None:
+        """Put an event of the analysis into the trace."""
         match event:
             case Began(phase=phase, providers=asked):
                 self._begin(_PHASES[phase], asked)
@@ -266,7 +260,7 @@ class OtelTracing(Tracing):
 
     @contextmanager
     @override
-    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[AnalysisTrace]:
+    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[Observer]:
         span = self._tracer.start_span(
             f"invoke_workflow {WORKFLOW}",
             context=_context_of(TRACE.get()),
@@ -279,7 +273,7 @@ class OtelTracing(Tracing):
         )
         analysis = AnalysisSpans(self._tracer, span, self._callees)
         try:
-            yield analysis
+            yield analysis.heard if span.is_recording() else nobody
         except BaseException as error:
             failed(span, _error_type(error))
             raise

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from starlette.types import Scope
 
+from techsapo_ops.wallbounce.context import nobody
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -55,15 +56,7 @@ class RequestTrace:
         """
 
 
-class AnalysisTrace:
-    """The trace of one analysis; this one is none."""
-
-    def hearing(self, hear: Observer) -> Observer:
-        """`hear`, with what it hears put into the trace."""
-        return hear
-
-
-_REQUEST, _ANALYSIS = RequestTrace(), AnalysisTrace()
+_REQUEST = RequestTrace()
 
 
 class Tracing:
@@ -74,9 +67,9 @@ class Tracing:
         return _REQUEST
 
     @contextmanager
-    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[AnalysisTrace]:  # noqa: ARG002
-        """The trace of an analysis, which is what happens in the block."""
-        yield _ANALYSIS
+    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[Observer]:  # noqa: ARG002
+        """What puts the events of an analysis, which is what happens in the block, into its trace."""
+        yield nobody
 
     def close(self) -> None:
         """Send what waits, within a bound. Blocks."""

@@ -11,7 +11,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Afford, Calls
-from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer, nobody
+from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.recalled import Recalled
 from techsapo_ops.wallbounce.decorators.reported import Reported
@@ -79,23 +79,22 @@ class WallBounce:
         task_type: TaskType,
         *,
         payer: Payer | None = None,
-        hear: Observer = nobody,
+        hear: Sequence[Observer] = (),
         wait: VendorWait | None = None,
         memory: Memory | None = None,
     ) -> Analysis:
         """Ask the tier's providers at once and settle on one answer, or decline with the reason.
 
         A failing provider is left out; cancelling this cancels every call under way. `payer` pays for the
-        calls, and is asked before each bounce and escalation whether it can. `hear` is told of the events
+        calls, and is asked before each bounce and escalation whether it can. `hear` are told of the events
         of this analysis, after the observers; `wait` counts how long vendors are waited for; `memory` knows
         what an instance that died was answered to this question. Raises AnalysisError when there is no
         provider, when the worst case costs more than one request may, or when all fail.
         """
 
         def tell(event: Event) -> None:
-            for observer in self._observers:
+            for observer in (*self._observers, *hear):
                 observer(event)
-            hear(event)
 
         context = AnalysisContext(task_type, tell, payer, memory, wait or VendorWait())
         try:

@@ -48,7 +48,7 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
     flight = Flight[str, Event]()
     gone = weakref.ref(flight)
     bounce = WallBounce(providers, policy_of(Spec.model_validate({"project": "p"})))
-    asyncio.run(bounce.analyse(Question("q", "en"), "basic", hear=flight.tell))
+    asyncio.run(bounce.analyse(Question("q", "en"), "basic", hear=(flight.tell,)))
     assert flight.events
     del flight
     assert kept
