@@ -13,8 +13,9 @@ from time import perf_counter
 import structlog
 
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.answer_body import failed_provider
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.answer import AnswerBody, ProviderBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
@@ -120,17 +121,8 @@ class AuditedRequest:
 
     def settled(self, answer: AnswerBody) -> None:
         """There is an answer: info, or warn where it is below a threshold or a provider failed."""
-        for provider in answer.providers:
-            if provider.error is not None and answer.cache == "miss":
-                self._provider_failed(
-                    provider.name,
-                    provider.model,
-                    provider.seconds,
-                    kind=provider.error.kind,
-                    cause=provider.error.cause,
-                    detail=provider.error.message,
-                )
         if answer.cache == "miss":
+            self._log_failures(answer.providers)
             self._count("success")
         names = [p.name for p in answer.providers if p.status == "answered"]
         tell = log.info if answer.accepted else log.warning
@@ -160,15 +152,7 @@ class AuditedRequest:
 
     def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
         """There is no answer; `failures` are those of the providers that were asked."""
-        for failure in failures:
-            self._provider_failed(
-                failure.provider,
-                failure.model,
-                failure.seconds,
-                kind=str(failure.kind),
-                cause=str(failure.cause),
-                detail=failure.message,
-            )
+        self._log_failures([failed_provider(failure, failure.cost_usd) for failure in failures])
         log.error(
             "Wall-bounce analysis failed",
             **self._who(),
@@ -196,19 +180,19 @@ class AuditedRequest:
                 self.task_type, status, taken, self.request_id, cut_off=self.wait.cut_off
             )
 
-    def _provider_failed(
-        self, provider: str, model: str, seconds: float, *, kind: str, cause: str, detail: str
-    ) -> None:
-        log.error(
-            "Provider failed",
-            **self._who(),
-            provider=provider,
-            model=model,
-            kind=kind,
-            cause=cause,
-            detail=mask(_without(self.prompt, detail)).text,
-            processingTime=round(seconds * 1000),
-        )
+    def _log_failures(self, providers: Sequence[ProviderBody]) -> None:
+        for provider in providers:
+            if provider.error is not None:
+                log.error(
+                    "Provider failed",
+                    **self._who(),
+                    provider=provider.name,
+                    model=provider.model,
+                    kind=provider.error.kind,
+                    cause=provider.error.cause,
+                    detail=mask(_without(self.prompt, provider.error.message)).text,
+                    processingTime=round(provider.seconds * 1000),
+                )
 
     def _who(self) -> dict[str, str]:
         who = {"requestId": self.request_id}
