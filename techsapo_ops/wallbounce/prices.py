@@ -59,12 +59,7 @@ def list_price(vendor: str, model: str) -> ListPrice | None:
 
 def priced(section: PriceSpec) -> Price:
     """The price that the spec gives."""
-    return Price(
-        section.input,
-        section.output,
-        cached=section.cached_input,
-        cache_write=section.cache_write,
-    )
+    return Price(section.input, section.output, section.cached_input, section.cache_write)
 
 
 @lru_cache(maxsize=64)
@@ -77,7 +72,7 @@ def _price_of(vendor: str, model: str, minute: int) -> Price:
         if facts is None or (known := facts.price) is None:
             raise
     source = f"catalogue, {known.source.read}"
-    return Price(known.input, known.output, source=source, cached=known.cached, cache_write=known.cache_write)
+    return Price(known.input, known.output, known.cached, known.cache_write, source=source)
 
 
 def _packaged(vendor: str, model: str, moment: datetime) -> Price:
@@ -92,13 +87,9 @@ def _packaged(vendor: str, model: str, moment: datetime) -> Price:
     priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
     steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
     short, *dearer = (_rates(priced, above) for above in steps)
+    source = f"genai-prices {genai_prices.__version__}"
     return Price(
-        short.input,
-        short.output,
-        source=f"genai-prices {genai_prices.__version__}",
-        cached=short.cached,
-        cache_write=short.cache_write,
-        dearer=tuple(dearer),
+        short.input, short.output, short.cached, short.cache_write, source=source, dearer=tuple(dearer)
     )
 
 
