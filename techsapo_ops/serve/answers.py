@@ -207,7 +207,7 @@ class Answers:
                 else:
                     found = _reused(found, request)
         except AnalysisError as error:
-            told = "; ".join(f"{f.provider}: {f.kind} ({f.reason})" for f in error.failures)
+            told = "; ".join(f"{f.provider}: {f.kind} ({f.cause})" for f in error.failures)
             request.failed(error.code, told, error.failures)
             raise problem_of(error) from None
         except Problem as problem:

@@ -15,7 +15,7 @@ import structlog
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.terminal import harmless_json
 from techsapo_ops.masking.masker import mask
-from techsapo_ops.serve.trace_context import with_trace
+from techsapo_ops.serve.tracing import with_trace
 from techsapo_ops.spec.models.data import Logs
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}

@@ -17,6 +17,18 @@ from techsapo_ops.wallbounce.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What the pages show of the stack's spec."""
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """By alert."""
+    exposures: Sequence[Mapping[str, str | None]] = ()
+    """What others may reach, by rule, and the reason where that is meant."""
+    unreached: Sequence[str] = ()
+    """Which lists of `notifications` have no receiver."""
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What one instance is started with: the spec, and what only its surroundings know."""
 
@@ -53,16 +65,12 @@ class Options:
     """What makes the Markdown of the pages under /help that are made from the code, by path below docs/."""
     mask: MaskLevel = "off"
     """What is masked in questions before they leave for the vendors."""
-    thresholds: Callable[[], Mapping[str, float]] = dict
-    """The alerts' thresholds that the pages draw, as they are now."""
-    exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
-    """What others may reach, by rule, and the reason where that is meant; as it is now."""
+    page_facts: Callable[[], PageFacts] = PageFacts
+    """As they are now."""
     maintenance: Path | None = None
     """The folder that says whether maintenance goes on; None by hand."""
     budget_note: Path | None = None
     """The file that says what budgets can't be rebuilt from, and resets; None by hand."""
-    unreached: Callable[[], Sequence[str]] = tuple
-    """Which lists of `notifications` have no receiver; as it is now."""
 
     def resolved_auth(self) -> Auth:
         """Who may ask."""
