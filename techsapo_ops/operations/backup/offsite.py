@@ -11,6 +11,7 @@ from pathlib import Path
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup import description, registry
+from techsapo_ops.backup.checks import note_offsite, of_offsite
 from techsapo_ops.backup.description import Kept, What
 from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.offsite import PART_TAG, Restic, project_tag, restic_of
@@ -18,6 +19,7 @@ from techsapo_ops.backup.repository import Backup, reader_of, repository_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.backup.copied import Tree
 from techsapo_ops.operations.backup.describing import describe, kept_at, kept_paths
 from techsapo_ops.operations.backup.kit import kit
 from techsapo_ops.stack.backup import Part
@@ -34,7 +36,7 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
     """Copy `backup` off-site, with the secrets that it does not hold: restic encrypts them; returns the
     snapshot's id.
 
-    The result is noted beside the backup. Raises OpsError where that fails; the backup here stays.
+    The result is noted. Raises OpsError where that fails; the backup here stays.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
     repository = repository_of(stack)
@@ -57,6 +59,8 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
             error.hint,
         ) from None
     repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
+    if "typed" not in of_offsite(stack.layout):  # from now on somebody has to know the password
+        note_offsite(stack.layout, typed={"ok": False, "at": at})
     return snapshot
 
 
@@ -119,13 +123,14 @@ def secret_copy(
             msg("set backup.offsite as it was when that backup was made"),
         )
     with for_now(stack, "offsite-back") as folder:
-        if not away.fetch(backup.id, AWAY, folder):
+        copies = away.fetch(backup.id, AWAY, folder)
+        if copies is None or not Tree(folder).holds(copies.relative_to(folder), folder=True):
             raise OpsError(
                 msg("no copy of {title} went off-site with {id}", title=kind.title, id=backup.id),
                 msg("`restic snapshots --tag {id}` shows what did", id=backup.id),
             )
-        part = kind.fetched(folder)
-        yield part, reader_of(part, folder)
+        part = kind.fetched(copies)
+        yield part, reader_of(part, copies)
 
 
 @contextmanager

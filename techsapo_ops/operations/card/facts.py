@@ -15,11 +15,11 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.checks import of_offsite
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.describing import variables
-from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.operations.card.place import logins, over_ssh, shown
 from techsapo_ops.operations.drills.report import newest
 from techsapo_ops.services.app.kind import App
@@ -133,7 +133,7 @@ def card_of(stack: Stack) -> Card:
         if (check := repository_of(stack).checks(backup).get("offsite", {})).get("ok")
     ]
     drill = newest(stack.layout).get("recover")
-    good = proofs(stack.layout).get("good")
+    good = of_offsite(stack.layout).get("good")
     size = sum(part.raw_bytes for b in repository_of(stack).ours()[-1:] for part in b.read().parts)
     return Card(
         project=stack.spec.project,

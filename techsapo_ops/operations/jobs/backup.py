@@ -80,6 +80,9 @@ def prune(context: JobContext) -> JobResult:
     done = prune_backups(context.stack(), wait=_WAIT, warn=context.tell)
     for verdict in done.verdicts:
         context.tell(f"{verdict.id} {'stays' if verdict.keep else 'removed'}: {', '.join(verdict.reasons)}")
+    for verdict in done.offsite:
+        state = "stays" if verdict.keep else "removed"
+        context.tell(f"off-site {verdict.id} {state}: {', '.join(verdict.reasons)}")
     count = sum(not verdict.keep for verdict in done.verdicts)
     return JobResult(
         msg(

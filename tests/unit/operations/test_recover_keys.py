@@ -15,10 +15,9 @@ import pytest
 from techsapo_ops.adapters.chain import Chain
 from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
-from techsapo_ops.backup.origin import Origin, State
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup.repository import Backup, Repository
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
@@ -70,7 +69,7 @@ def copy(tmp_path: Path) -> Copy:
         "/srv/old", "techsapo.yaml", STATE, "none", False, kept=kept,
     )  # fmt: skip
     backup = cast(Backup, SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE)))
-    return Copy(Copied(root, description, backup, Origin(State.AUTHENTICATED)), ci, page)
+    return Copy(Copied(root, description, cast(Repository, None), backup), ci, page)
 
 
 def states(layout: Layout) -> dict[str, str]:
