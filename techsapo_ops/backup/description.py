@@ -59,8 +59,8 @@ NOT_TAKEN: Mapping[str, str] = {
 class Kept:
     """A path that went off-site: `path` as the stack names it, `content` in the copy, links resolved.
 
-    `field` is the place in the spec that names it as `named`; both are empty for what no field names. `user`
-    and `group` are names of that host, empty where it had none for the numbers `uid` and `gid`.
+    `field` is the place in the spec that names it as `named`; both are empty for what no field names. Whose
+    it was does not matter: what comes back belongs to whoever recovers it.
     """
 
     path: str
@@ -68,10 +68,6 @@ class Kept:
     what: str
     folder: bool
     mode: int
-    uid: int
-    gid: int
-    user: str = ""
-    group: str = ""
     field: str = ""
     named: str = ""
 
@@ -84,8 +80,6 @@ class Description:
     project: str
     taken: datetime
     tool: str
-    build: str
-    python: str
     engine: str
     environment: str | None
     """The overlay that was applied last."""
@@ -96,12 +90,8 @@ class Description:
     spec: str
     """Name of the spec's file."""
     state: str
-    schedule: str
-    """Who started the jobs: the spec's `schedule.by`."""
     tracing: bool
     """Whether the packages of requirements-otel.lock are needed."""
-    servers: Mapping[str, str] = field(default_factory=dict)
-    """Name and version of the server, by kind of part."""
     kept: tuple[Kept, ...] = ()
     variables: tuple[str, ...] = ()
     """Variables that the spec reads and that were in the environment alone; their values did not go along."""
@@ -182,10 +172,6 @@ def _name(value: Any) -> bool:
     )
 
 
-def _number(value: Any) -> bool:
-    return shapes.count(value) and value < 2**32
-
-
 def _line(value: Any) -> bool:
     """A line without what moves a cursor or turns text around; a space of any width is one."""
     return (
@@ -206,22 +192,18 @@ _KEPT = shapes.has(
     what=lambda value: value in _KINDS,
     folder=shapes.flag,
     mode=lambda value: shapes.count(value) and value < 0o10000,
-    uid=_number,
-    gid=_number,
-    also={"user": _line, "group": _line, "field": _line, "named": _line},
+    also={"field": _line, "named": _line},
 )
 _KEPT_NAMES = tuple(Kept.__slots__)
 _PLAIN_NAMES = (
-    "backup", "project", "tool", "build", "python", "engine", "environment", "host", "user",
-    "directory", "spec", "state", "schedule", "tracing", "servers", "left",
+    "backup", "project", "tool", "engine", "environment", "host", "user", "directory", "spec", "state",
+    "tracing", "left",
 )  # fmt: skip
 _WHOLE = shapes.has(
     backup=shapes.file_name,
     project=shapes.file_name,
     taken=shapes.text,
     tool=_line,
-    build=_line,
-    python=_line,
     engine=_line,
     environment=shapes.optional(_line),
     host=_line,
@@ -229,9 +211,7 @@ _WHOLE = shapes.has(
     directory=_absolute,
     spec=lambda value: _name(value) and _line(value),
     state=_absolute,
-    schedule=_line,
     tracing=shapes.flag,
-    servers=shapes.each(_line, _line),
     kept=lambda value: shapes.listed(_KEPT)(value) and len(value) <= _MOST,
     variables=shapes.listed(_line),
     left=shapes.each(_line, _line),

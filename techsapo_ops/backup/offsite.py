@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
@@ -242,7 +244,8 @@ class Restic:
             found.id
             for found in self.snapshots()
             if f"snapshot {found.id[:8]}" in users
-            or self._run("ls", "--quiet", "--no-cache", found.id).code != 0  # a folder of it is gone, and all that is below
+            or self._run("ls", "--quiet", "--no-cache", found.id).code
+            != 0  # a folder of it is gone, and all that is below
         )
         wrong = [line for line in said.splitlines() if "rror" in line or _PACK.search(line)]
         return "\n".join(wrong)[:_SHOWN], touched
@@ -301,7 +304,7 @@ class Restic:
         env = {
             **self.credentials,
             "RESTIC_PASSWORD": self.password.reveal(),
-            "RESTIC_REPOSITORY": self.repository,
+            "RESTIC_REPOSITORY": self._address(),
         }
         try:
             return self.runner.run(Command(argv, env), timeout=seconds)
@@ -317,6 +320,18 @@ class Restic:
                 ),
                 msg("check {given}, and that the place can be reached", given=self.given),
             ) from None
+
+    def _address(self) -> str:
+        """The repository, with the login of a REST server, which restic before 0.16 looks for there alone.
+
+        It goes by the environment as all of it does, and restic shows no password of it.
+        """
+        given = {**os.environ, **self.credentials}
+        login = [quote(given.get(f"RESTIC_REST_{part}", ""), safe="") for part in ("USERNAME", "PASSWORD")]
+        scheme, _, rest = self.repository.partition("://")
+        if not all(login) or not scheme.startswith("rest:") or "@" in rest.partition("/")[0]:
+            return self.repository
+        return f"{scheme}://{':'.join(login)}@{rest}"
 
     @property
     def _password_word(self) -> str:

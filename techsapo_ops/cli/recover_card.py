@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace
-from techsapo_ops.messages import msg
 from techsapo_ops.operations.card import page
 from techsapo_ops.operations.card.facts import card_of, note_printed
 
@@ -20,9 +16,6 @@ from techsapo_ops.operations.card.facts import card_of, note_printed
 def card(
     language: Annotated[
         Literal["en", "ja"] | None, typer.Option("--lang", help="Language.", show_default="the spec's")
-    ] = None,
-    web: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page that prints on A4.")
     ] = None,
     *,
     place: SpecPlace,
@@ -38,19 +31,12 @@ def card(
 
       techsapo recover card | lp
 
-      techsapo recover card --lang en --html card.html
+      techsapo recover card --lang en > card.txt
     """
     stack = open_stack(place.open())
     made, now = card_of(stack), datetime.now().astimezone()
     locale = language or stack.spec.locale
-    if web is None:
-        out.data(page.text(made, locale, now).rstrip("\n"))
-    else:
-        try:
-            write_atomic(web, page.html(made, locale, now).encode(), 0o644)
-        except OSError as error:
-            raise cannot_write(web, error) from None
-        out.say(msg("written to {file}", file=web))
+    out.data(page.text(made, locale, now).rstrip("\n"))
     note_printed(stack, made)
     for sentence in made.lacking:
         out.warn(sentence)

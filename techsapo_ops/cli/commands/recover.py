@@ -116,7 +116,7 @@ def recover(
 
       techsapo recover --from /mnt/backups --set hosts.c.address=10.0.0.9 --set hosts.c.docker=ssh://ops@c
 
-      techsapo recover card --html card.html
+      techsapo recover card | lp
 
       techsapo recover --from /mnt/backups --revoke-all-keys
 

@@ -34,10 +34,10 @@ class Away:
 
     def look(self) -> Copied:
         kept = [
-            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600, 0, 0)
+            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600)
             for name, what in (("spec", What.SPEC), ("keys", What.KEYS))
         ]
-        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700, 0, 0)
+        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700)
         described = replace(WHOLE, taken=self.taken, kept=(*kept, kit))
         return Copied(self.folder, described, cast(Repository, None), cast(Backup, None))
 

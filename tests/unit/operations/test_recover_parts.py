@@ -68,13 +68,13 @@ def test_of_several_stacks_one_has_to_be_named() -> None:
 
 
 def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int = 0o600) -> Kept:
-    return Kept(path, path, what, folder, mode, 0, 0, named=named)
+    return Kept(path, path, what, folder, mode, named=named)
 
 
 def described(*paths: Kept) -> Description:
     return Description(
-        "20260131T020000Z", "shop", NOON, "0.2.0", "0.2.0+1", "3.11", "native", None, "old", "root",
-        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", "none", False, kept=paths,
+        "20260131T020000Z", "shop", NOON, "0.2.0", "native", None, "old", "root",
+        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", False, kept=paths,
     )  # fmt: skip
 
 
