@@ -15,6 +15,7 @@ from backup_lab import Root, backed_up, killed, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project, only_redis, project
 from servers import free_port
+from terminal import typed
 
 from techsapo_ops.adapters.disk import Room
 from techsapo_ops.backup.checks import LEVEL, of_offsite
@@ -98,6 +99,20 @@ def test_a_copy_that_comes_back_is_noted_and_told_of(lab: Project, backup: Backu
     assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 1.0' in text
     assert 'techsapo_backup_offsite_recovery_seconds{name="backups",source="mysql"}' in text
     assert subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=False).returncode == 0
+
+
+def test_somebody_types_the_password_as_the_card_has_it(lab: Project, backup: Backup) -> None:
+    words = ("backup", "unlock-test")
+    before = of_offsite(stack_of(lab).layout)["typed"]
+    assert not before["ok"], f"the first copy, of {backup.id}, began the 90 days"
+    code, shown = typed(lab, *words, ask="password of the repository", answer="another\n")
+    assert code == 1
+    assert "is not the repository's" in shown
+    assert of_offsite(stack_of(lab).layout)["typed"] == before
+    code, shown = typed(lab, *words, ask="password of the repository", answer=f"{PASSWORD}\n")
+    assert (code, "it opens the repository" in shown) == (0, True)
+    assert PASSWORD not in shown
+    assert of_offsite(stack_of(lab).layout)["typed"]["ok"]
 
 
 @pytest.mark.usefixtures("unrestored")
