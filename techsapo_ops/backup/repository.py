@@ -37,11 +37,6 @@ REMOVED = ".removed"
 _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 
 
-def reader_of(part: Part, folder: Path) -> PackedReader:
-    """What a part whose file is in `folder` holds: no more than it says, its end only with its digest."""
-    return PackedReader(folder / part.file, limit=part.raw_bytes, expected=part.sha256)
-
-
 @dataclass(frozen=True, slots=True)
 class Backup:
     """One backup that is whole. `manifest` is None where it can't be read, and then `damage` says why."""
@@ -54,8 +49,8 @@ class Backup:
     """SHA-256 of the bytes of manifest.json that `manifest` was read from."""
 
     def reader(self, part: Part) -> PackedReader:
-        """What a part of it holds."""
-        return reader_of(part, self.folder)
+        """What a part of it holds: no more than the manifest says, its end only with its digest."""
+        return PackedReader(self.folder / part.file, limit=part.raw_bytes, expected=part.sha256)
 
     @property
     def sequence(self) -> int:

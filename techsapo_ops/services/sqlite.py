@@ -204,33 +204,6 @@ def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     return wrong
 
 
-def part_of(kind: str, path: Path, parent: Path) -> Part:
-    """The part of a backup that the copy at `path` is, by unpacking it below `parent` and opening it there.
-
-    Raises OpsError for a copy that is damaged.
-    """
-    import sqlite3
-
-    reader = PackedReader(path)
-    with _unpacked(reader, parent, lambda _: None) as target:
-        try:
-            found = sqlite_tool.examine(str(target))
-        except sqlite3.Error as error:
-            raise OpsError(
-                msg("{path} can't be opened: {error}", path=path.name, error=error),
-                msg("take another backup"),
-            ) from None
-    if found.pop("integrity") != ["ok"]:
-        raise OpsError(
-            msg("{path} is damaged: PRAGMA integrity_check finds faults", path=path.name),
-            msg("take another backup"),
-        )
-    made_by = f"SQLite {sqlite3.sqlite_version}"
-    return Part(
-        kind, path.name, path.stat().st_size, reader.raw_bytes, reader.sha256, 0.0, made_by, found
-    )  # fmt: skip
-
-
 @contextmanager
 def _unpacked(reader: PackedReader, parent: Path, progress: Progress) -> Iterator[Path]:
     """A copy as a file of its own below `parent`, gone after the block. Raises OpsError."""

@@ -5,47 +5,39 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.checks import LEVEL
 from techsapo_ops.backup.description import What
-from techsapo_ops.backup.repository import reader_of
-from techsapo_ops.backup.verify import PartResult, few
-from techsapo_ops.errors import OpsError
+from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.verify import PartResult, few, verify
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.copied import Copied
-from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.stack import Stack
 
 _APART = frozenset({What.BACKUP, What.KIT, What.COPIES})
 """What is looked at in ways of its own."""
 
 
-def copies(stack: Stack, copied: Copied) -> Iterator[PartResult]:
-    """What is off-site alone: each kind of it that this stack has now, or that came back."""
+def copies(stack: Stack, copied: Copied, told: Callable[[str, int], None]) -> Iterator[PartResult]:
+    """What is off-site alone, a backup like any other: each kind of it that came back, or is here now."""
     folder = copied.of(What.COPIES)
+    known: set[str] = set()
+    repository = Repository(folder or copied.root, copied.repository.keyring)
+    for backup in repository.backups() if folder is not None else ():
+        found = verify(stack, repository, backup, LEVEL, told)
+        if found.problems:
+            yield PartResult("copies", found.problems)
+        yield from found.parts
+        known |= {part.kind for part in found.parts}
     for kind in registry.kinds():
-        if not kind.too_secret:
-            continue
-        began = monotonic()
-        if folder is not None and kind.copies(folder):
-            wrong = _wrong_in(stack, kind, folder)
-            yield PartResult(kind.name, tuple(few(wrong)), round(monotonic() - began, 3))
-        elif not isinstance(kind.sources(stack), str):
-            note = msg("the stack has it now, and it did not go along")
-            yield PartResult(kind.name, (), round(monotonic() - began, 3), note)
-
-
-def _wrong_in(stack: Stack, kind: BackupKind, folder: Path) -> list[str]:
-    try:
-        part = kind.fetched(folder)
-    except OpsError as error:
-        return [error.message]
-    return kind.check(stack, part, reader_of(part, folder))
+        if kind.too_secret and kind.name not in known and not isinstance(kind.sources(stack), str):
+            yield PartResult(kind.name, note=msg("the stack has it now, and it did not go along"))
 
 
 def files(copied: Copied) -> PartResult:

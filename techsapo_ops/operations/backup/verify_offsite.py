@@ -151,7 +151,7 @@ def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, to
     problems = found.problems
     if here is not None and here.digest != copied.backup.digest:
         problems += (msg("its manifest is another than that of the same backup here"),)
-    parts = (fetching, *found.parts, *copies(stack, copied), files(copied), *kit(copied))
+    parts = (fetching, *found.parts, *copies(stack, copied, told), files(copied), *kit(copied))
     return replace(found, parts=parts, problems=problems)
 
 

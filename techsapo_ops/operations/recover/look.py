@@ -11,6 +11,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.description import What
+from techsapo_ops.backup.repository import Repository
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.recover.choice import Choice
@@ -103,8 +104,8 @@ def _absent(stack: Stack, kind: BackupKind, part: str) -> Absent | None:
 def _copies(copied: Copied) -> Iterator[Part]:
     """What goes off-site alone, and came along."""
     folder = copied.of(What.COPIES)
-    if folder is not None:
-        yield from (k.fetched(folder) for k in registry.kinds() if k.too_secret and k.copies(folder))
+    for backup in Repository(folder).backups() if folder is not None else ():
+        yield from backup.read().parts
 
 
 def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple[str, str]]:
