@@ -51,9 +51,11 @@ def write(path: Path, checks: dict[str, Any]) -> None:
 
 
 def of_offsite(layout: Layout) -> dict[str, Any]:
-    """What is known of the off-site copies: the `last` look at one, the last `good` one, when all of the
-    repository was `read` last, and when a person last typed its password (`typed`, not `ok` before the first
-    time: then it is the moment of the first copy).
+    """What is known of the off-site copies.
+
+    The `last` look at one, the last `good` one, when all of the repository was `read` last, which copies were
+    `there` then, and when a person last typed its password: `typed` is not `ok` before the first time, and
+    tells of the first copy then.
     """
     return read(_offsite(layout))
 
@@ -90,5 +92,6 @@ _SHAPES = {
     "last": _LOOKED,
     "good": _LOOKED,
     "read": shapes.has(ok=shapes.flag, at=_moment),
+    "there": shapes.has(place=shapes.sha256, ids=shapes.listed(shapes.text)),
     "typed": shapes.has(ok=shapes.flag, at=_moment),
 }

@@ -7,10 +7,11 @@ made here.
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
 import shlex
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.backup import description
+from techsapo_ops.backup.checks import note_offsite, of_offsite
 from techsapo_ops.backup.description import FILE, FOLDER, LONGEST, Description, What
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.backup.origin import Keyring
@@ -84,30 +86,32 @@ class Copied:
         return next((self.at(kept.content) for kept in self.description.of(what)), None)
 
 
-def copies_of(stack: Stack, away: Restic) -> list[AwaySnapshot]:
-    """The copies of this stack, oldest first. Raises OpsError where there is none, or one can't be read."""
+def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
+    """The copies of this stack, oldest first, and what is told where some can't be read. Raises OpsError."""
     lost: list[str] = []
-    known = [found for found in away.snapshots(damaged=lost.extend) if found.backup]
-    if lost:  # the newest may be among them, and an older one would be proven in its place
-        raise OpsError(
-            msg(
-                "{count} of the repository's copies can't be read: {lost}",
-                count=len(lost),
-                lost=", ".join(lost[:4]),
-            ),
-            msg("`restic check` tells more, and restic's manual how to repair it"),
-        )
+    known = away.snapshots(damaged=lost.extend)
     # Several stacks may share a repository.
-    ours = [found for found in known if found.project == stack.spec.project]
-    if not ours:
-        raise OpsError(
-            msg(
-                "no backup of this stack is off-site: the repository has {count} copies of others",
-                count=len(known),
-            ),
-            msg("`techsapo backup` copies one there"),
-        )
-    return ours
+    ours = [found for found in known if found.backup and found.project == stack.spec.project]
+    if not lost:
+        return ours, ""
+    some = ", ".join(lost[:4])
+    return ours, msg("{count} of the repository's copies can't be read: {lost}", count=len(lost), lost=some)
+
+
+def noted_copies(stack: Stack, away: Restic) -> tuple[str, ...]:
+    """The backups of which copies were in that repository when it was last written to, or looked at."""
+    found = of_offsite(stack.layout).get("there", {})
+    return tuple(found["ids"]) if found.get("place") == _place(away) else ()
+
+
+def note_copies(stack: Stack, away: Restic, ids: Iterable[str]) -> None:
+    """Note which those are now. Raises OpsError."""
+    note_offsite(stack.layout, there={"place": _place(away), "ids": sorted(set(ids))})
+
+
+def _place(away: Restic) -> str:
+    """The repository, which may have a login in its address."""
+    return hashlib.sha256(away.repository.encode()).hexdigest()
 
 
 def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str) -> AwaySnapshot:

@@ -22,6 +22,7 @@ from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.backup.verify import faults
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.backup.copied import note_copies, noted_copies
 from techsapo_ops.operations.backup.describing import describe, kept_at, kept_paths
 from techsapo_ops.operations.backup.kit import kit
 from techsapo_ops.stack.backup import Part
@@ -61,6 +62,7 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
             error.hint,
         ) from None
     repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
+    note_copies(stack, away, (*noted_copies(stack, away), backup.id))
     if "typed" not in of_offsite(stack.layout):  # from now on somebody has to know the password
         note_offsite(stack.layout, typed={"ok": False, "at": at})
     return snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -13,9 +13,10 @@ from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
 from techsapo_ops.backup.shrinking import unaccepted
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
-from techsapo_ops.operations.backup.copied import copies_of
+from techsapo_ops.operations.backup.copied import copies_of, note_copies
 from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
@@ -58,24 +59,42 @@ def prune_backups(
                         if backup.id in going:
                             repository.remove(backup)
             shared(stack, lambda: noted(stack, repository), wait)
-    return Pruned(verdicts, freed, _prune_offsite(stack, zone, warn, dry_run=dry_run))
+    here = {verdict.id for verdict in verdicts if verdict.keep}
+    return Pruned(verdicts, freed, _prune_offsite(stack, here, zone, warn, wait, dry_run=dry_run))
 
 
-def _prune_offsite(stack: Stack, zone: tzinfo, warn: Warn, *, dry_run: bool) -> tuple[Verdict, ...]:
-    """By `keep` as here; copies of a part alone are counted by themselves, and take no whole one's place."""
+def _prune_offsite(
+    stack: Stack, here: Collection[str], zone: tzinfo, warn: Warn, wait: float, *, dry_run: bool
+) -> tuple[Verdict, ...]:
+    """By `keep` as here; copies of a part alone are counted by themselves, and take no whole one's place.
+
+    Those of backups that stay `here` stay as well, whatever the reason was.
+    """
     offsite = stack.spec.backup.offsite
     away = restic_of(stack) if offsite is not None and offsite.prune else None
     if away is None:
         return ()
     away.reach()
-    copies = {copy.id: copy for copy in copies_of(stack, away)}
+    ours, unreadable = copies_of(stack, away)
+    if unreadable:
+        raise OpsError(
+            unreadable, msg("`techsapo backup verify --offsite` tells more; nothing was removed there")
+        )
+    copies = {copy.id: copy for copy in ours}
     known = [Known(id_, copy.time, kinds=(str(copy.whole),)) for id_, copy in copies.items()]
-    verdicts = judge(known, stack.spec.backup.keep, zone, ())
+    verdicts = [
+        replace(verdict, keep=True, reasons=(msg("it stays here"),))
+        if copies[verdict.id].backup in here and not verdict.keep
+        else verdict
+        for verdict in judge(known, stack.spec.backup.keep, zone, ())
+    ]
     going = [verdict.id for verdict in verdicts if not verdict.keep]
     if going and not dry_run:
         what = {"copies": sorted(copies[id_].backup for id_ in going)}
         with recorded(stack.layout, msg("backup prune"), what, warn):
             away.forget(going)
+        with repository_of(stack).lock(wait):
+            note_copies(stack, away, (copy.backup for id_, copy in copies.items() if id_ not in going))
     return tuple(replace(verdict, id=copies[verdict.id].backup) for verdict in verdicts)
 
 

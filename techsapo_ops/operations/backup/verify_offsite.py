@@ -18,10 +18,18 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.verify import PartResult, Verification, verify
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.backup.copied import LostCopyError, choose, copies_of, fetch, open_copy
+from techsapo_ops.operations.backup.copied import (
+    LostCopyError,
+    choose,
+    copies_of,
+    fetch,
+    note_copies,
+    noted_copies,
+    open_copy,
+)
 from techsapo_ops.operations.backup.fetched import copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
-from techsapo_ops.operations.backup.offsite import for_now, is_whole
+from techsapo_ops.operations.backup.offsite import for_now
 from techsapo_ops.stack.layout import PROOF_FOLDER
 from techsapo_ops.stack.stack import Stack
 
@@ -56,25 +64,36 @@ def verify_offsite(
         at, began = datetime.now(UTC), monotonic()
         say(msg("asking {place}", place=_place(away)))
         away.reach()
-        ours = copies_of(stack, away)
-        snapshot = _chosen(ours, word, stack.spec.project)
-        with for_now(stack, PROOF_FOLDER) as folder:
-            say(
-                msg(
-                    "fetching {backup} of {time:%Y-%m-%d %H:%M} UTC",
-                    backup=snapshot.backup,
-                    time=snapshot.time,
-                )
+        ours, unreadable = copies_of(stack, away)
+        problems = tuple(filter(None, (unreadable, _gone(noted_copies(stack, away), ours))))
+        if not ours and not problems:
+            raise OpsError(
+                msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
             )
-            found = _looked(stack, away, snapshot, folder, told)
-        if word == "latest" and (gone := _gone(stack, ours)):
-            found = replace(found, problems=(gone, *found.problems))
-        found = replace(found, level=LEVEL, at=at.isoformat(), seconds=round(monotonic() - began, 3))
+        found = Verification(max(noted_copies(stack, away), default=""), LEVEL, "", (), ())
+        if ours:
+            snapshot = _chosen(ours, word, stack.spec.project)
+            found = _fetched(stack, away, snapshot, say, told)
+        found = replace(
+            found,
+            level=LEVEL,
+            at=at.isoformat(),
+            seconds=round(monotonic() - began, 3),
+            problems=(*(problems if word == "latest" or not ours else ()), *found.problems),
+        )
         _note(stack, found, wait)
-        if damage := _read_all(stack, away, ours, at, say):
+        if damage := _read_all(stack, away, ours, say, wait):
             found = replace(found, problems=(*found.problems, damage))
             _note(stack, found, wait)
+        with repository_of(stack).lock(wait):
+            note_copies(stack, away, (copy.backup for copy in ours))
     return found
+
+
+def _fetched(stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, told: Told) -> Verification:
+    with for_now(stack, PROOF_FOLDER) as folder:
+        say(msg("fetching {backup} of {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time))
+        return _looked(stack, away, snapshot, folder, told)
 
 
 def _note(stack: Stack, found: Verification, wait: float) -> None:
@@ -110,27 +129,18 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapsh
     return found[-1]
 
 
-def _gone(stack: Stack, ours: Sequence[AwaySnapshot]) -> str:
-    """What was copied there last and is no longer there, in words; "" for nothing.
+def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
+    """Of which days copies were there `before` and are no longer, in words; "" for none.
 
     Who may write to the server needs no password to remove copies, or to put an old repository back.
     """
-    repository = repository_of(stack)
-    copied = {
-        backup.id
-        for backup in repository.ours()
-        if repository.checks(backup).get("offsite", {}).get("ok") and is_whole(backup)
-    }
-    if good := of_offsite(stack.layout).get("good"):
-        copied.add(str(good.get("id", "")))
-    there = {found.backup for found in ours}
-    newest = max(copied, default="")
-    if not newest or newest in there or newest < max(there):
+    lost = sorted(set(before) - {copy.backup for copy in ours})
+    days = dict.fromkeys(f"{id_[:4]}-{id_[4:6]}-{id_[6:8]}" for id_ in lost)
+    if not days:
         return ""
     return msg(
-        "{newest}, which went off-site, is no longer there: somebody removed it, or the "
-        "repository is an older one",
-        newest=newest,
+        "copies of {days} are no longer there: somebody removed them, or the repository is another one",
+        days=", ".join(days),
     )
 
 
@@ -155,17 +165,18 @@ def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, to
     return replace(found, parts=parts, problems=problems)
 
 
-def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], now: datetime, say: Say) -> str:
+def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say, wait: float) -> str:
     """What is wrong with the repository's bytes and which days that touches, where it is time to read them.
 
     The copy that was fetched has a part of them alone; the others are wanted when that one is no good.
     """
-    before = of_offsite(stack.layout).get("read", {})
+    now, before = datetime.now(UTC), of_offsite(stack.layout).get("read", {})
     if before.get("ok") and now - datetime.fromisoformat(before["at"]) < _READ_ALL:
         return ""
     say(msg("reading all of the repository"))
     wrong, touched = away.read_all()
-    note_offsite(stack.layout, read={"ok": not wrong, "at": now.isoformat()})
+    with repository_of(stack).lock(wait):
+        note_offsite(stack.layout, read={"ok": not wrong, "at": now.isoformat()})
     if not wrong:
         return ""
     days = sorted({f"{copy.time.astimezone():%Y-%m-%d}" for copy in ours if copy.id in touched})

@@ -138,22 +138,31 @@ def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: 
 
 
 @pytest.mark.usefixtures("unrestored")
-def test_copies_that_somebody_removed_from_the_server_are_missed(
-    copied: tuple[Stack, Path], lab: Project, backup: Backup
+def test_copies_that_somebody_removed_from_the_server_are_missed_by_their_days(
+    lab: Project, backup: Backup, tmp_path: Path
 ) -> None:
-    stack, _ = copied
+    stack = stack_of(lab)
+    assert stack.spec.backup.offsite is not None
+    place = Path(stack.spec.backup.offsite.restic)
+    shutil.copytree(place, tmp_path / "older")
     newer = backed_up(lab)
-    repository = repository_of(stack)
+    shutil.move(place, tmp_path / "whole")
+    shutil.copytree(tmp_path / "older", place)
     try:
-        found = verify_offsite(stack)  # the copy of the repository is of before
-        assert not found.ok
-        assert found.id == backup.id
-        assert found.sentences[0].startswith(f"{newer.id}, which went off-site, is no longer there")
+        found = verify_offsite(stack)
+        assert (found.ok, found.id) == (False, backup.id)
+        day = f"{newer.id[:4]}-{newer.id[4:6]}-{newer.id[6:8]}"
+        assert found.sentences[0].startswith(f"copies of {day} are no longer there")
         assert verify_offsite(stack, backup.id).ok
     finally:
-        with repository.lock():
-            repository.remove(newer)
-    assert verify_offsite(stack).ok
+        shutil.rmtree(place)
+        shutil.move(tmp_path / "whole", place)
+    found = verify_offsite(stack)
+    assert (found.ok, found.id) == (True, newer.id), found.sentences
+    repository = repository_of(stack)
+    with repository.lock():
+        repository.remove(newer)
+    assert verify_offsite(stack).ok, "off-site it is still there"
 
 
 def packs(place: Path) -> list[Path]:

@@ -38,6 +38,7 @@ class Away:
 
     copies: list[AwaySnapshot] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    repository: str = "s3:away"
     password: Secret = field(default_factory=lambda: Secret("of the spec"))
     given: str = ""
 

@@ -136,3 +136,20 @@ def test_a_name_with_signs_of_a_pattern_is_that_name(tmp_path: Path) -> None:
     argv = runner.commands[-1].argv
     assert argv[argv.index("--include") + 1] == "/odd\\[1]\\*dir/offsite"
     assert away.fetch(ID, "another", tmp_path) is None
+
+
+def test_restic_is_started_by_work_on_copies_alone_and_never_to_tell_how_things_are() -> None:
+    """A repository far away answers late, or not at all: `status`, `health`, `plan` and metrics do not ask it."""
+    package = Path(offsite.__file__).parent.parent
+    asking = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if any(word in path.read_text(encoding="utf-8") for word in ("restic_of", "import Restic", "Restic("))
+    }
+    assert asking == {
+        "backup/offsite.py", "cli/named_repository.py", "operations/drills/trials.py",
+        *(f"operations/backup/{name}.py" for name in (
+            "copied", "create", "offsite", "prune", "unlock_test", "verify_offsite",
+        )),
+        *(f"operations/recover/{name}.py" for name in ("choice", "keys", "run")),
+    }  # fmt: skip
