@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -139,12 +140,12 @@ def test_a_name_with_signs_of_a_pattern_is_that_name(tmp_path: Path) -> None:
 
 
 def test_restic_is_started_by_work_on_copies_alone_and_never_to_tell_how_things_are() -> None:
-    """A repository far away answers late, or not at all: `status`, `health`, `plan` and metrics do not ask it."""
+    """A repository far away answers late or not at all: `status`, `health`, `plan` and metrics ask none."""
     package = Path(offsite.__file__).parent.parent
     asking = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if any(word in path.read_text(encoding="utf-8") for word in ("restic_of", "import Restic", "Restic("))
+        if re.search(r"\b(Restic|restic_of)\b", path.read_text(encoding="utf-8"))
     }
     assert asking == {
         "backup/offsite.py", "cli/named_repository.py", "operations/drills/trials.py",
