@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +139,6 @@ def test_only_what_the_spec_names_today_is_written_and_every_file_is_listed(
     assert ground.written() == ["sticky", "tool"]
     assert [oct((ground.conf / name).stat().st_mode) for name in ground.written()] == ["0o100600", "0o100755"]
     assert not ground.stack.topology.layout.api_keys.parent.exists()
-
-
-def test_paths_that_are_handed_in_take_the_place_of_the_specs(ground: Ground, tmp_path: Path) -> None:
-    """As a recovery on an empty host does, with those of a backup whose MAC is good."""
-    ground.write(pieces := (entry(f"paths/{str(ground.victim).lstrip('/')}"), END), names_of(pieces))
-    recovering = replace(ground.stack, config_paths=(str(ground.victim.parent),))
-    intent = intend(recovering, ID, ("config",))
-    restore.perform(recovering, intent)
-    assert ground.victim.read_bytes() == hostile.PAYLOAD
 
 
 @each_row("planted", ["a folder on the way", "the file itself"])
