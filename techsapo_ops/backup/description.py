@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from techsapo_ops.errors import OpsError
+from techsapo_ops.backup import documents
 from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
 
@@ -109,50 +109,19 @@ class Description:
 
 
 def read(data: bytes, where: str) -> Description:
-    """The description in `data`, which may be anybody's: nothing is used before all of it has its shape.
+    """The description in `data`; members that this version does not know are passed over.
 
-    Members that this version does not know are passed over. Raises OpsError for one that is damaged, or of a
-    newer form.
+    Raises OpsError for one that is damaged, or of a newer form.
     """
-    try:
-        if len(data) > LONGEST:
-            raise ValueError(where)
-        found = json.loads(data, parse_constant=_refuse)
-        json.dumps(found, ensure_ascii=False).encode()
-        version = found["version"]
-        if not shapes.count(version):
-            raise ValueError(version)
-        if version > VERSION:
-            raise NewerFormError(
-                msg(
-                    "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
-                    where=where,
-                    version=version,
-                    version2=VERSION,
-                ),
-                msg("use that version, or a newer one"),
-            )
-        if not _WHOLE(found):
-            raise ValueError(where)
+    hint = msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)")
+    with documents.reading(where, hint):
+        found = documents.members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
         kept = tuple(
             Kept(**{name: each[name] for name in _KEPT_NAMES if name in each}) for each in found["kept"]
         )
         taken = datetime.fromisoformat(found["taken"]).astimezone(UTC)
         plain = {name: found[name] for name in _PLAIN_NAMES}
         return Description(**plain, taken=taken, kept=kept, variables=tuple(found["variables"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise OpsError(
-            msg("{where} is damaged", where=where),
-            msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)"),
-        ) from None
-
-
-class NewerFormError(OpsError):
-    """A description that a newer version wrote."""
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(word)
 
 
 def _absolute(value: Any) -> bool:
