@@ -17,7 +17,7 @@ _MOST_VALUES = 1_000_000
 
 @contextmanager
 def reading(where: str, hint: str) -> Iterator[None]:
-    """Raise OpsError, that `where` is damaged, where the block finds another form; `hint` says what to try."""
+    """Raise OpsError, that `where` is damaged, where the block finds another form; `hint`: what to try."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
