@@ -12,8 +12,7 @@ from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.line_breaks import wrapped
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.page_words import Words
-from techsapo_ops.operations.card.facts import Card
-from techsapo_ops.operations.card.place import ssh_of
+from techsapo_ops.operations.card.facts import Card, ssh_of
 from techsapo_ops.operations.card.typed import commands
 
 COLUMNS = 80
