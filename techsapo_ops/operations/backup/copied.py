@@ -151,11 +151,11 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     return whole[-1]
 
 
-def fetch(away: Restic, snapshot: str, folder: Path) -> int:
-    """Bring a copy into the private `folder`; returns its bytes. What a killed fetch has left there stays.
+def fetch(away: Restic, snapshot: str, folder: Path) -> None:
+    """Bring a copy into the private `folder`. What a killed fetch has left there is gone on with.
 
     Raises LostCopyError where it does not come whole though the repository answers, and OpsError where that
-    says nothing of the copy: no room, nothing reached.
+    says nothing of the copy: no room, nothing reached, another restic at work.
     """
     try:
         needed = away.size(snapshot)
@@ -176,7 +176,6 @@ def fetch(away: Restic, snapshot: str, folder: Path) -> int:
         away.restore(snapshot, folder)
     except OpsError as error:
         raise _why(away, folder, error) from None
-    return needed
 
 
 def _why(away: Restic, folder: Path, error: OpsError) -> OpsError:
@@ -186,6 +185,8 @@ def _why(away: Restic, folder: Path, error: OpsError) -> OpsError:
             msg("the disk of {folder} is full: the copy did not come whole", folder=folder.parent),
             msg("make room, then the same again"),
         )
+    if "already locked" in error.message:
+        return error
     away.reach()
     return LostCopyError(
         msg("the repository is half there, so the copy did not come whole: {why}", why=error.message),
