@@ -6,8 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter, cannot_write
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
@@ -204,27 +203,14 @@ def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     return wrong
 
 
-@contextmanager
-def _unpacked(reader: PackedReader, parent: Path, progress: Progress) -> Iterator[Path]:
-    """A copy as a file of its own below `parent`, gone after the block. Raises OpsError."""
-    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}.sqlite-", dir=parent) as folder:
-        target = Path(folder) / "copy.sqlite"
-        try:
-            with target.open("xb") as file:
-                for data in reader:
-                    file.write(data)
-                    progress(reader.raw_bytes)
-        except OSError as error:
-            raise cannot_write(target, error) from None
-        yield target
-
-
 def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) -> Trial:
     """Unpack a copy below `parent`, open it there, and compare. Raises OpsError where there is no room."""
     import sqlite3
 
     began = time.monotonic()
-    with _unpacked(reader, parent, progress) as target:
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}.sqlite-", dir=parent) as folder:
+        target = Path(folder) / "copy.sqlite"
+        reader.unpack(target, progress)
         seconds = time.monotonic() - began
         try:
             found = sqlite_tool.examine(str(target))
