@@ -101,16 +101,16 @@ def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
 def noted_copies(stack: Stack, away: Restic) -> tuple[str, ...]:
     """The backups of which copies were in that repository when it was last written to, or looked at."""
     found = of_offsite(stack.layout).get("there", {})
-    return tuple(found["ids"]) if found.get("place") == _place(away) else ()
+    return tuple(found["ids"]) if found.get("place") == place_id(away) else ()
 
 
 def note_copies(stack: Stack, away: Restic, ids: Iterable[str]) -> None:
     """Note which those are now. Raises OpsError."""
-    note_offsite(stack.layout, there={"place": _place(away), "ids": sorted(set(ids))})
+    note_offsite(stack.layout, there={"place": place_id(away), "ids": sorted(set(ids))})
 
 
-def _place(away: Restic) -> str:
-    """The repository, which may have a login in its address."""
+def place_id(away: Restic) -> str:
+    """What a repository is known by in notes: its address may hold a login."""
     return hashlib.sha256(away.repository.encode()).hexdigest()
 
 

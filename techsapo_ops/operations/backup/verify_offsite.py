@@ -82,7 +82,9 @@ def verify_offsite(
             problems=(*(problems if word == "latest" or not ours else ()), *found.problems),
         )
         _note(stack, found, wait)
-        if damage := _read_all(stack, away, ours, say, wait):
+        if not (found.ok and _lately_read(stack, away)) and (
+            damage := _read_all(stack, away, ours, say, wait)
+        ):
             found = replace(found, problems=(*found.problems, damage))
             _note(stack, found, wait)
         with repository_of(stack).lock(wait):
@@ -165,18 +167,24 @@ def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, to
     return replace(found, parts=parts, problems=problems)
 
 
+def _lately_read(stack: Stack, away: Restic) -> bool:
+    """Whether every byte of that repository was read, and found right, not long ago."""
+    read = of_offsite(stack.layout).get("read", {})
+    if not read.get("ok") or read.get("place") != place_id(away):
+        return False
+    return datetime.now(UTC) - datetime.fromisoformat(read["at"]) < _READ_ALL
+
+
 def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say, wait: float) -> str:
-    """What is wrong with the repository's bytes and which days that touches, where it is time to read them.
+    """What is wrong with the bytes of the repository, and which days that touches; empty for nothing.
 
     The copy that was fetched has a part of them alone; the others are wanted when that one is no good.
     """
-    now, before = datetime.now(UTC), of_offsite(stack.layout).get("read", {})
-    if before.get("ok") and now - datetime.fromisoformat(before["at"]) < _READ_ALL:
-        return ""
     say(msg("reading all of the repository"))
     wrong, touched = away.read_all()
     with repository_of(stack).lock(wait):
-        note_offsite(stack.layout, read={"ok": not wrong, "at": now.isoformat()})
+        at = datetime.now(UTC).isoformat()
+        note_offsite(stack.layout, read={"ok": not wrong, "at": at, "place": place_id(away)})
     if not wrong:
         return ""
     days = sorted({f"{copy.time.astimezone():%Y-%m-%d}" for copy in ours if copy.id in touched})
