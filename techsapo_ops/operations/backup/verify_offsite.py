@@ -26,6 +26,7 @@ from techsapo_ops.operations.backup.copied import (
     note_copies,
     noted_copies,
     open_copy,
+    place_id,
 )
 from techsapo_ops.operations.backup.fetched import copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
