@@ -66,12 +66,13 @@ def verify_offsite(
         say(msg("asking {place}", place=_place(away)))
         away.reach()
         ours, unreadable = copies_of(stack, away)
-        problems = tuple(filter(None, (unreadable, _gone(noted_copies(stack, away), ours))))
+        before = noted_copies(stack, away)
+        problems = tuple(filter(None, (unreadable, _gone(before, ours))))
         if not ours and not problems:
             raise OpsError(
                 msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
             )
-        found = Verification(max(noted_copies(stack, away), default=""), LEVEL, "", (), ())
+        found = Verification(max(before, default=""), LEVEL, "", (), ())
         if ours:
             snapshot = _chosen(ours, word, stack.spec.project)
             found = _fetched(stack, away, snapshot, say, told)
@@ -89,7 +90,8 @@ def verify_offsite(
             found = replace(found, problems=(*found.problems, damage))
             _note(stack, found, wait)
         with repository_of(stack).lock(wait):
-            note_copies(stack, away, (copy.backup for copy in ours))
+            since = set(noted_copies(stack, away)).difference(before)
+            note_copies(stack, away, (*(copy.backup for copy in ours), *since))
     return found
 
 
