@@ -12,13 +12,14 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import apply_journal
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.journal import half_restored
 from techsapo_ops.stack.observed import Observed, State
-from techsapo_ops.stack.restore_journal import half_restored
 from techsapo_ops.stack.step import Action
 
 EDITED = msg("was edited by hand")
@@ -84,9 +85,9 @@ def drift(history: History) -> DriftReport:
 def _applies(history: History) -> Iterator[DriftFinding]:
     ledger = history.ledger
     last = ledger.entries()[-1]
-    if half_restored(history.layout) is not None:
+    if half_restored(history.layout):
         yield DriftFinding("restore", "restore", msg("was interrupted half way: `techsapo up` goes back"))
-    if history.journal.path.exists():
+    if apply_journal(history.layout).path.exists():
         yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is under way, or was interrupted"))
     elif last.result == "failed":
         yield DriftFinding(

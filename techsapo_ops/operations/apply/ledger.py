@@ -2,7 +2,6 @@
 
     <state>/ledger/000007.json       one apply
     <state>/ledger/objects/<sha256>  contents of files, and the snapshots that name them
-    <state>/ledger/journal.json      the apply that is under way: see journal.py beside this
 
 Everything is readable by its owner alone, since rendered secrets are among the contents.
 """

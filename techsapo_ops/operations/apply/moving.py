@@ -5,8 +5,7 @@ from __future__ import annotations
 from techsapo_ops.engines.opening import on_several
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.journal import under_way
 from techsapo_ops.stack.layout import Layout
 
 
@@ -17,7 +16,8 @@ def may_run_on(layout: Layout) -> str:
     """
     if on_several(layout) or not layout.machines_note.exists():
         return ""
-    return Journal(Ledger(layout.state)).elsewhere()
+    entry = under_way(layout)
+    return entry.elsewhere if entry is not None else ""
 
 
 def require_left(layout: Layout) -> None:

@@ -14,6 +14,7 @@ from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.data import lost_of, note_data, require_data, start_empty
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import record_interrupted
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.moving import require_left
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, Outcome
@@ -137,7 +138,7 @@ def _up(
             report = validate(stack, found.desired.files)
             require(report)
             missing = report.missing
-        interrupted = history.journal.recover()
+        interrupted = record_interrupted(stack.layout)
         if interrupted is not None:
             listener.say(
                 msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)

@@ -26,10 +26,10 @@ _LOG_LINES = 8
 @dataclass(frozen=True, slots=True)
 class Marks:
     """Who is told of a service: `ready` when it is, before what needs it is started, and may raise OpsError;
-    `reached` when it was changed."""
+    `changed` when it was, and in how many seconds."""
 
     ready: Callable[[str], None]
-    reached: Callable[[str], None]
+    changed: Callable[[str, float], None]
 
 
 class Work:
@@ -88,7 +88,7 @@ class Work:
                 self.outcomes.append(outcome)
                 self._listener.done(outcome)
                 if outcome.step.action is not Action.NOTHING and outcome.error is None:
-                    self._marks.reached(outcome.step.service)
+                    self._marks.changed(outcome.step.service, outcome.seconds)
             places = {step.service: place for place, step in enumerate(part)}
             self.outcomes[first:] = sorted(self.outcomes[first:], key=lambda o: places[o.step.service])
             if stop and self.failed:

@@ -1,4 +1,4 @@
-"""Goes back from a restore that failed, or that was killed and left a note of it."""
+"""Goes back from a restore that failed, or that was killed and is in the journal still."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from techsapo_ops.operations.backup.bringing_back import (
     start_left_off,
 )
 from techsapo_ops.stack.backup_kind import BackupKind
-from techsapo_ops.stack.restore_journal import Interrupted, finished, interrupted, journal
+from techsapo_ops.stack.journal import REPLACE, START
+from techsapo_ops.stack.restore_journal import Replaced, interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 _INSTEAD = msg(
@@ -41,11 +42,12 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     if interrupted(layout) is None:
         return None
     with locked(layout, wait):
-        left = interrupted(layout)
-        if left is None:
+        entry = interrupted(layout)
+        if entry is None:
             return None
+        left = entry.facts
         _require_known(left.kinds)
-        if left.whole:
+        if entry.step == START:
             say(msg("a restore was interrupted when its data was whole; it stays"))
             conclude(stack, left.kinds)
             start_left_off(stack, left.apps, say)
@@ -73,8 +75,10 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     return left.safety
 
 
-def go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, told: Told) -> None:
-    """Bring back what was there before, `safety` and what lies beside; start the apps. Raises OpsError."""
+def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, told: Told) -> None:
+    """The opposite of each step of a restore, the last one's first: halt the apps, bring back what was there
+    before, `safety` and what lies beside, start the apps. Raises OpsError; the same again goes on.
+    """
     try:
         for name in left.apps:
             stack.engine.halt(name)
@@ -92,7 +96,7 @@ def go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, to
             msg("going back failed: {message}", message=error.message),
             msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
         ) from None
-    note_whole(stack, left)
+    note_whole(stack)
     try:
         start_apps(stack, left.apps, say)
     except OpsError as error:
@@ -103,29 +107,42 @@ def go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, to
     conclude(stack, left.kinds)
 
 
-def note_begun(stack: Stack, left: Interrupted) -> None:
+def note_begun(stack: Stack, left: Replaced) -> None:
     """From here on somebody has to go back, on any machine. Raises OpsError; then nobody has to."""
-    journal(stack.layout, left)
+    journal = restore_journal(stack.layout)
+    journal.begin(left, REPLACE)
     try:
         stack.engine.share()
     except BaseException:
-        finished(stack.layout)
+        journal.end()
         raise
 
 
-def note_whole(stack: Stack, left: Interrupted) -> None:
-    """From here on nobody goes back. Where a full disk takes no note, the app starts all the same."""
+def note_whole(stack: Stack, **changes: tuple[str, ...]) -> None:
+    """From here on nobody goes back; `changes` are facts that are others by now.
+
+    Where a full disk takes no note, the app starts all the same.
+    """
     with suppress(OpsError):
-        journal(stack.layout, left.now_whole())
-        stack.engine.share()
+        journal = restore_journal(stack.layout)
+        if journal.read() is not None:
+            journal.reach(START, **changes)
+            stack.engine.share()
+
+
+def note_half(stack: Stack) -> None:
+    """From here on somebody has to go back again. Raises OpsError."""
+    journal = restore_journal(stack.layout)
+    if journal.read() is not None:
+        journal.reach(REPLACE)
 
 
 def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
     """End a restore, or the way back from it, whose data is whole.
 
-    The note goes first: what lies beside is of no use to anybody then.
+    The journal's entry goes first: what lies beside is of no use to anybody then.
     """
-    finished(stack.layout)
+    restore_journal(stack.layout).end()
     with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
         note_restored(stack, part_kinds)
     for part_kind, kind in kept_beside(part_kinds):

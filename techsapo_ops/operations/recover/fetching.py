@@ -9,17 +9,17 @@ from techsapo_ops.adapters.files import private_folder
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.recover.journal import Desk, Journal
+from techsapo_ops.operations.recover.journal import Desk, Recovering
 
 _SLACK = 64 * 1024 * 1024
 """Bytes that a fetch leaves free."""
 
 
-def fetch(restic: Restic, journal: Journal, desk: Desk, say: Callable[[str], None]) -> None:
-    """Bring the journal's copy into the desk's private folder, whole. Raises OpsError."""
+def fetch(restic: Restic, facts: Recovering, desk: Desk, say: Callable[[str], None]) -> None:
+    """Bring the copy that was chosen into the desk's private folder, whole. Raises OpsError."""
     into = desk.state.parent
     try:
-        size = restic.size(journal.snapshot)
+        size = restic.size(facts.snapshot)
     except OpsError as error:
         raise _half(restic, desk, error) from None
     free = room(desk.folder).free_bytes
@@ -33,10 +33,10 @@ def fetch(restic: Restic, journal: Journal, desk: Desk, say: Callable[[str], Non
             ),
             msg("make room, or recover --into a folder on another disk; nothing was fetched"),
         )
-    say(msg("fetching {backup}, {size}", backup=journal.backup or journal.snapshot[:8], size=human(size)))
+    say(msg("fetching {backup}, {size}", backup=facts.backup or facts.snapshot[:8], size=human(size)))
     private_folder(desk.fetched, desk.state)
     try:
-        restic.restore(journal.snapshot, desk.fetched)
+        restic.restore(facts.snapshot, desk.fetched)
     except OpsError as error:
         raise _half(restic, desk, error) from None
 

@@ -15,11 +15,10 @@ from rows import each_row
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
-from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
-from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.drills.guards import hindrance, reasons
+from techsapo_ops.stack.journal import REPLACE, START
 from techsapo_ops.stack.maintenance import Maintenance, note
-from techsapo_ops.stack.restore_journal import Interrupted, finished, journal
+from techsapo_ops.stack.restore_journal import Replaced, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -79,17 +78,18 @@ def test_what_was_cut_short_and_maintenance_are_under_way(stack: Stack) -> None:
     layout.state.mkdir(parents=True, exist_ok=True)
     begun, ended = Maintenance("", NOW, None, "me"), {}
     ended["maintenance since"] = note(layout)
-    ended["an apply was cut short"] = ApplyJournal(Ledger(layout.state)).path
-    ended["a recovery was cut short"] = layout.recovery_journal
+    ended["an apply was cut short"] = layout.journal / "apply.json"
+    ended["this stack is being recovered"] = layout.journal / "recovery.json"
     for words, path in ended.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(begun.to_json()))
         assert hindrance(stack).startswith(words)
         path.unlink()
-    journal(layout, Interrupted("", ("redis",), ()))
-    assert hindrance(stack).startswith("a restore was cut short")
-    finished(layout)
-    assert hindrance(stack) == ""
+    journal = restore_journal(layout)
+    journal.begin(Replaced("", ("redis",), ()), REPLACE)
+    assert hindrance(stack).startswith("a restore was interrupted half way")
+    journal.reach(START)
+    assert hindrance(stack) == "", "the data is whole"
 
 
 @each_row(
@@ -107,7 +107,7 @@ def test_what_wakes_nobody_keeps_no_drill_from_its_begin(tmp_path: Path, quiet: 
 
 
 def test_what_is_under_way_is_a_reason_without_a_prometheus_too(stack: Stack) -> None:
-    stack.layout.recovery_journal.parent.mkdir(parents=True, exist_ok=True)
-    stack.layout.recovery_journal.touch()
+    stack.layout.journal.mkdir(parents=True, exist_ok=True)
+    (stack.layout.journal / "recovery.json").touch()
     (why,) = reasons(stack, None)
-    assert why.startswith("a recovery was cut short")
+    assert why.startswith("this stack is being recovered")

@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.choice import Choice, choose, chosen
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.draft import draft_of
-from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.operations.recover.placing import places_in, put, require_free
 from techsapo_ops.stack.places import EngineName
 
@@ -259,23 +259,24 @@ def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_p
 
 def test_the_journal_is_private_and_a_damaged_one_says_what_to_do(tmp_path: Path) -> None:
     desk = Desk(tmp_path / ".techsapo")
-    journal = Journal(Asked("/away", settings=("app.port=1",), without=("redis",)), "1" * 64, "x")
+    facts = Recovering(Asked("/away", settings=("app.port=1",), without=("redis",)), "1" * 64, "x")
     with desk.lock():
-        desk.write(journal)
-    assert desk.read() == journal
-    path = desk.folder / "journal.json"
+        desk.journal.begin(facts)
+    begun = desk.journal.under_way
+    assert desk.journal.read() == begun
+    path = desk.journal.path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for text in (
         "",
         "[]",
         "{}",
-        json.dumps({"version": 1, "asked": {}}),
+        json.dumps({**json.loads(path.read_text()), "facts": {"asked": {}}}),
         path.read_text().replace('"version": 1', '"version": 2'),
         path.read_text().replace('"x"', "7"),
     ):
         path.write_text(text)
         with pytest.raises(OpsError, match="is damaged") as damaged:
-            desk.read()
+            desk.journal.read()
         assert "--abandon" not in (damaged.value.hint or "")  # which reads it, too
 
 
@@ -345,14 +346,14 @@ def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
     remove = shutil.rmtree
 
     def watched(path: Path) -> None:
-        seen.append((desk.folder / "journal.json").exists())
+        seen.append(desk.journal.path.exists())
         remove(path)
 
     monkeypatch.setattr(shutil, "rmtree", watched)
     with desk.lock():
-        desk.write(Journal(Asked("/away"), "1" * 64, "x"))
+        desk.journal.begin(Recovering(Asked("/away"), "1" * 64, "x"))
         desk.fetched.mkdir()
         (desk.state / "data").mkdir()
         desk.remove()
-    assert seen == [True, True, True, False]
+    assert seen == [True, True, False]
     assert not desk.state.exists()
