@@ -29,9 +29,9 @@ from techsapo_ops.cli.views.backups import Bars
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import restore as operation
+from techsapo_ops.operations.backup.going_back import start_servers, undo_interrupted
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.operations.backup.undo import start_servers, undo_interrupted
 from techsapo_ops.stack.journal import START
 from techsapo_ops.stack.restore_journal import Replaced, interrupted
 

@@ -1,9 +1,10 @@
-"""What the journal holds of an apply, and how one that was killed gets into the ledger."""
+"""What the journal holds of an apply: how one that was killed gets into the ledger, and who may go on."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from techsapo_ops.engines.opening import on_several
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import Ledger
@@ -63,3 +64,25 @@ def _interrupted(entry: Entry[LedgerEntry]) -> str:
         return msg("interrupted on {host}, {where} or later", host=entry.host, where=where)
     done = msg(" (done: {done})", done=", ".join(entry.done)) if entry.done else ""
     return msg("interrupted {where}{done}", where=where, done=done)
+
+
+def may_run_on(layout: Layout) -> str:
+    """The other host that may run the stack still, and alone: it was to move from there to several.
+
+    "" where that is known to be over, or was here. What runs there can be seen from there alone.
+    """
+    if on_several(layout) or not layout.machines_note.exists():
+        return ""
+    entry = under_way(layout)
+    return entry.elsewhere if entry is not None else ""
+
+
+def require_left(layout: Layout) -> None:
+    """Raise OpsError where a stack that is to be on several hosts may still run on another one alone."""
+    if host := may_run_on(layout):
+        raise OpsError(
+            msg("this stack's move from {host} to several hosts was cut short: it may still run there alone",
+                host=host),
+            msg("on {host}, in its folder, `techsapo up` goes on. Where {host} is lost for good: `techsapo "
+                "down` here, then `techsapo up`", host=host),
+        )  # fmt: skip

@@ -12,7 +12,7 @@ from techsapo_ops.engines.at_work import at_work, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
-from techsapo_ops.operations.apply.moving import may_run_on
+from techsapo_ops.operations.apply.journal import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.budget import forget_audit
 from techsapo_ops.spec.problems import unknown

@@ -13,7 +13,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.going_back import elsewhere, not_back, to_one_host
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.journal import (
     BACK,
@@ -25,11 +24,10 @@ from techsapo_ops.operations.apply.journal import (
 )
 from techsapo_ops.operations.apply.ledger import now
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, Result
-from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener
+from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, not_back, tell_prometheus
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
-from techsapo_ops.operations.apply.steps import with_renewed
-from techsapo_ops.operations.apply.told import tell_prometheus
+from techsapo_ops.operations.apply.steps import with_renewed, without_lost
 from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
 from techsapo_ops.stack.engine import Access, Engine
@@ -133,7 +131,12 @@ class Transaction:
         if self._draft is None:
             self._begin()
         if self._base is not None and self._to_one_host:
-            self._listener.warn(to_one_host(self._base.id))
+            self._listener.warn(
+                msg(
+                    "not going back to @{to}, which ran on one host: `techsapo rollback`, called there, does",
+                    to=self._base.id,
+                )
+            )
         back = self._go_back() if self._can_go_back else None
         result: Result = "rolled-back" if back is not None and not back.failures else "failed"
         reason = failed.message.splitlines()[0]
@@ -230,7 +233,7 @@ class Transaction:
                 pause=self._history.pause,
             )
             lost |= found.observed.unreachable
-            work.perform(elsewhere(found.steps.steps, desired, lost), stop=False)
+            work.perform(without_lost(found.steps.steps, desired, lost), stop=False)
             if not work.failed and not lost:
                 running.conclude(desired)
             work.prove()

@@ -14,9 +14,8 @@ from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.data import lost_of, note_data, require_data, start_empty
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.journal import record_interrupted
+from techsapo_ops.operations.apply.journal import record_interrupted, require_left
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.moving import require_left
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, Outcome
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
@@ -70,48 +69,24 @@ def up(
     *,
     only: Sequence[str] = (),
     force: bool = False,
+    empty: bool = False,
     wait: float = 0.0,
     approve: Callable[[StackPlan], bool] = lambda _: True,
 ) -> UpReport | None:
     """Bring the stack to what the spec says; None when `approve` refused the plan.
 
-    It is asked while no other techsapo can be at work, also where there is nothing to do.
+    It is asked while no other techsapo can be at work, also where there is nothing to do. With `empty` data
+    that was there and is gone is made anew, and that is recorded.
 
     Files are checked by the real tools and written before anything is started; afterwards what runs is read
     back. When something fails, the last good apply is brought back (`UpReport.back`); without one, a service
     that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
     both. Every apply is recorded in the ledger, and one that was killed is completed.
 
-    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone, somebody else has a
-    port that a service of a running stack is to have, the app could not start, a file was edited by hand
-    (unless `force`) or refused by its tool, and for a failure that is no service's.
+    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone (unless `empty`),
+    somebody else has a port that a service of a running stack is to have, the app could not start, a file was
+    edited by hand (unless `force`) or refused by its tool, and for a failure that is no service's.
     """
-    return _up(stack, listener, only=only, force=force, empty=False, wait=wait, approve=approve)
-
-
-def up_empty(
-    stack: Stack,
-    listener: Listener,
-    *,
-    only: Sequence[str] = (),
-    force: bool = False,
-    wait: float = 0.0,
-    approve: Callable[[StackPlan], bool] = lambda _: True,
-) -> UpReport | None:
-    """As `up`, but without data that was there and is gone: it is made anew, empty, and that is recorded."""
-    return _up(stack, listener, only=only, force=force, empty=True, wait=wait, approve=approve)
-
-
-def _up(
-    stack: Stack,
-    listener: Listener,
-    *,
-    only: Sequence[str],
-    force: bool,
-    empty: bool,
-    wait: float,
-    approve: Callable[[StackPlan], bool],
-) -> UpReport | None:
     history = History.of(stack)
     stack.engine.announce()
     with locked(stack.layout, wait, listener.warn):
@@ -149,7 +124,7 @@ def _up(
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
-        forget_others(stack)
+        forget_others(stack.topology)
         follow(stack.layout)  # maintenance goes on in folders that are new
         if words := lacking(stack.engine.deliver()):
             listener.warn(words)

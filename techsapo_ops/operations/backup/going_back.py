@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import State
+from techsapo_ops.backup.origin import State as OriginState
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.data import note_restored
+from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.backup.bringing_back import (
     Say,
     Told,
@@ -24,12 +26,44 @@ from techsapo_ops.operations.backup.bringing_back import (
 )
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.journal import REPLACE, START
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.restore_journal import Replaced, interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 _INSTEAD = msg(
     "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
 )
+
+
+def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float = 0.0) -> None:
+    """Go back from a restore that did not end, also in a stack that is off; nothing where there is none.
+
+    Of a stack that is off the servers of its data are started first, and the apps last, by going back: they
+    would answer from data that is neither old nor new. A server that does not start with what the restore
+    left may do so with what is brought back. Raises OpsError.
+    """
+    entry = interrupted(stack.layout)
+    if entry is None:
+        return
+    if entry.step != START:
+        start_servers(stack, entry.facts, listener, wait=wait)
+    go_back_if_interrupted(stack, wait=wait, say=say)
+
+
+def start_servers(stack: Stack, left: Replaced, listener: Listener, *, wait: float = 0.0) -> None:
+    """Start what has to run to bring anything back over what a restore left half way. Raises OpsError."""
+    running = {name for name, seen in stack.engine.observe().services.items() if seen.state is State.RUNNING}
+    servers = _servers(stack, left)
+    if not running.issuperset(servers):
+        up(stack, listener, only=servers, wait=wait)
+
+
+def _servers(stack: Stack, left: Replaced) -> list[str]:
+    """What has to run to go back. Where nothing but the apps holds data, those are."""
+    known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
+    named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
+    there = [each.name for name in named for each in stack.topology.meant(name)]
+    return [name for name in there if name not in left.apps] or there
 
 
 def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
@@ -55,7 +89,7 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         say(msg("a restore was interrupted; going back to what was there before"))
         repository = repository_of(stack)
         safety = _safety_of(stack, repository, left.safety) if left.safety else None
-        if safety is not None and (found := repository.origin(safety)).state is State.TAMPERED:
+        if safety is not None and (found := repository.origin(safety)).state is OriginState.TAMPERED:
             accept = msg("`techsapo backup accept {id}` where you know that it is yours, or ", id=safety.id)
             raise OpsError(
                 msg(

@@ -77,7 +77,7 @@ def perform(
     }
     for part in intent.parts:
         if name := registry.of(part).service(part.kind):
-            require_runs(stack, name, msg("a restore"))
+            require_runs(layout, name, msg("a restore"))
     stack.engine.announce()  # which wants every machine: what can't be stopped would go on with the old data
     with locked(layout, wait), recorded(layout, "restore", what, say) as known:
         _require_there(stack, intent)

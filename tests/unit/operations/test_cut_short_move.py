@@ -19,9 +19,8 @@ from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.journal import apply_journal
+from techsapo_ops.operations.apply.journal import apply_journal, may_run_on, require_left
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.moving import may_run_on, require_left
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
