@@ -13,23 +13,21 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from techsapo_ops.adapters.actor import actor
 from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import LOCK, Layout
 
 F = TypeVar("F")
-_VERSION = 1
 
 
 class Operation(StrEnum):
@@ -91,6 +89,7 @@ class Entry(Generic[F]):
     step: str = ""
     """The step that is under way; empty before the first."""
     done: Mapping[str, float] = field(default_factory=dict)
+    version: Literal[1] = 1
 
     @property
     def elsewhere(self) -> str:
@@ -103,16 +102,15 @@ class Entry(Generic[F]):
 
 
 class Journal(Generic[F]):
-    """The entry of one kind of operation on the stack of `layout`.
+    """The entry of one kind of operation on the stack of `layout`; `kind` is the dataclass of its facts.
 
-    `thaw` makes the facts of what JSON holds; it raises ValueError, KeyError or TypeError for anything else.
     Every method raises OpsError where the entry can't be written.
     """
 
-    def __init__(self, layout: Layout, operation: Operation, thaw: Callable[[Any], F]) -> None:
+    def __init__(self, layout: Layout, operation: Operation, kind: type[F]) -> None:
         self._layout = layout
         self._operation = operation
-        self._thaw = thaw
+        self._kind = kind
         self.path = layout.journal / f"{operation}.json"
         self.entry: Entry[F] | None = None
         """As it was read or written last."""
@@ -134,22 +132,15 @@ class Journal(Generic[F]):
             raise OpsError(
                 msg("cannot read the journal {path}: {strerror}", path=self.path, strerror=error.strerror)
             ) from None
+        from pydantic import TypeAdapter  # 0.2 s, which a command need not pay where nothing is under way
+
         try:
-            value = json.loads(text)
-            if not _WHOLE(value) or value["version"] != _VERSION:
-                raise ValueError
-            self.entry = Entry(
-                self._thaw(value["facts"]),
-                datetime.fromisoformat(value["began"]),
-                value["host"],
-                value["who"],
-                value["step"],
-                value["done"],
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
+            entry: Entry[F] = TypeAdapter(Entry[self._kind]).validate_json(text, strict=True)  # type: ignore[name-defined] # made for it
+        except ValueError:
             hint = CUT_SHORT[self._operation].damaged
             raise OpsError(msg("{path} is damaged, or another version's", path=self.path), hint) from None
-        return self.entry
+        self.entry = entry
+        return entry
 
     def begin(self, facts: F, step: str = "", began: datetime | None = None) -> None:
         """Note the operation before anything is touched, and the first step where that begins at once."""
@@ -180,24 +171,37 @@ class Journal(Generic[F]):
         return cast(F, replace(cast(Any, self.under_way.facts), **changes))
 
     def _write(self, entry: Entry[F]) -> None:
-        value = {
-            "version": _VERSION, "who": entry.who, "host": entry.host, "began": entry.began,
-            "step": entry.step, "done": entry.done, "facts": asdict(cast(Any, entry.facts)),
-        }  # fmt: skip
-        text = json.dumps(value, ensure_ascii=False, indent=1, default=datetime.isoformat)
+        text = json.dumps(asdict(entry), ensure_ascii=False, indent=1, default=datetime.isoformat)
         write_atomic(self.path, f"{text}\n".encode(), 0o600)
         self.entry = entry
 
 
-_WHOLE = shapes.has(
-    version=shapes.count,
-    who=shapes.each(lambda value: shapes.text(value) or shapes.count(value)),
-    host=shapes.text,
-    began=shapes.text,
-    step=shapes.text,
-    done=shapes.each(shapes.number),
-    facts=lambda value: isinstance(value, dict),
-)
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What a restore replaces: the backup of what was there before, and the services that it stopped.
+
+    `safety` is empty where nothing was there.
+    """
+
+    safety: str
+    kinds: tuple[str, ...]
+    apps: tuple[str, ...]
+    spent: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By kind, what was spent before, by what the kind calls it: what comes back may say no less."""
+
+    def __post_init__(self) -> None:
+        if any(amount < 0 for amounts in self.spent.values() for amount in amounts.values()):
+            raise ValueError(self.spent)
+
+
+def restore_journal(layout: Layout) -> Journal[Replaced]:
+    """The journal of restores."""
+    return Journal(layout, Operation.RESTORE, Replaced)
+
+
+def interrupted(layout: Layout) -> Entry[Replaced] | None:
+    """The restore that did not end, if there is one. Raises OpsError for an entry that can't be read."""
+    return restore_journal(layout).read()
 
 
 def half_done(layout: Layout) -> tuple[Operation, ...]:
@@ -217,7 +221,7 @@ def half_done(layout: Layout) -> tuple[Operation, ...]:
 
 
 def _is_half(layout: Layout, operation: Operation) -> bool:
-    entry = Journal(layout, operation, lambda facts: facts).read()
+    entry = Journal(layout, operation, dict[str, Any]).read()
     return entry is not None and (not entry.step or entry.step != CUT_SHORT[operation].whole_from)
 
 

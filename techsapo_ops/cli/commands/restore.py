@@ -32,8 +32,7 @@ from techsapo_ops.operations.backup import restore as operation
 from techsapo_ops.operations.backup.going_back import start_servers, undo_interrupted
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.stack.journal import START
-from techsapo_ops.stack.restore_journal import Replaced, interrupted
+from techsapo_ops.stack.journal import START, Replaced, interrupted
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.backup.intent import Intent

@@ -8,7 +8,7 @@ from techsapo_ops.engines.opening import on_several
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, entry_of
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.stack.journal import Entry, Journal, Operation
 from techsapo_ops.stack.layout import Layout
 
@@ -25,7 +25,7 @@ _WORDS = {
 
 def apply_journal(layout: Layout) -> Journal[LedgerEntry]:
     """The journal of applies; its facts are the apply as it would be recorded if it ended now."""
-    return Journal(layout, Operation.APPLY, entry_of)
+    return Journal(layout, Operation.APPLY, LedgerEntry)
 
 
 def under_way(layout: Layout) -> Entry[LedgerEntry] | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -114,16 +114,13 @@ def written_entry(entry: LedgerEntry) -> bytes:
 def read_entry(data: bytes) -> LedgerEntry | None:
     """The apply that a file holds; None where it is damaged."""
     try:
-        return entry_of(json.loads(data))
+        value = json.loads(data)
+        entry = LedgerEntry(**value)
+        return replace(
+            entry,
+            time=datetime.fromisoformat(value["time"]),
+            files=tuple((str(path), str(kind)) for path, kind in value["files"]),
+            steps=tuple(Done(**step) for step in value["steps"]),
+        )
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def entry_of(value: Any) -> LedgerEntry:
-    """The apply of what JSON holds. Raises ValueError, KeyError or TypeError where that is none."""
-    return replace(
-        LedgerEntry(**value),
-        time=datetime.fromisoformat(value["time"]),
-        files=tuple((str(path), str(kind)) for path, kind in value["files"]),
-        steps=tuple(Done(**step) for step in value["steps"]),
-    )

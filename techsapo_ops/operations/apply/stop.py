@@ -17,9 +17,8 @@ from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.budget import forget_audit
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.data_note import DataNote
-from techsapo_ops.stack.journal import Operation, require_ended
+from techsapo_ops.stack.journal import Operation, interrupted, require_ended
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.step import Action, Step
 
 if TYPE_CHECKING:

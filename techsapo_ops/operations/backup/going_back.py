@@ -25,9 +25,8 @@ from techsapo_ops.operations.backup.bringing_back import (
     start_left_off,
 )
 from techsapo_ops.stack.backup_kind import BackupKind
-from techsapo_ops.stack.journal import REPLACE, START
+from techsapo_ops.stack.journal import REPLACE, START, Replaced, interrupted, restore_journal
 from techsapo_ops.stack.observed import State
-from techsapo_ops.stack.restore_journal import Replaced, interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 _INSTEAD = msg(

@@ -33,8 +33,7 @@ from techsapo_ops.operations.backup.going_back import (
 )
 from techsapo_ops.operations.backup.intent import Intent
 from techsapo_ops.stack.backup_kind import Replay, Untouched
-from techsapo_ops.stack.journal import START
-from techsapo_ops.stack.restore_journal import Replaced, interrupted
+from techsapo_ops.stack.journal import START, Replaced, interrupted
 from techsapo_ops.stack.stack import Stack
 
 _LOOKS = 5

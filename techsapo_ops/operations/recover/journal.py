@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from techsapo_ops.adapters.files import private_folder
 from techsapo_ops.adapters.folders import GIT_IGNORE, missing, opened, remove_empty
@@ -19,7 +18,6 @@ from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.logins import without_logins
-from techsapo_ops.stack import shapes
 from techsapo_ops.stack.journal import Journal, Operation
 from techsapo_ops.stack.layout import JOURNAL, RECOVERY, Layout
 
@@ -97,7 +95,7 @@ class RecoveryJournal(Journal[Recovering]):
     """The journal of recoveries into the state directory `state`."""
 
     def __init__(self, state: Path) -> None:
-        super().__init__(Layout(state, state), Operation.RECOVERY, _thawed)
+        super().__init__(Layout(state, state), Operation.RECOVERY, Recovering)
 
     def step(self, name: str, work: Callable[[], object], *, before: float = 0.0) -> None:
         """Do `work` unless that step is done, and note its seconds with those that it took `before`."""
@@ -204,45 +202,3 @@ def others(state: Path) -> list[str]:
         return []
     ours = {RECOVERY, JOURNAL, GIT_IGNORE}
     return sorted(path.name for path in state.iterdir() if path.name not in ours)
-
-
-_TEXTS = shapes.listed(shapes.text)
-_SHAPE = shapes.has(
-    asked=shapes.has(
-        repository=shapes.text,
-        at=shapes.text,
-        project=shapes.text,
-        settings=_TEXTS,
-        engine=shapes.optional(shapes.text),
-        environment=shapes.optional(shapes.text),
-        without=_TEXTS,
-        revoke_all_keys=shapes.flag,
-    ),
-    snapshot=shapes.text,
-    backup=shapes.text,
-    made=_TEXTS,
-    folders=_TEXTS,
-    spec=shapes.text,
-    environment=shapes.optional(shapes.text),
-    engine=shapes.optional(shapes.text),
-    scheduled=shapes.flag,
-    remaining=shapes.listed(_TEXTS),
-    several=shapes.flag,
-    data_of=shapes.text,
-)
-
-
-def _thawed(facts: Any) -> Recovering:
-    if not _SHAPE(facts):
-        raise ValueError(facts)
-    asked = facts["asked"]
-    made = {**asked, "settings": tuple(asked["settings"]), "without": tuple(asked["without"])}
-    return Recovering(
-        **{
-            **facts,
-            "asked": Asked(**made),
-            "made": tuple(facts["made"]),
-            "folders": tuple(facts["folders"]),
-            "remaining": tuple((what, remedy) for what, remedy in facts["remaining"]),
-        }
-    )

@@ -30,8 +30,8 @@ from techsapo_ops.operations.recover.look import Look, look_at, missing_variable
 from techsapo_ops.operations.recover.placing import MODES, places_in, put, require_free
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.service import LOCK_SECONDS, certify, fill, settled, start
+from techsapo_ops.stack.journal import interrupted
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.state_format import note_format
 

@@ -34,10 +34,9 @@ from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.journal import REPLACE
+from techsapo_ops.stack.journal import REPLACE, Replaced, interrupted, restore_journal
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
-from techsapo_ops.stack.restore_journal import Replaced, interrupted, restore_journal
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.tool import Tool

@@ -16,8 +16,7 @@ from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.going_back import undo_interrupted
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.journal import REPLACE
-from techsapo_ops.stack.restore_journal import Replaced, restore_journal
+from techsapo_ops.stack.journal import REPLACE, Replaced, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 

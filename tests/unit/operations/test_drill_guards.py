@@ -16,9 +16,8 @@ from rows import each_row
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.operations.drills.guards import hindrance, reasons
-from techsapo_ops.stack.journal import REPLACE, START
+from techsapo_ops.stack.journal import REPLACE, START, Replaced, restore_journal
 from techsapo_ops.stack.maintenance import Maintenance, note
-from techsapo_ops.stack.restore_journal import Replaced, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)

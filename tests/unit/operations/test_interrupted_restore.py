@@ -26,9 +26,16 @@ from techsapo_ops.operations.apply.stop import locked, restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
 from techsapo_ops.operations.backup import going_back, restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.stack.journal import REPLACE, START, Journal, Operation, require_ended
+from techsapo_ops.stack.journal import (
+    REPLACE,
+    START,
+    Journal,
+    Operation,
+    Replaced,
+    interrupted,
+    require_ended,
+)
 from techsapo_ops.stack.observed import FOLDER_GONE
-from techsapo_ops.stack.restore_journal import Replaced, interrupted
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from letters import Killed, Letters, backup, read, states, undo, with_letters, w
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.stack.journal import START
-from techsapo_ops.stack.restore_journal import interrupted
+from techsapo_ops.stack.journal import START, interrupted
 
 
 class Others:

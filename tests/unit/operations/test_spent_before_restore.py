@@ -21,7 +21,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services import audit_spent, sqlite_tool
-from techsapo_ops.stack.restore_journal import interrupted, restore_journal
+from techsapo_ops.stack.journal import interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.costs import spent_since
 from techsapo_ops.stores.audit.spool import AuditRow
