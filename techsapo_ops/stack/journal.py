@@ -22,6 +22,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from techsapo_ops.adapters.actor import actor
 from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
+from techsapo_ops.adapters.folders import write_hint
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -104,7 +105,7 @@ class Entry(Generic[F]):
 class Journal(Generic[F]):
     """The entry of one kind of operation on the stack of `layout`; `kind` is the dataclass of its facts.
 
-    Every method raises OpsError where the entry can't be written.
+    Every method raises OpsError where the entry can't be written, or removed.
     """
 
     def __init__(self, layout: Layout, operation: Operation, kind: type[F]) -> None:
@@ -161,8 +162,14 @@ class Journal(Generic[F]):
         self._write(replace(self.under_way, facts=self._changed(changes)))
 
     def end(self) -> None:
-        """Nothing is left to do: forget the entry. A power cut does not bring it back. Raises OSError."""
-        remove_file(self.path)
+        """Nothing is left to do: forget the entry. A power cut does not bring it back."""
+        try:
+            remove_file(self.path)
+        except OSError as error:
+            raise OpsError(
+                msg("cannot remove {path}: {strerror}", path=self.path, strerror=error.strerror),
+                write_hint(error),
+            ) from None
         with suppress(OSError):  # of another operation there is one, or there was none
             self.path.parent.rmdir()
         self.entry = None
