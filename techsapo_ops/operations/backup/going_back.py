@@ -26,8 +26,10 @@ from techsapo_ops.operations.backup.bringing_back import (
 )
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.journal import REPLACE, START, Replaced, interrupted, restore_journal
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
 
 _INSTEAD = msg(
     "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
@@ -52,16 +54,16 @@ def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float 
 def start_servers(stack: Stack, left: Replaced, listener: Listener, *, wait: float = 0.0) -> None:
     """Start what has to run to bring anything back over what a restore left half way. Raises OpsError."""
     running = {name for name, seen in stack.engine.observe().services.items() if seen.state is State.RUNNING}
-    servers = _servers(stack, left)
+    servers = _servers(stack.topology, left)
     if not running.issuperset(servers):
         up(stack, listener, only=servers, wait=wait)
 
 
-def _servers(stack: Stack, left: Replaced) -> list[str]:
+def _servers(topology: Topology, left: Replaced) -> list[str]:
     """What has to run to go back. Where nothing but the apps holds data, those are."""
     known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
     named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
-    there = [each.name for name in named for each in stack.topology.meant(name)]
+    there = [each.name for name in named for each in topology.meant(name)]
     return [name for name in there if name not in left.apps] or there
 
 
@@ -163,9 +165,9 @@ def note_whole(stack: Stack, **changes: tuple[str, ...]) -> None:
             stack.engine.share()
 
 
-def note_half(stack: Stack) -> None:
+def note_half(layout: Layout) -> None:
     """From here on somebody has to go back again. Raises OpsError."""
-    journal = restore_journal(stack.layout)
+    journal = restore_journal(layout)
     if journal.read() is not None:
         journal.reach(REPLACE)
 

@@ -108,7 +108,7 @@ def perform(
                 raise
             say(msg("that failed; going back"))
             if entry.step == START:
-                note_half(stack)
+                note_half(layout)
             try:
                 go_back(stack, safety, left, say, told)
             except OpsError as failed:

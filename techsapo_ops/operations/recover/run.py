@@ -172,10 +172,10 @@ class Recovery:
             if status[-1] != "healthy":
                 remaining += ((msg("health says {status}", status=status[-1]), "techsapo health"),)
             known["seconds"] = round(sum(entry.done.values()), 1)
-        self._conclude(stack)
+        self._conclude(stack.layout)
         return Recovered(
             facts.spec, facts.backup, facts.snapshot[:12], entry.done, status[-1], remaining,
-            facts.data_of, working_now(stack), _since(entry.began),
+            facts.data_of, working_now(stack.layout, stack.spec), _since(entry.began),
         )  # fmt: skip
 
     def _place(self, look: Look) -> None:
@@ -203,13 +203,13 @@ class Recovery:
         applied, warn = look.prospect.stack.spec, self.doors.listener.warn
         settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
 
-    def _conclude(self, stack: Stack) -> None:
+    def _conclude(self, layout: Layout) -> None:
         """Forget the recovery; on several hosts so that all of them hear of it, and have its record."""
         if HOSTS not in self._facts.steps:
             self.desk.clear()
             return
         try:
-            with locked(stack.layout, LOCK_SECONDS):
+            with locked(layout, LOCK_SECONDS):
                 self.desk.clear()
         except OpsError as error:  # the stack is back, and the next command shares it
             self.doors.listener.warn(error.message)

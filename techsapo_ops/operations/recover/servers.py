@@ -11,6 +11,8 @@ from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
@@ -38,10 +40,10 @@ def too_old(data: Iterable[tuple[str, str]], stack: Stack) -> Iterator[tuple[str
             ours = f"{server.partition(' ')[0]} {here}"
             without = " ".join(f"--without {each}" for each, _ in held)
             yield (
-                _older_here(stack, name, part, server, ours),
+                _older_here(stack.topology.places, name, part, server, ours),
                 msg(
                     "{remedy}; or {without}",
-                    remedy=_remedy(stack, service, version_in(server)),
+                    remedy=_remedy(stack.topology.places, service, version_in(server)),
                     without=without,
                 ),
             )
@@ -50,7 +52,7 @@ def too_old(data: Iterable[tuple[str, str]], stack: Stack) -> Iterator[tuple[str
 def version_here(stack: Stack, service: Service) -> str:
     """Version of what will run for `service`, in digits and dots; empty where nothing tells it."""
     if stack.topology.places.from_images:
-        return _of_image(stack, service)
+        return _of_image(stack.spec, service)
     if service.binary is None:
         return ""
     try:
@@ -66,9 +68,9 @@ def version_in(text: str) -> str:
     return found[1] if found else ""
 
 
-def _of_image(stack: Stack, service: Service) -> str:
+def _of_image(spec: Spec, service: Service) -> str:
     """By the tag, and of images of the well-known name alone: anybody's own may count its versions anew."""
-    spec, kind = stack.spec, kind_of(service)
+    kind = kind_of(service)
     if kind.built_from(spec):
         return ""
     wanted = full_reference(spec.image_of(kind.name, service.facts.image))
@@ -87,8 +89,8 @@ def _older(here: str, made: str) -> bool:
     return ours < theirs[: len(ours)]
 
 
-def _older_here(stack: Stack, name: str, part: str, server: str, ours: str) -> str:
-    if stack.topology.places.from_images:
+def _older_here(places: Places, name: str, part: str, server: str, ours: str) -> str:
+    if places.from_images:
         return msg(
             "{part} was backed up from {server}, and {ours} of images.{name} is older",
             part=part,
@@ -104,8 +106,8 @@ def _older_here(stack: Stack, name: str, part: str, server: str, ours: str) -> s
     )
 
 
-def _remedy(stack: Stack, service: Service, made: str) -> str:
-    if stack.topology.places.from_images:
+def _remedy(places: Places, service: Service, made: str) -> str:
+    if places.from_images:
         image = full_reference(service.facts.image).rpartition(":")[0]
         return msg(
             "name a newer image, e.g. --set images.{kind}={image}:{tag}",

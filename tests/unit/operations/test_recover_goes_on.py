@@ -54,11 +54,11 @@ def test_what_did_not_work_is_said_by_the_command_that_goes_on_after_a_kill(
     into = tmp_path / status / "new"
     desk = Desk(into / ".techsapo")
     failed = ("shop.test: DNS does not lead here", "techsapo certs renew shop")
-    monkeypatch.setattr(Recovery, "_open", lambda _: None)
+    monkeypatch.setattr(Recovery, "_open", lambda _: SimpleNamespace(layout=None, spec=None))
     monkeypatch.setattr(run, "certify", lambda *_: [failed])
     monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
     monkeypatch.setattr(run, "settled", lambda _: status)
-    monkeypatch.setattr(run, "working_now", lambda _: ())
+    monkeypatch.setattr(run, "working_now", lambda *_: ())
     asked = Asked("/away")
     with desk.lock():
         desk.journal.begin(Recovering(asked, "1" * 64, "x", spec=str(into / "techsapo.yaml")))
