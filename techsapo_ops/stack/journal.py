@@ -51,7 +51,7 @@ class CutShort:
     what: str
     then: str
     damaged: str
-    whole_from: str = ""
+    whole_from: str | None = None
     """The step from which on nothing is half: whatever command comes next may go ahead."""
 
 
@@ -229,7 +229,7 @@ def half_done(layout: Layout) -> tuple[Operation, ...]:
 
 def _is_half(layout: Layout, operation: Operation) -> bool:
     entry = Journal(layout, operation, dict[str, Any]).read()
-    return entry is not None and (not entry.step or entry.step != CUT_SHORT[operation].whole_from)
+    return entry is not None and entry.step != CUT_SHORT[operation].whole_from
 
 
 def require_ended(layout: Layout, *operations: Operation) -> None:

@@ -16,7 +16,7 @@ from rows import each_row
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.operations.drills.guards import hindrance, reasons
-from techsapo_ops.stack.journal import REPLACE, START, Replaced, restore_journal
+from techsapo_ops.operations.recover.journal import Asked, Recovering, RecoveryJournal
 from techsapo_ops.stack.maintenance import Maintenance, note
 from techsapo_ops.stack.stack import Stack
 
@@ -71,24 +71,18 @@ def test_what_prometheus_says_keeps_a_drill_from_its_begin(tmp_path: Path, name:
     assert words in why
 
 
-def test_what_was_cut_short_and_maintenance_are_under_way(stack: Stack) -> None:
+def test_what_was_cut_short_and_maintenance_keep_a_drill_from_its_begin(stack: Stack) -> None:
     layout = stack.layout
     assert hindrance(stack) == ""
     layout.state.mkdir(parents=True, exist_ok=True)
-    begun, ended = Maintenance("", NOW, None, "me"), {}
-    ended["maintenance since"] = note(layout)
-    ended["an apply was cut short"] = layout.journal / "apply.json"
-    ended["this stack is being recovered"] = layout.journal / "recovery.json"
-    for words, path in ended.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(begun.to_json()))
-        assert hindrance(stack).startswith(words)
-        path.unlink()
-    journal = restore_journal(layout)
-    journal.begin(Replaced("", ("redis",), ()), REPLACE)
-    assert hindrance(stack).startswith("a restore was interrupted half way")
-    journal.reach(START)
-    assert hindrance(stack) == "", "the data is whole"
+    path = note(layout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(Maintenance("", NOW, None, "me").to_json()))
+    assert hindrance(stack).startswith("maintenance since")
+    path.unlink()
+    RecoveryJournal(layout.state).begin(Recovering(Asked("/away"), "1" * 64, "x"))
+    (why,) = reasons(stack, None)
+    assert why.startswith("this stack is being recovered")
 
 
 @each_row(
@@ -103,10 +97,3 @@ def test_what_was_cut_short_and_maintenance_are_under_way(stack: Stack) -> None:
 def test_what_wakes_nobody_keeps_no_drill_from_its_begin(tmp_path: Path, quiet: Firing) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     assert against(stack, Server(fires=(quiet,))) == []
-
-
-def test_what_is_under_way_is_a_reason_without_a_prometheus_too(stack: Stack) -> None:
-    stack.layout.journal.mkdir(parents=True, exist_ok=True)
-    (stack.layout.journal / "recovery.json").touch()
-    (why,) = reasons(stack, None)
-    assert why.startswith("this stack is being recovered")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.memory_project import MemoryProject
@@ -86,16 +87,29 @@ def test_each_change_is_on_disk_before_the_call_returns(
     assert journal.entry == known == restore_journal(layout).read()
 
 
-@each_row("text", ["", "[]", "{}", "null", '{"version": 2}', "half"])
-def test_an_entry_that_is_damaged_names_the_file_and_the_way_out(layout: Layout, text: str) -> None:
-    journal = restore_journal(layout)
-    journal.begin(REPLACED, REPLACE)
-    whole = json.loads(journal.path.read_text())
-    journal.path.write_text(json.dumps({**whole, "facts": {}}) if text == "half" else text)
-    with pytest.raises(OpsError, match=r"restore\.json is damaged") as damaged:
+DAMAGES: Mapping[str, Callable[[dict[str, Any]], object]] = {
+    "no object": lambda _: [],
+    "another version": lambda entry: {**entry, "version": 2},
+    "no facts": lambda entry: {**entry, "facts": {}},
+    "a number for a name": lambda entry: {**entry, "facts": {**entry["facts"], "backup": 7}},
+    "no time": lambda entry: {**entry, "began": "yesterday"},
+}
+
+
+@each_row("damage", DAMAGES)
+def test_an_entry_that_is_damaged_names_the_file_and_the_way_out(tmp_path: Path, damage: str) -> None:
+    journal = RecoveryJournal(tmp_path)
+    facts = Recovering(Asked("/away", settings=("app.port=1",)), "1" * 64, "x", remaining=(("a", "b"),))
+    journal.begin(facts, "up")
+    entry = journal.read()
+    assert entry is not None
+    assert entry.facts == facts
+    journal.path.write_text(json.dumps(DAMAGES[damage](json.loads(journal.path.read_text()))))
+    with pytest.raises(OpsError, match=r"recovery\.json is damaged") as damaged:
         journal.read()
-    assert "bring a backup back" in (damaged.value.hint or "")
-    assert half_done(layout) == (Operation.RESTORE,), "nobody knows what it left"
+    assert "the repository has everything still" in (damaged.value.hint or "")
+    assert "--abandon" not in (damaged.value.hint or ""), "which reads it, too"
+    assert half_done(Layout(tmp_path, tmp_path)) == (Operation.RECOVERY,), "nobody knows what it left"
 
 
 def begun(layout: Layout, operation: Operation, project: MemoryProject) -> None:

@@ -257,29 +257,6 @@ def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_p
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_the_journal_is_private_and_a_damaged_one_says_what_to_do(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / ".techsapo")
-    facts = Recovering(Asked("/away", settings=("app.port=1",), without=("redis",)), "1" * 64, "x")
-    with desk.lock():
-        desk.journal.begin(facts)
-    begun = desk.journal.under_way
-    assert desk.journal.read() == begun
-    path = desk.journal.path
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    for text in (
-        "",
-        "[]",
-        "{}",
-        json.dumps({**json.loads(path.read_text()), "facts": {"asked": {}}}),
-        path.read_text().replace('"version": 1', '"version": 2'),
-        path.read_text().replace('"x"', "7"),
-    ):
-        path.write_text(text)
-        with pytest.raises(OpsError, match="is damaged") as damaged:
-            desk.journal.read()
-        assert "--abandon" not in (damaged.value.hint or "")  # which reads it, too
-
-
 def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     (tmp_path / ".techsapo/ledger").mkdir(parents=True)
     with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
