@@ -34,7 +34,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
-from techsapo_ops.operations.apply.up import up as apply
+from techsapo_ops.operations.apply.up import up as up_with_data
+from techsapo_ops.operations.apply.up import up_empty
 from techsapo_ops.operations.backup.going_back import undo_interrupted
 from techsapo_ops.services.registry import facts
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
@@ -151,9 +152,8 @@ def up(
         show_plan(plan, out)
         return confirm(msg("go ahead?"), yes=False)
 
-    report = apply(
-        stack, progress, only=wanted.services, force=force, empty=empty, wait=wait, approve=approve
-    )
+    perform = up_empty if empty else up_with_data
+    report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
     if report is None:
         out.say(msg("nothing was changed"))
         raise typer.Exit(1)

@@ -69,24 +69,48 @@ def up(
     *,
     only: Sequence[str] = (),
     force: bool = False,
-    empty: bool = False,
     wait: float = 0.0,
     approve: Callable[[StackPlan], bool] = lambda _: True,
 ) -> UpReport | None:
     """Bring the stack to what the spec says; None when `approve` refused the plan.
 
-    It is asked while no other techsapo can be at work, also where there is nothing to do. With `empty` data
-    that was there and is gone is made anew, and that is recorded.
+    It is asked while no other techsapo can be at work, also where there is nothing to do.
 
     Files are checked by the real tools and written before anything is started; afterwards what runs is read
     back. When something fails, the last good apply is brought back (`UpReport.back`); without one, a service
     that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
     both. Every apply is recorded in the ledger, and one that was killed is completed.
 
-    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone (unless `empty`),
-    somebody else has a port that a service of a running stack is to have, the app could not start, a file was
-    edited by hand (unless `force`) or refused by its tool, and for a failure that is no service's.
+    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone, somebody else has a
+    port that a service of a running stack is to have, the app could not start, a file was edited by hand
+    (unless `force`) or refused by its tool, and for a failure that is no service's.
     """
+    return _up(stack, listener, only=only, force=force, empty=False, wait=wait, approve=approve)
+
+
+def up_empty(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    wait: float = 0.0,
+    approve: Callable[[StackPlan], bool] = lambda _: True,
+) -> UpReport | None:
+    """As `up`, but without data that was there and is gone: it is made anew, empty, and that is recorded."""
+    return _up(stack, listener, only=only, force=force, empty=True, wait=wait, approve=approve)
+
+
+def _up(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str],
+    force: bool,
+    empty: bool,
+    wait: float,
+    approve: Callable[[StackPlan], bool],
+) -> UpReport | None:
     history = History.of(stack)
     stack.engine.announce()
     with locked(stack.layout, wait, listener.warn):

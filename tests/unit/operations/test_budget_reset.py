@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from techsapo_ops.cli.main import app
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.stop import down
-from techsapo_ops.operations.apply.up import up
+from techsapo_ops.operations.apply.up import up_empty
 from techsapo_ops.operations.budget import note_gap, reset_budget
 from techsapo_ops.stack.budget_note import BudgetNote, Gap, read_note
 
@@ -74,10 +74,10 @@ def test_an_audit_log_that_is_given_up_is_a_gap_until_then(project: Project) -> 
     with_data(project, "app/audit.sqlite", "redis/dump.rdb")
     since = seen_by_the_app(project).audit_since["app"]
     shutil.rmtree(data(project) / "redis")
-    up(project.stack(), project.said, empty=True)
+    up_empty(project.stack(), project.said)
     assert not seen_by_the_app(project).gaps, "rows are in the audit log, and not in Redis"
     shutil.rmtree(data(project) / "app")
-    up(project.stack(), project.said, empty=True)
+    up_empty(project.stack(), project.said)
     (gap,) = seen_by_the_app(project).gaps
     assert gap.since == since
     assert gap.since <= gap.seen <= gap.until

@@ -17,7 +17,7 @@ from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.data import note_restored, note_unnoted, unnoted_data
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.stop import down
-from techsapo_ops.operations.apply.up import UpReport, up
+from techsapo_ops.operations.apply.up import UpReport, up, up_empty
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import drift as drift_job
@@ -63,7 +63,7 @@ def refused(project: Project) -> OpsError:
 
 
 def emptied(project: Project) -> UpReport:
-    report = up(project.stack(), project.said, empty=True)
+    report = up_empty(project.stack(), project.said)
     assert report is not None
     return report
 
