@@ -211,32 +211,39 @@ def interrupted(layout: Layout) -> Entry[Replaced] | None:
     return restore_journal(layout).read()
 
 
-def half_done(layout: Layout) -> tuple[Operation, ...]:
-    """The operations that were cut short, or are under way, and have left something half.
-
-    An entry that can't be read counts.
+def half_done(layout: Layout) -> Mapping[Operation, str]:
+    """The operations that were cut short, or are under way, and have left something half, and what is said of
+    each. An entry that can't be read counts.
     """
-    found = []
+    said = {}
     for operation in Operation:
+        what = CUT_SHORT[operation].what
         try:
-            half = _is_half(layout, operation)
+            entry = _half(layout, operation)
         except OpsError:
-            half = True
-        if half:
-            found.append(operation)
-    return tuple(found)
+            said[operation] = what
+            continue
+        if entry is not None:
+            said[operation] = msg(
+                "{what} ({user} began it on {host}, {began:%Y-%m-%d %H:%M:%S} UTC)",
+                what=what,
+                user=entry.who.get("login") or entry.who.get("user", "?"),
+                host=entry.host,
+                began=entry.began,
+            )
+    return said
 
 
-def _is_half(layout: Layout, operation: Operation) -> bool:
+def _half(layout: Layout, operation: Operation) -> Entry[dict[str, Any]] | None:
     entry = Journal(layout, operation, dict[str, Any]).read()
-    return entry is not None and entry.step != CUT_SHORT[operation].whole_from
+    return entry if entry is not None and entry.step != CUT_SHORT[operation].whole_from else None
 
 
 def require_ended(layout: Layout, *operations: Operation) -> None:
     """Raise OpsError where one of `operations` has left something half: what it left is nothing to go by."""
-    for operation in half_done(layout):
+    for operation, said in half_done(layout).items():
         if operation in operations:
-            raise OpsError(CUT_SHORT[operation].what, CUT_SHORT[operation].then)
+            raise OpsError(said, CUT_SHORT[operation].then)
 
 
 def half_restored(layout: Layout) -> bool:
@@ -245,6 +252,6 @@ def half_restored(layout: Layout) -> bool:
     For what only reports.
     """
     try:
-        return _is_half(layout, Operation.RESTORE) and not held(layout.state / LOCK)
+        return _half(layout, Operation.RESTORE) is not None and not held(layout.state / LOCK)
     except (OpsError, OSError):
         return False

@@ -41,10 +41,8 @@ def hindrance(stack: Stack) -> str:
     """What is under way that a fault would do harm to; "" for nothing."""
     if (closed := maintenance_of(stack.layout)) is not None:
         return str(closed)
-    for operation in half_done(stack.layout):
-        left = CUT_SHORT[operation]
-        return joined("; ", (left.what, left.then))
-    return ""
+    cut_short = half_done(stack.layout).items()
+    return next((joined("; ", (said, CUT_SHORT[operation].then)) for operation, said in cut_short), "")
 
 
 def reasons(stack: Stack, prometheus: Prometheus | None) -> Iterator[str]:

@@ -109,7 +109,7 @@ def test_an_entry_that_is_damaged_names_the_file_and_the_way_out(tmp_path: Path,
         journal.read()
     assert "the repository has everything still" in (damaged.value.hint or "")
     assert "--abandon" not in (damaged.value.hint or ""), "which reads it, too"
-    assert half_done(Layout(tmp_path, tmp_path)) == (Operation.RECOVERY,), "nobody knows what it left"
+    assert list(half_done(Layout(tmp_path, tmp_path))) == [Operation.RECOVERY], "nobody knows what it left"
 
 
 def begun(layout: Layout, operation: Operation, project: MemoryProject) -> None:
@@ -131,7 +131,8 @@ def test_which_commands_wait_for_the_end_of_it(tmp_path: Path, operation: Operat
     project.up()
     stack = project.stack()
     begun(stack.layout, operation, project)
-    assert half_done(stack.layout) == (operation,)
+    assert list(half_done(stack.layout)) == [operation]
+    assert f" began it on {socket.gethostname()}, 20" in half_done(stack.layout)[operation]
     refused = {
         "drill": bool(hindrance(stack)),
         "backup": _refuses(lambda: create_backup(stack, only=("redis",)), "interrupted|recovered"),
@@ -158,4 +159,4 @@ def test_once_the_data_is_whole_nothing_waits(layout: Layout) -> None:
     journal.begin(REPLACED, REPLACE)
     assert half_restored(layout)
     journal.reach(START)
-    assert (half_done(layout), half_restored(layout)) == ((), False)
+    assert (half_done(layout), half_restored(layout)) == ({}, False)
