@@ -136,7 +136,8 @@ class Journal(Generic[F]):
         from pydantic import TypeAdapter  # 0.2 s, which a command need not pay where nothing is under way
 
         try:
-            entry: Entry[F] = TypeAdapter(Entry[self._kind]).validate_json(text, strict=True)  # type: ignore[name-defined] # made for it
+            adapter: TypeAdapter[Entry[F]] = TypeAdapter(cast(Any, Entry)[self._kind])
+            entry = adapter.validate_json(text, strict=True)
         except ValueError:
             hint = CUT_SHORT[self._operation].damaged
             raise OpsError(msg("{path} is damaged, or another version's", path=self.path), hint) from None
