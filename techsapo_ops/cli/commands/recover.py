@@ -34,6 +34,7 @@ from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, s
 from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
 from techsapo_ops.engines.swarm.shared_state import forget
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import has_password
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
@@ -41,7 +42,6 @@ from techsapo_ops.operations.recover.draft import values_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.spec.logins import tells_password
 from techsapo_ops.stack.layout import RESTIC_CACHE
 
 app = CommandGroup(invoke_without_command=True)
@@ -134,7 +134,7 @@ def recover(
             msg("e.g. --from s3:https://s3.example.com/backups"),
             exit_code=2,
         )
-    if tells_password(repository):
+    if has_password(repository):
         out.warn(
             msg(
                 "everybody on this host can read the password in --from, by `ps`: name the user "

@@ -20,8 +20,9 @@ from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.backup.secret_files import forms, made_secrets
+from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.known import forms
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger_entry import (
     LedgerEntry,

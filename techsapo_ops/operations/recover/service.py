@@ -65,7 +65,7 @@ def fill(stack: Stack, copied: Copied, names: tuple[str, ...], say: Say) -> None
 def certify(stack: Stack, say: Say) -> list[tuple[str, str]]:
     """Put the certificates into use, or have them issued; returns what did not work, and what to try."""
     certificates = certificates_of(stack, say)
-    if not list(certificates.kept()):
+    if not list(certificates.managed()):
         return []
     return [
         (each.error.message, each.error.hint or f"techsapo certs renew {each.name}")

@@ -23,7 +23,7 @@ from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import KnownData
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.rows import Request, Rows
+from techsapo_ops.stores.audit.rows import Requests, Rows
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 
@@ -101,7 +101,7 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
             ("2026-10-31", 100.0, False), ("2026-11-01", 2.0, False), ("2026-11-27", 1.0, False),
             ("2026-11-27", 8.0, True),
         ]  # fmt: skip
-        return Rows(tuple(Request(d, usd, "", sim) for d, usd, sim in requests))
+        return Rows(tuple(Requests(d, usd, "", sim) for d, usd, sim in requests))
 
     monkeypatch.setattr(spent, "rows_of", rows)
     budget = {"monthly_usd": 100, "daily_usd": 4, "count_simulated": simulated_too}
