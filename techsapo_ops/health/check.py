@@ -24,9 +24,9 @@ from techsapo_ops.services.probing import health_of, part_of
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Prober
 from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.observed import FOLDER_GONE
-from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import Stopped, stopped_of
@@ -219,9 +219,10 @@ def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
 
 def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
     """That a restore was cut short: its apps are off, and nothing in their logs says why."""
-    if half_restored(stack.layout) is None:
+    if not half_restored(stack.layout):
         return ()
-    return (HealthPart("restore", "restore", PartStatus.DOWN, HALF, hint=GOES_BACK),)
+    left = CUT_SHORT[Operation.RESTORE]
+    return (HealthPart("restore", "restore", PartStatus.DOWN, left.what, hint=left.then),)
 
 
 def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:

@@ -69,7 +69,10 @@ def _row(table: str, name: str, amount: int) -> str:
     if found is None:
         raise OpsError(
             msg("{name} is no day, kind and key of what was spent", name=repr(name[:80])),
-            msg("remove restore.json in the state directory, then bring a backup back: `techsapo restore`"),
+            msg(
+                "remove journal/restore.json in the state directory, then bring a backup back: `techsapo "
+                "restore`"
+            ),
         )
     day, time, simulated, key = found.groups()
     # A cast, since a string in hexadecimal is binary: what a key is called needs no quoting so.

@@ -18,8 +18,8 @@ SCHEDULER_STOP_SECONDS = 25
 
 RECOVERY = "recovery"
 """Folder in the state directory of a recovery that is under way: `techsapo recover`."""
-JOURNAL = "journal.json"
-"""File in it: how far it has come."""
+JOURNAL = "journal"
+"""Folder in the state directory of work that is under way: see stack/journal.py."""
 
 ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
@@ -134,9 +134,9 @@ class Layout:
         return self.state / "backup-keys"
 
     @property
-    def recovery_journal(self) -> Path:
-        """How far a recovery has come; it is there while one is under way."""
-        return self.state / RECOVERY / JOURNAL
+    def journal(self) -> Path:
+        """What work that is under way has come to, one file each: see stack/journal.py."""
+        return self.state / JOURNAL
 
     @property
     def backup_checks(self) -> Path:

@@ -1,9 +1,9 @@
 """Runs `techsapo` and kills it with SIGKILL at one exact point: `python fault_point.py POINT COMMAND…`.
 
 With `full:POINT` it is not killed: the ledger's disk, a small one of its own, is full from there on.
-A point is a phase of the journal (`begun`, `files`, …), `recorded` (between the record and the end of the
-journal), `writing` (between two renames of generated files), or one of fault_point_swarm.py. The product
-knows nothing of it.
+A point is a moment of the apply's journal (`begun`, `files`, …), `recorded` (between the record and the end
+of the journal's entry), `writing` (between two renames of generated files), or one of fault_point_swarm.py.
+The product knows nothing of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from typing import Any
 
 import fault_point_swarm
 
-from techsapo_ops.operations.apply import generate, journal, ledger
+from techsapo_ops.operations.apply import generate, ledger
+from techsapo_ops.stack.journal import Entry, Journal
+
+MOMENTS = {
+    "begun": ("", False),
+    "files": ("prepare", False),
+    "prepared": ("services", False),
+    "services": ("services", True),
+}
+"""The step that the journal says, and whether a service was changed; of any other point it is that step."""
 
 
 def die() -> None:
@@ -65,19 +74,20 @@ def arm(point: str) -> None:
     if point.partition(":")[0] in {"loading", "configs", "changed", "going"}:
         fault_point_swarm.arm(point, die)
         return
-    write = journal.Journal._write
-    full, _, phase = point.rpartition(":")
+    write = Journal._write
+    full, _, moment = point.rpartition(":")
 
-    def written(self: journal.Journal, note: journal.Note) -> None:
-        write(self, note)
-        if note.phase != phase:
+    def written(self: Journal[Any], entry: Entry[Any]) -> None:
+        write(self, entry)
+        step, changed = MOMENTS.get(moment, (moment, bool(entry.done)))
+        if (self.path.stem, entry.step, bool(entry.done)) != ("apply", step, changed):
             return
         if full:
-            fill(self.path.parent)
+            fill(self.path.parents[1] / "ledger")
         else:
             die()
 
-    journal.Journal._write = written  # type: ignore[method-assign] # the fault that is wanted
+    Journal._write = written  # type: ignore[method-assign] # the fault that is wanted
 
 
 if __name__ == "__main__":

@@ -19,11 +19,9 @@ from typing import Any
 import fault_point
 
 from techsapo_ops.backup.offsite import Restic
-from techsapo_ops.operations.apply.journal import Journal as JournalOfApply
-from techsapo_ops.operations.apply.journal import Note
-from techsapo_ops.operations.backup import going_back
 from techsapo_ops.operations.recover import run
-from techsapo_ops.operations.recover.progress import Progress
+from techsapo_ops.operations.recover.journal import RecoveryJournal
+from techsapo_ops.stack.journal import Entry, Journal
 
 
 def interrupt() -> None:
@@ -36,15 +34,16 @@ def arm(point: str) -> None:
     """Make this process die at `point`, or be interrupted there."""
     how, _, point = point.rpartition(":")
     die = interrupt if how == "int" else fault_point.die
-    if point == "starting":
-        note = JournalOfApply._write
+    if point in {"starting", "restoring"}:
+        moment = ("apply", "prepare") if point == "starting" else ("restore", "replace")
+        write = Journal._write
 
-        def begun(self: JournalOfApply, told: Note) -> None:
-            note(self, told)
-            if told.phase == "files":
+        def written(self: Journal[Any], entry: Entry[Any]) -> None:
+            write(self, entry)
+            if (self.path.stem, entry.step) == moment:
                 die()
 
-        JournalOfApply._write = begun  # type: ignore[method-assign] # the fault that is wanted
+        Journal._write = written  # type: ignore[method-assign] # the fault that is wanted
     elif point == "fetching":
         fetch = Restic.restore
 
@@ -65,24 +64,18 @@ def arm(point: str) -> None:
             return links
 
         run.put = placed
-    elif point == "restoring":
-        written = going_back.journal
-
-        def noted(*told: Any) -> None:
-            written(*told)
-            die()
-
-        going_back.journal = noted
     else:
-        step = Progress.step
+        step = RecoveryJournal.step
 
-        def ended(self: Progress, name: str, work: Callable[[], object], *, before: float = 0.0) -> None:
-            fresh = not self.journal.has(name)
+        def ended(
+            self: RecoveryJournal, name: str, work: Callable[[], object], *, before: float = 0.0
+        ) -> None:
+            fresh = name not in self.under_way.done
             step(self, name, work, before=before)
             if fresh and name == point:
                 die()
 
-        Progress.step = ended  # type: ignore[method-assign] # the fault that is wanted
+        RecoveryJournal.step = ended  # type: ignore[method-assign] # the fault that is wanted
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from projects import Project
 FAULT_POINT = Path(__file__).with_name("fault_point.py")
 POINTS = {
     "begun": "before any file was written",
-    "writing": "before any file was written",
+    "writing": "while files were written",
     "files": "after the files were written",
     "prepared": "before the first service",
     "services": "while services were changed (done: redis)",
@@ -63,4 +63,4 @@ def completes(stack: Project, point: str) -> None:
     assert (interrupted.result, last.result) == ("failed", "ok")
     assert POINTS[point] in interrupted.reason
     assert interrupted.seconds > 0
-    assert not (stack.state / "ledger" / "journal.json").exists()
+    assert not (stack.state / "journal/apply.json").exists()

@@ -146,7 +146,7 @@ def _killed(project: Project, words: Sequence[str], environment: Mapping[str, st
     )  # fmt: skip
     try:
         servers.wait_for(
-            lambda: process.poll() is not None or _at(project.layout.recovery_journal, before),
+            lambda: process.poll() is not None or _at(project.layout.journal / "recovery.json", before),
             timeout=600, what=f"the step {step}",
         )  # fmt: skip
         assert process.poll() is None, f"it was through before {step}: {process.stdout.read()!r}"  # type: ignore[union-attr]

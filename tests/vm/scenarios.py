@@ -148,7 +148,7 @@ def up_early(lab: Lab) -> Outcome:
     """`up` has noted what it is about to do."""
     lab.machine.run(IN + CHANGED)
     outcome = lab.cut_off(
-        "up early", "techsapo up --yes --timeout 300", "test -e .techsapo/ledger/journal.json"
+        "up early", "techsapo up --yes --timeout 300", "test -e .techsapo/journal/apply.json"
     )
     lab.finish(outcome, "techsapo up --yes --timeout 300")
     return outcome
@@ -157,7 +157,7 @@ def up_early(lab: Lab) -> Outcome:
 def up_late(lab: Lab) -> Outcome:
     """`up` has restarted the first instances and not the last."""
     lab.machine.run(IN + BACK)
-    noted = "grep -qs '\"app-[12]\"' .techsapo/ledger/journal.json"
+    noted = "grep -qs '\"app-[12]\"' .techsapo/journal/apply.json"
     outcome = lab.cut_off("up late", "techsapo up --yes --timeout 300", noted, after=1)
     lab.finish(outcome, "techsapo up --yes --timeout 300")
     return outcome
@@ -188,7 +188,7 @@ def restore(lab: Lab) -> Outcome:
     if not lab.known.backups:
         lab.machine.run(IN + "techsapo backup", timeout=1800)
         _know_backups(lab)
-    noted = "test -e .techsapo/restore.json"
+    noted = "test -e .techsapo/journal/restore.json"
     return lab.cut_off("restore", "techsapo restore --yes", noted, after=2)
 
 

@@ -20,7 +20,7 @@ from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.taken_ports import taken_ports
 from techsapo_ops.operations.jobs.timetable import nobody_starts
-from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
+from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
 
 
 def plan(
@@ -66,8 +66,9 @@ def plan(
         save_plan(keep, found, History.of(stack), only, engine)
     for warning in project.override_warnings():
         out.warn(str(warning))
-    if half_restored(stack.layout) is not None:
-        out.warn(msg("{half}; {back}", half=HALF, back=GOES_BACK))
+    if half_restored(stack.layout):
+        left = CUT_SHORT[Operation.RESTORE]
+        out.warn(msg("{half}; {back}", half=left.what, back=left.then))
     if told := applied_elsewhere(stack):
         out.warn(told)
     for taken in taken_ports(found, History.of(stack), stack.engine):

@@ -170,7 +170,7 @@ def recover(
 
 
 def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
-    known = recovery.desk.read() is not None
+    known = recovery.desk.journal.read() is not None
     recovery.begin(asked)
     try:
         recovery.fetch()
@@ -218,13 +218,14 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        journal = desk.read()
-        if journal is None and others(desk.state):
+        entry = desk.journal.read()
+        if entry is None and others(desk.state):
             out.warn(msg("interrupted at its very end: the stack is back; `techsapo health` looks at it"))
-        elif journal is None:
+        elif entry is None:
             out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
         else:
-            step = next((each for each in journal.steps if not journal.has(each)), journal.steps[-1])
+            steps = entry.facts.steps
+            step = next((each for each in steps if each not in entry.done), steps[-1])
             out.warn(
                 msg(
                     "interrupted at: {titles}; the same command goes on there, `techsapo recover "
@@ -236,7 +237,7 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
 
 
 def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:
-    if desk.read() is None:
+    if desk.journal.read() is None:
         raise OpsError(
             msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
         )

@@ -28,10 +28,10 @@ from techsapo_ops.cli.views.backups import Bars
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import restore as operation
+from techsapo_ops.operations.backup.going_back import start_servers, undo_interrupted
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.operations.backup.undo import start_servers, undo_interrupted
-from techsapo_ops.stack.restore_journal import Interrupted, interrupted
+from techsapo_ops.stack.journal import START, Replaced, interrupted
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.backup.intent import Intent
@@ -148,7 +148,7 @@ def restore(
     out.next(then)
 
 
-def _half(stack: Stack, which: str) -> Interrupted | None:
+def _half(stack: Stack, which: str) -> Replaced | None:
     """What an interrupted restore left, for `--instead`. Raises OpsError (2) where no backup is named."""
     if which == "latest":
         raise OpsError(
@@ -156,8 +156,8 @@ def _half(stack: Stack, which: str) -> Interrupted | None:
             msg("`techsapo backup list` shows them all"),
             exit_code=2,
         )
-    left = interrupted(stack.layout)
-    return left if left is not None and not left.whole else None
+    entry = interrupted(stack.layout)
+    return entry.facts if entry is not None and entry.step != START else None
 
 
 def _targets(intent: Intent) -> dict[str, list[dict[str, str]]]:

@@ -36,10 +36,10 @@ from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.up import up as up_with_data
 from techsapo_ops.operations.apply.up import up_empty
-from techsapo_ops.operations.backup.undo import undo_interrupted
+from techsapo_ops.operations.backup.going_back import undo_interrupted
 from techsapo_ops.services.registry import facts
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
-from techsapo_ops.stack.restore_journal import require_none
+from techsapo_ops.stack.journal import Operation, require_ended
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan
@@ -132,7 +132,7 @@ def up(
     progress = Progress(out)
     if saved is not None or leaves is not None:
         # That is in no plan, and what the restore replaced is where the stack still is.
-        require_none(stack.layout)
+        require_ended(stack.layout, Operation.RESTORE)
     if leaves is None:
         undo_interrupted(stack, progress, out.say, wait=wait)
 

@@ -17,7 +17,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
-    JOURNAL,
     LOCK,
     LOGS,
     PROOF_FOLDER,
@@ -34,11 +33,12 @@ SET_ASIDE = "set-aside"
 """Folder of what was changed here and could not be shared."""
 _LOCAL = frozenset(
     {
-        RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, SET_ASIDE,
+        RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, RECOVERY, SET_ASIDE,
         TRAVEL_NOTE, SPEC_SEEN, LOCK, GIT_IGNORE,
     }
 )  # fmt: skip
-"""What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""
+"""What of it is this host's own: locks, sockets, what can be made again, and what is too large: backups, and
+what a recovery has fetched."""
 _MOST = 64 << 20
 _LARGEST = _MOST + 2 * tarfile.RECORDSIZE
 """With a tar's end."""
@@ -123,7 +123,7 @@ def _bring(state: Path, found: Mapping[Path, tuple[int, bytes | None]]) -> None:
             continue
         if not path.is_dir():
             path.unlink()
-        elif path.name != RECOVERY or not any(path.iterdir()):
+        else:
             shutil.rmtree(path)  # with what of it does not travel, such as a certificate's links
 
 
@@ -140,7 +140,6 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                     or ".." in parts
                     or parts[0] in _LOCAL
                     or parts[0].endswith(".lock")
-                    or (parts[0] == RECOVERY and parts[1:] not in {(), (JOURNAL,)})
                     or not _is_plain(entry)
                     or not path.resolve().is_relative_to(inside)
                 ):
@@ -161,10 +160,7 @@ def digest(content: bytes) -> str:
 
 
 def travelling(state: Path) -> Iterator[Path]:
-    """The folders and files of `state` that travel, folders before what is in them.
-
-    Of a recovery that is under way its journal alone: what it has fetched is as large as all backups.
-    """
+    """The folders and files of `state` that travel, folders before what is in them."""
     if not state.is_dir():
         return
     for top in sorted(state.iterdir()):
@@ -172,8 +168,7 @@ def travelling(state: Path) -> Iterator[Path]:
             continue
         yield top
         if top.is_dir():
-            inside = top.rglob("*") if top.name != RECOVERY else top.glob(JOURNAL)
-            for path in sorted(inside):
+            for path in sorted(top.rglob("*")):
                 if not path.is_symlink() and (path.is_dir() or path.is_file()) and path.suffix != ".lock":
                     yield path
 

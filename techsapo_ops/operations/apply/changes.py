@@ -33,6 +33,8 @@ class FileChange:
     path: str
     kind: ChangeKind
     diff: str
+    modes: tuple[int, int] | None = None
+    """Its mode as it is and as it should be, where nothing else differs."""
 
 
 def changes(files: Sequence[RenderedFile], directory: Path) -> tuple[FileChange, ...]:
@@ -66,7 +68,7 @@ def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileCha
         if mode == file.mode:
             return None
         note = msg("mode {mode:04o} → {file_mode:04o}\n", mode=mode, file_mode=file.mode)
-        return FileChange(file.path, ChangeKind.CHANGED, note)
+        return FileChange(file.path, ChangeKind.CHANGED, note, (mode, file.mode))
     known = manifest.files.get(file.path)
     secret = file.secret or (known is not None and known.secret)
     kind = ChangeKind.CHANGED if manifest.owns(file.path, content) else ChangeKind.EDITED

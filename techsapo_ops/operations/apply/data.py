@@ -23,6 +23,7 @@ from techsapo_ops.stack.data_note import MARK, DataNote, KnownData
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
+from techsapo_ops.stack.topology import Topology
 
 _COUNTING_SECONDS = 3600.0
 """A large database takes minutes to count its rows."""
@@ -88,16 +89,16 @@ def start_empty(stack: Stack, lost: Sequence[LostData], warn: Warn) -> None:
             seen = observed.services.get(each.service)
             if seen is not None and seen.state.kept_running:
                 stack.engine.halt(each.service)
-        _note_gaps(stack, lost)
+        _note_gaps(stack.topology, lost)
         DataNote(stack.layout, stack.topology.engine).forget([each.service for each in lost])
 
 
-def _note_gaps(stack: Stack, lost: Sequence[LostData]) -> None:
+def _note_gaps(topology: Topology, lost: Sequence[LostData]) -> None:
     """Tell the app which audit rows are gone: they are what budgets are rebuilt from."""
     now = datetime.now(UTC)
     for each in lost:
-        if kind_of(each.known.kind).has_audit_log(stack.topology):
-            note_gap(stack.layout, Gap(each.known.since, each.known.seen, now), [each.service])
+        if kind_of(each.known.kind).has_audit_log(topology):
+            note_gap(topology.layout, Gap(each.known.since, each.known.seen, now), [each.service])
 
 
 def note_data(stack: Stack, *, new: bool = True) -> None:
@@ -164,7 +165,7 @@ def note_restored(stack: Stack, part_kinds: Collection[str]) -> None:
     back = [each for each in lost if each.service in names]
     services = {service.name: service for service in stack.topology.services}
     found = {n.service: seen for n in back if (seen := _seen(stack, services[n.service], None)) is not None}
-    _note_gaps(stack, [each for each in back if each.service in found])
+    _note_gaps(stack.topology, [each for each in back if each.service in found])
     DataNote(stack.layout, stack.topology.engine).add(found)
 
 

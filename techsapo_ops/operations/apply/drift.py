@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from techsapo_ops.adapters.access_list import own_mode
-from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.changes import read_content
+from techsapo_ops.operations.apply.changes import ChangeKind
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import apply_journal
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.journal import half_restored
 from techsapo_ops.stack.observed import Observed, State
-from techsapo_ops.stack.restore_journal import half_restored
 from techsapo_ops.stack.step import Action
 
 EDITED = msg("was edited by hand")
@@ -66,7 +65,7 @@ def drift(history: History) -> DriftReport:
     found = plan(snapshot, running, Purpose.DRIFT)
     findings = [
         *_applies(history),
-        *_files(snapshot.desired),
+        *_files(found),
         *(
             DriftFinding("maintenance", name, what)
             for name, what in at_odds(snapshot.desired.topology.layout)
@@ -84,9 +83,9 @@ def drift(history: History) -> DriftReport:
 def _applies(history: History) -> Iterator[DriftFinding]:
     ledger = history.ledger
     last = ledger.entries()[-1]
-    if half_restored(history.layout) is not None:
+    if half_restored(history.layout):
         yield DriftFinding("restore", "restore", msg("was interrupted half way: `techsapo up` goes back"))
-    if history.journal.path.exists():
+    if apply_journal(history.layout).path.exists():
         yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is under way, or was interrupted"))
     elif last.result == "failed":
         yield DriftFinding(
@@ -94,28 +93,21 @@ def _applies(history: History) -> Iterator[DriftFinding]:
         )
 
 
-def _files(desired: Desired) -> Iterator[DriftFinding]:
-    folder = desired.topology.layout.config
-    manifest = read_manifest(folder)
-    for file in desired.files:
-        content = read_content(folder / file.path)
-        if content is None:
-            yield DriftFinding("file", file.path, msg("is missing"))
-        elif digest(content) != file.digest:
-            ours = manifest.owns(file.path, content)
-            yield DriftFinding(
-                "file", file.path, msg("was generated anew but not applied") if ours else EDITED
-            )
-        elif (mode := own_mode(folder / file.path)) != file.mode:
-            yield DriftFinding(
-                "file",
-                file.path,
-                msg("has mode {mode:04o} instead of {file_mode:04o}", mode=mode, file_mode=file.mode),
-            )
-    wanted = {file.path for file in desired.files}
-    for path in sorted(manifest.files):
-        if path not in wanted and (folder / path).exists():
-            yield DriftFinding("file", path, msg("was generated but is no part of what was applied"))
+def _files(found: StackPlan) -> Iterator[DriftFinding]:
+    wanted = {file.path for file in found.desired.files}
+    for change in found.files:
+        if change.path not in wanted:
+            what = msg("was generated but is no part of what was applied")
+        elif change.kind is ChangeKind.ADDED:
+            what = msg("is missing")
+        elif change.modes is not None:
+            mode, file_mode = change.modes
+            what = msg("has mode {mode:04o} instead of {file_mode:04o}", mode=mode, file_mode=file_mode)
+        elif change.kind is ChangeKind.EDITED:
+            what = EDITED
+        else:
+            what = msg("was generated anew but not applied")
+        yield DriftFinding("file", change.path, what)
 
 
 def _services(found: StackPlan, running: Running) -> Iterator[DriftFinding]:

@@ -9,7 +9,6 @@ from typing import Self
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
@@ -42,11 +41,6 @@ class History:
     def ledger(self) -> Ledger:
         """Where it is kept."""
         return Ledger(self.layout.state)
-
-    @property
-    def journal(self) -> Journal:
-        """The apply that is under way."""
-        return Journal(self.ledger)
 
     def choose(self, reference: str | None) -> LedgerEntry:
         """The apply to go back to: the one that `reference` names, or the last good one before the present.

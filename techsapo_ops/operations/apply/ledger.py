@@ -2,7 +2,6 @@
 
     <state>/ledger/000007.json       one apply
     <state>/ledger/objects/<sha256>  contents of files, and the snapshots that name them
-    <state>/ledger/journal.json      the apply that is under way: see journal.py beside this
 
 Everything is readable by its owner alone, since rendered secrets are among the contents.
 """
@@ -10,19 +9,21 @@ Everything is readable by its owner alone, since rendered secrets are among the 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.known import forms
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.forgetting import Alive
 from techsapo_ops.operations.apply.ledger_entry import (
     LedgerEntry,
     entry_files,
@@ -32,6 +33,7 @@ from techsapo_ops.operations.apply.ledger_entry import (
     written_entry,
 )
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
+from techsapo_ops.spec.logins import written_secrets
 
 KEPT = 50
 """Applies that are kept, beside the last good one."""
@@ -252,3 +254,39 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """What the newest snapshots hold, values of secrets and digests of secret files: see decision 33."""
+
+    values: frozenset[str] = frozenset()
+    digests: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, documents: Iterable[bytes], made: Iterable[str]) -> Alive:
+        """That of frozen snapshots, with the secrets that the tool `made` itself."""
+        found = [json.loads(document) for document in documents]
+        values = {value for each in found for value in _values(each)} | {value for value in made if value}
+        digests = {f["digest"] for each in found for f in each["files"] if f["secret"]}
+        return cls(frozenset(values), frozenset(digests))
+
+    def lacks(self, document: bytes, content: Callable[[str], bytes]) -> bool:
+        """Whether a frozen snapshot has a secret that is not alive; `content` gives a file by its digest.
+
+        A secret file is fine where it holds a secret that is alive: what is secret in any other is unknown.
+        """
+        value = json.loads(document)
+        stale = _values(value) - self.values
+        return bool(stale) or any(
+            f["secret"] and f["digest"] not in self.digests and not self._within(content(f["digest"]))
+            for f in value["files"]
+        )
+
+    def _within(self, text: bytes) -> bool:
+        return any(form.encode() in text for value in self.values for form in forms(value))
+
+
+def _values(value: Mapping[str, Any]) -> set[str]:
+    specs = (value["spec"], value["given"]["spec"])
+    return {*value["secrets"].values(), *(secret for spec in specs for secret in written_secrets(spec))}

@@ -1,14 +1,21 @@
-"""How the steps of an apply ended, and who is told."""
+"""How the steps of an apply ended, and who hears of it: the user, and Prometheus for charts and alerts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.step import Action, Step
+
+_TEXTFILE = "apply"
+"""Name of the file for node exporter's textfile collector, and value of its label `name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +79,36 @@ class Applied:
     entry: LedgerEntry | None = None
     back: GoneBack | None = None
     error: OpsError | None = None
+
+
+def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
+    """What is told of the machines that went back to nothing, as they do not answer; None for none."""
+    if not lost:
+        return None
+    reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
+    return OpsError(
+        msg("not gone back ({reasons}): what runs there, or starts when it is there again, may be what "
+            "failed", reasons=reasons),
+        msg("once {name} answers: `techsapo rollback @{to}`, or `techsapo up` with a spec that works; where "
+            "it is lost for good: `techsapo hosts replace {name}`", name=next(iter(lost)), to=to),
+    )  # fmt: skip
+
+
+def tell_prometheus(entry: LedgerEntry, layout: Layout, warn: Callable[[str], None]) -> None:
+    """Leave the newest apply for Prometheus in place of the one before, which that has by now.
+
+    The apply is done and recorded: where this can't be written, `warn` says so.
+    """
+    labels = {
+        "number": str(entry.id), "user": entry.user, "command": entry.command, "result": entry.result,
+        "files": str(len(entry.files)),
+    }  # fmt: skip
+    ended = entry.time.timestamp() + entry.seconds
+    samples = [
+        Sample("techsapo_apply_timestamp_seconds", ended, labels),
+        Sample("techsapo_apply_duration_seconds", entry.seconds, {"number": str(entry.id)}),
+    ]
+    try:
+        write_textfile(layout.textfiles, _TEXTFILE, samples)
+    except OpsError as error:
+        warn(msg("the dashboards will not mark this apply: {message}", message=error.message))

@@ -25,9 +25,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import under_way
 from techsapo_ops.operations.apply.ledger import now
 from techsapo_ops.operations.apply.plan import StackPlan
 from techsapo_ops.spec.redact import secrets_of, to_yaml_data
+from techsapo_ops.stack.journal import CUT_SHORT, Operation
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.places import EngineName
 
@@ -36,7 +38,6 @@ _MARK = "techsapo_plan"
 _ABOUT = "`techsapo up --plan` on this file does exactly this, or nothing. It holds no secret."
 _LARGEST = 1024 * 1024
 _AGAIN = msg("`techsapo plan --out FILE` makes one; look at it again")
-_COMPLETE = msg("`techsapo up` completes the interrupted apply, `techsapo rollback` undoes it")
 _SERVICE_STATE = ("fingerprint", "config", "drift", "image", "build", "outdated", "replaced", "gone")
 _WORDS = {
     "stack": msg("the folder, the environment, the engine or the version"),
@@ -122,7 +123,7 @@ def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], N
                     path=saved.path,
                     sections=joined("; ", [_WORDS[section] for section in told]),
                 ),
-                _AGAIN if history.journal.noted() is None else _COMPLETE,
+                _AGAIN if under_way(history.layout) is None else CUT_SHORT[Operation.APPLY].then,
             )
 
     return check
@@ -136,13 +137,13 @@ def _digests(plan: StackPlan, history: History, only: Sequence[str], salt: str) 
 
 def _sections(plan: StackPlan, history: History, only: Sequence[str]) -> dict[str, Any]:
     topology, spec = plan.desired.topology, plan.wanted.spec
-    applied, under_way = history.ledger.entries()[-1:], history.journal.noted()
+    applied, interrupted = history.ledger.entries()[-1:], under_way(history.layout)
     return {
         "stack": [
             str(topology.layout.spec_file), topology.layout.environment, topology.engine,
             plan.leaves.name if plan.leaves is not None else None, list(only), build(),
         ],
-        "history": [applied[0].id if applied else None, under_way.id if under_way is not None else None],
+        "history": [applied[0].id if applied else None, interrupted and interrupted.facts.id],
         "spec": [
             to_yaml_data(spec, lambda path: path),
             {path: secret.reveal() for path, secret in secrets_of(spec).items()},

@@ -12,6 +12,7 @@ from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.environment import change_of
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import record_interrupted
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.outcome import Applied, Listener
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
@@ -19,7 +20,7 @@ from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.apply.up import require_applied
 from techsapo_ops.services.lost_data import lost_data
-from techsapo_ops.stack.restore_journal import require_none
+from techsapo_ops.stack.journal import Operation, require_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def rollback(
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
     with locked(history.layout, wait, listener.warn):
-        require_none(history.layout)
-        interrupted = history.journal.recover()
+        require_ended(history.layout, Operation.RESTORE)
+        interrupted = record_interrupted(history.layout)
         if interrupted is not None:
             listener.say(msg("@{id} was {reason}", id=interrupted.id, reason=interrupted.reason))
         target = history.choose(reference)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from techsapo_ops.adapters.build import build, difference
@@ -25,6 +25,12 @@ def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Colle
         return None
     kinds = {s.name: s.kind for s in desired.topology.services}
     return next((n for n in kinds if n in failed and kinds[n] == kinds[step.service]), None)
+
+
+def without_lost(steps: Sequence[Step], desired: Desired, lost: Collection[str]) -> list[Step]:
+    """The steps of what is not on one of the machines that are lost."""
+    there = {s.name for s in desired.topology.services if s.machine is not None and s.machine.name in lost}
+    return [step for step in steps if step.service not in there]
 
 
 def by_proof(plan: Plan, desired: Desired, running: Running) -> Plan:

@@ -12,13 +12,13 @@ from techsapo_ops.engines.at_work import at_work, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
-from techsapo_ops.operations.apply.moving import may_run_on
+from techsapo_ops.operations.apply.journal import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.budget import forget_audit
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.data_note import DataNote
+from techsapo_ops.stack.journal import Operation, interrupted, require_ended
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.restore_journal import interrupted, require_none
 from techsapo_ops.stack.step import Action, Step
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def restart(
 
 def require_not_half(layout: Layout, names: Sequence[str]) -> None:
     """Raise OpsError where one of `names` would answer from what an interrupted restore left."""
-    if (left := interrupted(layout)) is not None and set(left.apps) & set(names):
-        require_none(layout)
+    if (left := interrupted(layout)) is not None and set(left.facts.apps) & set(names):
+        require_ended(layout, Operation.RESTORE)
 
 
 def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> tuple[str, ...]:

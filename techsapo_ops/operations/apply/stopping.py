@@ -11,10 +11,12 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.apply.stop import locked, require_not_half
 from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.stopped import Stopped, note_stopped, stopped_of
+from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def stop_services(
     with locked(stack.layout, wait, say):
         observed = stack.engine.observe()
         observed.require_known()
-        names = tuple(reversed(_meant(stack, observed, words)))
+        names = tuple(reversed(_meant(stack.topology, observed, words)))
         known = stopped_of(stack.layout)
         made = Stopped(stack.user, datetime.now(UTC))
         with recorded(stack.layout, "stop", {"services": list(names)}, say):
@@ -75,8 +77,8 @@ def start_services(
         observed = stack.engine.observe()
         observed.require_known()
         known = stopped_of(stack.layout)
-        meant = _meant(stack, observed, words) if words else tuple(known)
-        names = _in_order(stack, meant)
+        meant = _meant(stack.topology, observed, words) if words else tuple(known)
+        names = _in_order(stack.topology, meant)
         require_not_half(stack.layout, names)
         with recorded(stack.layout, "start", {"services": list(names)}, say):
             note_stopped(stack.layout, {name: each for name, each in known.items() if name not in names})
@@ -91,20 +93,20 @@ def start_services(
         return Started(tuple(there), tuple(name for name in names if name not in there))
 
 
-def forget_others(stack: Stack) -> None:
+def forget_others(topology: Topology) -> None:
     """Forget what was stopped and is no service any more: a new one of that name would not start.
 
     Raises OpsError.
     """
-    known = stopped_of(stack.layout)
-    kept = {name: each for name, each in known.items() if stack.topology.find(name) is not None}
-    if kept != known:
-        note_stopped(stack.layout, kept)
+    known = stopped_of(topology.layout)
+    still = {name: each for name, each in known.items() if topology.find(name) is not None}
+    if still != known:
+        note_stopped(topology.layout, still)
 
 
-def require_runs(stack: Stack, service: str, why: str) -> None:
+def require_runs(layout: Layout, service: str, why: str) -> None:
     """Raise OpsError where `service` was stopped and has to run for `why`."""
-    found = stopped_of(stack.layout).get(service)
+    found = stopped_of(layout).get(service)
     if found is not None:
         raise OpsError(
             msg("{why} needs {service}, which was {found}", why=why, service=service, found=found),
@@ -112,19 +114,19 @@ def require_runs(stack: Stack, service: str, why: str) -> None:
         )
 
 
-def _meant(stack: Stack, observed: Observed, words: Sequence[str]) -> tuple[str, ...]:
+def _meant(topology: Topology, observed: Observed, words: Sequence[str]) -> tuple[str, ...]:
     kinds = {s.name: s.kind for s in observed.services.values()}
-    kinds |= {s.name: s.kind for s in stack.topology.services}
+    kinds |= {s.name: s.kind for s in topology.services}
     found: dict[str, None] = {}
     for word in words:
         meant = [name for name, kind in kinds.items() if word in {name, kind}]
         if not meant:
             raise unknown(msg("service"), word, kinds)
         found.update(dict.fromkeys(meant))
-    return _in_order(stack, tuple(found))
+    return _in_order(topology, tuple(found))
 
 
-def _in_order(stack: Stack, names: Sequence[str]) -> tuple[str, ...]:
+def _in_order(topology: Topology, names: Sequence[str]) -> tuple[str, ...]:
     """Those that something else needs come first."""
-    order = {s.name: place for place, s in enumerate(stack.topology.services)}
+    order = {s.name: place for place, s in enumerate(topology.services)}
     return tuple(sorted(names, key=lambda name: order.get(name, len(order))))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import under_way
 from techsapo_ops.operations.apply.plan import StackPlan
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.engine import Running
@@ -47,7 +48,7 @@ def _applied(history: History) -> Topology | None:
     try:
         last = history.ledger.entries()[-1:]
         current = history.ledger.current()
-        if current is None or last[0].result == "failed" or history.journal.noted() is not None:
+        if current is None or last[0].result == "failed" or under_way(history.layout) is not None:
             return None
         return history.snapshot(current).desired.topology
     except OpsError:  # `up` repairs it

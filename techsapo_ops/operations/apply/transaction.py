@@ -13,24 +13,30 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.going_back import elsewhere, not_back, to_one_host
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES
+from techsapo_ops.operations.apply.journal import (
+    BACK,
+    FILES,
+    PREPARE,
+    READ_BACK,
+    SERVICES,
+    apply_journal,
+)
 from techsapo_ops.operations.apply.ledger import now
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, Result
-from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener
+from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, not_back, tell_prometheus
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
-from techsapo_ops.operations.apply.steps import with_renewed
-from techsapo_ops.operations.apply.told import tell_prometheus
+from techsapo_ops.operations.apply.steps import with_renewed, without_lost
 from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
 from techsapo_ops.stack.engine import Access, Engine
+from techsapo_ops.stack.journal import CUT_SHORT, Operation
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.state_format import note_format
 from techsapo_ops.stack.topology import Topology
 
-INTERRUPTED = msg("interrupted: `techsapo up` completes the apply, `techsapo rollback` undoes it")
+INTERRUPTED = msg("interrupted: {then}", then=CUT_SHORT[Operation.APPLY].then)
 
 
 class Transaction:
@@ -58,7 +64,7 @@ class Transaction:
         self._force = force
         self._interrupted = interrupted
         self._ledger = history.ledger
-        self._journal = history.journal
+        self._journal = apply_journal(history.layout)
         self._base = self._ledger.current()
         self._started = time.monotonic()
         self._draft: LedgerEntry | None = None
@@ -68,7 +74,7 @@ class Transaction:
             found.desired,
             found.observed,
             listener,
-            marks=self._marks(running, found.desired.topology, SERVICES),
+            marks=self._marks(running, found.desired.topology),
             pause=history.pause,
         )
 
@@ -125,7 +131,12 @@ class Transaction:
         if self._draft is None:
             self._begin()
         if self._base is not None and self._to_one_host:
-            self._listener.warn(to_one_host(self._base.id))
+            self._listener.warn(
+                msg(
+                    "not going back to @{to}, which ran on one host: `techsapo rollback`, called there, does",
+                    to=self._base.id,
+                )
+            )
         back = self._go_back() if self._can_go_back else None
         result: Result = "rolled-back" if back is not None and not back.failures else "failed"
         reason = failed.message.splitlines()[0]
@@ -156,21 +167,23 @@ class Transaction:
         self._journal.begin(self._draft)
         self._running.share()
 
-    def _marks(self, access: Access, topology: Topology, phase: str) -> Marks:
-        return Marks(
-            ready=lambda service: self._history.following.ready(access, topology, service),
-            reached=lambda service: self._reached(phase, service),
-        )
+    def _marks(self, access: Access, topology: Topology) -> Marks:
+        def changed(service: str, seconds: float) -> None:
+            if self._draft is not None:
+                self._journal.done(service, seconds)
 
-    def _reached(self, phase: str, service: str | None = None) -> None:
+        return Marks(lambda service: self._history.following.ready(access, topology, service), changed)
+
+    def _reach(self, step: str) -> None:
         if self._draft is not None:
-            self._journal.reached(phase, service)
+            self._journal.reach(step)
 
     def _go(self) -> None:
         found, desired = self._plan, self._plan.desired
         if found.files:
+            self._reach(FILES)
             write_files(desired.files, desired.topology, force=self._force)
-            self._reached(FILES)
+        self._reach(PREPARE)
         if found.leaves is not None:
             found.leaves.stop()
         renewed = ensure_certificates(desired.topology)
@@ -178,14 +191,14 @@ class Transaction:
             self._begin()
         ensure_own_certificates(desired.topology)
         self._running.prepare(desired)
-        self._reached(PREPARED)
+        self._reach(SERVICES)
         # What became due since it was planned.
         steps = with_renewed(found.steps, renewed)
         self._work.perform(steps.steps, stop=self._can_go_back)
         if not self._work.failed:
             self._running.conclude(desired)
         if self._draft is not None and not (self._can_go_back and self._work.failed):
-            self._reached(READ_BACK)
+            self._reach(READ_BACK)
             self._work.prove()
             if not self._work.failed and not found.partial:
                 self._history.following.settled(self._running, desired.topology)
@@ -197,7 +210,7 @@ class Transaction:
         snapshot: Snapshot | None = None
         work: Work | None = None
         try:
-            self._reached(BACK)
+            self._reach(BACK)
             snapshot = self._ledger.load_state(self._base)
             if self._plan.partial:
                 touched = {step.service for step in self._plan.steps.steps}
@@ -216,11 +229,11 @@ class Transaction:
                 desired,
                 found.observed,
                 self._listener,
-                marks=self._marks(running, desired.topology, BACK),
+                marks=self._marks(running, desired.topology),
                 pause=self._history.pause,
             )
             lost |= found.observed.unreachable
-            work.perform(elsewhere(found.steps.steps, desired, lost), stop=False)
+            work.perform(without_lost(found.steps.steps, desired, lost), stop=False)
             if not work.failed and not lost:
                 running.conclude(desired)
             work.prove()
@@ -274,7 +287,8 @@ class Transaction:
             # there that no longer starts, of an apply that was said to be done.
             os.sync()
         try:
-            forgotten = self._journal.commit(entry)
+            forgotten = self._ledger.record(entry)
+            self._journal.end()  # killed in between, the next command finds it recorded
         except OpsError as error:
             what = msg("all was done as asked for") if result == "ok" else reason
             raise OpsError(

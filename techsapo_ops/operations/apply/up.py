@@ -14,8 +14,8 @@ from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.data import lost_of, note_data, require_data, start_empty
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.journal import record_interrupted, require_left
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.moving import require_left
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, Outcome
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
@@ -137,7 +137,7 @@ def _up(
             report = validate(stack, found.desired.files)
             require(report)
             missing = report.missing
-        interrupted = history.journal.recover()
+        interrupted = record_interrupted(stack.layout)
         if interrupted is not None:
             listener.say(
                 msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
@@ -148,7 +148,7 @@ def _up(
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
-        forget_others(stack)
+        forget_others(stack.topology)
         follow(stack.layout)  # maintenance goes on in folders that are new
         if words := lacking(stack.engine.deliver()):
             listener.warn(words)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import TypeVar
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.outcome import Listener, Outcome
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.apply.steps import failed_sibling
-from techsapo_ops.operations.apply.together import stretches, together
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Mismatch, Running
 from techsapo_ops.stack.observed import Observed
@@ -21,15 +22,18 @@ from techsapo_ops.stack.step import Action, Step
 PATIENCE = 10.0
 """Seconds in which a reload must have become visible; each server takes milliseconds."""
 _LOG_LINES = 8
+T = TypeVar("T")
+_QUIET = (Action.CREATE, Action.NOTHING)
+"""What disturbs no service that runs; everything else is done one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
     """Who is told of a service: `ready` when it is, before what needs it is started, and may raise OpsError;
-    `reached` when it was changed."""
+    `changed` when it was, and in how many seconds."""
 
     ready: Callable[[str], None]
-    reached: Callable[[str], None]
+    changed: Callable[[str, float], None]
 
 
 class Work:
@@ -88,7 +92,7 @@ class Work:
                 self.outcomes.append(outcome)
                 self._listener.done(outcome)
                 if outcome.step.action is not Action.NOTHING and outcome.error is None:
-                    self._marks.reached(outcome.step.service)
+                    self._marks.changed(outcome.step.service, outcome.seconds)
             places = {step.service: place for place, step in enumerate(part)}
             self.outcomes[first:] = sorted(self.outcomes[first:], key=lambda o: places[o.step.service])
             if stop and self.failed:
@@ -160,3 +164,70 @@ class Work:
             msg("{name}: {what}{said}", name=name, what=mismatch.what, said=said),
             msg("`techsapo logs {name}` shows more", name=name),
         )
+
+
+def stretches(steps: Sequence[Step], at_once: int) -> Iterator[tuple[Step, ...]]:
+    """`steps` in their order, cut so that each part may be performed at the same time.
+
+    Services that are started from nothing go together, everything else goes alone.
+    """
+    part: list[Step] = []
+    for step in steps:
+        if at_once > 1 and step.action in _QUIET:
+            part.append(step)
+            continue
+        if part:
+            yield tuple(part)
+            part = []
+        yield (step,)
+    if part:
+        yield tuple(part)
+
+
+def together(
+    steps: Sequence[Step],
+    after: Mapping[str, Sequence[str]],
+    perform: Callable[[Step], T],
+    *,
+    at_once: int,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Iterator[T]:
+    """Perform `steps`, at most `at_once` at the same time, and yield what each came to as it ends.
+
+    A step begins when those `after` which its service comes have ended; none begins once `go_on` says no.
+    What `perform` raises is raised here when the others that had begun have ended. Ctrl-C waits for none:
+    the threads are daemons, and what they were at is found by the next command as after a kill.
+    """
+    ended: SimpleQueue[tuple[Step, T | None, BaseException | None]] = SimpleQueue()
+    waiting = list(steps)
+    begun: set[str] = set()
+    raised: BaseException | None = None
+
+    def work(step: Step) -> None:
+        try:
+            ended.put((step, perform(step), None))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            ended.put((step, None, error))
+
+    if len(steps) == 1:
+        yield perform(steps[0])
+        return
+    while True:
+        if raised is not None or not go_on():
+            waiting.clear()
+        unfinished = begun | {step.service for step in waiting}
+        free = [s for s in waiting if not unfinished.intersection(after.get(s.service, ()))]
+        for step in free[: at_once - len(begun)]:
+            waiting.remove(step)
+            begun.add(step.service)
+            threading.Thread(target=work, args=(step,), daemon=True).start()
+        if not begun:
+            break
+        step, result, error = ended.get()
+        begun.remove(step.service)
+        if error is not None:
+            raised = raised or error
+        elif result is not None:
+            yield result
+    if raised is not None:
+        raise raised

@@ -19,7 +19,7 @@ from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
 from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Source
-from techsapo_ops.stack.restore_journal import require_none
+from techsapo_ops.stack.journal import Operation, require_ended
 from techsapo_ops.stack.stack import Stack
 
 
@@ -94,12 +94,7 @@ def create_backup(
 
     Raises OpsError; then nothing is kept, but for a backup that is whole here and not off-site.
     """
-    require_none(stack.layout)
-    if stack.layout.recovery_journal.exists():
-        raise OpsError(
-            msg("this stack is being recovered: a backup of now would hold half of it"),
-            msg("complete that first: the same `techsapo recover` again, or `techsapo recover --abandon`"),
-        )
+    require_ended(stack.layout, Operation.RESTORE, Operation.RECOVERY)  # a backup of now would hold half
     selection, away = select(stack, only), restic_of(stack)
     repository = repository_of(stack)
     with repository.lock(wait):
@@ -122,7 +117,7 @@ def put_aside(stack: Stack, kinds: Sequence[str], wait: float = 0.0) -> Backup:
     What may lie off-site alone is put aside there, with a backup of the configuration. The rest stays here:
     it is needed for minutes.
     """
-    require_none(stack.layout)
+    require_ended(stack.layout, Operation.RESTORE)
     secret = {kind.name for kind in registry.kinds() if kind.too_secret}
     carrier = [kind.name for kind in registry.kinds() if kind.is_configuration]
     here = [each for kind in kinds for each in (carrier if kind in secret else [kind])]

@@ -1,4 +1,4 @@
-"""Goes back from a restore that failed, or that was killed and left a note of it."""
+"""Goes back from a restore that failed, or that was killed and is in the journal still."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.data import note_restored
+from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.backup.bringing_back import (
     Say,
     Told,
@@ -23,12 +25,46 @@ from techsapo_ops.operations.backup.bringing_back import (
     start_left_off,
 )
 from techsapo_ops.stack.backup_kind import BackupKind
-from techsapo_ops.stack.restore_journal import Interrupted, finished, interrupted, journal
+from techsapo_ops.stack.journal import REPLACE, START, Replaced, interrupted, restore_journal
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
 
 _INSTEAD = msg(
     "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
 )
+
+
+def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float = 0.0) -> None:
+    """Go back from a restore that did not end, also in a stack that is off; nothing where there is none.
+
+    Of a stack that is off the servers of its data are started first, and the apps last, by going back: they
+    would answer from data that is neither old nor new. A server that does not start with what the restore
+    left may do so with what is brought back. Raises OpsError.
+    """
+    entry = interrupted(stack.layout)
+    if entry is None:
+        return
+    if entry.step != START:
+        start_servers(stack, entry.facts, listener, wait=wait)
+    go_back_if_interrupted(stack, wait=wait, say=say)
+
+
+def start_servers(stack: Stack, left: Replaced, listener: Listener, *, wait: float = 0.0) -> None:
+    """Start what has to run to bring anything back over what a restore left half way. Raises OpsError."""
+    running = {name for name, seen in stack.engine.observe().services.items() if seen.state is State.RUNNING}
+    servers = _servers(stack.topology, left)
+    if not running.issuperset(servers):
+        up(stack, listener, only=servers, wait=wait)
+
+
+def _servers(topology: Topology, left: Replaced) -> list[str]:
+    """What has to run to go back. Where nothing but the apps holds data, those are."""
+    known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
+    named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
+    there = [each.name for name in named for each in topology.meant(name)]
+    return [name for name in there if name not in left.apps] or there
 
 
 def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
@@ -41,11 +77,12 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     if interrupted(layout) is None:
         return None
     with locked(layout, wait):
-        left = interrupted(layout)
-        if left is None:
+        entry = interrupted(layout)
+        if entry is None:
             return None
+        left = entry.facts
         _require_known(left.kinds)
-        if left.whole:
+        if entry.step == START:
             say(msg("a restore was interrupted when its data was whole; it stays"))
             conclude(stack, left.kinds)
             start_left_off(stack, left.apps, say)
@@ -66,8 +103,10 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     return left.safety
 
 
-def go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, told: Told) -> None:
-    """Bring back what was there before, `safety` and what lies beside; start the apps. Raises OpsError."""
+def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, told: Told) -> None:
+    """The opposite of each step of a restore, the last one's first: halt the apps, bring back what was there
+    before, `safety` and what lies beside, start the apps. Raises OpsError; the same again goes on.
+    """
     try:
         for name in left.apps:
             stack.engine.halt(name)
@@ -85,7 +124,7 @@ def go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, to
             msg("going back failed: {message}", message=error.message),
             msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
         ) from None
-    note_whole(stack, left)
+    note_whole(stack)
     try:
         start_apps(stack, left.apps, say)
     except OpsError as error:
@@ -96,29 +135,42 @@ def go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, to
     conclude(stack, left.kinds)
 
 
-def note_begun(stack: Stack, left: Interrupted) -> None:
+def note_begun(stack: Stack, left: Replaced) -> None:
     """From here on somebody has to go back, on any machine. Raises OpsError; then nobody has to."""
-    journal(stack.layout, left)
+    journal = restore_journal(stack.layout)
+    journal.begin(left, REPLACE)
     try:
         stack.engine.share()
     except BaseException:
-        finished(stack.layout)
+        journal.end()
         raise
 
 
-def note_whole(stack: Stack, left: Interrupted) -> None:
-    """From here on nobody goes back. Where a full disk takes no note, the app starts all the same."""
+def note_whole(stack: Stack, **changes: tuple[str, ...]) -> None:
+    """From here on nobody goes back; `changes` are facts that are others by now.
+
+    Where a full disk takes no note, the app starts all the same.
+    """
     with suppress(OpsError):
-        journal(stack.layout, left.now_whole())
-        stack.engine.share()
+        journal = restore_journal(stack.layout)
+        if journal.read() is not None:
+            journal.reach(START, **changes)
+            stack.engine.share()
+
+
+def note_half(layout: Layout) -> None:
+    """From here on somebody has to go back again. Raises OpsError."""
+    journal = restore_journal(layout)
+    if journal.read() is not None:
+        journal.reach(REPLACE)
 
 
 def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
     """End a restore, or the way back from it, whose data is whole.
 
-    The note goes first: what lies beside is of no use to anybody then.
+    The journal's entry goes first: what lies beside is of no use to anybody then.
     """
-    finished(stack.layout)
+    restore_journal(stack.layout).end()
     with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
         note_restored(stack, part_kinds)
     for part_kind, kind in kept_beside(part_kinds):

@@ -104,7 +104,7 @@ def intend(
             iter(found), None
         )
         if seen is not None and seen.state is State.STOPPED:
-            require_runs(stack, service, msg("a restore"))
+            require_runs(stack.layout, service, msg("a restore"))
         if there and (seen is None or seen.state is State.STOPPED):
             raise OpsError(
                 msg("{service} does not run", service=service), msg("`techsapo up` starts it; then restore")

@@ -23,10 +23,17 @@ from techsapo_ops.operations.backup.bringing_back import (
     start_unchanged,
 )
 from techsapo_ops.operations.backup.create import put_aside
-from techsapo_ops.operations.backup.going_back import conclude, go_back, kept_beside, note_begun, note_whole
+from techsapo_ops.operations.backup.going_back import (
+    conclude,
+    go_back,
+    kept_beside,
+    note_begun,
+    note_half,
+    note_whole,
+)
 from techsapo_ops.operations.backup.intent import Intent
 from techsapo_ops.stack.backup_kind import Replay, Untouched
-from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal
+from techsapo_ops.stack.journal import START, Replaced, interrupted
 from techsapo_ops.stack.stack import Stack
 
 _LOOKS = 5
@@ -68,7 +75,7 @@ def perform(
     }
     for part in intent.parts:
         if name := registry.of(part).service(part.kind):
-            require_runs(stack, name, msg("a restore"))
+            require_runs(layout, name, msg("a restore"))
     stack.engine.announce()  # which wants every machine: what can't be stopped would go on with the old data
     with locked(layout, wait), recorded(layout, "restore", what, say) as known:
         _require_there(stack, intent)
@@ -85,24 +92,24 @@ def perform(
                 safety = put_aside(stack, present, wait)
                 for machine, why in stack.engine.keep_aside(safety.folder).items():
                     say(msg("{machine} keeps no copy of it: {why}", machine=machine, why=why))
-            left = Interrupted(safety.id if safety is not None else "", replaced, intent.apps, spent=spent)
-            note_begun(stack, left)
+            note_begun(stack, Replaced(safety.id if safety is not None else "", replaced, intent.apps, spent))
             _replace(stack, intent, replay, seconds, say, told)
             _keep_spent(stack, intent, spent)
-            note_whole(stack, left)
+            note_whole(stack)
             start_apps(stack, intent.apps, say)
         except BaseException as error:
-            begun = interrupted(layout)
-            if begun is not None and isinstance(error, Untouched):
-                begun = _touched(stack, begun, tuple(seconds))
-            if begun is None:
+            entry = interrupted(layout)
+            left = entry.facts if entry is not None else None
+            if left is not None and isinstance(error, Untouched):
+                left = _touched(stack, left, tuple(seconds))
+            if entry is None or left is None:
                 start_unchanged(stack, intent.apps, say, error)
                 raise
             say(msg("that failed; going back"))
-            if begun.whole:
-                journal(layout, begun.now_half())
+            if entry.step == START:
+                note_half(layout)
             try:
-                go_back(stack, safety, begun, say, told)
+                go_back(stack, safety, left, say, told)
             except OpsError as failed:
                 if isinstance(error, OpsError):
                     raise OpsError(joined("\n", (error.message, failed.message)), failed.hint) from None
@@ -126,7 +133,7 @@ def perform(
 def perform_instead(
     stack: Stack,
     intent: Intent,
-    left: Interrupted,
+    left: Replaced,
     *,
     wait: float = 0.0,
     say: Say = lambda _: None,
@@ -161,7 +168,7 @@ def perform_instead(
             kind.put_back(stack, part_kind)
         _replace(stack, intent, replay, seconds, say, told)
         _keep_spent(stack, intent, left.spent)
-        note_whole(stack, Interrupted("", there, apps))
+        note_whole(stack, kinds=there, apps=apps)
         start_apps(stack, apps, say)
         conclude(stack, there)
     return Restored(intent.backup.id, "", seconds, round(monotonic() - began, 3))
@@ -190,7 +197,7 @@ def _require_there(stack: Stack, intent: Intent) -> None:
     )
 
 
-def _touched(stack: Stack, begun: Interrupted, kinds: tuple[str, ...]) -> Interrupted | None:
+def _touched(stack: Stack, begun: Replaced, kinds: tuple[str, ...]) -> Replaced | None:
     """What is to be gone back from, where of all that was to be replaced only `kinds` were."""
     if kinds:
         return replace(begun, kinds=kinds)

@@ -11,12 +11,10 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG
 from techsapo_ops.catalogue.rules import API_ROUTES
-from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.stack.journal import CUT_SHORT, half_done
 from techsapo_ops.stack.maintenance import maintenance_of
-from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
 
 MOST_ERRORS = 0.05
@@ -43,13 +41,8 @@ def hindrance(stack: Stack) -> str:
     """What is under way that a fault would do harm to; "" for nothing."""
     if (closed := maintenance_of(stack.layout)) is not None:
         return str(closed)
-    if Journal(Ledger(stack.layout.state)).path.exists():
-        return msg("an apply was cut short: `techsapo up` completes it")
-    if stack.layout.recovery_journal.exists():
-        return msg("a recovery was cut short: `techsapo recover` completes it")
-    if interrupted(stack.layout) is not None:
-        return msg("a restore was cut short: `techsapo restore` completes it")
-    return ""
+    cut_short = half_done(stack.layout).items()
+    return next((joined("; ", (said, CUT_SHORT[operation].then)) for operation, said in cut_short), "")
 
 
 def reasons(stack: Stack, prometheus: Prometheus | None) -> Iterator[str]:

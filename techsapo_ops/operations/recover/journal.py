@@ -1,29 +1,28 @@
-"""How far a recovery has come: what a killed one goes on from, and all that `--abandon` may remove."""
+"""What the journal holds of a recovery, which may not end for hours, and its private folder."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.files import private_folder
 from techsapo_ops.adapters.folders import GIT_IGNORE, missing, opened, remove_empty
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import without_logins
 from techsapo_ops.messages import msg
-from techsapo_ops.stack import shapes
-from techsapo_ops.stack.layout import RECOVERY, Layout
+from techsapo_ops.stack.journal import Journal, Operation
+from techsapo_ops.stack.layout import JOURNAL, RECOVERY, Layout
 
 FETCHED = "fetched"
 PREPARED = "prepared"
-_VERSION = 1
 STEPS = ("fetch", "place", "up", "restore", "certificates", "schedule", "health")
 """In their order, each done once."""
 HOSTS = "hosts"
@@ -59,15 +58,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """A recovery under way. `done` has the seconds that each step took, `made` what lies outside the state
-    directory and was not there before, `folders` the folders above that which were not there either.
+class Recovering:
+    """What a recovery goes on from, and all that `--abandon` may remove. `made` lies outside the state
+    directory and was not there before; neither were `folders`, which are above that.
     """
 
     asked: Asked
     snapshot: str
     backup: str
-    done: dict[str, float] = field(default_factory=dict)
     made: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     spec: str = ""
@@ -75,20 +73,14 @@ class Journal:
     environment: str | None = None
     engine: str | None = None
     """The engine that was chosen."""
-    schedule: str = ""
-    """Where the schedule was installed outside the stack: `cron`."""
-    began: str = ""
-    """When it was first asked for (ISO 8601, UTC): a step that is killed notes no seconds."""
+    scheduled: bool = False
+    """Whether a schedule was installed outside the stack, or was about to be."""
     remaining: tuple[tuple[str, str], ...] = ()
     """What did not work in the steps that are done, and what to try."""
     several: bool = False
     """Whether the stack is one of several hosts."""
     data_of: str = ""
     """The moment of the data (ISO 8601, UTC), once the files are placed."""
-
-    def has(self, step: str) -> bool:
-        """Whether that step is done."""
-        return step in self.done
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -99,8 +91,37 @@ class Journal:
         return (*STEPS[:at], HOSTS, *STEPS[at:])
 
 
+class RecoveryJournal(Journal[Recovering]):
+    """The journal of recoveries into the state directory `state`."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(Layout(state, state), Operation.RECOVERY, Recovering)
+
+    def step(self, name: str, work: Callable[[], object], *, before: float = 0.0) -> None:
+        """Do `work` unless that step is done, and note its seconds with those that it took `before`."""
+        if name not in self.under_way.done:
+            began = time.monotonic() - before
+            self.reach(name)
+            work()
+            self.done(name, time.monotonic() - began)
+
+    def making(self, path: Path) -> None:
+        """Note that `path`, which is not there yet, is about to be made, with the folders that it needs."""
+        facts = self.under_way.facts
+        if str(path) not in facts.made:
+            above = dict.fromkeys((*facts.folders, *map(str, missing(path.parent))))
+            self.note(made=(*facts.made, str(path)), folders=tuple(above))
+
+    def remains(self, found: Iterable[tuple[str, str]]) -> None:
+        """Note what did not work: it is reported at the end, by whichever command comes to that."""
+        before = self.under_way.facts.remaining
+        known = tuple(dict.fromkeys((*before, *found)))
+        if known != before:
+            self.note(remaining=known)
+
+
 class Desk:
-    """The private folder of a recovery into the state directory `state`, and its journal."""
+    """The private folder of a recovery into the state directory `state`, and its `journal`."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
@@ -109,7 +130,7 @@ class Desk:
         self.prepared = self.folder / PREPARED
         self.folders: tuple[Path, ...] = ()
         """Those above the state directory that were not there before the lock, the outermost first."""
-        self._path = Layout(state, state).recovery_journal
+        self.journal = RecoveryJournal(state)
 
     @contextmanager
     def lock(self, wait: float = 0.0) -> Iterator[None]:
@@ -120,7 +141,7 @@ class Desk:
         What was made for it is gone after the block where no recovery was begun.
         """
         there = others(self.state)
-        if there and not self._path.exists():
+        if there and not self.journal.path.exists():
             raise OpsError(
                 msg(
                     "{parent} has a stack already: {state} holds {there}",
@@ -137,10 +158,10 @@ class Desk:
                 try:
                     yield
                 finally:
-                    if self.folder.exists() and not self._path.exists():
+                    if self.folder.exists() and not self.journal.path.exists():
                         self.clear()
         finally:
-            if not self._path.exists():
+            if not self.journal.path.exists():
                 remove_empty(self.folders)
 
     def _make(self) -> None:
@@ -154,9 +175,8 @@ class Desk:
     def clear(self) -> None:
         """Remove the folder of the recovery, and the state directory where it holds nothing else."""
         if self.folder.exists():
-            # The journal goes last: what is killed here is gone on with by the same command.
-            _empty(self.folder, self._path)
             shutil.rmtree(self.folder)
+        self.journal.end()  # last: what is killed before is gone on with by the same command
         if self.state.exists() and not others(self.state):
             if self.state.is_symlink():  # somebody wants it on another disk
                 _empty(self.state)
@@ -165,47 +185,14 @@ class Desk:
 
     def remove(self) -> None:
         """Remove the whole state directory, the journal last."""
-        _empty(self.state, self.folder)
+        _empty(self.state, {RECOVERY, JOURNAL})
         self.clear()
 
-    def read(self) -> Journal | None:
-        """The recovery that did not end; None where there is none. Raises OpsError for a damaged journal."""
-        if not self._path.exists():
-            return None
-        try:
-            found = json.loads(read_text(self._path, what=msg("journal of a recovery")))
-            if found.pop("version") != _VERSION or not _WHOLE(found):
-                raise ValueError
-            asked = found.pop("asked")
-            asked = Asked(
-                **{**asked, "settings": tuple(asked["settings"]), "without": tuple(asked["without"])}
-            )
-            found["remaining"] = tuple((what, remedy) for what, remedy in found.get("remaining", ()))
-            for paths in ("made", "folders"):
-                found[paths] = tuple(found[paths])
-            return Journal(**{**found, "asked": asked})
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise OpsError(
-                msg("{path} is damaged, or another version's", path=self._path),
-                msg(
-                    "go on with the version that began it; or `techsapo down --volumes` in {parent}, and "
-                    "remove {state}: the repository has everything still",
-                    parent=self.state.parent,
-                    state=self.state,
-                ),
-            ) from None
 
-    def write(self, journal: Journal) -> Journal:
-        """Make it the journal, on disk before this returns. Raises OpsError."""
-        text = json.dumps({"version": _VERSION, **asdict(journal)}, ensure_ascii=False, indent=1)
-        write_atomic(self._path, f"{text}\n".encode(), 0o600)
-        return journal
-
-
-def _empty(folder: Path, but: Path | None = None) -> None:
-    """Remove all that is in `folder` but that."""
+def _empty(folder: Path, but: Collection[str] = ()) -> None:
+    """Remove all that is in `folder` but those names."""
     for path in folder.iterdir():
-        if path != but:
+        if path.name not in but:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
@@ -213,35 +200,5 @@ def others(state: Path) -> list[str]:
     """What the state directory holds beside a recovery."""
     if not os.path.lexists(state):
         return []
-    ours = {RECOVERY, GIT_IGNORE}
+    ours = {RECOVERY, JOURNAL, GIT_IGNORE}
     return sorted(path.name for path in state.iterdir() if path.name not in ours)
-
-
-_TEXTS = shapes.listed(shapes.text)
-_WHOLE = shapes.has(
-    asked=shapes.has(
-        repository=shapes.text,
-        at=shapes.text,
-        project=shapes.text,
-        settings=_TEXTS,
-        engine=shapes.optional(shapes.text),
-        environment=shapes.optional(shapes.text),
-        without=_TEXTS,
-        revoke_all_keys=shapes.flag,
-    ),
-    snapshot=shapes.text,
-    backup=shapes.text,
-    done=shapes.each(shapes.number),
-    made=_TEXTS,
-    folders=_TEXTS,
-    spec=shapes.text,
-    environment=shapes.optional(shapes.text),
-    engine=shapes.optional(shapes.text),
-    schedule=shapes.text,
-    also={
-        "began": shapes.text,
-        "remaining": shapes.listed(_TEXTS),
-        "several": shapes.flag,
-        "data_of": shapes.text,
-    },
-)

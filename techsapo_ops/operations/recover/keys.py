@@ -17,7 +17,6 @@ from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.key_endings import (
     REVOKE,
     Endings,
@@ -75,9 +74,9 @@ def working(copied: Copied, spec: Spec, endings: Endings) -> tuple[ApiKey, ...]:
     return _active(key for file in files for key in ended(keys_at(file), endings))
 
 
-def working_now(stack: Stack) -> tuple[ApiKey, ...]:
+def working_now(layout: Layout, spec: Spec) -> tuple[ApiKey, ...]:
     """The keys of the stack that work."""
-    return _active(iter(keys_at(key_files(stack.layout, stack.spec)[-1])))
+    return _active(iter(keys_at(key_files(layout, spec)[-1])))
 
 
 def settle(

@@ -25,7 +25,7 @@ from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.topology import Absent
+from techsapo_ops.stack.topology import Absent, Topology
 from techsapo_ops.stores.key_endings import Endings, sooner
 from techsapo_ops.stores.keys import ApiKey
 
@@ -90,15 +90,15 @@ def _rows(copied: Copied, stack: Stack, asked: Asked) -> Iterator[tuple[Part, Ro
         elif part.source in asked.without or part.kind in asked.without:
             why = msg("left out by --without")
         else:
-            gone = _absent(stack, kind, part.kind)
+            gone = _absent(stack.topology, kind, part.kind)
             why = gone.reason if gone is not None else kind.homeless(stack, part.kind)
         yield part, Row(part.kind, holds, part.server, why)
 
 
-def _absent(stack: Stack, kind: BackupKind, part: str) -> Absent | None:
+def _absent(topology: Topology, kind: BackupKind, part: str) -> Absent | None:
     """The service that this host lacks for a part."""
     service = kind.service(part)
-    return next((each for each in stack.topology.absent if each.kind == service), None)
+    return next((each for each in topology.absent if each.kind == service), None)
 
 
 def _copies(copied: Copied) -> Iterator[Part]:
@@ -212,7 +212,7 @@ def _blockers(
             yield msg("{name}: {detail}", name=found.name, detail=found.detail), found.remedy or install
     for row in rows:
         kind = registry.find(row.kind.partition(":")[0])
-        gone = _absent(stack, kind, row.kind) if kind is not None else None
+        gone = _absent(stack.topology, kind, row.kind) if kind is not None else None
         if kind is not None and gone is not None and row.why == gone.reason:
             packages = [f.package for f in prospect.diagnosis.findings if f.name == gone.kind and f.package]
             remedy = f"apt-get install {packages[0]}" if packages else gone.remedy

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, write_atomic
@@ -22,15 +23,14 @@ from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
 from techsapo_ops.operations.recover.choice import Choice, chosen, readable
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.draft import draft_of
-from techsapo_ops.operations.recover.journal import HOSTS, Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import HOSTS, Asked, Desk, Recovering, RecoveryJournal
 from techsapo_ops.operations.recover.keys import later_endings, settle, working_now
 from techsapo_ops.operations.recover.look import Look, look_at, missing_variables, restorable
 from techsapo_ops.operations.recover.placing import MODES, places_in, put, require_free
-from techsapo_ops.operations.recover.progress import Progress
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.service import LOCK_SECONDS, certify, fill, settled, start
+from techsapo_ops.stack.journal import interrupted
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.state_format import note_format
 
@@ -44,7 +44,8 @@ class Recovery:
     desk: Desk
     doors: Doors
     say: Callable[[str], None]
-    progress: Progress | None = None
+    begun: bool = False
+    """Whether `begin` was called before."""
     agreed: bool = False
     """Whether somebody has agreed to just this: placing, which comes after the question, has begun."""
     chose: float = 0.0
@@ -54,25 +55,28 @@ class Recovery:
 
     def begin(self, asked: Asked) -> None:
         """Choose the copy, or go on with the recovery that did not end. Raises OpsError."""
-        found = self.desk.read()
-        if found is None:
-            now, began = datetime.now(UTC).isoformat(), time.monotonic()
+        entry = self.desk.journal.read()
+        if entry is None:
+            now, began = datetime.now(UTC), time.monotonic()
             snapshot = choose(readable(self.restic, self.doors.listener.warn), asked.moment, asked.project)
             self.chose = time.monotonic() - began
             above = tuple(map(str, self.desk.folders))
-            found = Journal(asked, snapshot.id, snapshot.backup, folders=above, began=now)
-            found = self.desk.write(found)
-            self.progress = Progress(self.desk, found)
+            facts = Recovering(asked, snapshot.id, snapshot.backup, folders=above)
+            self.desk.journal.begin(facts, began=now)
+            self.begun = True
             return
-        self._require_same(found, asked)
-        if self.progress is None:  # not begun by this very one
-            self.say(msg("going on with the recovery of {backup}", backup=found.backup or found.snapshot[:8]))
-        self.agreed = bool(found.made) and found.asked == asked
-        # What is on disk beside `made` was agreed to; what is asked now gets there with the next note.
-        self.progress = Progress(self.desk, found if found.has("place") else replace(found, asked=asked))
+        facts = entry.facts
+        self._require_same(facts, asked, placed="place" in entry.done)
+        if not self.begun:
+            self.say(msg("going on with the recovery of {backup}", backup=facts.backup or facts.snapshot[:8]))
+        self.begun = True
+        self.agreed = bool(facts.made) and facts.asked == asked
+        if "place" not in entry.done:
+            # What is on disk beside `made` was agreed to; what is asked now gets there with the next note.
+            self.desk.journal.entry = replace(entry, facts=replace(facts, asked=asked))
 
-    def _require_same(self, journal: Journal, now: Asked) -> None:
-        before = journal.asked
+    def _require_same(self, facts: Recovering, now: Asked, *, placed: bool) -> None:
+        before = facts.asked
         for what, same, then, wanted in (
             ("--from", before.repository == now.repository, before.place, now.place),
             ("--at", before.at == now.at, before.at, now.at),
@@ -89,7 +93,7 @@ class Recovery:
                     ),
                     msg("go on with the same command, or remove what it made: `techsapo recover --abandon`"),
                 )
-        if journal.has("place") and before != now:
+        if placed and before != now:
             raise OpsError(
                 msg(
                     "a recovery is under way, and its spec is placed already: --set, --engine, -e, "
@@ -100,36 +104,37 @@ class Recovery:
 
     def fetch(self) -> None:
         """Bring the copy here, into the private folder. Raises OpsError."""
-        journal = self._under_way.journal
-        if journal.several and journal.has("fetch") and not self.desk.fetched.exists():
+        entry = self._journal.under_way
+        if entry.elsewhere and "fetch" in entry.done and not self.desk.fetched.exists():
             raise OpsError(
                 msg("this recovery was begun on another host, which has what it fetched"),
                 msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
             )
-        self._under_way.step("fetch", lambda: self._fetch(journal), before=self.chose)
+        self._journal.step("fetch", self._fetch, before=self.chose)
 
-    def _fetch(self, journal: Journal) -> None:
-        self.say(msg("fetching {backup}", backup=journal.backup or journal.snapshot[:8]))
+    def _fetch(self) -> None:
+        facts = self._facts
+        self.say(msg("fetching {backup}", backup=facts.backup or facts.snapshot[:8]))
         private_folder(self.desk.fetched, self.desk.state)
-        fetch(self.restic, journal.snapshot, self.desk.fetched)
+        fetch(self.restic, facts.snapshot, self.desk.fetched)
 
     def look(self) -> Look | None:
         """What is going to be done here; None once the files are placed. Raises OpsError."""
-        journal = self._under_way.journal
-        if journal.has("place"):
+        if "place" in self._journal.under_way.done:
             return None
+        facts = self._facts
         began = time.monotonic()
         choice = self._choice()
         copied = self._copied(choice)
         require_whole(copied)
-        places = places_in(copied, self.into, frozenset(journal.made))
-        draft = draft_of(copied, places, journal.asked, self.into)
-        if os.path.lexists(draft.file) and str(draft.file) not in journal.made:
+        places = places_in(copied, self.into, frozenset(facts.made))
+        draft = draft_of(copied, places, facts.asked, self.into)
+        if os.path.lexists(draft.file) and str(draft.file) not in facts.made:
             raise OpsError(
                 msg("{into} has a stack already: {file} is there", into=self.into, file=draft.file),
                 msg("recover --into another folder; nothing was touched"),
             )
-        require_free(places, frozenset(journal.made))
+        require_free(places, frozenset(facts.made))
         if lacking := missing_variables(copied):
             self.doors.listener.warn(
                 msg(
@@ -137,62 +142,62 @@ class Recovery:
                     lacking=", ".join(lacking),
                 )
             )
-        prospect = self.doors.prospect(draft, journal.asked.engine)
+        prospect = self.doors.prospect(draft, facts.asked.engine)
         choice = replace(choice, later=later_endings(self.restic, choice.newest, self.doors.listener.warn))
-        found = look_at(choice, copied, places, draft, prospect, journal.asked)
+        found = look_at(choice, copied, places, draft, prospect, facts.asked)
         self.looked = time.monotonic() - began
         return found
 
     def run(self, look: Look | None) -> Recovered:
         """All that is left to do; `look` as `look()` returned it. Raises OpsError; the same again goes on."""
-        progress = self._under_way
+        journal = self._journal
         if look is not None:
-            progress.step("place", lambda: self._place(look), before=self.looked)
-        journal = progress.journal
-        layout = Layout(self.desk.state, self.desk.state / "generated", Path(journal.spec))
+            journal.step("place", lambda: self._place(look), before=self.looked)
+        facts = self._facts
+        layout = Layout(self.desk.state, self.desk.state / "generated", Path(facts.spec))
         what = {
-            "from": journal.asked.place, "snapshot": journal.snapshot, "backup": journal.backup,
-            "done before": sorted(journal.done),
+            "from": facts.asked.place, "snapshot": facts.snapshot, "backup": facts.backup,
+            "done before": sorted(journal.under_way.done),
         }  # fmt: skip
         with recorded(layout, "recover", what, self.doors.listener.warn) as known:
-            if HOSTS in journal.steps:
-                progress.step(HOSTS, lambda: self._gather(journal))
+            if HOSTS in facts.steps:
+                gather = partial(self.doors.gather, Path(facts.spec), facts.environment, facts.engine)
+                journal.step(HOSTS, gather)
             stack = self._open()
-            progress.step("up", lambda: start(stack, self.doors.listener, self.say))
-            progress.step("restore", lambda: self._restore(stack))
-            progress.step("certificates", lambda: progress.remains(certify(stack, self.say)))
-            progress.step("schedule", lambda: progress.remains(self._schedule(stack)))
+            journal.step("up", lambda: start(stack, self.doors.listener, self.say))
+            journal.step("restore", lambda: self._restore(stack))
+            journal.step("certificates", lambda: journal.remains(certify(stack, self.say)))
+            journal.step("schedule", lambda: journal.remains(self._schedule(stack)))
             status: list[str] = []
-            progress.step("health", lambda: status.append(settled(stack)))
+            journal.step("health", lambda: status.append(settled(stack)))
             if not status:  # it was killed after that: what is so now counts
                 status.append(settled(stack))
-            journal = progress.journal
-            remaining = journal.remaining
+            entry, remaining = journal.under_way, self._facts.remaining
             if status[-1] != "healthy":
                 remaining += ((msg("health says {status}", status=status[-1]), "techsapo health"),)
-            known["seconds"] = round(sum(journal.done.values()), 1)
-        self._conclude(stack)
+            known["seconds"] = round(sum(entry.done.values()), 1)
+        self._conclude(stack.layout)
         return Recovered(
-            journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], remaining,
-            journal.data_of, working_now(stack), _since(journal.began),
+            facts.spec, facts.backup, facts.snapshot[:12], entry.done, status[-1], remaining,
+            facts.data_of, working_now(stack.layout, stack.spec), _since(entry.began),
         )  # fmt: skip
 
     def _place(self, look: Look) -> None:
         for path in (self.into, self.desk.state):
             with opened(path, make=0o755):
                 pass
-        copied, draft, progress = look.copied, look.draft, self._under_way
+        copied, draft, journal = look.copied, look.draft, self._journal
         note_format(Layout(self.desk.state, self.desk.state))
         left = []
         for each in look.places.placements:
             if not each.there:
-                left += put(each, self.desk.prepared, self.into, progress.making)
+                left += put(each, self.desk.prepared, self.into, journal.making)
         for name in left:
             self.doors.listener.warn(msg("{name} is a link that leads elsewhere; it was left out", name=name))
-        progress.making(draft.file)
+        journal.making(draft.file)
         (spec,) = copied.description.of(What.SPEC)
         write_atomic(draft.file, draft.text.encode(), spec.mode & MODES)
-        progress.note(
+        journal.note(
             backup=copied.backup.id, spec=str(draft.file), environment=draft.environment,
             engine=look.prospect.stack.topology.engine,
             several=bool(look.prospect.stack.topology.machines),
@@ -202,16 +207,13 @@ class Recovery:
         applied, warn = look.prospect.stack.spec, self.doors.listener.warn
         settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
 
-    def _gather(self, journal: Journal) -> None:
-        self.doors.gather(Path(journal.spec), journal.environment, journal.engine)
-
-    def _conclude(self, stack: Stack) -> None:
+    def _conclude(self, layout: Layout) -> None:
         """Forget the recovery; on several hosts so that all of them hear of it, and have its record."""
-        if HOSTS not in self._under_way.journal.steps:
+        if HOSTS not in self._facts.steps:
             self.desk.clear()
             return
         try:
-            with locked(stack.layout, LOCK_SECONDS):
+            with locked(layout, LOCK_SECONDS):
                 self.desk.clear()
         except OpsError as error:  # the stack is back, and the next command shares it
             self.doors.listener.warn(error.message)
@@ -223,15 +225,14 @@ class Recovery:
             # There was nothing to go back to, so what was stopped to be given data is stopped still.
             start(stack, self.doors.listener, self.say)
         copied = self._copied(self._choice())
-        fill(stack, copied, restorable(copied, stack, self._under_way.journal.asked), self.say)
+        fill(stack, copied, restorable(copied, stack, self._facts.asked), self.say)
 
     def _schedule(self, stack: Stack) -> list[tuple[str, str]]:
         if stack.spec.schedule.by != "cron":
             return []
-        self._under_way.note(schedule="cron")
-        journal = self._under_way.journal
+        self._journal.note(scheduled=True)
         try:
-            where = self.doors.install_schedule(Path(journal.spec), journal.environment)
+            where = self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
         except OpsError as error:
             hint = error.hint or "techsapo cron install"
             return [(msg("the schedule: {message}", message=error.message), hint)]
@@ -241,30 +242,29 @@ class Recovery:
     @property
     def placing(self) -> bool:
         """Whether something is placed already."""
-        return bool(self._under_way.journal.made)
+        return bool(self._facts.made)
 
     @property
-    def _under_way(self) -> Progress:
-        if self.progress is None:
-            raise AssertionError("begin was not called")
-        return self.progress
+    def _journal(self) -> RecoveryJournal:
+        return self.desk.journal
+
+    @property
+    def _facts(self) -> Recovering:
+        """As the journal has them now."""
+        return self._journal.under_way.facts
 
     def _open(self) -> Stack:
-        journal = self._under_way.journal
-        return self.doors.open(Path(journal.spec), journal.environment, journal.engine)
+        return self.doors.open(Path(self._facts.spec), self._facts.environment, self._facts.engine)
 
     def _choice(self) -> Choice:
-        journal = self._under_way.journal
-        return chosen(self.restic.snapshots(), journal.snapshot, journal.asked.moment)
+        return chosen(self.restic.snapshots(), self._facts.snapshot, self._facts.asked.moment)
 
     def _copied(self, choice: Choice) -> Copied:
-        made = map(Path, self._under_way.journal.made)
+        made = map(Path, self._facts.made)
         moved = next((path for path in made if path.name == choice.snapshot.backup), None)
         return open_copy(self.desk.fetched, choice.snapshot, moved)
 
 
-def _since(began: str) -> float:
+def _since(began: datetime) -> float:
     """Seconds since that moment by the clock of this host; 0 where it was set back."""
-    if not began:
-        return 0.0
-    return round(max((datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds(), 0.0), 3)
+    return round(max((datetime.now(UTC) - began).total_seconds(), 0.0), 3)

@@ -23,7 +23,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.support.scrub import Scrubber
 from techsapo_ops.stack.engine import Recorded
-from techsapo_ops.stack.layout import RECOVERY, Layout
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
 
 MOST_BYTES = 512 * 1024
@@ -35,7 +35,7 @@ _LONGEST = MOST_BYTES // 8
 """Characters of a log's line."""
 _CUT = "[the beginning was left out]\n"
 _SECONDS = 60.0
-_PLAIN = frozenset({"state.json", "stopped.json", "maintenance.json", "restore.json", "format"})
+_PLAIN = frozenset({"state.json", "stopped.json", "maintenance.json", "format"})
 """Notes in the state directory itself."""
 
 
@@ -177,7 +177,7 @@ def _notes(layout: Layout) -> Iterator[Path]:
     yield from (layout.state / name for name in sorted(_PLAIN) if (layout.state / name).is_file())
     ledger = sorted((layout.state / "ledger").glob("*.json"))
     yield from ledger[-10:]
-    yield from sorted((layout.state / RECOVERY).glob("*.json"))
+    yield from sorted(layout.journal.glob("*.json"))
 
 
 def _logs(recorded: Recorded) -> Iterator[tuple[str, str, str]]:

@@ -32,7 +32,7 @@ def test_an_apply_that_was_killed_after_its_record_is_recorded_once(stack: Proje
     recorded = stack.applies()
     assert recorded[-1].result == "ok"
     assert "up to date" in stack.run("up").stderr
-    assert not (stack.state / "ledger" / "journal.json").exists()
+    assert not (stack.state / "journal/apply.json").exists()
     assert stack.applies() == recorded
 
 

@@ -191,7 +191,7 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
         restore.perform(stack, intent)
     assert old(lab) == before
     process = lab.popen("restore", backup.id, "--yes", "--only", "prometheus")
-    wait_for((lab.state / "restore.json").exists, timeout=60, what="the data is being replaced")
+    wait_for((lab.state / "journal/restore.json").exists, timeout=60, what="the data is being replaced")
     process.kill()
     process.communicate()
     said = lab.run("restore", backup.id, "--only", "prometheus", code=1)

@@ -118,7 +118,7 @@ def test_a_failure_half_way_puts_every_file_back(
         restore.perform(stack, intent)
     assert everything(lab, tmp_path) == before
     assert not (lab.state / "config-before-restore").exists()
-    assert not (lab.state / "restore.json").exists()
+    assert not (lab.state / "journal/restore.json").exists()
 
 
 def test_a_spec_that_would_not_hold_or_lacks_its_secret_touches_nothing(lab: Project, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_grafanas_password_hashes_go_off_site_alone_and_come_back_from_there_by_
         assert f"`techsapo restore {safety['id']} --only grafana` goes back" in done.stderr
 
         process = made.popen("restore", safety["id"], "--only", "grafana", "--yes")
-        wait_for((made.state / "restore.json").exists, timeout=60, what="the data is being replaced")
+        wait_for((made.state / "journal/restore.json").exists, timeout=60, what="the data is being replaced")
         process.kill()
         process.communicate()
         again = made.run("restore", kept, "--only", "grafana", code=1).stderr

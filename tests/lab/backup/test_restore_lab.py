@@ -126,7 +126,7 @@ def test_a_restore_that_a_power_cut_ended_is_taken_back_by_up_before_the_app_ans
     said = lab.run("up").stderr
     assert "a restore was interrupted; going back to what was there before" in said
     assert "waiting for app" not in said.partition("going back")[0], "it would have answered from half of it"
-    assert not (lab.state / "restore.json").exists()
+    assert not (lab.state / "journal/restore.json").exists()
     assert state(lab) == before
     lab.well()
 
@@ -137,7 +137,7 @@ def test_a_redis_that_does_not_start_with_what_was_left_does_with_what_is_brough
     spoil(lab)
     before = state(lab)
     process = lab.popen("restore", backup.id, "--yes", "--only", "redis")
-    note = lab.state / "restore.json"
+    note = lab.state / "journal/restore.json"
     wait_for(note.exists, timeout=60, what="the data is being replaced")
     process.kill()
     process.communicate()
@@ -209,7 +209,7 @@ def interrupted_in(phase: str, lab: Project, backup: Backup) -> None:
     assert process.returncode == 130, said + rest
     assert ("going back" in rest) == (phase.split()[0] in {"restoring", "starting"}), rest
     assert state(lab) == before
-    assert not (lab.state / "restore.json").exists()
+    assert not (lab.state / "journal/restore.json").exists()
     wait_for(lambda: {s.state for s in lab.services().values()} == {State.RUNNING}, what="everything runs")
 
 
@@ -227,7 +227,7 @@ def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
             break
     process.communicate(timeout=90)
     assert process.returncode == 130
-    assert (lab.state / "restore.json").exists()
+    assert (lab.state / "journal/restore.json").exists()
     assert "going back to what was there before" in lab.run("restore", backup.id, code=1).stderr
     assert state(lab) == before
     lab.well()

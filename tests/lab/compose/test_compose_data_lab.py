@@ -204,7 +204,7 @@ def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(lab: Project,
 def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, backup: Backup) -> None:
     redis("SET", "precious", "1")
     process = lab.popen("restore", backup.id, "--only", "redis", "--yes")
-    note = lab.state / "restore.json"
+    note = lab.state / "journal/restore.json"
     wait_for(note.exists, timeout=60, what="the data is being replaced")
     process.kill()
     process.communicate()

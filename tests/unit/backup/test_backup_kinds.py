@@ -34,9 +34,9 @@ from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.journal import REPLACE, Replaced, interrupted, restore_journal
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
-from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.tool import Tool
@@ -262,14 +262,14 @@ def test_the_command_line_knows_it(
 
 
 def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:
-    journal(stack.layout, Interrupted("", ("letters",), ()))
+    restore_journal(stack.layout).begin(Replaced("", ("letters",), ()), REPLACE)
     with pytest.raises(OpsError, match="does not know how to go back from letters"):
         go_back_if_interrupted(stack)
     assert interrupted(stack.layout) is not None
 
 
 def test_that_an_interrupted_restore_s_own_backup_is_gone_is_no_wrong_use(stack: Stack) -> None:
-    journal(stack.layout, Interrupted("20260131T120000Z-0000", (), ()))
+    restore_journal(stack.layout).begin(Replaced("20260131T120000Z-0000", (), ()), REPLACE)
     with pytest.raises(OpsError, match="there is no backup") as gone:
         go_back_if_interrupted(stack)
     assert gone.value.exit_code == 1

@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ".techsapo/generated/secrets/redis": SECRETS["file"],
         ".techsapo/generated/.manifest.json": '{"version": 1, "files": {}}',
         ".techsapo/format": "1\n",
-        ".techsapo/ledger/journal.json": json.dumps({"note": SECRETS["spec"]}),
+        ".techsapo/journal/apply.json": json.dumps({"note": SECRETS["spec"]}),
     }
     for name, text in files.items():
         path = folder / name
@@ -110,7 +110,7 @@ def test_it_holds_what_is_needed_and_no_secret_of_the_stack(folder: Path) -> Non
     assert {
         "contents.txt", "version.json", "validate.json", "ps.json", "status.json", "health.json",
         "doctor.json", "plan.txt", "spec.yaml", "generated/prometheus/prometheus.yml",
-        "notes/ledger/journal.json", "logs/app.log", "logs/supervisord.log",
+        "notes/journal/apply.json", "logs/app.log", "logs/supervisord.log",
     } <= set(found)  # fmt: skip
     assert json.dumps(SECRETS["spec"])[1:-1] not in "\n".join(found.values())
     assert "generated/secrets/redis" not in found

@@ -13,10 +13,10 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.undo import undo_interrupted
+from techsapo_ops.operations.backup.going_back import undo_interrupted
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.restore_journal import Interrupted, journal
+from techsapo_ops.stack.journal import REPLACE, Replaced, restore_journal
 from techsapo_ops.stack.stack import Stack
 
 
@@ -118,7 +118,7 @@ def half(made: MemoryProject, safety: str) -> Stack:
     stack = made.stack()
     stack.engine.halt("app")
     write(made, "half")
-    journal(stack.layout, Interrupted(safety, ("letters",), ("app",)))
+    restore_journal(stack.layout).begin(Replaced(safety, ("letters",), ("app",)), REPLACE)
     return stack
 
 

@@ -18,7 +18,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import transaction
 from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.drift import drift
-from techsapo_ops.operations.apply.journal import Journal
+from techsapo_ops.operations.apply.journal import apply_journal
 from techsapo_ops.operations.apply.up import UpReport
 from techsapo_ops.stack.step import Action
 
@@ -236,7 +236,7 @@ def test_a_project_that_moved_is_not_rolled_back_into_its_old_place(project: Pro
 def test_an_interrupted_apply_is_told_and_completed(project: Project) -> None:
     project.up()
     draft = replace(project.ledger.entries()[-1], id=2, files=(), steps=())
-    Journal(project.ledger).begin(draft)
+    apply_journal(project.stack().layout).begin(draft)
     assert ("apply", "@2", "is under way, or was interrupted") in project.findings()
     project.up()
     assert [e.result for e in project.ledger.entries()] == ["ok", "failed", "ok"]

@@ -19,10 +19,8 @@ from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.journal import apply_journal, may_run_on, require_left
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.moving import may_run_on, require_left
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
@@ -93,7 +91,7 @@ def compose(layout: Layout) -> StateFile:
 def begun_on(layout: Layout, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as there:
         there.setattr("socket.gethostname", lambda: host)
-        Journal(Ledger(layout.state)).begin(ENTRY)
+        apply_journal(layout).begin(ENTRY)
 
 
 def test_the_same_host_knows_the_side_that_runs_at_each_moment(where: Topology, client: OneHost) -> None:

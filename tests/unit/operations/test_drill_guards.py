@@ -15,11 +15,9 @@ from rows import each_row
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
-from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
-from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.drills.guards import hindrance, reasons
+from techsapo_ops.operations.recover.journal import Asked, Recovering, RecoveryJournal
 from techsapo_ops.stack.maintenance import Maintenance, note
-from techsapo_ops.stack.restore_journal import Interrupted, finished, journal
 from techsapo_ops.stack.stack import Stack
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -73,23 +71,18 @@ def test_what_prometheus_says_keeps_a_drill_from_its_begin(tmp_path: Path, name:
     assert words in why
 
 
-def test_what_was_cut_short_and_maintenance_are_under_way(stack: Stack) -> None:
+def test_what_was_cut_short_and_maintenance_keep_a_drill_from_its_begin(stack: Stack) -> None:
     layout = stack.layout
     assert hindrance(stack) == ""
     layout.state.mkdir(parents=True, exist_ok=True)
-    begun, ended = Maintenance("", NOW, None, "me"), {}
-    ended["maintenance since"] = note(layout)
-    ended["an apply was cut short"] = ApplyJournal(Ledger(layout.state)).path
-    ended["a recovery was cut short"] = layout.recovery_journal
-    for words, path in ended.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(begun.to_json()))
-        assert hindrance(stack).startswith(words)
-        path.unlink()
-    journal(layout, Interrupted("", ("redis",), ()))
-    assert hindrance(stack).startswith("a restore was cut short")
-    finished(layout)
-    assert hindrance(stack) == ""
+    path = note(layout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(Maintenance("", NOW, None, "me").to_json()))
+    assert hindrance(stack).startswith("maintenance since")
+    path.unlink()
+    RecoveryJournal(layout.state).begin(Recovering(Asked("/away"), "1" * 64, "x"))
+    (why,) = reasons(stack, None)
+    assert why.startswith("this stack is being recovered")
 
 
 @each_row(
@@ -104,10 +97,3 @@ def test_what_was_cut_short_and_maintenance_are_under_way(stack: Stack) -> None:
 def test_what_wakes_nobody_keeps_no_drill_from_its_begin(tmp_path: Path, quiet: Firing) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     assert against(stack, Server(fires=(quiet,))) == []
-
-
-def test_what_is_under_way_is_a_reason_without_a_prometheus_too(stack: Stack) -> None:
-    stack.layout.recovery_journal.parent.mkdir(parents=True, exist_ok=True)
-    stack.layout.recovery_journal.touch()
-    (why,) = reasons(stack, None)
-    assert why.startswith("a recovery was cut short")

@@ -26,8 +26,16 @@ from techsapo_ops.operations.apply.stop import locked, restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
 from techsapo_ops.operations.backup import going_back, restore
 from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.stack.journal import (
+    REPLACE,
+    START,
+    Journal,
+    Operation,
+    Replaced,
+    interrupted,
+    require_ended,
+)
 from techsapo_ops.stack.observed import FOLDER_GONE
-from techsapo_ops.stack.restore_journal import Interrupted, interrupted, require_none
 
 
 @pytest.fixture
@@ -114,13 +122,13 @@ def test_what_an_app_wrote_once_the_data_was_whole_is_not_thrown_away(
     with monkeypatch.context() as later:
         later.setattr(restore, "start_apps", killed)
         later.setattr(restore, "go_back", killed)  # a kill lets nothing of it happen
-        later.setattr(restore.Interrupted, "now_half", lambda left: left)
+        later.setattr(restore, "note_half", lambda _: None)
         with pytest.raises(Killed):
             restore.perform(made.stack(), intend(made.stack(), old))
     left = interrupted(made.stack().layout)
     assert left is not None
-    assert left.whole
-    require_none(made.stack().layout)  # it may be backed up
+    assert left.step == START
+    require_ended(made.stack().layout, Operation.RESTORE)  # it may be backed up
     restart(made.stack().engine, ("app",))  # and asked
     write(made, "old, and a day's answers")
     undo(made)
@@ -175,7 +183,9 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
         broken.setattr(Letters, "broken", True)
         with pytest.raises(OpsError, match="the file is read-only"):
             bring(old)
-    assert interrupted(made.stack().layout) == Interrupted(safety, ("letters",), ("app",))
+    left = interrupted(made.stack().layout)
+    assert left is not None
+    assert (left.facts, left.step) == (Replaced(safety, ("letters",), ("app",)), REPLACE)
     assert states(made)["app"] == "stopped"
     bring(old)
     assert (read(made), states(made)["app"]) == ("old", "running")
@@ -185,7 +195,7 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
 def test_another_backup_that_lacks_what_was_replaced_is_refused(made: MemoryProject) -> None:
     old = backup(made, "old")
     stack = made.stack()
-    left = Interrupted("", ("letters", "redis"), ("app",))
+    left = Replaced("", ("letters", "redis"), ("app",))
     with pytest.raises(OpsError, match="redis would stay half restored"):
         restore.perform_instead(stack, intend(stack, old), left)
     assert states(made)["app"] == "running"
@@ -199,8 +209,9 @@ def test_on_a_full_disk_the_app_starts_again_once_the_data_is_as_it_was(
     def full(*_: object) -> None:
         raise OpsError("cannot write restore.json: No space left on device", "the disk is full")
 
-    monkeypatch.setattr(going_back, "journal", full)
-    undo(made)
+    with monkeypatch.context() as later:
+        later.setattr(Journal, "reach", full)
+        undo(made)
     assert (read(made), states(made)["app"]) == ("new", "running")
     assert interrupted(made.stack().layout) is None
 

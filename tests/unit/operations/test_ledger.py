@@ -14,12 +14,13 @@ from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import ledger as ledgers
-from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
+from techsapo_ops.operations.apply.journal import FILES, SERVICES, apply_journal, record_interrupted
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.layout import Layout
 
 BASE = LedgerEntry(
     id=1,
@@ -166,34 +167,36 @@ def test_the_oldest_are_forgotten_with_their_contents_but_never_the_last_good(
 
 
 def test_an_interrupted_apply_is_recorded_once_with_how_far_it_got(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    journal = Journal(ledger)
+    ledger, layout = Ledger(tmp_path), Layout(tmp_path, tmp_path / "generated")
+    journal = apply_journal(layout)
     journal.begin(BASE)
-    journal.reached(FILES)
-    journal.reached(SERVICES, "redis")
+    journal.reach(FILES)
+    journal.reach(SERVICES)
+    journal.done("redis", 0.5)
     last = BASE.time.timestamp() + 3.5
     os.utime(journal.path, (last, last))
-    found = Journal(ledger).recover()
+    found = record_interrupted(layout)
     assert found is not None
     assert found.seconds == pytest.approx(3.5), "until its last sign"
     assert (found.result, found.reason) == ("failed", "interrupted while services were changed (done: redis)")
     assert ledger.entries() == (found,)
-    assert Journal(ledger).recover() is None
+    assert record_interrupted(layout) is None
 
 
 def test_an_apply_that_is_recorded_already_is_not_recorded_as_interrupted(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    Journal(ledger).begin(BASE)
+    ledger, layout = Ledger(tmp_path), Layout(tmp_path, tmp_path / "generated")
+    apply_journal(layout).begin(BASE)
     ledger.record(BASE)
-    assert Journal(ledger).recover() is None
+    assert record_interrupted(layout) is None
     assert ledger.entries() == (BASE,)
 
 
 def test_a_journal_that_cannot_be_read_does_not_stand_in_the_way(tmp_path: Path) -> None:
-    journal = Journal(Ledger(tmp_path))
+    layout = Layout(tmp_path, tmp_path / "generated")
+    journal = apply_journal(layout)
     journal.begin(BASE)
     journal.path.write_text("[]")
-    assert journal.recover() is None
+    assert record_interrupted(layout) is None
     assert not journal.path.exists()
 
 

@@ -13,9 +13,8 @@ from rows import each_row
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.doors import Doors
-from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.stack.restore_journal import Interrupted
 from techsapo_ops.stack.stack import Stack
 
 
@@ -38,9 +37,10 @@ def test_once_placing_has_begun_nobody_is_asked_again_but_for_something_else(tmp
         return recovery.agreed
 
     with desk.lock():
-        fetched = desk.write(Journal(asked, "1" * 64, "x", done={"fetch": 1.0}))
+        desk.journal.begin(Recovering(asked, "1" * 64, "x"))
+        desk.journal.done("fetch", 1.0)
         assert not agreed(asked)
-        desk.write(replace(fetched, made=("/etc/restic",)))
+        desk.journal.note(made=("/etc/restic",))
         assert agreed(asked)
         assert not agreed(other)
         assert not agreed(other)  # the first was killed at the question
@@ -54,14 +54,16 @@ def test_what_did_not_work_is_said_by_the_command_that_goes_on_after_a_kill(
     into = tmp_path / status / "new"
     desk = Desk(into / ".techsapo")
     failed = ("shop.test: DNS does not lead here", "techsapo certs renew shop")
-    monkeypatch.setattr(Recovery, "_open", lambda _: None)
+    monkeypatch.setattr(Recovery, "_open", lambda _: SimpleNamespace(layout=None, spec=None))
     monkeypatch.setattr(run, "certify", lambda *_: [failed])
     monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
     monkeypatch.setattr(run, "settled", lambda _: status)
-    monkeypatch.setattr(run, "working_now", lambda _: ())
-    asked, done = Asked("/away"), dict.fromkeys(("fetch", "place", "up", "restore"), 1.0)
+    monkeypatch.setattr(run, "working_now", lambda *_: ())
+    asked = Asked("/away")
     with desk.lock():
-        desk.write(Journal(asked, "1" * 64, "x", done=done, spec=str(into / "techsapo.yaml")))
+        desk.journal.begin(Recovering(asked, "1" * 64, "x", spec=str(into / "techsapo.yaml")))
+        for step in ("fetch", "place", "up", "restore"):
+            desk.journal.done(step, 1.0)
 
         def again() -> Recovery:
             recovery = Recovery(cast(Restic, None), into, desk, cast(Doors, Quiet()), lambda _: None)
@@ -80,9 +82,9 @@ def test_what_did_not_work_is_said_by_the_command_that_goes_on_after_a_kill(
     assert (found.status, found.remaining) == (status, said)
 
 
-@each_row("left", [None, Interrupted("", ("redis",), ("app",))])
+@each_row("left", [None, "an entry"])
 def test_servers_that_a_killed_restore_had_stopped_are_started_before_they_are_given_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Interrupted | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: object
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(run, "interrupted", lambda _: left)
@@ -95,7 +97,7 @@ def test_servers_that_a_killed_restore_had_stopped_are_started_before_they_are_g
     desk = Desk(tmp_path / "new/.techsapo")
     recovery = Recovery(cast(Restic, None), tmp_path / "new", desk, cast(Doors, Quiet()), lambda _: None)
     with desk.lock():
-        desk.write(Journal(Asked("/away"), "1" * 64, "x"))
+        desk.journal.begin(Recovering(Asked("/away"), "1" * 64, "x"))
         recovery.begin(Asked("/away"))
         recovery._restore(cast(Stack, SimpleNamespace(layout=None)))
     assert calls == (["back", "up", "fill"] if left is not None else ["fill"])

@@ -18,7 +18,7 @@ from techsapo_ops.engines.swarm.shared_state import SharedState, forget
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.abandoned import abandon
 from techsapo_ops.operations.recover.doors import Doors
-from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.stack.topology import Topology
@@ -112,24 +112,20 @@ def recovery_of(tmp_path: Path, calls: list[str]) -> Recovery:
     return Recovery(cast(Restic, None), into, desk, cast(Doors, Quiet(calls)), calls.append)
 
 
-def placed(recovery: Recovery, engine: str, **done: float) -> None:
-    spec_file = str(recovery.into / "techsapo.yaml")
-    done = {"fetch": 1.0, "place": 1.0, **done}
-    several = engine == "swarm"
-    recovery.desk.write(
-        Journal(Asked("/away"), "1" * 64, "x", done=done, spec=spec_file, engine=engine, several=several)
-    )
-
-
-@each_row("made", [True, False])
+@each_row("step", ["hosts", "up", "restore"])
 def test_one_that_is_given_up_before_its_hosts_were_one_swarm_stops_nothing_there(
-    tmp_path: Path, made: bool
+    tmp_path: Path, step: str
 ) -> None:
     recovery, stopped = recovery_of(tmp_path, []), list[Path]()
+    spec_file = recovery.into / "techsapo.yaml"
+    facts = Recovering(Asked("/away"), "1" * 64, "x", spec=str(spec_file), engine="swarm", several=True)
     with recovery.desk.lock():
-        placed(recovery, "swarm", **({"hosts": 1.0} if made else {}))
+        recovery.desk.journal.begin(facts)
+        for done in facts.steps[: facts.steps.index(step)]:
+            recovery.desk.journal.done(done, 1.0)
+        recovery.desk.journal.reach(step)
     abandon(recovery.desk, recovery.doors, stopped.append)
-    assert stopped == [recovery.into / "techsapo.yaml"] * made
+    assert stopped == [spec_file] * (step != "hosts")
 
 
 def test_a_stack_that_was_given_up_leaves_no_state_that_another_one_would_go_on_from(tmp_path: Path) -> None:

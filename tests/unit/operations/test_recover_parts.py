@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.copied import Copied, choose, open_copy, require_whole
 from techsapo_ops.operations.recover.choice import Choice, chosen
 from techsapo_ops.operations.recover.draft import draft_of
-from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.operations.recover.placing import places_in, put, require_free
 from techsapo_ops.stack.places import EngineName
 
@@ -257,28 +257,6 @@ def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_p
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_the_journal_is_private_and_a_damaged_one_says_what_to_do(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / ".techsapo")
-    journal = Journal(Asked("/away", settings=("app.port=1",), without=("redis",)), "1" * 64, "x")
-    with desk.lock():
-        desk.write(journal)
-    assert desk.read() == journal
-    path = desk.folder / "journal.json"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    for text in (
-        "",
-        "[]",
-        "{}",
-        json.dumps({"version": 1, "asked": {}}),
-        path.read_text().replace('"version": 1', '"version": 2'),
-        path.read_text().replace('"x"', "7"),
-    ):
-        path.write_text(text)
-        with pytest.raises(OpsError, match="is damaged") as damaged:
-            desk.read()
-        assert "--abandon" not in (damaged.value.hint or "")  # which reads it, too
-
-
 def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     (tmp_path / ".techsapo/ledger").mkdir(parents=True)
     with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
@@ -345,14 +323,14 @@ def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
     remove = shutil.rmtree
 
     def watched(path: Path) -> None:
-        seen.append((desk.folder / "journal.json").exists())
+        seen.append(desk.journal.path.exists())
         remove(path)
 
     monkeypatch.setattr(shutil, "rmtree", watched)
     with desk.lock():
-        desk.write(Journal(Asked("/away"), "1" * 64, "x"))
+        desk.journal.begin(Recovering(Asked("/away"), "1" * 64, "x"))
         desk.fetched.mkdir()
         (desk.state / "data").mkdir()
         desk.remove()
-    assert seen == [True, True, True, False]
+    assert seen == [True, True, False]
     assert not desk.state.exists()

@@ -13,8 +13,7 @@ from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.abandoned import abandon
 from techsapo_ops.operations.recover.doors import Doors
-from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
-from techsapo_ops.operations.recover.progress import Progress
+from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
@@ -40,7 +39,11 @@ def under_way(folder: Path) -> Desk:
     (folder / "etc").mkdir(parents=True)
     made = (folder / "etc/restic", folder / "new/techsapo.yaml")
     with desk.lock():
-        desk.write(Journal(Asked("/away"), "1" * 64, "x", made=tuple(map(str, made)), spec=str(made[1])))
+        desk.journal.begin(
+            Recovering(Asked("/away"), "1" * 64, "x", made=tuple(map(str, made)), spec=str(made[1]))
+        )
+        desk.journal.done("place", 1.0)
+        desk.journal.reach("up")
     for path in (*made, folder / "etc/other", folder / "new/mine"):
         path.touch()
     return desk
@@ -61,11 +64,11 @@ def test_folders_that_it_made_go_with_it_where_they_are_empty_and_no_other(tmp_p
     desk = Desk(tmp_path / "there/new/deep/.techsapo")
     outside = tmp_path / "there/etc/restic/password"
     with desk.lock():
-        progress = Progress(
-            desk, desk.write(Journal(Asked("/away"), "1" * 64, "x", folders=tuple(map(str, desk.folders))))
+        desk.journal.begin(
+            Recovering(Asked("/away"), "1" * 64, "x", folders=tuple(map(str, desk.folders))), "place"
         )
         for path in (outside, desk.state.parent / "recovered/one", desk.state.parent / "techsapo.yaml"):
-            progress.making(path)
+            desk.journal.making(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     (outside.parent / "mine").touch()
@@ -87,9 +90,8 @@ def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Pat
 def test_a_login_in_the_address_of_the_repository_is_neither_shown_nor_recorded(tmp_path: Path) -> None:
     desk = under_way(tmp_path)
     asked = Asked("rest:https://me:hidden@backup.example/stack")
-    journal = desk.read()
-    assert journal is not None
-    desk.write(replace(journal, asked=asked, done={"fetch": 1.0, "place": 1.0}))
+    assert desk.journal.read() is not None
+    desk.journal.note(asked=asked)
     recovery = Recovery(cast(Restic, None), tmp_path / "new", desk, cast(Doors, NoDoors()), print)
     with pytest.raises(OpsError, match="is under way with --from rest:https://") as other:
         recovery.begin(replace(asked, repository="rest:https://me:wrong@backup.example/stack"))

@@ -15,7 +15,7 @@ from letters import Killed, Letters, backup, read, states, undo, with_letters, w
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.stack.restore_journal import interrupted
+from techsapo_ops.stack.journal import START, interrupted
 
 
 class Others:
@@ -43,7 +43,7 @@ class Others:
         if self.mute:
             raise OpsError("too few hosts take the state directory", "")
         if (left := interrupted(engine.layout)) is not None:
-            self.shared.append((left.whole, self.root.exists()))
+            self.shared.append((left.step == START, self.root.exists()))
 
 
 @pytest.fixture

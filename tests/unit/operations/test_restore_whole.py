@@ -25,7 +25,7 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.mysql import role
 from techsapo_ops.services.redis import backup as of_redis
 from techsapo_ops.stack.backup_kind import Untouched
-from techsapo_ops.stack.restore_journal import interrupted
+from techsapo_ops.stack.journal import interrupted
 from techsapo_ops.stack.step import Step
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack

@@ -326,7 +326,7 @@ def test_killed_half_way_it_is_refused_and_up_completes_it(project: Project) -> 
     project.world.kill = lambda _: False
     with pytest.raises(OpsError, match="what was applied last") as caught:
         project.apply(**BIGGER)
-    assert "`techsapo up` completes the interrupted apply" in caught.value.hint
+    assert "`techsapo up` completes the apply" in caught.value.hint
     assert project.up(sections=BIGGER).entry is not None
     assert project.findings() == []
 

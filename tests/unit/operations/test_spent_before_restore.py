@@ -21,7 +21,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services import audit_spent, sqlite_tool
-from techsapo_ops.stack.restore_journal import interrupted
+from techsapo_ops.stack.journal import interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.costs import spent_since
 from techsapo_ops.stores.audit.spool import AuditRow
@@ -75,16 +75,17 @@ def test_another_backup_in_place_of_an_interrupted_restore_keeps_what_was_spent_
     monkeypatch.setattr(Purse, "broken", False)
     left = interrupted(made.stack().layout)
     assert left is not None
-    assert left.spent == {"letters": {"day": 30}}
-    restore.perform_instead(made.stack(), intend(made.stack(), old), left)
+    assert left.facts.spent == {"letters": {"day": 30}}
+    restore.perform_instead(made.stack(), intend(made.stack(), old), left.facts)
     assert read(made) == "30"
 
 
 @each_row("spent", [{"letters": {"day": -1}}, {"letters": 3}, [], {"letters": {"day": "1"}}])
 def test_a_note_with_another_amount_is_damaged(made: MemoryProject, spent: object) -> None:
     stack = half(made, "")
-    path = stack.layout.state / "restore.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "spent": spent}))
+    path = restore_journal(stack.layout).path
+    entry = json.loads(path.read_text())
+    path.write_text(json.dumps({**entry, "facts": {**entry["facts"], "spent": spent}}))
     with pytest.raises(OpsError, match="is damaged"):
         interrupted(stack.layout)
 

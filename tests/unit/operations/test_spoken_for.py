@@ -41,7 +41,7 @@ def told_of(where: Topology, actions: dict[str, Action], fails: int = 0) -> list
         if len(told) <= fails:
             raise OpsError("the database's cluster is busy")
 
-    marks = Marks(ready, lambda _: None)
+    marks = Marks(ready, lambda *_: None)
     running = cast("Running", Quiet())
     work = Work(
         running, Desired(where, (), ()), Observed(True, {}), Told(), marks=marks, pause=lambda _: None

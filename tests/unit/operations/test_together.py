@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.together import stretches, together
+from techsapo_ops.operations.apply.work import stretches, together
 from techsapo_ops.stack.step import Action, Step
 
 

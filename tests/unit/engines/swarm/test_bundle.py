@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -142,17 +143,17 @@ def test_a_torn_answer_of_docker_holds_nothing() -> None:
 
 
 def test_of_a_recovery_its_journal_travels_and_not_what_it_has_fetched(state: Path, tmp_path: Path) -> None:
-    for name in ("journal.json", "lock", "fetched/dump", "restic-cache/x"):
-        (path := state / "recovery" / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in ("journal/recovery.json", "recovery/lock", "recovery/fetched/dump"):
+        (path := state / name).parent.mkdir(parents=True, exist_ok=True)
         path.write_text("large")
     other = tmp_path / "other"
-    (other / "recovery/fetched").mkdir(parents=True)
+    (other / "recovery/restic-cache").mkdir(parents=True)
     bundle.unpack(other, bundle.pack(state))
-    assert sorted(path.name for path in (other / "recovery").iterdir()) == ["fetched", "journal.json"]
-    (state / "recovery/journal.json").unlink()
-    (state / "recovery/journal.json").parent.rename(tmp_path / "gone")
+    assert (other / "journal/recovery.json").exists()
+    shutil.rmtree(state / "journal")
     bundle.unpack(other, bundle.pack(state))
-    assert [path.name for path in (other / "recovery").iterdir()] == ["fetched"], "it is that host's own"
+    assert not (other / "journal").exists()
+    assert [path.name for path in (other / "recovery").iterdir()] == ["restic-cache"], "that host's own"
 
 
 def test_what_a_recovery_would_read_comes_from_no_other_machine(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm import engine as engines
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.going_back import elsewhere, not_back
+from techsapo_ops.operations.apply.outcome import not_back
+from techsapo_ops.operations.apply.steps import without_lost
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.step import Action, Step
 from tests.fakes.swarm_stack import StackFake
@@ -79,7 +80,7 @@ def test_without_a_quorum_nobody_goes_back(engine: SwarmEngine, hosts: StackFake
 
 def test_one_that_was_lost_is_passed_over_and_told_how_it_gets_in_line(tmp_path: Path) -> None:
     steps = [Step(Action.RESTART, name, "changed") for name in ("redis-a", "redis-c", "left-over")]
-    found = elsewhere(steps, Desired(where(tmp_path), (), ()), {"c": "no answer"})
+    found = without_lost(steps, Desired(where(tmp_path), (), ()), {"c": "no answer"})
     assert [step.service for step in found] == ["redis-a", "left-over"]
     told = not_back({"c": "no answer"}, 4)
     assert told is not None
