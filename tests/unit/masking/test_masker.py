@@ -38,8 +38,9 @@ PIECES = st.sampled_from(
         ("masking", 0),
         ("masking_heldout", 0),
         ("masking_fresh", 0),
-        # A second author's, never tuned on: the share of its 88 secrets is what can be expected of new lines.
+        # A second and a third author's, never tuned on: their shares are what can be expected of new lines.
         ("masking_heldout_2", 4),
+        ("masking_heldout_3", 9),
     ],
 )
 def test_labelled_secrets_are_masked_and_no_ordinary_line_is_changed(name: str, most_leaked: int) -> None:
