@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.messages import msg
-from techsapo_ops.services.exporter import Exporter, exporter_facts
+from techsapo_ops.services.exporters import Exporter, exporter_facts
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import RenderedFile
+    from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -48,7 +49,7 @@ class BlackboxExporter(Exporter):
     )
 
     @override
-    def is_wanted(self, spec: Spec) -> bool:
+    def is_wanted(self, spec: Spec, places: Places) -> bool:
         return spec.monitoring.is_probed
 
     @override

@@ -52,16 +52,13 @@ class Mysql(Kind):
     deadline = 90.0  # crash recovery
     container_deadline = 120.0  # a new database
     port_setting = "mysql.port"
+    scheme = "mysql"
     programs = ("mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-admin")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where the spec has a section for it."""
         if spec.mysql is not None:
             yield Wanted(self.name, spec.mysql.host, spec.mysql.port)
-
-    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
-        """As its clients write it."""
-        return "mysql"
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """Where the audit log is without it."""

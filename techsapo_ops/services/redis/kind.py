@@ -44,6 +44,7 @@ class Redis(Kind):
     reads = ("redis/",)
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
+    scheme = "redis"
     programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -84,12 +85,6 @@ class Redis(Kind):
         if accounts_made(topology):
             return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
         return Login(topology.spec.redis.user, topology.spec.redis.password)
-
-    def scheme(self, topology: Topology) -> str:
-        """As clients of Redis write it."""
-        from techsapo_ops.spec.own_tls import redis_scheme
-
-        return redis_scheme(topology.spec)
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """What is used in its place."""
