@@ -36,9 +36,12 @@ def asks_login(topology: Topology, kind: str) -> bool:
     return asks
 
 
-def login_of(layout: Layout, kind: str) -> Login:
-    """What this host asks a server of `kind` with. One that asks for no login takes no notice of it."""
-    return Login(USER, password_file=password_file(layout, kind))
+def login_of(layout: Layout, kind: str) -> Login | None:
+    """What this host asks a server of `kind` with, where such servers ask for a login.
+
+    One that is told to ask for none takes no notice of it.
+    """
+    return Login(USER, password_file=password_file(layout, kind)) if kind in READERS else None
 
 
 def password_file(layout: Layout, kind: str) -> Path:
