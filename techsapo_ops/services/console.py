@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.services.registry import kind_of
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.service import Service
@@ -26,24 +24,6 @@ class Call:
 
     command: Command
     by_service: bool = False
-
-
-class Console:
-    """A shell, as the user of the service; right for most kinds."""
-
-    default: tuple[str, ...] = (SHELL,)
-    """What is started where nothing else was asked for."""
-
-    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
-        """What starts `words`. Raises OpsError where that is not possible, or a login can't be read."""
-        return entered(stack, service, Command(tuple(words), terminal=terminal))
-
-
-def console_of(service: Service) -> Console:
-    """That of the kind: CONSOLE of the module `console` beside it, else a shell."""
-    module = kind_of(service).beside("console")
-    console: Console = module.CONSOLE if module is not None else Console()
-    return console
 
 
 def entered(stack: Stack, service: Service, command: Command) -> Call:

@@ -1,19 +1,27 @@
-"""What an engine does of a kind while it runs it, beyond its program or container; this touches the world."""
+"""What is done with the services of a kind beyond their program or container; this touches the world."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.console import SHELL, Call, entered
+from techsapo_ops.services.loaded_configuration import Loaded
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.diagnosis import HostFinding
+from techsapo_ops.stack.health import HealthPart
+from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
 
 SCRATCH = "/scratch"
 """Where a throwaway container has the folder that it shares with the host."""
@@ -69,6 +77,27 @@ class Runtime:
 
     throwaway_program: Callable[[Service, Place], ThrowawayProgram] | None = None
     throwaway_container: Callable[[Service, Path], ThrowawayContainer] | None = None
+    health_parts: Callable[[Topology, Service, float], tuple[HealthPart, ...]] | None = None
+    """What more than its probe says how it is, asked from this host within so many seconds."""
+    loaded: Loaded | None = None
+    """How it is asked what it has loaded; None for one that can't tell."""
+    client: tuple[str, ...] = (SHELL,)
+    """What `techsapo exec` starts where nothing else was asked for."""
+
+    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
+        """What starts `words` at somebody's terminal, as the user of the service where they need no login.
+
+        Raises OpsError where that is not possible, or a login can't be read.
+        """
+        return entered(stack, service, Command(tuple(words), terminal=terminal))
+
+    def role_question(self, topology: Topology, service: Service) -> Command | None:  # noqa: ARG002 - most have none
+        """What asks it, in its container, for its place among those of its kind on the other machines."""
+        return None
+
+    def role(self, topology: Topology, said: str) -> Role:  # noqa: ARG002 - likewise
+        """What its answer to that says."""
+        return Role()
 
     def question(self, topology: Topology) -> Command | None:  # noqa: ARG002 - most have no login
         """What asks it with the login that the app has, in its container; None: its image's health check."""

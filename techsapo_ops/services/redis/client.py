@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.own_tls import ca_seen
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
+
+CLIENT = "redis-cli"
 
 
 def login_options(topology: Topology) -> tuple[str, ...]:
@@ -21,6 +24,12 @@ def client_options(topology: Topology, service: Service) -> tuple[str, ...]:
     """Options by which it gets to a Redis or a Sentinel from where that runs, logged in."""
     at = topology.address(service, Viewpoint.WITHIN)
     return ("-h", at.host, "-p", str(at.port), *login_options(topology))
+
+
+def entered_client(topology: Topology, service: Service, *words: str) -> Command:
+    """redis-cli with the operator's login, in the container of a Redis or a Sentinel."""
+    options = (*client_options(topology, service), "--no-auth-warning")
+    return Command((CLIENT, *options, *words), login_environment(topology))
 
 
 def tls_options(topology: Topology) -> tuple[str, ...]:
