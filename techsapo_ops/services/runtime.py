@@ -13,9 +13,9 @@ from techsapo_ops.services.loaded_configuration import Loaded
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.diagnosis import HostFinding
-from techsapo_ops.stack.health import HealthPart
-from techsapo_ops.stack.role import Role
+from techsapo_ops.stack.health import HealthPart, Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
@@ -167,6 +167,12 @@ def runtime_of(kind: str) -> Runtime:
     module = kind_of(kind).beside("runtime")
     runtime: Runtime = module.RUNTIME if module is not None else _DEFAULT
     return runtime
+
+
+def before_steps(desired: Desired, doors: Callable[[Service], Door | None]) -> None:
+    """Let each kind make what its login needs. `doors` lead to where services run now. Raises OpsError."""
+    for service in desired.topology.services:
+        runtime_of(service.kind).before_steps(desired.topology, doors(service))
 
 
 def throwaway_kinds() -> tuple[str, ...]:

@@ -23,9 +23,8 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
-    from techsapo_ops.stack.service_facts import ServiceFacts
+    from techsapo_ops.stack.service_facts import ServiceFacts, Tool
     from techsapo_ops.stack.templates import Templates
-    from techsapo_ops.stack.tool import Tool
     from techsapo_ops.stack.topology import Topology
 
 LOOPBACK = "127.0.0.1"

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.keepalived.configuration import RUN
 from techsapo_ops.services.runtime import Runtime
-from techsapo_ops.stack.role import Role
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

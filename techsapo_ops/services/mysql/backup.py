@@ -25,8 +25,8 @@ from techsapo_ops.services.mysql.session import Doors, Session, administrator, s
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.budget_note import read_note
+from techsapo_ops.stack.service_facts import Tool
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
-from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch

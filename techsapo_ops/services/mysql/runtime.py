@@ -31,8 +31,8 @@ from techsapo_ops.services.runtime import (
 )
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.kind import LOOPBACK, executable
-from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology

@@ -21,17 +21,17 @@ from techsapo_ops.services.redis.accounts import accounts_file
 from techsapo_ops.services.redis.client import (
     CLIENT,
     client_options,
+    door_to,
     entered_client,
     known_password,
     login_environment,
     login_options,
 )
-from techsapo_ops.services.redis.door import door_to
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.kind import LOOPBACK, executable
-from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology

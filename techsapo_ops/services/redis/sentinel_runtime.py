@@ -17,7 +17,7 @@ from techsapo_ops.services.redis.client import client_options, entered_client, l
 from techsapo_ops.services.redis.several import lines_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.role import Role
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

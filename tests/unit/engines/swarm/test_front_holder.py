@@ -20,8 +20,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.stack.health import PartStatus
-from techsapo_ops.stack.role import Role
+from techsapo_ops.stack.health import PartStatus, Role
 from techsapo_ops.stack.step import Action, Step
 from tests.fakes.swarm_stack import StackFake
 
