@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from techsapo_ops.render.compose import CONFIG, compose_files
-from techsapo_ops.render.logrotate import logrotate_files
-from techsapo_ops.render.pm2 import pm2_files
-from techsapo_ops.render.rsyslog import rsyslog_files
+from techsapo_ops.render.host import logrotate_files, pm2_files, rsyslog_files, systemd_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
 from techsapo_ops.render.swarm import swarm_files
-from techsapo_ops.render.systemd import systemd_files
 from techsapo_ops.services.registry import kinds, resolve
 from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.stack.desired import RenderedFile

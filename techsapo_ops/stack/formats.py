@@ -10,6 +10,10 @@ from typing import Any
 import yaml
 from yaml.emitter import Emitter
 
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|([0-9]+(ms|[smhdwy]))+")
 # Words that one YAML reader or another (1.1 in Go and PyYAML, 1.2 elsewhere) takes for something but text.
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
@@ -19,6 +23,13 @@ _UNPRINTED = re.compile(r"[^ -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufff
 """What no other style holds, line breaks aside: control characters, and breaks that some readers fold."""
 _SIMPLE_KEY = 122
 """Most characters of a key that readers take without `?` before it."""
+
+
+def printable(text: str) -> str:
+    """`text` as it is. Raises OpsError for one with a control character, which no quoting carries."""
+    if _CONTROL.search(text):
+        raise OpsError(msg("{text} holds a control character", text=repr(text)), msg("rename the folder"))
+    return text
 
 
 def to_yaml(value: Any, indent: int = 0) -> str:

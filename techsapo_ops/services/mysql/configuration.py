@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import statements, unlogged
 from techsapo_ops.services.mysql.galera import cluster, cluster_accounts, cluster_files
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.formats import printable
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 MY_CNF = "mysql/my.cnf"
 TEMPORARY = "mysql-tmp"
 INIT_SQL = "mysql-init/grants.sql"
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -75,7 +71,5 @@ def temporary_folder(topology: Topology) -> Path | None:
 
 def my_cnf_quote(text: str) -> str:
     """`text` as a quoted value of a MariaDB option file. Raises OpsError for control characters."""
-    if _CONTROL.search(text):
-        raise OpsError(msg("{text} holds a control character", text=repr(text)), msg("rename the folder"))
     # A pair of quotes around the value is stripped, quotes within stay; `\` starts an escape.
-    return '"' + text.replace("\\", "\\\\") + '"'
+    return '"' + printable(text).replace("\\", "\\\\") + '"'

@@ -17,7 +17,7 @@ from servers import binary, free_port, wait_for
 from stacks import HOSTILE_FOLDER, spec, topology
 
 from techsapo_ops.render import rsyslog
-from techsapo_ops.render.rsyslog import rsyslog_files
+from techsapo_ops.render.host import rsyslog_files
 from techsapo_ops.render.templates import Templates
 
 pytestmark = pytest.mark.lab
