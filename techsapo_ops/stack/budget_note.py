@@ -12,8 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.files import read_text
-from techsapo_ops.errors import OpsError
+from techsapo_ops.adapters.json_files import read_json
 from techsapo_ops.messages import msg
 
 FILE = "note.json"
@@ -62,15 +61,8 @@ class BudgetNote:
 
 def read_note(path: Path) -> BudgetNote:
     """The note in a file; an empty one where there is none. Raises OpsError for one that can't be read."""
-    if not path.exists():
-        return BudgetNote()
-    try:
-        return BudgetNote.of(json.loads(read_text(path, what=msg("the note of budgets"))))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise OpsError(
-            msg("{path} is damaged", path=path),
-            msg("remove it: budgets then go by the audit log alone"),
-        ) from None
+    remedy = msg("remove it: budgets then go by the audit log alone")
+    return read_json(path, BudgetNote.of, empty=BudgetNote(), remedy=remedy)
 
 
 def _time(text: str) -> datetime:
