@@ -33,9 +33,12 @@ class Monitor(Kind):
 
     @override
     def login(self, topology: Topology) -> Login | None:
-        from techsapo_ops.services.web_login import login_of
+        from techsapo_ops.services.web_login import READERS, USER, password_file
+        from techsapo_ops.stack.service import Login
 
-        return login_of(topology.layout, self.name)
+        # One that is told to ask for none takes no notice of it.
+        asks = self.name in READERS
+        return Login(USER, password_file=password_file(topology.layout, self.name)) if asks else None
 
     @override
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:

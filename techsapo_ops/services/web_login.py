@@ -14,7 +14,6 @@ from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
 from techsapo_ops.stack.kept_secret import KeptSecret
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.service import Login
 from techsapo_ops.stack.topology import Topology
 
 USER = "techsapo"
@@ -34,14 +33,6 @@ def asks_login(topology: Topology, kind: str) -> bool:
         return False
     asks: bool = getattr(topology.spec.monitoring, kind).login
     return asks
-
-
-def login_of(layout: Layout, kind: str) -> Login | None:
-    """What this host asks a server of `kind` with, where such servers ask for a login.
-
-    One that is told to ask for none takes no notice of it.
-    """
-    return Login(USER, password_file=password_file(layout, kind)) if kind in READERS else None
 
 
 def password_file(layout: Layout, kind: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
@@ -74,12 +75,13 @@ def redis_door(stack: Stack) -> Door:
 
 def door_to(stack: Stack, service: Service) -> Door:
     """The way to one Redis, or one Sentinel."""
-    return Door(
-        stack.runner,
-        lambda command: stack.engine.enter(service.name, command),
-        client_options(stack.topology, service),
-        login_environment(stack.topology),
-    )
+    door = Door(stack.runner, lambda command: stack.engine.enter(service.name, command))
+    return operators(door, stack.topology, service)
+
+
+def operators(door: Door, topology: Topology, service: Service) -> Door:
+    """`door`, which leads to where `service` runs, for its own client with the operator's login."""
+    return replace(door, options=client_options(topology, service), env=login_environment(topology))
 
 
 def scratch_door(scratch: Scratch, runner: Runner) -> Door:

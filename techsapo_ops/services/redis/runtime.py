@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,11 @@ from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
 from techsapo_ops.services.redis.client import (
     CLIENT,
-    client_options,
     door_to,
     entered_client,
     known_password,
-    login_environment,
     login_options,
+    operators,
 )
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
@@ -95,8 +93,7 @@ class RedisRuntime(Runtime):
         from techsapo_ops.services.redis.switchover import switch
 
         def way_to(other: Service) -> Door:
-            door = doors(other) or Door(SubprocessRunner(), _nowhere)
-            return replace(door, options=client_options(topology, other), env=login_environment(topology))
+            return operators(doors(other) or Door(SubprocessRunner(), _nowhere), topology, other)
 
         try:
             if several(topology, way_to).master == service:

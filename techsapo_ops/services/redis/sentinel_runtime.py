@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import override
@@ -13,7 +12,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.accounts import sentinel_accounts_file
-from techsapo_ops.services.redis.client import client_options, entered_client, login_environment
+from techsapo_ops.services.redis.client import entered_client, operators
 from techsapo_ops.services.redis.several import lines_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.backup import Door
@@ -55,8 +54,7 @@ class SentinelRuntime(Runtime):
         door = doors(service)
         if door is None:
             return
-        options = client_options(topology, service)
-        asked = replace(door, options=options, env=login_environment(topology))
+        asked = operators(door, topology, service)
         name, others = topology.spec.project, len(topology.of_kind(service.kind)) - 1
         if _known(asked, name) == others:
             return
