@@ -20,10 +20,10 @@ from techsapo_ops.services.alertmanager.signing import (
 )
 from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
-from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.runtime import Runtime
-from techsapo_ops.services.web_login_files import keep, user_of
+from techsapo_ops.services.web_login_files import user_of
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
 
@@ -37,10 +37,10 @@ def make_signatures(topology: Topology) -> None:
         return
     layout = topology.layout
     key = made_once(key_file(layout), None).reveal()
-    keep(key_of_app(layout), key, user_of(topology, "app"))
+    keep(key_of_app(layout), key, user_of(topology, "app"), mounted=True)
     known = list(alerts_of(topology.spec))
     text = signatures(key.encode(), topology.spec.project, known)
-    keep(signatures_file(layout), text, user_of(topology, "alertmanager"))
+    keep(signatures_file(layout), text, user_of(topology, "alertmanager"), mounted=True)
 
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
