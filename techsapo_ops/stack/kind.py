@@ -52,6 +52,9 @@ class Kind:
     facts: ServiceFacts
     watches = ""
     """For an exporter, the kind that it watches: without one it makes no sense."""
+    data_files: tuple[str, ...] = ()
+    """Files or folders that it makes at its start, of which its data folder has one as long as its data is
+    there; none where it has no data whose loss would be noticed."""
     monitors = False
     """Whether it stands in the compose file of what watches the stack, not in that of what is watched."""
     networks: tuple[str, ...] = ()
@@ -200,12 +203,9 @@ class Kind:
         kind: BackupKind | None = module.BACKUP if module is not None else None
         return kind
 
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - most have none
-        """Files or folders of which its data folder has one as long as its data is there.
-
-        None where it has no data whose loss would be noticed.
-        """
-        return ()
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for most
+        """`data_files`, unless where its data is depends on the stack."""
+        return self.data_files
 
     def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - most have none
         """Whether the audit log is in its data."""

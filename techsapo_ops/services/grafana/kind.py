@@ -43,6 +43,7 @@ class Grafana(Monitor):
     # Not its dashboards: it looks for changed ones by itself.
     reads = ("grafana/grafana.ini", "grafana/provisioning/")
     secrets = ("monitoring.grafana",)
+    data_files = ("grafana.db",)
     deadline = 90.0  # migrations of its database
     port_setting = "monitoring.grafana.port"
 
@@ -56,10 +57,6 @@ class Grafana(Monitor):
             "grafana-admin", msg("Grafana, with all rights"), ("you",), ADMIN,
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip
-
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("grafana.db",)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """grafana.ini, its provisioning and its dashboards."""

@@ -40,6 +40,7 @@ class Prometheus(Monitor):
     )
     comes_last = True  # what it scrapes is before it, so that its first round finds everything there
     reload_command = HANG_UP
+    data_files = ("wal",)
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"
@@ -51,10 +52,6 @@ class Prometheus(Monitor):
         Whichever machines go on as a majority, one of them watches.
         """
         return every[: (len(every) + 1) // 2]
-
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("wal",)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""

@@ -45,6 +45,7 @@ class Redis(Kind):
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
     scheme = "redis"
+    data_files = ("appendonlydir", "dump.rdb")
     programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -60,10 +61,6 @@ class Redis(Kind):
             return {}
         file = password_file(topology.layout, REPLICA)
         return {file.name: file}
-
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("appendonlydir", "dump.rdb")
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """redis.conf."""
