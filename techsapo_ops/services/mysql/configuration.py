@@ -17,11 +17,10 @@ INIT_SQL = "mysql-init/grants.sql"
 
 
 def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """mysql/my.cnf; nothing where there is no MariaDB."""
-    services, mysql, places = topology.of_kind("mysql"), topology.spec.mysql, topology.places
-    if not services or mysql is None:
-        return ()
-    service = services[0]  # of several, which differ in what their script tells them
+    """mysql/my.cnf."""
+    mysql, places = topology.spec.mysql, topology.places
+    assert mysql is not None, "of a stack that has one"  # noqa: S101 - a mistake of ours, no input
+    service = topology.of_kind("mysql")[0]  # of several, which differ in what their script tells them
     listens = topology.listens(service)
     content = templates.render(
         "mysql/my.cnf.j2",
