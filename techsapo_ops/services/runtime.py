@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.services.console import SHELL, Call, entered
 from techsapo_ops.services.loaded_configuration import Loaded
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
@@ -23,6 +22,7 @@ from techsapo_ops.stack.topology import Topology
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
 
+SHELL = "sh"
 SCRATCH = "/scratch"
 """Where a throwaway container has the folder that it shares with the host."""
 
@@ -70,6 +70,18 @@ class Settling:
     hint: str
     passes: tuple[str, ...] = ()
     """Words in its output after which it is tried again: what keeps it may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A program to start at somebody's terminal.
+
+    `by_service` says that it is a process of this host with the rights of the service: it must not inherit
+    what whoever starts it has in the environment.
+    """
+
+    command: Command
+    by_service: bool = False
 
 
 class Runtime:
@@ -178,3 +190,21 @@ def before_steps(desired: Desired, doors: Callable[[Service], Door | None]) -> N
 def throwaway_kinds() -> tuple[str, ...]:
     """The kinds of which there can be a throwaway copy."""
     return tuple(kind.name for kind in kinds() if runtime_of(kind.name).throwaway_program is not None)
+
+
+def entered(stack: Stack, service: Service, command: Command) -> Call:
+    """The call that runs `command` where `service` runs, as its user."""
+    access = stack.engine
+    return Call(access.enter(service.name, command), by_service=not access.enters_as_root)
+
+
+def logged_in(stack: Stack, service: Service, command: Command) -> Call:
+    """The call of a client whose environment holds a password.
+
+    Whoever may read the memory of its process reads that too: the service's own user as well, if it ran as
+    that. So in a container it runs as root, and on this host as whoever called.
+    """
+    access = stack.engine
+    if access.enters_as_root:
+        return Call(access.enter(service.name, command, root=True))
+    return Call(replace(command, cwd=stack.directory))

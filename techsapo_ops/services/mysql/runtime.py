@@ -16,18 +16,19 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.console import Call, logged_in
 from techsapo_ops.services.mysql import installation, logins
 from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.session import PASSES, administrator
 from techsapo_ops.services.runtime import (
     SCRATCH,
+    Call,
     Place,
     Runtime,
     Settling,
     ThrowawayContainer,
     ThrowawayProgram,
+    logged_in,
 )
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door

@@ -14,7 +14,6 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.console import Call, logged_in
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
 from techsapo_ops.services.redis.client import (
@@ -25,7 +24,15 @@ from techsapo_ops.services.redis.client import (
     login_options,
     operators,
 )
-from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
+from techsapo_ops.services.runtime import (
+    SCRATCH,
+    Call,
+    Place,
+    Runtime,
+    ThrowawayContainer,
+    ThrowawayProgram,
+    logged_in,
+)
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.health import Role
