@@ -64,12 +64,6 @@ class Exporter(Kind):
     """Whether its image holds something to probe with."""
     environment: Mapping[str, str] = {}
 
-    def is_wanted(self, spec: Spec, places: Places) -> bool:
-        """Whether there is something for it to watch."""
-        from techsapo_ops.services.registry import kind_of
-
-        return not self.watches or any(kind_of(self.watches).instances(spec, places))
-
     def arguments(self, topology: Topology, service: Service) -> Iterable[str]:
         """What it is started with, besides its address."""
         raise NotImplementedError
@@ -77,7 +71,7 @@ class Exporter(Kind):
     @override
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         port = getattr(spec.monitoring.exporters, self.port_setting.split(".")[2])
-        if port is not None and self.is_wanted(spec, places):
+        if port is not None:
             yield Wanted(self.name, LOOPBACK, port)
 
     @override
@@ -165,10 +159,10 @@ class RedisExporter(Exporter):
 
 def redis_url(topology: Topology, server: Service, account: str = "") -> str:
     """Where the exporter finds a Redis or a Sentinel, with the `account` where one is given."""
-    from techsapo_ops.services.registry import kind_of
+    from techsapo_ops.services.redis.kind import Redis
     from techsapo_ops.stack.address import Viewpoint
 
-    url = kind_of(server).url(topology, server, Viewpoint.SERVICE)
+    url = Redis().url(topology, server, Viewpoint.SERVICE)
     return url.replace("://", f"://{account}@", 1) if account else url
 
 

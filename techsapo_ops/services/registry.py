@@ -123,7 +123,9 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
     What the host has nothing to run with is left out, and with it an exporter without what it watches; each
     is listed in `absent`.
     """
-    wanted = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
+    asked_for = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
+    names = {kind.name for kind, _ in asked_for}
+    wanted = [(kind, each) for kind, each in asked_for if not kind.watches or kind.watches in names]
     absent: dict[str, Absent] = {}
     for kind, _ in wanted:
         if places.lacks(kind.facts, host):

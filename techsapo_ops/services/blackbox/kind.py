@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import RenderedFile
+    from techsapo_ops.stack.kind import Wanted
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -49,8 +50,8 @@ class BlackboxExporter(Exporter):
     )
 
     @override
-    def is_wanted(self, spec: Spec, places: Places) -> bool:
-        return spec.monitoring.is_probed
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        return super().instances(spec, places) if spec.monitoring.is_probed else ()
 
     @override
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
