@@ -68,7 +68,7 @@ def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
         node = _child(node, word)
     done = 0
     while done < len(words):
-        if isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None:
+        if isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style:
             return _replaced(text, node, _nested(words[done:], value))
         if not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
             there = ".".join(words[:done])
