@@ -106,7 +106,7 @@ class Redis(Kind):
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with memory for a snapshot."""
         from techsapo_ops.adapters.address import Address
-        from techsapo_ops.services.redis.client import tls_options
+        from techsapo_ops.services.redis.accounts import tls_options
         from techsapo_ops.services.redis.configuration import REDIS_CONF, REDIS_START
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container

@@ -60,8 +60,7 @@ class Sentinel(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """Its start script, which makes the file that Sentinel goes on to write itself."""
-        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder
-        from techsapo_ops.services.redis.client import tls_options
+        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder, tls_options
         from techsapo_ops.services.redis.sentinel_configuration import START
         from techsapo_ops.stack.container import Bind, Container
         from techsapo_ops.stack.places import CONTAINER_CONFIG
