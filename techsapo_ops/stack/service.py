@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.stack.machine import Machine  # by which a snapshot is read back
 from techsapo_ops.stack.service_facts import ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.secret import Secret
-    from techsapo_ops.stack.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from techsapo_ops.adapters.container_facts import STACK
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.json_files import write_json
 
 NOTE = "objects.json"
 """In the state directory: names of the last two generations, by kind."""
@@ -36,7 +36,7 @@ def prune(fleet: Fleet, state: Path, project: str, now: Mapping[str, frozenset[s
         unused = sorted(set(there) - kept[kind])
         removed += [name for name in unused if manager.attempt(word, "rm", name).code == 0]
     if generations != known:
-        write_atomic(state / NOTE, json.dumps(generations, indent=1).encode(), 0o600)
+        write_json(state / NOTE, generations)
     return tuple(removed)
 
 

@@ -19,6 +19,7 @@ from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.docker_refusals import why
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.swarm import bundle, volume_container
 from techsapo_ops.engines.swarm.lease import Lease, held
@@ -206,7 +207,7 @@ class SharedState:
 
     def _note(self, version: Version) -> None:
         value = {"number": version.number, "digest": version.digest}
-        write_atomic(self._state / bundle.TRAVEL_NOTE, json.dumps(value).encode(), 0o600)
+        write_json(self._state / bundle.TRAVEL_NOTE, value)
 
     def _set_aside(self) -> None:
         if not (self._state / "ledger").is_dir():

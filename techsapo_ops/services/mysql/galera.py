@@ -65,7 +65,7 @@ def cluster_accounts() -> tuple[str, ...]:
 def cluster_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """The script that starts a member; none on one host."""
     services = topology.of_kind("mysql")
-    if not topology.machines or not services:
+    if not topology.machines:
         return ()
     text = member_script(
         templates,

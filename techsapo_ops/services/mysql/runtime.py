@@ -1,11 +1,12 @@
-"""What an engine does of MariaDB, and throwaway copies of it that a backed-up dump is fed into."""
+"""What is done with MariaDB, and throwaway copies of it that a backed-up dump is fed into."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -18,21 +19,35 @@ from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql import installation, logins
 from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.kind import NO_TLS
-from techsapo_ops.services.mysql.session import PASSES
+from techsapo_ops.services.mysql.session import PASSES, administrator
 from techsapo_ops.services.runtime import (
     SCRATCH,
+    Call,
     Place,
     Runtime,
     Settling,
     ThrowawayContainer,
     ThrowawayProgram,
+    logged_in,
 )
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_CLIENTS = ("mariadb", "mysql")
+_NO_CLIENTS = ("mariadbd", "mysqld")
+_SECONDS = 10.0
+_SERVES = frozenset({"Synced", "Donor/Desynced"})
+"""States in which a member takes part, by wsrep_local_state_comment."""
+
+_ASKED = "'wsrep_cluster_status', 'wsrep_local_state_comment', 'wsrep_cluster_size'"
 
 _QUICK = (
     "--skip-log-bin",
@@ -43,8 +58,64 @@ _QUICK = (
 """What a crash would cost is nothing in a throwaway server, and a restore is twice as fast without."""
 
 
+def missing(stack: Stack) -> Iterator[str]:
+    """Which members don't see all of the others, by what each says itself."""
+    for service in stack.topology.of_kind("mysql") if stack.topology.machines else ():
+        try:
+            asking = stack.engine.enter(service.name, RUNTIME.role_question(stack.topology, service))
+            said = stack.runner.run(asking, timeout=_SECONDS).stdout.decode(errors="replace")
+        except OpsError as error:
+            yield msg("{name}: {why}", name=service.name, why=error.message)
+            continue
+        found = _values(said)
+        if found.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
+            found.get("wsrep_cluster_status") != "Primary"
+        ):
+            why = RUNTIME.role(stack.topology, said).words or msg("it does not answer")
+            yield msg("{name}: {why}", name=service.name, why=why)
+
+
+def _values(said: str) -> dict[str, str]:
+    return dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)
+
+
 class MysqlRuntime(Runtime):
     """Its data folder and its logins are made here, with passwords where the spec has none."""
+
+    client = ("mariadb",)
+
+    @override
+    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
+        program = words[0]
+        if not program.startswith(_CLIENTS) or program.startswith(_NO_CLIENTS):
+            return super().call(stack, service, words, terminal=terminal)
+        door = administrator(stack)
+        argv = (program, *door.options, NO_TLS, *words[1:])
+        return logged_in(stack, service, Command(argv, door.env, terminal=terminal))
+
+    @override
+    def role_question(self, topology: Topology, service: Service) -> Command:
+        # https://mariadb.com/docs/galera-cluster has the words.
+        return Command(
+            (
+                "mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=mysql", "--batch",
+                "--skip-column-names", f"--execute=SHOW GLOBAL STATUS WHERE Variable_name IN ({_ASKED})",
+            )
+        )  # fmt: skip
+
+    @override
+    def role(self, topology: Topology, said: str) -> Role:
+        found = _values(said)
+        if "wsrep_cluster_size" not in found:
+            return Role()
+        size, state = found["wsrep_cluster_size"], found.get("wsrep_local_state_comment", "?")
+        members = msg("{count} of {all} members", count=size, all=len(topology.machines))
+        if found.get("wsrep_cluster_status") != "Primary":
+            return Role(msg("no quorum: it sees {members}", members=members), wrong=True)
+        return Role(
+            msg("{state}, quorum: {members}", state=state.lower(), members=members),
+            wrong=state not in _SERVES,
+        )
 
     @override
     def question(self, topology: Topology) -> Command | None:

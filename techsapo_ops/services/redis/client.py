@@ -1,13 +1,23 @@
-"""How redis-cli gets to the stack's own Redis; the password goes by REDISCLI_AUTH."""
+"""How redis-cli gets to the stack's own Redis, or a throwaway one; the password goes by REDISCLI_AUTH."""
 
 from __future__ import annotations
 
-from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file, tls_options
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
-from techsapo_ops.stack.own_tls import ca_seen
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
+
+CLIENT = "redis-cli"
 
 
 def login_options(topology: Topology) -> tuple[str, ...]:
@@ -23,12 +33,10 @@ def client_options(topology: Topology, service: Service) -> tuple[str, ...]:
     return ("-h", at.host, "-p", str(at.port), *login_options(topology))
 
 
-def tls_options(topology: Topology) -> tuple[str, ...]:
-    """Options that make it speak TLS, where Redis does; none elsewhere.
-
-    redis-cli compares no host name: that the CA signs for this one server alone has to do.
-    """
-    return ("--tls", "--cacert", str(ca_seen(topology, "redis"))) if topology.spec.redis.tls else ()
+def entered_client(topology: Topology, service: Service, *words: str) -> Command:
+    """redis-cli with the operator's login, in the container of a Redis or a Sentinel."""
+    options = (*client_options(topology, service), "--no-auth-warning")
+    return Command((CLIENT, *options, *words), login_environment(topology))
 
 
 def known_password(topology: Topology) -> Secret | None:
@@ -45,3 +53,36 @@ def login_environment(topology: Topology) -> dict[str, str]:
     """The same for redis-cli; nothing where there is none."""
     password = known_password(topology)
     return {"REDISCLI_AUTH": password.reveal()} if password is not None else {}
+
+
+def redis_door(stack: Stack) -> Door:
+    """The way to the stack's Redis; of several to the master, where the Sentinels know one."""
+    if stack.topology.machines:
+        from techsapo_ops.services.redis.several import several
+
+        return door_to(stack, several(stack.topology, lambda service: door_to(stack, service)).master)
+    return door_to(stack, stack.topology.of_kind("redis")[0])
+
+
+def door_to(stack: Stack, service: Service) -> Door:
+    """The way to one Redis, or one Sentinel."""
+    door = Door(stack.runner, lambda command: stack.engine.enter(service.name, command))
+    return operators(door, stack.topology, service)
+
+
+def operators(door: Door, topology: Topology, service: Service) -> Door:
+    """`door`, which leads to where `service` runs, for its own client with the operator's login."""
+    return replace(door, options=client_options(topology, service), env=login_environment(topology))
+
+
+def scratch_door(scratch: Scratch, runner: Runner) -> Door:
+    """The way to a throwaway Redis."""
+    assert scratch.enter is not None  # noqa: S101 - every engine gives one
+    at = ("-h", scratch.address.host, "-p", str(scratch.address.port))
+    return Door(runner, scratch.enter, at, scratch_client(scratch).env)
+
+
+def scratch_client(scratch: Scratch) -> Command:
+    """The client of a throwaway Redis, for who is in its container."""
+    password = scratch.password.reveal() if scratch.password is not None else ""
+    return Command(("redis-cli",), {"REDISCLI_AUTH": password})

@@ -14,8 +14,8 @@ from techsapo_ops.services.redis.accounts import (
     accounts_file,
     accounts_made,
     password_file,
+    tls_options,
 )
-from techsapo_ops.services.redis.client import tls_options
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.own_tls import ca_seen, certificate_seen
@@ -35,10 +35,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """redis/redis.conf, with the password in it where there is one; nothing where there is no Redis."""
-    service = next(iter(topology.of_kind("redis")), None)
-    if service is None:
-        return ()
+    """redis/redis.conf, with the password in it where there is one."""
+    service = topology.of_kind("redis")[0]
     redis, machines = topology.spec.redis, topology.machines
     password = redis.password.reveal() if redis.password is not None else None
     listens = topology.listens(service)

@@ -44,6 +44,8 @@ class Redis(Kind):
     reads = ("redis/",)
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
+    scheme = "redis"
+    data_files = ("appendonlydir", "dump.rdb")
     programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -59,10 +61,6 @@ class Redis(Kind):
             return {}
         file = password_file(topology.layout, REPLICA)
         return {file.name: file}
-
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("appendonlydir", "dump.rdb")
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """redis.conf."""
@@ -84,12 +82,6 @@ class Redis(Kind):
         if accounts_made(topology):
             return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
         return Login(topology.spec.redis.user, topology.spec.redis.password)
-
-    def scheme(self, topology: Topology) -> str:
-        """As clients of Redis write it."""
-        from techsapo_ops.spec.own_tls import redis_scheme
-
-        return redis_scheme(topology.spec)
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """What is used in its place."""
@@ -114,7 +106,7 @@ class Redis(Kind):
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with memory for a snapshot."""
         from techsapo_ops.adapters.address import Address
-        from techsapo_ops.services.redis.client import tls_options
+        from techsapo_ops.services.redis.accounts import tls_options
         from techsapo_ops.services.redis.configuration import REDIS_CONF, REDIS_START
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container

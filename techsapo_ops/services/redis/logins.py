@@ -14,6 +14,7 @@ from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.redis.accounts import (
     APP,
@@ -30,11 +31,10 @@ from techsapo_ops.services.redis.accounts import (
     sentinel_accounts_file,
     sentinel_accounts_folder,
     sentinel_users,
+    tls_options,
     users,
     users_file,
 )
-from techsapo_ops.services.redis.client import tls_options
-from techsapo_ops.services.redis.exporter import redis_url
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.topology import Topology

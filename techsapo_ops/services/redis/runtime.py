@@ -1,11 +1,11 @@
-"""What an engine does of Redis, and throwaway copies of it that load a backed-up dump."""
+"""What is done with Redis, and throwaway copies of it that load a backed-up dump."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -17,22 +17,66 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
 from techsapo_ops.services.redis.client import (
-    client_options,
+    CLIENT,
+    door_to,
+    entered_client,
     known_password,
-    login_environment,
     login_options,
+    operators,
 )
-from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
+from techsapo_ops.services.runtime import (
+    SCRATCH,
+    Call,
+    Place,
+    Runtime,
+    ThrowawayContainer,
+    ThrowawayProgram,
+    logged_in,
+)
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
 
 class RedisRuntime(Runtime):
     """It is asked with a login, where it has one, and its accounts are made here."""
+
+    client = (CLIENT,)
+
+    @override
+    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
+        if words[0] != CLIENT:
+            return super().call(stack, service, words, terminal=terminal)
+        door = door_to(stack, service)
+        client = Command((CLIENT, *door.options, *words[1:]), door.env, terminal=terminal)
+        return logged_in(stack, service, client)
+
+    @override
+    def role_question(self, topology: Topology, service: Service) -> Command | None:
+        # https://redis.io/docs/latest/commands/info/ has the answer's form.
+        return entered_client(topology, service, "INFO", "replication")
+
+    @override
+    def role(self, topology: Topology, said: str) -> Role:
+        # A master whom no replica follows takes no writes (min-replicas-to-write).
+        found = dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
+        if found.get("role") == "master":
+            count = found.get("connected_slaves", "?")
+            return Role(msg("master of {count} replicas", count=count), wrong=count == "0", sole=True)
+        if found.get("role") != "slave":
+            return Role()
+        master = found.get("master_host", "?")
+        host = {machine.address: machine.name for machine in topology.machines}.get(master, master)
+        if found.get("master_link_status") == "up":
+            return Role(msg("replica of {host}, in step", host=host), sole=False)
+        return Role(msg("replica of {host}, without connection to it", host=host), wrong=True, sole=False)
 
     @override
     def question(self, topology: Topology) -> Command | None:
@@ -55,13 +99,12 @@ class RedisRuntime(Runtime):
         from techsapo_ops.services.redis.several import several
         from techsapo_ops.services.redis.switchover import switch
 
-        def door_to(other: Service) -> Door:
-            door = doors(other) or Door(SubprocessRunner(), _nowhere)
-            return replace(door, options=client_options(topology, other), env=login_environment(topology))
+        def way_to(other: Service) -> Door:
+            return operators(doors(other) or Door(SubprocessRunner(), _nowhere), topology, other)
 
         try:
-            if several(topology, door_to).master == service:
-                switch(topology, door_to)
+            if several(topology, way_to).master == service:
+                switch(topology, way_to)
         except OpsError as error:
             return error.message
         return ""

@@ -29,6 +29,7 @@ class Sentinel(Kind):
     facts = replace(Redis.facts, kind="sentinel", title="Sentinel", binary=None, package=None, port=SENTINEL)
     networks = Redis.networks
     reads = ("sentinel/",)
+    scheme = Redis.scheme
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         """One, on each of several machines."""
@@ -57,14 +58,9 @@ class Sentinel(Kind):
 
         return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
 
-    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
-        """As clients of Redis write it."""
-        return "rediss"
-
     def container(self, topology: Topology, service: Service) -> Container:
         """Its start script, which makes the file that Sentinel goes on to write itself."""
-        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder
-        from techsapo_ops.services.redis.client import tls_options
+        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder, tls_options
         from techsapo_ops.services.redis.sentinel_configuration import START
         from techsapo_ops.stack.container import Bind, Container
         from techsapo_ops.stack.places import CONTAINER_CONFIG
