@@ -13,6 +13,7 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import which
 from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import interactive
@@ -25,7 +26,7 @@ _REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
 
 def place_of(repository: str) -> str:
     """The repository as restic names it, a folder by its whole path."""
-    return repository if ":" in repository else str(Path(repository).expanduser().absolute())
+    return repository if ":" in repository else str(user_path(repository).absolute())
 
 
 def restic_at(place: str, password_file: Path | None, options: Sequence[str], cache: Path) -> Restic:

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from techsapo_ops.adapters.away import lacking
+from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.backup.key_files import alone_with_keys
 from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.cli.bundles import CommandGroup
@@ -313,4 +313,4 @@ def _file(project: Project) -> KeyFile:
     another lock, and a new file in the link's place would leave revoked keys active where it led.
     """
     named = project.spec.app.auth.keys_file
-    return KeyFile((project.directory / Path(named)).resolve() if named else project.layout.api_keys)
+    return KeyFile(user_path(named, project.directory).resolve() if named else project.layout.api_keys)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import runner
@@ -122,7 +123,7 @@ def recover(
 
       techsapo recover --abandon --into /srv/techsapo
     """
-    into = into.expanduser().resolve()
+    into = user_path(into).resolve()
     require_trust(into / "techsapo.yaml")
     desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)
     if abandon:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
 from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
@@ -75,13 +76,13 @@ def _managed(topology: Topology, here: Path, name: str) -> str:
 
 def calibration_file(named: str, layout: Layout) -> Path:
     """The file of fitted weights on the host."""
-    return layout.spec_file.parent / named
+    return user_path(named, layout.spec_file.parent)
 
 
 def keys_file(spec: Spec, layout: Layout) -> Path:
     """The file of API keys on the host."""
     named = spec.app.auth.keys_file
-    return layout.spec_file.parent / named if named else layout.api_keys
+    return user_path(named, layout.spec_file.parent) if named else layout.api_keys
 
 
 def _hosts(topology: Topology) -> dict[str, Any]:
