@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
@@ -26,6 +27,7 @@ from techsapo_ops.stack.template_folders import find_overrides
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.services.prometheus.own_rules import OwnRules
     from techsapo_ops.spec.findings import Finding
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.template_folders import Overrides
@@ -80,25 +82,34 @@ class Project:
 
     @property
     def templates(self) -> Templates:
-        """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
+        """Templates, the project's own first; where `unusable` is something, they raise it when used."""
         from techsapo_ops.render.templates import Templates
 
-        if (unusable := self._unusable_overrides()) is not None:
+        if (unusable := self.unusable) is not None:
             return Templates(unusable=unusable)
         return Templates(self.overrides.folder if self.overrides.is_there else None)
 
-    def require_overrides(self) -> None:
-        """Raise SpecError where the folder of the project's own templates can't be used."""
-        if (unusable := self._unusable_overrides()) is not None:
-            raise unusable
+    @property
+    def unusable(self) -> SpecError | None:
+        """What is wrong with its own templates and rule files; nothing is rendered without them."""
+        obstacle = self.overrides.obstacle
+        return self.error(*(() if obstacle is None else (obstacle,)), *self.own_rules.faults)
+
+    @property
+    def own_rules(self) -> OwnRules:
+        """The files of `monitoring.rules`."""
+        from techsapo_ops.services.prometheus.own_rules import OwnRules, read_own_rules
+
+        return read_own_rules(self.spec, self.directory) if self.spec.monitoring.rules else OwnRules()
 
     def override_warnings(self) -> tuple[Problem, ...]:
         """The project's own templates that are not used."""
         return tuple(self._problem(found) for found in self.overrides.warnings())
 
-    def _unusable_overrides(self) -> SpecError | None:
-        obstacle = self.overrides.obstacle
-        return SpecError([self._problem(obstacle)], self.loaded.filename) if obstacle is not None else None
+    def error(self, *findings: Finding) -> SpecError | None:
+        """The error of `findings` in files that the spec names, if there are any."""
+        found = [self._problem(finding) for finding in findings]
+        return SpecError(found, self.loaded.filename) if found else None
 
     def _problem(self, finding: Finding) -> Problem:
         """`finding`, at its place in the spec."""
@@ -138,7 +149,7 @@ def read_secret_from(directory: Path) -> Callable[[str], str]:
     """A reader of secret files whose relative paths start at `directory`."""
 
     def read(path: str) -> str:
-        file = directory / Path(path).expanduser()
+        file = user_path(path, directory)
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe that nobody writes to has no end, nor has a device
             raise OSError(errno.EINVAL, msg("it is no regular file"), str(file))
         return file.read_text(encoding="utf-8")
