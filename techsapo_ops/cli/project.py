@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.files import NotUtf8Error, read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.cli.environment import environment_variables, without_plugins
@@ -20,7 +20,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.environment import environment_of
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.offsite import inside_backups
-from techsapo_ops.spec.problems import Problem, SpecError, problem_at
+from techsapo_ops.spec.problems import Mark, Problem, SpecError, problem_at
 from techsapo_ops.stack.layout import BACKUPS, Layout
 from techsapo_ops.stack.state_format import require_format
 from techsapo_ops.stack.template_folders import find_overrides
@@ -180,9 +180,14 @@ def open_project(
     remembered = environment is None and cross_check
     environment = environment_of(state if remembered else None, environment)
     variables = dict(environment_variables(path.parent))
+    try:
+        text = read_text(path, what=msg("spec"))
+    except NotUtf8Error as error:
+        broken = problem_at(Mark(error.line, error.column), (), msg("the file is not UTF-8"), error.hint)
+        raise SpecError((broken,), str(file)) from None
     with without_plugins():
         loaded = load(
-            read_text(path, what=msg("spec")),
+            text,
             variables,
             read_secret_from(path.parent),
             filename=str(file),
