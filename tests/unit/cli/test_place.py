@@ -70,7 +70,9 @@ def test_the_home_folder_of_nobody_is_said_to_be_so(
         monkeypatch.setenv(name, value)
     told = techsapo(top, *words)
     assert told.returncode == 1
-    assert "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on" in told.stderr
+    assert (
+        "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on" in told.stderr
+    )
 
 
 def test_a_folder_above_is_searched_and_named_but_not_where_quiet_or_json_is_asked_for(top: Path) -> None:
