@@ -21,6 +21,7 @@ from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import PART, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.redis_link import RedisLink
+from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import ConfirmedJournals, RequestJournals
 from techsapo_ops.stores.seal import Seal
 
@@ -63,6 +64,7 @@ class Shared:
         self.replies = kept(KEPT_REPLIES, "replies")
         self._money = RedisLink(server, "budgets", counter("budgets"))
         self._locks = RedisLink(server, "single flight", counter("locks"))
+        self._renewals = Renewals(lambda: RedisLink(server, "locks under way"))
         self._begun = RedisLink(server, "requests under way", counter("journals"))
         journals = ConfirmedJournals if self._begun.copies else RequestJournals
         self.journals = journals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
@@ -74,12 +76,12 @@ class Shared:
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""
-        return SharedLock(self._locks, f"{self._project}:{name}:")
+        return SharedLock(self._locks, f"{self._project}:{name}:", self._renewals)
 
     def sure_lock(self, name: str) -> SharedLock:
         """As `lock`, for what must not be done twice though another Redis takes over."""
         kind = ConfirmedLock if self._locks.copies else SharedLock
-        return kind(self._locks, f"{self._project}:{name}:")
+        return kind(self._locks, f"{self._project}:{name}:", self._renewals)
 
     def budgets(
         self, spent_before: SpentBefore, lost: Callable[[Lost], None], unaccounted: Unaccounted = nothing
@@ -114,6 +116,7 @@ class Shared:
         return [
             *limits,
             ("budgets", self._money.close),
+            ("renewals of locks", self._renewals.close),
             ("locks", self._locks.close),
             ("journals of requests", self._begun.close),
             ("kept replies", self.replies.close),
