@@ -13,13 +13,13 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import which
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import interactive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.user_path import user_path
 
 _REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_by_all, read_text
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 DEFAULT_SPEC = Path("techsapo.yaml")
 _OTHER_SPEC = DEFAULT_SPEC.with_suffix(".yml")

@@ -16,8 +16,8 @@ from techsapo_ops.adapters.build import TEMPLATES
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.adapters.strict_modes import StrictModes, UntrustedError
 from techsapo_ops.adapters.trusted_users import trusted_users
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,

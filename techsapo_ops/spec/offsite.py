@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import FOLDER
+from techsapo_ops.spec.user_path import user_path
 
 
 def inside_backups(spec: Spec, directory: Path, backups: Path) -> Finding | None:

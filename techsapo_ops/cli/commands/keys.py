@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.away import lacking
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.backup.key_files import alone_with_keys
 from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.cli.bundles import CommandGroup
@@ -25,6 +24,7 @@ from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.operations.administration import begin, recorded, why
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import runner
@@ -43,6 +42,7 @@ from techsapo_ops.operations.recover.journal import Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.logins import tells_password
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import RESTIC_CACHE
 
 app = CommandGroup(invoke_without_command=True)

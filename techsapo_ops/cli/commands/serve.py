@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.cli.options import SpecPlace, say_remembered
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.basic_login import BasicLogin

@@ -14,11 +14,11 @@ from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, opened
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import cannot_write
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.spec.user_path import user_path
 
 BESIDE = "recovered"
 """Folder beside the spec for what can't be put where it was."""

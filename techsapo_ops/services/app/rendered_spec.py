@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
 from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
@@ -14,6 +13,7 @@ from techsapo_ops.spec.logins import body_secrets, tells_login
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
 from techsapo_ops.stack.layout import Layout

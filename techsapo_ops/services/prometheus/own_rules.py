@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.files import read_text
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.catalogue.alerts import PAGE, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path as SpecPath
-from techsapo_ops.spec.problems import SpecError
+from techsapo_ops.spec.problems import SpecError, shown
 from techsapo_ops.spec.source import Document, parse
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.topology import Topology
 
 FOLDER = "prometheus/rules/own"
@@ -79,9 +78,14 @@ def _read(own: OwnRules, file: Path, where: SpecPath, folder: Path) -> None:
         own.faults.append(Finding(where, message, msg("give each a name of its own")))
         return
     try:
-        text = read_text(file)
-    except OpsError as error:
-        own.faults.append(Finding(where, error.message, error.hint))
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        own.faults.append(Finding(where, msg("{file}:{line}: is not UTF-8", file=named, line=line)))
+        return
+    except OSError as error:
+        message = msg("cannot read {file}: {strerror}", file=shown(named), strerror=error.strerror)
+        own.faults.append(Finding(where, message))
         return
     own.files[file.name] = RuleFile(file, text, where)
     try:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from techsapo_ops.adapters.user_path import user_path
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER, Layout
 from techsapo_ops.stack.topology import Topology
