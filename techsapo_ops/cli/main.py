@@ -112,6 +112,8 @@ GONE = {
     "ask --stream": msg("leave it out: the answer comes whole"),
     "ask --insecure-skip-tls-verify": msg("name the authority of the certificate with --ca-file"),
     "audit verify --head": msg("leave it out: it compares with the backups that are here"),
+    "drill failover-app --rate": msg("leave it out: it asks ten times a second"),
+    "drill failover-host --rate": msg("leave it out: it asks ten times a second"),
 }
 """Commands and options that went, and what to do instead."""
 
