@@ -93,14 +93,17 @@ class Project:
     def unusable(self) -> SpecError | None:
         """What is wrong with its own templates and rule files; nothing is rendered without them."""
         obstacle = self.overrides.obstacle
-        return self.error(*(() if obstacle is None else (obstacle,)), *self.own_rules.faults)
+        found = [] if obstacle is None else [obstacle]
+        if self.spec.monitoring.rules:
+            found += self.own_rules.faults
+        return self.error(*found)
 
     @property
     def own_rules(self) -> OwnRules:
         """The files of `monitoring.rules`."""
-        from techsapo_ops.services.prometheus.own_rules import OwnRules, read_own_rules
+        from techsapo_ops.services.prometheus.own_rules import read_own_rules  # most specs name none
 
-        return read_own_rules(self.spec, self.directory) if self.spec.monitoring.rules else OwnRules()
+        return read_own_rules(self.spec, self.directory)
 
     def override_warnings(self) -> tuple[Problem, ...]:
         """The project's own templates that are not used."""

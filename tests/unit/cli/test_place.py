@@ -64,11 +64,9 @@ def test_where_there_is_no_spec_every_command_that_needs_a_stack_fails_as_valida
     ],
 )
 def test_the_home_folder_of_nobody_is_said_to_be_so(
-    top: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], variables: dict[str, str]
+    top: Path, words: list[str], variables: dict[str, str]
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    told = techsapo(top, *words)
+    told = techsapo(top, *words, env=variables)
     assert told.returncode == 1
     assert (
         "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on" in told.stderr

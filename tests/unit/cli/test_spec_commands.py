@@ -61,7 +61,7 @@ def test_promtool_judges_rules_of_ones_own_before_anything_is_rendered(folder: P
     (folder / "own.yml").write_text("groups: [{name: a, rules: [{alert: Own, expr: up}]}]\n")
     promtool = folder / "bin" / "promtool"
     promtool.parent.mkdir()
-    promtool.write_text("#!/bin/sh\necho Checking $4; echo '  FAILED:' $4: 4:7: parse error >&2; exit 1\n")
+    promtool.write_text("#!/bin/sh\necho Checking $5; echo '  FAILED:' $5: 4:7: parse error >&2; exit 1\n")
     promtool.chmod(0o755)
     env = {"PATH": f"{promtool.parent}:{os.environ['PATH']}"}
     for words in (["validate"], ["plan"], ["up", "--yes"], ["config", "generate"]):
