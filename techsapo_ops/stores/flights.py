@@ -58,6 +58,11 @@ class Flight(Generic[T, E]):
         assert self.task is not None  # noqa: S101 - set as soon as there is a flight
         return await asyncio.shield(self.task)
 
+    async def cancelled(self) -> None:
+        """Wait until work that was cancelled, as the last one left, has ended."""
+        if self.task is not None and self.task.cancelling():
+            await asyncio.wait({self.task})
+
     @contextmanager
     def aboard(self) -> Iterator[None]:
         """Keep the work going; when the last one leaves, unfinished work is cancelled or goes on alone."""
