@@ -231,7 +231,7 @@ class AcmeServer:
                 detail=_words(error),
                 until=until,
             ),
-            msg("`staging: true` tries things out without using up the limits"),
+            msg("`directory` of the CA's staging tries things out without using up the limits"),
             code=code,
             retry_at=at,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.adapters.tls import Trust
 from techsapo_ops.messages import msg
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.reasons import causes, os_reason
-from techsapo_ops.adapters.tls_trust import SYSTEM, Trust, distrust, refuse_exposed_key
+from techsapo_ops.adapters.tls import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 
@@ -186,7 +186,7 @@ def raise_untrusted(url: str, error: BaseException, trust: Trust) -> None:
     reason, hint = distrust(cause)
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    look = msg("`techsapo certs status {host}:{port}` shows it", host=host, port=parts.port or 443)
+    look = msg("`openssl s_client -connect {host}:{port}` shows it", host=host, port=parts.port or 443)
     raise Untrusted(
         url,
         msg("the server's certificate {reason}; nothing was sent", reason=reason),

@@ -9,8 +9,9 @@ import pymysql
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.tls import no_tls, trusting
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 _SHOWN = 200
@@ -31,8 +32,8 @@ def ready(
     """
     try:
         return _select(address, deadline, (user, password), ca)
-    except NoTls as error:
-        return False, str(error)
+    except OpsError as error:
+        return False, error.message
 
 
 def _select(

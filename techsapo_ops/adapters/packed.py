@@ -134,6 +134,16 @@ class PackedReader:
         """Digest of the file, hexadecimal, once all of it was read."""
         return self._hash.hexdigest()
 
+    def unpack(self, target: Path, progress: Callable[[int], None]) -> None:
+        """Write its content into the new file `target`. Raises OpsError."""
+        try:
+            with target.open("xb") as file:
+                for data in self:
+                    file.write(data)
+                    progress(self.raw_bytes)
+        except OSError as error:
+            raise cannot_write(target, error) from None
+
     def copied(self, target: Path) -> PackedReader:
         """A reader of a copy that nobody else can change, made at `target`, whose digest is the expected one.
 

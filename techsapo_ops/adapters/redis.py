@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
+from techsapo_ops.adapters.tls import no_tls, trusting
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 _SHOWN = 200
@@ -114,8 +115,8 @@ def ready(
     """
     try:
         return _ping(_opened(address, deadline, ca), deadline, user, password)
-    except NoTls as error:
-        return False, str(error)
+    except OpsError as error:
+        return False, error.message
 
 
 def _ping(
@@ -142,7 +143,7 @@ def _ping(
 
 
 def _opened(address: Address, deadline: Deadline, ca: Path | None) -> socket.socket:
-    """A connection, by TLS where there is a `ca`. Raises OSError, or NoTls in words."""
+    """A connection, by TLS where there is a `ca`. Raises OSError, or OpsError in words."""
     if ca is None:
         return deadline.connect(address.host, address.port)
     import ssl

@@ -19,7 +19,6 @@ from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup import config_archive
-from techsapo_ops.backup.config_archive import digest_of
 from techsapo_ops.backup.config_places import (
     NAMED,
     changed,
@@ -268,9 +267,9 @@ def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iter
 
 @contextmanager
 def _unpacked(stack: Stack, part: Part, reader: PackedReader, names: frozenset[str]) -> Iterator[list[_File]]:
-    """The files of these names in a private folder, each with the digest of the manifest.
+    """The files of these names in a private folder, gone after the block. The spec has its secrets filled in.
 
-    They are gone after the block. The spec has its secrets filled in.
+    The archive is read to its end first, whose digest is that of the manifest, or nothing is yielded.
     """
     state = stack.layout.state
     folder = state / _UNPACKED
@@ -283,34 +282,18 @@ def _unpacked(stack: Stack, part: Part, reader: PackedReader, names: frozenset[s
             if name not in names:
                 continue
             path = folder / str(len(files))
-            pieces = content
-            if name == stack.layout.spec_file.name:
-                pieces = iter([_whole(content)])
             try:
                 with _new(path) as copy:
-                    digest = digest_of(_tee(pieces, copy))
+                    if name == stack.layout.spec_file.name:
+                        copy.write(_spec(stack, content).encode())
+                    else:
+                        copy.writelines(content)
             except OSError as error:
                 raise cannot_write(path, error) from None
-            if digest != part.facts["files"][name]:
-                raise OpsError(
-                    msg(
-                        "{path}: {name} has other content than the manifest says", path=reader.path, name=name
-                    ),
-                    msg("choose another one"),
-                )
             files.append(_File(name, path, mode))
-        for file in files:
-            if file.name == stack.layout.spec_file.name:
-                file.path.write_text(_spec(stack, iter([file.path.read_bytes()])), encoding="utf-8")
         yield files
     finally:
         shutil.rmtree(folder)
-
-
-def _tee(pieces: Iterator[bytes], file: IO[bytes]) -> Iterator[bytes]:
-    for data in pieces:
-        file.write(data)
-        yield data
 
 
 def _whole(content: Iterator[bytes]) -> bytes:

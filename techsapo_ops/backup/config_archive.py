@@ -20,10 +20,10 @@ import yaml
 from techsapo_ops import __version__
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
-from techsapo_ops.backup.secret_files import SHORTEST, forms
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking import MASK
+from techsapo_ops.masking.known import SHORTEST, forms
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.secret import MASK
 from techsapo_ops.stack.backup import Part, Progress
 
 KIND = "config"

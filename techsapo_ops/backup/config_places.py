@@ -49,8 +49,7 @@ def config_source(stack: Stack) -> ConfigSource:
 
 def _named(stack: Stack) -> Mapping[str, Path]:
     """What `backup.paths` names, by the name that it has in the archive."""
-    named = stack.spec.backup.paths if stack.config_paths is None else stack.config_paths
-    paths = [stack.directory / Path(each).expanduser() for each in named]
+    paths = [stack.directory / Path(each).expanduser() for each in stack.spec.backup.paths]
     return {f"{NAMED}{path.resolve().as_posix().strip('/')}".rstrip("/"): path for path in paths}
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from techsapo_ops.errors import OpsError
+from techsapo_ops.backup import documents
 from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
 
@@ -59,8 +59,8 @@ NOT_TAKEN: Mapping[str, str] = {
 class Kept:
     """A path that went off-site: `path` as the stack names it, `content` in the copy, links resolved.
 
-    `field` is the place in the spec that names it as `named`; both are empty for what no field names. `user`
-    and `group` are names of that host, empty where it had none for the numbers `uid` and `gid`.
+    `field` is the place in the spec that names it as `named`; both are empty for what no field names. Whose
+    it was does not matter: what comes back belongs to whoever recovers it.
     """
 
     path: str
@@ -68,10 +68,6 @@ class Kept:
     what: str
     folder: bool
     mode: int
-    uid: int
-    gid: int
-    user: str = ""
-    group: str = ""
     field: str = ""
     named: str = ""
 
@@ -84,8 +80,6 @@ class Description:
     project: str
     taken: datetime
     tool: str
-    build: str
-    python: str
     engine: str
     environment: str | None
     """The overlay that was applied last."""
@@ -96,12 +90,8 @@ class Description:
     spec: str
     """Name of the spec's file."""
     state: str
-    schedule: str
-    """Who started the jobs: the spec's `schedule.by`."""
     tracing: bool
     """Whether the packages of requirements-otel.lock are needed."""
-    servers: Mapping[str, str] = field(default_factory=dict)
-    """Name and version of the server, by kind of part."""
     kept: tuple[Kept, ...] = ()
     variables: tuple[str, ...] = ()
     """Variables that the spec reads and that were in the environment alone; their values did not go along."""
@@ -119,50 +109,19 @@ class Description:
 
 
 def read(data: bytes, where: str) -> Description:
-    """The description in `data`, which may be anybody's: nothing is used before all of it has its shape.
+    """The description in `data`; members that this version does not know are passed over.
 
-    Members that this version does not know are passed over. Raises OpsError for one that is damaged, or of a
-    newer form.
+    Raises OpsError for one that is damaged, or of a newer form.
     """
-    try:
-        if len(data) > LONGEST:
-            raise ValueError(where)
-        found = json.loads(data, parse_constant=_refuse)
-        json.dumps(found, ensure_ascii=False).encode()
-        version = found["version"]
-        if not shapes.count(version):
-            raise ValueError(version)
-        if version > VERSION:
-            raise NewerFormError(
-                msg(
-                    "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
-                    where=where,
-                    version=version,
-                    version2=VERSION,
-                ),
-                msg("use that version, or a newer one"),
-            )
-        if not _WHOLE(found):
-            raise ValueError(where)
+    hint = msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)")
+    with documents.reading(where, hint):
+        found = documents.members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
         kept = tuple(
             Kept(**{name: each[name] for name in _KEPT_NAMES if name in each}) for each in found["kept"]
         )
         taken = datetime.fromisoformat(found["taken"]).astimezone(UTC)
         plain = {name: found[name] for name in _PLAIN_NAMES}
         return Description(**plain, taken=taken, kept=kept, variables=tuple(found["variables"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise OpsError(
-            msg("{where} is damaged", where=where),
-            msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)"),
-        ) from None
-
-
-class NewerFormError(OpsError):
-    """A description that a newer version wrote."""
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(word)
 
 
 def _absolute(value: Any) -> bool:
@@ -180,10 +139,6 @@ def _name(value: Any) -> bool:
         and not set(value) & {"/", "\0"}
         and value not in {".", ".."}
     )
-
-
-def _number(value: Any) -> bool:
-    return shapes.count(value) and value < 2**32
 
 
 def _line(value: Any) -> bool:
@@ -206,22 +161,18 @@ _KEPT = shapes.has(
     what=lambda value: value in _KINDS,
     folder=shapes.flag,
     mode=lambda value: shapes.count(value) and value < 0o10000,
-    uid=_number,
-    gid=_number,
-    also={"user": _line, "group": _line, "field": _line, "named": _line},
+    also={"field": _line, "named": _line},
 )
 _KEPT_NAMES = tuple(Kept.__slots__)
 _PLAIN_NAMES = (
-    "backup", "project", "tool", "build", "python", "engine", "environment", "host", "user",
-    "directory", "spec", "state", "schedule", "tracing", "servers", "left",
+    "backup", "project", "tool", "engine", "environment", "host", "user", "directory", "spec", "state",
+    "tracing", "left",
 )  # fmt: skip
 _WHOLE = shapes.has(
     backup=shapes.file_name,
     project=shapes.file_name,
     taken=shapes.text,
     tool=_line,
-    build=_line,
-    python=_line,
     engine=_line,
     environment=shapes.optional(_line),
     host=_line,
@@ -229,9 +180,7 @@ _WHOLE = shapes.has(
     directory=_absolute,
     spec=lambda value: _name(value) and _line(value),
     state=_absolute,
-    schedule=_line,
     tracing=shapes.flag,
-    servers=shapes.each(_line, _line),
     kept=lambda value: shapes.listed(_KEPT)(value) and len(value) <= _MOST,
     variables=shapes.listed(_line),
     left=shapes.each(_line, _line),

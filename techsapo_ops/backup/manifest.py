@@ -11,8 +11,7 @@ from typing import Any
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.chain import Head
-from techsapo_ops.backup import registry
-from techsapo_ops.errors import OpsError
+from techsapo_ops.backup import documents, registry
 from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
 from techsapo_ops.stack.backup import Part, Shrink
@@ -25,8 +24,6 @@ LAST_SEQUENCE = 2**63 - 1
 """The highest that `sequence` may be."""
 LONGEST = 64 * 1024 * 1024
 """Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
-_MOST_VALUES = 1_000_000
-"""Each costs some 100 bytes of memory, however few it has in the file."""
 _KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 """Years whose times can be told in every zone, and as seconds."""
@@ -92,39 +89,9 @@ class Manifest:
 
 
 def read(data: bytes, where: str) -> Manifest:
-    """The manifest of `data`, which may be anybody's: nothing of it is used before all of it has its shape.
-
-    Raises OpsError for one that is damaged, too large, or of a newer form.
-    """
-    if len(data) > LONGEST or data.count(b",") > _MOST_VALUES:
-        raise OpsError(
-            msg(
-                "{where} is too large: {count} bytes, {count2} values",
-                where=where,
-                count=len(data),
-                count2=data.count(b","),
-            ),
-            msg("this backup can't be trusted; take another one"),
-        )
-    try:
-        found = json.loads(data, parse_constant=_refuse)
-        if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be told of
-            json.dumps(found, ensure_ascii=False).encode()
-        version = found.pop("version")
-        if not shapes.count(version):
-            raise ValueError(version)
-        if version > VERSION:
-            raise OpsError(
-                msg(
-                    "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
-                    where=where,
-                    version=version,
-                    version2=VERSION,
-                ),
-                msg("update techsapo-ops"),
-            )
-        if not _WHOLE(found):
-            raise ValueError(where)
+    """The manifest of `data`. Raises OpsError for one that is damaged, too large, or of a newer form."""
+    with documents.reading(where, msg("this backup can't be trusted; take another one")):
+        found = documents.members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
         parts = tuple(_part(part) for part in found.pop("parts"))
         if len({part.kind for part in parts}) != len(parts) or len({part.file for part in parts}) != len(
             parts
@@ -137,10 +104,6 @@ def read(data: bytes, where: str) -> Manifest:
         return Manifest(
             **found, started=started, ended=ended, parts=parts, shrunk=shrunk, administration=administration
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise OpsError(
-            msg("{where} is damaged", where=where), msg("this backup can't be trusted; take another one")
-        ) from None
 
 
 def _part(found: Mapping[str, Any]) -> Part:
@@ -156,10 +119,6 @@ def _time(text: str) -> datetime:
     if found.tzinfo is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
         raise ValueError(text)
     return found
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(word)
 
 
 _PART = shapes.has(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import yaml
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking import MASK
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.secret import MASK
 
 _Path = tuple[str | int, ...]
 _Scalars = Iterator[tuple[_Path, yaml.ScalarNode]]

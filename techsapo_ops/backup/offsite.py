@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
@@ -20,23 +23,34 @@ _NO_REPOSITORY = 10
 _LOCKED = 11
 _WRONG_PASSWORD = 12
 """Exit codes of restic, from its manual's page on scripting."""
-OLDEST = (0, 17, 1)
-"""From which on there are these codes: the first two came with 0.17.0, that of the password with 0.17.1."""
-_VERSION_SECONDS = 20.0
-_READING = frozenset({"snapshots", "dump", "stats", "restore", "check", "cat"})
+_SAID = {
+    _LOCKED: re.compile(rb"repository is already locked"),
+    _WRONG_PASSWORD: re.compile(rb"wrong password or no key found"),
+    _NO_REPOSITORY: re.compile(rb"unable to open config file: .*(does not exist|no such file)"),
+}
+"""What restic says then. Before 0.17.1, such as in Debian 12, it ends with 1 all the same."""
+_DAMAGED_REPOSITORY = b"repository contains errors"
+_PACK = re.compile(r"[Pp]ack(?: ID does not match, want)? ([0-9a-f]{64})")
+_AT_ONCE = 1000
+"""Names on one command line."""
+_READING = frozenset({"snapshots", "dump", "stats", "restore", "check", "cat", "find", "ls", "list"})
 _NO_LOCK = b"unable to create lock in backend"
 _TAG = "techsapo"
 PART_TAG = "part"
 """On a snapshot that has some of a stack's data alone, or what a restore put aside."""
 _PROJECT_TAG = "project="
 _BACKUP_TAG = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
-_DAMAGED = re.compile(r'^Ignoring "([0-9a-f]{8})[0-9a-f]*": failed to load snapshot', re.MULTILINE)
+_DAMAGED = re.compile(r'(?:^Ignoring "|could not load snapshot )([0-9a-f]{8})', re.MULTILINE)
 """restic ends with 0 all the same, and leaves it out of the list."""
 _FRACTION = re.compile(r"\.\d+")
 _SECONDS = 6 * 3600.0
 PATIENCE = 60.0
 """Seconds in which a repository that is there tells its configuration: restic itself tries for 15 minutes."""
-_LOCK_WAIT = "2m"
+_LOCK_SECONDS = 120.0
+"""Seconds for which a restore waits for whoever has the repository for himself, such as `restic prune`."""
+_LOCK_PAUSE = 5.0
+_SHOWN = 600
+"""Characters of what restic said that are told."""
 
 
 def _time(text: str) -> datetime:
@@ -49,24 +63,12 @@ def project_tag(project: str) -> str:
     return f"{_PROJECT_TAG}{project}"
 
 
-def version_of(runner: Runner, binary: str) -> tuple[int, ...]:
-    """Of the restic at `binary`, such as (0, 18, 0); empty where it does not say. Raises OpsError."""
-    said = runner.run(Command((binary, "version")), timeout=_VERSION_SECONDS).output
-    found = re.search(r"^restic (\d+(?:\.\d+)*)", said, re.MULTILINE)
-    return tuple(map(int, found[1].split("."))) if found is not None else ()
-
-
-def too_old(version: tuple[int, ...]) -> str:
-    """What is wrong with a restic of that version, in words; empty where nothing is."""
-    if not version or version >= OLDEST:
-        return ""
-    told, least = (".".join(map(str, each)) for each in (version, OLDEST))
-    return msg(
-        "restic {told} is older than {least}: it does not say by its exit code that there is "
-        "no repository, that one is locked or the password wrong, so nothing is copied",
-        told=told,
-        least=least,
-    )
+def _cause(done: Completed) -> int:
+    """How it ended, by the exit codes of a restic that has one for each cause."""
+    if done.code != 1:
+        return done.code
+    said = done.stdout + done.stderr
+    return next((code for code, words in _SAID.items() if words.search(said)), done.code)
 
 
 def restic_of(stack: Stack) -> Restic | None:
@@ -159,20 +161,20 @@ class Restic:
         """See within PATIENCE seconds that the repository answers and takes the password. Raises OpsError."""
         self._checked(msg("cat config"), self._run("cat", "config", "--no-lock", seconds=PATIENCE))
 
-    def fetch(self, id_: str, folder: str, target: Path) -> bool:
-        """Put into `target` what the folder of the name `folder` held when backup `id_` was copied.
+    def fetch(self, id_: str, folder: str, target: Path) -> Path | None:
+        """Restore below `target` the folder of the name `folder` that was copied with backup `id_`.
 
-        False where no snapshot of it has that folder. Raises OpsError with restic's words.
+        Returns where it is then; None where no copy of that backup has it. Raises OpsError.
         """
         self.reach()
-        found = [
-            f"{snapshot.id}:{snapshot.place(folder)}"
-            for snapshot in self.snapshots(id_)
-            if snapshot.place(folder)
-        ]
-        if found:
-            self._checked("restore", self._run("restore", "--quiet", found[-1], "--target", str(target)))
-        return bool(found)
+        known = [(found.id, place) for found in self.snapshots(id_) if (place := found.place(folder))]
+        if not known:
+            return None
+        snapshot, place = known[-1]
+        pattern = re.sub(r"([\\*?\[])", r"\\\1", place)
+        words = ("--quiet", snapshot, "--include", pattern, "--target", str(target))
+        self._checked("restore", self._run("restore", *words))
+        return target / place.lstrip("/")
 
     def snapshots(
         self, id_: str = "", damaged: Callable[[tuple[str, ...]], None] = lambda _: None
@@ -220,12 +222,51 @@ class Restic:
         What a killed one has left there is gone on with. Raises OpsError, also where a part of it is missing.
         """
         words = ("--quiet", snapshot, "--target", str(target), "--verify")
-        done = self._run("restore", "--retry-lock", _LOCK_WAIT, *words)
-        self._checked("restore", done)
+        self._checked("restore", self._run("restore", *words))
 
     def check(self) -> None:
         """See that everything which the repository's index names is there. Raises OpsError."""
         self._checked("check", self._run("check", "--quiet"))
+
+    def read_all(self) -> tuple[str, frozenset[str]]:
+        """Read every byte of the repository: what is wrong, empty for nothing, and the ids of the copies that
+        this touches, as far as it can be told. Raises OpsError where it could not be read.
+
+        It takes no lock: a reading of hours would keep the next backup from being copied.
+        """
+        done = self._run("check", "--quiet", "--no-lock", "--read-data")
+        if done.code == 0 or _DAMAGED_REPOSITORY not in done.stderr:
+            self._checked("check", done)
+            return "", frozenset()
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        users = self._users(frozenset(_PACK.findall(said)))
+        touched = frozenset(
+            found.id
+            for found in self.snapshots()
+            if f"snapshot {found.id[:8]}" in users
+            or self._run("ls", "--quiet", "--no-cache", found.id).code
+            != 0  # a folder of it is gone, and all that is below
+        )
+        wrong = [line for line in said.splitlines() if "rror" in line or _PACK.search(line)]
+        return "\n".join(wrong)[:_SHOWN], touched
+
+    def _users(self, packs: frozenset[str]) -> str:
+        """What restic says of who needs what these packs held, by the index: a damaged one tells nothing."""
+        held: dict[str, list[str]] = {"data": [], "tree": []}
+        for index in self._run("list", "index").output.split() if packs else ():
+            for pack in json.loads(self._run("cat", "index", index).stdout)["packs"]:
+                for blob in pack["blobs"] if pack["id"] in packs else ():
+                    held[blob["type"]].append(blob["id"])
+        words = {"data": "--blob", "tree": "--tree"}
+        return "\n".join(
+            self._run("find", words[kind], *blobs[start : start + _AT_ONCE]).output
+            for kind, blobs in held.items()
+            for start in range(0, len(blobs), _AT_ONCE)
+        )
+
+    def forget(self, snapshots: Sequence[str]) -> None:
+        """Remove copies, and what no other one needs. Raises OpsError."""
+        self._checked("forget", self._run("forget", "--quiet", "--prune", *snapshots))
 
     def _require(self) -> None:
         if self.repository.startswith("s3:"):
@@ -237,17 +278,21 @@ class Restic:
             if b"already" not in made.stderr:
                 self._checked("init", made)
         found = self._run("cat", "config", seconds=PATIENCE)
-        if found.code == _NO_REPOSITORY:
+        if _cause(found) == _NO_REPOSITORY:
             self._checked("init", self._run("init"))
         else:
             self._checked(msg("cat config"), found)
 
     def _run(self, *words: str, seconds: float = _SECONDS) -> Completed:
         done = self._once(*words, seconds=seconds)
-        if done.code == _LOCKED:
+        if _cause(done) == _LOCKED:
             # The lock of a killed restic goes, or no later copy would succeed; that of one at work stays.
             self._once("unlock", seconds=seconds)
             done = self._once(*words, seconds=seconds)
+            until = time.monotonic() + _LOCK_SECONDS
+            while words[0] == "restore" and _cause(done) == _LOCKED and time.monotonic() < until:
+                time.sleep(_LOCK_PAUSE)
+                done = self._once(*words, seconds=seconds)
         elif done.code != 0 and words[0] in _READING and _NO_LOCK in done.stdout + done.stderr:
             # Who may only read can leave no lock, and needs none where nobody prunes meanwhile.
             done = self._once("--no-lock", *words, seconds=seconds)
@@ -259,7 +304,7 @@ class Restic:
         env = {
             **self.credentials,
             "RESTIC_PASSWORD": self.password.reveal(),
-            "RESTIC_REPOSITORY": self.repository,
+            "RESTIC_REPOSITORY": self._address(),
         }
         try:
             return self.runner.run(Command(argv, env), timeout=seconds)
@@ -276,9 +321,17 @@ class Restic:
                 msg("check {given}, and that the place can be reached", given=self.given),
             ) from None
 
-    def version(self) -> tuple[int, ...]:
-        """Of the program, such as (0, 18, 0); empty where it does not say. Raises OpsError."""
-        return version_of(self.runner, self.binary)
+    def _address(self) -> str:
+        """The repository, with the login of a REST server, which restic before 0.16 looks for there alone.
+
+        It goes by the environment as all of it does, and restic shows no password of it.
+        """
+        given = {**os.environ, **self.credentials}
+        login = [quote(given.get(f"RESTIC_REST_{part}", ""), safe="") for part in ("USERNAME", "PASSWORD")]
+        scheme, _, rest = self.repository.partition("://")
+        if not all(login) or not scheme.startswith("rest:") or "@" in rest.partition("/")[0]:
+            return self.repository
+        return f"{scheme}://{':'.join(login)}@{rest}"
 
     @property
     def _password_word(self) -> str:
@@ -293,11 +346,14 @@ class Restic:
                 "{password_word} is not the repository's", password_word=self._password_word
             ),
             _NO_REPOSITORY: msg("check {given}: there is no repository", given=self.given),
-        }.get(done.code, msg("check {given}, and that the place can be reached", given=self.given))
-        if old := too_old(self.version()):
-            hint = msg("{old}; {hint}", old=old, hint=hint)
+        }.get(_cause(done), msg("check {given}, and that the place can be reached", given=self.given))
         said = done.stderr.decode(errors="replace").strip() or done.output
         raise OpsError(
-            msg("restic {what} failed with code {code}: {said}", what=what, code=done.code, said=said[-600:]),
+            msg(
+                "restic {what} failed with code {code}: {said}",
+                what=what,
+                code=done.code,
+                said=said[-_SHOWN:],
+            ),
             hint,
         )

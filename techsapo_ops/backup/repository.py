@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.adapters.lock import MODE, exclusive
-from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
+from techsapo_ops.adapters.packed import PackedReader, cannot_write, open_plain
 from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup.elsewhere import Place, Places, places_of
@@ -31,17 +31,10 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-"""Digests of a backup's files, the manifest's too, as `sha256sum -c` reads them."""
-CHECKS = ".checks.json"
-"""A copy of what was found out about a backup later; lies beside its folder, which never changes."""
+"""Digests of a backup's files but the MAC, as `sha256sum -c` reads them."""
 PARTIAL = ".partial"
 REMOVED = ".removed"
 _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
-
-
-def reader_of(part: Part, folder: Path) -> PackedReader:
-    """What a part whose file is in `folder` holds: no more than it says, its end only with its digest."""
-    return PackedReader(folder / part.file, limit=part.raw_bytes, expected=part.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +49,8 @@ class Backup:
     """SHA-256 of the bytes of manifest.json that `manifest` was read from."""
 
     def reader(self, part: Part) -> PackedReader:
-        """What a part of it holds."""
-        return reader_of(part, self.folder)
+        """What a part of it holds: no more than the manifest says, its end only with its digest."""
+        return PackedReader(self.folder / part.file, limit=part.raw_bytes, expected=part.sha256)
 
     @property
     def sequence(self) -> int:
@@ -181,48 +174,42 @@ class Repository:
         data = manifest.text().encode()
         manifests.read(data, MANIFEST)  # what could not be read again is no backup
         write_atomic(partial / MANIFEST, data, 0o600)
-        lines = [f"{part.sha256}  {part.file}\n" for part in manifest.parts]
-        lines.append(f"{file_sha256(partial / MANIFEST)}  {MANIFEST}\n")
+        digest = hashlib.sha256(data).hexdigest()
         if self.keyring is not None:
             write_atomic(partial / MAC, self.keyring.mac(data), 0o600)
-            lines.append(f"{file_sha256(partial / MAC)}  {MAC}\n")
-        write_atomic(partial / SUMS, "".join(lines).encode(), 0o600)
+        write_atomic(partial / SUMS, sums_of(manifest, digest).encode(), 0o600)
         try:
             sync_directory(partial)
             os.rename(partial, folder)  # noqa: PTH104 - fails on a target that is there, as it must
             sync_directory(self.path)
         except OSError as error:
             raise cannot_write(folder, error) from None
-        return Backup(manifest.id, folder, manifest, digest=hashlib.sha256(data).hexdigest())
+        return Backup(manifest.id, folder, manifest, digest=digest)
 
     def make_key(self) -> bool:
-        """Make the key of the manifests where there is none: every backup that is here now is older than it.
+        """Make the key of the manifests where there is none; True where it was made now.
 
-        True where it was made now. The caller holds the lock. Raises OpsError.
+        The caller holds the lock. Raises OpsError.
         """
-        if self.keyring is None:
-            return False
-        return self.keyring.make({b.id: b.digest for b in self.backups() if b.digest})
+        return self.keyring is not None and self.keyring.make()
 
     def origin(self, backup: Backup) -> Origin:
         """Whose backup this is. Raises OpsError where the keys can't be read."""
         data, damage = _bytes(backup.folder / MANIFEST)
-        if data is not None and hashlib.sha256(data).hexdigest() != backup.digest:
+        if data is None:
+            return Origin(State.TAMPERED, damage)
+        if hashlib.sha256(data).hexdigest() != backup.digest:
             return Origin(State.TAMPERED, msg("its manifest changed while it was read"))
         if self.keyring is None:
             return Origin(State.UNAUTHENTICATED, msg("no key is known here"))
-        if data is None:
-            return Origin(State.TAMPERED, damage)
-        return self.keyring.origin(backup.id, backup.folder, data)
+        return self.keyring.origin(backup.folder, data)
 
     def ours(self) -> tuple[Backup, ...]:
-        """The backups that can be read and that nobody has changed or planted, oldest first.
+        """The backups that can be read and that this stack wrote, or somebody vouched for; oldest first.
 
         Raises OpsError where the keys can't be read.
         """
-        return tuple(
-            b for b in self.backups() if b.manifest is not None and self.origin(b).state is not State.TAMPERED
-        )
+        return tuple(b for b in self.backups() if b.manifest is not None and self.origin(b).ours)
 
     def compared(self) -> tuple[tuple[Manifest, ...], frozenset[str]]:
         """What a backup is compared with, see backup.shrinking: the manifests that are ours, oldest first,
@@ -232,24 +219,28 @@ class Repository:
         accepted = frozenset(b.id for b in known if b.read().shrunk and "shrunk" in self.checks(b))
         return tuple(b.read() for b in known), accepted
 
-    def accept(self, backup: Backup) -> Origin:
-        """Vouch for a backup without a MAC, which counts as unauthenticated from now on.
+    def accept(self, backup: Backup) -> None:
+        """Vouch for a backup that has no MAC, or one by a key that is not here: it gets one by ours.
 
-        The caller holds the lock. Raises OpsError for one whose MAC, or whose manifest in the key's own list,
-        says that it was changed.
+        The caller holds the lock. Raises OpsError for one whose MAC says that it was changed.
         """
         self.make_key()
-        found = self.origin(backup)
-        data, _ = _bytes(backup.folder / MANIFEST)
-        if found.state is not State.TAMPERED:
-            return found
-        if not found.acceptable or data is None or self.keyring is None or backup.manifest is None:
+        origin = self.origin(backup)
+        if origin.ours:
+            return
+        data, damage = _bytes(backup.folder / MANIFEST)
+        changed = data is None or hashlib.sha256(data).hexdigest() != backup.digest
+        if changed or origin.state is State.TAMPERED or backup.manifest is None:
             raise OpsError(
-                msg("{id} can't be accepted: {damage}", id=backup.id, damage=backup.damage or found.why),
+                msg(
+                    "{id} can't be accepted: {damage}",
+                    id=backup.id,
+                    damage=damage or backup.damage or origin.why,
+                ),
                 msg("choose another: `techsapo backup list`"),
             )
-        self.keyring.accept(backup.id, data)
-        return self.origin(backup)
+        if data is not None and self.keyring is not None:
+            write_atomic(backup.folder / MAC, self.keyring.mac(data), 0o600)
 
     def abandon(self, partial: Path) -> None:
         """Remove what a failed backup has written."""
@@ -262,7 +253,6 @@ class Repository:
             backup.folder.rename(gone)
             sync_directory(self.path)
             _erase(gone)
-            self._beside(backup).unlink(missing_ok=True)
             if self._noted is not None:
                 self._own(backup, self._noted).unlink(missing_ok=True)
         except OSError as error:
@@ -270,9 +260,7 @@ class Repository:
 
     def checks(self, backup: Backup) -> dict[str, Any]:
         """What was found out about `backup`: `quick`, `deep` and `offsite`, as they were written."""
-        if self._noted is None or self.keyring is None or not self.keyring.made():
-            return checks.read(self._beside(backup))
-        return checks.read(self._own(backup, self._noted))
+        return self.checks_of(backup.id)
 
     def of_others(self) -> tuple[Place, ...]:
         """The backups that other hosts have, oldest first, without those that are here or were put aside."""
@@ -286,15 +274,9 @@ class Repository:
         return checks.read(self._noted / f"{name}.json") if self._noted is not None else {}
 
     def note(self, backup: Backup, key: str, value: dict[str, Any]) -> None:
-        """Write down what was found out, and a copy of it beside the backup. Raises OpsError."""
-        found = {**self.checks(backup), key: value}
+        """Write down what was found out. Raises OpsError."""
         if self._noted is not None:
-            self._make(self._noted)
-            checks.write(self._own(backup, self._noted), found)
-        checks.write(self._beside(backup), found)
-
-    def _beside(self, backup: Backup) -> Path:
-        return self.path / f"{backup.id}{CHECKS}"
+            checks.write(self._own(backup, self._noted), {**self.checks(backup), key: value})
 
     def _own(self, backup: Backup, noted: Path) -> Path:
         return noted / f"{backup.id}.json"
@@ -313,6 +295,17 @@ def repository_of(stack: Stack) -> Repository:
     path = stack.directory / Path(named).expanduser() if named is not None else layout.state / BACKUPS
     places = places_of(layout, path) if stack.topology.machines else None
     return Repository(path, Keyring(layout.backup_keys), layout.backup_checks, places)
+
+
+def sums_of(manifest: Manifest, digest: str) -> str:
+    """The content of SHA256SUMS; `digest` is that of manifest.json."""
+    return "".join(
+        f"{each}  {name}\n"
+        for name, each in (
+            *((part.file, part.sha256) for part in manifest.parts),
+            (MANIFEST, digest),
+        )
+    )
 
 
 def stamp(now: datetime) -> str:

@@ -1,24 +1,15 @@
-"""Where a stack's secrets lie, and how they are written: none goes into the folder of the backups."""
+"""Where a stack's secrets lie: none goes into the folder of the backups."""
 
 from __future__ import annotations
 
-import html
-import json
-import re
-from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.written import read_manifest
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
-
-SHORTEST = 4
-"""Characters of a secret that is looked for: a shorter one stands in every file by chance."""
 
 
 def secret_values(stack: Stack) -> tuple[bytes, ...]:
@@ -61,20 +52,3 @@ def secret_paths(stack: Stack) -> list[Path]:
     if layout.certs.is_dir():
         found += layout.certs.rglob("privkey.pem")
     return [path for path in dict.fromkeys(found) if path.exists()]
-
-
-def forms(secret: str) -> Iterator[str]:
-    """How a secret may be written, the longest first: in text, JSON, YAML, a shell's quotes, URLs, HTML, and
-    where a sign is written twice (Compose, supervisord). Nothing for a secret that is shorter than SHORTEST.
-    """
-    if len(secret) < SHORTEST:
-        return
-    found = {repr(secret)[1:-1], quote_plus(secret), re.sub(r"([\"$\\`])", r"\\\1", secret)}
-    for each in (secret, secret.replace("$", "$$"), secret.replace("%", "%%")):
-        found |= {each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]}
-        found.add(each.replace("'", "''"))
-    found |= {secret.replace("'", quoted) for quoted in ("'\"'\"'", "'\\''")}
-    found |= {quote(secret, safe=safe) for safe in ("", "/")}
-    for apostrophe, quotation in product(("&#x27;", "&#39;"), ("&quot;", "&#34;")):
-        found.add(html.escape(secret, quote=False).replace("'", apostrophe).replace('"', quotation))
-    yield from sorted(found, key=len, reverse=True)

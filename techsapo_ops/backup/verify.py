@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 
 from techsapo_ops.adapters.packed import file_sha256, open_plain
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.manifest import LONGEST
 from techsapo_ops.backup.origin import MAC, Origin, State
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, Repository, sums_of
 from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.shapes import file_name
 from techsapo_ops.stack.stack import Stack
 
+QUICK = "quick"
+"""The level that restores nothing."""
+DEEP = "deep"
+"""The level that restores every part on trial."""
 _MOST = 20
-_LONGEST_SUMS = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,55 +78,49 @@ class Verification:
         )
 
 
-def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
-    """What is wrong with a backup's files by SHA256SUMS and its manifest: missing, added, or other content.
+def faults(backup: Backup, origin: Origin) -> list[str]:
+    """What keeps a backup from being used at all: whose it is, then its files by its manifest.
 
-    No more is read than the manifest says: a file may be made to have any size. Where the manifest itself is
-    not `trusted`, the parts are not read.
+    Everything that reads a backup begins with it: nothing is looked into of one that is not ours, and no more
+    is read than the manifest says, as a file may be made to have any size.
     """
+    if origin.state is State.TAMPERED:
+        return [msg("it was tampered with, or is damaged: {why}", why=origin.why)]
+    if not origin.ours:
+        return [
+            msg(
+                "it is unauthenticated: {why}; where it is yours: `techsapo backup accept {id}`",
+                why=origin.why,
+                id=backup.id,
+            )
+        ]
+    if backup.manifest is None:
+        return [backup.damage]
+    wrong = []
+    for part in backup.manifest.parts:
+        try:
+            size = (backup.folder / part.file).lstat().st_size
+            if size != part.bytes:
+                wrong.append(
+                    msg("{name} is not what was written: it has {size} bytes", name=part.file, size=size)
+                )
+            elif file_sha256(backup.folder / part.file) != part.sha256:
+                wrong.append(msg("{name} is not what was written: its SHA-256 differs", name=part.file))
+        except FileNotFoundError:
+            wrong.append(msg("{name} is missing", name=part.file))
+        except OSError as error:
+            wrong.append(msg("{name} can't be read: {strerror}", name=part.file, strerror=error.strerror))
+    sums = sums_of(backup.manifest, backup.digest).encode()
     try:
         with open_plain(backup.folder / SUMS) as file:
-            lines = file.read(_LONGEST_SUMS).decode("utf-8").splitlines()
-        there = sorted(os.listdir(backup.folder))  # noqa: PTH208 - names are wanted
-    except (OSError, UnicodeDecodeError):
-        return [msg("{sums} is missing or damaged: the backup can't be trusted", sums=SUMS)]
-    wanted = {line[66:]: line[:64] for line in lines}
-    parts = backup.manifest.parts if backup.manifest is not None else ()
-    sizes = {part.file: part.bytes for part in parts}
-    digests = {part.file: part.sha256 for part in parts}
-    wrong = []
-    for name, digest in wanted.items():
-        if not file_name(name):
-            wrong.append(msg("{sums} names {name}, which is no file of a backup", sums=SUMS, name=repr(name)))
-            continue
-        if backup.manifest is not None and name not in {*sizes, MANIFEST, MAC}:
-            wrong.append(msg("{name} does not belong to it", name=name))
-            continue
-        try:
-            size = (backup.folder / name).lstat().st_size
-            if size > sizes.get(name, LONGEST):
-                wrong.append(msg("{name} is not what was written: it has {size} bytes", name=name, size=size))
-                continue
-            if name not in {MANIFEST, MAC} and (backup.manifest is None or not trusted):
-                continue
-            found = file_sha256(backup.folder / name)
-        except FileNotFoundError:
-            wrong.append(msg("{name} is missing", name=name))
-            continue
-        except OSError as error:
-            wrong.append(msg("{name} can't be read: {strerror}", name=name, strerror=error.strerror))
-            continue
-        if found != digest:
-            wrong.append(msg("{name} is not what was written: its SHA-256 differs", name=name))
-        elif found != digests.get(name, found):
-            wrong.append(msg("{file} is not the file of the manifest: its SHA-256 differs", file=name))
-    listed = {*wanted, SUMS}
-    wrong += [
-        msg("{file} is not in {sums}", file=part.file, sums=SUMS) for part in parts if part.file not in wanted
-    ]
-    return few(
-        wrong + [msg("{name} does not belong to it", name=name) for name in there if name not in listed]
-    )
+            same = file.read(len(sums) + 1) == sums
+    except OSError:
+        same = False
+    if not same:
+        wrong.append(msg("{sums} is missing or damaged", sums=SUMS))
+    belonging = {MANIFEST, MAC, SUMS, *(part.file for part in backup.manifest.parts)}
+    extra = sorted(set(os.listdir(backup.folder)) - belonging)  # noqa: PTH208 - names are wanted
+    return few([*wrong, *(msg("{name} does not belong to it", name=name) for name in extra)])
 
 
 def check_part(stack: Stack, backup: Backup, part: Part) -> tuple[str, ...]:
@@ -148,32 +144,32 @@ def few(sentences: list[str]) -> list[str]:
     return sentences if more <= 0 else [*sentences[:_MOST], msg("and {more:,} more", more=more)]
 
 
-def verify_quick(stack: Stack, backup: Backup, at: str) -> Verification:
-    """Look at every part of `backup` without restoring it."""
-    return _looked(backup, "quick", at, lambda part: _checked(stack, backup, part))
-
-
-def verify_deep(
-    stack: Stack, backup: Backup, at: str, told: Callable[[str, int], None] = lambda _kind, _bytes: None
+def verify(
+    stack: Stack,
+    repository: Repository,
+    backup: Backup,
+    level: str,
+    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Verification:
-    """Restore every part of `backup` on trial; `seconds` of each is how long its data took to come back.
+    """Look at every part of a backup in `repository`, wherever it came from: the one verification there is.
 
-    Raises OpsError where a throwaway server can't be had, or has no room, which says nothing of the backup.
+    Of the level `quick` nothing is restored; of any other every part is, on trial, and `seconds` of each is
+    how long its data took to come back. Raises OpsError where a throwaway server can't be had, or has no
+    room, which says nothing of the backup, and where the keys can't be read.
     """
-    if backup.manifest is not None:
-        require_room(stack, backup.manifest.parts, at_once=False)
-    return _looked(backup, "deep", at, lambda part: _tried(stack, backup, part, told))
-
-
-def _looked(backup: Backup, level: str, at: str, look: Callable[[Part], PartResult]) -> Verification:
-    began = monotonic()
-    whole = check_sums(backup)
-    parts: tuple[PartResult, ...] = ()
-    if backup.manifest is None:
-        whole.append(backup.damage)
-    elif level == "quick" or not whole:  # a part whose bytes changed is not given to a server
-        parts = tuple(look(part) for part in backup.manifest.parts)
-    return Verification(backup.id, level, at, parts, tuple(whole), round(monotonic() - began, 3))
+    # Two looks within a second are told apart: the last one is what alerts go by.
+    at, began = datetime.now(UTC).isoformat(timespec="microseconds"), monotonic()
+    origin = repository.origin(backup)
+    wrong = faults(backup, origin)
+    parts: list[PartResult] = []
+    if origin.ours and backup.manifest is not None:
+        if level == QUICK:
+            parts = [_checked(stack, backup, part) for part in backup.manifest.parts]
+        elif not wrong:  # a part whose bytes changed is not given to a server
+            require_room(stack, backup.manifest.parts, at_once=False)
+            parts = [_tried(stack, backup, part, told) for part in backup.manifest.parts]
+    seconds = round(monotonic() - began, 3)
+    return Verification(backup.id, level, at, tuple(parts), tuple(wrong), seconds, origin.state)
 
 
 def _checked(stack: Stack, backup: Backup, part: Part, note: str = "") -> PartResult:
@@ -193,23 +189,3 @@ def _tried(stack: Stack, backup: Backup, part: Part, told: Callable[[str, int], 
     if trial is None:
         return _checked(stack, backup, part)
     return PartResult(part.kind, tuple(trial.problems), round(trial.seconds, 3), trial.note)
-
-
-def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification:
-    """The verdict on a backup that somebody has changed: nothing of it is looked into."""
-    problems = [
-        msg("it was tampered with, or is damaged: {why}", why=origin.why),
-        *check_sums(backup, trusted=False),
-    ]
-    if backup.manifest is None:
-        problems.append(backup.damage)
-    return Verification(backup.id, level, at, (), tuple(problems), authentication=origin.state)
-
-
-def with_origin(found: Verification, origin: Origin) -> Verification:
-    """The verdict with what is known of the backup's origin."""
-    why = msg(" ({why})", why=origin.why) if origin.why else ""
-    note = (
-        "" if origin.state is State.AUTHENTICATED else msg("{state}{why}", state=origin.state.value, why=why)
-    )
-    return replace(found, authentication=origin.state, note=note)

@@ -66,43 +66,17 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Thinking:
-    """How a model is told to think: by modes (Claude), or by levels, which are its efforts (Gemini)."""
-
-    source: Source
-    modes: tuple[str, ...] = ()
-    levels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PriceStep:
-    """USD per million tokens of calls with more than `above` input tokens, from the day `since` on.
+class ModelPrice:
+    """USD per million tokens.
 
     `cached` is input read from the vendor's cache, `cache_write` input written into it; None: as `input`.
     """
 
     input: float
     output: float
+    source: Source
     cached: float | None = None
     cache_write: float | None = None
-    above: int = 0
-    since: date | None = None
-
-    def applies(self, input_tokens: int, today: date) -> bool:
-        """Whether a call of `today` with so many tokens of input may have this price."""
-        return input_tokens >= self.above + (self.above > 0) and (self.since is None or self.since <= today)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """A model's list price by steps, the last one that applies counts."""
-
-    steps: tuple[PriceStep, ...]
-    source: Source
-
-    def step(self, input_tokens: int, today: date) -> PriceStep:
-        """The step of a call with so many tokens of input."""
-        return [step for step in self.steps if step.applies(input_tokens, today)][-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +89,10 @@ class ModelFacts:
     end: End | None = None
     limits: Limits | None = None
     effort: Effort | None = None
-    thinking: Thinking | None = None
-    prices: Prices | None = None
-
-    @property
-    def thinks(self) -> bool:
-        """Whether it can think: so it is, unless every known option says that it can't."""
-        if self.thinking is not None:
-            return self.thinking.modes != ("disabled",)
-        return self.effort is None or self.effort.values not in ((), ("none",))
+    thinks: bool = True
+    """Whether it can think: so it is, unless it is known not to."""
+    price: ModelPrice | None = None
+    """Where the package of list prices does not know the model."""
 
     @property
     def max_output_tokens(self) -> int:
@@ -155,8 +124,7 @@ def _behind_openrouter(model: str) -> ModelFacts | None:
     found = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
     if found is None:
         return None
-    can_think = found.effort if found.thinking is None and not found.thinks else None
-    return ModelFacts("openrouter", model, limits=found.limits, effort=can_think)
+    return ModelFacts("openrouter", model, limits=found.limits, thinks=found.thinks)
 
 
 @cache
@@ -175,11 +143,11 @@ def models() -> Mapping[tuple[str, str], ModelFacts]:
 
 
 def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str, Source]) -> ModelFacts:
-    def block(make: type[Any], name: str, **changed: Any) -> Any:
+    def block(make: type[Any], name: str) -> Any:
         if name not in row:
             return None
         entry = {key: tuple(value) if isinstance(value, list) else value for key, value in row[name].items()}
-        return make(**{**entry, **changed, "source": sources[row[name]["source"]]})
+        return make(**{**entry, "source": sources[row[name]["source"]]})
 
     return ModelFacts(
         vendor,
@@ -187,6 +155,6 @@ def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str
         block(End, "end"),
         block(Limits, "limits"),
         block(Effort, "effort"),
-        block(Thinking, "thinking"),
-        block(Prices, "prices", steps=tuple(PriceStep(**s) for s in row.get("prices", {}).get("steps", ()))),
+        row.get("thinks", True),
+        block(ModelPrice, "price"),
     )

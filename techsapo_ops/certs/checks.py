@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from techsapo_ops.certs.material import Pair, canonical, covers, issuer_of, names_of
+from techsapo_ops.adapters.tls import names_of
+from techsapo_ops.certs.material import Pair, canonical, covers, issuer_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 
@@ -64,14 +65,14 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> tuple[str, ...]:
 def validity(leaf: x509.Certificate, now: datetime) -> tuple[str, ...]:
     """Why `leaf` is not valid at `now`: expired, or not yet begun, which is mostly a wrong clock."""
     if leaf.not_valid_after_utc <= now:
-        return (msg("it expired on {moment}", moment=_moment(leaf.not_valid_after_utc)),)
+        return (msg("it expired on {moment}", moment=moment(leaf.not_valid_after_utc)),)
     if leaf.not_valid_before_utc > now + _SLOW_CLOCK:
-        begins = _moment(leaf.not_valid_before_utc)
+        begins = moment(leaf.not_valid_before_utc)
         return (
             msg(
                 "it is not valid before {begins}, and this host's clock says {moment}: is it right?",
                 begins=begins,
-                moment=_moment(now),
+                moment=moment(now),
             ),
         )
     return ()
@@ -105,5 +106,6 @@ def _subject(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string() or msg("no subject")
 
 
-def _moment(time: datetime) -> str:
+def moment(time: datetime) -> str:
+    """A time as it is said of certificates."""
     return time.strftime("%Y-%m-%d %H:%M UTC")

@@ -54,6 +54,15 @@ class Pair:
         """The certificate itself."""
         return self.certificates[0]
 
+    @property
+    def intact(self) -> Pair | None:
+        """This pair, None where key or chain are damaged."""
+        try:
+            _ = self.leaf, self.private_key
+        except OpsError:
+            return None
+        return self
+
 
 def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
     """All certificates of a PEM file. Raises OpsError naming `where` for anything else."""
@@ -89,16 +98,6 @@ def signing_request(key: PrivateKey, names: Sequence[str]) -> bytes:
     alternatives = x509.SubjectAlternativeName([general_name(n) for n in dict.fromkeys(names)])
     request = builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM)
-
-
-def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The DNS names and IP addresses that a certificate is for, in its own order."""
-    try:
-        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    addresses = [str(address) for address in alternatives.get_values_for_type(x509.IPAddress)]
-    return (*alternatives.get_values_for_type(x509.DNSName), *addresses)
 
 
 def issuer_of(certificate: x509.Certificate) -> str:

@@ -18,24 +18,21 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.certs.checks import issued_by
 from techsapo_ops.certs.material import (
     Pair,
     PrivateKey,
-    canonical,
     certificate_pem,
     general_name,
     key_pem,
-    names_of,
     new_key,
 )
-from techsapo_ops.certs.policy import renewal_time
+from techsapo_ops.certs.policy import why_new
 from techsapo_ops.certs.store import CHAIN, KEY, read_pair
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 CA_FOLDER = ".ca"
 """The local CA's folder, beside the certificates that it signs."""
+_CA_CERTIFICATE, _CA_KEY = "ca.pem", "ca.key"
 _CA_DAYS = 3650
 _COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
 # A host whose clock is a little behind must not find the certificate "not yet valid".
@@ -52,11 +49,10 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """What `ensure` found or made; `reason` says why it wrote, and is "" when nothing had to be."""
+    """The files that `ensure` looked at or made; `reason` says why it wrote, "" when it did not."""
 
     chain: Path
     key: Path
-    not_after: datetime
     reason: str
 
     @property
@@ -74,26 +70,20 @@ def ensure(
 ) -> Ensured:
     """See to it that `directory` holds fullchain.pem (0644) and privkey.pem (0600) for `names`.
 
-    The CA is kept in `.ca` beside `directory`, so that all certificates of a stack share it. A new
-    certificate is made when there is none that can be used, when a third of its life or less is left, when
-    names or CA changed; otherwise nothing is touched. `names` are DNS names (`*.` allowed) or IP
+    The CA is in `.ca` beside `directory`, so that all certificates there share it. A new certificate is made
+    when `why_new` says so; otherwise nothing is touched. `names` are DNS names (`*.` allowed) or IP
     addresses, `days` is the lifetime, `now` an aware time. Raises OpsError when the files can't be written
     or the CA can't be read.
     """
-    if not names:
-        raise OpsError(
-            msg("certificate {directory} has no names", directory=directory.name),
-            msg("set certificates.{directory}.names", directory=directory.name),
-        )
     authority = local_authority(directory.parent / CA_FOLDER, now)
-    chain, key = directory / CHAIN, directory / KEY
-    pair, reason = _found(directory, names, authority, now)
-    if pair is None or reason:
+    reason = _reason(directory, names, authority, now)
+    made = Ensured(directory / CHAIN, directory / KEY, reason)
+    if made.changed:
         pair = sign(names, authority, days=days, now=now)
         # The key first: killed between the two, key and chain don't match, and the next call fixes it.
-        write_atomic(key, pair.key, 0o600)
-        write_atomic(chain, pair.chain, 0o644)
-    return Ensured(chain, key, pair.leaf.not_valid_after_utc, reason)
+        write_atomic(made.key, pair.key, 0o600)
+        write_atomic(made.chain, pair.chain, 0o644)
+    return made
 
 
 def due(directory: Path, names: Sequence[str], *, now: datetime) -> str:
@@ -101,35 +91,14 @@ def due(directory: Path, names: Sequence[str], *, now: datetime) -> str:
     authority = known_authority(directory.parent / CA_FOLDER, now)
     if authority is None:
         return msg("there was no local CA, or it was about to end")
-    return _found(directory, names, authority, now)[1]
+    return _reason(directory, names, authority, now)
 
 
-def _found(
-    directory: Path, names: Sequence[str], authority: Authority, now: datetime
-) -> tuple[Pair | None, str]:
-    """What `directory` holds, None where it is not whole, and why it should be replaced."""
-    chain, key = directory / CHAIN, directory / KEY
-    if not chain.exists() or not key.exists():
-        return None, msg("there was none")
-    pair = read_pair(key, chain)
-    return pair, why_new(pair, names, authority, now)
-
-
-def why_new(pair: Pair, names: Sequence[str], authority: Authority, now: datetime) -> str:
-    """Why a new certificate should take the place of `pair`; "" when it can stay."""
-    try:
-        leaf, private = pair.leaf, pair.private_key
-    except OpsError:
-        return msg("its files could not be read")
-    if leaf.public_key() != private.public_key():
-        return msg("key and certificate did not match")
-    if set(names_of(leaf)) != {canonical(name) for name in names}:
-        return msg("the names changed")
-    if not issued_by(leaf, authority.certificate):
-        return msg("the local CA changed")
-    if leaf.not_valid_after_utc <= now:
-        return msg("it had expired")
-    return msg("it is due for renewal") if renewal_time(leaf) <= now else ""
+def _reason(directory: Path, names: Sequence[str], authority: Authority, now: datetime) -> str:
+    if not (directory / CHAIN).exists() or not (directory / KEY).exists():
+        return msg("there was none")
+    pair = read_pair(directory / KEY, directory / CHAIN).intact
+    return why_new(pair, names, now, signed_by=authority.certificate)
 
 
 def local_authority(directory: Path, now: datetime) -> Authority:
@@ -140,7 +109,6 @@ def local_authority(directory: Path, now: datetime) -> Authority:
     known = known_authority(directory, now)
     if known is not None:
         return known
-    certificate_path, key_path = _ca_files(directory)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TechSapo local CA (self-signed)")])
     usage = _usage(certificate_sign=True)
@@ -152,46 +120,24 @@ def local_authority(directory: Path, now: datetime) -> Authority:
     )
     with opened(directory, make=0o700) as folder:
         os.fchmod(folder, 0o700)
-    write_atomic(key_path, key_pem(key), 0o600)
-    write_atomic(certificate_path, certificate_pem(certificate), 0o644)
+    write_atomic(directory / _CA_KEY, key_pem(key), 0o600)
+    write_atomic(directory / _CA_CERTIFICATE, certificate_pem(certificate), 0o644)
     return Authority(certificate, key)
 
 
 def known_authority(directory: Path, now: datetime) -> Authority | None:
-    """The CA in `directory`, None when there is none that can be used or it ends within a year.
+    """The CA in `directory`; None when there is none, its files are damaged or it ends within a year.
 
     Raises OpsError when it can't be read.
     """
-    certificate_path, key_path = _ca_files(directory)
-    if not key_path.exists() or not certificate_path.exists():
+    certificate, key = directory / _CA_CERTIFICATE, directory / _CA_KEY
+    if not key.exists() or not certificate.exists():
         return None
-    authority = _read_authority(certificate_path, key_path)
-    if authority is None or authority.certificate.not_valid_after_utc - now <= timedelta(days=365):
+    pair = read_pair(key, certificate).intact
+    if pair is None or pair.leaf.public_key() != pair.private_key.public_key():
         return None
-    return authority
-
-
-def _ca_files(directory: Path) -> tuple[Path, Path]:
-    return directory / "ca.pem", directory / "ca.key"
-
-
-def _read_authority(certificate_path: Path, key_path: Path) -> Authority | None:
-    """The CA, or None when its files were cut short or don't belong together."""
-    try:
-        pair = Pair(key_path.read_bytes(), certificate_path.read_bytes(), where=str(certificate_path))
-    except OSError as error:
-        raise OpsError(
-            msg(
-                "cannot read the local CA {parent}: {strerror}",
-                parent=key_path.parent,
-                strerror=error.strerror,
-            )
-        ) from None
-    try:
-        certificate, key = pair.leaf, pair.private_key
-    except OpsError:
-        return None
-    return Authority(certificate, key) if certificate.public_key() == key.public_key() else None
+    lasts = pair.leaf.not_valid_after_utc - now > timedelta(days=365)
+    return Authority(pair.leaf, pair.private_key) if lasts else None
 
 
 def sign(names: Sequence[str], authority: Authority, *, days: int = 90, now: datetime) -> Pair:

@@ -6,13 +6,11 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-
-Hooks = Literal["none", "pending", "done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +19,12 @@ class CertificateState:
 
     deployed: int | None = None
     """The version that nginx was last seen to serve, or was given while it did not run."""
-    deployed_at: datetime | None = None
-    hooks: Hooks = "none"
+    hooks_pending: bool = False
     """Whether the deploy hooks of that version are still to be run."""
     renewed_at: datetime | None = None
     """When the newest version was made or taken over."""
     failures: int = 0
     """Attempts that failed, ever."""
-    failed_at: datetime | None = None
     failure: str = ""
     """Why the last attempt failed; "" when it did not."""
     retry_at: datetime | None = None
@@ -42,7 +38,7 @@ class CertificateState:
     """The version that was revoked last."""
 
 
-_TIMES = ("deployed_at", "renewed_at", "failed_at", "retry_at", "suggested_at", "ask_again_at")
+_TIMES = ("renewed_at", "retry_at", "suggested_at", "ask_again_at")
 
 
 def load_state(path: Path) -> CertificateState:

@@ -57,11 +57,9 @@ class Version:
     def intact(self) -> Pair | None:
         """Its key and chain, None when they are damaged or gone: then another has to take its place."""
         try:
-            pair = self.pair
-            _ = pair.leaf, pair.private_key
+            return self.pair.intact
         except OpsError:
             return None
-        return pair
 
 
 class Store:

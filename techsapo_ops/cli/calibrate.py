@@ -15,9 +15,17 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps
-from techsapo_ops.wallbounce.fitting import Row, fit_capped, held_out, reported
+from techsapo_ops.wallbounce.fitting import (
+    FIGURES,
+    Interval,
+    Judged,
+    Row,
+    bootstrap,
+    fit_capped,
+    held_out,
+    reported,
+)
 from techsapo_ops.wallbounce.labels import by_set, read_labels
-from techsapo_ops.wallbounce.scoring import FIGURES, Interval, Judged, bootstrap
 from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, PROVISIONAL, cap_of
 
 if TYPE_CHECKING:

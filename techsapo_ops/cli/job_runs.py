@@ -17,10 +17,11 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.timetable import CronTable, scheduled
+from techsapo_ops.operations.jobs.timetable import CronTable, announce, scheduled
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.wrapper import RunContext
 from techsapo_ops.spec.cron import local_zone
@@ -105,6 +106,17 @@ def cron_table(project: Project) -> CronTable:
         argv,
         {"PATH": _path(), "LC_ALL": "C.UTF-8"},
     )
+
+
+def install_cron(project: Project, out: Output, only: frozenset[str] | None = None) -> bool:
+    """Let the crontab start the jobs of the schedule, or `only` these and those that it starts already.
+
+    False where it was so before. Raises OpsError, as UntrustedError where root's cron would be refused.
+    """
+    require_trust_unattended(project.path, project.spec)
+    # First, for it needs the right to write here, as each of the jobs will.
+    announce(project.spec.schedule, run_context(project.layout, out.say, out.detail))
+    return cron_table(project).install(only)
 
 
 def _path() -> str:

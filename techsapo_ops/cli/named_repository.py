@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import typer
 
@@ -45,18 +45,16 @@ def restic_at(place: str, password_file: Path | None, options: Sequence[str], ca
             )
         pairs[key] = value
     password = _password(password_file)
-    place, login = _login(place)
-    return Restic(runner(), binary, place, password, cache, pairs, login, given="--from")
+    return Restic(runner(), binary, _with_password(place), password, cache, pairs, given="--from")
 
 
-def _login(place: str) -> tuple[str, dict[str, str]]:
-    """The address of a REST server without the user that it names, and the variables of that login.
-
-    restic itself reads them only where the address names nobody.
+def _with_password(place: str) -> str:
+    """The address of a REST server with the password of the user that it names: restic has it by its
+    environment, where nobody sees it.
     """
     named = _REST_USER.match(place)
     if named is None:
-        return place, {}
+        return place
     user, password = unquote(named[2]), os.environ.get("RESTIC_REST_PASSWORD", "")
     if not password and interactive():
         password = typer.prompt(f"password of {harmless(user)} at the REST server", hide_input=True, err=True)
@@ -66,7 +64,7 @@ def _login(place: str) -> tuple[str, dict[str, str]]:
             msg("set RESTIC_REST_PASSWORD"),
             exit_code=2,
         )
-    return named[1] + place[named.end() :], {"RESTIC_REST_USERNAME": user, "RESTIC_REST_PASSWORD": password}
+    return f"{named[1]}{named[2]}:{quote(password, safe='')}@{place[named.end() :]}"
 
 
 def _password(file: Path | None) -> Secret:

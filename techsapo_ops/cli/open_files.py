@@ -62,7 +62,4 @@ def _written(spec_file: Path) -> bool:
     from techsapo_ops.spec.logins import written_secrets
     from techsapo_ops.spec.source import parse
 
-    data = parse(read_text(spec_file, what=msg("spec")), spec_file.name).data
-    overlays = data.get("environments")
-    parts = (data, *(overlays.values() if isinstance(overlays, dict) else ()))
-    return any(written_secrets(part) for part in parts)
+    return bool(written_secrets(parse(read_text(spec_file, what=msg("spec")), spec_file.name).data))

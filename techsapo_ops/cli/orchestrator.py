@@ -17,7 +17,7 @@ import typer
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
-from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.adapters.tls import Trust
 from techsapo_ops.cli.language import spoken_language
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from techsapo_ops.adapters.tls_trust import Trust, read_authorities
+from techsapo_ops.adapters.tls import Trust, read_authorities
 from techsapo_ops.cli.environment import api_key
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.trusted_project import require_trust

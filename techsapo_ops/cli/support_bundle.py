@@ -73,7 +73,7 @@ def write_bundle(target: Path, place: SpecChoice, out: Output, *, yes: bool) -> 
             "{count} files, {size}; masked: {masked}",
             count=len(parts),
             size=human(total),
-            masked=_masked(scrubber.found),
+            masked=_masked(scrubber.counts),
         )
     )
     if not confirm(msg("write them to {target}?", target=target), yes=yes):

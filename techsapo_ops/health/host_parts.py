@@ -51,8 +51,7 @@ def certificate_part(
     """
     from cryptography import x509
 
-    from techsapo_ops.adapters.tls import served_certificate
-    from techsapo_ops.adapters.tls_trust import trust_problem
+    from techsapo_ops.adapters.tls import served_certificate, trust_problem
 
     started = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What doctor says of the backups: who may change their folder, and the program that copies them off-site."""
+"""What doctor says of the backups: who may change their folder, and whether they come back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from techsapo_ops.adapters.strict_modes import Fault, StrictModes
 from techsapo_ops.adapters.trusted_users import trusted_users
-from techsapo_ops.backup.offsite import too_old, version_of
+from techsapo_ops.backup.checks import of_offsite
 from techsapo_ops.backup.repository import repository_of
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
@@ -34,7 +32,7 @@ def folder_faults(stack: Stack) -> tuple[Fault, ...]:
 
 
 def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
-    """What others may do to the backups, and whether restic is one that we can rely on."""
+    """What others may do to the backups, and whether restic is there."""
     for fault in folder_faults(stack):
         can = msg(
             "{fault}: who may write there can delete backups, and who owns it can read them", fault=fault
@@ -42,29 +40,18 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
         yield HostFinding("backups", "backup.path", Level.WARNING, can, fault.fix)
     yield from _proof(stack)
     binary = stack.topology.host.binaries.get(RESTIC)
-    if stack.spec.backup.offsite is None:
-        return
-    if binary is None:
-        if not (stack.topology.places.from_images and stack.topology.has(Scheduler.facts.kind)):
-            detail = msg("copies backups to backup.offsite; not on PATH")
-            yield HostFinding(
-                "tool", RESTIC, Level.WARNING, detail, msg("Debian package {restic}", restic=RESTIC), RESTIC
-            )
-        return
-    try:
-        old = too_old(version_of(stack.runner, binary))
-    except OpsError as error:
-        old = error.message
-    if old:
-        remedy = msg("a newer one is in Debian's backports, or at restic's own releases")
-        yield HostFinding("backups", RESTIC, Level.WARNING, old, remedy)
+    in_a_container = stack.topology.places.from_images and stack.topology.has(Scheduler.facts.kind)
+    if stack.spec.backup.offsite is not None and binary is None and not in_a_container:
+        detail = msg("copies backups to backup.offsite; not on PATH")
+        remedy = msg("Debian package {restic}", restic=RESTIC)
+        yield HostFinding("tool", RESTIC, Level.WARNING, detail, remedy, RESTIC)
 
 
 def _proof(stack: Stack) -> Iterator[HostFinding]:
     """Whether the off-site copies are known to come back; nothing for a stack without a second place."""
     if stack.spec.backup.offsite is None:
         return
-    known, remedy = proofs(stack.layout), "`techsapo backup verify --offsite`"
+    known, remedy = of_offsite(stack.layout), "`techsapo backup verify --offsite`"
     if "last" in known and not known["last"]["ok"]:
         said = msg("the off-site copy of {known} did not come back", known=known["last"]["id"])
         yield HostFinding("backups", "backup.offsite", Level.WARNING, said, remedy)

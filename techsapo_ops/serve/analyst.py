@@ -52,7 +52,7 @@ class Analyst:
         account = request.account = Account.of(self._spending, request.caller.key, request.request_id)
         memory = request.memory
         worst = self._wallbounce.worst_case(question, task_type)
-        with self._tracing.analysis(task_type, request.request_id) as trace:
+        with self._tracing.analysis(task_type, request.request_id) as traced:
             try:
                 if memory is not None:
                     await memory.begin(account, request.request_id)
@@ -61,8 +61,8 @@ class Analyst:
                 analysis: Analysis = await self._wallbounce.analyse(
                     question,
                     task_type,
-                    payer=trace.payer(account),
-                    hear=trace.hearing(hear),
+                    payer=account,
+                    hear=(traced, hear),
                     wait=request.wait,
                     memory=memory,
                 )

@@ -8,11 +8,9 @@ from typing import Any
 from techsapo_ops.serve.bodies.answer import (
     AgainstBody,
     AnswerBody,
-    DestructiveBody,
     EvidenceBody,
     FailureBody,
     GradeBody,
-    HazardBody,
     ProviderBody,
     ScoreBody,
     ThresholdsBody,
@@ -84,10 +82,11 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
         )
         for i, a in enumerate(analysis.answers)
     ]
-    return answered + [_failed(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
+    return answered + [failed_provider(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
 
 
-def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
+def failed_provider(failure: Failure, cost_usd: float) -> ProviderBody:
+    """The part of a provider that gave no answer."""
     return ProviderBody(
         name=failure.provider,
         model=failure.model,
@@ -96,7 +95,7 @@ def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
         cost_usd=round(cost_usd, 9),
         error=FailureBody(
             kind=str(failure.kind),
-            cause=str(failure.reason),
+            cause=str(failure.cause),
             message=failure.message,
         ),
     )
@@ -110,14 +109,8 @@ def _examination(analysis: Analysis) -> dict[str, Any]:
         "unsettled": [_unsettled(o) for o in analysis.unsettled],
         "dissent": analysis.dissent,
         "amendments": analysis.amendments,
-        "destructive": [
-            DestructiveBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
-            for d in analysis.destructive
-        ],
-        "hazards": [
-            HazardBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
-            for d in analysis.hazards
-        ],
+        "destructive": analysis.destructive,
+        "hazards": analysis.hazards,
         "bounces": analysis.bounces,
         "escalations": analysis.escalations,
         "hypotheses": analysis.hypotheses,
@@ -169,19 +162,11 @@ def problem_of(error: AnalysisError) -> Problem:
         return Problem(402, "over_request_budget", error.message)
     if error.code == "no_provider":
         return Problem(503, "no_provider", error.message, retry_after=error.retry_after)
-    if error.failures and all(f.kind == "timeout" for f in error.failures):
-        return Problem(
-            504,
-            "timeout",
-            error.message,
-            retry_after=error.retry_after,
-            providers=[_failed(f, f.cost_usd).document() for f in error.failures],
-        )
-    busy = all(f.kind == "rate_limited" for f in error.failures)
+    kinds = {str(f.kind) for f in error.failures}
     return Problem(
-        503 if busy else 502,
-        "providers_failed",
+        504 if kinds == {"timeout"} else 503 if kinds <= {"rate_limited"} else 502,
+        "timeout" if kinds == {"timeout"} else "providers_failed",
         error.message,
         retry_after=error.retry_after,
-        providers=[_failed(f, f.cost_usd).document() for f in error.failures],
+        providers=[failed_provider(f, f.cost_usd).document() for f in error.failures],
     )

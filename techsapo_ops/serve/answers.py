@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from techsapo_ops.masking import MaskLevel
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.analyst import Analyst
 from techsapo_ops.serve.anomalies import Anomalies
@@ -18,13 +20,12 @@ from techsapo_ops.serve.problems import BROKE, Problem
 from techsapo_ops.serve.progress import Elsewhere, ProgressEvent, Step, as_document
 from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.serve.shares import RETRY_AFTER, Shares
-from techsapo_ops.spec.models.app import Limits, MaskLevel
+from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Composed, Passage, Question
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
@@ -180,7 +181,7 @@ class Answers:
         """
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
-        request.masked, request.memory = question.masker.found, memory
+        request.masked, request.memory = question.masker.counts, memory
         key = self._kept.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
@@ -210,7 +211,7 @@ class Answers:
                 else:
                     found = _reused(found, request)
         except AnalysisError as error:
-            told = "; ".join(f"{f.provider}: {f.kind} ({f.reason})" for f in error.failures)
+            told = "; ".join(f"{f.provider}: {f.kind} ({f.cause})" for f in error.failures)
             request.failed(error.code, told, error.failures)
             raise problem_of(error) from None
         except Problem as problem:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +18,7 @@ from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.markup import with_html
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
-from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
+from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, Put, sse
 from techsapo_ops.serve.triage import prompt_of, triage
 
 _PROBLEMS = problem_responses(400, 401, 402, 403, 413, 415, 422, 429, 500, 502, 503, 504)
@@ -75,10 +75,17 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
     async def reply(request: Request, body: BaseModel, asked: Asked, *, html: bool = False) -> Response:
         """Whole, or as a stream where the client wants one."""
         if _wants_stream(request):
-            return EventStream(
-                lambda: _events(asking, request, body, asked, html=html),
-                gate.watch(request.state.caller),
-            )
+
+            async def work(put: Put) -> None:
+                async def written(name: str, document: dict[str, Any]) -> bytes:
+                    return sse(await with_html(document) if html else document, name)
+
+                def tell(name: str, document: dict[str, Any]) -> None:
+                    put(partial(written, name, document))
+
+                await asking.follow(request, body, asked, tell)
+
+            return EventStream(work, gate.watch(request.state.caller))
         document = await while_connected(request, asking.reply(request, body, asked))
         if document is None:
             return Response(status_code=499)
@@ -139,10 +146,3 @@ def _wants_html(request: Request) -> bool:
 def _wants_stream(request: Request) -> bool:
     accepted = [part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
     return MEDIA_TYPE in accepted
-
-
-async def _events(
-    asking: Asking, request: Request, body: BaseModel, asked: Asked, *, html: bool
-) -> AsyncIterator[bytes]:
-    async for name, document in asking.steps(request, body, asked):
-        yield sse(await with_html(document) if html else document, name)

@@ -30,7 +30,7 @@ from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health, ProviderReport, probe_routes
+from techsapo_ops.serve.health import Health, probe_routes
 from techsapo_ops.serve.help_pages import help_routes
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
@@ -66,10 +66,11 @@ from techsapo_ops.stores.drill_seal import DrillSeal
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.registry import build_registry
+from techsapo_ops.wallbounce.seats import Turn
+from techsapo_ops.wallbounce.tiers import policy_of
 
 log = structlog.get_logger()
 
@@ -122,8 +123,8 @@ class App:
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
         self._tracing = tracing = _tracing(spec, instance, registry.usable)
-        self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
+        self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies, sign_in)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(proxies)
 
@@ -159,7 +160,7 @@ class App:
                 shared.lock("flight"),
                 seconds(spec.wallbounce.cache_ttl),
                 lambda caller: (
-                    setting([p.name for p in registry.usable if registry.worth_asking(p)])
+                    setting([p.name for p in registry.usable if metrics.turn(p.name) is not Turn.RESTING])
                     + (caller if spec.wallbounce.cache_share == "caller" else "")
                 ),
                 metrics.counting("techsapo_cache_requests_total"),
@@ -185,7 +186,8 @@ class App:
         self.lifecycle.at_drain.append(telemetry.broadcast.close)
         self.health = own_health = Health(
             instance,
-            ProviderReport(registry, metrics.standing),
+            registry,
+            metrics.standing,
             shared.answers,
             self.audit,
             self.lifecycle,
@@ -230,7 +232,7 @@ class App:
             ),
             monitoring_routes(
                 gate,
-                Charts(prometheus, options.thresholds),
+                Charts(prometheus, options.page_facts),
                 telemetry,
                 report,
             ),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,6 @@ from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.idempotency import Document, Idempotency
 from techsapo_ops.serve.own_time import OwnTime
-from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language, language_asked_for, language_of
@@ -25,6 +22,8 @@ from techsapo_ops.wallbounce.tiers import TaskType
 
 VERDICT = "verdict"
 """Name of the last step, whose document is the whole reply."""
+Tell = Callable[[str, dict[str, Any]], None]
+"""Hears name and document of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +72,18 @@ class Asking:
         """The whole reply. Raises Problem where there is none."""
         return await self._once(request, body, asked, PendingAnswer.answer)
 
-    async def steps(
-        self, request: Request, body: BaseModel, asked: Asked
-    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Name and document of each step, the last one VERDICT; of a repeated Idempotency-Key that alone.
+    async def follow(self, request: Request, body: BaseModel, asked: Asked, tell: Tell) -> None:
+        """Tell of each step as it happens, the last one VERDICT; of a repeated Idempotency-Key that alone.
 
-        The first one comes as soon as nothing stands in the way any more; a Problem, where there is no
-        answer, at any time.
+        Raises Problem where there is no answer.
         """
-        steps: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
-        async def follow(pending: PendingAnswer) -> AnswerBody:
+        async def followed(pending: PendingAnswer) -> AnswerBody:
             async for event in pending.events():
-                steps.put_nowait(event)
+                tell(event["event"], event)
             return await pending.answer()
 
-        reply = asyncio.create_task(self._once(request, body, asked, follow))
-        reply.add_done_callback(lambda _: steps.put_nowait(None))
-        try:
-            while (event := await steps.get()) is not None:
-                yield event["event"], event
-            yield VERDICT, await reply
-        finally:
-            reply.cancel()
-            with suppress(asyncio.CancelledError, Problem):
-                await reply
+        tell(VERDICT, await self._once(request, body, asked, followed))
 
     async def _once(
         self,

@@ -12,9 +12,11 @@ from time import perf_counter
 
 import structlog
 
+from techsapo_ops.masking.masker import mask
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.answer_body import failed_provider
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.answer import AnswerBody, ProviderBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
@@ -25,7 +27,6 @@ from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.causes import NOT_ITS_OWN
 from techsapo_ops.wallbounce.failures import Failure
-from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
@@ -120,17 +121,8 @@ class AuditedRequest:
 
     def settled(self, answer: AnswerBody) -> None:
         """There is an answer: info, or warn where it is below a threshold or a provider failed."""
-        for provider in answer.providers:
-            if provider.error is not None and answer.cache == "miss":
-                self._provider_failed(
-                    provider.name,
-                    provider.model,
-                    provider.seconds,
-                    kind=provider.error.kind,
-                    cause=provider.error.cause,
-                    detail=provider.error.message,
-                )
         if answer.cache == "miss":
+            self._log_failures(answer.providers)
             self._count("success")
         names = [p.name for p in answer.providers if p.status == "answered"]
         tell = log.info if answer.accepted else log.warning
@@ -160,15 +152,7 @@ class AuditedRequest:
 
     def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
         """There is no answer; `failures` are those of the providers that were asked."""
-        for failure in failures:
-            self._provider_failed(
-                failure.provider,
-                failure.model,
-                failure.seconds,
-                kind=str(failure.kind),
-                cause=str(failure.reason),
-                detail=failure.message,
-            )
+        self._log_failures([failed_provider(failure, failure.cost_usd) for failure in failures])
         log.error(
             "Wall-bounce analysis failed",
             **self._who(),
@@ -178,7 +162,7 @@ class AuditedRequest:
             processingTime=self.elapsed_ms(),
             **({"refused": code} if code in REFUSED else {}),
         )
-        not_ours = bool(failures) and all(failure.reason in NOT_ITS_OWN for failure in failures)
+        not_ours = bool(failures) and all(failure.cause in NOT_ITS_OWN for failure in failures)
         self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
         self._audit(code)
 
@@ -196,19 +180,19 @@ class AuditedRequest:
                 self.task_type, status, taken, self.request_id, cut_off=self.wait.cut_off
             )
 
-    def _provider_failed(
-        self, provider: str, model: str, seconds: float, *, kind: str, cause: str, detail: str
-    ) -> None:
-        log.error(
-            "Provider failed",
-            **self._who(),
-            provider=provider,
-            model=model,
-            kind=kind,
-            cause=cause,
-            detail=mask(_without(self.prompt, detail)).text,
-            processingTime=round(seconds * 1000),
-        )
+    def _log_failures(self, providers: Sequence[ProviderBody]) -> None:
+        for provider in providers:
+            if provider.error is not None:
+                log.error(
+                    "Provider failed",
+                    **self._who(),
+                    provider=provider.name,
+                    model=provider.model,
+                    kind=provider.error.kind,
+                    cause=provider.error.cause,
+                    detail=mask(_without(self.prompt, provider.error.message)),
+                    processingTime=round(provider.seconds * 1000),
+                )
 
     def _who(self) -> dict[str, str]:
         who = {"requestId": self.request_id}
@@ -241,7 +225,7 @@ class AuditedRequest:
                 status=status,
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
-                prompt=_storable(mask(prompt).text) if self.trail.keep_prompts else None,
+                prompt=_storable(mask(prompt)) if self.trail.keep_prompts else None,
                 claimed_user=self.caller.claimed,
                 threshold=answer.thresholds.confidence if answer is not None else None,
                 calls=tuple(account.calls) if account is not None else (),

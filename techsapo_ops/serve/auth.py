@@ -77,13 +77,14 @@ class Gate:
         limiter: RateLimiter | None,
         metrics: Metrics,
         anomalies: Anomalies,
+        sign_in: SignIn,
     ) -> None:
         self._neighbours = Neighbours(auth.monitoring_networks or ())
         self._keys = keys
         self._limiter = limiter
         self._metrics = metrics
         self._anomalies = anomalies
-        self._sign_in = SignIn(auth.sign_in)
+        self._sign_in = sign_in
 
     @property
     def needs_keys(self) -> bool:

@@ -45,13 +45,31 @@ class BodyLimit:
             response = self._too_large(scope).answer(scope)
             await response(scope, receive, send)
             return
-        body = _Body(self, scope, receive)
-        try:
-            await self._app(scope, body.receive, send)
-        finally:
-            self._held -= body.held
+        held, read = 0, False
 
-    def hold(self, scope: Scope, size: int, more: int) -> int:
+        async def receive_whole() -> Message:
+            """The whole body, once; then what the server tells. Raises Problem beyond the bounds."""
+            nonlocal held, read
+            if read:
+                return await receive()
+            read = True
+            body, more = bytearray(), True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return message
+                part = message.get("body", b"")
+                held += self._hold(scope, len(body), len(part))
+                body += part
+                more = message.get("more_body", False)
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        try:
+            await self._app(scope, receive_whole, send)
+        finally:
+            self._held -= held
+
+    def _hold(self, scope: Scope, size: int, more: int) -> int:
         """How much of `more` bytes behind `size` counts as held. Raises Problem where there is no room."""
         if size + more > self._limit:
             raise self._too_large(scope)
@@ -70,33 +88,6 @@ class BodyLimit:
             msg("the body is larger than {limit} bytes", limit=self._limit),
             max_body=self._limit,
         )
-
-
-class _Body:
-    """The body of one request."""
-
-    def __init__(self, limit: BodyLimit, scope: Scope, receive: Receive) -> None:
-        self._limit = limit
-        self._scope = scope
-        self._receive = receive
-        self._read = False
-        self.held = 0
-
-    async def receive(self) -> Message:
-        """The whole body, once; then what the server tells. Raises Problem for a body beyond the bounds."""
-        if self._read:
-            return await self._receive()
-        self._read = True
-        body, more = bytearray(), True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                return message
-            part = message.get("body", b"")
-            self.held += self._limit.hold(self._scope, len(body), len(part))
-            body += part
-            more = message.get("more_body", False)
-        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
 
 def _close(scope: Scope) -> None:

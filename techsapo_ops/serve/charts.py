@@ -10,8 +10,9 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
@@ -38,6 +39,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     RowBody,
     SeriesBody,
 )
+from techsapo_ops.serve.options import PageFacts
 from techsapo_ops.serve.problems import Problem
 
 Span = Literal["15m", "1h", "6h", "24h", "7d", "30d"]
@@ -70,19 +72,25 @@ _ORIGINS: tuple[tuple[re.Pattern[str], Origin], ...] = (
 _LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What is looked at: a dashboard, how far back, and of which instance and provider ("" is all).
+_Name = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_.:-]*$")]
+_LAST = 99_999_999_999
 
-    `begin` and `end` (Unix seconds), where given, are a stretch that holds instead of `span`.
+
+class View(BaseModel):
+    """Which figures of a dashboard are wanted: how far back, and of which instance and provider ("" is all).
+
+    `begin` and `end`, where given, are a stretch that holds instead of `span`.
     """
 
-    dashboard: str
-    span: Span
-    instance: str = ""
-    provider: str = ""
-    begin: int | None = None
-    end: int | None = None
+    model_config = ConfigDict(frozen=True)
+
+    span: Span = "1h"
+    instance: _Name = ""
+    provider: _Name = ""
+    begin: Annotated[
+        int | None, Field(alias="from", ge=0, le=_LAST, description="Unix seconds; with `to`.")
+    ] = None
+    end: Annotated[int | None, Field(alias="to", ge=0, le=_LAST, description="Unix seconds.")] = None
 
     def stretch(self) -> tuple[float, int]:
         """Its length in seconds and its end. Raises Problem for one that can't be drawn."""
@@ -104,14 +112,14 @@ class View:
 class Charts:
     """Reads the dashboards' figures from Prometheus; `prometheus` is None where the stack has none.
 
-    `thresholds` tells the alerts' thresholds as they are now.
+    `facts` tell the alerts' thresholds as they are now.
     """
 
-    def __init__(self, prometheus: Prometheus | None, thresholds: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, prometheus: Prometheus | None, facts: Callable[[], PageFacts]) -> None:
         self._prometheus = prometheus
-        self._thresholds = thresholds
+        self._facts = facts
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._kept: dict[View, tuple[float, asyncio.Task[FiguresBody]]] = {}
+        self._kept: dict[tuple[str, View], tuple[float, asyncio.Task[FiguresBody]]] = {}
         self._interval: tuple[float, float] | None = None
 
     async def catalogue(self) -> DashboardsBody:
@@ -132,7 +140,7 @@ class Charts:
                 state, choices = "ready", dict(zip(choices, found, strict=True))
             except (Unreachable, ApiError):
                 state = "unreachable"
-        own = await asyncio.to_thread(self._thresholds)
+        own = (await asyncio.to_thread(self._facts)).thresholds
         return DashboardsBody(
             prometheus=state,
             spans=list(SPANS),
@@ -144,26 +152,26 @@ class Charts:
             ],
         )
 
-    async def figures(self, view: View) -> FiguresBody:
-        """The figures of one view: times (Unix seconds), and by panel its series' values at them.
+    async def figures(self, dashboard: str, view: View) -> FiguresBody:
+        """The figures of one dashboard: times (Unix seconds), and by panel its series' values at them.
 
         Raises Problem for a dashboard that there is not, and where Prometheus does not answer.
         """
-        if view.dashboard not in dashboards():
+        if dashboard not in dashboards():
             raise Problem(404, "not_found", msg("there is no such dashboard"))
         view.stretch()
         now = time.monotonic()
-        self._kept = {v: kept for v, kept in self._kept.items() if kept[0] > now}
-        kept = self._kept.get(view)
+        self._kept = {seen: kept for seen, kept in self._kept.items() if kept[0] > now}
+        kept = self._kept.get((dashboard, view))
         if kept is None:
             if len(self._kept) >= MOST_KEPT:
                 raise Problem(503, "overloaded", msg("too many different views at once"), retry_after=FRESH)
-            kept = (now + FRESH, asyncio.create_task(self._read(view)))
-            self._kept[view] = kept
+            kept = (now + FRESH, asyncio.create_task(self._read(dashboard, view)))
+            self._kept[dashboard, view] = kept
         # One who goes away must not take the answer from the others.
         return await asyncio.shield(kept[1])
 
-    async def _read(self, view: View) -> FiguresBody:
+    async def _read(self, dashboard: str, view: View) -> FiguresBody:
         if self._prometheus is None:
             raise Problem(503, "no_prometheus", msg("this stack has no Prometheus; the live view needs none"))
         span, end = view.stretch()
@@ -179,7 +187,7 @@ class Charts:
                 "instance": _pattern(view.instance),
                 "provider": _pattern(view.provider),
             }
-            panels = dashboards()[view.dashboard].panels
+            panels = dashboards()[dashboard].panels
             figures = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
             applies = await asyncio.to_thread(read_applies, self._prometheus, times[0], times[-1])
         except (Unreachable, ApiError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -28,11 +28,11 @@ from techsapo_ops.serve.bodies.chat import (
 )
 from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.body_route import body_route
-from techsapo_ops.serve.chat_request import check_chat
+from techsapo_ops.serve.chat_request import check_chat, text_of
 from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
-from techsapo_ops.serve.streams import EventStream, comment, sse
+from techsapo_ops.serve.streams import EventStream, Put, comment, sse
 from techsapo_ops.wallbounce.question import Composed, Passage
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
@@ -45,85 +45,17 @@ PIECE = 48
 """Characters of the answer in one chunk of a stream: it comes whole, once the verdict stands."""
 
 
-class ContentPart(BaseModel):
-    """A part of a message; only text is understood."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    type: Literal["text", "input_text", "refusal"]
-    text: str = ""
-    refusal: str = ""
-
-
-class CalledFunction(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    name: str = ""
-    arguments: str = ""
-
-
-class CalledCustom(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    name: str = ""
-    input: str = ""
-
-
-class ToolCall(BaseModel):
-    """A call of a tool by an assistant whose conversation it was; nothing is called here."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    function: CalledFunction = CalledFunction()
-    custom: CalledCustom | None = None
-
-    def text(self) -> str:
-        """What was called with what: a custom tool takes text, a function JSON."""
-        if self.custom is not None:
-            return f"{self.custom.name}({self.custom.input})"
-        return f"{self.function.name}({self.function.arguments})"
-
-
-class Message(BaseModel):
-    """One message. What an assistant called, and what tools gave back, is part of the conversation."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-
-    def text(self) -> str:
-        """The message's words."""
-        parts = (
-            []
-            if self.content is None
-            else [self.content]
-            if isinstance(self.content, str)
-            else [part.text or part.refusal for part in self.content]
-        )
-        called = [call.text() for call in self.tool_calls or ()]
-        return "\n".join((*parts, *called))
-
-
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    include_usage: bool | None = False
-
-
 class ChatBody(BaseModel):
-    """A chat completion request. Sampling parameters are accepted and have no effect."""
+    """A chat completion request, as `check_chat` lets it through. Sampling parameters have no effect."""
 
     model_config = ConfigDict(extra="allow")
 
     model: Annotated[str, Field(description=f"One of {', '.join(MODELS)}.")]
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[
+        list[dict[str, Any]], Field(min_length=1, description="As OpenAI has them; text only.")
+    ]
     stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
-    response_format: dict[str, Any] | None = None
+    stream_options: dict[str, bool | None] | None = None
     language: Annotated[
         Literal["en", "ja"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
     ] = None
@@ -142,20 +74,18 @@ class ChatBody(BaseModel):
 
     def words(self) -> str:
         """What is asked for by who asks: instructions and the last user message."""
-        users = [m for m in self.messages if m.role == "user"]
-        told = [m for m in self.messages if m.role in {"system", "developer"}]
-        return "\n".join(m.text() for m in (*told, *users[-1:]))
+        users = [m for m in self.messages if m["role"] == "user"]
+        told = [m for m in self.messages if m["role"] in {"system", "developer"}]
+        return "\n".join(map(text_of, (*told, *users[-1:])))
 
     def prompt(self) -> str | Composed:
         """One question: the only user message as it is, a conversation with who said what."""
-        messages = [m for m in self.messages if m.text().strip()]
-        if not messages:
+        said = [Passage(m["role"], text) for m in self.messages if (text := text_of(m)).strip()]
+        if not said:
             raise Problem(
                 400, "invalid_value", msg("Invalid 'messages': there is no text."), param="messages"
             )
-        if len(messages) == 1 and messages[0].role == "user":
-            return messages[0].text()
-        return Composed(tuple(Passage(m.role, m.text()) for m in messages))
+        return said[0].text if len(said) == 1 and said[0].name == "user" else Composed(tuple(said))
 
 
 _OUTCOMES: Mapping[str, str] = {
@@ -244,10 +174,20 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         language = asking.language.of(body.language, body.words(), lambda: str(prompt))
         asked = Asked(prompt, tier, language, AnswerBody.document)
         if body.stream:
-            return EventStream(
-                lambda: _stream(body, asking.steps(request, body, asked)),
-                gate.watch(request.state.caller),
-            )
+
+            async def work(put: Put) -> None:
+                """Chunks once the verdict stands; until then comments: its clients know no other events."""
+
+                def tell(name: str, document: Document) -> None:
+                    if name != VERDICT:
+                        put(comment(name))
+                        return
+                    for chunk in _chunks(body, AnswerBody.model_validate(document)):
+                        put(chunk)
+
+                await asking.follow(request, body, asked, tell)
+
+            return EventStream(work, gate.watch(request.state.caller))
         document = await while_connected(request, asking.reply(request, body, asked))
         if document is None:
             return Response(status_code=499)
@@ -294,16 +234,6 @@ def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
     )
 
 
-async def _stream(body: ChatBody, steps: AsyncIterator[tuple[str, Document]]) -> AsyncIterator[bytes]:
-    """Chunks once the verdict stands; until then comments, since OpenAI's clients know no other events."""
-    async for name, document in steps:
-        if name == VERDICT:
-            for chunk in _chunks(body, AnswerBody.model_validate(document)):
-                yield chunk
-        else:
-            yield comment(name)
-
-
 def _chunks(body: ChatBody, answer: AnswerBody) -> Iterator[bytes]:
     head = _head(body, answer, "chat.completion.chunk")
 
@@ -316,6 +246,6 @@ def _chunks(body: ChatBody, answer: AnswerBody) -> Iterator[bytes]:
     for start in range(0, len(text), PIECE):
         yield chunk({"content": text[start : start + PIECE]})
     yield chunk({}, "stop", techsapo=_verdict(answer).document())
-    if body.stream_options is not None and body.stream_options.include_usage:
+    if (body.stream_options or {}).get("include_usage"):
         yield sse({**head, "choices": [], "usage": _usage(answer).document()})
     yield b"data: [DONE]\n\n"

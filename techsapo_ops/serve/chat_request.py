@@ -92,12 +92,11 @@ def check_chat(body: Any) -> None:
             _typed(value, _KNOWN[name], name)
     for name in ("model", "messages"):
         if body.get(name) is None:
-            _refuse(
-                "missing_required_parameter", msg("Missing required parameter: '{name}'.", name=name), name
-            )
+            _missing(name)
     for name in REFUSED:
         if not _asks_for_nothing(name, body):
-            _unsupported(name)
+            told = msg("Unsupported parameter: '{name}' is not supported with this model.", name=name)
+            _refuse("unsupported_parameter", told, name)
     _check_values(body)
     if not body["messages"]:
         _refuse(
@@ -105,6 +104,17 @@ def check_chat(body: Any) -> None:
         )
     for place, message in enumerate(body["messages"]):
         _check_message(message, f"messages[{place}]")
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """The words of a message that was checked. What an assistant called is part of the conversation."""
+    content = message.get("content") or ()
+    parts = [content] if isinstance(content, str) else [part[_TEXTS[part["type"]]] for part in content]
+    for call in message.get("tool_calls") or ():
+        kind = "custom" if "custom" in call else "function"
+        called = call.get(kind, {})
+        parts.append(f"{called.get('name', '')}({called.get(_CALLS[kind], '')})")
+    return "\n".join(parts)
 
 
 def _asks_for_nothing(name: str, body: Mapping[str, Any]) -> bool:
@@ -141,33 +151,16 @@ def _check_message(message: Any, where: str) -> None:
     _typed(message, _OBJECT, where)
     role = message.get("role")
     if role is None:
-        _refuse(
-            "missing_required_parameter",
-            msg("Missing required parameter: '{where}.role'.", where=where),
-            f"{where}.role",
-        )
+        _missing(f"{where}.role")
     if role not in _ROLES:
         _invalid(f"{where}.role", _ROLES)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        place = f"{where}.tool_call_id"
-        _refuse(
-            "missing_required_parameter", msg("Missing required parameter: '{place}'.", place=place), place
-        )
+        _missing(f"{where}.tool_call_id")
     content = message.get("content")
-    if content is None:
-        if role in {"assistant", "function"}:  # it called tools, or said nothing
-            _check_calls(message.get("tool_calls"), f"{where}.tool_calls")
-            return
+    if content is not None or role not in {"assistant", "function"}:  # these called tools, or said nothing
         if "content" not in message:
-            place = f"{where}.content"
-            _refuse(
-                "missing_required_parameter",
-                msg("Missing required parameter: '{place}'.", place=place),
-                place,
-            )
-        told = msg("Invalid value for 'content': expected a string, got null, in '{where}'.", where=where)
-        _refuse("invalid_type", told, f"{where}.content")
-    _typed(content, (str, list), f"{where}.content")
+            _missing(f"{where}.content")
+        _typed(content, (str, list), f"{where}.content")
     if isinstance(content, list):
         for number, part in enumerate(content):
             _check_part(part, f"{where}.content[{number}]")
@@ -229,9 +222,8 @@ def _invalid(where: str, supported: Sequence[str]) -> Never:
     )
 
 
-def _unsupported(name: str) -> Never:
-    told = msg("Unsupported parameter: '{name}' is not supported with this model.", name=name)
-    _refuse("unsupported_parameter", told, name)
+def _missing(name: str) -> Never:
+    _refuse("missing_required_parameter", msg("Missing required parameter: '{name}'.", name=name), name)
 
 
 def _refuse(code: Code, told: str, param: str | None) -> Never:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -30,48 +30,105 @@ from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.causes import advice
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.registry import Registry
+from techsapo_ops.wallbounce.run import FEWEST
 from techsapo_ops.wallbounce.seats import Turn
 
 Status = Literal["healthy", "degraded", "down"]
-FEWEST = 2
-"""Providers without which answers can't be compared."""
 
 
-class ProviderReport:
-    """The providers of `registry`, each with its standing."""
+class Health:
+    """What the health endpoints say of this instance and of what it depends on.
 
-    def __init__(self, registry: Registry, standing: Callable[[str], Standing]) -> None:
+    `standing` tells how a provider of `registry` does.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        registry: Registry,
+        standing: Callable[[str], Standing],
+        cache: AnswerCache,
+        audit: AuditLog,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._instance = instance
         self._registry = registry
         self._standing = standing
+        self._cache = cache
+        self._audit = audit
+        self._lifecycle = lifecycle
 
-    @property
-    def usable(self) -> bool:
-        """Whether the spec has any that can be used at all."""
-        return bool(self._registry.usable)
+    def basic(self) -> tuple[int, AliveBody]:
+        """HTTP status and body of /health: whether this process can do its work at all."""
+        alive = bool(self._registry.usable) and self._audit.alive
+        detail = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
+        body = AliveBody(
+            status="ok" if alive else "down",
+            instance=self._instance.name,
+            version=self._instance.version,
+            build=self._instance.build,
+            **detail,
+        )
+        return (200 if alive else 503), body
 
-    @property
-    def simulated(self) -> bool:
-        """Whether answers come from simulation."""
-        return self._registry.simulated
+    async def detailed(self) -> tuple[int, HealthBody]:
+        """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
 
-    def bodies(self) -> Mapping[str, ProviderHealthBody]:
-        """What is told of each, of those that can't be used the reason alone."""
-        told = {p.name: self._body(p) for p in self._registry.usable}
+        degraded means that answers still come, with a part missing, such as one provider that is down; only
+        down is answered 503. It is down too while every provider is down and none may be tried yet.
+        """
+        cache = await self._cache.check()
+        audit = self._audit.status()
+        status: Status = "healthy"
+        if not cache.healthy or not audit.healthy or self._ailing():
+            status = "degraded"
+        if not self._audit.alive or self._silent():  # as all do where there is none
+            status = "down"
+        body = HealthBody(
+            status=status,
+            instance=self._instance.name,
+            version=self._instance.version,
+            build=self._instance.build,
+            draining=self._lifecycle.draining,
+            simulated=self._registry.simulated,
+            dependencies=DependenciesBody(
+                cache=CacheHealthBody(
+                    status="healthy" if cache.healthy else "degraded",
+                    in_use=cache.in_use,
+                    detail=cache.detail,
+                    consecutive_errors=cache.consecutive_errors,
+                ),
+                audit=AuditHealthBody(
+                    status="healthy" if audit.healthy else "degraded",
+                    in_use=audit.in_use,
+                    detail=audit.detail,
+                    consecutive_errors=audit.consecutive_errors,
+                    waiting=audit.waiting,
+                    spooled=audit.spooled,
+                ),
+                providers=self._providers(),
+            ),
+        )
+        return (503 if status == "down" else 200), body
+
+    def _providers(self) -> dict[str, ProviderHealthBody]:
+        """What is told of each provider, of those that can't be used the reason alone."""
+        told = {p.name: self._provider(p) for p in self._registry.usable}
         for name, reason in self._registry.unavailable.items():
             told[name] = ProviderHealthBody(status="unavailable", detail=reason)
         return told
 
-    def ailing(self) -> bool:
-        """Whether one is down, or fewer are there than an analysis needs."""
+    def _ailing(self) -> bool:
+        """Whether a provider is down, or fewer are there than an analysis needs."""
         up = [self._standing(p.name).up for p in self._registry.usable]
         return not all(up) or len(up) < FEWEST
 
-    def silent(self) -> bool:
-        """Whether none can answer now: every one is down and left alone."""
+    def _silent(self) -> bool:
+        """Whether no provider can answer now: every one is down and left alone."""
         standings = [self._standing(p.name) for p in self._registry.usable]
         return all(each.turn is Turn.RESTING for each in standings)
 
-    def _body(self, provider: Provider) -> ProviderHealthBody:
+    def _provider(self, provider: Provider) -> ProviderHealthBody:
         """How it does, its price (USD per million tokens) and where that is from."""
         standing = self._standing(provider.name)
         body = ProviderHealthBody(
@@ -92,77 +149,6 @@ class ProviderReport:
                 body.status = "open"
                 body.detail = f"left alone after {breaker.failed} failures in a row: {standing.detail}"
         return body
-
-
-class Health:
-    """What the health endpoints say of this instance and of what it depends on."""
-
-    def __init__(
-        self,
-        instance: Instance,
-        providers: ProviderReport,
-        cache: AnswerCache,
-        audit: AuditLog,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._instance = instance
-        self._providers = providers
-        self._cache = cache
-        self._audit = audit
-        self._lifecycle = lifecycle
-
-    def basic(self) -> tuple[int, AliveBody]:
-        """HTTP status and body of /health: whether this process can do its work at all."""
-        alive = self._providers.usable and self._audit.alive
-        detail = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
-        body = AliveBody(
-            status="ok" if alive else "down",
-            instance=self._instance.name,
-            version=self._instance.version,
-            build=self._instance.build,
-            **detail,
-        )
-        return (200 if alive else 503), body
-
-    async def detailed(self) -> tuple[int, HealthBody]:
-        """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
-
-        degraded means that answers still come, with a part missing, such as one provider that is down; only
-        down is answered 503. It is down too while every provider is down and none may be tried yet.
-        """
-        cache = await self._cache.check()
-        audit = self._audit.status()
-        status: Status = "healthy"
-        if not cache.healthy or not audit.healthy or self._providers.ailing():
-            status = "degraded"
-        if not self._audit.alive or self._providers.silent():  # as all do where there is none
-            status = "down"
-        body = HealthBody(
-            status=status,
-            instance=self._instance.name,
-            version=self._instance.version,
-            build=self._instance.build,
-            draining=self._lifecycle.draining,
-            simulated=self._providers.simulated,
-            dependencies=DependenciesBody(
-                cache=CacheHealthBody(
-                    status="healthy" if cache.healthy else "degraded",
-                    in_use=cache.in_use,
-                    detail=cache.detail,
-                    consecutive_errors=cache.consecutive_errors,
-                ),
-                audit=AuditHealthBody(
-                    status="healthy" if audit.healthy else "degraded",
-                    in_use=audit.in_use,
-                    detail=audit.detail,
-                    consecutive_errors=audit.consecutive_errors,
-                    waiting=audit.waiting,
-                    spooled=audit.spooled,
-                ),
-                providers=dict(self._providers.bodies()),
-            ),
-        )
-        return (503 if status == "down" else 200), body
 
 
 async def watch(shared: Shared, interval: float = 5.0) -> None:

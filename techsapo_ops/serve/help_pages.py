@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -51,13 +51,6 @@ File = tuple[bytes, str, str]
 """Content, type and ETag."""
 
 
-class Pages(Protocol):
-    """Where the pages come from."""
-
-    def file(self, name: str) -> File | None:
-        """What is to be had as /help/NAME; None where there is no such thing."""
-
-
 class Site:
     """The built site, an archive in the package."""
 
@@ -67,7 +60,7 @@ class Site:
         self._entries = {entry.filename: entry for entry in self._archive.infolist()}
 
     def file(self, name: str) -> File | None:
-        """As in `Pages`."""
+        """What is to be had as /help/NAME; None where there is no such thing."""
         entry = self._entries.get(name)
         media_type = _TYPES.get(name.rpartition(".")[2])
         if entry is None or media_type is None:
@@ -95,7 +88,7 @@ class Made:
         return frozenset({*self._sources, *self._reference})
 
     def file(self, name: str) -> File | None:
-        """As in `Pages`."""
+        """Likewise."""
         if (image := self._images.get(name)) is not None:
             content = _read(image)
             return (
@@ -138,7 +131,7 @@ def _address(page: str) -> str:
     return f"{'ja' if page.endswith('.ja.md') else 'en'}/{stem}.html"
 
 
-def pages_of(package: Path, reference: Reference) -> Pages:
+def pages_of(package: Path, reference: Reference) -> Site | Made:
     """The pages of the package in the folder `package`; without a built site they are made."""
     try:
         return Site(package / PACKAGED_PAGES)
@@ -155,7 +148,7 @@ def help_routes(locale: str, reference: Reference, package: Path | None = None) 
     folder = package or Path(techsapo_ops.__file__).parent
 
     @cache
-    def pages() -> Pages:
+    def pages() -> Site | Made:
         return pages_of(folder, reference)
 
     # Not async: an archive is read and unpacked, or a page made, which other requests need not wait for.

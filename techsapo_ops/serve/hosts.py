@@ -97,8 +97,10 @@ def _address(text: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused:
-    path: str = REFUSED
+class NamedRoute:
+    """What the access log calls a route that FastAPI does not know."""
+
+    path: str
 
 
 class HostNames:
@@ -134,7 +136,7 @@ class HostCheck:
         if scope["type"] not in {"http", "websocket"} or (problem := self._problem(scope)) is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = _Refused()
+        scope["route"] = NamedRoute(REFUSED)
         if scope["type"] == "websocket":
             await receive()  # websocket.connect
         response = problem.answer(scope)

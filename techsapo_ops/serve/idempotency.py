@@ -21,7 +21,6 @@ from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem, unconfirmed
 from techsapo_ops.serve.request_memory import Count, RequestMemory
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.confirmed_lock import ConfirmedLock
 from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.request_journal import RequestJournals
@@ -169,7 +168,7 @@ class Idempotency:
         # Whoever sends a request may name its id: an address of an answer leads to the first one that had it.
         if await self._kept.get(place) is None:
             await self._kept.set(place, note, KEEP)
-        if held is None or not isinstance(self._lock, ConfirmedLock):
+        if held is None or not self._lock.confirms:
             return reply, await self._kept.set(name, value, KEEP)
         sealed = self._kept.closed(name, value, KEEP)
         try:
@@ -179,7 +178,6 @@ class Idempotency:
 
     async def _surely(self, name: str, held: Held) -> Document | None:
         """What is kept by `name`, by the Redis that holds the lock. Raises Unconfirmed."""
-        assert isinstance(self._lock, ConfirmedLock)  # noqa: S101 - it confirms
         raw = self._kept.opened(name, await self._lock.read(held, self._kept.place(name)))
         return None if raw is None else dict(load(raw))
 

@@ -7,7 +7,6 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +17,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.broadcast import Broadcast, Connection
-from techsapo_ops.serve.hosts import SameOrigin
+from techsapo_ops.serve.hosts import NamedRoute, SameOrigin
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import disconnected
 from techsapo_ops.serve.streams import KEY_CHECK, STREAM_HEADERS, sse
@@ -34,13 +33,6 @@ GOING_AWAY = 1012
 """Close code "service restart" (IANA): come back, a moment later."""
 BARRED = 1008
 """Close code "policy violation" (RFC 6455): the key was revoked or has expired."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """What the access log calls the route; a plain ASGI endpoint is not told which one it is."""
-
-    path: str
 
 
 _KEY = re.compile(r"key\.(\S+)")
@@ -93,7 +85,7 @@ class ServerSentEvents:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        scope["route"] = _Template(SSE_PATH)
+        scope["route"] = NamedRoute(SSE_PATH)
         request = Request(scope)
         last_id = request.headers.get("last-event-id", "")
         key = await self._gate.admit_monitor(request)
@@ -127,7 +119,7 @@ class WebSocket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        scope["route"] = _Template(WEBSOCKET_PATH)
+        scope["route"] = NamedRoute(WEBSOCKET_PATH)
         await receive()  # websocket.connect
         try:
             chosen, key = await self._admit(scope)

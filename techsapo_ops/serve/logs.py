@@ -14,9 +14,9 @@ import structlog
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.terminal import harmless_json
-from techsapo_ops.serve.trace_context import with_trace
+from techsapo_ops.masking.masker import mask
+from techsapo_ops.serve.tracing import with_trace
 from techsapo_ops.spec.models.data import Logs
-from techsapo_ops.wallbounce.masking import mask
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _NAMES = {"warning": "warn", "critical": "error", "exception": "error"}
@@ -160,14 +160,14 @@ def _masked(_logger: Any, _method: str, event: structlog.types.EventDict) -> str
     for name in _FREE_TEXT:
         value = event.get(name)
         if isinstance(value, str):
-            event[name] = _message(value) if name == "event" and len(value) <= _SHORT else mask(value).text
+            event[name] = _message(value) if name == "event" and len(value) <= _SHORT else mask(value)
     return event
 
 
 @lru_cache(maxsize=256)
 def _message(text: str) -> str:
     """A line's message, masked. Nearly all are our own words, the same each time."""
-    return mask(text).text
+    return mask(text)
 
 
 def _without_colour(

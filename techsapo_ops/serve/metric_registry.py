@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.trace_context import exemplar_ids
+from techsapo_ops.serve.tracing import exemplar_ids
 
 Sample = tuple[Mapping[str, str], float]
 Read = Callable[[], Iterable[Sample]]

@@ -23,7 +23,6 @@ from techsapo_ops.wallbounce.events import (
     Event,
     Failed,
     Graded,
-    Revised,
     Settled,
 )
 from techsapo_ops.wallbounce.failures import FailureKind
@@ -93,10 +92,7 @@ class Metrics:
     def hear(self, event: Event) -> None:
         """Count an event of an analysis."""
         match event:
-            case (
-                Answered(request_id=request, task_type=task, answer=reply)
-                | Revised(request_id=request, task_type=task, answer=reply)
-            ):
+            case Answered(request_id=request, task_type=task, answer=reply):
                 self._paid(task, reply, request)
             case Graded(request_id=request, task_type=task, grades=reply):
                 self._paid(task, reply, request)

@@ -5,34 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
 from techsapo_ops.serve.bodies.problem import problem_responses
-from techsapo_ops.serve.charts import Charts, Span, View
+from techsapo_ops.serve.charts import Charts, View
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry
-
-_Name = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_.:-]*$")]
-
-
-_LAST = 99_999_999_999
-
-
-class Look(BaseModel):
-    """Which figures of a dashboard are asked for."""
-
-    span: Span = "1h"
-    instance: _Name = ""
-    provider: _Name = ""
-    begin: Annotated[
-        int | None,
-        Field(alias="from", ge=0, le=_LAST, description="Unix seconds; with `to`."),
-    ] = None
-    end: Annotated[int | None, Field(alias="to", ge=0, le=_LAST, description="Unix seconds.")] = None
 
 
 def monitoring_routes(gate: Gate, charts: Charts, telemetry: Telemetry, report: StatusReport) -> APIRouter:
@@ -55,9 +36,9 @@ def monitoring_routes(gate: Gate, charts: Charts, telemetry: Telemetry, report: 
         response_model=FiguresBody,
         responses=problem_responses(401, 403, 404, 422, 503),
     )
-    async def figures(request: Request, name: str, look: Annotated[Look, Query()]) -> Response:
+    async def figures(request: Request, name: str, view: Annotated[View, Query()]) -> Response:
         await gate.admit_monitor(request)
-        return json_response(await charts.figures(View(name, **look.model_dump())))
+        return json_response(await charts.figures(name, view))
 
     @router.get(
         "/metrics/recent",

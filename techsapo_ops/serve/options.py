@@ -8,11 +8,24 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.masking import MaskLevel
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import Auth, MaskLevel
+from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.told_addresses import Authorities
 from techsapo_ops.wallbounce.calibration import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What the pages show of the stack's spec."""
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """By alert."""
+    exposures: Sequence[Mapping[str, str | None]] = ()
+    """What others may reach, by rule, and the reason where that is meant."""
+    unreached: Sequence[str] = ()
+    """Which lists of `notifications` have no receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +65,12 @@ class Options:
     """What makes the Markdown of the pages under /help that are made from the code, by path below docs/."""
     mask: MaskLevel = "off"
     """What is masked in questions before they leave for the vendors."""
-    thresholds: Callable[[], Mapping[str, float]] = dict
-    """The alerts' thresholds that the pages draw, as they are now."""
-    exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
-    """What others may reach, by rule, and the reason where that is meant; as it is now."""
+    page_facts: Callable[[], PageFacts] = PageFacts
+    """As they are now."""
     maintenance: Path | None = None
     """The folder that says whether maintenance goes on; None by hand."""
     budget_note: Path | None = None
     """The file that says what budgets can't be rebuilt from, and resets; None by hand."""
-    unreached: Callable[[], Sequence[str]] = tuple
-    """Which lists of `notifications` have no receiver; as it is now."""
 
     def resolved_auth(self) -> Auth:
         """Who may ask."""

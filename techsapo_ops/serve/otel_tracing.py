@@ -8,32 +8,168 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 from typing_extensions import override
 
+from techsapo_ops.catalogue.vendors import genai_provider
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.analysis_spans import AnalysisSpans, callee, failed
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.trace_context import TRACE, TraceIds
-from techsapo_ops.serve.tracing import AnalysisTrace, RequestTrace, Tracing
+from techsapo_ops.serve.tracing import TRACE, RequestTrace, TraceIds, Tracing
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED
 from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.context import nobody
+from techsapo_ops.wallbounce.events import (
+    Abandoned,
+    Began,
+    Charge,
+    Charged,
+    Escalated,
+    Event,
+    Observer,
+    Phase,
+    SatIn,
+    Settled,
+)
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.tiers import TaskType
+
+_PHASES: Mapping[Phase, str] = {"answer": "asking", "grade": "grading", "revise": "bouncing"}
+_BILLION = 1_000_000_000
+
+Attributes = Mapping[str, str | int | float | bool | Sequence[str]]
+
+
+class AnalysisSpans:
+    """The spans of one analysis: its phases follow one another, calls go on within them at once."""
+
+    def __init__(self, tracer: trace.Tracer, span: Span, callees: Mapping[str, Attributes]) -> None:
+        self._tracer = tracer
+        self._span = span
+        self._callees = callees
+        self._within = trace.set_span_in_context(span, Context())
+        self._phases: dict[str, Span] = {}
+        self._phase: Span | None = None
+
+    def heard(self, event: Event) -> None:
+        """Put an event of the analysis into the trace."""
+        match event:
+            case Began(phase=phase, providers=asked):
+                self._begin(_PHASES[phase], asked)
+            case SatIn(failure=failure, spare=spare) if self._phase is not None:
+                self._phase.add_event(
+                    "spare", {"techsapo.provider": spare, "techsapo.instead_of": failure.provider}
+                )
+            case Escalated(escalation=made):
+                self._span.add_event(
+                    "escalation",
+                    {"techsapo.reason": made.reason, "techsapo.tier": made.tier},
+                )
+            case Settled(analysis=analysis):
+                verdict = analysis.verdict
+                self._span.set_attributes(
+                    {
+                        "techsapo.outcome": str(verdict.outcome),
+                        "techsapo.confidence": verdict.confidence,
+                        "techsapo.tier": analysis.tier,
+                        "techsapo.bounces": len(analysis.bounces),
+                        "techsapo.cost_usd": analysis.cost_usd,
+                        "techsapo.simulated": analysis.simulated,
+                    }
+                )
+                if verdict.consensus is not None:
+                    self._span.set_attribute("techsapo.consensus", verdict.consensus)
+            case Charged(charge=charge):
+                self._called(charge)
+            case Abandoned(error=error):
+                failed(self._span, error.code)
+            case _:
+                pass
+
+    def _begin(self, name: str, providers: Sequence[str]) -> None:
+        self._end_phase()
+        span = self._tracer.start_span(
+            name, context=self._within, attributes={"techsapo.providers": tuple(providers)}
+        )
+        self._phase = self._phases[name] = span
+
+    def _end_phase(self) -> None:
+        if self._phase is not None:
+            self._phase.end()
+            self._phase = None
+
+    def _called(self, charge: Charge) -> None:
+        """A call has ended: one attempt at a vendor, whose start is told by what it took."""
+        now = time.time_ns()
+        phase = self._phases.get(_PHASES[charge.phase], self._span)
+        tokens = charge.tokens
+        attributes: dict[str, str | int | float | bool | Sequence[str]] = {
+            **self._callees.get(charge.provider, {}),
+            "gen_ai.usage.input_tokens": tokens.input,
+            "gen_ai.usage.output_tokens": tokens.output,
+            "techsapo.provider": charge.provider,
+            "techsapo.phase": charge.phase,
+        }
+        parts = {
+            "gen_ai.usage.cache_read.input_tokens": tokens.cached,
+            "gen_ai.usage.cache_creation.input_tokens": tokens.cache_written,
+            "gen_ai.usage.reasoning.output_tokens": tokens.thinking,
+        }
+        attributes |= {name: count for name, count in parts.items() if count}
+        if charge.cost_usd is not None:
+            attributes["techsapo.cost_usd"] = charge.cost_usd
+        span = self._tracer.start_span(
+            f"chat {charge.model}",
+            context=trace.set_span_in_context(phase, Context()),
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=now - int(charge.seconds * _BILLION),
+        )
+        if charge.status != "success":
+            failed(span, charge.status)
+        span.end(now)
+
+    def ended(self) -> None:
+        """End the phase that is under way, and the analysis."""
+        self._end_phase()
+        self._span.end()
+
+
+def callee(provider: Provider, spec: Spec) -> Attributes:
+    """What is known of a provider before it is called."""
+    found: dict[str, str | int] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": genai_provider(provider.kind),
+        "gen_ai.request.model": provider.model,
+        "gen_ai.request.max_tokens": provider.max_output_tokens,
+    }
+    address = urlsplit(getattr(spec.providers.get(provider.name), "base_url", None) or "")
+    if address.hostname:
+        found["server.address"] = address.hostname
+        found["server.port"] = address.port or (443 if address.scheme == "https" else 80)
+    return found
+
+
+def failed(span: Span, error_type: str) -> None:
+    """Mark `span` as failed; an error's own words may repeat what somebody asked, so they stay here."""
+    span.set_attribute("error.type", error_type)
+    span.set_status(StatusCode.ERROR)
+
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 """The last one with the names of both HTTP and generative AI, which have a repository of their own since."""
@@ -124,7 +260,7 @@ class OtelTracing(Tracing):
 
     @contextmanager
     @override
-    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[AnalysisTrace]:
+    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[Observer]:
         span = self._tracer.start_span(
             f"invoke_workflow {WORKFLOW}",
             context=_context_of(TRACE.get()),
@@ -137,7 +273,7 @@ class OtelTracing(Tracing):
         )
         analysis = AnalysisSpans(self._tracer, span, self._callees)
         try:
-            yield analysis
+            yield analysis.heard if span.is_recording() else nobody
         except BaseException as error:
             failed(span, _error_type(error))
             raise

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -18,8 +17,6 @@ from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.translations import LANGUAGES, Language, in_language, words_of
 from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
-
-log = structlog.get_logger()
 
 Code = Literal[
     "audit_unavailable",
@@ -240,31 +237,28 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Turn every error of `app` into a problem document."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        response = _problem_of(error, request.scope).answer(request.scope)
+        response = _problem_of(error).answer(request.scope)
         if isinstance(error, HTTPException):
             response.headers.update(error.headers or {})
         return response
 
-    for kind in (Problem, RequestValidationError, HTTPException, RecursionError):
+    for kind in (Problem, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
 
 
-def _problem_of(error: Exception, scope: Scope) -> Problem:
-    match error:
-        case Problem():
-            return error
-        case RequestValidationError():
-            return _from_validation(error)
-        case HTTPException(status_code=status, detail=detail, headers=headers):
-            code = _BY_STATUS.get(status, "invalid_request")
-            if code == "not_found":
-                detail = msg("there is no such address; /openapi.json lists those that there are")
-            elif code == "method_not_allowed" and (allowed := (headers or {}).get("Allow")):
-                detail = msg("this address takes {allowed}", allowed=allowed)
-            return Problem(status, code, str(detail))
-        case _:
-            log.warning("A request was nested too deeply", requestId=_request_id(scope), exc_info=error)
-            return Problem(400, "invalid_request", msg("the request is nested too deeply"))
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _from_validation(error)
+    assert isinstance(error, HTTPException)  # noqa: S101 - no other comes here
+    status, detail = error.status_code, error.detail
+    code = _BY_STATUS.get(status, "invalid_request")
+    if code == "not_found":
+        detail = msg("there is no such address; /openapi.json lists those that there are")
+    elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
+        detail = msg("this address takes {allowed}", allowed=allowed)
+    return Problem(status, code, str(detail))
 
 
 def _from_validation(error: RequestValidationError) -> Problem:

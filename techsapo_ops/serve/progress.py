@@ -9,16 +9,14 @@ from typing import Any
 from techsapo_ops.serve.bodies.base import rounded
 from techsapo_ops.wallbounce.events import (
     Answered,
-    Asked,
     AskedAgain,
+    Began,
     Bounced,
-    Bouncing,
     Escalated,
     Event,
     Failed,
     Graded,
-    Grading,
-    Revised,
+    Phase,
     SatIn,
     Settled,
 )
@@ -33,7 +31,7 @@ class Elsewhere:
 
 
 Step = Event | Elsewhere
-_PHASES: Mapping[type, str] = {Asked: "asked", Grading: "grading", Bouncing: "bouncing"}
+_PHASES: Mapping[Phase, str] = {"answer": "asked", "grade": "grading", "revise": "bouncing"}
 
 
 def as_document(event: Step) -> ProgressEvent | None:
@@ -41,11 +39,11 @@ def as_document(event: Step) -> ProgressEvent | None:
     match event:
         case Elsewhere():
             return {"event": "waiting"}
-        case Asked(providers=names) | Grading(providers=names) | Bouncing(providers=names):
-            return {"event": _PHASES[type(event)], "providers": list(names)}
-        case Answered(answer=a) | Revised(answer=a):
+        case Began(phase=phase, providers=names):
+            return {"event": _PHASES[phase], "providers": list(names)}
+        case Answered(answer=a, phase=phase):
             return {
-                "event": "answered" if isinstance(event, Answered) else "revised",
+                "event": "answered" if phase == "answer" else "revised",
                 "provider": a.provider,
                 "model": a.model,
                 "answer": a.text,
@@ -84,7 +82,7 @@ def as_document(event: Step) -> ProgressEvent | None:
                 "providers": list(e.providers),
             }
         case SatIn(failure=f, spare=spare):
-            return {"event": "sat_in", "provider": spare, "instead_of": f.provider, "cause": str(f.reason)}
+            return {"event": "sat_in", "provider": spare, "instead_of": f.provider, "cause": str(f.cause)}
         case Failed(failure=f, phase=phase):
             return {
                 "event": "failed",
@@ -92,7 +90,7 @@ def as_document(event: Step) -> ProgressEvent | None:
                 "model": f.model,
                 "phase": phase,
                 "kind": str(f.kind),
-                "cause": str(f.reason),
+                "cause": str(f.cause),
                 "message": f.message,
                 "cost_usd": round(f.cost_usd, 9),
             }

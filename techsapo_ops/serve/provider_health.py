@@ -94,7 +94,7 @@ class ProviderHealth:
 
     def failed(self, failure: Failure, phase: Phase = "answer") -> None:
         """A call failed. Grades or a revision that can't be read come from a provider that is up."""
-        known, cause = self._providers[failure.provider], failure.reason
+        known, cause = self._providers[failure.provider], failure.cause
         self._success[known.vendor.title].add(0)
         if cause in NOT_ITS_OWN or (phase != "answer" and failure.kind is FailureKind.BAD_ANSWER):
             return

@@ -15,9 +15,9 @@ from techsapo_ops.serve.problems import unconfirmed
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF, Charge
+from techsapo_ops.wallbounce.context import CUT_OFF
 from techsapo_ops.wallbounce.decorators.recalled import parts_of
-from techsapo_ops.wallbounce.events import Phase
+from techsapo_ops.wallbounce.events import Charge, Phase
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, NotAskedError
 
 log = structlog.get_logger()

@@ -12,6 +12,7 @@ import structlog
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.budget_history import BudgetHistory
+from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.spec.models.app import Budget
@@ -49,10 +50,6 @@ class LostReservation:
     request_id: str
     time: datetime
     usd: float
-
-
-Sample = tuple[dict[str, str], float]
-"""Labels and value of one series."""
 
 
 @dataclass(slots=True)

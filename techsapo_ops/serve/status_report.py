@@ -113,11 +113,11 @@ class StatusReport:
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        own = await asyncio.to_thread(self._options.thresholds)
-        (_, health), (watched, told) = await asyncio.gather(self._health.detailed(), self._watched(own))
+        facts = await asyncio.to_thread(self._options.page_facts)
+        (_, health), (watched, told) = await asyncio.gather(
+            self._health.detailed(), self._watched(facts.thresholds)
+        )
         spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
-        exposed = await asyncio.to_thread(self._options.exposures)
-        unreached = await asyncio.to_thread(self._options.unreached)
         folder = self._options.maintenance
         closed = await asyncio.to_thread(told_in, folder) if folder is not None else None
         budget = [
@@ -125,7 +125,7 @@ class StatusReport:
                 period=labels["period"],
                 percent=percent,
                 limit_usd=self._limit(labels["period"]),
-                warn_percent=own.get("BudgetHigh", 100 * WARN_AT),
+                warn_percent=facts.thresholds.get("BudgetHigh", 100 * WARN_AT),
             )
             for labels, percent in self._spending.percent()
         ]
@@ -138,10 +138,10 @@ class StatusReport:
                 until=closed.until.isoformat() if closed.until is not None else None,
                 forgotten=closed.forgotten,
             ),
-            exposures=[ExposureBody.model_validate(each) for each in exposed],
+            exposures=[ExposureBody.model_validate(each) for each in facts.exposures],
             watched=watched,
             alerts=told.alerts,
-            unreached=list(unreached),
+            unreached=list(facts.unreached),
             front=told.front,
             services=told.services,
             disks=told.disks,

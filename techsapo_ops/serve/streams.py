@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -44,8 +44,15 @@ def comment(words: str) -> bytes:
     return f": {words}\n\n".encode()
 
 
+Written = bytes | Callable[[], Awaitable[bytes]]
+"""An event or comment, or what writes it when it is sent: a fault there fails no work that others share."""
+Put = Callable[[Written], None]
+"""Takes one. It does not wait for the client, since whoever asks the same waits for the work."""
+_Queue = asyncio.Queue[Written | Problem | None]
+
+
 class EventStream(Response):
-    """Sends what `produce` yields, headers with the first event or after BEGIN_WITHIN seconds.
+    """Sends what `work` puts, headers with the first event or after BEGIN_WITHIN seconds.
 
     A Problem before them is the HTTP answer itself; a later one is an event. The work is
     cancelled when the client goes away, and when `barred` tells a Problem, which ends the stream.
@@ -53,73 +60,55 @@ class EventStream(Response):
 
     def __init__(
         self,
-        produce: Callable[[], AsyncIterator[bytes]],
+        work: Callable[[Put], Awaitable[None]],
         barred: Callable[[], Problem | None] | None = None,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE)
-        self._produce = produce
+        self._work = work
         self._barred = barred
-        self._over = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        queue: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=64)
+        queue: _Queue = asyncio.Queue()
         work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
-        gone = asyncio.create_task(disconnected(receive))
-        watch = asyncio.create_task(self._watch(work, queue))
+        ends = {sending, asyncio.create_task(disconnected(receive))}
+        look = None if self._barred is None else KEY_CHECK
         try:
-            await asyncio.wait({sending, gone, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if watch.done():
-                watch.result()
-                await asyncio.wait({sending, gone}, timeout=LAST_EVENT, return_when=asyncio.FIRST_COMPLETED)
+            while not (await asyncio.wait(ends, timeout=look, return_when=asyncio.FIRST_COMPLETED))[0]:
+                problem = None if self._barred is None or work.done() else self._barred()
+                if problem is not None:
+                    await _end(work, queue, problem)
+                    await asyncio.wait(ends, timeout=LAST_EVENT, return_when=asyncio.FIRST_COMPLETED)
+                    break
             if sending.done():
                 sending.result()
             if work.done() and not work.cancelled():
                 work.result()
         finally:
-            for task in (watch, work, sending, gone):
+            for task in (work, *ends):
                 if not task.done():
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
 
-    async def _fill(self, queue: asyncio.Queue[bytes | Problem | None], time: OwnTime) -> None:
-        stream = self._produce()
-        try:
-            async for chunk in stream:
-                time.told()
-                await queue.put(chunk)
-        except Problem as problem:
-            await queue.put(problem)
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
-            if not self._over:
-                with suppress(asyncio.QueueFull):  # only when it was cancelled, and then nobody reads on
-                    queue.put_nowait(None)
+    async def _fill(self, queue: _Queue, time: OwnTime) -> None:
+        """Do the work, and put None behind what it puts into `queue`."""
 
-    async def _watch(self, work: asyncio.Task[None], queue: asyncio.Queue[bytes | Problem | None]) -> None:
-        """End the work once the stream is barred, with that as its last word; else wait for ever."""
-        if self._barred is None:
-            await asyncio.Event().wait()
-            return
-        problem = None
-        while problem is None or work.done():
-            await asyncio.sleep(KEY_CHECK)
-            problem = self._barred()
-        self._over = True
-        work.cancel()
-        await asyncio.wait({work})
-        while not queue.empty():
-            queue.get_nowait()
-        queue.put_nowait(problem)
+        def put(item: Written) -> None:
+            time.told()
+            queue.put_nowait(item)
+
+        try:
+            await self._work(put)
+        except Problem as problem:
+            queue.put_nowait(problem)
+        except Exception:
+            queue.put_nowait(None)
+            raise
         queue.put_nowait(None)
 
-    async def _send(
-        self, queue: asyncio.Queue[bytes | Problem | None], scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _send(self, queue: _Queue, scope: Scope, receive: Receive, send: Send) -> None:
         item = await self._next(queue, BEGIN_WITHIN)
         if isinstance(item, Problem):
             await item.answer(scope)(scope, receive, send)
@@ -129,12 +118,13 @@ class EventStream(Response):
             if isinstance(item, Problem):
                 item.note(scope)
                 item = sse(item.body(scope), None if for_openai(scope) else "problem")
-            await send({"type": "http.response.body", "body": item, "more_body": True})
+            written = item if isinstance(item, bytes) else await item()
+            await send({"type": "http.response.body", "body": written, "more_body": True})
             item = await self._next(queue, HEARTBEAT)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @staticmethod
-    async def _next(queue: asyncio.Queue[bytes | Problem | None], patience: float) -> bytes | Problem | None:
+    async def _next(queue: _Queue, patience: float) -> Written | Problem | None:
         """The next item, or a comment after so many seconds of silence."""
         try:
             # Not asyncio.wait_for: Python 3.11's loses a cancellation that comes together with an item.
@@ -142,3 +132,13 @@ class EventStream(Response):
                 return await queue.get()
         except TimeoutError:
             return comment("still at work")
+
+
+async def _end(work: asyncio.Task[None], queue: _Queue, problem: Problem) -> None:
+    """End `work`, with `problem` as its last word."""
+    work.cancel()
+    await asyncio.wait({work})
+    while not queue.empty():
+        queue.get_nowait()
+    queue.put_nowait(problem)
+    queue.put_nowait(None)

@@ -4,12 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
 
+import structlog
 from starlette.types import Scope
 
-from techsapo_ops.wallbounce.context import Payer
+from techsapo_ops.wallbounce.context import nobody
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.tiers import TaskType
+
+
+@dataclass(frozen=True, slots=True)
+class TraceIds:
+    """A span by its ids, hexadecimal, and whether its trace is recorded.
+
+    No more than that is kept in a context variable: a pooled connection keeps those of who opened it.
+    """
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+TRACE: ContextVar[TraceIds | None] = ContextVar("techsapo_trace", default=None)
+"""That of the request which is answered; None where nothing is traced."""
+
+
+def with_trace(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """A log line with the ids of its trace, under the names that OpenTelemetry gives them in JSON."""
+    trace = TRACE.get()
+    if trace is not None:
+        event["trace_id"], event["span_id"] = trace.trace_id, trace.span_id
+    return event
+
+
+def exemplar_ids() -> dict[str, str]:
+    """What leads from a bucket of a histogram to the trace; nothing where there is none to be found."""
+    trace = TRACE.get()
+    return {} if trace is None or not trace.sampled else {"trace_id": trace.trace_id}
 
 
 class RequestTrace:
@@ -22,19 +56,7 @@ class RequestTrace:
         """
 
 
-class AnalysisTrace:
-    """The trace of one analysis; this one is none."""
-
-    def hearing(self, hear: Observer) -> Observer:
-        """`hear`, with what it hears put into the trace."""
-        return hear
-
-    def payer(self, payer: Payer) -> Payer:
-        """`payer`, with each call that it books put into the trace."""
-        return payer
-
-
-_REQUEST, _ANALYSIS = RequestTrace(), AnalysisTrace()
+_REQUEST = RequestTrace()
 
 
 class Tracing:
@@ -45,9 +67,9 @@ class Tracing:
         return _REQUEST
 
     @contextmanager
-    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[AnalysisTrace]:  # noqa: ARG002
-        """The trace of an analysis, which is what happens in the block."""
-        yield _ANALYSIS
+    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[Observer]:  # noqa: ARG002
+        """What puts the events of an analysis, which is what happens in the block, into its trace."""
+        yield nobody
 
     def close(self) -> None:
         """Send what waits, within a bound. Blocks."""

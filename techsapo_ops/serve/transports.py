@@ -1,21 +1,17 @@
-"""uvicorn's protocols with the connection itself within reach of our streams, answers sent in one piece, and
-bounds on a request that does not come to its end.
+"""uvicorn's protocols with three things that it lacks.
 
-ASGI has no word for "this client does not read: cut it off", and an answer that is ended politely keeps its
-unsent bytes until a peer takes them that never will.
-
-uvicorn hands the head of an answer to the kernel before its body. An instance that is killed between the two
-leaves nginx with an answer begun, which it cannot ask of another instance any more.
-
-uvicorn limits connections (`limit_concurrency`) and idle time (`timeout_keep_alive`), but neither bytes nor
-time of a request. nginx limits those by client, where there is one; without it these bounds are all there is.
+- The connection within reach of our streams. ASGI has no word for "this client does not read: cut it off",
+  and an answer that is ended politely keeps its unsent bytes for a peer that never takes them.
+- Answers in one write. Between a head and its body an instance could be killed, and nginx can't ask another
+  instance for an answer that has begun.
+- Bounds on bytes and time of a request. uvicorn bounds connections and idle time alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -32,10 +28,8 @@ UNREAD_PONGS = 64 * 1024
 """Bytes of answers to pings that a client may leave unread."""
 
 _quiet = logging.getLogger("techsapo.connections")
+"""Our access log has every request: uvicorn's lines have raw paths, and call refused WebSockets mistakes."""
 _quiet.setLevel(logging.CRITICAL)
-"""Our own access log has each request and each error: uvicorn's lines contain the client's raw path, and take
-an answer that refuses a WebSocket for a mistake.
-"""
 
 
 class WholeAnswer:
@@ -43,29 +37,26 @@ class WholeAnswer:
     next turn, and both leave in one write.
     """
 
-    __slots__ = ("_head", "_passed", "_transport")
+    __slots__ = ("_head", "_transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._head: bytes | None = None
-        self._passed = False
+        self._head: bytes | None = b""
+        """What waits; nothing before the answer begins, None once it goes on."""
 
     def write(self, data: bytes) -> None:
         """Keep the head; send it with what follows."""
-        if self._passed:
-            self._transport.write(data)
-        elif self._head is None:
+        if self._head == b"":
             self._head = data
             asyncio.get_running_loop().call_soon(self.flush)
         else:
-            self._head += data
-            self.flush()
+            self.flush(data)
 
-    def flush(self) -> None:
-        """Send the head now, where it still waits."""
-        if self._head is not None:
-            self._transport.write(self._head)
-            self._head, self._passed = None, True
+    def flush(self, data: bytes = b"") -> None:
+        """Send `data`, after a head that still waits."""
+        if self._head or data:
+            self._transport.write((self._head or b"") + data)
+            self._head = None
 
     def close(self) -> None:
         """Close once everything is sent."""
@@ -124,8 +115,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._in_head, self._arrived = True, False
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment] # its TypedDict has no extensions of ours
-        scope["extensions"] = {EXTENSION: self.transport}
+        extensions: dict[str, Any] = {EXTENSION: self.transport}
+        self.scope["extensions"] = extensions
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. A trailer is none of the request, whose scope is in use by then."""
@@ -138,8 +129,7 @@ class HttpProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            answer: Any = WholeAnswer(self.transport)
-            self.cycle.transport = answer
+            self.cycle.transport = cast("asyncio.Transport", WholeAnswer(self.transport))
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -199,8 +189,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Answer a ping, unless its sender reads no answers."""
         if self.transport.get_write_buffer_size() > UNREAD_PONGS:
             self.transport.abort()
-            return
-        super().handle_ping()
+        else:
+            super().handle_ping()
 
     def handle_connect(self, event: Any) -> None:
         """Begin a connection; the application starts in the next turn of the event loop."""

@@ -51,11 +51,6 @@ def _patterns() -> tuple[dict[str, tuple[re.Pattern[str], ...]], dict[str, tuple
     return compiled(found["categories"]), compiled(found["severities"])
 
 
-def categories() -> tuple[str, ...]:
-    """Every problem category."""
-    return (*_patterns()[0], UNKNOWN)
-
-
 def category_of(log: str) -> str:
     """What the log is about: the category of which most patterns match, or unknown."""
     hits = {name: sum(bool(p.search(log)) for p in patterns) for name, patterns in _patterns()[0].items()}

@@ -6,8 +6,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter, cannot_write
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
@@ -204,54 +203,14 @@ def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     return wrong
 
 
-def part_of(kind: str, path: Path, parent: Path) -> Part:
-    """The part of a backup that the copy at `path` is, by unpacking it below `parent` and opening it there.
-
-    Raises OpsError for a copy that is damaged.
-    """
-    import sqlite3
-
-    reader = PackedReader(path)
-    with _unpacked(reader, parent, lambda _: None) as target:
-        try:
-            found = sqlite_tool.examine(str(target))
-        except sqlite3.Error as error:
-            raise OpsError(
-                msg("{path} can't be opened: {error}", path=path.name, error=error),
-                msg("take another backup"),
-            ) from None
-    if found.pop("integrity") != ["ok"]:
-        raise OpsError(
-            msg("{path} is damaged: PRAGMA integrity_check finds faults", path=path.name),
-            msg("take another backup"),
-        )
-    made_by = f"SQLite {sqlite3.sqlite_version}"
-    return Part(
-        kind, path.name, path.stat().st_size, reader.raw_bytes, reader.sha256, 0.0, made_by, found
-    )  # fmt: skip
-
-
-@contextmanager
-def _unpacked(reader: PackedReader, parent: Path, progress: Progress) -> Iterator[Path]:
-    """A copy as a file of its own below `parent`, gone after the block. Raises OpsError."""
-    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}.sqlite-", dir=parent) as folder:
-        target = Path(folder) / "copy.sqlite"
-        try:
-            with target.open("xb") as file:
-                for data in reader:
-                    file.write(data)
-                    progress(reader.raw_bytes)
-        except OSError as error:
-            raise cannot_write(target, error) from None
-        yield target
-
-
 def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) -> Trial:
     """Unpack a copy below `parent`, open it there, and compare. Raises OpsError where there is no room."""
     import sqlite3
 
     began = time.monotonic()
-    with _unpacked(reader, parent, progress) as target:
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}.sqlite-", dir=parent) as folder:
+        target = Path(folder) / "copy.sqlite"
+        reader.unpack(target, progress)
         seconds = time.monotonic() - began
         try:
             found = sqlite_tool.examine(str(target))

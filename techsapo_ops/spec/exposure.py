@@ -249,4 +249,18 @@ def _offsite(spec: Spec) -> Iterator[Exposure]:
     )
 
 
-_LOOKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (_app, _nginx, _redis, _monitoring, _offsite)
+def _pruned(spec: Spec) -> Iterator[Exposure]:
+    """Who takes this host over finds what deletes the copies elsewhere too."""
+    offsite = spec.backup.offsite
+    if offsite is not None and offsite.prune:
+        yield Exposure(
+            "offsite-prune",
+            ("backup", "offsite", "prune"),
+            msg("this host removes off-site copies: whoever takes it over can remove all of them"),
+            msg("remove it, and let the server that has the copies prune them"),
+        )
+
+
+_LOOKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (
+    _app, _nginx, _redis, _monitoring, _offsite, _pruned,
+)  # fmt: skip

@@ -84,16 +84,9 @@ def _beyond(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
 def _effort(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[Finding]:
     """An effort that the model does not take is refused by its vendor."""
     given = getattr(provider, "effort", None)
-    if given is None:
+    if given is None or facts.effort is None or given in facts.effort.values:
         return
-    if facts.effort is not None:
-        taken, source = facts.effort.values, facts.effort.source
-    elif facts.thinking is not None and not facts.thinking.modes:
-        taken, source = facts.thinking.levels, facts.thinking.source
-    else:
-        return
-    if given in taken:
-        return
+    taken, source = facts.effort.values, facts.effort.source
     what = given if taken else "effort"
     values = msg("it takes {taken}; ", taken=joined(", ", taken)) if taken else ""
     yield Finding(

@@ -6,34 +6,27 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
+from techsapo_ops.masking import MASK
+from techsapo_ops.masking.fields import masked_fields, without_logins
 from techsapo_ops.spec.fields import key_of
-from techsapo_ops.spec.logins import masked_config, without_logins
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path, dotted
-from techsapo_ops.spec.secret import MASK, Secret
+from techsapo_ops.spec.secret import Secret
 
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
 
 def secrets_of(spec: Spec) -> Mapping[str, Secret]:
     """Every secret of the spec by its dotted path (`notifications.receivers.team.url`), in its order."""
-    return {dotted(path): secret for path, secret in _secrets(spec, ())}
+    secrets: dict[str, Secret] = {}
 
+    def note(path: Path, secret: Secret) -> tuple[str, str]:
+        secrets[dotted(path)] = secret
+        return str(path[-1]), MASK
 
-def _secrets(node: object, path: Path) -> Iterator[tuple[Path, Secret]]:
-    if isinstance(node, Secret):
-        yield path, node
-    elif isinstance(node, BaseModel):
-        for name, info in type(node).model_fields.items():
-            yield from _secrets(getattr(node, name), (*path, key_of(name, info)))
-    elif isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _secrets(value, (*path, key))
-    elif isinstance(node, tuple):
-        for n, value in enumerate(node):
-            yield from _secrets(value, (*path, n))
+    _plain(spec, note)
+    return secrets
 
 
 def resolved(spec: Spec) -> dict[str, Any]:
@@ -46,7 +39,7 @@ def resolved(spec: Spec) -> dict[str, Any]:
     def mask(path: Path, secret: Secret) -> tuple[str, str]:
         return (f"{path[-1]}_file", secret.file) if secret.file is not None else (str(path[-1]), MASK)
 
-    return _masked(_section(spec, (), mask))
+    return _masked(_plain(spec, mask))
 
 
 def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any]:
@@ -58,7 +51,7 @@ def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any
     def by_file(path: Path, _: Secret) -> tuple[str, str]:
         return f"{path[-1]}_file", secret_path(dotted(path))
 
-    return _section(spec, (), by_file)
+    return _plain(spec, by_file)
 
 
 def as_given(spec: Spec) -> dict[str, Any]:
@@ -71,45 +64,35 @@ def as_given(spec: Spec) -> dict[str, Any]:
         by_file = (f"{path[-1]}_file", secret.file) if secret.file is not None else None
         return by_file or (str(path[-1]), secret.reveal())
 
-    return _section(spec, (), given, given=True)
+    return _plain(spec, given, given=True)
+
+
+def _plain(spec: Spec, secret: _SecretText, given: bool = False) -> dict[str, Any]:
+    data: dict[str, Any] = _data(spec, (), secret, given)
+    return data
 
 
 def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:
-    if isinstance(node, BaseModel):
-        return _section(node, path, secret, given)
-    if isinstance(node, Mapping):
-        data: dict[str, Any] = {}
-        for key, value in node.items():
-            if isinstance(value, Secret):
-                written, text = secret((*path, key), value)
-                data[written] = _escaped(text)
-            else:
-                data[key] = _data(value, (*path, key), secret, given)
-        return data
     if isinstance(node, tuple | list):
         return [_data(value, (*path, n), secret, given) for n, value in enumerate(node)]
-    return _escaped(node) if isinstance(node, str) else node
-
-
-def _section(section: BaseModel, path: Path, secret: _SecretText, given: bool = False) -> dict[str, Any]:
+    if not isinstance(node, BaseModel | Mapping):
+        return _escaped(node) if isinstance(node, str) else node
     data: dict[str, Any] = {}
-    for name, info in type(section).model_fields.items():
-        key = key_of(name, info)
-        value = getattr(section, name)
-        if given and name not in section.model_fields_set:
-            continue
+    for key, value in _fields(node, given) if isinstance(node, BaseModel) else node.items():
         if isinstance(value, Secret):
             written, text = secret((*path, key), value)
             data[written] = _escaped(text)
-        elif (value is None and _none_by_default(info)) or (not path and key == "environments"):
-            continue
-        else:
+        elif path or key != "environments":
             data[key] = _data(value, (*path, key), secret, given)
     return data
 
 
-def _none_by_default(info: FieldInfo) -> bool:
-    return info.default is None and info.default_factory is None
+def _fields(section: BaseModel, given: bool) -> Iterator[tuple[str, Any]]:
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        asked_for = not given or name in section.model_fields_set
+        if asked_for and not (value is None and info.default is None and info.default_factory is None):
+            yield key_of(name, info), value
 
 
 def _escaped(text: str) -> str:
@@ -117,13 +100,13 @@ def _escaped(text: str) -> str:
 
 
 def _masked(data: dict[str, Any]) -> dict[str, Any]:
-    shown = {key: _without_logins(value) for key, value in data.items()}
+    shown: dict[str, Any] = _without_logins(data)
     for receiver in shown["notifications"]["receivers"].values():
         if receiver["kind"] == "alertmanager":
-            receiver["config"] = masked_config(receiver["config"])
+            receiver["config"] = masked_fields(receiver["config"])
     for provider in shown["providers"].values():
         if "extra_body" in provider:
-            provider["extra_body"] = masked_config(provider["extra_body"])
+            provider["extra_body"] = masked_fields(provider["extra_body"])
     return shown
 
 

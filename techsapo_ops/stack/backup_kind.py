@@ -166,24 +166,6 @@ class BackupKind(ABC):
         """What a person types to look into the file of a part."""
         return f"zstd -dc {file} | tar -tvf -"
 
-    def copies(self, folder: Path) -> list[Path]:
-        """Its files in `folder`, into which what goes off-site alone has come back."""
-        return sorted(folder.glob(f"{self.name}-*"))
-
-    def fetched(self, folder: Path) -> Part:
-        """The part whose file in `folder` has come back from off-site.
-
-        Raises OpsError where there is none, and for a damaged one.
-        """
-        found = self.copies(folder)
-        if len(found) != 1:
-            raise OpsError(msg("no copy of {title} went off-site with that backup", title=self.title))
-        return self.part_of(found[0])
-
-    def part_of(self, copy: Path) -> Part:
-        """The part that a copy is, for a kind that goes off-site alone. Raises OpsError for a damaged one."""
-        raise NotImplementedError(self.name)
-
     # Bringing it back
 
     def service(self, kind: str) -> str:

@@ -47,8 +47,6 @@ class Stack:
     """The spec of a text. Raises OpsError for one that could not be used in place of this one."""
     disabled: Mapping[str, str] = field(default_factory=dict)
     """The providers that the spec's loader left out, and why."""
-    config_paths: tuple[str, ...] | None = None
-    """In place of `backup.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
     @property
     def spec(self) -> Spec:

@@ -168,10 +168,12 @@ class BudgetStore:
     async def try_again(self) -> None:
         """Do with a ledger of its own what Redis refused before."""
 
+        trial = key_names(self._prefix, [_TRIAL])
+
         def doing(*actions: str) -> Callable[[Redis], Awaitable[None]]:
             async def do(redis: Redis) -> None:
                 for action in actions:
-                    await self._scripted(redis, action, "trial", [_TRIAL], 0, 1, 1, 0)
+                    await self._scripted(redis, trial, (action, "trial", 0, 1, 1, 0))
 
             return do
 
@@ -313,19 +315,11 @@ class BudgetStore:
             self._lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
         return reply
 
-    async def _scripted(
-        self, redis: Redis, action: str, owner: str, ledgers: Sequence[Ledger], *numbers: int
-    ) -> list[Any]:
-        """What the script answers; `numbers` are amount, life, how long a ledger is kept, and limits."""
-        script = redis.register_script(self._script)
-        reply: list[Any] = await script(keys=key_names(self._prefix, ledgers), args=(action, owner, *numbers))
-        return reply
-
     async def _answer(self, action: str, names: list[str], args: tuple[str | int, ...]) -> list[Any]:
         """What the script answers, by way of the link. Raises Away."""
+        return await self._link.call(lambda redis: self._scripted(redis, names, args), DONE_BY[action])
 
-        async def work(redis: Redis) -> list[Any]:
-            reply: list[Any] = await redis.register_script(self._script)(keys=names, args=args)
-            return reply
-
-        return await self._link.call(work, DONE_BY[action])
+    async def _scripted(self, redis: Redis, names: list[str], args: tuple[str | int, ...]) -> list[Any]:
+        """What the script answers to action, owner, amount, life, how long a ledger is kept, and limits."""
+        reply: list[Any] = await redis.register_script(self._script)(keys=names, args=args)
+        return reply

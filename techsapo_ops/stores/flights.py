@@ -115,6 +115,17 @@ before it goes on.
 POLL = 0.05
 _MINE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
 _RELEASE = _MINE + "return redis.call('DEL', KEYS[1])"
+FAILOVER_LIFE = 8.0
+"""LOCK_LIFE where another Redis may take over. A failover, in which nobody can renew a lock, is over by then:
+who goes on with its work must not find that another one took it over meanwhile."""
+_TAKE = (
+    "local now = redis.call('GET', KEYS[1]) if now and now ~= ARGV[1] then return 0 end "
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1"
+)
+_READ = (
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end return {1, redis.call(ARGV[2], KEYS[2])}"
+)
+_KEEP = _MINE + "redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3]) return 1"
 
 
 class OtherWork(Exception):
@@ -134,16 +145,20 @@ class Held:
 
 
 class SharedLock:
-    """A lock by key among instances. Without Redis, everybody gets it at once."""
+    """A lock by key among instances. Without Redis, everybody gets it at once.
 
-    confirms = False
-    """Whether what is written under it survives a failover, or is not relied on: see ConfirmedLock."""
-    life = LOCK_LIFE
+    A `sure` one is for what must not be done twice though another Redis takes over. It is nobody's until
+    replicas know whose it is, so that a failover keeps it; a master that was cut off from its replicas gives
+    none. Methods raise Unconfirmed then.
+    """
 
-    def __init__(self, link: RedisLink, prefix: str, renewals: Renewals) -> None:
+    def __init__(self, link: RedisLink, prefix: str, renewals: Renewals, *, sure: bool = False) -> None:
         self._link = link
         self._prefix = prefix
         self._renewals = renewals
+        self.confirms = sure and link.copies > 0
+        """Whether a failover can happen, and does not lose what is written under it."""
+        self.life = FAILOVER_LIFE if self.confirms else LOCK_LIFE
 
     @property
     def shared(self) -> bool:
@@ -243,9 +258,31 @@ class SharedLock:
             waiting()
             await asyncio.sleep(POLL)
 
+    async def read(self, held: Held, place: str) -> Any:
+        """What is at `place`; None, and the lock is lost, where it is not ours. Raises as `read_under`.
+
+        It is read where the lock is held: another connection may still lead to the last master.
+        """
+        return await read_under(self._link, held, place, "GET")
+
+    async def keep(self, held: Held, place: str, value: bytes, ttl: float) -> bool:
+        """Keep `value` at `place` for `ttl` seconds; False where the lock is not ours. Raises as
+        `RedisLink.surely`.
+        """
+        life = str(max(1, int(ttl * 1000)))
+        return bool(
+            await self._link.surely(
+                lambda redis: redis.eval(_KEEP, 2, held.name, place, held.token, value, life)
+            )
+        )
+
     async def _take(self, held: Held) -> bool:
         """Whether the lock is ours now. Raises Away."""
         life = int(self.life * 1000)
+        if self.confirms:
+            return bool(
+                await self._link.confirmed(lambda pipe: pipe.eval(_TAKE, 1, held.name, held.token, str(life)))
+            )
         return bool(await self._link.call(lambda redis: redis.set(held.name, held.token, nx=True, px=life)))
 
     async def _compare(self, held: Held) -> None:
@@ -282,3 +319,16 @@ class _There(Generic[T]):
     """What another instance has made."""
 
     value: T
+
+
+async def read_under(link: RedisLink, held: Held, place: str, command: str) -> Any:
+    """What `command` (GET, HGETALL) answers of `place` where `held` is held. Raises as `RedisLink.surely`.
+
+    None, and the lock is lost, where it is not ours.
+    """
+    mine, *rest = await link.surely(
+        lambda redis: redis.eval(_READ, 2, held.name, place, held.token, command), "read"
+    )
+    if not mine:
+        held.lost.set()
+    return rest[0] if rest else None

@@ -160,6 +160,16 @@ class RedisLink:
     def _told(self, **more: str) -> dict[str, str]:
         return {"redis": self.where, "used_for": self._used_for, **more}
 
+    async def surely(
+        self, command: Callable[[Redis | Pipeline], Awaitable[Any]], operation: Operation = "write"
+    ) -> Any:
+        """What one command answers. Where another Redis may take over it is `confirmed`, and Unconfirmed is
+        raised; where there is one Redis alone it is tried once. Raises Away then.
+        """
+        if self.copies:
+            return await self.confirmed(command, operation)
+        return await self.call(command, operation)
+
     async def confirmed(
         self,
         queue: Callable[[Pipeline], object],

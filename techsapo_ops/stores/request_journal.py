@@ -12,11 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from typing_extensions import override
-
 from techsapo_ops.adapters.jsons import dump, load
-from techsapo_ops.stores.confirmed_lock import read_under
-from techsapo_ops.stores.flights import Held
+from techsapo_ops.stores.flights import Held, read_under
 from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.seal import Forged, Seal
 from techsapo_ops.stores.unconfirmed import Unconfirmed
@@ -155,6 +152,8 @@ class RequestJournal:
 class RequestJournals:
     """The journals of all requests, each for `life` seconds from its last line on.
 
+    Where another Redis may take over, replicas have a line before anything rests on it: a failover forgets no
+    call. Methods raise Unconfirmed there, where there is one Redis alone nothing is written while it is away.
     `forged` hears of a line that was not sealed by the app's instances; it is none.
     """
 
@@ -170,18 +169,12 @@ class RequestJournals:
         return RequestJournal(self, name, held, sent, Left.of(await self._read(name, held)))
 
     async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
-        """Write at `place`, a journal's name and a line; False where `held` is no longer ours.
-
-        While Redis is away, nothing is written.
-        """
-        name, args = place[0], self._line(place, held, value)
+        """Write at `place`, a journal's name and a line; False where `held` is no longer ours."""
+        names, args = (held.name, self._prefix + place[0]), self._line(place, held, value)
         try:
-            written = await self._link.call(
-                lambda redis: redis.eval(WRITE, 2, held.name, self._prefix + name, *args)
-            )
+            return bool(await self._link.surely(lambda redis: redis.eval(WRITE, 2, *names, *args)))
         except Away:
             return True
-        return bool(written)
 
     async def drop(self, name: str) -> None:
         """Remove a journal; where Redis is away, it ends by itself."""
@@ -204,16 +197,14 @@ class RequestJournals:
         sealed = self._seal.closed(self._place(name, line), value, self.life)
         return held.token, line, sealed, str(int(self.life * 1000))
 
-    async def _raw(self, name: str, held: Held) -> dict[Any, Any]:  # noqa: ARG002 - of an heir
-        """The lines of a journal as they are kept; none while Redis is away."""
-        try:
-            return await self._link.call(lambda redis: redis.hgetall(self._prefix + name), "read")
-        except Away:
-            return {}
-
     async def _read(self, name: str, held: Held) -> dict[str, Any]:
+        """The lines of a journal; none while Redis is away."""
+        try:
+            lines = await read_under(self._link, held, self._prefix + name, "HGETALL") or []
+        except Away:
+            lines = []
         found: dict[str, Any] = {}
-        for key, sealed in (await self._raw(name, held)).items():
+        for key, sealed in zip(lines[::2], lines[1::2], strict=True):
             if isinstance(key, str) or isinstance(sealed, str):
                 continue  # redis-py decodes nothing, unless it is told to
             line = key.decode(errors="replace")
@@ -228,18 +219,3 @@ class RequestJournals:
 
     def _place(self, name: str, line: str) -> str:
         return f"{self._prefix}{name} {line}"
-
-
-class ConfirmedJournals(RequestJournals):
-    """Journals whose lines replicas have before anything rests on them: a failover forgets no call."""
-
-    @override
-    async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
-        """Write at `place`; False where `held` is no longer ours. Raises Unconfirmed."""
-        names, args = (held.name, self._prefix + place[0]), self._line(place, held, value)
-        return bool(await self._link.confirmed(lambda pipe: pipe.eval(WRITE, 2, *names, *args)))
-
-    @override
-    async def _raw(self, name: str, held: Held) -> dict[Any, Any]:
-        lines = await read_under(self._link, held, self._prefix + name, "HGETALL") or []
-        return dict(zip(lines[::2], lines[1::2], strict=True))

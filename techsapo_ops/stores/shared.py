@@ -16,13 +16,12 @@ from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore, Unaccounted, nothing
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.confirmed_lock import ConfirmedLock
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import PART, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.renewals import Renewals
-from techsapo_ops.stores.request_journal import ConfirmedJournals, RequestJournals
+from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.seal import Seal
 
 KEPT_ANSWERS = "sealed-answer"
@@ -66,8 +65,7 @@ class Shared:
         self._locks = RedisLink(server, "single flight", counter("locks"))
         self._renewals = Renewals(lambda: RedisLink(server, "locks under way"))
         self._begun = RedisLink(server, "requests under way", counter("journals"))
-        journals = ConfirmedJournals if self._begun.copies else RequestJournals
-        self.journals = journals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
+        self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
         most = size_bytes(spec.redis.maxmemory) // PART
         self.kept_share = KeptShare(self._begun, f"{project}:kept:", most)
         # Redis makes room for an answer by what was not used for longest, whoever had it kept.
@@ -80,8 +78,7 @@ class Shared:
 
     def sure_lock(self, name: str) -> SharedLock:
         """As `lock`, for what must not be done twice though another Redis takes over."""
-        kind = ConfirmedLock if self._locks.copies else SharedLock
-        return kind(self._locks, f"{self._project}:{name}:", self._renewals)
+        return SharedLock(self._locks, f"{self._project}:{name}:", self._renewals, sure=True)
 
     def budgets(
         self, spent_before: SpentBefore, lost: Callable[[Lost], None], unaccounted: Unaccounted = nothing

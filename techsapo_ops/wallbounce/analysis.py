@@ -54,7 +54,6 @@ class Analysis:
     verdict: Verdict
     simulated: bool
     cost_usd: float
-    seconds: float
     tier: TaskType
     """The tier that the analysis ended in, `task_type` or one above it."""
     text: str

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.events import Asked, AskedAgain, Bouncing, Event, Graded, Grading
+from techsapo_ops.wallbounce.events import AskedAgain, Began, Event, Graded, Phase
 from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
+from techsapo_ops.wallbounce.sheets import Sheet, believed
 from techsapo_ops.wallbounce.shown import masked, shown
 from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
@@ -56,13 +56,11 @@ class Calls:
 
     def asking(self, providers: Sequence[Provider]) -> None:
         """Tell that these are asked for an answer."""
-        self._tell(Asked, providers)
+        self._begin("answer", providers)
 
     async def answer(self, provider: Provider, limit: float) -> Answer | Failure:
         """Ask one for an answer, within `limit` seconds and its own time-out."""
-        ask = AskAnswer(self.question, context=self.context, limit=limit)
-        result = await self._call(provider, ask, Answer)
-        return result if isinstance(result, Failure) else bounded(result)
+        return await self._call(provider, AskAnswer(self.question, context=self.context, limit=limit), Answer)
 
     async def grades(
         self,
@@ -76,7 +74,7 @@ class Calls:
         What a reply lacks is asked for once more, where `afford` allows it and as much time as the reply took
         is left.
         """
-        self._tell(Grading, [p for p, _, _ in work])
+        self._begin("grade", [p for p, _, _ in work])
         return await at_once(
             self._grade(Grader(p, own, names), sheet, limit, afford) for p, own, sheet in work
         )
@@ -85,14 +83,14 @@ class Calls:
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
     ) -> list[Answer | None]:
         """Send each its critiques; None where a call failed."""
-        self._tell(Bouncing, [p for p, _, _ in work])
+        self._begin("revise", [p for p, _, _ in work])
         return await at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
 
-    def _tell(self, phase: type[Asked | Grading | Bouncing], providers: Sequence[Provider]) -> None:
+    def _begin(self, phase: Phase, providers: Sequence[Provider]) -> None:
         """Tell that a phase begins, where anybody takes part in it."""
         if providers:
             names = tuple(dict.fromkeys(p.name for p in providers))
-            self.context.tell(phase(self.question.request_id, self.context.task_type, names))
+            self.context.tell(Began(self.question.request_id, self.context.task_type, phase, names))
 
     async def _grade(self, grader: Grader, sheet: Sheet, limit: float, afford: Afford) -> dict[int, Grade]:
         clock = asyncio.get_running_loop().time
@@ -141,7 +139,7 @@ class Calls:
         if isinstance(result, Failure):
             self.later_failures.append(result)
             return None
-        return bounded(result)
+        return result
 
     async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:

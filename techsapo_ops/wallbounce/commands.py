@@ -61,14 +61,14 @@ class Dangerous:
     effects: tuple[Effect, ...] = (Effect.DESTRUCTIVE,)
 
     @property
+    def effect(self) -> Effect:
+        """The worst of what it does."""
+        return self.effects[0]
+
+    @property
     def lasting(self) -> bool:
         """Whether it can't be undone."""
         return not _LASTING.isdisjoint(self.effects)
-
-
-def read_table() -> None:
-    """Read the table now, so that the first question does not wait for it."""
-    signs()
 
 
 def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:

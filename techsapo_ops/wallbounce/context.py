@@ -6,29 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.events import Event, Observer, Phase
+from techsapo_ops.wallbounce.events import Charge, Event, Observer
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 CUT_OFF = "cut_off"
 """Status of a call that was given up while it was under way: what a vendor bills for it is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """A call that has ended, as it is booked. `status` is success, CUT_OFF or the kind of the failure.
-
-    `cost_usd` is None where the call was cut off, `seconds` what it took.
-    """
-
-    provider: str
-    model: str
-    phase: Phase
-    status: str
-    cost_usd: float | None
-    tokens: Tokens
-    seconds: float
 
 
 class Payer(Protocol):

@@ -69,8 +69,3 @@ def size(*texts: str) -> int:
     if not text.isascii():
         escaped += _RARE_BY * len(_RARE.findall(text))
     return len(raw) + escaped + _LONGER_BY * (text.count("&") + text.count("["))
-
-
-def widest(text: str) -> int:
-    """Most bytes that any character of `text` is sent as."""
-    return 6 if text.isascii() or _RARE.search(text) is None else 4 + _RARE_BY

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
@@ -15,6 +15,22 @@ from techsapo_ops.wallbounce.grades import Grades
 from techsapo_ops.wallbounce.tiers import TaskType
 
 Phase = Literal["answer", "grade", "revise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A call that has ended, as it is booked. `status` is success, cut_off or the kind of the failure.
+
+    `cost_usd` is None where the call was cut off, `seconds` what it took.
+    """
+
+    provider: str
+    model: str
+    phase: Phase
+    status: str
+    cost_usd: float | None
+    tokens: Tokens
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +42,23 @@ class _OfAnalysis:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(_OfAnalysis):
-    """The providers named are asked: those of the tier first, others where it is stepped up.
+class Began(_OfAnalysis):
+    """The providers named are asked to answer, to grade others, or to revise claims that are contested.
 
-    The first event of an analysis: nothing stands in its way any more.
+    The first event of an analysis: nothing stands in its way any more. A phase begins again where the tier is
+    stepped up, and gradings after a bounce.
     """
 
+    phase: Phase
     providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(_OfAnalysis):
-    """A provider answered."""
+    """A provider answered, or revised its answer. Whether a revision counts comes later."""
 
     answer: Answer
+    phase: Phase = "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +67,6 @@ class Failed(_OfAnalysis):
 
     failure: Failure
     phase: Phase = "answer"
-
-
-@dataclass(frozen=True, slots=True)
-class Grading(_OfAnalysis):
-    """The providers named are asked to grade others, or to grade them again after a bounce."""
-
-    providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +86,11 @@ class Graded(_OfAnalysis):
 
 
 @dataclass(frozen=True, slots=True)
-class Bouncing(_OfAnalysis):
-    """Contested claims go back to the providers named."""
-
-    providers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AskedAgain(_OfAnalysis):
     """A provider is asked once more for what its grades lack; `subjects` are whose answers they are of."""
 
     provider: str
     subjects: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Revised(_OfAnalysis):
-    """A provider answered once more, knowing what is held against it. Whether that counts comes later."""
-
-    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +117,13 @@ class Cancelled(_OfAnalysis):
 
 
 @dataclass(frozen=True, slots=True)
+class Charged(_OfAnalysis):
+    """A call that somebody pays for has ended: one attempt at a vendor."""
+
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """An analysis ended with a verdict. `agreement` (0 to 1) by pair of provider names.
 
@@ -138,18 +143,16 @@ class Abandoned(_OfAnalysis):
 
 
 Event = (
-    Asked
+    Began
     | Answered
     | Failed
     | SatIn
-    | Grading
     | Graded
     | AskedAgain
-    | Bouncing
-    | Revised
     | Bounced
     | Escalated
     | Cancelled
+    | Charged
     | Settled
     | Abandoned
 )

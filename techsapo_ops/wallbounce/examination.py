@@ -9,10 +9,9 @@ from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
-from techsapo_ops.wallbounce.clusters import Pair, entails, hubs, leading, partition
 from techsapo_ops.wallbounce.commands import destructive_in, identity
 from techsapo_ops.wallbounce.grades import Grade, Objection, Review, Stance
-from techsapo_ops.wallbounce.relations import Relations
+from techsapo_ops.wallbounce.relations import Pair, Relations, entails, hubs, leading, partition
 from techsapo_ops.wallbounce.screen import screen
 from techsapo_ops.wallbounce.verdict import Evidence
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.causes import LASTING, Cause, FailureKind, advice, usual_cause
+from techsapo_ops.wallbounce.causes import LASTING, Cause, FailureKind, usual_cause
 
-__all__ = ["Cause", "Failure", "FailureKind", "NotAskedError", "ProviderError", "what_to_do"]
+__all__ = ["Cause", "Failure", "FailureKind", "NotAskedError", "ProviderError"]
 
 PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
 """Kinds that may be gone at the next attempt. A refusal or an unreadable answer would come again."""
@@ -63,13 +63,8 @@ class Failure:
     retry_after: float | None = None
     cost_usd: float = 0.0
     """What the failed call cost all the same."""
-    cause: Cause | None = None
-    """What was the matter; None where it is not known any more."""
-
-    @property
-    def reason(self) -> Cause:
-        """Its cause, else the usual one of its kind."""
-        return self.cause or usual_cause(self.kind)
+    cause: Cause = field(kw_only=True)
+    """What was the matter."""
 
     @classmethod
     def of(cls, provider: str, model: str, error: ProviderError) -> Failure:
@@ -82,11 +77,5 @@ class Failure:
             error.seconds,
             error.retry_after,
             error.cost_usd,
-            error.cause,
+            cause=error.cause,
         )
-
-
-def what_to_do(failure: Failure | ProviderError) -> str:
-    """What the operator can do about `failure`, without a full stop."""
-    cause = failure.reason if isinstance(failure, Failure) else failure.cause
-    return advice(cause).do

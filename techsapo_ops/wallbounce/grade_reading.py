@@ -6,7 +6,6 @@ counts. What is absent is neither agreement nor disagreement; docs/decisions/004
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from math import ceil
 from typing import Any
 
 from techsapo_ops.wallbounce.grades import HIGHEST, ClaimGrade, Grade, Peer, Score, Stance
-from techsapo_ops.wallbounce.parsing import bodies, find_object, line_of
+from techsapo_ops.wallbounce.parsing import DECODER, bodies, find_object, line_of
 
 DEEPEST = 32
 """Brackets within each other, beyond which a reply that breaks off is not looked at."""
@@ -26,7 +25,6 @@ _CLAIM = re.compile(r"(?:claim|c|主張)?[\s_:#-]*(\d{1,2})")
 _SCORE = re.compile(rf"(\d(?:\.\d+)?)(?:\s*(?:/|out of)\s*{HIGHEST}(?:\.0+)?)?\s*点?")
 _LONGEST_NAME = 40
 """Characters of a label or an id that are looked at."""
-_DECODER = json.JSONDecoder(strict=False)
 
 
 def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
@@ -55,7 +53,7 @@ def _document(reply: str) -> Mapping[str, Any]:
     for body in bodies(reply):
         closed = _closed(body)
         try:
-            value = _DECODER.decode(closed)
+            value = DECODER.decode(closed)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):

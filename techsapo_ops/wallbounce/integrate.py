@@ -14,7 +14,6 @@ from techsapo_ops.wallbounce.commands import (
     dangerous,
     dangerous_in,
     destructive,
-    destructive_in,
     identity,
 )
 from techsapo_ops.wallbounce.examination import Examination
@@ -146,20 +145,18 @@ def hypotheses(examination: Examination) -> tuple[Hypothesis, ...]:
     return tuple(made)
 
 
-def marked(answer: Answer, added: Iterable[Amendment], language: Language) -> tuple[Dangerous, ...]:
-    """Every destructive command of what the user reads; a nameless one where only the provider says so."""
-    found = {identity(d): d for d in destructive_in(answer, language)}
-    for each in added:
-        found.update({identity(d): d for d in destructive(each.claim, language)})
-    if not found and answer.risk is Risk.DESTRUCTIVE:
-        return (Dangerous("", "declared", _WORDS[language].unlisted),)
-    return tuple(found.values())
-
-
-def hazards(answer: Answer, added: Iterable[Amendment], language: Language) -> tuple[Dangerous, ...]:
-    """Every other dangerous command of what the user reads: what stops a service or weakens security."""
+def dangers(
+    answer: Answer, added: Iterable[Amendment], language: Language
+) -> tuple[tuple[Dangerous, ...], tuple[Dangerous, ...]]:
+    """The dangerous commands of what the user reads: those that can't be undone, then those that stop a
+    service or weaken security. Where only the provider speaks of the former, there is one without a name.
+    """
     found = [*dangerous_in(answer, language), *(d for each in added for d in dangerous(each.claim, language))]
-    return tuple({identity(d): d for d in found if not d.lasting}.values())
+    once = {identity(d): d for d in found}.values()
+    lasting = tuple(d for d in once if d.lasting)
+    if not lasting and answer.risk is Risk.DESTRUCTIVE:
+        lasting = (Dangerous("", "declared", _WORDS[language].unlisted),)
+    return lasting, tuple(d for d in once if not d.lasting)
 
 
 def text(analysis: Analysis) -> str:

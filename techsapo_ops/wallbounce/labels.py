@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from math import isfinite
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field, StrictBool, TypeAdapter, ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -16,6 +17,7 @@ from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 MOST_PROBLEMS = 10
 LONGEST_LINE = 1_000_000
 Set = tuple[TaskType, tuple[str, ...]]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,26 @@ class Label:
     """One outcome. `agreement` (A) and `grade` (G) are 0 to 1."""
 
     tier: TaskType
-    models: tuple[str, ...]
-    agreement: float
-    grade: float
-    correct: bool
-    contradicted: bool = False
+    models: Annotated[tuple[str, ...], Field(min_length=2)]
+    agreement: Share
+    grade: Share
+    correct: StrictBool
+    contradicted: StrictBool = False
     """Whether more peers contradicted a critical claim of the answer than held it."""
-    complete: bool = True
+    complete: StrictBool = True
     """Whether every grade came."""
+
+
+_LABEL = TypeAdapter(Label)
+_WANTED = {
+    "tier": msg("tier should be one of {tiers}", tiers=", ".join(TIERS)),
+    "models": msg("models should be a list of at least two model names"),
+    **{name: msg("{name} should be a number from 0 to 1", name=name) for name in ("agreement", "grade")},
+    **{
+        name: msg("{name} should be true or false", name=name)
+        for name in ("correct", "contradicted", "complete")
+    },
+}
 
 
 def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
@@ -87,37 +101,11 @@ def _label(line: str) -> Label:
         raise ValueError(msg("not JSON: nested too deep")) from None
     except ValueError as error:
         raise ValueError(msg("not JSON: {error}", error=error)) from None
-    if not isinstance(raw, dict):
-        raise ValueError(msg("should be an object"))
-    missing = [k for k in ("tier", "models", "agreement", "grade", "correct") if k not in raw]
-    if missing:
-        raise ValueError(msg("lacks {missing}", missing=", ".join(missing)))
-    if raw["tier"] not in TIERS:
-        raise ValueError(msg("tier should be one of {tiers}", tiers=", ".join(TIERS)))
-    models = raw["models"]
-    if not isinstance(models, list) or len(models) < 2 or not all(isinstance(m, str) for m in models):
-        raise ValueError(msg("models should be a list of at least two model names"))
-    for name in ("correct", "contradicted", "complete"):
-        if not isinstance(raw.get(name, False), bool):
-            raise ValueError(msg("{name} should be true or false", name=name))
-    return Label(
-        raw["tier"],
-        model_set(models),
-        _share(raw, "agreement"),
-        _share(raw, "grade"),
-        raw["correct"],
-        raw.get("contradicted", False),
-        raw.get("complete", True),
-    )
-
-
-def _share(raw: Mapping[str, Any], name: str) -> float:
-    value = raw[name]
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not isfinite(value)
-        or not 0 <= value <= 1
-    ):
-        raise ValueError(msg("{name} should be a number from 0 to 1", name=name))
-    return float(value)
+    try:
+        label = _LABEL.validate_python(raw)
+    except ValidationError as error:
+        found = [(each["type"], str(each["loc"][0]) if each["loc"] else "") for each in error.errors()]
+        if missing := [name for kind, name in found if kind == "missing"]:
+            raise ValueError(msg("lacks {missing}", missing=", ".join(missing))) from None
+        raise ValueError(_WANTED.get(found[0][1], msg("should be an object"))) from None
+    return replace(label, models=model_set(label.models))

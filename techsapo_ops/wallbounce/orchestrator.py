@@ -6,24 +6,23 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
+from techsapo_ops.catalogue.commands import signs
+from techsapo_ops.masking.rules import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Afford, Calls
-from techsapo_ops.wallbounce.commands import read_table
-from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer, nobody
+from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.recalled import Recalled
 from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.failures import PASSING, Failure
-from techsapo_ops.wallbounce.masking_rule import masking_rules
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.run import Run
 from techsapo_ops.wallbounce.seats import Turn, in_order
-from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 
@@ -59,8 +58,8 @@ class WallBounce:
         self.calibration = calibration or Calibration()
         self._turn = turn
         self._draw = draw
-        read_table()  # now, so that the first question waits for neither table
-        masking_rules()
+        signs()  # now, so that the first question waits for neither table
+        places_of("secrets")
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
         """The providers that a question of `task_type` goes to first now; none of them is left alone."""
@@ -80,23 +79,22 @@ class WallBounce:
         task_type: TaskType,
         *,
         payer: Payer | None = None,
-        hear: Observer = nobody,
+        hear: Sequence[Observer] = (),
         wait: VendorWait | None = None,
         memory: Memory | None = None,
     ) -> Analysis:
         """Ask the tier's providers at once and settle on one answer, or decline with the reason.
 
         A failing provider is left out; cancelling this cancels every call under way. `payer` pays for the
-        calls, and is asked before each bounce and escalation whether it can. `hear` is told of the events
+        calls, and is asked before each bounce and escalation whether it can. `hear` are told of the events
         of this analysis, after the observers; `wait` counts how long vendors are waited for; `memory` knows
         what an instance that died was answered to this question. Raises AnalysisError when there is no
         provider, when the worst case costs more than one request may, or when all fail.
         """
 
         def tell(event: Event) -> None:
-            for observer in self._observers:
+            for observer in (*self._observers, *hear):
                 observer(event)
-            hear(event)
 
         context = AnalysisContext(task_type, tell, payer, memory, wait or VendorWait())
         try:

@@ -12,8 +12,8 @@ from typing import Any
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Risk
 
-MAX_LINE = 1_000
-"""Longest claim, command or piece of evidence in characters; the rest is cut off."""
+MAX_LINE = 500
+"""Longest root cause, claim, command or piece of evidence in characters; the rest is cut off."""
 MAX_COMMANDS = 20
 _RISKS = {str(risk): risk for risk in Risk}
 _CONFIDENCE = re.compile(r"\n?\s*confidence\s*[:：]\s*(0(?:\.\d+)?|1(?:\.0+)?|\.\d+)\s*\Z", re.IGNORECASE)
@@ -92,7 +92,7 @@ def find_object(reply: str) -> Mapping[str, Any] | None:
             return value if isinstance(value, dict) else None
     for body in bodies(reply):
         try:
-            value, _ = _DECODER.raw_decode(body)
+            value, _ = DECODER.raw_decode(body)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
@@ -109,7 +109,7 @@ def bodies(reply: str) -> Iterator[str]:
             yield body
 
 
-_DECODER = json.JSONDecoder(strict=False)
+DECODER = json.JSONDecoder(strict=False)
 """strict=False: models put raw line breaks into strings."""
 
 

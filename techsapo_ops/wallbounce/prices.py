@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -54,50 +54,28 @@ def list_price(vendor: str, model: str) -> ListPrice | None:
     except LookupError:
         name, variant, _ = model.partition(":")
         return list_price(vendor, name) if variant and "/" in name else None
-    return ListPrice(
-        now.input,
-        now.output,
-        source=now.source,
-        cached=now.cached,
-        cache_write=now.cache_write,
-        dearer=now.dearer,
-        vendor=vendor,
-        model=model,
-    )
+    return ListPrice(**{f.name: getattr(now, f.name) for f in fields(now)}, vendor=vendor, model=model)
 
 
 def priced(section: PriceSpec) -> Price:
     """The price that the spec gives."""
-    return Price(
-        section.input,
-        section.output,
-        cached=section.cached_input,
-        cache_write=section.cache_write,
-    )
+    return Price(section.input, section.output, section.cached_input, section.cache_write)
 
 
 @lru_cache(maxsize=64)
 def _price_of(vendor: str, model: str, minute: int) -> Price:
     """The price of that minute, by the package, else by our own catalogue. Raises LookupError."""
-    moment = datetime.fromtimestamp(minute * _MINUTE, UTC)
     try:
-        short, dearer, source = _packaged(vendor, model, moment)
+        return _packaged(vendor, model, datetime.fromtimestamp(minute * _MINUTE, UTC))
     except LookupError:
-        short, dearer, source = _catalogued(vendor, model, moment)
-    return Price(
-        short.input,
-        short.output,
-        source=source,
-        cached=short.cached,
-        cache_write=short.cache_write,
-        dearer=dearer,
-    )
+        facts = model_of(vendor, model)
+        if facts is None or (known := facts.price) is None:
+            raise
+    source = f"catalogue, {known.source.read}"
+    return Price(known.input, known.output, known.cached, known.cache_write, source=source)
 
 
-_Found = tuple[Rates, tuple[Rates, ...], str]
-
-
-def _packaged(vendor: str, model: str, moment: datetime) -> _Found:
+def _packaged(vendor: str, model: str, moment: datetime) -> Price:
     import genai_prices
 
     found = genai_prices.calc_price(
@@ -109,22 +87,10 @@ def _packaged(vendor: str, model: str, moment: datetime) -> _Found:
     priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
     steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
     short, *dearer = (_rates(priced, above) for above in steps)
-    return short, tuple(dearer), f"genai-prices {genai_prices.__version__}"
-
-
-def _catalogued(vendor: str, model: str, moment: datetime) -> _Found:
-    facts = model_of(vendor, model)
-    if facts is None or facts.prices is None:
-        raise LookupError(model)
-    prices, today = facts.prices, moment.date()
-    found = {
-        above: prices.step(above + (above > 0), today) for above in {step.above for step in prices.steps}
-    }
-    short, *dearer = (
-        Rates(step.input, step.output, step.cached, step.cache_write, above)
-        for above, step in sorted(found.items())
+    source = f"genai-prices {genai_prices.__version__}"
+    return Price(
+        short.input, short.output, short.cached, short.cache_write, source=source, dearer=tuple(dearer)
     )
-    return short, tuple(dearer), f"catalogue, {prices.source.read}"
 
 
 def _rates(priced: Iterable[Any], above: int) -> Rates:

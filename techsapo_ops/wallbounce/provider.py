@@ -25,56 +25,45 @@ class Rates:
     cache_write: float | None = None
     above: int = 0
 
+    def usd(self, tokens: Tokens) -> float:
+        """USD for `tokens` at these rates."""
+        cached = min(tokens.cached, tokens.input)
+        kept = min(tokens.cache_written, tokens.input - cached)
+        read = (
+            (tokens.input - cached - kept) * self.input
+            + cached * (self.input if self.cached is None else self.cached)
+            + kept * (self.input if self.cache_write is None else self.cache_write)
+        )
+        return (read + tokens.output * self.output) / 1_000_000
+
+    def dearest(self, read: int, written: int) -> float:
+        """The same for tokens of which all that were read may be put into the vendor's cache, or none."""
+        each = max(self.input, self.cached or 0.0, self.cache_write or 0.0)
+        return (read * each + written * self.output) / 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class Price(Rates):
     """What tokens cost, and `dearer` rates for longer input, which hold for the whole of such a call.
 
     `known` is False where a worst case stands in for the real price. `source` says where it comes from:
     "spec", "worst case", or a package with its version.
     """
 
-    input: float
-    output: float
     known: bool = True
     source: str = "spec"
-    cached: float | None = None
-    cache_write: float | None = None
     dearer: tuple[Rates, ...] = ()
 
     def cost(self, tokens: Tokens) -> float:
         """USD for `tokens`."""
-        if not self.dearer:
-            return _cost(self, tokens)
-        reached = [rates for rates in self.dearer if tokens.input > rates.above]
-        return _cost(max(reached, key=lambda rates: rates.above) if reached else self, tokens)
+        return max(self._reached(tokens.input), key=lambda rates: rates.above).usd(tokens)
 
     def most(self, read: int, written: int) -> float:
-        """Most USD that a call can cost which sends at most `read` tokens and gets at most `written`.
+        """Most USD that a call can cost which sends at most `read` tokens and gets at most `written`."""
+        return max(rates.dearest(read, written) for rates in self._reached(read))
 
-        Whatever the vendor's cache does with them: all may be put there.
-        """
-        usd = _most(self, read, written)
-        for rates in self.dearer:
-            if read > rates.above:
-                usd = max(usd, _most(rates, read, written))
-        return usd
-
-
-def _cost(rates: Rates | Price, tokens: Tokens) -> float:
-    cached = min(tokens.cached, tokens.input)
-    kept = min(tokens.cache_written, tokens.input - cached)
-    read = (
-        (tokens.input - cached - kept) * rates.input
-        + cached * (rates.input if rates.cached is None else rates.cached)
-        + kept * (rates.input if rates.cache_write is None else rates.cache_write)
-    )
-    return (read + tokens.output * rates.output) / 1_000_000
-
-
-def _most(rates: Rates | Price, read: int, written: int) -> float:
-    dearest = max(rates.input, rates.cached or 0.0, rates.cache_write or 0.0)
-    return (read * dearest + written * rates.output) / 1_000_000
+    def _reached(self, read: int) -> tuple[Rates, ...]:
+        return (self, *(rates for rates in self.dearer if read > rates.above))
 
 
 WORST_CASE = Price(input=30.0, output=180.0, known=False, source="worst case")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.masking import Masker
 
 
 class Passage(NamedTuple):

@@ -14,8 +14,7 @@ from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.decorators.guarded import Guarded
+from techsapo_ops.wallbounce.breaker import Breaker, Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.prices import priced
 from techsapo_ops.wallbounce.provider import SIMULATED, Price, Provider
@@ -47,11 +46,6 @@ class Registry:
     def breaker_of(self, provider: Provider) -> Breaker | None:
         """The breaker that leaves `provider` alone while it fails; None where it has none."""
         return next((b for b in self.breakers if b.provider == provider.name), None)
-
-    def worth_asking(self, provider: Provider) -> bool:
-        """Whether a call may get through now: not while its breaker is open."""
-        breaker = self.breaker_of(provider)
-        return breaker is None or breaker.state != "open"
 
     async def warm(self) -> None:
         """Import what the first questions need, one vendor after the other, each in a thread."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -21,11 +20,10 @@ from techsapo_ops.wallbounce.events import Bounced, Escalated
 from techsapo_ops.wallbounce.examination import Candidate, Examination
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import SIMULATED, Provider
 from techsapo_ops.wallbounce.seats import Seats
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.tiers import Policy, TaskType
 from techsapo_ops.wallbounce.verdict import Outcome, Verdict, decisive, judge
 from techsapo_ops.wallbounce.worst_cases import worst_of_escalation, worst_of_round
 
@@ -65,7 +63,6 @@ class Run:
         self._clock = asyncio.get_running_loop().time
         self._whole = policy.deadline
         self._end = self._clock() + policy.deadline * (1 - SETTLE)
-        self._started = time.perf_counter()
         self._seats = Seats(calls, afford, policy.deadline * WORTH_A_PHASE)
         self._tier = calls.context.task_type
         self._examination = Examination()
@@ -258,7 +255,7 @@ class Run:
         examination, question = self._examination, self._calls.question
         answer = examination.answers[verdict.chosen]
         added = integrate.amendments(examination, verdict) if came is not Outcome.REFUSED else ()
-        danger = integrate.marked(answer, added, question.language)
+        destructive, hazards = integrate.dangers(answer, added, question.language)
         unsettled = examination.objections(verdict.chosen)
         others = integrate.dissent(examination, verdict)
         open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()
@@ -270,15 +267,14 @@ class Run:
             verdict=verdict,
             simulated=any(p.kind == SIMULATED for p in self._asked),
             cost_usd=self._calls.cost_usd,
-            seconds=time.perf_counter() - self._started,
             tier=self._tier,
             text="",
             reviews=examination.reviews(),
             unsettled=unsettled,
             dissent=others,
             amendments=added,
-            destructive=danger,
-            hazards=integrate.hazards(answer, added, question.language),
+            destructive=destructive,
+            hazards=hazards,
             bounces=tuple(self._bounces),
             escalations=tuple(self._escalations),
             hypotheses=open_,

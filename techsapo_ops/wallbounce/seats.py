@@ -84,7 +84,7 @@ class Seats:
 
     async def _spare(self, failure: Failure, spares: deque[Provider]) -> Provider | None:
         """The next of `spares`, where there is money for it."""
-        while spares and failure.reason is not Cause.BUDGET:
+        while spares and failure.cause is not Cause.BUDGET:
             spare = spares[0]
             fits = await self._afford(worst_cost(spare, self._calls.question))
             if spares and spares[0] is spare:  # else another seat took it meanwhile

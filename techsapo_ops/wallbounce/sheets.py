@@ -6,13 +6,8 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.examination import Candidate
-from techsapo_ops.wallbounce.grades import HIGHEST, ClaimGrade, Grade, Grades, Peer, Score, Stance
-
-LONGEST_EVIDENCE = 500
-LONGEST_COMMAND = 500
-MOST_COMMANDS = 20
+from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Grades, Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +70,7 @@ def sheets(
 def believed(sheet: Sheet, grades: Grades) -> dict[int, Grade]:
     """The grades of a reply by subject: the first one of each peer that runs along the claims it was shown.
 
-    A reply is untrusted: unknown labels, a grade with more or fewer claims than were shown, stances that are
-    none and scores beyond 0 to 4 are left out, as if they had not been given.
+    Unknown labels, and grades with more or fewer claims than were shown, are left out.
     """
     places = {p.label: place for place, p in enumerate(sheet.peers)}
     found: dict[int, Grade] = {}
@@ -86,32 +80,12 @@ def believed(sheet: Sheet, grades: Grades) -> dict[int, Grade]:
             continue
         claims: list[ClaimGrade | None] = [None] * sheet.whole[place]
         for number, claim in zip(sheet.shown[place], grade.claims, strict=True):
-            if claim is not None and isinstance(claim.stance, Stance):
-                claims[number] = ClaimGrade(claim.stance, claim.evidence[:LONGEST_EVIDENCE])
-        made = Grade(grade.label, tuple(claims), *map(_bounded_score, grade.scores))
-        if any(made.claims) or any(made.scores):
-            found.setdefault(sheet.subjects[place], made)
+            claims[number] = claim
+        found.setdefault(sheet.subjects[place], replace(grade, claims=tuple(claims)))
     return found
-
-
-def bounded(answer: Answer) -> Answer:
-    """`answer` with its lists and fields cut to what is passed on."""
-    cause = answer.root_cause.strip()[:LONGEST_EVIDENCE]
-    commands = tuple(c.strip()[:LONGEST_COMMAND] for c in answer.commands if c.strip())[:MOST_COMMANDS]
-    if (cause, commands) == (answer.root_cause, answer.commands):
-        return answer
-    return replace(answer, root_cause=cause, commands=commands)
 
 
 def _peer(label: str, candidate: Candidate) -> Peer:
     """The answer without its author; its claims are those that count, also where the text was plain."""
     answer = candidate.answer
     return Peer(label, answer.text, answer.root_cause, candidate.claims, answer.commands)
-
-
-def _bounded_score(score: Score | None) -> Score | None:
-    if score is None or not 0 <= score.value <= HIGHEST:
-        return None
-    if len(score.evidence) <= LONGEST_EVIDENCE:
-        return score
-    return replace(score, evidence=score.evidence[:LONGEST_EVIDENCE])

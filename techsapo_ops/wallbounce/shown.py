@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
-from techsapo_ops.wallbounce.delimiting import size, widest
+from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.grades import Critique, Peer
 
 MAX_SHOWN = 16 * 1024
@@ -93,28 +93,13 @@ def cut(text: str, most: int) -> str:
 
 
 def _peer(peer: Peer) -> Peer:
-    if _short(peer):
-        return peer
     text, cause, claims, commands = _parts(peer)
     return replace(peer, text=text, root_cause=cause, claims=claims, commands=commands, cut=text != peer.text)
 
 
 def _answer(answer: Answer) -> Answer:
-    if _short(answer):
-        return answer
     text, cause, claims, commands = _parts(answer)
     return replace(answer, text=text, root_cause=cause, claims=claims, commands=commands)
-
-
-def _short(said: Peer | Answer) -> bool:
-    """Whether all of it is surely shown, without counting the bytes of each line."""
-    lines = (said.root_cause, *said.claims, *said.commands)
-    wide = widest("".join((said.text, *lines)))
-    return (
-        len(said.text) * wide <= MAX_SHOWN // 2
-        and max(map(len, lines)) * wide <= LONGEST_LINE
-        and sum(map(len, said.commands)) * wide <= ALL_COMMANDS
-    )
 
 
 def _parts(said: Peer | Answer) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:

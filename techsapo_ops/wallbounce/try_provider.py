@@ -22,7 +22,7 @@ from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.causes import Cause, advice
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.failures import ProviderError, what_to_do
+from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.prompts import answer_prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.kinds import listed_model
@@ -260,7 +260,7 @@ def _unanswered(candidate: Candidate, error: ProviderError) -> Check:
 def _failed(name: CheckName, error: ProviderError) -> Check:
     # A vendor's own words may say nothing to whoever does not know its API.
     what = msg("{what}: ", what=advice(error.cause).what) if error.message.startswith("HTTP ") else ""
-    return Check(name, Outcome.FAILED, f"{what}{error.message}", what_to_do(error), error.cause)
+    return Check(name, Outcome.FAILED, f"{what}{error.message}", advice(error.cause).do, error.cause)
 
 
 def _cost(candidate: Candidate, cost_usd: float, tokens: Tokens) -> float:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
+from typing import Annotated
+
+from pydantic import Field, FiniteFloat
 
 from techsapo_ops.wallbounce.tiers import TierRule
 
@@ -75,9 +78,9 @@ class Verdict:
 class Ceilings:
     """What takes a cap's place where labels bear out more than the cap; 0 where the cap stands."""
 
-    count: float = 0.0
+    count: Annotated[float, Field(ge=0, le=1)] = 0.0
     """In place of the cap by number of answers."""
-    contradicted: float = 0.0
+    contradicted: Annotated[float, Field(ge=0, le=1)] = 0.0
     """In place of CONTRADICTED_CAP, in what is reported; never in what decides."""
 
 
@@ -85,9 +88,9 @@ class Ceilings:
 class Weights:
     """The three weights of the confidence, and whether they were fitted to labelled outcomes."""
 
-    intercept: float
-    agreement: float
-    grade: float
+    intercept: FiniteFloat
+    agreement: FiniteFloat
+    grade: FiniteFloat
     calibrated: bool = False
     ceilings: Ceilings = Ceilings()
 

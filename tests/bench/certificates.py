@@ -77,8 +77,8 @@ def _stored(certificates):  # type: ignore[no-untyped-def] # as above
     from techsapo_ops.certs.self_signed import sign
     from techsapo_ops.certs.store import Origin
 
-    store = certificates.store("techsapo")
-    pair = sign(certificates.names("techsapo"), certificates.authority(), now=certificates.now())
+    store = certificates.of("techsapo").store
+    pair = sign(certificates.of("techsapo").names, certificates.authority(), now=certificates.now())
     store.activate(store.put(pair, Origin("self-signed")))
     return pair.leaf
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 
+from techsapo_ops.masking.masker import mask
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.claims import speaks_to_graders
 from techsapo_ops.wallbounce.commands import commands_of, dangerous, destructive
 from techsapo_ops.wallbounce.grade_reading import parse_grades
 from techsapo_ops.wallbounce.grades import Peer
-from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.parsing import parse_answer
 from techsapo_ops.wallbounce.screen import screen
 from tests.bench.row import Row

@@ -13,11 +13,10 @@ from statistics import fmean
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer, AskRevision
-from techsapo_ops.wallbounce.fitting import fit_capped, reported
+from techsapo_ops.wallbounce.fitting import auroc, ece, fit_capped, reported
 from techsapo_ops.wallbounce.grades import Critique
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.scoring import auroc, ece
 from techsapo_ops.wallbounce.tiers import TIERS, TierRule
 from tests.bench.row import Row
 

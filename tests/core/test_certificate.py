@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from edges import NAME, Edge, acme_edge
 
-from techsapo_ops.certs.material import names_of
+from techsapo_ops.adapters.tls import names_of
 
 pytestmark = pytest.mark.needs("nginx", "pebble", "pebble-challtestsrv")
 

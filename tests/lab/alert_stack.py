@@ -179,7 +179,9 @@ class Stack:
     def why(self, name: str) -> str:
         """What is known of an alert: when Prometheus had it, and what was told of it and of others."""
         notes = [
-            f"{n.status} at {n.at - self.caused[name]:.1f} s" for n in self.told.notes if n.alert == name
+            f"{n.status} at {n.at - self.caused[name]:.1f} s {n.labels}"
+            for n in self.told.notes
+            if n.alert == name
         ]
         now = sorted({a["metric"]["alertname"] for a in self.query("ALERTS{alertstate='firing'}")})
         had = {

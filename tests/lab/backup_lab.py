@@ -22,7 +22,7 @@ from servers import free_port
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, repository_of
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, repository_of, sums_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack
@@ -152,6 +152,4 @@ def signed(stack: Stack, folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_bytes(text)
     assert repository_of(stack).keyring is not None
     (folder / MAC).write_bytes(repository_of(stack).keyring.mac(text))
-    lines = [f"{p.sha256}  {p.file}\n" for p in manifest.parts]
-    lines += [f"{file_sha256(folder / name)}  {name}\n" for name in (MANIFEST, MAC)]
-    (folder / SUMS).write_text("".join(lines))
+    (folder / SUMS).write_text(sums_of(manifest, file_sha256(folder / MANIFEST)))

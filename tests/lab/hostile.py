@@ -90,7 +90,7 @@ def described(folder: Path, text: bytes, keyring: Keyring | None = None) -> None
 
 def fitting(folder: Path) -> None:
     """Give a folder digests that fit what is in it."""
-    listed = sorted(p for p in folder.iterdir() if p.name != SUMS)
+    listed = sorted(p for p in folder.iterdir() if p.name not in {SUMS, MAC})
     (folder / SUMS).write_text("".join(f"{file_sha256(path)}  {path.name}\n" for path in listed))
 
 

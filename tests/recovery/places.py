@@ -85,7 +85,7 @@ def rest(folder: Path, address: str) -> Iterator[Place]:
     port = free_port()
     argv = [
         binary("restic-rest-server"), "--listen", f"{address}:{port}", "--path", str(folder),
-        "--private-repos",
+        "--private-repos", "--append-only",
     ]  # fmt: skip
     login = {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": _LOGIN}
     with running(argv, folder, port, lambda: tcp_open(port, address)):

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from techsapo_ops.adapters.chain import Break, Chain, Reading
-from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
@@ -90,10 +89,10 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
     count, problems = 0, []
     for backup in repository.backups():
         origin = repository.origin(backup)
-        if backup.manifest is None or origin.state is State.TAMPERED:
+        if backup.manifest is None or not origin.ours:
             problems.append(
                 msg(
-                    "backup {id} is damaged or tampered, so what it knows can't be compared: {why}",
+                    "backup {id} is damaged or not ours, so what it knows can't be compared: {why}",
                     id=backup.id,
                     why=backup.damage or origin.why,
                 )

@@ -9,6 +9,7 @@ import typer
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.checks import LEVEL
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.backup_kinds import BackedUpOption, parse
 from techsapo_ops.cli.bundles import CommandGroup
@@ -23,15 +24,17 @@ from techsapo_ops.cli.options import (
     SpecPlace,
     WaitOption,
 )
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg, template
+from techsapo_ops.operations.backup import unlock_test as operation
 from techsapo_ops.operations.backup.accept import accept_backup
 from techsapo_ops.operations.backup.create import create_backup, select
-from techsapo_ops.operations.backup.proof import LEVEL
 from techsapo_ops.operations.backup.prune import prune_backups
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.backup.verify_offsite import verify_offsite
+from techsapo_ops.spec.secret import Secret
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.repository import Repository
@@ -250,7 +253,7 @@ def _show(found: Verification, out: Output) -> None:
     for sentence in found.sentences:
         out.data(msg("{id}: {sentence}", id=found.id, sentence=sentence))
     if found.note:
-        out.say(msg("{id} is {note}", id=found.id, note=found.note))
+        out.say(found.note)
     if found.ok:
         out.say(
             msg("{id} {good} ({seconds:.1f} s)", id=found.id, good=_GOOD[found.level], seconds=found.seconds)
@@ -275,23 +278,44 @@ def accept(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Vouch for a backup that shrank, or for one without a MAC that came after this stack's key.
+    """Vouch for a backup that shrank, or for one that this stack does not know as its own.
 
     What shrank is meant, then: the alert ends, and prune may remove the backup before it. One without a MAC
-    counts as unauthenticated: verify goes on, and restore wants --allow-unauthenticated. One whose MAC is
-    wrong is never accepted.
+    by a key that is here gets one: look into its folder first. One whose MAC is wrong is never accepted.
 
     Examples:
 
       techsapo backup accept 20260131T020000Z
     """
     stack = open_stack(place.open())
-    backup, found = accept_backup(stack, which, wait=wait, warn=out.warn)
-    why = msg(": {why}", why=found.why) if found.why else ""
-    out.say(msg("{id} is {state}{why}", id=backup.id, state=found.state, why=why))
+    backup = accept_backup(stack, which, wait=wait, warn=out.warn)
+    out.say(msg("{id} is accepted", id=backup.id))
     for shrink in backup.read().shrunk:
         out.say(msg("accepted: {shrink}", shrink=shrink))
     out.next(f"techsapo backup verify {backup.id} --deep")
+
+
+@app.command(name="unlock-test")
+def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
+    """Ask for the off-site repository's password as people have it away from this host, and try it.
+
+    Fetch it from where the recovery card says that it is; no file and no variable is read. An alert asks for
+    this where nobody has done it for 90 days.
+
+    Examples:
+
+      techsapo backup unlock-test
+    """
+    stack = open_stack(place.open())
+    if not interactive():
+        raise OpsError(
+            msg("a person has to type the password: there is no terminal"),
+            msg("run it on a terminal, with the password from where the card says that it is"),
+            exit_code=2,
+        )
+    typed = Secret(typer.prompt("password of the repository", hide_input=True, err=True))
+    operation.try_password(stack, typed, wait=wait, warn=out.warn)
+    out.say(msg("it opens the repository"))
 
 
 @app.command()
@@ -304,7 +328,8 @@ def prune(
 ) -> None:
     """Remove the backups that backup.keep does not want any more.
 
-    The last good one, the last that was restored on trial, and what a point in time needs always stay.
+    Off-site copies go too where `backup.offsite.prune` is on, else never. The last good one, the last that
+    was restored on trial, and what a point in time needs always stay.
 
     Examples:
 
@@ -326,7 +351,17 @@ def prune(
             bytes=human(done.bytes),
         )
     )
-    if dry_run and count:
+    gone = [verdict.id for verdict in done.offsite if not verdict.keep]
+    if done.offsite:
+        out.say(
+            msg(
+                "off-site {which} {count} of {count2} copies",
+                which=msg("would remove") if dry_run else msg("removed"),
+                count=len(gone),
+                count2=len(done.offsite),
+            )
+        )
+    if dry_run and (count or gone):
         out.next("techsapo backup prune")
 
 

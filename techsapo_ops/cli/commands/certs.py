@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.certs.self_signed import CA_FOLDER
+from techsapo_ops.cli import job_runs
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
-from techsapo_ops.cli.job_runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     CHANGES_PENDING,
@@ -30,14 +30,13 @@ from techsapo_ops.cli.views.certificates import (
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.certificates.authority import revocable
+from techsapo_ops.operations.certificates.authority import revoke as revoke_at_ca
 from techsapo_ops.operations.certificates.metrics import write_metrics
 from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
 from techsapo_ops.operations.certificates.renew import redeploy
 from techsapo_ops.operations.certificates.renew import renew as perform
-from techsapo_ops.operations.certificates.revoking import revocable
-from techsapo_ops.operations.certificates.revoking import revoke as revoke_at_ca
 from techsapo_ops.operations.certificates.status import status as look
-from techsapo_ops.operations.jobs.timetable import announce
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.certificates.renew import Renewal
@@ -226,10 +225,7 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     schedule = project.spec.schedule
     if schedule.certs is None:
         raise OpsError(msg("`schedule.certs` is turned off in the spec"), msg("remove it for twice a day"))
-    table = cron_table(project)
-    # First, for it needs the right to write here, as the job will.
-    announce(schedule, run_context(project.layout, out.say, out.detail))
-    changed = table.install(frozenset({"certs"}))
+    changed = job_runs.install_cron(project, out, frozenset({"certs"}))
     out.say(
         msg("the crontab: certs, at {certs}", certs=schedule.certs) + ("" if changed else msg(" (as before)"))
     )

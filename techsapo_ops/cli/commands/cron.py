@@ -5,12 +5,11 @@ from __future__ import annotations
 import psutil
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.job_runs import cron_table, run_context
+from techsapo_ops.cli.job_runs import cron_table, install_cron
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import QuietOutput, SpecPlace
-from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.jobs.timetable import announce, scheduled
+from techsapo_ops.operations.jobs.timetable import scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
 app = CommandGroup()
@@ -29,12 +28,8 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
       techsapo cron install
     """
     project = place.open()
-    table = cron_table(project)
     schedule = project.spec.schedule
-    require_trust_unattended(project.path, project.spec)
-    # First, for it needs the right to write here, as each of the jobs will.
-    announce(schedule, run_context(project.layout, out.say, out.detail))
-    changed = table.install()
+    changed = install_cron(project, out)
     names = joined(", ", (job.name for job in scheduled(schedule))) or msg("no job")
     out.say(msg("the crontab: {names}", names=names) + ("" if changed else msg(" (as before)")))
     if not any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"])):

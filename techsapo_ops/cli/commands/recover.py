@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,37 +17,40 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.named_repository import place_of, restic_at
 from techsapo_ops.cli.next_command import without as same_without
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     DryRunOption,
     EngineOption,
     EnvironmentOption,
     JsonQuietOutput,
+    QuietOutput,
+    SpecPlace,
     WaitOption,
     YesOption,
     given_environment,
 )
 from techsapo_ops.cli.output import Output, confirm, require_yes
 from techsapo_ops.cli.recorded_stack import recorded_stack
-from techsapo_ops.cli.recover_card import card
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
 from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
 from techsapo_ops.engines.swarm.shared_state import forget
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import has_password
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down
+from techsapo_ops.operations.card import page
+from techsapo_ops.operations.card.facts import card_of, note_printed
 from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
 from techsapo_ops.operations.recover.draft import values_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.spec.logins import tells_password
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import RESTIC_CACHE
 
 app = CommandGroup(invoke_without_command=True)
-app.command()(card)
 
 
 @app.callback()
@@ -117,7 +121,7 @@ def recover(
 
       techsapo recover --from /mnt/backups --set hosts.c.address=10.0.0.9 --set hosts.c.docker=ssh://ops@c
 
-      techsapo recover card --html card.html
+      techsapo recover card | lp
 
       techsapo recover --from /mnt/backups --revoke-all-keys
 
@@ -135,7 +139,7 @@ def recover(
             msg("e.g. --from s3:https://s3.example.com/backups"),
             exit_code=2,
         )
-    if tells_password(repository):
+    if has_password(repository):
         out.warn(
             msg(
                 "everybody on this host can read the password in --from, by `ps`: name the user "
@@ -251,3 +255,33 @@ def _stop(file: Path, out: Output) -> None:
         out.say(
             msg("the hosts stay in their Swarm; `docker swarm leave --force` on each, where nothing needs it")
         )
+
+
+@app.command()
+def card(
+    language: Annotated[
+        Literal["en", "ja"] | None, typer.Option("--lang", help="Language.", show_default="the spec's")
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: QuietOutput,
+) -> None:
+    """Print the page that must exist away from this host: how to have everything back without it.
+
+    One A4 page: the repository, where its password is kept, logins by name, every command for a bare machine,
+    DNS names, ports, whom to call, the last copy that was proved. No password is on it. `doctor` says when it
+    is out of date.
+
+    Examples:
+
+      techsapo recover card | lp
+
+      techsapo recover card --lang en > card.txt
+    """
+    stack = open_stack(place.open())
+    made, now = card_of(stack), datetime.now().astimezone()
+    locale = language or stack.spec.locale
+    out.data(page.text(made, locale, now).rstrip("\n"))
+    note_printed(stack, made)
+    for sentence in made.lacking:
+        out.warn(sentence)

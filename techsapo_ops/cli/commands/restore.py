@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
@@ -61,13 +60,6 @@ def restore(
     *,
     place: SpecPlace,
     yes: YesOption = False,
-    allow_unauthenticated: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unauthenticated",
-            help="Also a backup of which nothing tells who wrote it, as after a lost key.",
-        ),
-    ] = False,
     instead: Annotated[
         bool,
         typer.Option(
@@ -99,8 +91,7 @@ def restore(
     stack = open_stack(place.open())
     until = time_of("--to", to) if to is not None else None
     if into is Into.SCRATCH:
-        intent = intend(stack, which, parse(only), until, unauthenticated=True)
-        _unknown_origin(intent, out)
+        intent = intend(stack, which, parse(only), until)
         if dry_run:
             _dry_run(intent, out)
         else:
@@ -111,8 +102,7 @@ def restore(
         start_servers(stack, half, Progress(out), wait=wait)
     elif not dry_run:
         undo_interrupted(stack, Progress(out), out.say, wait=wait)
-    intent = intend(stack, which, parse(only), until, unauthenticated=allow_unauthenticated)
-    _unknown_origin(intent, out)
+    intent = intend(stack, which, parse(only), until)
     if dry_run:
         _dry_run(intent, out)
         return
@@ -133,7 +123,6 @@ def restore(
                 "to": until.isoformat() if until is not None else None,
                 "seconds": done.seconds,
                 "total_seconds": done.total_seconds,
-                "authentication": str(intent.origin.state),
                 "targets": _targets(intent),
             }
         )
@@ -171,11 +160,6 @@ def _half(stack: Stack, which: str) -> Interrupted | None:
     return left if left is not None and not left.whole else None
 
 
-def _unknown_origin(intent: Intent, out: Output) -> None:
-    if intent.origin.state is not State.AUTHENTICATED:
-        out.warn(msg("{id} is unauthenticated: {why}", id=intent.backup.id, why=intent.origin.why))
-
-
 def _targets(intent: Intent) -> dict[str, list[dict[str, str]]]:
     """Every file that would be written, by kind."""
     return {kind: [asdict(target) for target in targets] for kind, targets in intent.targets.items()}
@@ -186,8 +170,6 @@ def _dry_run(intent: Intent, out: Output) -> None:
         out.json(
             {
                 "backup": intent.backup.id,
-                "authentication": str(intent.origin.state),
-                "authentication_why": intent.origin.why,
                 "parts": [
                     {"kind": p.kind, "now": intent.now[p.kind], "then": intent.then[p.kind]}
                     for p in intent.parts

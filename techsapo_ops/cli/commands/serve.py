@@ -7,8 +7,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +20,7 @@ from techsapo_ops.spec.user_path import user_path
 if TYPE_CHECKING:
     from techsapo_ops.adapters.basic_login import BasicLogin
     from techsapo_ops.cli.project import Project
+    from techsapo_ops.serve.options import PageFacts
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.app import Auth
     from techsapo_ops.spec.models.monitoring import Alertmanager as AlertmanagerSpec
@@ -73,14 +73,8 @@ def serve(
     app_key: Annotated[
         Path | None, typer.Option("--app-key", hidden=True, help="The key that all instances share.")
     ] = None,
-    thresholds: Annotated[
-        Path | None, typer.Option("--thresholds", hidden=True, help="A generated pages/thresholds.json.")
-    ] = None,
-    exposures: Annotated[
-        Path | None, typer.Option("--exposures", hidden=True, help="A generated pages/exposures.json.")
-    ] = None,
-    unreached: Annotated[
-        Path | None, typer.Option("--unreached", hidden=True, help="A generated pages/unreached.json.")
+    page_facts: Annotated[
+        Path | None, typer.Option("--page-facts", hidden=True, help="A generated pages/stack.json.")
     ] = None,
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
@@ -155,14 +149,8 @@ def serve(
         alertmanager_login=_login(project, Alertmanager.facts.kind, alertmanager_password),
         reference=reference_pages(),
         acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
-        thresholds=_generated(thresholds, "thresholds")
-        if thresholds
-        else _own(lambda pages: pages.thresholds(spec)),
         mask=spec.wallbounce.mask,
-        exposures=_generated(exposures, "exposures")
-        if exposures
-        else _own(lambda pages: pages.told_exposures(project.spec, project.loaded.environment)),
-        unreached=_generated(unreached, "unreached") if unreached else lambda: project.spec.unreached,
+        page_facts=_page_facts(page_facts, project),
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
     )
@@ -229,29 +217,24 @@ def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
     return BasicLogin(USER, told or password_file(project.layout, kind))
 
 
-def _own(read: Callable[[ModuleType], Any]) -> Callable[[], Any]:
-    """What the pages show of a process that was started by hand: worked out once, when it is asked for."""
+def _page_facts(generated: Path | None, project: Project) -> Callable[[], PageFacts]:
+    """What the pages show of the spec: the `generated` file of a stack, read whenever they ask. By hand it is
+    worked out once.
+    """
+    from techsapo_ops.serve.options import PageFacts
 
-    @cache
-    def own() -> Any:
-        from techsapo_ops.services.app import pages
-
-        return read(pages)
-
-    return own
-
-
-def _generated(file: Path, what: str) -> Callable[[], Any]:
-    """What a stack's generated file holds whenever it is asked for."""
-
-    def read() -> Any:
+    def read() -> PageFacts:
         import json
 
         from techsapo_ops.adapters.files import read_text
 
-        return json.loads(read_text(file, what=what))
+        if generated is not None:
+            return PageFacts(**json.loads(read_text(generated, what="page facts")))
+        from techsapo_ops.services.app.pages import page_facts
 
-    return read
+        return PageFacts(**page_facts(project.spec, project.loaded.environment))
+
+    return cache(read) if generated is None else read
 
 
 def _port(instance: str, ports: list[int]) -> int:

@@ -11,12 +11,12 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.checks import LEVEL
 from techsapo_ops.backup.create import Watch
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.backup.proof import LEVEL
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -142,7 +142,6 @@ def look_json(look: Look) -> dict[str, Any]:
         "into": str(look.draft.file.parent),
         "environment": look.draft.environment,
         "engine": look.prospect.stack.topology.engine,
-        "authentication": str(look.copied.origin.state),
         "parts": look.rows,
         "api_keys": [] if look.revoke_all_keys else [key.public(datetime.now(UTC)) for key in look.keys],
         "files": [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import joined, msg
@@ -12,7 +11,7 @@ from techsapo_ops.stack.topology import Topology
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from techsapo_ops.operations.certificates.needs import Certificates
+    from techsapo_ops.operations.certificates.needs import Managed
 
 
 def ensure_certificates(topology: Topology) -> str:
@@ -34,48 +33,47 @@ def certificates_due(topology: Topology) -> str:
     return _of_each(topology, _reason)
 
 
-def _of_each(topology: Topology, reason: Callable[[Certificates, str], str]) -> str:
+def _of_each(topology: Topology, reason: Callable[[Managed], str]) -> str:
     if not served(topology) or not topology.spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner  # with cryptography: for stacks with TLS
     from techsapo_ops.operations.certificates.needs import Certificates
 
     certificates = Certificates(topology, SubprocessRunner())
-    reasons = ((name, reason(certificates, name)) for name, _ in certificates.kept())
+    reasons = ((each.name, reason(each)) for each in certificates.managed())
     return joined(
         "; ", (msg("certificate {name}: {why}", name=name, why=why) for name, why in reasons if why)
     )
 
 
-def _reason(certificates: Certificates, name: str) -> str:
+def _reason(certificate: Managed) -> str:
     """Why the certificate, or the link to it, has to be written before nginx starts."""
-    linked = certificates.store(name).live() is not None
-    return _why_new(certificates, name) or ("" if linked else msg("its link was missing"))
+    linked = certificate.store.live() is not None
+    return _why_new(certificate) or ("" if linked else msg("its link was missing"))
 
 
-def _why_new(certificates: Certificates, name: str) -> str:
+def _why_new(certificate: Managed) -> str:
     from techsapo_ops.operations.certificates.needs import Need
 
-    if certificates.spec.certificates[name].source == "acme" and certificates.store(name).newest():
+    if certificate.spec.source == "acme" and certificate.store.newest():
         return ""  # what a CA issued is renewed by the job, which nginx has to run for
-    due = certificates.due(name)
+    due = certificate.due()
     return due.reason if due.need in {Need.ISSUE, Need.RENEW, Need.TAKE_OVER} else ""
 
 
-def _ensure(certificates: Certificates, name: str) -> str:
-    from techsapo_ops.operations.certificates.deploy import in_use
+def _ensure(certificate: Managed) -> str:
+    from techsapo_ops.operations.certificates.deploy import note_deployed
     from techsapo_ops.operations.certificates.renew import made_here
 
-    reason = _reason(certificates, name)
+    reason, store = _reason(certificate), certificate.store
     if not reason:
         return ""
-    store, certificate = certificates.store(name), certificates.spec.certificates[name]
     newest = store.newest()
-    if newest is not None and not _why_new(certificates, name):
+    if newest is not None and not _why_new(certificate):
         store.activate(store.find(store.state.deployed) or newest)
         return reason
-    version, now = made_here(certificates, name), certificates.now()
+    version = made_here(certificate)
     store.activate(version)
-    store.remember(replace(in_use(store.state, version, certificate, now), renewed_at=now))
+    note_deployed(certificate, version)
     store.prune()
     return reason

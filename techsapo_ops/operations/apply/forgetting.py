@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.backup.secret_files import forms
+from techsapo_ops.masking.known import forms
 from techsapo_ops.spec.logins import written_secrets
 
 

@@ -1,10 +1,9 @@
-"""Vouches for a backup: one without a MAC, or one that shrank."""
+"""Vouches for a backup: one without a MAC by a key of ours, or one that shrank."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from techsapo_ops.backup.origin import Origin
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
@@ -12,8 +11,9 @@ from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.stack.stack import Stack
 
 
-def accept_backup(stack: Stack, which: str, *, wait: float = 0.0, warn: Warn) -> tuple[Backup, Origin]:
-    """Vouch for the backup that `which` means: what it lacks is meant, and it is a reference from now on.
+def accept_backup(stack: Stack, which: str, *, wait: float = 0.0, warn: Warn) -> Backup:
+    """Vouch for the backup that `which` means: it is ours, what it lacks is meant, and from now on
+    others are compared with it.
 
     Raises OpsError for one that somebody changed, and where that can't be recorded.
     """
@@ -22,12 +22,11 @@ def accept_backup(stack: Stack, which: str, *, wait: float = 0.0, warn: Warn) ->
         backup = repository.find(which)
         what = {"backup": backup.id, "manifest": backup.digest}
         with recorded(stack.layout, msg("backup accept"), what, warn) as known:
-            origin = repository.accept(backup)
-            known["origin"] = str(origin.state)
+            repository.accept(backup)
             if shrunk := backup.read().shrunk:
                 known["shrunk"] = [each.source for each in shrunk]
                 at = datetime.now(UTC).isoformat(timespec="seconds")
                 repository.note(backup, "shrunk", {"ok": True, "at": at})
                 if unheard := shared(stack, lambda: noted(stack, repository), wait):
                     warn(unheard)
-    return backup, origin
+    return backup

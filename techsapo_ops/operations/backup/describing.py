@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import getpass
-import grp
 import os
-import platform
-import pwd
 import re
 import socket
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +15,6 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.files import read_by_all, read_text
 from techsapo_ops.backup.description import NOT_TAKEN, Description, Kept, What
 from techsapo_ops.errors import OpsError
@@ -78,8 +73,6 @@ def describe(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Descriptio
         project=spec.project,
         taken=datetime.now(UTC),
         tool=__version__,
-        build=code(),
-        python=platform.python_version(),
         engine=stack.topology.engine,
         environment=applied.environment if applied is not None else layout.environment,
         host=socket.gethostname(),
@@ -87,9 +80,7 @@ def describe(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Descriptio
         directory=str(stack.directory),
         spec=layout.spec_file.name,
         state=str(layout.state),
-        schedule=spec.schedule.by,
         tracing=spec.app.tracing is not None,
-        servers={part.kind: part.server for part in manifest.parts if part.server},
         kept=kept,
         variables=variables(stack),
         left={**NOT_TAKEN, **manifest.left_out, **_beyond(stack)},
@@ -146,17 +137,12 @@ def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | 
     folder = stat.S_ISDIR(facts.st_mode)
     if not folder and not stat.S_ISREG(facts.st_mode):
         return None
-    user = group = ""
-    with suppress(KeyError):
-        user = pwd.getpwuid(facts.st_uid).pw_name
-    with suppress(KeyError):
-        group = grp.getgrgid(facts.st_gid).gr_name
     mode = stat.S_IMODE(facts.st_mode)
     if not folder and read_by_all(content) is None:
         mode &= ~0o007  # a folder keeps others out here: elsewhere it may lie in one that does not
     return Kept(
         os.path.normpath(path), str(content), what, folder, mode,
-        facts.st_uid, facts.st_gid, user, group, field if named else "", named,
+        field if named else "", named,
     )  # fmt: skip
 
 

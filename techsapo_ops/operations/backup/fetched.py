@@ -5,80 +5,52 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.description import Description, What
-from techsapo_ops.backup.offsite import AwaySnapshot
-from techsapo_ops.backup.repository import reader_of
-from techsapo_ops.backup.verify import PartResult, few
-from techsapo_ops.errors import OpsError
+from techsapo_ops.backup.checks import LEVEL
+from techsapo_ops.backup.description import What
+from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.verify import PartResult, few, verify
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.backup.tree import Tree
-from techsapo_ops.stack.backup_kind import BackupKind
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.stack.stack import Stack
 
 _APART = frozenset({What.BACKUP, What.KIT, What.COPIES})
 """What is looked at in ways of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A snapshot that lies below `folder`, each path as it was."""
-
-    stack: Stack
-    folder: Path
-    snapshot: AwaySnapshot
-    description: Description
-
-    def at(self, path: str) -> Path:
-        """Where `path` of the old host is now."""
-        return Tree(self.folder).at(path)
-
-    def of(self, what: What) -> Path | None:
-        """The one path of that kind; None where there is none."""
-        return next((self.at(kept.content) for kept in self.description.of(what)), None)
-
-
-def copies(fetched: Fetched) -> Iterator[PartResult]:
-    """What is off-site alone: each kind of it that this stack has now, or that came back."""
-    folder = fetched.of(What.COPIES)
+def copies(stack: Stack, copied: Copied, told: Callable[[str, int], None]) -> Iterator[PartResult]:
+    """What is off-site alone, a backup like any other: each kind of it that came back, or is here now."""
+    folder = copied.of(What.COPIES)
+    known: set[str] = set()
+    repository = Repository(folder or copied.root, copied.repository.keyring)
+    for backup in repository.backups() if folder is not None else ():
+        found = verify(stack, repository, backup, LEVEL, told)
+        if found.problems:
+            yield PartResult("copies", found.problems)
+        yield from found.parts
+        known |= {part.kind for part in found.parts}
     for kind in registry.kinds():
-        if not kind.too_secret:
-            continue
-        began = monotonic()
-        if folder is not None and kind.copies(folder):
-            wrong = _wrong_in(fetched.stack, kind, folder)
-            yield PartResult(kind.name, tuple(few(wrong)), round(monotonic() - began, 3))
-        elif not isinstance(kind.sources(fetched.stack), str):
-            note = msg("the stack has it now, and it did not go along")
-            yield PartResult(kind.name, (), round(monotonic() - began, 3), note)
+        if kind.too_secret and kind.name not in known and not isinstance(kind.sources(stack), str):
+            yield PartResult(kind.name, note=msg("the stack has it now, and it did not go along"))
 
 
-def _wrong_in(stack: Stack, kind: BackupKind, folder: Path) -> list[str]:
-    try:
-        part = kind.fetched(folder)
-    except OpsError as error:
-        return [error.message]
-    return kind.check(stack, part, reader_of(part, folder))
-
-
-def files(fetched: Fetched) -> PartResult:
+def files(copied: Copied) -> PartResult:
     """The spec, secrets, keys, certificates and whatever else lies beside a backup, as it is here."""
     began = monotonic()
     wrong: list[str] = []
     changed = 0
     pairs = [
-        (Path(kept.content), fetched.at(kept.content))
-        for kept in fetched.description.kept
+        (Path(kept.content), copied.at(kept.content))
+        for kept in copied.description.kept
         if kept.what not in _APART
     ]
-    taken = fetched.description.taken
+    taken = copied.description.taken
     for here, there in dict.fromkeys(pairs):
         if not os.path.lexists(there):
             if not _since(here, taken):
@@ -127,10 +99,10 @@ def _since(path: Path, taken: datetime) -> bool:
     return max(facts.st_mtime, facts.st_ctime) >= taken.timestamp()
 
 
-def kit(fetched: Fetched) -> Iterator[PartResult]:
+def kit(copied: Copied) -> Iterator[PartResult]:
     """The version of then: a wheel that can be unpacked, and the lock of what it needs."""
     began = monotonic()
-    folder = fetched.of(What.KIT)
+    folder = copied.of(What.KIT)
     wrong: list[str] = []
     wheels = sorted(folder.glob("techsapo_ops-*.whl")) if folder is not None else []
     if folder is None or len(wheels) != 1:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
+from techsapo_ops.backup.verify import faults
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -53,19 +53,12 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         say(msg("a restore was interrupted; going back to what was there before"))
         repository = repository_of(stack)
         safety = _safety_of(stack, repository, left.safety) if left.safety else None
-        if safety is not None and (found := repository.origin(safety)).state is State.TAMPERED:
-            accept = msg("`techsapo backup accept {id}` where you know that it is yours, or ", id=safety.id)
+        if safety is not None and not (origin := repository.origin(safety)).ours:
             raise OpsError(
                 msg(
-                    "going back is not possible: {id} was tampered with, or is damaged: {why}",
-                    id=safety.id,
-                    why=found.why,
+                    "going back is not possible: {id}: {wrong}", id=safety.id, wrong=faults(safety, origin)[0]
                 ),
-                msg(
-                    '{accept}docs/backup.md, "Whose backup it is"; {instead}',
-                    accept=accept if found.acceptable else "",
-                    instead=_INSTEAD,
-                ),
+                msg('docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
             )
         what = {"safety": left.safety, "parts": list(left.kinds)}
         with recorded(layout, msg("restore undone"), what, say):

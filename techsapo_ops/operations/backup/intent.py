@@ -9,10 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import MAC, Origin
-from techsapo_ops.backup.origin import State as OriginState
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
-from techsapo_ops.backup.verify import check_part, check_sums
+from techsapo_ops.backup.verify import check_part, faults
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.stopping import require_runs
@@ -41,7 +39,6 @@ class Intent:
     """Kinds that stay in the backup, though nobody said so, and why."""
     targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     """By kind, every file that is written, for the kinds of which files are."""
-    origin: Origin = field(default_factory=lambda: Origin(OriginState.AUTHENTICATED))
     copies: Path | None = None
     """Where what goes off-site alone is already, so that the repository need not be asked again."""
 
@@ -65,16 +62,14 @@ def intend(
     only: Sequence[str] = (),
     until: datetime | None = None,
     *,
-    unauthenticated: bool = False,
     copies: Path | None = None,
 ) -> Intent:
     """See whether a backup can be brought back, and what that would replace; touches nothing.
 
     `copies` is a folder with what of it went off-site alone, where that has been fetched.
 
-    Raises OpsError for a backup that is not whole or was tampered with, for one of which nothing tells the
-    origin unless `unauthenticated` allows that, for a server that does not run, or one that is older than the
-    server that was backed up.
+    Raises OpsError for a backup that is not whole or not ours, for a server that does not run, or one that is
+    older than the server that was backed up.
     """
     for kind in only:
         if registry.find(kind) is None:
@@ -87,9 +82,18 @@ def intend(
         chosen = _before(repository, only[0], until)
     if word == "latest" and until is None and repository.places is not None:
         repository.places.require_newest(chosen.read())
-    origin = _require_origin(repository, chosen, unauthenticated)
+    _require_whole(chosen, faults(chosen, repository.origin(chosen)))
     parts, left = _choose(stack, chosen, only, copies)
-    _require_whole(stack, chosen, parts)
+    # What is off-site alone was opened when it was fetched.
+    here = (part for part in parts if not registry.of(part).too_secret)
+    _require_whole(
+        chosen,
+        [
+            msg("{kind}: {problem}", kind=part.kind, problem=problem)
+            for part in here
+            for problem in check_part(stack, chosen, part)
+        ],
+    )
     observed = stack.engine.observe()
     _require_folders(observed, parts)
     for part in parts:
@@ -118,7 +122,7 @@ def intend(
     services = [service for service in stack.topology.services if service.kind in stopped]
     apps = tuple(service.name for service in services if service.name in observed.services)
     absent = tuple(kind for kind, there in now.items() if not there)
-    return Intent(chosen, parts, now, then, apps, until, absent, left, targets, origin, copies)
+    return Intent(chosen, parts, now, then, apps, until, absent, left, targets, copies)
 
 
 def _require_folders(observed: Observed, parts: Sequence[Part]) -> None:
@@ -214,54 +218,11 @@ def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
     return kind.homeless(stack, part.kind)
 
 
-def _require_origin(repository: Repository, backup: Backup, unauthenticated: bool) -> Origin:
-    """Raise OpsError for a backup that somebody has changed, or that anybody may have made."""
-    origin = repository.origin(backup)
-    if origin.state is OriginState.TAMPERED:
-        accept = msg("or, where you know that it is yours, `techsapo backup accept {id}`; ", id=backup.id)
-        raise OpsError(
-            msg(
-                "{id} was tampered with, or is damaged: {why}\nnothing was touched",
-                id=backup.id,
-                why=origin.why,
-            ),
-            msg(
-                'choose another one: `techsapo backup list`; {accept}docs/backup.md, "Whose backup '
-                'it is", tells how to get a lost key back',
-                accept=accept if origin.acceptable else "",
-            ),
-        )
-    if origin.state is OriginState.UNAUTHENTICATED and not unauthenticated:
-        lost = msg('get the lost key back (docs/backup.md, "Whose backup it is"), ')
-        raise OpsError(
-            msg(
-                "{id} is unauthenticated: {why}. Nothing tells who wrote it\nnothing was touched",
-                id=backup.id,
-                why=origin.why,
-            ),
-            msg(
-                "{lost}choose a newer one, or restore it with --allow-unauthenticated where nobody "
-                "else can write {path}",
-                lost=lost if (backup.folder / MAC).exists() else "",
-                path=repository.path,
-            ),
-        )
-    return origin
-
-
-def _require_whole(stack: Stack, backup: Backup, parts: Sequence[Part]) -> None:
-    wrong = check_sums(backup)
-    for part in parts if not wrong else ():
-        if registry.of(part).too_secret:
-            continue  # it was opened when it was fetched
-        wrong += [
-            msg("{kind}: {problem}", kind=part.kind, problem=problem)
-            for problem in check_part(stack, backup, part)
-        ]
+def _require_whole(backup: Backup, wrong: Sequence[str]) -> None:
     if wrong:
         raise OpsError(
             msg("{id} is not whole: {wrong}\nnothing was touched", id=backup.id, wrong=joined("; ", wrong)),
-            msg("choose another one: `techsapo backup list`"),
+            msg('choose another one: `techsapo backup list`; docs/backup.md, "Whose backup it is"'),
         )
 
 

@@ -6,24 +6,26 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
+from techsapo_ops.backup.checks import of_offsite
 from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.backup.shrinking import unaccepted
-from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Stack
 
 NAME = "backups"
 """Name of the file and value of its label `name`."""
 
 
-def write_metrics(repository: Repository, layout: Layout) -> None:
+def write_metrics(stack: Stack, repository: Repository) -> None:
     """Tell of all backups as they are now. Raises OpsError where the file can't be written."""
-    write_textfile(layout.textfiles, NAME, (*samples(repository), *offsite_samples(layout)))
+    away = offsite_samples(stack.layout) if stack.spec.backup.offsite is not None else ()
+    write_textfile(stack.layout.textfiles, NAME, (*samples(repository), *away))
 
 
 def offsite_samples(layout: Layout) -> Iterator[Sample]:
     """The series of what was fetched from off-site; none before the first look."""
-    known = proofs(layout)
+    known = of_offsite(layout)
     if last := known.get("last"):
         at = datetime.fromisoformat(last["at"]).timestamp()
         yield Sample("techsapo_backup_offsite_last_verification_timestamp_seconds", at)
@@ -34,6 +36,9 @@ def offsite_samples(layout: Layout) -> Iterator[Sample]:
         for part in good["parts"]:
             source = {"source": part["kind"]}
             yield Sample("techsapo_backup_offsite_recovery_seconds", part["seconds"], source)
+    if typed := known.get("typed"):
+        at = datetime.fromisoformat(typed["at"]).timestamp()
+        yield Sample("techsapo_backup_offsite_password_tried_timestamp_seconds", at)
 
 
 def samples(repository: Repository) -> Iterator[Sample]:

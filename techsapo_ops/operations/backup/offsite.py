@@ -11,13 +11,18 @@ from pathlib import Path
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup import description, registry
+from techsapo_ops.backup.checks import note_offsite, of_offsite
+from techsapo_ops.backup.create import create
 from techsapo_ops.backup.description import Kept, What
-from techsapo_ops.backup.manifest import SAFETY_TAG
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.offsite import PART_TAG, Restic, project_tag, restic_of
-from techsapo_ops.backup.repository import Backup, reader_of, repository_of
+from techsapo_ops.backup.origin import Keyring
+from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.secret_files import secret_paths
+from techsapo_ops.backup.verify import faults
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.backup.copied import note_copies, noted_copies
 from techsapo_ops.operations.backup.describing import describe, kept_at, kept_paths
 from techsapo_ops.operations.backup.kit import kit
 from techsapo_ops.stack.backup import Part
@@ -34,7 +39,7 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
     """Copy `backup` off-site, with the secrets that it does not hold: restic encrypts them; returns the
     snapshot's id.
 
-    The result is noted beside the backup. Raises OpsError where that fails; the backup here stays.
+    The result is noted. Raises OpsError where that fails; the backup here stays.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
     repository = repository_of(stack)
@@ -57,6 +62,9 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
             error.hint,
         ) from None
     repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
+    note_copies(stack, away, (*noted_copies(stack, away), backup.id))
+    if "typed" not in of_offsite(stack.layout):  # from now on somebody has to know the password
+        note_offsite(stack.layout, typed={"ok": False, "at": at})
     return snapshot
 
 
@@ -87,15 +95,16 @@ def _described(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Iterator
 
 @contextmanager
 def _secret_copies(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
-    """A folder with what is too secret to stay: here only until it is off-site. None where there is none."""
+    """A folder with a backup of what is too secret to stay, here only until it is off-site; or none."""
     wanted = [kind.sources(stack) for kind in registry.kinds() if kind.too_secret]
     sources = [source for found in wanted if not isinstance(found, str) for source in found]
     if not sources:
         yield ()
         return
     with for_now(stack, AWAY) as folder:
-        for source in sources:
-            source.take(folder, backup.id, lambda _: None)
+        draft = Manifest.draft(stack.spec.project, stack.topology.engine)
+        ring, began = Keyring(stack.layout.backup_keys), backup.read().started
+        create(Repository(folder, ring), draft, sources, lambda: began)
         yield (folder,)
 
 
@@ -105,27 +114,37 @@ def secret_copy(
 ) -> Iterator[tuple[Part, PackedReader]]:
     """What of `kind` went off-site with `backup`: here for the block alone, or in `copies` already.
 
-    Raises OpsError where there is none, or where the repository can't be read.
+    Raises OpsError where there is none, where it is not as it was written, or the repository can't be read.
     """
     if copies is not None:
-        part = kind.fetched(copies)
-        yield part, reader_of(part, copies)
+        yield _part(stack, kind, copies, backup)
         return
     away = restic_of(stack)
-    title = f"{kind.title[0].upper()}{kind.title[1:]}"
     if away is None:
+        title = f"{kind.title[0].upper()}{kind.title[1:]}"
         raise OpsError(
             msg("{title} is off-site alone, and the spec has no backup.offsite", title=title),
             msg("set backup.offsite as it was when that backup was made"),
         )
     with for_now(stack, "offsite-back") as folder:
-        if not away.fetch(backup.id, AWAY, folder):
-            raise OpsError(
-                msg("no copy of {title} went off-site with {id}", title=kind.title, id=backup.id),
-                msg("`restic snapshots --tag {id}` shows what did", id=backup.id),
-            )
-        part = kind.fetched(folder)
-        yield part, reader_of(part, folder)
+        yield _part(stack, kind, away.fetch(backup.id, AWAY, folder) or folder, backup)
+
+
+def _part(stack: Stack, kind: BackupKind, copies: Path, backup: Backup) -> tuple[Part, PackedReader]:
+    repository = Repository(copies, Keyring(stack.layout.backup_keys))
+    found = next(iter(repository.backups()), None)
+    wrong = faults(found, repository.origin(found)) if found is not None else []
+    parts = found.read().parts if found is not None and not wrong else ()
+    part = next((part for part in parts if part.source == kind.name), None)
+    if part is None or found is None:
+        raise OpsError(
+            joined(
+                ": ",
+                [msg("no copy of {title} went off-site with {id}", title=kind.title, id=backup.id), *wrong],
+            ),
+            msg("`restic snapshots --tag {id}` shows what did", id=backup.id),
+        )
+    return part, found.reader(part)
 
 
 @contextmanager

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
 from techsapo_ops.backup.shrinking import unaccepted
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
+from techsapo_ops.operations.backup.copied import copies_of, note_copies
 from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
@@ -21,18 +24,21 @@ from techsapo_ops.stack.stack import Stack
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """Verdicts on all backups, oldest first, and the bytes that were or would be freed."""
+    """Verdicts on all backups, oldest first, and the bytes that were or would be freed here."""
 
     verdicts: tuple[Verdict, ...]
     bytes: int
+    offsite: tuple[Verdict, ...] = ()
+    """Those on the off-site copies, by the backup's id, where `backup.offsite.prune` lets them be removed."""
 
 
 def prune_backups(
     stack: Stack, *, dry_run: bool = False, wait: float = 0.0, warn: Warn = lambda _: None
 ) -> Pruned:
-    """Remove the backups that backup.keep does not want any more.
+    """Remove the backups that backup.keep does not want any more, and off-site copies where the spec says so.
 
-    Also where that can't be recorded, of which `warn` is told: it is what makes room on a full disk.
+    Here also where that can't be recorded, of which `warn` is told: it is what makes room on a full disk.
+    Raises OpsError, also where only the copies could not be removed.
     """
     repository = repository_of(stack)
     with repository.lock(wait):
@@ -53,7 +59,43 @@ def prune_backups(
                         if backup.id in going:
                             repository.remove(backup)
             shared(stack, lambda: noted(stack, repository), wait)
-    return Pruned(verdicts, freed)
+    here = {verdict.id for verdict in verdicts if verdict.keep}
+    return Pruned(verdicts, freed, _prune_offsite(stack, here, zone, warn, wait, dry_run=dry_run))
+
+
+def _prune_offsite(
+    stack: Stack, here: Collection[str], zone: tzinfo, warn: Warn, wait: float, *, dry_run: bool
+) -> tuple[Verdict, ...]:
+    """By `keep` as here; copies of a part alone are counted by themselves, and take no whole one's place.
+
+    Those of backups that stay `here` stay as well, whatever the reason was.
+    """
+    offsite = stack.spec.backup.offsite
+    away = restic_of(stack) if offsite is not None and offsite.prune else None
+    if away is None:
+        return ()
+    away.reach()
+    ours, unreadable = copies_of(stack, away)
+    if unreadable:
+        raise OpsError(
+            unreadable, msg("`techsapo backup verify --offsite` tells more; nothing was removed there")
+        )
+    copies = {copy.id: copy for copy in ours}
+    known = [Known(id_, copy.time, kinds=(str(copy.whole),)) for id_, copy in copies.items()]
+    verdicts = [
+        replace(verdict, keep=True, reasons=(msg("it stays here"),))
+        if copies[verdict.id].backup in here and not verdict.keep
+        else verdict
+        for verdict in judge(known, stack.spec.backup.keep, zone, ())
+    ]
+    going = [verdict.id for verdict in verdicts if not verdict.keep]
+    if going and not dry_run:
+        what = {"copies": sorted(copies[id_].backup for id_ in going)}
+        with recorded(stack.layout, msg("backup prune"), what, warn):
+            away.forget(going)
+        with repository_of(stack).lock(wait):
+            note_copies(stack, away, (copy.backup for id_, copy in copies.items() if id_ not in going))
+    return tuple(replace(verdict, id=copies[verdict.id].backup) for verdict in verdicts)
 
 
 def _last_before(known: Sequence[Known], shrunk: Iterable[tuple[Manifest, Shrink]]) -> dict[str, str]:

@@ -63,7 +63,6 @@ def perform(
     seconds: dict[str, float] = {}
     what = {
         "backup": intent.backup.id,
-        "origin": str(intent.origin.state),
         "parts": [part.kind for part in intent.parts],
         "to": intent.until.isoformat() if intent.until is not None else None,
     }
@@ -148,7 +147,7 @@ def perform_instead(
             msg("bring a backup back that holds it, without --only: `techsapo backup list`"),
         )
     apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))
-    what = {"backup": intent.backup.id, "origin": str(intent.origin.state), "parts": list(there)}
+    what = {"backup": intent.backup.id, "parts": list(there)}
     stack.engine.announce()
     with (
         locked(stack.layout, wait),

@@ -41,4 +41,4 @@ def noted(stack: Stack, repository: Repository) -> None:
         places_of(stack.layout, repository.path).note(
             filter(None, (b.manifest for b in repository.backups()))
         )
-    write_metrics(repository, stack.layout)
+    write_metrics(stack, repository)

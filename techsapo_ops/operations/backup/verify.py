@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
-from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
-from techsapo_ops.backup.verify import Verification, refused, verify_deep, verify_quick, with_origin
+from techsapo_ops.backup.verify import DEEP, QUICK, Verification, verify
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.create import lost_key
 from techsapo_ops.operations.backup.telling import noted, shared
@@ -30,19 +28,12 @@ def verify_backup(
     """
     repository = repository_of(stack)
     backup = repository.find(word)
-    # Two looks within a second are told apart: the last one is what alerts go by.
-    at = datetime.now(UTC).isoformat(timespec="microseconds")
     with repository.lock(wait):
         made: list[bool] = []
         shared(stack, lambda: made.append(repository.make_key()), wait)
         lost = lost_key(repository) if any(made) else ""
-        origin = repository.origin(backup)
-        if origin.state is State.TAMPERED:
-            found = refused(backup, "deep" if deep else "quick", origin, at)
-        else:
-            looked = verify_deep(stack, backup, at, told) if deep else verify_quick(stack, backup, at)
-            found = with_origin(looked, origin)
-        found = replace(found, note=joined("; ", filter(None, (found.note, lost))))
+        found = verify(stack, repository, backup, DEEP if deep else QUICK, told)
+        found = replace(found, note=lost)
         unheard = shared(stack, lambda: _write(stack, repository, backup, found), wait)
         found = replace(found, note=joined("; ", filter(None, (found.note, unheard))))
         if word == "latest":

@@ -7,31 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
-from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.backup.description import Description, What
-from techsapo_ops.backup.offsite import AwaySnapshot, Restic, project_tag, restic_of
-from techsapo_ops.backup.origin import Keyring, State
-from techsapo_ops.backup.repository import Backup, Repository, repository_of
-from techsapo_ops.backup.verify import PartResult, Verification, refused, verify_deep, with_origin
+from techsapo_ops.backup.checks import LEVEL, note_offsite, of_offsite
+from techsapo_ops.backup.offsite import AwaySnapshot, Restic, restic_of
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.verify import PartResult, Verification, verify
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.backup.fetched import Fetched, copies, files, kit
+from techsapo_ops.operations.backup.copied import (
+    LostCopyError,
+    choose,
+    copies_of,
+    fetch,
+    note_copies,
+    noted_copies,
+    open_copy,
+    place_id,
+)
+from techsapo_ops.operations.backup.fetched import copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
-from techsapo_ops.operations.backup.offsite import for_now, is_whole
-from techsapo_ops.operations.backup.proof import LEVEL, note_proof, proofs
-from techsapo_ops.operations.backup.tree import Tree
+from techsapo_ops.operations.backup.offsite import for_now
 from techsapo_ops.stack.layout import PROOF_FOLDER
 from techsapo_ops.stack.stack import Stack
 
-_SPARE = 256 * 1024 * 1024
-"""Bytes that stay free beside what is fetched: throwaway servers need some, too."""
-_NEEDED = (What.BACKUP, What.SPEC, What.BACKUP_KEYS)
-"""Without any of these an empty host has no stack again."""
+_READ_ALL = timedelta(days=20)
+"""Age of the last reading of the whole repository from which on it is read again: in every third week."""
 
 Say = Callable[[str], None]
 Told = Callable[[str, int], None]
@@ -57,42 +61,54 @@ def verify_offsite(
             msg('docs/backup.md, "A second place", shows how to have one'),
             exit_code=2,
         )
-    at = datetime.now(UTC).isoformat(timespec="microseconds")
     with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):
-        began = monotonic()
+        at, began = datetime.now(UTC), monotonic()
         say(msg("asking {place}", place=_place(away)))
         away.reach()
-        ours = _ours(stack, away)
-        snapshot = _chosen(ours, word)
-        with for_now(stack, PROOF_FOLDER) as folder:
-            _require_room(away, snapshot, folder)
-            say(
-                msg(
-                    "fetching {backup} of {time:%Y-%m-%d %H:%M} UTC",
-                    backup=snapshot.backup,
-                    time=snapshot.time,
-                )
+        ours, unreadable = copies_of(stack, away)
+        before = noted_copies(stack, away)
+        problems = tuple(filter(None, (unreadable, _gone(before, ours))))
+        if not ours and not problems:
+            raise OpsError(
+                msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
             )
-            failed = _fetch(away, snapshot, folder)
-            fetching = monotonic() - began
-            if failed:
-                found = Verification(snapshot.backup, LEVEL, at, (), (failed,))
-            else:
-                found = _looked(stack, snapshot, folder, at, told)
-        if word == "latest" and (gone := _gone(stack, ours)):
-            found = replace(found, problems=(gone, *found.problems))
-        fetched = PartResult("fetching", (), round(fetching, 3))
+        found = Verification(max(before, default=""), LEVEL, "", (), ())
+        if ours:
+            snapshot = _chosen(ours, word, stack.spec.project)
+            found = _fetched(stack, away, snapshot, say, told)
         found = replace(
-            found, level=LEVEL, parts=(fetched, *found.parts), seconds=round(monotonic() - began, 3)
+            found,
+            level=LEVEL,
+            at=at.isoformat(),
+            seconds=round(monotonic() - began, 3),
+            problems=(*(problems if word == "latest" or not ours else ()), *found.problems),
         )
-        repository = repository_of(stack)
-        with repository.lock(wait):
-            note_proof(stack.layout, {**asdict(found), "ok": found.ok})
-            here = next((b for b in repository.backups() if b.id == found.id), None)
-            if here is not None:
-                repository.note(here, LEVEL, {**asdict(found), "ok": found.ok})
-            write_metrics(repository, stack.layout)
+        _note(stack, found, wait)
+        if not (found.ok and _lately_read(stack, away)) and (
+            damage := _read_all(stack, away, ours, say, wait)
+        ):
+            found = replace(found, problems=(*found.problems, damage))
+            _note(stack, found, wait)
+        with repository_of(stack).lock(wait):
+            since = set(noted_copies(stack, away)).difference(before)
+            note_copies(stack, away, (*(copy.backup for copy in ours), *since))
     return found
+
+
+def _fetched(stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, told: Told) -> Verification:
+    with for_now(stack, PROOF_FOLDER) as folder:
+        say(msg("fetching {backup} of {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time))
+        return _looked(stack, away, snapshot, folder, told)
+
+
+def _note(stack: Stack, found: Verification, wait: float) -> None:
+    look, repository = {**asdict(found), "ok": found.ok}, repository_of(stack)
+    with repository.lock(wait):
+        note_offsite(stack.layout, last=look, **({"good": look} if found.ok else {}))
+        here = next((b for b in repository.backups() if b.id == found.id), None)
+        if here is not None:
+            repository.note(here, LEVEL, look)
+        write_metrics(stack, repository)
 
 
 def _place(away: Restic) -> str:
@@ -105,36 +121,10 @@ def _place(away: Restic) -> str:
     )
 
 
-def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
-    """The copies of this stack, oldest first. Raises OpsError where there is none."""
-    lost: list[str] = []
-    known = [found for found in away.snapshots(damaged=lost.extend) if found.backup]
-    if lost:  # the newest may be among them, and an older one would be proven in its place
-        raise OpsError(
-            msg(
-                "{count} of the repository's copies can't be read: {lost}",
-                count=len(lost),
-                lost=", ".join(lost[:4]),
-            ),
-            msg("`restic check` tells more, and restic's manual how to repair it"),
-        )
-    tag = project_tag(stack.spec.project)  # several stacks may share a repository
-    ours = [found for found in known if tag in found.tags]
-    if not ours:
-        raise OpsError(
-            msg(
-                "no backup of this stack is off-site: the repository has {count} copies of others",
-                count=len(known),
-            ),
-            msg("`techsapo backup` copies one there"),
-        )
-    return ours
-
-
-def _chosen(ours: Sequence[AwaySnapshot], word: str) -> AwaySnapshot:
+def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapshot:
     """The newest copy of all that this stack had, or the newest of the backup that `word` begins."""
     if word == "latest":
-        return next((found for found in reversed(ours) if found.whole), ours[-1])
+        return choose(ours, None, project)
     found = [each for each in ours if each.backup.startswith(word)]
     if not found:
         raise OpsError(
@@ -144,103 +134,65 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str) -> AwaySnapshot:
     return found[-1]
 
 
-def _gone(stack: Stack, ours: Sequence[AwaySnapshot]) -> str:
-    """What was copied there last and is no longer there, in words; "" for nothing.
+def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
+    """Of which days copies were there `before` and are no longer, in words; "" for none.
 
     Who may write to the server needs no password to remove copies, or to put an old repository back.
     """
-    repository = repository_of(stack)
-    copied = {
-        backup.id
-        for backup in repository.ours()
-        if repository.checks(backup).get("offsite", {}).get("ok") and is_whole(backup)
-    }
-    copied |= {found["good"]["id"] for found in (proofs(stack.layout),) if "good" in found}
-    there = {found.backup for found in ours}
-    newest = max(copied, default="")
-    if not newest or newest in there or newest < max(there):
+    lost = sorted(set(before) - {copy.backup for copy in ours})
+    days = dict.fromkeys(f"{id_[:4]}-{id_[4:6]}-{id_[6:8]}" for id_ in lost)
+    if not days:
         return ""
     return msg(
-        "{newest}, which went off-site, is no longer there: somebody removed it, or the "
-        "repository is an older one",
-        newest=newest,
+        "copies of {days} are no longer there: somebody removed them, or the repository is another one",
+        days=", ".join(days),
     )
 
 
-def _require_room(away: Restic, snapshot: AwaySnapshot, folder: Path) -> None:
-    needed, free = away.size(snapshot.id), room(folder).free_bytes
-    if needed + _SPARE > free:
-        raise OpsError(
-            msg(
-                "{backup} takes {needed} to look at, and {parent} has {free} free",
-                backup=snapshot.backup,
-                needed=human(needed),
-                parent=folder.parent,
-                free=human(free),
-            ),
-            msg("make room there: it is unpacked in the state directory, and removed afterwards"),
-        )
+def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, told: Told) -> Verification:
+    """Fetch a copy, and look at what came back as at a backup that was made here."""
+    began = monotonic()
+    try:
+        fetch(away, snapshot.id, folder)
+    except LostCopyError as error:
+        return Verification(snapshot.backup, LEVEL, "", (), (error.message,))
+    fetching = PartResult("fetching", (), round(monotonic() - began, 3))
+    try:
+        copied = open_copy(folder, snapshot)
+    except OpsError as error:
+        return Verification(snapshot.backup, LEVEL, "", (fetching,), (error.message,))
+    found = verify(stack, copied.repository, copied.backup, LEVEL, told)
+    here = next((b for b in repository_of(stack).backups() if b.id == copied.backup.id), None)
+    problems = found.problems
+    if here is not None and here.digest != copied.backup.digest:
+        problems += (msg("its manifest is another than that of the same backup here"),)
+    parts = (fetching, *found.parts, *copies(stack, copied, told), files(copied), *kit(copied))
+    return replace(found, parts=parts, problems=problems)
 
 
-def _fetch(away: Restic, snapshot: AwaySnapshot, folder: Path) -> str:
-    """Fetch it; returns why the repository can't give it back.
+def _lately_read(stack: Stack, away: Restic) -> bool:
+    """Whether every byte of that repository was read, and found right, not long ago."""
+    read = of_offsite(stack.layout).get("read", {})
+    if not read.get("ok") or read.get("place") != place_id(away):
+        return False
+    return datetime.now(UTC) - datetime.fromisoformat(read["at"]) < _READ_ALL
 
-    Raises OpsError where that is not the repository's fault.
+
+def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say, wait: float) -> str:
+    """What is wrong with the bytes of the repository, and which days that touches; empty for nothing.
+
+    The copy that was fetched has a part of them alone; the others are wanted when that one is no good.
     """
-    try:
-        away.restore(snapshot.id, folder)
-    except OpsError as error:
-        if "no space left" in error.message.lower():
-            raise
-        away.reach()  # else it is the way there that has failed
-        return msg("it does not come back: {message}", message=error.message)
-    return ""
-
-
-def _looked(stack: Stack, snapshot: AwaySnapshot, folder: Path, at: str, told: Told) -> Verification:
-    """What was found out about what came back."""
-    try:
-        fetched = Fetched(stack, folder, snapshot, _described(folder, snapshot))
-        backup, repository = _backup_in(fetched)
-    except OpsError as error:
-        return Verification(snapshot.backup, LEVEL, at, (), (error.message,))
-    origin = repository.origin(backup)
-    if origin.state is State.TAMPERED:
-        return refused(backup, LEVEL, origin, at)
-    found = with_origin(verify_deep(stack, backup, at, told), origin)
-    here = next((b for b in repository_of(stack).backups() if b.id == backup.id), None)
-    problems = list(found.problems)
-    if here is not None and here.digest != backup.digest:
-        problems.append(msg("its manifest is another than that of the same backup here"))
-    parts = (*found.parts, *copies(fetched), files(fetched), *kit(fetched))
-    return replace(found, parts=parts, problems=tuple(problems))
-
-
-def _described(folder: Path, snapshot: AwaySnapshot) -> Description:
-    """What the copy says of itself. Raises OpsError for what is damaged, or lets no empty host go by it."""
-    found = Tree(folder).description(snapshot)
-    if found.backup != snapshot.backup:
-        raise OpsError(msg("its description is that of another backup, {backup}", backup=found.backup))
-    lacking = [what for what in _NEEDED if not found.of(what)]
-    if lacking:
-        raise OpsError(msg("its description names no {lacking}", lacking=", ".join(lacking)))
-    return found
-
-
-def _backup_in(fetched: Fetched) -> tuple[Backup, Repository]:
-    """The backup that came back, by the keys that came with it. Raises OpsError."""
-    place = fetched.of(What.BACKUP)
-    keys = fetched.of(What.BACKUP_KEYS)
-    if place is None or keys is None:
-        raise OpsError(
-            msg("it has no backup in it") if place is None else msg("it has no key of the backups in it")
-        )
-    for path in (place, keys):
-        # A link would lead to what is here, and prove nothing of what is there.
-        if not Tree(fetched.folder).is_plain(path, folder=True):
-            raise OpsError(msg("{path} did not come back", path=path.name))
-    repository = Repository(place.parent, Keyring(keys))
-    found = next((backup for backup in repository.backups() if backup.id == fetched.snapshot.backup), None)
-    if found is None:
-        raise OpsError(msg("it holds no backup {backup}", backup=fetched.snapshot.backup))
-    return found, repository
+    say(msg("reading all of the repository"))
+    wrong, touched = away.read_all()
+    with repository_of(stack).lock(wait):
+        at = datetime.now(UTC).isoformat()
+        note_offsite(stack.layout, read={"ok": not wrong, "at": at, "place": place_id(away)})
+    if not wrong:
+        return ""
+    days = sorted({f"{copy.time.astimezone():%Y-%m-%d}" for copy in ours if copy.id in touched})
+    return msg(
+        "the repository is damaged; copies that this touches are of: {days}. restic says: {wrong}",
+        days=", ".join(days) or msg("no day that can be told"),
+        wrong=wrong,
+    )

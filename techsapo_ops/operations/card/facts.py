@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,12 +16,11 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.checks import of_offsite
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.describing import variables
-from techsapo_ops.operations.backup.proof import proofs
-from techsapo_ops.operations.card.place import logins, over_ssh, shown
 from techsapo_ops.operations.drills.report import newest
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.registry import facts as facts_of_kinds
@@ -35,6 +35,8 @@ BEFORE = ("restic", "python3-venv")
 SSH = "openssh-client"
 """What restic runs for sftp: a small Debian has none."""
 _LEAST_ROOM = 10 * 1024**3
+_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
+_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*(?=@)")
 _MOVING = (
     "copied",
     "proved",
@@ -133,7 +135,7 @@ def card_of(stack: Stack) -> Card:
         if (check := repository_of(stack).checks(backup).get("offsite", {})).get("ok")
     ]
     drill = newest(stack.layout).get("recover")
-    good = proofs(stack.layout).get("good")
+    good = of_offsite(stack.layout).get("good")
     size = sum(part.raw_bytes for b in repository_of(stack).ours()[-1:] for part in b.read().parts)
     return Card(
         project=stack.spec.project,
@@ -225,3 +227,33 @@ def printed(stack: Stack) -> tuple[datetime, Mapping[str, str]] | None:
         return at, {str(key): str(value) for key, value in found["facts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def shown(place: str) -> str:
+    """The repository without its login; SSH's has the account in the address alone, and it is no secret."""
+    return _PASSWORD.sub(r"\1", place) if over_ssh(place) else _LOGIN.sub("", place)
+
+
+def over_ssh(place: str) -> bool:
+    return place.startswith("sftp:")
+
+
+def ssh_of(place: str) -> tuple[str, str]:
+    """The machine of a repository over SSH, with the account, and the port; "" for SSH's own."""
+    rest = place.removeprefix("sftp:")
+    if not rest.startswith("//"):
+        return rest.partition(":")[0], ""
+    place = rest.lstrip("/").partition("/")[0]
+    host, _, port = place.rpartition(":")
+    return (host, port) if host and port.isdigit() else (place, "")
+
+
+def logins(place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Variables of the login, and those among them that are secret, by the kind of repository."""
+    by_kind = {
+        "s3": (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY",)),
+        "rest": (("RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD"), ("RESTIC_REST_PASSWORD",)),
+        "b2": (("B2_ACCOUNT_ID", "B2_ACCOUNT_KEY"), ("B2_ACCOUNT_KEY",)),
+        "azure": (("AZURE_ACCOUNT_NAME", "AZURE_ACCOUNT_KEY"), ("AZURE_ACCOUNT_KEY",)),
+    }
+    return by_kind.get(place.partition(":")[0], ((), ()))

@@ -1,12 +1,10 @@
-"""The recovery card on one A4 page: as plain text, and as HTML that prints the same."""
+"""The recovery card on one A4 page, as plain text."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 
 from rich.cells import cell_len as width
 
@@ -14,8 +12,7 @@ from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.line_breaks import wrapped
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.page_words import Words
-from techsapo_ops.operations.card.facts import Card
-from techsapo_ops.operations.card.place import ssh_of
+from techsapo_ops.operations.card.facts import Card, ssh_of
 from techsapo_ops.operations.card.typed import commands
 
 COLUMNS = 80
@@ -134,52 +131,6 @@ def _lines(card: Card, locale: str, now: datetime, most: int, *, ruled: bool) ->
             yield from (*wrapped(step, COLUMNS), *(f"  {line}" for line in typed))
         if block.note:
             yield from wrapped(block.note, COLUMNS)
-
-
-_STYLE = """
-@page { size: A4; margin: 10mm 14mm }
-body { font: 9.5pt/1.3 system-ui, sans-serif; max-width: 182mm; margin: 1em auto; color: #000 }
-html { background: #fff } p { margin: .4em 0 }
-header { display: flex; justify-content: space-between; align-items: baseline; border-bottom: 2px solid #000 }
-h1 { font-size: 15pt; margin: 0 } h2 { font-size: 10.5pt; margin: .6em 0 .15em }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1em; margin: 0 } dt { color: #444 }
-dd { margin: 0; overflow-wrap: anywhere } ol { margin: 0; padding: 0; list-style: none }
-code, pre { font: 8.5pt/1.25 monospace } pre { white-space: pre-wrap; overflow-wrap: anywhere }
-pre { border: 1px solid #888; padding: .25em .6em; margin: .1em 0 .3em }
-@media print { body { margin: 0 } pre, dl { break-inside: avoid } }
-""".strip()
-
-
-def html(card: Card, locale: str, now: datetime) -> str:
-    """The card as one file without anything from elsewhere."""
-    say = Words(locale, "card.yaml")
-    parts = [
-        f'<!doctype html>\n<html lang="{locale}"><head><meta charset="utf-8">',
-        f"<title>{escape(say('title', project=card.project))}</title><style>{_STYLE}</style></head><body>",
-        f"<header><h1>{escape(say('title', project=card.project))}</h1>",
-        f"<span>{escape(say('printed', when=f'{now:%Y-%m-%d %H:%M}'))}</span></header>",
-        f"<p>{escape(say('keep'))}</p>",
-    ]
-    for block in blocks(card, locale, now):
-        parts.append(f"<section><h2>{escape(block.heading)}</h2>")
-        if block.facts:
-            rows = (f"<dt>{escape(name)}</dt><dd>{_marked(_line(value))}</dd>" for name, value in block.facts)
-            parts.append(f"<dl>{''.join(rows)}</dl>")
-        if block.steps:
-            steps = (
-                f"<li>{escape(title)}<pre>{escape(chr(10).join(typed))}</pre></li>"
-                for title, typed in block.steps
-            )
-            parts.append(f"<ol>{''.join(steps)}</ol>")
-        if block.note:
-            parts.append(f"<p>{_marked(block.note)}</p>")
-        parts.append("</section>")
-    return "\n".join([*parts, "</body></html>\n"])
-
-
-def _marked(value: str) -> str:
-    """`value` as HTML, with what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(value))
 
 
 def _login(card: Card, say: Words) -> str:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
+from cryptography import x509
+
+from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.certs.checks import validity
-from techsapo_ops.certs.material import Pair, canonical, names_of
-from techsapo_ops.certs.policy import renewal_time
-from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, known_authority, local_authority, why_new
+from techsapo_ops.adapters.tls import names_of
+from techsapo_ops.certs.material import Pair
+from techsapo_ops.certs.policy import renewal_time, why_new
+from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, known_authority, local_authority
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Store, Version, read_pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.certificates.deploy import Deployment, installed
 from techsapo_ops.services.nginx.certificate import NginxSites, nginx_sites
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
@@ -79,8 +84,12 @@ class Certificates:
         """The project's folder: where hooks run and relative paths begin."""
         return self.topology.layout.spec_file.parent
 
-    def kept(self, names: Sequence[str] = ()) -> Iterator[tuple[str, Certificate]]:
-        """The certificates that are kept here, in the spec's order; `names` limits them.
+    def of(self, name: str) -> Managed:
+        """The certificate `name`, which is in the spec and not served elsewhere."""
+        return Managed(name, self)
+
+    def managed(self, names: Sequence[str] = ()) -> Iterator[Managed]:
+        """The certificates that are stored here, in the spec's order; `names` limits them.
 
         Raises OpsError for a name that is no certificate of this stack.
         """
@@ -93,131 +102,140 @@ class Certificates:
                 raise OpsError(msg("certificate {name} is served elsewhere", name=name), exit_code=2)
         for name, certificate in certificates.items():
             if certificate.source != "external" and (not names or name in names):
-                yield name, certificate
-
-    def store(self, name: str) -> Store:
-        """Where certificate `name` is kept."""
-        return Store(self.topology.layout.certs / name)
-
-    def names(self, name: str) -> tuple[str, ...]:
-        """The names that certificate `name` is made for."""
-        certificate = self.spec.certificates[name]
-        server = self.spec.nginx.server_name if self.serves(name) else None
-        return certificate.names or ((server,) if server is not None else ("localhost",))
-
-    def required(self, name: str) -> tuple[str, ...]:
-        """The names that certificate `name` must be good for before it is served."""
-        certificate = self.spec.certificates[name]
-        server = self.spec.nginx.server_name if self.serves(name) else None
-        return tuple(dict.fromkeys((*certificate.names, *((server,) if server is not None else ()))))
-
-    def serves(self, name: str) -> bool:
-        """Whether nginx serves certificate `name`."""
-        return self.spec.served_certificate == name
+                yield self.of(name)
 
     def authority(self) -> Authority:
         """The stack's own CA. Raises OpsError."""
         return local_authority(self.topology.layout.certs / CA_FOLDER, self.now())
 
-    def files(self, name: str) -> Pair:
+    def alone(self, wait: float) -> AbstractContextManager[object]:
+        """Be the only techsapo at work on certificates. Not by the stack's lock: an order may take minutes.
+
+        Raises OpsError when another one is for longer than `wait` seconds.
+        """
+        return exclusive(self.topology.layout.state / "certs.lock", wait=wait)
+
+
+@dataclass(frozen=True)
+class Managed:
+    """One certificate that is stored here, in the spec as `name`."""
+
+    name: str
+    stack: Certificates
+
+    @property
+    def spec(self) -> Certificate:
+        """What the spec says of it."""
+        return self.stack.spec.certificates[self.name]
+
+    @cached_property
+    def store(self) -> Store:
+        """Its versions, and what is remembered of it."""
+        return Store(self.stack.topology.layout.certs / self.name)
+
+    @property
+    def site(self) -> NginxSites | None:
+        """The nginx that serves it; None where none does, or it is not to be asked."""
+        return self.stack.site if self.stack.spec.served_certificate == self.name else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it is made for."""
+        return self.spec.names or self._server_name or ("localhost",)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names that it must be good for before it is served."""
+        return tuple(dict.fromkeys((*self.spec.names, *self._server_name)))
+
+    @property
+    def _server_name(self) -> tuple[str, ...]:
+        server = self.stack.spec.nginx.server_name
+        serves = self.stack.spec.served_certificate == self.name
+        return (server,) if serves and server is not None else ()
+
+    def asked_name(self, leaf: x509.Certificate) -> str | None:
+        """A name for which a client may ask the server of `leaf`; a wildcard stands for one."""
+        return next((name.replace("*", "www", 1) for name in (*self.required, *names_of(leaf))), None)
+
+    @property
+    def link(self) -> Path | None:
+        """The link to its chain that `install_to` asks for."""
+        if self.spec.install_to is None:
+            return None
+        return self.stack.folder / Path(self.spec.install_to).expanduser() / f"{self.name}.crt"
+
+    @property
+    def installed(self) -> bool:
+        """Whether that link is there, or none is asked for."""
+        link = self.link
+        if link is None:
+            return True
+        return link.is_symlink() and Path(os.readlink(link)) == self.store.chain  # noqa: PTH115 - its text
+
+    def files(self) -> Pair:
         """The pair that the spec names for a certificate of source files. Raises OpsError."""
-        certificate = self.spec.certificates[name]
         key, chain = (
-            self.folder / Path(path or "").expanduser()
-            for path in (certificate.private_key_file, certificate.certificate_file)
+            self.stack.folder / Path(path or "").expanduser()
+            for path in (self.spec.private_key_file, self.spec.certificate_file)
         )
         return read_pair(key, chain)
 
-    def deployment(self, name: str) -> Deployment:
-        """What putting certificate `name` into use works with."""
-        return Deployment(
-            store=self.store(name),
-            certificate=self.spec.certificates[name],
-            names=self.required(name),
-            site=self.site if self.serves(name) else None,
-            runner=self.runner,
-            folder=self.folder,
-            now=self.now,
-            say=self.say,
-        )
+    def renews_at(self, version: Version) -> datetime | None:
+        """When `version` is to be renewed; None for files, which somebody else renews."""
+        if self.spec.source == "files":
+            return None
+        return renewal_time(version.pair.leaf, _suggested(self.store.state, version))
 
-    def due(self, name: str, *, force: bool = False) -> Due:
-        """What certificate `name` needs now. Raises OpsError when its files can't be read."""
-        store = self.store(name)
-        newest, state = store.newest(), store.state
-        source = self.spec.certificates[name].source
-        if source == "files":
-            pair = self.files(name)
-            have = newest.intact if newest is not None else None
-            if have is None or (have.key, have.chain) != (pair.key, pair.chain):
-                return Due(
-                    Need.TAKE_OVER, msg("its files are new") if newest else msg("it was not taken over yet")
-                )
+    def due(self, *, force: bool = False) -> Due:
+        """What it needs now; with `force` also a renewal that is not due. Raises OpsError when its files
+        can't be read.
+        """
+        newest, state = self.store.newest(), self.store.state
+        if self.spec.source == "files":
+            pair = self.files()
+            stored = newest.intact if newest is not None else None
+            if newest is None or stored is None or (stored.key, stored.chain) != (pair.key, pair.chain):
+                new = msg("its files are new") if newest else msg("it was not taken over yet")
+                return Due(Need.TAKE_OVER, new)
         else:
-            why = (
-                self._self_signed(name, newest)
-                if source == "self-signed"
-                else self._acme(name, newest, state)
-            )
-            if force and not why:
-                why = "--force"
-            if why:
-                first = newest is None or newest.origin.source != source
+            why = self._why_new(newest, state) or ("--force" if force else "")
+            if newest is None or why:
+                first = newest is None or newest.origin.source != self.spec.source
                 return Due(Need.ISSUE if first else Need.RENEW, why)
-        if newest is None:
-            raise OpsError(msg("certificate {name} has no version", name=name))
-        at = renewal_time(newest.pair.leaf, suggested(state, newest)) if source != "files" else None
-        live = store.live()
+        at, live = self.renews_at(newest), self.store.live()
         if state.deployed != newest.number or live is None or live.number != newest.number:
             return Due(Need.DEPLOY, msg("version {number} was not in use yet", number=newest.number), at)
-        if state.hooks == "pending":
+        if state.hooks_pending:
             return Due(Need.FINISH, msg("its deploy hooks had not all run"), at)
-        if not installed(self.deployment(name)):
+        if not self.installed:
             return Due(Need.FINISH, msg("its link in install_to was missing"), at)
         return Due(Need.NOTHING, "", at)
 
-    def _self_signed(self, name: str, newest: Version | None) -> str:
+    def _why_new(self, newest: Version | None, state: CertificateState) -> str:
+        """Why the CA, or the stack's own, has to make another one."""
+        now = self.stack.now()
+        if self.spec.source == "acme":
+            if newest is None or newest.origin.source != "acme":
+                return msg("there was none from the CA")
+            if newest.origin.directory != self.spec.directory:
+                return msg("the ACME directory changed")
+            if state.revoked == newest.number:
+                return msg("it was revoked")
+            return why_new(newest.intact, self.spec.names, now, suggested=_suggested(state, newest))
         if newest is None:
             return msg("there was none")
-        pair = newest.intact
-        if pair is None:
-            return msg("its files could not be read")
-        authority = known_authority(self.topology.layout.certs / CA_FOLDER, self.now())
+        authority = known_authority(self.stack.topology.layout.certs / CA_FOLDER, now)
         if authority is None:
             return msg("its CA is new")
-        return why_new(pair, self.names(name), authority, self.now())
-
-    def _acme(self, name: str, newest: Version | None, state: CertificateState) -> str:
-        certificate = self.spec.certificates[name]
-        if newest is None or newest.origin.source != "acme":
-            return msg("there was none from the CA")
-        if newest.origin.directory != certificate.directory:
-            return msg("the ACME directory changed")
-        if state.revoked == newest.number:
-            return msg("it was revoked")
-        pair = newest.intact
-        if pair is None:
-            return msg("its files could not be read")
-        leaf = pair.leaf
-        if set(names_of(leaf)) != {canonical(n) for n in certificate.names}:
-            return msg("the names changed")
-        if leaf.not_valid_after_utc <= self.now():
-            return validity(leaf, self.now())[0]
-        wish = suggested(state, newest)
-        if renewal_time(leaf, wish) > self.now():
-            return ""
-        if wish is not None and wish <= self.now():
-            return msg("the CA asks for it")
-        left = leaf.not_valid_after_utc - self.now()
-        return msg(
-            "{left:.0%} of its life is left",
-            left=left / (leaf.not_valid_after_utc - leaf.not_valid_before_utc),
-        )
+        return why_new(newest.intact, self.names, now, signed_by=authority.certificate)
 
 
-def suggested(state: CertificateState, version: Version) -> datetime | None:
+def _suggested(state: CertificateState, version: Version) -> datetime | None:
     """When the CA wants `version` to be renewed, where it was asked about this very certificate."""
-    return state.suggested_at if state.suggested_serial == f"{version.pair.leaf.serial_number:x}" else None
+    pair = version.intact
+    asked = pair is not None and state.suggested_serial == f"{pair.leaf.serial_number:x}"
+    return state.suggested_at if asked else None
 
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:

@@ -1,4 +1,4 @@
-"""How the certificates are: those of the stack, those watched elsewhere, and any file or port."""
+"""How the certificates are: those of the stack, and those that are watched elsewhere."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.tls import served_certificate
-from techsapo_ops.adapters.tls_trust import trust_problem
+from techsapo_ops.adapters.tls import names_of, served_certificate, trust_problem
 from techsapo_ops.certs.checks import chain_problems, missing, problems, validity
-from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
-from techsapo_ops.certs.policy import renewal_time, share_left
+from techsapo_ops.certs.material import days_left, issuer_of, life, read_chain
+from techsapo_ops.certs.policy import share_left
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.certificates.needs import Certificates, Need, suggested
+from techsapo_ops.operations.certificates.needs import Certificates, Managed, Need
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.problems import unknown
 
@@ -67,25 +66,23 @@ def status(certificates: Certificates, names: Sequence[str] = ()) -> tuple[Statu
 
 def _one(certificates: Certificates, name: str, certificate: Certificate) -> Status:
     if certificate.source != "external":
-        return _kept(certificates, name, certificate)
-    now = certificates.now()
-    if certificate.address is not None:
-        ca_file = (
-            certificates.folder / Path(certificate.ca_file).expanduser() if certificate.ca_file else None
-        )
-        return _served_elsewhere(name, certificate.address, now, certificate.names, ca_file)
-    path = certificates.folder / Path(certificate.certificate_file or "").expanduser()
-    return _file(name, path, now, certificate.names)
+        return _managed(certificates.of(name))
+    folder = certificates.folder
+    if certificate.address is None:
+        path = folder / Path(certificate.certificate_file or "").expanduser()
+        return _file(name, path, certificates.now(), certificate.names)
+    ca_file = folder / Path(certificate.ca_file).expanduser() if certificate.ca_file else None
+    return _served_elsewhere(name, certificate.address, certificates.now(), certificate.names, ca_file)
 
 
-def _kept(certificates: Certificates, name: str, certificate: Certificate) -> Status:
-    store = certificates.store(name)
-    blank = Status(name, certificate.source, str(store.chain))
+def _managed(certificate: Managed) -> Status:
+    store, source, now = certificate.store, certificate.spec.source, certificate.stack.now()
+    blank = Status(certificate.name, source, str(store.chain))
     try:
         state, live = store.state, store.live()
     except OpsError as error:
         return replace(blank, attention=(error.message,))
-    needs = list(_needs(certificates, name))
+    needs = list(_needs(certificate))
     if state.failures:
         needs.append(msg("the last attempt failed: {why}", why=state.failure.splitlines()[0]))
     blank = replace(blank, renewed_at=state.renewed_at, failures=state.failures)
@@ -93,28 +90,25 @@ def _kept(certificates: Certificates, name: str, certificate: Certificate) -> St
     if live is None or pair is None:
         gone = msg("there is none yet") if live is None else msg("its files are damaged")
         return replace(blank, attention=tuple(needs) or (gone,))  # what is needed says as much
-    leaf, now = pair.leaf, certificates.now()
-    found = list(problems(pair, certificates.required(name), now))
     wrong_chain = chain_problems(pair.certificates)
-    served, unserved = _served(certificates, name, leaf)
-    if unserved:
-        found.append(unserved)
-    if certificate.source == "files" and not needs and not found and _soon(leaf, now):
-        found.append(msg("it ends soon: put new files in place"))
+    served, unserved = _served(certificate, pair.leaf)
+    attention = [*problems(pair, certificate.required, now), *unserved]
+    if source == "files" and not needs and not attention and _soon(pair.leaf, now):
+        attention.append(msg("it ends soon: put new files in place"))
     return replace(
-        _facts(blank, leaf, now),
-        renews_at=renewal_time(leaf, suggested(state, live)) if certificate.source != "files" else None,
+        _facts(blank, pair.leaf, now),
+        renews_at=certificate.renews_at(live),
         served=served,
         chain=wrong_chain[0] if wrong_chain else "ok",
         version=live.number,
-        attention=tuple(dict.fromkeys((*found, *needs))),
+        attention=tuple(dict.fromkeys((*attention, *needs))),
     )
 
 
-def _needs(certificates: Certificates, name: str) -> Iterator[str]:
+def _needs(certificate: Managed) -> Iterator[str]:
     """What the next `renew` would do, or why it can't tell."""
     try:
-        due = certificates.due(name)
+        due = certificate.due()
     except OpsError as error:
         yield error.message
         return
@@ -122,17 +116,16 @@ def _needs(certificates: Certificates, name: str) -> Iterator[str]:
         yield msg("{need} is due: {reason}", need=due.need, reason=due.reason)
 
 
-def _served(certificates: Certificates, name: str, leaf: x509.Certificate) -> tuple[bool | None, str]:
-    """Whether nginx serves `leaf`, and what needs someone."""
-    site = certificates.site
-    if site is None or not certificates.serves(name) or not site.running():
-        return None, ""
-    asked = next((n.replace("*", "www", 1) for n in (*certificates.required(name), *names_of(leaf))), None)
+def _served(certificate: Managed, leaf: x509.Certificate) -> tuple[bool | None, tuple[str, ...]]:
+    """Whether nginx serves `leaf`, None where nothing is served, and what needs someone."""
+    site = certificate.site
+    if site is None or not site.running():
+        return None, ()
     try:
-        same = site.served(asked) == leaf.public_bytes(Encoding.DER)
+        same = site.served(certificate.asked_name(leaf)) == leaf.public_bytes(Encoding.DER)
     except OpsError as error:
-        return False, error.message
-    return same, "" if same else f"nginx serves another one: `techsapo certs deploy {name}`"
+        return False, (error.message,)
+    return same, () if same else (f"nginx serves another one: `techsapo certs deploy {certificate.name}`",)
 
 
 def _served_elsewhere(
@@ -148,12 +141,8 @@ def _served_elsewhere(
         distrust = trust_problem(address, asked, timeout=_TIMEOUT, ca_file=ca_file)
     except OpsError as error:
         return replace(blank, attention=(error.message,))
-    found = [*validity(leaf, now), *missing(leaf, names or (asked,))]
-    if distrust:
-        found.append(msg("clients don't trust it: {distrust}", distrust=distrust))
-    if not validity(leaf, now) and _soon(leaf, now):
-        found.append(msg("it ends soon"))
-    return replace(_facts(blank, leaf, now), chain=distrust or "ok", attention=tuple(found))
+    untrusted = (msg("clients don't trust it: {distrust}", distrust=distrust),) if distrust else ()
+    return _watched(blank, leaf, now, names or (asked,), chain=distrust, also=untrusted)
 
 
 def _file(name: str, path: Path, now: datetime, names: Sequence[str]) -> Status:
@@ -165,10 +154,23 @@ def _file(name: str, path: Path, now: datetime, names: Sequence[str]) -> Status:
     except OpsError as error:
         return replace(blank, attention=(error.message,))
     wrong = chain_problems(chain)
-    found = [*wrong, *validity(chain[0], now), *missing(chain[0], names)]
-    if not validity(chain[0], now) and _soon(chain[0], now):
-        found.append(msg("it ends soon"))
-    return replace(_facts(blank, chain[0], now), chain=wrong[0] if wrong else "ok", attention=tuple(found))
+    return _watched(blank, chain[0], now, names, chain=wrong[0] if wrong else "", also=wrong)
+
+
+def _watched(
+    blank: Status,
+    leaf: x509.Certificate,
+    now: datetime,
+    names: Sequence[str],
+    *,
+    chain: str,
+    also: Sequence[str],
+) -> Status:
+    """A certificate that somebody else renews; `chain` is what is wrong with its chain, "" for nothing."""
+    invalid = validity(leaf, now)
+    soon = (msg("it ends soon"),) if not invalid and _soon(leaf, now) else ()
+    attention = (*invalid, *missing(leaf, names), *also, *soon)
+    return replace(_facts(blank, leaf, now), chain=chain or "ok", attention=attention)
 
 
 def _soon(leaf: x509.Certificate, now: datetime) -> bool:

@@ -24,7 +24,7 @@ from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.http import Unreachable, fetch, preload, way
 from techsapo_ops.adapters.reasons import os_reason
-from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
+from techsapo_ops.adapters.tls import SYSTEM, Trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.outcome import Attempt, Outcome, Request

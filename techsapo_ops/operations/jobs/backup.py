@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.verify import Verification
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import verify_offsite as operation
@@ -33,39 +34,14 @@ def create(context: JobContext) -> JobResult:
 def verify(context: JobContext) -> JobResult:
     """Restore the newest backup on trial. Raises OpsError for one that does not hold what it should."""
     found = verify_backup(context.stack(), deep=True, wait=_WAIT)
-    for sentence in found.sentences:
-        context.tell(sentence)
-    if not found.ok:
-        raise OpsError(
-            msg("{id} is no good: {sentences}", id=found.id, sentences=joined("; ", found.sentences)),
-            msg("`techsapo backup` makes another"),
-        )
-    if found.passed_over:
-        raise OpsError(
-            msg(
-                "{id} restores, but a newer backup is no good: {passed_over}",
-                id=found.id,
-                passed_over=joined("; ", found.passed_over),
-            ),
-            msg("`techsapo backup` makes another"),
-        )
+    _require_good(context, found)
     return JobResult(msg("{id} restores, in {seconds:.1f} s", id=found.id, seconds=found.seconds))
 
 
 def verify_offsite(context: JobContext) -> JobResult:
     """Fetch the newest off-site copy and restore it on trial. Raises OpsError for one that is no good."""
     found = operation.verify_offsite(context.stack(), wait=_WAIT, say=context.tell)
-    for sentence in found.sentences:
-        context.tell(sentence)
-    if not found.ok:
-        raise OpsError(
-            msg(
-                "the off-site copy of {id} is no good: {sentences}",
-                id=found.id,
-                sentences=joined("; ", found.sentences),
-            ),
-            msg("`techsapo backup` copies another there"),
-        )
+    _require_good(context, found)
     return JobResult(
         msg(
             "{id} came back from off-site and restores, in {seconds:.1f} s",
@@ -75,11 +51,30 @@ def verify_offsite(context: JobContext) -> JobResult:
     )
 
 
+def _require_good(context: JobContext, found: Verification) -> None:
+    for sentence in found.sentences:
+        context.tell(sentence)
+    if not found.ok or found.passed_over:
+        raise OpsError(
+            msg("{id} is no good: {sentences}", id=found.id, sentences=joined("; ", found.sentences))
+            if not found.ok
+            else msg(
+                "{id} restores, but a newer backup is no good: {passed_over}",
+                id=found.id,
+                passed_over=joined("; ", found.passed_over),
+            ),
+            msg("`techsapo backup` makes another"),
+        )
+
+
 def prune(context: JobContext) -> JobResult:
     """Remove the backups that backup.keep does not want any more."""
     done = prune_backups(context.stack(), wait=_WAIT, warn=context.tell)
     for verdict in done.verdicts:
         context.tell(f"{verdict.id} {'stays' if verdict.keep else 'removed'}: {', '.join(verdict.reasons)}")
+    for verdict in done.offsite:
+        state = "stays" if verdict.keep else "removed"
+        context.tell(f"off-site {verdict.id} {state}: {', '.join(verdict.reasons)}")
     count = sum(not verdict.keep for verdict in done.verdicts)
     return JobResult(
         msg(

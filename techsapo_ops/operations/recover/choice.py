@@ -48,44 +48,6 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
     return known
 
 
-def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str) -> AwaySnapshot:
-    """The newest whole copy of `project`, made at `at` at the latest. `snapshots` are oldest first.
-
-    Raises OpsError where there is none, and where `project` is empty and there are several.
-    """
-    if not snapshots:
-        raise OpsError(
-            msg("the repository holds no copy of a stack"),
-            msg("check --from; `restic snapshots` lists what it holds"),
-        )
-    projects = sorted({each.project for each in snapshots if each.project})
-    if not project and len(projects) > 1:
-        raise OpsError(
-            msg("the repository holds several stacks: {projects}", projects=", ".join(projects)),
-            msg("add e.g. --project {projects}", projects=projects[0]),
-        )
-    mine = [each for each in snapshots if not project or each.project == project]
-    if not mine:
-        raise OpsError(
-            msg("the repository holds no copy of {project}", project=project),
-            msg("it has {projects}: see --project", projects=", ".join(projects)),
-        )
-    early = [each for each in mine if at is None or each.time <= at]
-    if not early:
-        first = f"{mine[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
-        raise OpsError(
-            msg("there is no copy from then or before"),
-            msg("the oldest is of {first}: pass a later --at", first=first),
-        )
-    whole = [each for each in early if each.whole]
-    if not whole:
-        raise OpsError(
-            msg("every copy holds a part of the data alone: it is of `backup --only` or of a restore"),
-            msg("`restic restore` gets what there is (docs/backup.md)"),
-        )
-    return whole[-1]
-
-
 def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> Choice:
     """What `choose` has chosen, by its id, with the parts after it. Raises OpsError where it is gone."""
     found = next((each for each in snapshots if each.id == id_), None)

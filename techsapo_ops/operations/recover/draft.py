@@ -13,7 +13,7 @@ from techsapo_ops.backup.description import What
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.spec.edit import repointed, with_value, without_section

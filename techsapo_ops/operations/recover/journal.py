@@ -16,8 +16,8 @@ from techsapo_ops.adapters.folders import GIT_IGNORE, missing, opened, remove_em
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import without_logins
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import RECOVERY, Layout
 

@@ -14,7 +14,7 @@ from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack

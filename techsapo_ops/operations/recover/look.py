@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from techsapo_ops import __version__
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import State
+from techsapo_ops.backup.description import What
+from techsapo_ops.backup.repository import Repository
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.recover.choice import Choice
-from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.doors import Prospect
 from techsapo_ops.operations.recover.draft import Draft
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.keys import copied_endings, working
 from techsapo_ops.operations.recover.placing import Places
-from techsapo_ops.operations.recover.servers import too_old
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind
@@ -72,7 +72,7 @@ def look_at(
     rows = tuple(row for _, row in _rows(copied, prospect.stack, asked))
     return Look(
         choice, copied, draft, places, prospect, rows, tuple(_cannot(copied, rows, prospect.stack)),
-        tuple(_differs(copied, prospect, places, draft)), tuple(_notes(copied, prospect, choice)),
+        tuple(_differs(copied, prospect, places, draft)), tuple(_notes(prospect, choice)),
         tuple(_blockers(copied, prospect, rows, draft)),
         working(copied, prospect.stack.spec, endings), endings, asked.revoke_all_keys,
     )  # fmt: skip
@@ -103,9 +103,9 @@ def _absent(stack: Stack, kind: BackupKind, part: str) -> Absent | None:
 
 def _copies(copied: Copied) -> Iterator[Part]:
     """What goes off-site alone, and came along."""
-    folder = copied.copies
-    if folder is not None:
-        yield from (k.fetched(folder) for k in registry.kinds() if k.too_secret and k.copies(folder))
+    folder = copied.of(What.COPIES)
+    for backup in Repository(folder).backups() if folder is not None else ():
+        yield from backup.read().parts
 
 
 def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple[str, str]]:
@@ -140,13 +140,8 @@ def _differs(
     yield from ((each.kept.what, each.kept.path, f"{each.target}: {each.why}") for each in places.moved)
 
 
-def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
+def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
     spec = prospect.stack.spec
-    if copied.origin.state is not State.AUTHENTICATED:
-        yield msg(
-            "the backup is unauthenticated ({why}); it came out of the encrypted repository",
-            why=copied.origin.why,
-        )
     if choice.parts:
         newest = choice.parts[-1].time.astimezone()
         yield (
@@ -225,7 +220,6 @@ def _blockers(
                 msg("{kind} can't come back: {homeless}", kind=row.kind, homeless=gone.reason),
                 msg("{remedy}; or --without {kind}", remedy=remedy, kind=kind.name),
             )
-    yield from too_old(((row.kind, row.server) for row in rows if not row.why), stack)
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
     free = room(draft.file.parent).free_bytes
     if raw > free:

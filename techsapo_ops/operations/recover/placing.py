@@ -17,7 +17,7 @@ from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.spec.user_path import user_path
 
 BESIDE = "recovered"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.backup.description import What
 from techsapo_ops.backup.offsite import Restic
@@ -17,12 +17,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.backup.copied import Copied, choose, fetch, open_copy, require_whole
 from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
-from techsapo_ops.operations.recover.choice import Choice, choose, chosen, readable
-from techsapo_ops.operations.recover.copied import Copied, read_copy
+from techsapo_ops.operations.recover.choice import Choice, chosen, readable
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.draft import draft_of
-from techsapo_ops.operations.recover.fetching import fetch
 from techsapo_ops.operations.recover.journal import HOSTS, Asked, Desk, Journal
 from techsapo_ops.operations.recover.keys import later_endings, settle, working_now
 from techsapo_ops.operations.recover.look import Look, look_at, missing_variables, restorable
@@ -107,9 +106,12 @@ class Recovery:
                 msg("this recovery was begun on another host, which has what it fetched"),
                 msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
             )
-        self._under_way.step(
-            "fetch", lambda: fetch(self.restic, journal, self.desk, self.say), before=self.chose
-        )
+        self._under_way.step("fetch", lambda: self._fetch(journal), before=self.chose)
+
+    def _fetch(self, journal: Journal) -> None:
+        self.say(msg("fetching {backup}", backup=journal.backup or journal.snapshot[:8]))
+        private_folder(self.desk.fetched, self.desk.state)
+        fetch(self.restic, journal.snapshot, self.desk.fetched)
 
     def look(self) -> Look | None:
         """What is going to be done here; None once the files are placed. Raises OpsError."""
@@ -119,6 +121,7 @@ class Recovery:
         began = time.monotonic()
         choice = self._choice()
         copied = self._copied(choice)
+        require_whole(copied)
         places = places_in(copied, self.into, frozenset(journal.made))
         draft = draft_of(copied, places, journal.asked, self.into)
         if os.path.lexists(draft.file) and str(draft.file) not in journal.made:
@@ -257,7 +260,7 @@ class Recovery:
     def _copied(self, choice: Choice) -> Copied:
         made = map(Path, self._under_way.journal.made)
         moved = next((path for path in made if path.name == choice.snapshot.backup), None)
-        return read_copy(self.desk.fetched, choice.snapshot, moved)
+        return open_copy(self.desk.fetched, choice.snapshot, moved)
 
 
 def _since(began: str) -> float:

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from techsapo_ops.backup.description import What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.up import up
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore import perform
 from techsapo_ops.operations.certificates.needs import certificates_of
 from techsapo_ops.operations.certificates.renew import renew
-from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.stack import Stack
 
@@ -58,14 +59,14 @@ def fill(stack: Stack, copied: Copied, names: tuple[str, ...], say: Say) -> None
     if not names:
         say(msg("there is no data to restore"))
         return
-    intent = intend(stack, copied.backup.id, names, unauthenticated=True, copies=copied.copies)
+    intent = intend(stack, copied.backup.id, names, copies=copied.of(What.COPIES))
     perform(stack, intent, wait=LOCK_SECONDS, aside=False, say=say)
 
 
 def certify(stack: Stack, say: Say) -> list[tuple[str, str]]:
     """Put the certificates into use, or have them issued; returns what did not work, and what to try."""
     certificates = certificates_of(stack, say)
-    if not list(certificates.kept()):
+    if not list(certificates.managed()):
         return []
     return [
         (each.error.message, each.error.hint or f"techsapo certs renew {each.name}")

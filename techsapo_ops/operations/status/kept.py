@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from techsapo_ops.backup.checks import LEVEL, of_offsite
 from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.shrinking import unaccepted
-from techsapo_ops.operations.backup.proof import LEVEL, proofs
 from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
 
@@ -54,7 +54,7 @@ def backups_of(stack: Stack) -> Backups:
             proved.append(Proved(backup.id, begun[backup.id], at, "here"))
         if any(not checks[level]["ok"] for level in ("quick", "deep", LEVEL) if level in checks):
             failed.append(backup.id)
-    if good := proofs(stack.layout).get("good"):
+    if good := of_offsite(stack.layout).get("good"):
         at, name = datetime.fromisoformat(good["at"]), str(good.get("id", ""))
         proved.append(Proved(name, begun.get(name), at, "off-site"))
     newest = known[-1].id if known else None

@@ -82,7 +82,7 @@ class Sources:
                 item = Item(name, "left out: the bundle has reached its size\n", what)
             left -= item.size
             items.append(item)
-        masked = ", ".join(f"{count} {kind}" for kind, count in scrubber.found.items() if count) or "none"
+        masked = ", ".join(f"{count} {kind}" for kind, count in scrubber.counts.items() if count) or "none"
         listing = "".join(f"{item.size:>9}  {item.name}  ({item.what})\n" for item in items)
         return (Item("contents.txt", f"Masked: {masked}.\n\n{listing}", "this list"), *items)
 

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_bytes
-from urllib.parse import unquote
 
 from techsapo_ops.adapters.mac import mac
-from techsapo_ops.backup.secret_files import forms, made_secrets, secret_values
+from techsapo_ops.backup.secret_files import made_secrets, secret_values
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import url_secrets
+from techsapo_ops.masking.known import KnownSecrets
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.logins import written_secrets
 from techsapo_ops.spec.source import parse
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.wallbounce.masking import Masker
 
 KNOWN = "[SECRET]"
 _SPOKEN = re.compile(
@@ -27,13 +28,8 @@ _SPOKEN = re.compile(
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?[-?][^}]*)?\}")
-_URL = re.compile(
-    r"://(?:[^/@\s:]*:(?P<password>[^/@\s]+)@|[^/@\s]*@)?[^/?#\s]*(?P<path>[^?#\s]*)(?P<query>\??[^#\s]*)"
-)
 _DIGEST = re.compile(r"(?<![\w:])[0-9a-f]{64}(?!\w)")
 """SHA-256 as techsapo notes it; one of an image has `sha256:` in front, and is no secret's."""
-_TELLING = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.~-]{8,}|[\w~-]{20,}")
-"""What may be the secret of a webhook in a URL's path or query: no word, which stands in many places."""
 
 
 class Scrubber:
@@ -43,26 +39,25 @@ class Scrubber:
     """
 
     def __init__(self, values: Iterable[str], spec: str = "") -> None:
-        parts = {part for value in values for part in (value, *value.splitlines(), *_parts(value))}
-        self._known = sorted({form for part in parts for form in forms(part)}, key=len, reverse=True)
+        self._known = KnownSecrets(
+            part for value in values for part in (value, *value.splitlines(), *url_secrets(value))
+        )
         self._masker = Masker("secrets")
         self._masker.mask(spec)
         self._count = 0
         self._salt = token_bytes(32)
 
     @property
-    def found(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """How many were masked so far, by kind."""
-        return {"known": self._count, **self._masker.found}
+        return {"known": self._count, **self._masker.counts}
 
     def scrub(self, text: str) -> str:
         """`text` without them."""
-        for form in self._known:
-            if count := text.count(form):
-                self._count += count
-                text = text.replace(form, KNOWN)
+        text, count = self._known.masked(text, KNOWN)
+        self._count += count
         # By the digest of a file that is one weak password it could be guessed; the same stay the same.
-        text = _DIGEST.sub(lambda found: f"digest-{self._salted(found[0])}", text)
+        text = _DIGEST.sub(lambda digest: f"digest-{self._salted(digest[0])}", text)
         return self._masker.mask(text)
 
     def _salted(self, digest: str) -> str:
@@ -128,15 +123,3 @@ def _variables(layout: Layout) -> list[bytes]:
         ]
     except (OpsError, UnicodeDecodeError):  # whoever reads the spec says what is wrong with it
         return []
-
-
-def _parts(value: str) -> Iterator[str]:
-    """What is secret in a URL and is told without it: a password, or what a webhook is known by."""
-    for found in _URL.finditer(value):
-        password = found["password"]
-        if password is not None:
-            yield password
-            yield unquote(password)
-        for each in re.split(r"[/?&=;:]", found["path"] + found["query"]):
-            if _TELLING.fullmatch(each):
-                yield each

@@ -84,10 +84,10 @@ class App(Kind):
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - no template
         """Its part of the spec, and what its pages draw."""
-        from techsapo_ops.services.app.pages import page_files
+        from techsapo_ops.services.app.pages import page_file
         from techsapo_ops.services.app.rendered_spec import app_spec_files
 
-        return (*app_spec_files(topology), *page_files(topology))
+        return (*app_spec_files(topology), page_file(topology))
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """Whether its answers mean anything."""
@@ -214,7 +214,7 @@ def _stop_seconds(topology: Topology) -> int:
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
     from techsapo_ops.services.alertmanager.signing import told_key
-    from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
+    from techsapo_ops.services.app.pages import FACTS
     from techsapo_ops.services.web_login import told_passwords
     from techsapo_ops.stack.own_tls import trusted
 
@@ -224,9 +224,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--instance", service.name, "--host", listens.host, "--port", str(listens.port),
         "--data", str(topology.data_dir(service)),
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
-        "--thresholds", str(topology.config_dir() / THRESHOLDS),
-        "--exposures", str(topology.config_dir() / EXPOSURES),
-        "--unreached", str(topology.config_dir() / UNREACHED),
+        "--page-facts", str(topology.config_dir() / FACTS),
         *told_key(topology), *told_addresses(topology, told, service.machine),
         *told_authorities(topology, trusted(topology, service)),
         *told_passwords(topology, service.kind),

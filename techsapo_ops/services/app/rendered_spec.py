@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.masking.fields import has_secret
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
 from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
 from techsapo_ops.spec.hosts import host_names
-from techsapo_ops.spec.logins import body_secrets, tells_login
+from techsapo_ops.spec.logins import body_secrets
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
@@ -63,7 +64,7 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     elif spec.mysql is not None and spec.mysql.password is None:
         app_data["mysql"]["password_file"] = _managed(topology, layout.mysql_password, APP_PASSWORD)
     text = _HEAD + to_yaml(app_data) + "\n"
-    if tells_login(text) or body_secrets(spec):  # in a `base_url` or an `extra_body`
+    if has_secret(text) or body_secrets(spec):  # in a `base_url` or an `extra_body`
         return (RenderedFile(APP_SPEC, text, mode=0o600, secret=True, owner="app"),)
     return (RenderedFile(APP_SPEC, text, owner="app"),)
 

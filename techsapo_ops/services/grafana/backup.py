@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -41,10 +40,6 @@ class GrafanaBackup(sqlite.SqliteBackup):
         if not stack.engine.has_data(_server(stack), _FILE, image_of=_app(stack)):
             return "Grafana has no database yet"
         return [sqlite.SqliteSource(self.name, _server(stack), database(stack))]
-
-    @override
-    def part_of(self, copy: Path) -> Part:
-        return sqlite.part_of(self.name, copy, copy.parent)
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import without_logins
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import asked as asked_of
@@ -16,7 +17,6 @@ from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
 from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 from techsapo_ops.services.prometheus.scrape import expected_alerts
-from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology

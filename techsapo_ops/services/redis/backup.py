@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.packed import PackedReader, cannot_write
+from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
@@ -121,7 +121,10 @@ class RedisBackup(BackupKind):
     def restored(
         self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
     ) -> Iterator[Scratch]:
-        with stack.engine.scratch("redis", seed=_seed(reader, progress)) as scratch:
+        def seed(folder: Path) -> None:
+            reader.unpack(folder / "dump.rdb", progress)
+
+        with stack.engine.scratch("redis", seed=seed) as scratch:
             yield scratch
 
     @override
@@ -208,24 +211,6 @@ def _halt(stack: Stack, servers: Sequence[Service]) -> None:
             except OpsError as failed:
                 said.append(failed.message)
         raise Untouched(joined("\n", said), error.hint) from None
-
-
-def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
-    """Puts a snapshot where a throwaway Redis loads it from."""
-
-    def seed(folder: Path) -> None:
-        target = folder / "dump.rdb"
-        written = 0
-        try:
-            with target.open("xb") as file:
-                for data in reader:
-                    file.write(data)
-                    written += len(data)
-                    progress(written)
-        except OSError as error:
-            raise cannot_write(target, error) from None
-
-    return seed
 
 
 BACKUP = RedisBackup()

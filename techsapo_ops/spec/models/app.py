@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from techsapo_ops.masking import MaskLevel
 from techsapo_ops.spec.models.base import (
     AllowedHost,
     Duration,
@@ -147,8 +148,6 @@ class Tiers(Section):
 
 LanguageRule = Literal["locale", "auto", "ja", "en"]
 """The stack's own language, that of what was sent, or always one."""
-MaskLevel = Literal["off", "secrets", "personal"]
-"""What is masked: nothing, secrets, or personal data as well."""
 
 
 def _switched_off(value: object) -> object:

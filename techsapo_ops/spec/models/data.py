@@ -102,6 +102,9 @@ class Offsite(Section):
     password_kept: Text | None = None
     """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
     password itself: it is printed on the recovery card."""
+    prune: bool = False
+    """Let `backup prune` remove copies there, by `keep`, too. Whoever takes this host over can remove all of
+    them then: an exposure, `offsite-prune`. Where the server refuses deletions, leave it off."""
     environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
     """Variables by which restic logs in, such as AWS_ACCESS_KEY_ID; values are secrets; NAME_file takes one
     from a file. Default: those of the environment, which cron has not."""

@@ -37,7 +37,7 @@ TOLD_APART = frozenset({"host", "port", "instances", "public_url"})
 """Parts of `app` that an instance is told on its command line, or that others put into their messages."""
 ExposureName = Literal[
     "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
-    "nginx-plain-http", "no-critical-receiver", "no-watcher", "offsite-plain-http",
+    "nginx-plain-http", "no-critical-receiver", "no-watcher", "offsite-plain-http", "offsite-prune",
     "prometheus-without-login", "redis-plain-text", "redis-without-login",
 ]  # fmt: skip
 """The rules of docs/exposure.md on what others may reach, and whom alerts must; the names are stable."""

@@ -23,6 +23,8 @@ FIRST_LOOK, LAST_LOOK = 5.0, 60.0
 """Seconds until that, doubled each time that it is not."""
 REST = 15.0
 """Seconds for which a member that could not be asked is asked after the others."""
+SETTLED = 1.0
+"""Seconds after which rows are looked for that a member took."""
 _DEADLOCK = 1213
 """What a commit is told that lost against another one of the cluster, by MariaDB's ER_LOCK_DEADLOCK."""
 
@@ -32,6 +34,8 @@ class ClusterStore:
 
     One member takes them: the first of `server`, else the next that does, until the first one is back.
     """
+
+    settles = SETTLED
 
     def __init__(self, server: AuditServer, clock: Callable[[], float] = time.monotonic) -> None:
         self._names = [each.place for each in server.members]

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.stores.audit.rows import Call, Request, Rows, naive, read_rows, with_connection
+from techsapo_ops.stores.audit.rows import Call, Requests, Rows, naive, read_rows, with_connection
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.tables import audit_tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 _NAMED = 500
 """Ids in one list of a statement."""
@@ -67,18 +67,28 @@ def spent_since(
     if mysql is None and not sqlite.exists():
         return 0.0
     requests, _ = audit_tables()
-    wanted = sa.select(sa.func.sum(requests.c.cost_usd)).where(requests.c.time >= naive(since))
-    if key_id is not None:
-        wanted = wanted.where(requests.c.key_id == key_id)
+    conditions = charged(since, key_id, simulated=simulated)
+    wanted = sa.select(sa.func.sum(requests.c.cost_usd)).where(*conditions)
     for n in range(0, len(without), _NAMED):
         wanted = wanted.where(requests.c.id.not_in(without[n : n + _NAMED]))
-    if not simulated:
-        wanted = wanted.where(requests.c.simulated == sa.false())
 
     def read(connection: Connection) -> float:
         return float(connection.execute(wanted).scalar() or 0.0)
 
     return with_connection(mysql, sqlite, read)
+
+
+def charged(since: datetime, key_id: str | None, *, simulated: bool) -> list[ColumnElement[bool]]:
+    """What holds of the requests that `spent_since` is about."""
+    import sqlalchemy as sa
+
+    requests, _ = audit_tables()
+    conditions: list[ColumnElement[bool]] = [requests.c.time >= naive(since)]
+    if key_id is not None:
+        conditions.append(requests.c.key_id == key_id)
+    if not simulated:
+        conditions.append(requests.c.simulated == sa.false())
+    return conditions
 
 
 def oldest(mysql: AuditServer | None, sqlite: Path) -> datetime | None:
@@ -108,8 +118,8 @@ def summed(rows: Rows, since: datetime, by: By) -> Report:
         since=since,
         total_usd=sum(r.cost_usd for r in requests),
         simulated_usd=sum(r.cost_usd for r in requests if r.simulated),
-        requests=sum(r.asked for r in requests),
-        cached=sum(r.cache == "hit" for r in requests),
+        requests=sum(r.count for r in requests if r.asked),
+        cached=sum(r.count for r in requests if r.cache == "hit"),
         rows=_by_day(requests, calls) if by == "day" else _by(by, calls),
     )
 
@@ -133,15 +143,15 @@ def _by(by: Literal["provider", "model"], calls: Sequence[Call]) -> tuple[Cost, 
     return tuple(sorted((_sum(n, c) for n, c in groups.items()), key=lambda c: -c.cost_usd))
 
 
-def _by_day(requests: Sequence[Request], calls: Sequence[Call]) -> tuple[Cost, ...]:
-    days: dict[str, list[Request]] = defaultdict(list)
+def _by_day(requests: Sequence[Requests], calls: Sequence[Call]) -> tuple[Cost, ...]:
+    days: dict[str, list[Requests]] = defaultdict(list)
     for request in requests:
         days[request.day].append(request)
     return tuple(
         _sum(
             day,
             [c for c in calls if c.day == day],
-            sum(r.asked for r in found),
+            sum(r.count for r in found if r.asked),
             sum(r.cost_usd for r in found),
         )
         for day, found in sorted(days.items())

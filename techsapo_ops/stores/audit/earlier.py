@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.stores.audit.costs import charged
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 from techsapo_ops.stores.audit.sqlite import sqlite_engine
 from techsapo_ops.stores.audit.tables import CALL_COLUMNS, audit_tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 log = logging.getLogger("techsapo.audit")
 BATCH = 500
@@ -64,9 +65,8 @@ class EarlierRows:
 
         requests, calls = audit_tables()
         self._count = 0
-        engine = sqlite_engine(self._file)
-        with closing(_Closing(engine)), engine.connect() as connection:
-            if _is_taken_over(connection, requests, self._file):
+        with _history(self._file) as connection:
+            if connection is None:
                 return
             last = ""
             while True:
@@ -79,11 +79,6 @@ class EarlierRows:
                 yield [_row(row, by_row.get(str(row["id"]), ())) for row in found]
 
 
-class _Closing:
-    def __init__(self, engine: Engine) -> None:
-        self.close = engine.dispose
-
-
 def spent_earlier(file: Path, since: datetime, key_id: str | None, *, simulated: bool) -> dict[str, float]:
     """By id what each request in the SQLite `file` was charged since then, in USD: see `spent_since`.
 
@@ -94,28 +89,29 @@ def spent_earlier(file: Path, since: datetime, key_id: str | None, *, simulated:
     import sqlalchemy as sa
 
     requests, _ = audit_tables()
-    wanted = sa.select(requests.c.id, requests.c.cost_usd).where(
-        requests.c.time >= since.astimezone(UTC).replace(tzinfo=None)
-    )
-    if key_id is not None:
-        wanted = wanted.where(requests.c.key_id == key_id)
-    if not simulated:
-        wanted = wanted.where(requests.c.simulated == sa.false())
-    engine = sqlite_engine(file)
-    with closing(_Closing(engine)), engine.connect() as connection:
-        if _is_taken_over(connection, requests, file):
+    wanted = sa.select(requests.c.id, requests.c.cost_usd).where(*charged(since, key_id, simulated=simulated))
+    with _history(file) as connection:
+        if connection is None:
             return {}
         return {str(id_): float(cost) for id_, cost in connection.execute(wanted)}
 
 
-def _is_taken_over(connection: Connection, requests: Any, file: Path) -> bool:
-    """Whether the note beside `file` tells of as many rows as there are."""
+@contextmanager
+def _history(file: Path) -> Iterator[Connection | None]:
+    """A connection to `file`; None where the note beside it tells of as many rows as there are."""
     import sqlalchemy as sa
 
-    count = connection.execute(sa.select(sa.func.count()).select_from(requests)).scalar()
-    with suppress(OSError, ValueError):
-        return int(file.with_name(file.name + NOTE).read_text("ascii")) == count
-    return False
+    requests, _ = audit_tables()
+    engine = sqlite_engine(file)
+    try:
+        with engine.connect() as connection:
+            count = connection.execute(sa.select(sa.func.count()).select_from(requests)).scalar()
+            noted = None
+            with suppress(OSError, ValueError):
+                noted = int(file.with_name(file.name + NOTE).read_text("ascii"))
+            yield connection if noted != count else None
+    finally:
+        engine.dispose()
 
 
 def _calls(connection: Connection, calls: Any, ids: list[str]) -> dict[str, tuple[AuditCall, ...]]:

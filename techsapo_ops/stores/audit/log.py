@@ -21,10 +21,9 @@ from techsapo_ops.stores.audit.condition import RETRY, Condition
 from techsapo_ops.stores.audit.costs import Report, oldest, report, spent_since
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.intake import Intake
-from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
+from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, Replay
 from techsapo_ops.stores.audit.server import AuditServer
-from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
-from techsapo_ops.stores.audit.spools import NAME, Spools
+from techsapo_ops.stores.audit.spool import DRILL, NAME, AuditRow, Spool, Spools
 from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
 log = logging.getLogger("techsapo.audit")
@@ -200,11 +199,10 @@ class AuditLog:
         spool = self._spool
         store: AuditStore | ClusterStore
         if self._mysql is not None and self._mysql.others:
-            store = cluster = ClusterStore(self._mysql)
-            replay: Replay = ReadBack(spool, self._inserting(store), self._dropped, cluster)
+            store = ClusterStore(self._mysql)
         else:
             store = AuditStore(self._mysql, self._sqlite)
-            replay = Replay(spool, self._inserting(store), self._dropped)
+        replay = Replay(spool, self._inserting(store), self._dropped, store)
         self._take_over()
         earlier = EarlierRows(self._sqlite, self._inserting(store)) if self._mysql is not None else None
         self._probe(store)

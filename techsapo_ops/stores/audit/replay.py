@@ -11,74 +11,17 @@ from dataclasses import dataclass, replace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.cluster import ClusterStore
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import database_errors
+from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
 log = logging.getLogger("techsapo.audit")
 
 BATCH = 500
-SETTLED = 1.0
-"""Seconds after which rows are looked for that a member of a cluster took."""
 AGAIN = 5.0
 """Seconds until that is tried once more where it failed."""
 OVERDUE = 30.0
 """Seconds after which it is told that they were not seen elsewhere yet."""
 MAYBE_WRITTEN = 5_000
 """How many rows of the spool, from its start, may be in the database as well, from just before a kill -9."""
-
-
-class Replay:
-    """Brings what is in `spool` into the database by `insert`, which says whether it is there.
-
-    `dropped` is told how many rows left the spool, and whether the disk let them.
-    """
-
-    def __init__(
-        self,
-        spool: Spool,
-        insert: Callable[[list[AuditRow]], bool],
-        dropped: Callable[[int, Exception | None], None],
-    ) -> None:
-        self._spool = spool
-        self._insert = insert
-        self._dropped = dropped
-
-    @property
-    def written(self) -> int:
-        """How many rows of the spool are written, and wait to be seen."""
-        return 0
-
-    @property
-    def overdue(self) -> bool:
-        """Whether rows that were written have waited too long to be seen."""
-        return False
-
-    def run(self) -> None:
-        """Write what waits now."""
-        spool = self._spool
-        batch: list[AuditRow] = []
-        end, total = spool.end, 0
-        for total, row in enumerate(spool.read(end), 1):  # noqa: B007 - used after the loop
-            batch.append(row)
-            if len(batch) == BATCH:
-                if not self._insert(batch):
-                    break
-                batch = []
-        else:
-            if not batch or self._insert(batch):
-                self._drop(end, total)
-
-    def finish(self) -> None:
-        """The end: what was written and is in the spool still."""
-
-    def _drop(self, end: int, rows: int) -> int:
-        failure: Exception | None = None
-        moved = 0
-        try:
-            moved = self._spool.drop(end, rows)
-        except (OSError, OpsError) as error:
-            failure = error
-        self._dropped(rows, failure)
-        return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +34,30 @@ class _Sent:
     at: float
 
 
-class ReadBack(Replay):
-    """The same for a cluster: rows leave the spool when others than the member that took them show them."""
+class Replay:
+    """Brings what is in `spool` into the database by `insert`, which says whether it is there.
+
+    Rows leave the spool when `store` lacks none of them: at once where one database keeps what it took, in a
+    cluster when others than the member that took them show them. `dropped` is told how many rows left the
+    spool, and whether the disk let them.
+    """
 
     def __init__(
         self,
         spool: Spool,
         insert: Callable[[list[AuditRow]], bool],
         dropped: Callable[[int, Exception | None], None],
-        store: ClusterStore,
+        store: AuditStore | ClusterStore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(spool, insert, dropped)
+        self._spool = spool
+        self._insert = insert
+        self._dropped = dropped
         self._store = store
         self._clock = clock
         self._sent: deque[_Sent] = deque()
         self._after = 0
-        """Where the spool's rows begin that no member was given yet."""
+        """Where the spool's rows begin that were not written yet."""
         self._told = False
         self._look_at = 0.0
 
@@ -124,7 +74,12 @@ class ReadBack(Replay):
     def run(self) -> None:
         """Look for what was written a moment ago, and write what was not yet."""
         if self._clock() >= self._look_at:
-            self._look(self._clock() - SETTLED)
+            self._look(self._clock() - self._store.settles)
+        self._write()
+        if not self._store.settles:
+            self._look(self._clock())
+
+    def _write(self) -> None:
         room = MAYBE_WRITTEN - self.written
         while room > 0:
             rows, end = self._spool.batch(self._after, min(BATCH, room))
@@ -167,7 +122,13 @@ class ReadBack(Replay):
             self._forget(together[-1].end, len(ids))
 
     def _forget(self, end: int, rows: int) -> None:
-        moved = self._drop(end, rows)
+        failure: Exception | None = None
+        moved = 0
+        try:
+            moved = self._spool.drop(end, rows, closely=self._store.settles > 0)
+        except (OSError, OpsError) as error:
+            failure = error
+        self._dropped(rows, failure)
         self._after -= moved
         self._sent = deque(replace(each, end=each.end - moved) for each in self._sent)
 

@@ -23,17 +23,18 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request of the audit log; `day` is the UTC date."""
+class Requests:
+    """The requests of one day (UTC) that are alike: `count` of them, and what they cost together."""
 
     day: str
     cost_usd: float
     cache: str
     simulated: bool
+    count: int = 1
 
     @property
     def asked(self) -> bool:
-        """Whether somebody asked: not of a row that carries what was spent over a restore."""
+        """Whether somebody asked: not of rows that carry what was spent over a restore."""
         return bool(self.cache)
 
 
@@ -55,7 +56,7 @@ class Call:
 class Rows:
     """What a report is made of; as JSON it travels from where the database can be reached."""
 
-    requests: tuple[Request, ...] = ()
+    requests: tuple[Requests, ...] = ()
     calls: tuple[Call, ...] = ()
 
     def __add__(self, other: Rows) -> Rows:
@@ -71,51 +72,41 @@ class Rows:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Rows:
         """What `to_json` made. Raises LookupError or TypeError for anything else."""
-        return Rows(tuple(Request(*r) for r in value["requests"]), tuple(Call(*c) for c in value["calls"]))
+        return Rows(tuple(Requests(*r) for r in value["requests"]), tuple(Call(*c) for c in value["calls"]))
 
 
 def read_rows(mysql: AuditServer | None, databases: Sequence[Path], since: datetime) -> Rows:
     """What a report of costs needs of MySQL, or of SQLite files. Raises OpsError."""
-    requests: list[Request] = []
-    calls: list[Call] = []
-
-    def read(connection: Connection) -> None:
-        _read(connection, since, requests, calls)
-
-    from_each(mysql, databases, read)
-    return Rows(tuple(requests), tuple(calls))
+    return sum(from_each(mysql, databases, lambda connection: _read(connection, since)), Rows())
 
 
 def read_drill_rows(mysql: AuditServer | None, databases: Sequence[Path], prefix: str) -> Counter[str]:
     """How many rows the drill has whose request ids begin with `prefix`, by id. Raises OpsError."""
     import sqlalchemy as sa
 
-    found: Counter[str] = Counter()
     table, _ = audit_tables()
     wanted = sa.select(table.c.request_id).where(
         table.c.task_type == DRILL, table.c.request_id.startswith(prefix, autoescape=True)
     )
-
-    def read(connection: Connection) -> None:
-        found.update(str(name) for (name,) in connection.execute(wanted))
-
-    from_each(mysql, databases, read)
-    return found
+    found = from_each(mysql, databases, lambda connection: connection.execute(wanted).scalars().all())
+    return Counter(str(name) for names in found for name in names)
 
 
 def from_each(
-    mysql: AuditServer | None, databases: Sequence[Path], read: Callable[[Connection], None]
-) -> None:
-    """Have `read` read MySQL, or each of the SQLite files. Raises OpsError."""
+    mysql: AuditServer | None, databases: Sequence[Path], read: Callable[[Connection], T]
+) -> list[T]:
+    """What `read` reads of MySQL, or of each of the SQLite files. Raises OpsError."""
+    found = []
     for sqlite in [Path()] if mysql else databases:
         try:
-            with_connection(mysql, sqlite, read)
+            found.append(with_connection(mysql, sqlite, read))
         except database_errors() as error:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
             raise OpsError(
                 msg("the audit database can't be read: {cause}", cause=cause),
                 msg("`techsapo health` says more"),
             ) from None
+    return found
 
 
 def with_connection(mysql: AuditServer | None, sqlite: Path, read: Callable[[Connection], T]) -> T:
@@ -144,40 +135,48 @@ def _with_connection(
         engine.dispose()
 
 
-def _read(connection: Connection, since: datetime, requests: list[Request], calls: list[Call]) -> None:
+def _read(connection: Connection, since: datetime) -> Rows:
     import sqlalchemy as sa
 
     table, called = audit_tables()
-    wanted = (table.c.time, table.c.cost_usd, table.c.cache, table.c.simulated)
-    found = connection.execute(
-        sa.select(*wanted).where(table.c.time >= naive(since), table.c.task_type != DRILL)
+    alike = (sa.func.date(table.c.time), table.c.cache, table.c.simulated)
+    requests = connection.execute(
+        sa.select(*alike, sa.func.sum(table.c.cost_usd), sa.func.count())
+        .where(table.c.time >= naive(since), table.c.task_type != DRILL)
+        .group_by(*alike)
     ).all()
-    requests += [
-        Request(r.time.strftime("%Y-%m-%d"), float(r.cost_usd), r.cache, bool(r.simulated)) for r in found
-    ]
-    day = sa.func.date(called.c.time)
-    grouped = (called.c.provider, called.c.model, day)
-    summed_up = connection.execute(
+    grouped = (called.c.provider, called.c.model, sa.func.date(called.c.time))
+    calls = connection.execute(
         sa.select(
-            called.c.provider,
-            called.c.model,
-            day.label("day"),
-            sa.func.count().label("calls"),
-            sa.func.sum(sa.case((called.c.status == "success", 0), else_=1)).label("failed"),
-            sa.func.sum(called.c.tokens_input).label("tokens_input"),
-            sa.func.sum(called.c.tokens_output).label("tokens_output"),
-            sa.func.sum(called.c.cost_usd).label("cost_usd"),
+            *grouped,
+            sa.func.count(),
+            sa.func.sum(sa.case((called.c.status == "success", 0), else_=1)),
+            sa.func.sum(called.c.tokens_input),
+            sa.func.sum(called.c.tokens_output),
+            sa.func.sum(called.c.cost_usd),
         )
         .where(called.c.time >= naive(since))
         .group_by(*grouped)
     ).all()
-    calls += [
-        Call(
-            c.provider, c.model, str(c.day), int(c.calls), int(c.failed), int(c.tokens_input),
-            int(c.tokens_output), float(c.cost_usd),
-        )
-        for c in summed_up
-    ]  # fmt: skip
+    return Rows(
+        tuple(
+            Requests(str(day), float(usd), cache, bool(simulated), int(count))
+            for day, cache, simulated, usd, count in requests
+        ),
+        tuple(
+            Call(
+                provider,
+                model,
+                str(day),
+                int(count),
+                int(failed),
+                int(tokens_in),
+                int(tokens_out),
+                float(usd),
+            )
+            for provider, model, day, count, failed, tokens_in, tokens_out, usd in calls
+        ),
+    )
 
 
 def naive(moment: datetime) -> datetime:

@@ -1,14 +1,17 @@
-"""Audit rows that wait on disk while the database is down."""
+"""Audit rows that wait on disk, and whose file is whose while two processes of an instance run."""
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ from techsapo_ops.adapters.files import sync_directory, write_atomic
 log = logging.getLogger("techsapo.audit")
 _LONG = 4 << 20
 """Bytes of rows that are in the database, from which on the file is written anew without them."""
+
+NAME = "audit-spool.jsonl"
+_MOST = 9
+"""Processes of one instance that may each have a file."""
 
 DRILL = "drill"
 """Tier and status of the rows of drills, which no report counts: nobody asked, and nobody paid."""
@@ -97,11 +104,6 @@ class Spool:
         self._end = path.stat().st_size if path.exists() else 0
         self.rows = sum(1 for _ in self.read())
 
-    @property
-    def end(self) -> int:
-        """Where the last row ends, for `drop`."""
-        return self._end
-
     def append(self, rows: list[AuditRow]) -> bool:
         """Add rows, to none or to others (False); they are on disk when this returns. Raises OSError."""
         content = "".join(row.to_json() + "\n" for row in rows)
@@ -126,10 +128,10 @@ class Spool:
             self.rows += len(rows)
             return self.rows == len(rows)
 
-    def read(self, until: int | None = None) -> Iterator[AuditRow]:
-        """The rows that wait now, or before `until`; a line torn by a crash is passed over and reported."""
+    def read(self) -> Iterator[AuditRow]:
+        """The rows that wait now; a line torn by a crash is passed over and reported."""
         with self._lock:
-            place, end = self._start, self._end if until is None else until
+            place, end = self._start, self._end
         return (row for row, _ in self._lines(place, end))
 
     def batch(self, after: int, size: int) -> tuple[list[AuditRow], int]:
@@ -167,10 +169,11 @@ class Spool:
                 else:
                     yield row, place
 
-    def drop(self, end: int, rows: int) -> int:
+    def drop(self, end: int, rows: int, *, closely: bool = False) -> int:
         """Forget the `rows` before `end`, after they are in the database. Raises OSError or OpsError.
 
-        Returns by how many bytes what follows them has moved forward.
+        The file is written anew where that is not more than what was forgotten, or `closely`: so that few of
+        them are there after a kill -9. Returns by how many bytes what follows them has moved forward.
         """
         with self._lock:
             self.rows -= rows
@@ -179,7 +182,7 @@ class Spool:
                 os.truncate(self.path, 0)
                 self._start = self._end = 0
                 return end
-            if end > _LONG:
+            if end > _LONG and (closely or self._end - end <= end):
                 with self.path.open("rb") as file:
                     file.seek(end)
                     rest = file.read()
@@ -203,3 +206,54 @@ class Spool:
                 return file.read(1) != b"\n"
         except FileNotFoundError:
             return False
+
+
+class Spools:
+    """The spool files in an instance's folder, of which this process has one that no other one writes.
+
+    A lock beside a file says that its process lives; the kernel lets it go with the process. Raises OSError.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._files = [directory / NAME, *(directory / f"audit-spool-{n}.jsonl" for n in range(2, _MOST + 1))]
+        self._locks: dict[Path, int] = {}
+        for file in self._files:
+            if self._claim(file):
+                self.own = file
+                return
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(directory / NAME))
+
+    def left(self) -> Iterator[Path]:
+        """Files of processes that ended and left rows, each nobody else's until the next is asked for."""
+        for file in self._files:
+            if file in self._locks or not file.exists() or not self._claim(file):
+                continue
+            try:
+                if file.exists():  # another one may have had it a moment ago
+                    yield file
+            finally:
+                self._release(file)
+
+    def close(self) -> None:
+        """Let go of all."""
+        for file in list(self._locks):
+            self._release(file)
+
+    def _claim(self, file: Path) -> bool:
+        lock = os.open(
+            file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        except OSError:
+            os.close(lock)
+            raise
+        self._locks[file] = lock
+        return True
+
+    def _release(self, file: Path) -> None:
+        with suppress(OSError):
+            os.close(self._locks.pop(file))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine, TableClause
+    from sqlalchemy.types import TypeEngine
 
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
@@ -36,6 +38,11 @@ class AuditStore:
 
     A server that says nothing for `patience` seconds is given up.
     """
+
+    settles = 0.0
+    """Seconds after which `lacking` can tell."""
+    member = 0
+    """The number of the server that takes the rows."""
 
     def __init__(
         self, mysql: AuditServer | None, sqlite: Path, *, patience: float = READ_TIMEOUT, causal: bool = False
@@ -66,6 +73,10 @@ class AuditStore:
     def insert_for_good(self, rows: list[AuditRow]) -> None:
         """The same: one database keeps what it took."""
         self.insert(rows)
+
+    def lacking(self, ids: Sequence[str], writer: int) -> set[str]:  # noqa: ARG002 - as of a cluster
+        """Those of `ids` that may be lost again: none, for one database keeps what it took."""
+        return set()
 
     def _add(self, rows: list[AuditRow]) -> None:
         calls = [_call_values(row, n) for row in rows for n in range(len(row.calls))]
@@ -112,54 +123,25 @@ class AuditStore:
             self._ready = True
 
 
-def audit_tables() -> tuple[Table, Table]:
-    """The tables of requests and of their calls, as they are read and written; the migrations make them.
+@cache
+def audit_tables() -> tuple[TableClause, TableClause]:
+    """The tables of requests and of their calls, which the migrations make.
 
-    They name no type of MySQL's own, whose dialects would take 4 MB also where there is none.
+    Their columns are the fields of rows and calls. Types are said only where a value has another form in the
+    database. They are the same ones at each call, so that parts of a statement may come from several.
     """
     import sqlalchemy as sa
 
-    metadata = sa.MetaData()
-    requests = sa.Table(
-        "audit_requests",
-        metadata,
-        sa.Column("id", sa.CHAR(32), primary_key=True),
-        sa.Column("time", sa.DateTime, nullable=False),
-        sa.Column("instance", sa.String(TEXT_LIMITS["instance"]), nullable=False),
-        sa.Column("request_id", sa.String(TEXT_LIMITS["request_id"]), nullable=False),
-        sa.Column("user_id", sa.String(TEXT_LIMITS["user_id"])),
-        sa.Column("task_type", sa.String(16), nullable=False),
-        sa.Column("prompt_hash", sa.CHAR(64), nullable=False),
-        sa.Column("providers", sa.Text, nullable=False),
-        sa.Column("confidence", sa.Double),
-        sa.Column("consensus", sa.Double),
-        sa.Column("accepted", sa.Boolean),
-        sa.Column("simulated", sa.Boolean, nullable=False),
-        sa.Column("cache", sa.String(8), nullable=False),
-        sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
-        sa.Column("status", sa.String(TEXT_LIMITS["status"]), nullable=False),
-        sa.Column("processing_ms", sa.Integer, nullable=False),
-        sa.Column("key_id", sa.String(TEXT_LIMITS["key_id"])),
-        sa.Column("prompt", sa.Text),
-        sa.Column("threshold", sa.Double),
-        sa.Column("claimed_user", sa.String(TEXT_LIMITS["claimed_user"])),
-    )
-    calls = sa.Table(
-        "audit_calls",
-        metadata,
-        sa.Column("request_row", sa.CHAR(32), primary_key=True),
-        sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("time", sa.DateTime, nullable=False),
-        sa.Column("provider", sa.String(CALL_LIMITS["provider"]), nullable=False),
-        sa.Column("model", sa.String(CALL_LIMITS["model"]), nullable=False),
-        sa.Column("phase", sa.String(16), nullable=False),
-        sa.Column("status", sa.String(CALL_LIMITS["status"]), nullable=False),
-        sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
-        sa.Column("tokens_input", sa.Integer, nullable=False),
-        sa.Column("tokens_output", sa.Integer, nullable=False),
-        sa.Column("milliseconds", sa.Integer, nullable=False),
-    )
-    return requests, calls
+    types: dict[str, TypeEngine[Any]] = {
+        "time": sa.DateTime(), "cost_usd": sa.Numeric(18, 9, asdecimal=False),
+        "accepted": sa.Boolean(), "simulated": sa.Boolean(),
+    }  # fmt: skip
+
+    def table(name: str, *columns: str) -> TableClause:
+        return sa.table(name, *(sa.column(column, types.get(column)) for column in columns))
+
+    calls = table("audit_calls", "request_row", "number", "time", *CALL_COLUMNS)
+    return table("audit_requests", *_ROW), calls
 
 
 def database_errors() -> tuple[type[Exception], ...]:

@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.asks import Ask, Reply
-from techsapo_ops.wallbounce.context import CUT_OFF, Charge
+from techsapo_ops.wallbounce.context import CUT_OFF
+from techsapo_ops.wallbounce.events import Charge, Charged
 from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.provider import Decorator
 from techsapo_ops.wallbounce.worst_cases import worst_of_ask
@@ -44,4 +45,6 @@ class Metered(Decorator):
             return reply
         finally:
             seconds = taken or asyncio.get_running_loop().time() - started
-            payer.book(held, Charge(self.name, self.model, ask.phase, status, cost, tokens, seconds))
+            charge = Charge(self.name, self.model, ask.phase, status, cost, tokens, seconds)
+            payer.book(held, charge)
+            ask.context.tell(Charged(ask.question.request_id, ask.context.task_type, charge))

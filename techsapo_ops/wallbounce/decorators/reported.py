@@ -7,8 +7,8 @@ import time
 
 from typing_extensions import override
 
-from techsapo_ops.wallbounce.asks import Ask, AskRevision, Reply
-from techsapo_ops.wallbounce.events import Answered, Cancelled, Event, Failed, Graded, Revised
+from techsapo_ops.wallbounce.asks import Ask, Reply
+from techsapo_ops.wallbounce.events import Answered, Cancelled, Event, Failed, Graded
 from techsapo_ops.wallbounce.failures import Failure, ProviderError
 from techsapo_ops.wallbounce.grades import Grades
 from techsapo_ops.wallbounce.provider import Decorator
@@ -44,6 +44,4 @@ def _event(ask: Ask, reply: Reply) -> Event:
     request_id, task_type = ask.question.request_id, ask.context.task_type
     if isinstance(reply, Grades):
         return Graded(request_id, task_type, reply, tuple(grade.label for grade in reply.grades))
-    if isinstance(ask, AskRevision):
-        return Revised(request_id, task_type, reply)
-    return Answered(request_id, task_type, reply)
+    return Answered(request_id, task_type, reply, ask.phase)

@@ -11,10 +11,11 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.models import CHAT_ANSWER
+from techsapo_ops.masking import MASK
+from techsapo_ops.masking.known import KnownSecrets
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
-from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
@@ -72,7 +73,7 @@ class LanguageModel(ABC):
         self.attempts = spec.attempts
         self.price = price
         self.max_output_tokens = spec.max_output_tokens or CHAT_ANSWER
-        self._secrets = _secrets_of(spec) if isinstance(spec, KeyedProvider) else ()
+        self._secrets = KnownSecrets(_revealed(spec), _SHORTEST_SECRET)
 
     @classmethod
     def lacks(cls, _name: str, _spec: Any, /) -> str | None:
@@ -176,8 +177,7 @@ class LanguageModel(ABC):
 
     def _clean(self, message: str) -> str:
         """`message` on one short line and without the key, which some servers echo."""
-        for secret in self._secrets:
-            message = message.replace(secret, MASK)
+        message, _ = self._secrets.masked(message, MASK)
         return " ".join(message.split())[:_LONGEST_MESSAGE]
 
 
@@ -192,15 +192,10 @@ def booked(billed: float | None, counted: float, most: float) -> float:
     return min(counted, most)
 
 
-def _secrets_of(spec: KeyedProvider) -> tuple[str, ...]:
-    """What no message may hold, the longest first: the key, and headers' values, whole and after a word such
-    as Bearer.
-    """
-    secrets = {text for text in _revealed(spec) if len(text) >= _SHORTEST_SECRET}
-    return tuple(sorted(secrets, key=len, reverse=True))
-
-
-def _revealed(spec: KeyedProvider) -> Iterator[str]:
+def _revealed(spec: ModelProvider) -> Iterator[str]:
+    """What no message may hold: the key, and headers' values, whole and after a word such as Bearer."""
+    if not isinstance(spec, KeyedProvider):
+        return
     if spec.api_key is not None:
         yield spec.api_key.reveal().strip()
     for value in (spec.headers or {}).values():

@@ -27,6 +27,7 @@ from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.anthropic import Anthropic
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.reading import refusal
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY
 from techsapo_ops.wallbounce.providers.vendor_error import MAX_RETRY_AFTER, failure_in_200
 from techsapo_ops.wallbounce.question import Question
@@ -122,12 +123,7 @@ class Agent(LanguageModel):
         if result.is_error:
             raise _told(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":
-            raise ProviderError(
-                FailureKind.REFUSED,
-                msg("the provider refused the question's content"),
-                cause=Cause.CONTENT,
-                began=True,
-            )
+            raise refusal()
         return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
 
     def _options(self, sdk: Any, system: str, stderr: Callable[[str], None]) -> Any:

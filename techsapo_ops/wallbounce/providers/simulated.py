@@ -13,7 +13,6 @@ import hashlib
 import random
 import re
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -31,6 +30,7 @@ from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, 
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.provider import SIMULATED, Price
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.similarity import fold
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0
@@ -70,17 +70,16 @@ class Knowledge:
     openings: Mapping[Language, tuple[str, ...]]
     closings: Mapping[Language, tuple[str, ...]]
 
-    def right(self, folded: str) -> int:
-        """Index of the topic that answers a folded question; the last one fits everything."""
-        return _right(tuple(topic.match for topic in self.topics), folded)
+    def right(self, question: str) -> int:
+        """Index of the topic that answers a question; the last one fits everything."""
+        return _right(question)
 
 
 @lru_cache(maxsize=64)
-def _right(matches: tuple[tuple[str, ...], ...], folded: str) -> int:
-    for index, words in enumerate(matches):
-        if any(word in folded for word in words):
-            return index
-    return len(matches) - 1
+def _right(question: str) -> int:
+    folded, topics = fold(question).casefold(), knowledge().topics
+    fitting = (index for index, topic in enumerate(topics) if any(word in folded for word in topic.match))
+    return next(fitting, len(topics) - 1)
 
 
 @cache
@@ -88,16 +87,10 @@ def knowledge() -> Knowledge:
     """The content of simulated.yaml."""
     raw = packaged_yaml("simulated.yaml", "techsapo_ops.wallbounce.providers")
     topics = tuple(
-        Topic(tuple(fold(word) for word in t["match"]), {"ja": t["ja"], "en": t["en"]})
+        Topic(tuple(fold(word).casefold() for word in t["match"]), {"ja": t["ja"], "en": t["en"]})
         for t in raw["topics"].values()
     )
     return Knowledge(topics, raw["openings"], raw["closings"])
-
-
-@lru_cache(maxsize=64)
-def fold(text: str) -> str:
-    """`text` as words are looked for in it: in NFKC, without case."""
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +245,7 @@ class Simulated:
         return None
 
     def _believes(self, own: random.Random, question: Question, topic: int | None) -> bool:
-        right = topic == self._known.right(fold(question.text))
+        right = topic == self._known.right(question.text)
         rate = self._habits.true_positive if right else self._habits.false_positive
         return own.random() < rate
 
@@ -292,7 +285,7 @@ class Simulated:
         shared = _random("shared", question.text)
         common_luck, common_wrong = shared.random(), shared.random()
         luck = common_luck if own.random() < self._habits.correlation else own.random()
-        right = self._known.right(fold(question.text))
+        right = self._known.right(question.text)
         same, other = own.random() < self._habits.same_wrong, own.random()
         if luck < self._spec.accuracy:
             return right, round(own.uniform(0.84, 0.97), 2)

@@ -77,10 +77,6 @@ def _reason(chain: list[BaseException]) -> str:
     import ssl
 
     for cause in reversed(chain):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return msg(
-                "its certificate is not to be trusted: {verify_message}", verify_message=cause.verify_message
-            )
         if isinstance(cause, ssl.SSLError):
             return os_reason(cause)
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:

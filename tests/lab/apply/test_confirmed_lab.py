@@ -16,11 +16,10 @@ from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores import budget_confirmed, redis_link
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Balance, Ledger, OverBudget
-from techsapo_ops.stores.confirmed_lock import FAILOVER_LIFE, ConfirmedLock
-from techsapo_ops.stores.flights import Held
+from techsapo_ops.stores.flights import FAILOVER_LIFE, Held, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.renewals import Renewals
-from techsapo_ops.stores.request_journal import ConfirmedJournals
+from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab
@@ -159,7 +158,7 @@ def test_a_lock_that_no_replica_knows_is_nobodys_and_outlasts_a_failover_where_o
     async def main() -> int:
         async with link_of(two) as link:
             renewals = Renewals(lambda: link_to(two))
-            lock = ConfirmedLock(link, "lab:lock:", renewals)
+            lock = SharedLock(link, "lab:lock:", renewals, sure=True)
             began: list[int] = []
 
             async def work(held: Held | None) -> str:
@@ -193,7 +192,7 @@ def test_a_lock_that_no_replica_knows_is_nobodys_and_outlasts_a_failover_where_o
 def test_a_call_that_no_replica_knows_is_not_made_and_what_was_written_is_read_back(two: Two) -> None:
     async def main() -> tuple[float, ...]:
         async with link_of(two) as link:
-            journals = ConfirmedJournals(link, "lab:journal:", None, lambda: None)
+            journals = RequestJournals(link, "lab:journal:", None, lambda: None)
             journals.life = 60.0
             held = Held("lab:lock:j")
             await link.call(lambda redis: redis.set(held.name, held.token))

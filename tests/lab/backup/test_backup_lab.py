@@ -118,7 +118,7 @@ DAMAGES = {
     "missing file": (lambda d: next(d.glob("config-*")).unlink(), "is missing"),
     "manifest edited": (
         lambda d: (d / MANIFEST).write_text((d / MANIFEST).read_text().replace(str(ROWS), "1")),
-        "manifest.json is not what was written",
+        "the MAC of its manifest is wrong",
     ),
     "manifest no longer JSON": (lambda d: (d / MANIFEST).write_text("{"), "is damaged"),
 }

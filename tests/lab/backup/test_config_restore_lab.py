@@ -10,7 +10,7 @@ from pathlib import Path
 import hostile
 import pytest
 import yaml
-from hostile import END, entry, names_of
+from hostile import END, ID, entry, names_of
 from projects import Project, only_redis, project
 
 from techsapo_ops.backup.config import ConfigBackup
@@ -133,7 +133,7 @@ def test_a_spec_that_would_not_hold_or_lacks_its_secret_touches_nothing(lab: Pro
     lab.write()
 
 
-def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_spec_names(
+def test_an_archive_of_unknown_origin_has_to_be_accepted_and_writes_only_what_the_spec_names(
     lab: Project, tmp_path: Path
 ) -> None:
     """Root makes no file with setuid, and none outside the project."""
@@ -143,17 +143,19 @@ def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_
         entry(f"paths/{str(victim).lstrip('/')}", mode=0o6755), entry(f"{inside}/tool", mode=0o6755), END,
     )  # fmt: skip
     hostile.write(lab.state / "backups", pieces, names_of(pieces))
-    assert "is unauthenticated (older than the key)" in lab.run("backup", "verify").stderr
-    assert json.loads(lab.run("backup", "verify", "--json").stdout)["authentication"] == "unauthenticated"
+    done = json.loads(lab.run("backup", "verify", "--json", code=1).stdout)
+    assert (done["authentication"], done["parts"]) == ("unauthenticated", [])
     (listed,) = json.loads(lab.run("backup", "list", "--json").stdout)
-    assert listed["authentication"] == "unauthenticated"
-    assert listed["authentication_why"] == "older than the key"
-    assert "unauthenticated, older than the key" in lab.run("backup", "show").stdout
-    for words in (("--yes",), (), ("--dry-run",)):
-        said = lab.run("restore", "--only", "config", *words, code=1).stderr
-        assert "is unauthenticated: older than the key" in said
-        assert "--allow-unauthenticated" in said
-    words = ("restore", "--only", "config", "--allow-unauthenticated")
+    assert (listed["authentication"], listed["authentication_why"]) == ("unauthenticated", "it has no MAC")
+    assert "unauthenticated, it has no MAC" in lab.run("backup", "show").stdout
+    words = ("restore", "--only", "config")
+    for more in (("--yes",), (), ("--dry-run",), ("--into", "scratch")):
+        said = lab.run(*words, *more, code=1).stderr
+        assert (
+            f"it is unauthenticated: it has no MAC; where it is yours: `techsapo backup accept {ID}`" in said
+        )
+    assert f"{ID} is accepted" in lab.run("backup", "accept", ID).stderr
+    lab.run("backup", "verify")
     shown = json.loads(lab.run(*words, "--dry-run", "--json").stdout)
     assert shown["targets"]["config"] == [
         {"path": str(victim), "what": "left", "why": "it is not below backup.paths"},
@@ -163,13 +165,12 @@ def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_
     assert str(victim) in text
     assert str(conf / "tool") in text
     assert not (conf / "tool").exists()
-    done = lab.run(*words, "--yes")
-    assert "warning" in done.stderr
+    lab.run(*words, "--yes")
     assert (conf / "tool").stat().st_mode & 0o7777 == 0o755
     assert not victim.exists()
 
 
-def test_a_backup_that_was_changed_fails_to_verify_and_is_never_restored(
+def test_a_backup_that_was_changed_fails_to_verify_and_is_not_restored_until_somebody_vouches_for_it(
     lab: Project, tmp_path: Path
 ) -> None:
     backup = backed_up(lab)
@@ -183,14 +184,12 @@ def test_a_backup_that_was_changed_fails_to_verify_and_is_never_restored(
     before = everything(lab, tmp_path)
     spoil(lab, tmp_path)
     said = lab.run("backup", "verify", code=1).stdout
-    assert "was tampered with, or is damaged: it has no MAC" in said
+    assert "it is unauthenticated: it has no MAC" in said
     figures = (lab.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_last_verification_success{name="backups"} 0.0' in figures
-    words = ("restore", backup.id, "--only", "config", "--yes", "--allow-unauthenticated")
-    assert "tampered with" in lab.run(*words, code=1).stderr
-    # Somebody vouches for it.
-    assert "unauthenticated" in lab.run("backup", "accept", backup.id).stderr
+    words = ("restore", backup.id, "--only", "config", "--yes")
+    assert "it is unauthenticated" in lab.run(*words, code=1).stderr
+    lab.run("backup", "accept", backup.id)  # somebody vouches for it
     lab.run("backup", "verify")
-    assert "is unauthenticated" in lab.run(*words[:-1], code=1).stderr
     lab.run(*words)
     assert everything(lab, tmp_path) == before

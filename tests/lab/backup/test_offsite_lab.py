@@ -66,8 +66,8 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert f"copied off-site as restic's snapshot {newest}\n" in said
         assert "1 backups carry the MAC of a key that is not here" in said
         refused = made.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
-        assert "made with another key" in refused
-        assert "--allow-unauthenticated" in refused
+        assert "its MAC is by another key" in refused
+        assert f"`techsapo backup accept {backup.id}`" in refused
         script = (
             f"restic --no-cache -q -r '{place}' restore latest --tag techsapo,{backup.id} "
             f"--include backup-keys --target '{tmp_path}/keys' && install -m 600 "
@@ -81,6 +81,26 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert "is whole here, but not off-site" in said.stderr
         assert "backup.offsite.password" in said.stderr
         assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 3
+
+
+def test_copies_stay_until_the_spec_lets_prune_remove_them(tmp_path: Path) -> None:
+    place = tmp_path / "away"
+    offsite = {"restic": str(place), "password": PASSWORD}
+    keep = {"daily": 1, "weekly": 0, "monthly": 0}
+    with project(only_redis(backup={"keep": keep, "offsite": offsite})) as made:
+        for _ in range(3):
+            made.run("backup", "--only", "config")
+        made.run("backup", "prune")
+        assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 1
+        assert len(list((place / "snapshots").iterdir())) == 3
+        made.write(backup={"keep": keep, "offsite": {**offsite, "prune": True}})
+        assert "offsite-prune" in made.run("validate").stderr
+        said = made.run("backup", "prune", "--dry-run").stderr
+        assert "off-site would remove 2 of 3 copies" in said
+        assert len(list((place / "snapshots").iterdir())) == 3
+        made.run("backup", "prune")
+        assert len(list((place / "snapshots").iterdir())) == 1
+        made.run("backup", "--only", "config")
 
 
 def test_what_a_killed_restic_has_locked_is_unlocked(tmp_path: Path) -> None:
@@ -246,14 +266,14 @@ def test_it_goes_to_s3_with_the_login_of_dotenv_as_a_job_of_cron_has_it(s3: int,
 
 @pytest.fixture(scope="module")
 def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of restic's own REST server, which lets `me` alone in, into that account's repositories."""
+    """The port of restic's own REST server, which lets `me` alone in, and nobody remove anything."""
     folder = tmp_path_factory.mktemp("rest")
     digest = base64.b64encode(hashlib.sha1(REST_PASSWORD.encode()).digest()).decode()  # noqa: S324 - its format
     (folder / ".htpasswd").write_text(f"me:{{SHA}}{digest}\n")
     port = free_port()
     argv = [
         binary("restic-rest-server"), "--path", str(folder), "--listen", f"127.0.0.1:{port}",
-        "--private-repos",
+        "--private-repos", "--append-only",
     ]  # fmt: skip
     with running(argv, folder, port, lambda: tcp_open(port)):
         yield port
@@ -269,6 +289,7 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
     }
     with project(only_redis(backup={"offsite": offsite})) as made:
         (made.directory / "rest-password").write_text(REST_PASSWORD)
+        made.run("backup", "--only", "config")
         found = json.loads(made.run("backup", "--only", "config", "--json").stdout)
         assert found["checks"]["offsite"]["ok"] is True
         back = tmp_path / "back"

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,17 @@ from backup_lab import Root, backed_up, killed, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project, only_redis, project
 from servers import free_port
+from terminal import typed
 
 from techsapo_ops.adapters.disk import Room
+from techsapo_ops.backup.checks import LEVEL, of_offsite
 from techsapo_ops.backup.description import FILE, FOLDER
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.backup.verify import verify_quick
+from techsapo_ops.backup.verify import QUICK, verify
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import copied as copied_module
 from techsapo_ops.operations.backup import fetched
 from techsapo_ops.operations.backup import verify_offsite as operation
-from techsapo_ops.operations.backup.proof import LEVEL, proofs
 from techsapo_ops.operations.backup.verify_offsite import verify_offsite
 from techsapo_ops.stack.stack import Stack
 
@@ -68,7 +71,7 @@ def copied(lab: Project, backup: Backup, tmp_path: Path) -> tuple[Stack, Path]:
 def unrestored(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came back is not loaded into servers: elsewhere it is, and it takes the most of the time."""
     monkeypatch.setattr(
-        operation, "verify_deep", lambda stack, backup, at, _told: verify_quick(stack, backup, at)
+        operation, "verify", lambda stack, repository, backup, *_: verify(stack, repository, backup, QUICK)
     )
 
 
@@ -98,6 +101,19 @@ def test_a_copy_that_comes_back_is_noted_and_told_of(lab: Project, backup: Backu
     assert subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=False).returncode == 0
 
 
+def test_somebody_types_the_password_as_the_card_has_it(lab: Project, backup: Backup) -> None:
+    words = ("backup", "unlock-test")
+    before = of_offsite(stack_of(lab).layout)["typed"]
+    assert not before["ok"], f"the first copy, of {backup.id}, began the 90 days"
+    code, shown = typed(lab, *words, ask="password of the repository", answer="another\n")
+    assert code == 1
+    assert "is not the repository's" in shown
+    assert of_offsite(stack_of(lab).layout)["typed"] == before
+    code, shown = typed(lab, *words, ask="password of the repository", answer=f"{PASSWORD}\n")
+    assert (code, "it opens the repository" in shown) == (0, True)
+    assert of_offsite(stack_of(lab).layout)["typed"]["ok"]
+
+
 @pytest.mark.usefixtures("unrestored")
 def test_a_backup_that_is_gone_here_is_fetched_all_the_same_and_its_proof_stays(
     copied: tuple[Stack, Path], backup: Backup, tmp_path: Path
@@ -106,7 +122,7 @@ def test_a_backup_that_is_gone_here_is_fetched_all_the_same_and_its_proof_stays(
     elsewhere = stack.spec.backup.model_copy(update={"path": str(tmp_path / "none")})
     found = verify_offsite(with_backup(stack, elsewhere), backup.id)
     assert found.ok, found.sentences
-    assert proofs(stack.layout)["good"]["id"] == backup.id
+    assert of_offsite(stack.layout)["good"]["id"] == backup.id
     with pytest.raises(OpsError, match="no backup 2001"):
         verify_offsite(stack, "2001")
 
@@ -121,22 +137,31 @@ def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: 
 
 
 @pytest.mark.usefixtures("unrestored")
-def test_copies_that_somebody_removed_from_the_server_are_missed(
-    copied: tuple[Stack, Path], lab: Project, backup: Backup
+def test_copies_that_somebody_removed_from_the_server_are_missed_by_their_days(
+    lab: Project, backup: Backup, tmp_path: Path
 ) -> None:
-    stack, _ = copied
+    stack = stack_of(lab)
+    assert stack.spec.backup.offsite is not None
+    place = Path(stack.spec.backup.offsite.restic)
+    shutil.copytree(place, tmp_path / "older")
     newer = backed_up(lab)
-    repository = repository_of(stack)
+    shutil.move(place, tmp_path / "whole")
+    shutil.copytree(tmp_path / "older", place)
     try:
-        found = verify_offsite(stack)  # the copy of the repository is of before
-        assert not found.ok
-        assert found.id == backup.id
-        assert found.sentences[0].startswith(f"{newer.id}, which went off-site, is no longer there")
+        found = verify_offsite(stack)
+        assert (found.ok, found.id) == (False, backup.id)
+        day = f"{newer.id[:4]}-{newer.id[4:6]}-{newer.id[6:8]}"
+        assert found.sentences[0].startswith(f"copies of {day} are no longer there")
         assert verify_offsite(stack, backup.id).ok
     finally:
-        with repository.lock():
-            repository.remove(newer)
-    assert verify_offsite(stack).ok
+        shutil.rmtree(place)
+        shutil.move(tmp_path / "whole", place)
+    found = verify_offsite(stack)
+    assert (found.ok, found.id) == (True, newer.id), found.sentences
+    repository = repository_of(stack)
+    with repository.lock():
+        repository.remove(newer)
+    assert verify_offsite(stack).ok, "off-site it is still there"
 
 
 def packs(place: Path) -> list[Path]:
@@ -155,12 +180,14 @@ def test_a_pack_that_was_changed_is_a_copy_that_does_not_come_back(
     largest.write_bytes(bytes(data))
     found = verify_offsite(stack)
     assert not found.ok
-    assert "it does not come back" in found.sentences[0]
+    assert "the copy did not come whole" in found.sentences[0]
+    assert f"copies that this touches are of: {datetime.now().astimezone():%Y-%m-%d}" in found.sentences[-1]
     assert left(stack) == []
     text = (lab.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 0.0' in text
     assert "techsapo_backup_offsite_verified_timestamp_seconds" in text
-    assert {"last", "good"} == proofs(stack.layout).keys()
+    assert {"last", "good", "read", "typed"} == of_offsite(stack.layout).keys()
+    assert of_offsite(stack.layout)["read"]["ok"] is False
 
 
 def again(place: Path, paths: list[str], backup: Backup, folder: Path) -> None:
@@ -183,20 +210,21 @@ def test_another_manifest_and_a_link_in_place_of_the_backup_are_found(
     copied: tuple[Stack, Path], lab: Project, backup: Backup, tmp_path: Path
 ) -> None:
     stack, place = copied
-    keys = str(lab.layout.backup_keys)
+    (first, *_) = json.loads(restic(place, "snapshots", "--json"))
+    others = [p for p in first["paths"] if Path(p).name not in {FOLDER, backup.id}]
     folder = tmp_path / "planted" / backup.id
     shutil.copytree(backup.folder, folder)
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"tag": ""', '"tag": "mine"'))
-    again(place, [str(folder), keys], backup, folder)
-    found = verify_offsite(stack)
-    assert "tampered" in found.sentences[0]
+    again(place, [str(folder), *others], backup, folder)
+    assert "tampered" in verify_offsite(stack).sentences[0]
     shutil.rmtree(folder)
     folder.symlink_to(backup.folder)
-    again(place, [str(folder), keys], backup, folder)
-    assert verify_offsite(stack).sentences == (f"{backup.id} did not come back",)
-    again(place, [str(backup.folder)], backup, backup.folder)
-    assert verify_offsite(stack).sentences == ("backup-keys did not come back",)
+    again(place, [str(folder), *others], backup, folder)
+    assert verify_offsite(stack).sentences == (f"the copy has no folder {folder}, or a link in its place",)
+    keys = str(lab.layout.backup_keys)
+    again(place, [str(backup.folder), *(p for p in others if p != keys)], backup, backup.folder)
+    assert verify_offsite(stack).sentences == (f"the copy has no folder {keys}, or a link in its place",)
 
 
 @pytest.mark.usefixtures("unrestored")
@@ -222,7 +250,7 @@ def test_a_wrong_password_and_no_room_are_said_and_nothing_is_noted(
     copied: tuple[Stack, Path], lab: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack, place = copied
-    before = proofs(stack.layout)
+    before = of_offsite(stack.layout)
     assert stack.spec.backup.offsite is not None
     lab.write(backup={"offsite": {"restic": str(place), "password": "another"}})
     try:
@@ -232,8 +260,8 @@ def test_a_wrong_password_and_no_room_are_said_and_nothing_is_noted(
         assert "has no backup.offsite" in lab.run("backup", "verify", "--offsite", code=2).stderr
     finally:
         lab.write(backup={"offsite": {"restic": str(place), "password": PASSWORD}})
-    monkeypatch.setattr(operation, "room", lambda folder: Room(folder, 1000, 10**9, 0.0, 0.5, False))
-    with pytest.raises(OpsError, match=r"to look at, and .* has 1000 B free"):
+    monkeypatch.setattr(copied_module, "room", lambda folder: Room(folder, 1000, 10**9, 0.0, 0.5, False))
+    with pytest.raises(OpsError, match="has 1000 B free"):
         verify_offsite(stack)
-    assert proofs(stack.layout) == before
+    assert of_offsite(stack.layout) == before
     assert left(stack) == []

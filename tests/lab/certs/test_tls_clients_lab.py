@@ -71,7 +71,7 @@ def test_somebody_elses_self_signed_certificate_gets_no_byte_of_a_request(
     assert f"{server.url()}/" in said
     assert "certificate is self-signed, and not one that is trusted here; nothing was sent" in said
     assert "--ca-file FILE" in said
-    assert f"techsapo certs status 127.0.0.1:{server.port}" in said
+    assert f"openssl s_client -connect 127.0.0.1:{server.port}" in said
 
 
 @every_command

@@ -66,6 +66,7 @@ def test_a_job_works_as_the_caller_and_goes_off_site(stack: Project) -> None:
     assert (run["result"], run["user"]) == ("ok", f"uid {UID}")
 
 
+@pytest.mark.nightly
 def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_name(stack: Project) -> None:
     assert "Grafana has no database yet" in stack.run("backup", "--only", "grafana", code=1).stderr
     users = "CREATE TABLE user (id INTEGER PRIMARY KEY, login TEXT); INSERT INTO user (login) VALUES ('one');"
@@ -80,6 +81,7 @@ def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_nam
     assert container_ids(PROJECT)["grafana"] == container
 
 
+@pytest.mark.nightly
 def test_the_log_of_an_instance_that_was_scaled_away_is_read_backed_up_and_comes_back(stack: Project) -> None:
     def requests() -> int:
         return int(json.loads(stack.run("answers", "costs", "--json").stdout)["requests"])

@@ -273,7 +273,7 @@ def test_what_only_sudo_makes_trusted_is_refused_by_plan_and_up_where_jobs_run_w
     spec = project / "techsapo.yaml"
     spec.write_text(f"{SPEC}engine: native\nschedule: {{by: cron}}\n")
     owned_by(ALICE, project, spec)
-    for command in (("plan",), ("up", "--yes"), ("cron", "install")):
+    for command in (("plan",), ("up", "--yes"), ("cron", "install"), ("certs", "install-cron")):
         said = refused(techsapo(project, *command, SUDO_UID=str(ALICE)), project)
         assert f"write {ALICE} into" in said
     assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0

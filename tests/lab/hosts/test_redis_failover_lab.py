@@ -39,8 +39,7 @@ from techsapo_ops.stores import budget_confirmed, redis_link
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.confirmed_lock import ConfirmedLock
-from techsapo_ops.stores.flights import Held
+from techsapo_ops.stores.flights import Held, SharedLock
 from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.seal import Seal
@@ -151,7 +150,7 @@ class Around:
     async def ask(self, name: str, link: RedisLink, kept: AnswerCache, server: RedisServer) -> None:
         """A question with a key, whose vendor takes longer than a failover."""
         renewals = Renewals(lambda: RedisLink(server, "renewals"))
-        lock = ConfirmedLock(link, "techsapo:lock:", renewals)
+        lock = SharedLock(link, "techsapo:lock:", renewals, sure=True)
 
         async def work(held: Held | None) -> bytes | None:
             assert held is not None

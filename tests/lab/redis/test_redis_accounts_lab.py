@@ -24,8 +24,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
-from techsapo_ops.adapters.tls import served_certificate
-from techsapo_ops.adapters.tls_trust import trust_problem
+from techsapo_ops.adapters.tls import served_certificate, trust_problem
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import contents
@@ -246,8 +245,8 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     before = lab.pids()
     made_ago(lab, 260)
     old = kept(lab)
-    assert planned(lab) == {"redis": "a new certificate, for it is due for renewal"}
-    assert lab.findings() == {"redis": "a new certificate, for it is due for renewal"}
+    assert planned(lab)["redis"].startswith("a new certificate, for it is due for renewal")
+    assert lab.findings() == planned(lab)
     lab.run("up")
     assert kept(lab) != old
     assert served(lab) == kept(lab)
@@ -268,7 +267,7 @@ def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) 
         return "not to be trusted: certificate has expired" in probes["redis"]
 
     servers.wait_for(told, what="an expired certificate that is served")
-    assert planned(lab) == {"redis": "a new certificate, for it had expired"}
+    assert planned(lab)["redis"].startswith("a new certificate, for it expired on")
     lab.run("up")
     assert account_of(lab, OPERATOR).ping()
     assert served(lab) == kept(lab)

@@ -111,7 +111,7 @@ def test_sub_problems_are_told_by_name_and_a_rate_limit_says_until_when() -> Non
     with refusing((429, problem("rateLimited", "Some were refused", subproblems=parts))) as server:
         error = refused(lambda: server.sign_in(None, None))
     assert "Some were refused; a.example: CAA forbids; Other; it may be asked again at" in error.message
-    assert "staging: true" in error.hint
+    assert "`directory` of the CA's staging" in error.hint
 
 
 BINDING = Binding("kid-1", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA")

@@ -168,7 +168,7 @@ def test_a_redis_that_speaks_no_tls_is_told_from_one_that_is_silent(tmp_path: Pa
     ca = tmp_path / ".ca" / "ca.pem"
     with peers.peer(_redis_that_says(b"+PONG\r\n")) as port:
         found = probe(Probe("redis"), Address("127.0.0.1", port), timeout=2, ca=ca)
-    assert (found.ok, found.detail.partition(":")[0]) == (False, "speaks no TLS")
+    assert (found.ok, found.detail.partition(":")[0]) == (False, "does not speak TLS")
     with peers.peer(peers.silent) as port:
         found = probe(Probe("redis"), Address("127.0.0.1", port), timeout=SHORT, ca=ca)
     assert found.detail.endswith(f"did not answer within {SHORT:g} s")

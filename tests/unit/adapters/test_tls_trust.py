@@ -8,7 +8,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.http import fetch, send, way
-from techsapo_ops.adapters.tls_trust import KEY_HEADERS, SYSTEM, Trust, distrust
+from techsapo_ops.adapters.tls import KEY_HEADERS, SYSTEM, Trust, distrust
 from techsapo_ops.errors import OpsError
 
 KEY = {"Authorization": "Bearer k"}

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from techsapo_ops.adapters.disk import Room
 from techsapo_ops.backup import trial_room
 from techsapo_ops.backup.description import What
-from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.cli.main import app
@@ -28,7 +27,6 @@ from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import backup as jobs
 from techsapo_ops.spec.models.data import Backup
-from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.places import COMPOSE
@@ -112,31 +110,6 @@ def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that
     (tmp_path / "docker").mkdir()
     with pytest.raises(OpsError, match=f"needs about 1 GB in {tmp_path}/docker"):
         require_room(stack, [part("redis", GIB)], at_once=True)
-
-
-def test_an_old_restic_is_told_by_doctor_and_by_what_it_fails_at(stack: Stack, tmp_path: Path) -> None:
-    restic = tmp_path / "restic"
-    restic.write_text(
-        "#!/bin/sh\n"
-        '[ "$1" = version ] && { echo "restic 0.14.0 compiled with go1.19.8 on linux/amd64"; exit 0; }\n'
-        'echo "Fatal: unable to open config file" >&2; exit 1\n'
-    )
-    restic.chmod(0o755)
-    host = replace(stack.topology.host, binaries={**stack.topology.host.binaries, "restic": str(restic)})
-    stack = replace(stack, topology=replace(stack.topology, host=host))
-    stack = with_backup(
-        stack, Backup.model_validate({"offsite": {"restic": str(tmp_path / "away"), "password": Secret("x")}})
-    )
-    looked = {found.name: found for found in look_at_backups(stack)}
-    assert looked["backup.offsite"].level is Level.NOTE, "no copy was fetched yet"
-    told = looked["restic"]
-    assert told.level is Level.WARNING
-    assert "restic 0.14.0 is older than 0.17.1" in told.detail
-    away = restic_of(stack)
-    assert away is not None
-    with pytest.raises(OpsError) as failed:
-        away.keep("20260131T020000Z", [tmp_path])
-    assert "restic 0.14.0 is older than 0.17.1" in (failed.value.hint or "")
 
 
 @each_row("mode, told", [(0o700, ""), (0o777, "can be written by everyone")])

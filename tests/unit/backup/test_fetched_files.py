@@ -13,11 +13,9 @@ from rows import each_row
 from test_offsite_description import WHOLE
 
 from techsapo_ops.backup.description import Kept, What
-from techsapo_ops.backup.offsite import AwaySnapshot
-from techsapo_ops.operations.backup.fetched import Fetched, files, kit
-from techsapo_ops.stack.stack import Stack
-
-SNAPSHOT = AwaySnapshot("1" * 64, datetime(2026, 1, 31, tzinfo=UTC), "old", (), ())
+from techsapo_ops.backup.repository import Backup, Repository
+from techsapo_ops.operations.backup.copied import Copied
+from techsapo_ops.operations.backup.fetched import files, kit
 
 
 class Away:
@@ -34,14 +32,14 @@ class Away:
     def there(self, name: str) -> Path:
         return self.folder / str(self.here / name).lstrip("/")
 
-    def look(self) -> Fetched:
+    def look(self) -> Copied:
         kept = [
-            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600, 0, 0)
+            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600)
             for name, what in (("spec", What.SPEC), ("keys", What.KEYS))
         ]
-        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700, 0, 0)
+        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700)
         described = replace(WHOLE, taken=self.taken, kept=(*kept, kit))
-        return Fetched(cast(Stack, None), self.folder, SNAPSHOT, described)
+        return Copied(self.folder, described, cast(Repository, None), cast(Backup, None))
 
 
 @pytest.fixture

@@ -13,16 +13,12 @@ from techsapo_ops.backup import description
 from techsapo_ops.backup.description import Description, Kept, What, read
 from techsapo_ops.errors import OpsError
 
-KEPT = Kept(
-    "/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640, 0, 0, "root", "root"
-)
+KEPT = Kept("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)
 WHOLE = Description(
     backup="20260131T020000Z",
     project="shop",
     taken=datetime(2026, 1, 31, 2, 0, 9, tzinfo=UTC),
     tool="0.2.0",
-    build="0.2.0+3f2a9c1d04",
-    python="3.11.2",
     engine="native",
     environment="production",
     host="old",
@@ -30,9 +26,7 @@ WHOLE = Description(
     directory="/srv/stack",
     spec="techsapo.yaml",
     state="/srv/stack/.techsapo",
-    schedule="cron",
     tracing=False,
-    servers={"redis": "Redis 8.0.2"},
     kept=(KEPT,),
     variables=("SLACK_URL",),
     left={"prometheus": "backup.prometheus is off"},
@@ -71,7 +65,7 @@ def test_a_newer_form_is_refused_with_words() -> None:
         {"kept": [json.loads(WHOLE.text())["kept"][0] | {"content": "/srv/../../etc/shadow"}]},
         {"kept": [json.loads(WHOLE.text())["kept"][0] | {"mode": 0o10000}]},
         {"kept": [json.loads(WHOLE.text())["kept"][0] | {"named": "a\nb"}]},
-        {"servers": {"redis": 8}},
+        {"left": {"redis": 8}},
         {"variables": "A"},
         {"host": "a\x1b[2Jb"},
     ],

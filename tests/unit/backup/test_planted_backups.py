@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import hostile
 import pytest
@@ -18,18 +17,14 @@ from techsapo_ops.backup.config_archive import ConfigSource
 from techsapo_ops.backup.create import create
 from techsapo_ops.backup.manifest import LAST_SEQUENCE, Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, State
-from techsapo_ops.backup.repository import CHECKS, MANIFEST, SUMS, Backup, Repository
+from techsapo_ops.backup.repository import MANIFEST, Backup, Repository
 from techsapo_ops.backup.retention import Known, judge
-from techsapo_ops.backup.verify import check_sums, refused
+from techsapo_ops.backup.verify import faults
 from techsapo_ops.operations.backup.metrics import samples
 from techsapo_ops.spec.models.data import Keep
 
 AT = datetime(2026, 1, 31, 3, tzinfo=UTC)
 PLANTED = "20991231T000000Z"
-
-
-def good(at: str = "2026-01-31T04:00:00+00:00", *, ok: bool = True) -> dict[str, Any]:
-    return {"ok": ok, "at": at, "parts": [{"kind": "config", "seconds": 1.0, "problems": []}], "problems": []}
 
 
 @pytest.fixture
@@ -59,28 +54,11 @@ def plant(repository: Repository, backup: Backup, sequence: int = 1000) -> Backu
     when = "2099-12-31T00:00:00+00:00"
     found |= {"id": PLANTED, "sequence": sequence, "started": when, "ended": when}
     hostile.described(folder, json.dumps(found).encode())
-    beside(repository, PLANTED).write_text(json.dumps({"deep": good(when)}))
     return repository.find(PLANTED)
-
-
-def beside(repository: Repository, id_: str) -> Path:
-    return repository.path / f"{id_}{CHECKS}"
 
 
 def metrics(repository: Repository) -> dict[str, float]:
     return {sample.metric: sample.value for sample in samples(repository)}
-
-
-def test_what_somebody_writes_beside_a_backup_does_not_hide_that_it_does_not_restore(
-    repository: Repository,
-) -> None:
-    backup = make(repository)
-    repository.note(backup, "deep", good(ok=False))
-    beside(repository, backup.id).write_text(json.dumps({"deep": good("2199-01-01T00:00:00+00:00")}))
-    assert repository.checks(backup)["deep"]["ok"] is False
-    found = metrics(repository)
-    assert found["techsapo_backup_last_verification_success"] == 0
-    assert "techsapo_backup_newest_verified_timestamp_seconds" not in found
 
 
 def nested(path: Path) -> None:
@@ -96,12 +74,12 @@ def endless(path: Path) -> None:
 
 
 @each_row("hurt", [nested, words, endless, os.mkfifo], ids=lambda each: each.__name__)
-def test_a_file_beside_a_backup_may_be_anything(tmp_path: Path, hurt: Callable[[Path], None]) -> None:
+def test_a_note_of_a_backup_may_be_torn_or_anything(tmp_path: Path, hurt: Callable[[Path], None]) -> None:
     repository = repository_in(tmp_path)
-    pieces = (hostile.entry("techsapo.yaml"), hostile.END)
-    hostile.write(repository.path, pieces, hostile.names_of(pieces))
-    hurt(beside(repository, hostile.ID))
-    assert repository.checks(repository.find(hostile.ID)) == {}
+    backup = make(repository)
+    (tmp_path / "checks").mkdir()
+    hurt(tmp_path / "checks" / f"{backup.id}.json")
+    assert repository.checks(backup) == {}
     assert metrics(repository)["techsapo_backups"] == 1
 
 
@@ -136,27 +114,24 @@ def test_a_file_of_terabytes_is_not_read(repository: Repository) -> None:
     backup = make(repository)
     part = backup.read().parts[0].file
     os.truncate(backup.folder / part, 2**42)
-    assert check_sums(backup) == [f"{part} is not what was written: it has {2**42} bytes"]
+    assert faults(backup, repository.origin(backup)) == [
+        f"{part} is not what was written: it has {2**42} bytes"
+    ]
 
 
-def test_of_a_backup_that_was_tampered_with_the_manifest_alone_is_read(repository: Repository) -> None:
+def test_of_a_backup_that_is_not_ours_nothing_is_read(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says itself how large its files are."""
     backup = make(repository)
-    found = json.loads((backup.folder / MANIFEST).read_text())
-    found["parts"][0]["bytes"] = 2**62
-    (backup.folder / MANIFEST).write_text(json.dumps(found))
     (backup.folder / MAC).unlink()
-    os.truncate(backup.folder / found["parts"][0]["file"], 2**42)
-    with (backup.folder / SUMS).open("a") as sums:
-        sums.write(f"{'0' * 64}  other\n")
-    (backup.folder / "other").touch()
-    os.truncate(backup.folder / "other", 2**42)
-    changed = repository.find(backup.id)
-    said = refused(changed, "quick", repository.origin(changed), "now").problems[1:]
-    assert said == (
-        f"{MANIFEST} is not what was written: its SHA-256 differs", f"{MAC} is missing",
-        "other does not belong to it",
-    )  # fmt: skip
+
+    def read(_: Path) -> str:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("techsapo_ops.backup.verify.file_sha256", read)
+    (said,) = faults(backup, repository.origin(backup))
+    assert said.startswith("it is unauthenticated: it has no MAC; where it is yours: `techsapo backup accept")
 
 
 @each_row("ending", ["partial", "removed"])

@@ -151,7 +151,7 @@ def test_the_metric_status_health_and_list_say_it_until_it_is_accepted(stack: St
         return {s.labels["source"]: s.value for s in found if s.metric == "techsapo_backup_shrunk"}
 
     def health() -> list[str]:
-        write_metrics(repository_of(stack), stack.layout)
+        write_metrics(stack, repository_of(stack))
         report = check(stack, timeout=5, now=datetime.now(UTC))
         return [p.detail for p in report.failing if p.kind == "backups"]
 

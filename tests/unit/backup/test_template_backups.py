@@ -46,8 +46,10 @@ def held(stack: Stack) -> dict[str, Path]:
 def restored(stack: Stack, files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Restore a backup with those files; returns what the list of files said of each."""
     pieces = (*(entry(name, text.encode()) for name, text in files.items()), END)
-    hostile.write(repository_of(stack).path, pieces, names_of(pieces))
-    intent = intend(stack, ID, ("config",), unauthenticated=True)
+    repository = repository_of(stack)
+    repository.make_key()
+    hostile.write(repository.path, pieces, names_of(pieces), repository.keyring)
+    intent = intend(stack, ID, ("config",))
     restore.perform(stack, intent)
     return {target.path: (target.what, target.why) for target in intent.targets["config"]}
 

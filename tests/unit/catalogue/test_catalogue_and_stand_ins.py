@@ -47,17 +47,9 @@ def test_the_efforts_are_the_same(model: str, rules: dict[str, Any]) -> None:
     assert list(facts.effort.values) == rules["values"]
 
 
-@each_row("model, rules", table("anthropic")["models"]["rows"].items())
-def test_the_modes_of_claude_are_the_same(model: str, rules: dict[str, Any]) -> None:
-    facts = model_of("anthropic", model)
-    assert facts is not None
-    assert facts.thinking is not None
-    assert sorted(facts.thinking.modes) == sorted(rules["thinking"])
-
-
 @each_row("model, rules", table("google")["thinking"]["models"].items())
 def test_the_levels_of_gemini_are_the_same(model: str, rules: dict[str, Any]) -> None:
     facts = model_of("google", model)
     assert facts is not None
-    assert facts.thinking is not None
-    assert [level.upper() for level in facts.thinking.levels] == rules["levels"]
+    assert facts.effort is not None
+    assert [level.upper() for level in facts.effort.values] == rules["levels"]

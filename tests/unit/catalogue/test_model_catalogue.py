@@ -13,7 +13,6 @@ from techsapo_ops.catalogue.models import (
     WARNED_DAYS,
     End,
     ModelFacts,
-    PriceStep,
     Source,
     model_of,
     models,
@@ -24,8 +23,6 @@ TREES = ("techsapo_ops", "templates", "examples")
 TABLE = ROOT / "techsapo_ops/catalogue/models.yaml"
 EVERY = list(models().values())
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-MODES = {"adaptive", "between_tools", "disabled", "enabled"}
-LEVELS = ("minimal", "low", "medium", "high", "xhigh")
 
 
 def known(vendor: str, model: str) -> ModelFacts:
@@ -66,62 +63,31 @@ def test_every_successor_has_a_list_price_so_that_naming_it_is_enough() -> None:
 
 @each_row("facts", EVERY, ids=lambda f: f.model)
 def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
-    effort, thinking, limits = facts.effort, facts.thinking, facts.limits
+    effort, limits = facts.effort, facts.limits
     if effort is not None:
         assert [e for e in EFFORTS if e in effort.values] == list(effort.values)
-    if thinking is not None:
-        assert not (thinking.modes and thinking.levels)
-        assert set(thinking.modes) <= MODES
-        assert [level for level in LEVELS if level in thinking.levels] == list(thinking.levels)
     if limits is not None:
         assert (limits.max_output or 1) > 0
     assert 0 < facts.max_output_tokens <= THINKING_ANSWER
 
 
-@each_row("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
-def test_price_steps_are_ordered_and_begin_with_one_that_always_applies(facts: ModelFacts) -> None:
-    assert facts.prices is not None
-    steps = facts.prices.steps
-    assert (steps[0].above, steps[0].since) == (0, None)
-    order = [(step.since or date.min, step.above) for step in steps]
-    assert order == sorted(set(order))
-    for step in steps:
-        assert 0 < step.input < step.output
-        assert 0 < (step.cached or step.input) <= step.input
-        assert step.cache_write is None or step.cache_write >= step.input
-
-
-@each_row("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
-def test_prices_are_those_of_the_pinned_package_where_it_knows_the_model(facts: ModelFacts) -> None:
+@each_row("facts", [f for f in EVERY if f.price is not None], ids=lambda f: f.model)
+def test_a_model_has_a_price_here_only_while_the_pinned_package_does_not_know_it(facts: ModelFacts) -> None:
     from genai_prices import Usage, calc_price
 
-    assert facts.prices is not None
-    for step in facts.prices.steps:
-        read = step.above + 1000
-        usage = Usage(input_tokens=read, output_tokens=1_000_000)
-        day = step.since or date(2026, 1, 1)
-        try:
-            price = calc_price(
-                usage, facts.model, provider_id=facts.vendor, genai_request_timestamp=_noon(day)
-            )
-        except LookupError:
-            assert facts.prices.source.second_hand
-            continue
-        assert float(price.input_price) == pytest.approx(step.input * read / 1e6)
-        assert float(price.output_price) == pytest.approx(step.output)
-
-
-def _noon(day: date):
-    from datetime import UTC, datetime, time
-
-    return datetime.combine(day, time(12), UTC)
+    price = facts.price
+    assert price is not None
+    assert 0 < (price.cached or price.input) <= price.input < price.output
+    assert price.cache_write is None or price.cache_write >= price.input
+    with pytest.raises(LookupError):
+        calc_price(Usage(input_tokens=1), facts.model, provider_id=facts.vendor)
 
 
 def test_every_source_has_a_day_that_was_when_it_was_read() -> None:
     sources = {
         block.source
         for facts in EVERY
-        for block in (facts.end, facts.limits, facts.effort, facts.thinking, facts.prices)
+        for block in (facts.end, facts.limits, facts.effort, facts.price)
         if block is not None
     }
     for source in sources:
@@ -147,31 +113,12 @@ def test_a_dated_snapshot_is_known_by_its_models_row() -> None:
 def test_of_a_model_behind_openrouter_only_what_its_vendor_made_is_known() -> None:
     found = known("openrouter", "anthropic/claude-sonnet-5.5:batch")
     assert found.limits == known("anthropic", "claude-sonnet-5-5").limits
-    assert (found.end, found.prices, found.thinking, found.effort) == (None, None, None, None)
+    assert (found.end, found.price, found.effort) == (None, None, None)
     assert found.max_output_tokens == THINKING_ANSWER
     assert known("openrouter", "openai/gpt-4o").max_output_tokens == CHAT_ANSWER
     assert known("openrouter", "openai/gpt-5").end is None
     for unknown in ("qwen/qwen3-235b-a22b", "openai", "openai/", "openai/openai/gpt-5", ""):
         assert model_of("openrouter", unknown) is None
-
-
-@each_row(
-    "tokens, day, price",
-    [
-        (1, date(2026, 8, 20), (5, 30)),
-        (272_000, date(2026, 8, 20), (5, 30)),
-        (272_001, date(2026, 8, 20), (10, 45)),
-        (1, date(2026, 8, 21), (4, 20)),
-        (272_001, date(2026, 8, 21), (8, 30)),
-    ],
-)
-def test_a_call_has_the_price_of_its_length_and_day(
-    tokens: int, day: date, price: tuple[float, float]
-) -> None:
-    prices = known("openai", "gpt-5.6-sol").prices
-    assert prices is not None
-    step: PriceStep = prices.step(tokens, day)
-    assert (step.input, step.output) == price
 
 
 def test_an_end_is_near_for_sixty_days_and_ever_after() -> None:

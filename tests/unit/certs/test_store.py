@@ -65,7 +65,7 @@ def test_old_versions_go_but_not_the_one_in_use(store: Store, tmp_path: Path) ->
 
 def test_the_state_comes_back_as_it_was_written(store: Store) -> None:
     state = CertificateState(
-        deployed=2, deployed_at=NOW, hooks="pending", failures=3, failure="no", failed_at=NOW,
+        deployed=2, hooks_pending=True, failures=3, failure="no", renewed_at=NOW,
         suggested_at=NOW, suggested_serial="ab",
     )  # fmt: skip
     assert store.state == CertificateState()

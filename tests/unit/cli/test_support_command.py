@@ -242,7 +242,7 @@ def test_a_secret_is_known_in_every_form_in_which_it_is_written() -> None:
     assert value not in shown
     assert "second-line" not in shown
     assert shown.endswith("| cab"), "what is too short to be a secret stays"
-    assert scrubber.found["known"] == 4
+    assert scrubber.counts["known"] == 4
 
 
 @each_row(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
-from techsapo_ops.certs.self_signed import local_authority, sign
+from techsapo_ops.certs.self_signed import sign
 from techsapo_ops.certs.store import Origin, Store, Version
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.deploy import Deployment, deploy, finish
-from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.operations.certificates.deploy import deploy, finish
+from techsapo_ops.operations.certificates.needs import Certificates, Managed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -24,7 +26,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class FakeSite:
     """nginx in a few lines: a reload takes over what the link leads to, unless a fault is wanted."""
 
-    store: Store
+    store: Store | None = None
     up: bool = True
     refuses: int = 0
     """How many checks fail yet."""
@@ -47,7 +49,7 @@ class FakeSite:
         if self.deaf:
             self.deaf -= 1
             return
-        live = self.store.live()
+        live = self.store.live() if self.store is not None else None
         assert live is not None
         self.serves = live.pair.leaf.public_bytes(Encoding.DER)
 
@@ -59,7 +61,7 @@ class FakeSite:
 
 @dataclass
 class Bench:
-    work: Deployment
+    work: Managed
     site: FakeSite
     make: Callable[[], Version]
 
@@ -67,26 +69,26 @@ class Bench:
     def store(self) -> Store:
         return self.work.store
 
+    def with_spec(self, **certificate: Any) -> Managed:
+        """The same certificate where the spec says something else of it."""
+        return managed(self.work.stack.folder, self.site, **certificate)
+
+
+def managed(folder: Path, site: Any, now: datetime = NOW, **certificate: Any) -> Managed:
+    model = spec(certificates={"site": {"names": ["example.com"], **certificate}})
+    return Certificates(topology(model, folder), SubprocessRunner(), site, lambda: now).of("site")
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    store = Store(tmp_path / "site")
-    site = FakeSite(store)
-    authority = local_authority(tmp_path / ".ca", NOW)
+    site = FakeSite()
+    work = managed(tmp_path, site)
+    site.store = work.store
 
     def make() -> Version:
-        return store.put(sign(["example.com"], authority, now=NOW), Origin("self-signed"))
+        pair = sign(["example.com"], work.stack.authority(), now=NOW)
+        return work.store.put(pair, Origin("self-signed"))
 
-    work = Deployment(
-        store=store,
-        certificate=Certificate(names=("example.com",)),
-        names=("example.com",),
-        site=site,
-        runner=SubprocessRunner(),
-        folder=tmp_path,
-        now=lambda: NOW,
-        say=lambda _: None,
-    )
     return Bench(work, site, make)
 
 
@@ -132,11 +134,11 @@ def test_an_expired_or_foreign_certificate_is_not_even_linked(bench: Bench) -> N
     first = bench.make()
     deploy(bench.work, first)
     second = bench.make()
-    late = replace(bench.work, now=lambda: NOW + timedelta(days=100))
+    folder = bench.work.stack.folder
     with pytest.raises(OpsError, match="expired"):
-        deploy(late, second)
+        deploy(managed(folder, bench.site, NOW + timedelta(days=100)), second)
     with pytest.raises(OpsError, match=r"not for other\.example"):
-        deploy(replace(bench.work, names=("other.example",)), second)
+        deploy(bench.with_spec(names=["other.example"]), second)
     assert bench.store.live() == first
 
 
@@ -150,7 +152,7 @@ def test_nginx_that_does_not_run_finds_it_when_it_starts(bench: Bench) -> None:
 
 def test_hooks_run_after_a_change_and_again_until_they_succeed(bench: Bench, tmp_path: Path) -> None:
     hook = f"sh -c 'echo $TECHSAPO_CERTIFICATE >> {tmp_path}/log; test -e {tmp_path}/good'"
-    work = replace(bench.work, certificate=Certificate(names=("example.com",), deploy_hooks=(hook,)))
+    work = bench.with_spec(deploy_hooks=[hook])
     (tmp_path / "good").touch()
     first = bench.make()
     deploy(work, first)
@@ -161,7 +163,7 @@ def test_hooks_run_after_a_change_and_again_until_they_succeed(bench: Bench, tmp
     with pytest.raises(OpsError, match="deploy hook"):
         deploy(work, second)
     assert bench.store.live() == second
-    assert bench.store.state.hooks == "pending"
+    assert bench.store.state.hooks_pending
     (tmp_path / "good").touch()
     finish(work)
     finish(work)
@@ -170,8 +172,7 @@ def test_hooks_run_after_a_change_and_again_until_they_succeed(bench: Bench, tmp
 
 
 def test_the_link_is_kept_and_never_takes_the_place_of_another_s_file(bench: Bench, tmp_path: Path) -> None:
-    certificate = Certificate(names=("example.com",), install_to="ssl")
-    work = replace(bench.work, certificate=certificate)
+    work = bench.with_spec(install_to="ssl")
     deploy(work, bench.make())
     link = tmp_path / "ssl/site.crt"
     assert link.read_bytes() == bench.store.chain.read_bytes()

@@ -17,10 +17,10 @@ from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Origin, Store
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.authority import revoke
 from techsapo_ops.operations.certificates.metrics import samples
 from techsapo_ops.operations.certificates.needs import Certificates, Need
 from techsapo_ops.operations.certificates.renew import renew
-from techsapo_ops.operations.certificates.revoking import revoke
 from techsapo_ops.operations.certificates.status import status
 from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
 
@@ -36,7 +36,7 @@ def certificates(folder: Path, **certificate: Any) -> Certificates:
 
 def stored(made: Certificates, origin: Origin, **settings: Any) -> Store:
     """A certificate that is stored and in use."""
-    store = made.store("site")
+    store = made.of("site").store
     authority = local_authority(made.topology.layout.certs / ".ca", NOW)
     version = store.put(sign(["example.com"], authority, now=NOW, **settings), origin)
     store.activate(version)
@@ -51,7 +51,7 @@ def later(made: Certificates, days: float) -> Certificates:
 CHANGES: list[tuple[dict[str, Any], float, str]] = [
     ({}, 0, ""),
     ({}, 56, ""),
-    ({}, 60, "of its life is left"),
+    ({}, 60, "due for renewal, as it ends on 2026-04-01"),
     ({}, 91, "expired on"),
     ({"names": ["example.com", "www.example.com"]}, 0, "the names changed"),
     ({"directory": STAGING_DIRECTORY}, 0, "the ACME directory changed"),
@@ -64,7 +64,7 @@ def test_a_certificate_of_a_ca_is_renewed_when_its_life_or_the_spec_says_so(
     tmp_path: Path, change: dict[str, Any], days: float, why: str
 ) -> None:
     stored(certificates(tmp_path, **ACME), Origin("acme", DIRECTORY))
-    due = later(certificates(tmp_path, **{**ACME, **change}), days).due("site")
+    due = later(certificates(tmp_path, **{**ACME, **change}), days).of("site").due()
     assert due.need is (Need.RENEW if why else Need.NOTHING)
     assert why in due.reason
 
@@ -72,7 +72,7 @@ def test_a_certificate_of_a_ca_is_renewed_when_its_life_or_the_spec_says_so(
 def test_a_stand_in_is_no_certificate_of_the_ca(tmp_path: Path) -> None:
     made = certificates(tmp_path, **ACME)
     stored(made, Origin("self-signed"))
-    assert made.due("site").need is Need.ISSUE
+    assert made.of("site").due().need is Need.ISSUE
 
 
 @each_row("source", ["acme", "self-signed"])
@@ -83,11 +83,11 @@ def test_a_damaged_certificate_is_replaced(
     made = certificates(tmp_path, **{**ACME, "source": source})
     store = stored(made, Origin(source, DIRECTORY if source == "acme" else ""))
     damage(store.directory / "versions/0001/privkey.pem")
-    assert made.due("site").need is Need.RENEW
+    assert made.of("site").due().need is Need.RENEW
     (result,) = renew(made)
     if source == "self-signed":
         assert result.error is None
-        assert made.due("site").need is Need.NOTHING
+        assert made.of("site").due().need is Need.NOTHING
     else:
         assert result.error is not None
         assert "nginx, which does not run" in result.error.message
@@ -97,20 +97,20 @@ def test_what_was_stored_and_not_deployed_is_deployed_first(tmp_path: Path) -> N
     made = certificates(tmp_path)
     store = stored(made, Origin("self-signed"))
     store.put(sign(["example.com"], made.authority(), now=NOW), Origin("self-signed"))
-    due = made.due("site")
+    due = made.of("site").due()
     assert (due.need, due.reason) == (Need.DEPLOY, "version 2 was not in use yet")
     renew(made)
     live = store.live()
     assert live is not None
     assert live.number == 2
-    assert made.due("site").need is Need.NOTHING
+    assert made.of("site").due().need is Need.NOTHING
 
 
 def test_a_revoked_version_is_replaced(tmp_path: Path) -> None:
     made = certificates(tmp_path, **ACME)
     store = stored(made, Origin("acme", DIRECTORY))
     store.remember(replace(store.state, revoked=1))
-    assert made.due("site").reason == "it was revoked"
+    assert made.of("site").due().reason == "it was revoked"
 
 
 def test_what_no_ca_issued_can_not_be_revoked(tmp_path: Path) -> None:
@@ -125,10 +125,10 @@ def test_what_no_ca_issued_can_not_be_revoked(tmp_path: Path) -> None:
 def test_a_link_that_is_missing_is_made_by_the_next_renewal(tmp_path: Path) -> None:
     stored(certificates(tmp_path), Origin("self-signed"))
     made = certificates(tmp_path, install_to="ssl")
-    assert made.due("site").need is Need.FINISH
+    assert made.of("site").due().need is Need.FINISH
     renew(made)
     assert (tmp_path / "ssl/site.crt").exists()
-    assert made.due("site").need is Need.NOTHING
+    assert made.of("site").due().need is Need.NOTHING
 
 
 def test_one_that_fails_keeps_no_other_from_being_renewed(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from typing_extensions import override
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.operations.watch.costs import AUDIT, costs
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.stores.audit.rows import Call, Request, Rows
+from techsapo_ops.stores.audit.rows import Call, Requests, Rows
 
 ROWS = Rows(
-    (Request("2026-01-31", 0.5, "miss", False),),
+    (Requests("2026-01-31", 0.5, "miss", False),),
     (Call("a", "m", "2026-01-31", 2, 1, 10, 20, 0.5),),
 )
 

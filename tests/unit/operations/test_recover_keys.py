@@ -15,10 +15,9 @@ import pytest
 from techsapo_ops.adapters.chain import Chain
 from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
-from techsapo_ops.backup.origin import Origin, State
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup.repository import Backup, Repository
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
@@ -62,15 +61,15 @@ def copy(tmp_path: Path) -> Copy:
     record = {"action": REVOKE, "what": ends_of([replace(ci, revoked=NOW)])}
     Chain(state / "administration").append(record)
     kept = tuple(
-        Kept(f"{STATE}/{name}", f"{STATE}/{name}", what, True, 0o700, 0, 0)
+        Kept(f"{STATE}/{name}", f"{STATE}/{name}", what, True, 0o700)
         for name, what in (("api-keys", What.API_KEYS), ("administration", What.ADMINISTRATION))
     )
     description = Description(
-        "20260131T020000Z", "shop", BEFORE, "0.2.0", "0.2.0+1", "3.11", "native", 2, None, "old", "root",
-        "/srv/old", "techsapo.yaml", STATE, "none", False, kept=kept,
+        "20260131T020000Z", "shop", BEFORE, "0.2.0", "native", None, "old", "root",
+        "/srv/old", "techsapo.yaml", STATE, False, kept=kept,
     )  # fmt: skip
     backup = cast(Backup, SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE)))
-    return Copy(Copied(root, description, backup, Origin(State.AUTHENTICATED)), ci, page)
+    return Copy(Copied(root, description, cast(Repository, None), backup), ci, page)
 
 
 def states(layout: Layout) -> dict[str, str]:
@@ -101,7 +100,7 @@ def test_all_are_revoked_where_that_is_asked_and_the_record_says_so(copy: Copy, 
 def test_keys_in_a_file_that_the_spec_names_are_treated_likewise(copy: Copy, tmp_path: Path) -> None:
     old = "/srv/old/keys.json"
     shutil.copy(copy.copied.at(f"{STATE}/api-keys/keys.json"), copy.copied.at("/srv/old") / "keys.json")
-    named = Kept(old, old, What.FILE, False, 0o600, 0, 0, field="app.auth.keys_file", named="keys.json")
+    named = Kept(old, old, What.FILE, False, 0o600, field="app.auth.keys_file", named="keys.json")
     description = replace(copy.copied.description, kept=(*copy.copied.description.kept, named))
     copied = replace(copy.copied, description=description)
     spec = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "keys.json"}}})

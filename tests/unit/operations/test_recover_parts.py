@@ -21,8 +21,8 @@ from techsapo_ops.backup.origin import Keyring
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.recover.choice import Choice, choose, chosen
-from techsapo_ops.operations.recover.copied import Copied, read_copy
+from techsapo_ops.operations.backup.copied import Copied, choose, open_copy, require_whole
+from techsapo_ops.operations.recover.choice import Choice, chosen
 from techsapo_ops.operations.recover.draft import draft_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.placing import places_in, put, require_free
@@ -68,13 +68,13 @@ def test_of_several_stacks_one_has_to_be_named() -> None:
 
 
 def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int = 0o600) -> Kept:
-    return Kept(path, path, what, folder, mode, 0, 0, named=named)
+    return Kept(path, path, what, folder, mode, named=named)
 
 
 def described(*paths: Kept) -> Description:
     return Description(
-        "20260131T020000Z", "shop", NOON, "0.2.0", "0.2.0+1", "3.11", "native", None, "old", "root",
-        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", "none", False, kept=paths,
+        "20260131T020000Z", "shop", NOON, "0.2.0", "native", None, "old", "root",
+        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", False, kept=paths,
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def copied(tmp_path: Path) -> Copied:
     backups = root / "srv/old/.techsapo/backups"
     backups.mkdir()
     ring = Keyring(root / "srv/old/.techsapo/backup-keys")
-    ring.make({})
+    ring.make()
     repository = Repository(backups, ring)
     id_, partial, sequence = repository.begin(NOON)
     repository.commit(partial, replace(Manifest.draft("shop", "native"), id=id_, sequence=sequence))
@@ -120,14 +120,14 @@ def copied(tmp_path: Path) -> Copied:
     folder = root / "srv/old/.techsapo" / FOLDER
     folder.mkdir()
     (folder / FILE).write_text(description.text())
-    return read_copy(root, snapshot(0), None)
+    return open_copy(root, snapshot(0), None)
 
 
 def test_a_copy_with_another_manifest_or_a_lost_byte_is_refused(copy: Copied) -> None:
     path = copy.backup.folder / "manifest.json"
     path.write_text(path.read_text().replace('"native"', '"nativ"'))
     with pytest.raises(OpsError, match="did not come whole"):
-        read_copy(copy.root, snapshot(0), None)
+        require_whole(open_copy(copy.root, snapshot(0)))
 
 
 def test_a_copy_that_was_tampered_with_is_refused_though_its_digests_are_right(copy: Copied) -> None:
@@ -136,7 +136,7 @@ def test_a_copy_that_was_tampered_with_is_refused_though_its_digests_are_right(c
     path.write_text(path.read_text().replace('"native"', '"compose"'))
     sums.write_text(sums.read_text().replace(before, file_sha256(path)))
     with pytest.raises(OpsError, match="was tampered with"):
-        read_copy(copy.root, snapshot(0), None)
+        require_whole(open_copy(copy.root, snapshot(0)))
 
 
 @each_row("name", ["description", "manifest", "version"])
@@ -151,7 +151,7 @@ def test_a_newer_form_names_the_wheel_that_came_along(tmp_path: Path, name: str)
     newer = {"tool": "9.0.0"} if name == "version" else {"version": 9}
     path.write_text(json.dumps({**json.loads(path.read_text()), **newer}))
     with pytest.raises(OpsError, match="newer techsapo") as caught:
-        read_copy(copy.root, snapshot(0), None)
+        open_copy(copy.root, snapshot(0), None)
     assert "techsapo_ops-9.0.0" in caught.value.message
     assert f"pip install --no-deps --require-hashes -r {wheel.parent}/requirements.lock" in caught.value.hint
 
@@ -248,7 +248,7 @@ def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Pa
     moved = into / ".techsapo/backups" / copy.backup.id / "manifest.json"
     assert moved.stat().st_uid == os.geteuid()
     assert not copy.backup.folder.exists()  # moved, not copied
-    again = read_copy(copy.root, snapshot(0), into / ".techsapo/backups" / copy.backup.id)
+    again = open_copy(copy.root, snapshot(0), into / ".techsapo/backups" / copy.backup.id)
     assert again.backup.id == copy.backup.id
 
 
@@ -324,15 +324,15 @@ def test_a_path_of_the_copy_that_is_none_is_refused_before_it_is_read(tmp_path: 
         taken.mkdir()
     told_again(copy, kept(f"/{taken.relative_to(copy.root)}", What.SECRET, named="secrets/taken"))
     with pytest.raises(OpsError, match=r"the copy has no file /srv/.*, or a link in its place"):
-        read_copy(copy.root, snapshot(0), None)
+        open_copy(copy.root, snapshot(0), None)
 
 
 def test_a_backup_that_a_link_leads_to_stays_where_it_is(copy: Copied, tmp_path: Path) -> None:
     host = tmp_path / "host"
     shutil.move(copy.backup.folder.parent, host)
     copy.backup.folder.parent.symlink_to(host)
-    with pytest.raises(OpsError, match="did not come back"):
-        read_copy(copy.root, snapshot(0), None)
+    with pytest.raises(OpsError, match=r"has no folder .*, or a link in its place"):
+        open_copy(copy.root, snapshot(0), None)
     assert (host / copy.backup.id / "manifest.json").is_file()
 
 

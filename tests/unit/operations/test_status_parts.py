@@ -12,9 +12,9 @@ from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 from rows import each_row
 
+from techsapo_ops.backup.checks import note_offsite
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.operations.backup.proof import note_proof
 from techsapo_ops.operations.budget import note_gap
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of
@@ -23,7 +23,7 @@ from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import KnownData
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.rows import Request, Rows
+from techsapo_ops.stores.audit.rows import Requests, Rows
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 
@@ -85,7 +85,7 @@ def test_a_copy_that_came_back_from_off_site_is_a_proof_also_of_a_backup_that_is
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "repository_of", lambda _: Kept(("",), {0: {"deep": look(True, 30)}}))
-    note_proof(stack.layout, {"id": "long-ago", **look(True, 3), "parts": []})
+    note_offsite(stack.layout, good={"id": "long-ago", **look(True, 3), "parts": []})
     assert backups_of(stack).proved == kept.Proved("long-ago", None, NOW - timedelta(hours=3), "off-site")
 
 
@@ -101,7 +101,7 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
             ("2026-10-31", 100.0, False), ("2026-11-01", 2.0, False), ("2026-11-27", 1.0, False),
             ("2026-11-27", 8.0, True),
         ]  # fmt: skip
-        return Rows(tuple(Request(d, usd, "", sim) for d, usd, sim in requests))
+        return Rows(tuple(Requests(d, usd, "", sim) for d, usd, sim in requests))
 
     monkeypatch.setattr(spent, "rows_of", rows)
     budget = {"monthly_usd": 100, "daily_usd": 4, "count_simulated": simulated_too}

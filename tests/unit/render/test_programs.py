@@ -13,7 +13,7 @@ from stacks import EVERYTHING, host, rendered, spec, topology, with_alerts
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
+from techsapo_ops.services.app.pages import FACTS
 from techsapo_ops.services.registry import programs
 from techsapo_ops.services.scheduler.timetable import JOBS_JSON
 from techsapo_ops.stack.desired import Program
@@ -44,7 +44,7 @@ def test_a_program_reads_the_files_it_is_started_with() -> None:
             if found:
                 assert path in files, (program.service, path)
                 # Read whenever a page is looked at, and followed by the scheduler.
-                if path in (EXPOSURES, THRESHOLDS, UNREACHED, JOBS_JSON):
+                if path in (FACTS, JOBS_JSON):
                     continue
                 assert path.startswith(program.config), (program.service, path)
 

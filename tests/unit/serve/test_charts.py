@@ -12,6 +12,7 @@ from rows import each_row
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
 from techsapo_ops.serve.bodies.monitoring import FiguresBody
 from techsapo_ops.serve.charts import Charts, View, read_applies
+from techsapo_ops.serve.options import PageFacts
 from techsapo_ops.serve.problems import Problem
 
 
@@ -40,22 +41,24 @@ class Answering(Prometheus):
         return ()
 
 
-def figures(view: View, prometheus: Answering | None = None) -> FiguresBody:
-    charts = Charts(prometheus or Answering({}), dict)
-    return asyncio.run(charts.figures(view))
+def figures(
+    prometheus: Answering | None = None, begin: int | None = None, end: int | None = None
+) -> FiguresBody:
+    charts = Charts(prometheus or Answering({}), PageFacts)
+    return asyncio.run(charts.figures("jobs", View.model_validate({"from": begin, "to": end})))
 
 
 @each_row("length, points", [(10, 11), (90, 91), (3600, 121)])
 def test_a_stretch_is_asked_for_from_its_begin_to_its_end(length: int, points: int) -> None:
     prometheus = Answering({})
-    told = figures(View("jobs", "1h", begin=1_795_000_000, end=1_795_000_000 + length), prometheus)
+    told = figures(prometheus, begin=1_795_000_000, end=1_795_000_000 + length)
     assert len(told.times) == points
     assert prometheus.asked == {(1_795_000_000, 1_795_000_000 + length)}
 
 
 @each_row("length", [10, 121, 1291, 4567, 86_401, 2_592_000])
 def test_every_moment_of_a_stretch_finds_its_value(length: int) -> None:
-    told = figures(View("jobs", "1h", begin=1_795_000_001, end=1_795_000_001 + length))
+    told = figures(begin=1_795_000_001, end=1_795_000_001 + length)
     (series,) = told.panels[0].series
     assert None not in series.values
     assert 10 < len(told.times) <= 121
@@ -66,14 +69,14 @@ def test_every_moment_of_a_stretch_finds_its_value(length: int) -> None:
 @each_row("begin, end", [(None, 100), (100, None), (100, 50), (100, 109), (0, 2_592_001)], ids=str)
 def test_a_stretch_that_can_not_be_drawn_is_refused(begin: int | None, end: int | None) -> None:
     with pytest.raises(Problem) as refused:
-        figures(View("jobs", "1h", begin=begin, end=end))
+        figures(begin=begin, end=end)
     assert (refused.value.status, refused.value.code) == (422, "invalid_request")
 
 
 def test_the_applies_of_a_stretch_come_with_its_figures_in_their_order() -> None:
     now = int(time.time())
     prometheus = Answering({"12": now - 600, "9": now - 1200, "3": now - 9000, "odd": now - 10})
-    told = figures(View("jobs", "1h"), prometheus)
+    told = figures(prometheus)
     assert [(a.number, a.user) for a in told.applies] == [(9, "hanako"), (12, "hanako")]
     (expression,) = [e for e in prometheus.expressions if "apply" in e]
     assert expression.startswith("last_over_time(techsapo_apply_timestamp_seconds[36")

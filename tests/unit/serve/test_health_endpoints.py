@@ -9,7 +9,7 @@ from orchestrator import QUICK, client_of, make_app, make_spec
 from servers import free_port
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.options import Options
+from techsapo_ops.serve.options import Options, PageFacts
 from techsapo_ops.wallbounce.failures import FailureKind
 
 
@@ -151,6 +151,6 @@ def test_the_status_tells_what_others_may_reach_and_why_that_is_meant(tmp_path: 
         {"rule": "app-plain-http", "message": "the app listens on 0.0.0.0", "accepted": "TLS ends at lb1"},
         {"rule": "redis-plain-text", "message": "Redis listens on 0.0.0.0", "accepted": None},
     ]
-    app = App(Options(make_spec(), "app-1", tmp_path / "data", exposures=lambda: told))
+    app = App(Options(make_spec(), "app-1", tmp_path / "data", page_facts=lambda: PageFacts(exposures=told)))
     (answer,) = get(app, "/api/v1/status")
     assert answer.json()["exposures"] == told

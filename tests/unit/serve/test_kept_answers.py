@@ -33,6 +33,7 @@ from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.wallbounce.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.question import Composed, Question
+from techsapo_ops.wallbounce.seats import Turn
 from techsapo_ops.wallbounce.verdict import Weights
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8"))
@@ -201,7 +202,7 @@ def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_
 ) -> None:
     app = make_app(tmp_path)
     down: set[str] = set()
-    monkeypatch.setattr(type(app.registry), "worth_asking", lambda _, provider: provider.name not in down)
+    monkeypatch.setattr(app.metrics, "turn", lambda name: Turn.RESTING if name in down else Turn.WELL)
 
     async def main() -> list[str]:
         async with client_of(app) as client:

@@ -15,9 +15,9 @@ from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.events import Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import policy_of
 
 QUESTIONS = 3
 
@@ -48,7 +48,7 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
     flight = Flight[str, Event]()
     gone = weakref.ref(flight)
     bounce = WallBounce(providers, policy_of(Spec.model_validate({"project": "p"})))
-    asyncio.run(bounce.analyse(Question("q", "en"), "basic", hear=flight.tell))
+    asyncio.run(bounce.analyse(Question("q", "en"), "basic", hear=(flight.tell,)))
     assert flight.events
     del flight
     assert kept

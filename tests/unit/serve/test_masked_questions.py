@@ -12,14 +12,14 @@ import httpx
 from orchestrator import client_of, make_spec
 from rows import each_row
 
+from techsapo_ops.masking import MaskLevel
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.spec.models.app import MaskLevel
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.grades import Critique, Peer
-from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.shown import masked

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 from orchestrator import client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.body_route import MOST_DEPTH, deeper_than
-from techsapo_ops.serve.problems import add_problem_handlers
 
 CHAT = '{"model": "techsapo-basic", "messages": [{"role": "user", "content": "502?"}], "metadata": {"m": %s}}'
 
@@ -54,18 +52,3 @@ def test_levels_are_counted_in_objects_and_in_arrays(form: str) -> None:
     value: Any = json.loads(text)
     assert not deeper_than(5, value, text.encode())
     assert deeper_than(4, value, text.encode())
-
-
-def test_a_recursion_without_end_in_a_handler_is_the_requests_fault() -> None:
-    app = FastAPI()
-    add_problem_handlers(app)
-
-    @app.get("/deep")
-    async def deep() -> None:
-        raise RecursionError
-
-    async def main() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
-            return await client.get("/deep")
-
-    assert asyncio.run(main()).status_code == 400

@@ -22,10 +22,9 @@ from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, Reply
 from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Grades, Score, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS, TierRule
+from techsapo_ops.wallbounce.tiers import TIERS, Policy, TierRule
 from techsapo_ops.wallbounce.verdict import KEEPS_FROM_ACCEPTING
 
 SAID = (

@@ -67,7 +67,9 @@ def test_a_question_that_it_would_not_answer_does_not_make_it_down(cause: Cause)
 
 def test_a_small_model_whose_grades_cant_be_read_is_up() -> None:
     f = Fixture()
-    unreadable = Failure("sim-a", "m", FailureKind.BAD_ANSWER, "the grades can't be read", 0.1)
+    unreadable = Failure(
+        "sim-a", "m", FailureKind.BAD_ANSWER, "unreadable grades", 0.1, cause=Cause.UNREADABLE
+    )
     for _ in range(9):
         f.health.failed(unreadable, "grade")
         f.health.failed(unreadable, "revise")

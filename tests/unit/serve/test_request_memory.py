@@ -14,7 +14,8 @@ from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.stores.request_journal import Begun, Left, LostLock, RequestJournal
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF, Charge
+from techsapo_ops.wallbounce.context import CUT_OFF
+from techsapo_ops.wallbounce.events import Charge
 
 HEAD = {"owner": "o-1", "ledgers": [], "seed": 7, "sent": "d", "attempts": ["first"]}
 CALL = "answer\ta\tm\t0"

@@ -15,7 +15,8 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.stores.budget_ledger import NANO, Balance
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF, Charge
+from techsapo_ops.wallbounce.context import CUT_OFF
+from techsapo_ops.wallbounce.events import Charge
 from techsapo_ops.wallbounce.failures import NotAskedError
 
 

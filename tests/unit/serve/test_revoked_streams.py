@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from rows import each_row
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.streams import EventStream
+from techsapo_ops.serve.streams import EventStream, Put
 from techsapo_ops.stores.keys import KeyFile, KeyRing, Scope, new_key
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
@@ -52,16 +51,16 @@ def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Clie
     monkeypatch.setattr("techsapo_ops.serve.streams.KEY_CHECK", 0.01)
     client, cancelled = Client(), False
 
-    async def work() -> AsyncIterator[bytes]:
+    async def work(put: Put) -> None:
         nonlocal cancelled
         if first is not None:
-            yield first
+            put(first)
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             cancelled = True
             raise
-        yield b"too late"
+        put(b"too late")
 
     def barred() -> Problem | None:
         return GONE if first is None or first in client.body else None

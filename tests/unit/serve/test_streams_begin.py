@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -117,20 +116,18 @@ def test_who_joins_an_analysis_under_way_is_told_what_happened_at_once(tmp_path:
     assert (start["status"], b"asked" in event["body"]) == (200, True)
 
 
-async def silent() -> AsyncIterator[bytes]:
+async def silent(_put: streams.Put) -> None:
     await asyncio.Event().wait()
-    yield b""
 
 
-async def late() -> AsyncIterator[bytes]:
+async def late(_put: streams.Put) -> None:
     await asyncio.sleep(0.05)
     raise Problem(503, "budget_reserved", "later", retry_after=1.5)
-    yield b""
 
 
-def served(produce: Any, messages: int) -> list[Message]:
+def served(work: Any, messages: int) -> list[Message]:
     async def main() -> list[Message]:
-        async with Client(EventStream(produce), {"type": "http", "path": "/x"}, b"") as client:
+        async with Client(EventStream(work), {"type": "http", "path": "/x"}, b"") as client:
             return [await client.next() for _ in range(messages)]
 
     return asyncio.run(main())

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from rows import each_row
 
+from techsapo_ops.masking import MASK
 from techsapo_ops.spec.load import LoadedSpec, SpecError
 from techsapo_ops.spec.logins import open_secrets, written_secrets
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
-from techsapo_ops.spec.secret import MASK
 
 Loader = Callable[..., LoadedSpec]
 

@@ -10,8 +10,6 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.told_addresses import every
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
-from techsapo_ops.stores.confirmed_lock import ConfirmedLock
-from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.shared import Shared
 
 
@@ -36,11 +34,11 @@ async def _nothing(_: object) -> int:
 def test_one_redis_is_asked_as_before_and_several_have_to_confirm() -> None:
     spec = Spec.model_validate({"project": "x"})
 
-    def made(*sentinels: Address) -> tuple[type, type, type]:
+    def made(*sentinels: Address) -> tuple[type, bool, bool]:
         shared = Shared(spec, None, lambda _: lambda _operation, _ok: None, sentinels=sentinels)
-        lock = shared.lock("flight")
-        return type(shared.budgets(_nothing, lambda _: None)), type(shared.sure_lock("replying")), type(lock)
+        budgets = shared.budgets(_nothing, lambda _: None)
+        return type(budgets), shared.sure_lock("replying").confirms, shared.lock("flight").confirms
 
-    assert made() == (BudgetStore, SharedLock, SharedLock)
+    assert made() == (BudgetStore, False, False)
     several = tuple(Address(f"10.0.0.{n}", 26379) for n in range(3))
-    assert made(*several) == (ConfirmedBudgets, ConfirmedLock, SharedLock)
+    assert made(*several) == (ConfirmedBudgets, True, False)

@@ -14,7 +14,7 @@ from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit import log as logs
 from techsapo_ops.stores.audit.costs import summed
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.rows import Request, Rows
+from techsapo_ops.stores.audit.rows import Requests, Rows, read_rows
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
 
@@ -186,8 +186,23 @@ def test_a_database_that_cannot_be_opened_yet_is_tried_again(tmp_path: Path) -> 
 
 
 def test_what_a_restore_carries_over_is_money_and_no_question() -> None:
-    asked = Request("2026-12-01", 0.5, "miss", False)
-    carried = Request("2026-12-01", 0.25, "", False)
+    asked = Requests("2026-12-01", 0.5, "miss", False)
+    carried = Requests("2026-12-01", 0.25, "", False)
     found = summed(Rows((asked, carried), ()), datetime(2026, 12, 1, tzinfo=UTC), "day")
     assert (found.total_usd, found.requests) == (0.75, 1)
     assert [(day.cost_usd, day.requests) for day in found.rows] == [(0.75, 1)]
+
+
+def test_requests_of_a_day_that_are_alike_are_read_as_one(tmp_path: Path) -> None:
+    log = AuditLog(None, tmp_path)
+    log.start()
+    for row in rows(5):
+        log.put(replace(row, cost_usd=0.5, cache="hit" if row.request_id == "req_4" else "miss"))
+    log.close()
+    read = read_rows(None, [tmp_path / "audit.sqlite"], datetime(2026, 11, 24, tzinfo=UTC))
+    assert sorted((each.cache, each.count, each.cost_usd) for each in read.requests) == [
+        ("hit", 1, 0.5),
+        ("miss", 4, 2.0),
+    ]
+    found = summed(read, datetime(2026, 11, 24, tzinfo=UTC), "provider")
+    assert (found.requests, found.cached, found.total_usd) == (5, 1, 2.5)

@@ -142,13 +142,13 @@ def test_under_load_the_spool_does_not_grow_for_ever_and_keeps_what_is_not_writt
     monkeypatch.setattr(spools, "_LONG", 1)
     spool = Spool(tmp_path / "s.jsonl")
     spool.append(rows(3))
-    end = spool.end
+    _, end = spool.batch(0, 3)
     spool.append(rows(5)[3:])  # came while the first three were written to the database
     spool.drop(end, 3)
     assert (spool.rows, [row.request_id for row in spool.read()]) == (2, ["req_3", "req_4"])
     assert spooled_in(spool.path) == ["req_3", "req_4"], "also for who comes after a kill -9"
     spool.append([ROW])
-    spool.drop(spool.end, 3)
+    spool.drop(spool.batch(0, 3)[1], 3)
     assert (spool.rows, spool.path.stat().st_size) == (0, 0)
 
 

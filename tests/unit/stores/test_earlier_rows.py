@@ -80,7 +80,7 @@ def whole(file: Path) -> list[Any]:
     engine = sqlite_engine(file)
     requests, calls = tables.audit_tables()
     with engine.connect() as connection:
-        found = [connection.execute(sa.select(t).order_by(*t.primary_key)).all() for t in (requests, calls)]
+        found = [connection.execute(sa.select(t).order_by(*list(t.c)[:2])).all() for t in (requests, calls)]
     engine.dispose()
     return found
 

@@ -18,10 +18,11 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import cluster as clusters
 from techsapo_ops.stores.audit import replay as replays
 from techsapo_ops.stores.audit import spool as spools
-from techsapo_ops.stores.audit.cluster import FIRST_LOOK, REST, ClusterStore
-from techsapo_ops.stores.audit.replay import AGAIN, BATCH, OVERDUE, SETTLED, ReadBack
+from techsapo_ops.stores.audit.cluster import FIRST_LOOK, REST, SETTLED, ClusterStore
+from techsapo_ops.stores.audit.replay import AGAIN, BATCH, OVERDUE, Replay
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
+from techsapo_ops.stores.audit.tables import AuditStore
 
 ROW = AuditRow(
     id="0" * 32, time=datetime(2026, 11, 27, tzinfo=UTC), instance="app-1", request_id="req_0", user_id=None,
@@ -94,8 +95,8 @@ class Lab:
         self.dropped: list[int] = []
         self.replay = self.again()
 
-    def again(self) -> ReadBack:
-        return ReadBack(self.spool, self.insert, self._drop, self.store, self.time)
+    def again(self) -> Replay:
+        return Replay(self.spool, self.insert, self._drop, self.store, self.time)
 
     def _drop(self, count: int, failure: Exception | None) -> None:
         assert failure is None
@@ -328,3 +329,25 @@ def test_rows_that_wait_nowhere_else_are_taken_when_others_show_them(lab: Lab) -
         lab.store.insert_for_good(rows(1))
     lab.follow()
     lab.store.insert_for_good(rows(1))
+
+
+def test_what_one_database_took_leaves_the_disk_at_once_and_what_it_refused_stays(tmp_path: Path) -> None:
+    store, spool, dropped = AuditStore(None, tmp_path / "audit.sqlite"), Spool(tmp_path / "spool.jsonl"), []
+    taken: list[int] = []
+
+    def insert(new: list[AuditRow]) -> bool:
+        if len(taken) == 2:
+            return False
+        store.insert(new)
+        taken.append(len(new))
+        return True
+
+    replay = replays.Replay(spool, insert, lambda count, _: dropped.append(count), store)
+    spool.append(rows(2 * BATCH + 3))
+    replay.run()
+    assert (taken, dropped, replay.written) == ([BATCH, BATCH], [2 * BATCH], 0)
+    assert [row.id for row in spool.read()] == [row.id for row in rows(3, 2 * BATCH)]
+    taken.clear()
+    replay.run()
+    assert (spool.rows, spool.path.stat().st_size) == (0, 0)
+    store.close()

@@ -15,8 +15,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import log as logs
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.server import AuditServer
-from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.spools import NAME, Spools
+from techsapo_ops.stores.audit.spool import NAME, AuditRow, Spool, Spools
 
 ROW = AuditRow(
     id="0" * 32, time=datetime(2026, 11, 27, tzinfo=UTC), instance="app-1", request_id="req_0", user_id=None,
@@ -26,7 +25,7 @@ ROW = AuditRow(
 _HOLDS = """
 import sys, time
 from pathlib import Path
-from techsapo_ops.stores.audit.spools import Spools
+from techsapo_ops.stores.audit.spool import Spools
 held = Spools(Path(sys.argv[1]))
 print(held.own, flush=True)
 time.sleep(600)

@@ -10,14 +10,12 @@ from typing import Any
 
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
-from techsapo_ops.wallbounce.context import Charge
-from techsapo_ops.wallbounce.events import Event
+from techsapo_ops.wallbounce.events import Charge, Event
 from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Price, Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
 
 Script = Callable[[], Awaitable[str]]
 

@@ -14,9 +14,8 @@ from virtual import run
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
 from techsapo_ops.wallbounce.verdict import Outcome
 
 READ = read_yaml(

@@ -8,7 +8,7 @@ from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.decorators.bounded import MAX_ANSWER
-from techsapo_ops.wallbounce.events import Abandoned, Answered, Asked, Cancelled, Failed, Settled
+from techsapo_ops.wallbounce.events import Abandoned, Answered, Began, Cancelled, Failed, Settled
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
 
@@ -45,9 +45,9 @@ def test_events_tell_the_whole_story_in_order() -> None:
     analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
     names = [type(e).__name__ for e in events]
     assert (names[0], sorted(names[1:4]), names[4:]) == (
-        "Asked",
+        "Began",
         ["Answered", "Answered", "Failed"],
-        ["Grading", "Graded", "Graded", "Settled"],
+        ["Began", "Graded", "Graded", "Settled"],
     )
     settled = events[-1]
     assert isinstance(settled, Settled)
@@ -83,7 +83,7 @@ def test_cancelling_an_analysis_cancels_every_call_under_way() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert all(p.cancelled for p in providers)
-        assert [type(e) for e in events] == [Asked, Cancelled, Cancelled]
+        assert [type(e) for e in events] == [Began, Cancelled, Cancelled]
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(main())
@@ -106,7 +106,7 @@ def test_when_all_fail_the_error_names_each_and_says_how_long_to_wait() -> None:
     assert caught.value.code == "providers_failed"
     assert caught.value.retry_after == 7
     assert "bad-rate_limited: rate_limited, bad-unavailable: unavailable" in caught.value.message
-    assert [type(e) for e in events] == [Asked, Failed, Failed, Abandoned]
+    assert [type(e) for e in events] == [Began, Failed, Failed, Abandoned]
 
 
 def test_a_question_that_may_cost_too_much_is_refused_before_anything_is_spent() -> None:

@@ -7,10 +7,9 @@ from rows import each_row
 from scripted import Scripted, never
 
 from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, REST, Breaker, CircuitOpen
+from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, REST, Breaker, CircuitOpen, Guarded
 from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.failures import FailureKind, NotAskedError, ProviderError
 from techsapo_ops.wallbounce.question import Question
 

@@ -11,9 +11,19 @@ from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps, loads
-from techsapo_ops.wallbounce.fitting import Row, fit, fit_capped, held_out, reported, wilson_low
+from techsapo_ops.wallbounce.fitting import (
+    Row,
+    auroc,
+    bootstrap,
+    brier,
+    ece,
+    fit,
+    fit_capped,
+    held_out,
+    reported,
+    wilson_low,
+)
 from techsapo_ops.wallbounce.labels import by_set, read_labels
-from techsapo_ops.wallbounce.scoring import auroc, bootstrap, brier, ece
 from techsapo_ops.wallbounce.verdict import PROVISIONAL, Ceilings, Weights
 
 LINE = {"tier": "basic", "models": ["b", "a"], "agreement": 1, "grade": 0.92, "correct": True}
@@ -101,24 +111,21 @@ def test_a_calibration_file_comes_back_as_it_was_written() -> None:
 @each_row(
     "content, told",
     [
-        ("", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
-        ("[]", "not a calibration file"),
-        ('{"format": 1, "fits": []}', "not a calibration file of format 2"),
-        ('{"format": 2}', "fits should be a list"),
-        ('{"format": 2, "fits": [3]}', r"fits\[0\] should be an object"),
-        ('{"format": 2, "fits": [{"tier": "huge"}]}', r"fits\[0\].tier should be one of basic"),
-        ('{"format": 2, "fits": [{"tier": "basic", "models": "a"}]}', "models should be a list"),
-        ('{"format": 2, "fits": [{"tier": "basic", "models": ["a"]}]}', "weights should be an object"),
+        ("", "is not a calibration file"),
+        ("[" * 100_000, "is not a calibration file"),
+        ("[]", "is not a calibration file"),
+        ('{"format": 1, "fits": []}', ": format is"),
+        ('{"format": 3, "fits": [3]}', r": fits\.0 is"),
+        ('{"format": 3, "fits": [{"tier": "huge"}]}', r": fits\.0\.tier is"),
         (
-            '{"format": 2, "fits": [{"tier": "basic", "models": ["a"], "labels": 3, '
+            '{"format": 3, "fits": [{"tier": "basic", "models": ["a"], "labels": 3, '
             '"weights": {"intercept": 1, "agreement": NaN, "grade": 1}}]}',
-            "needs the numbers",
+            r": fits\.0\.weights\.agreement is",
         ),
         (
-            '{"format": 2, "fits": [{"tier": "basic", "models": ["a"], "labels": 3, '
-            '"weights": {"intercept": 1, "agreement": 1, "grade": 1}, "ceilings": {"count": 1.2}}]}',
-            "should be numbers from 0 to 1",
+            '{"format": 3, "fits": [{"tier": "basic", "models": ["a"], "labels": 3, '
+            '"weights": {"intercept": 1, "agreement": 1, "grade": 1, "ceilings": {"count": 1.2}}}]}',
+            r": fits\.0\.weights\.ceilings\.count is",
         ),
     ],
 )

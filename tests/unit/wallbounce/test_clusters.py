@@ -9,9 +9,8 @@ from scripted import graded
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
-from techsapo_ops.wallbounce.clusters import entailed_share, entails, hubs, leading, partition
 from techsapo_ops.wallbounce.grades import Grade, Stance
-from techsapo_ops.wallbounce.relations import Relations
+from techsapo_ops.wallbounce.relations import Relations, entailed_share, entails, hubs, leading, partition
 from techsapo_ops.wallbounce.screen import disagree, jaccard, marks, screen
 
 STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT, "-": None}

@@ -14,7 +14,7 @@ from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.events import Escalated, Event, Graded
+from techsapo_ops.wallbounce.events import Answered, Escalated, Event, Graded
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
@@ -51,7 +51,8 @@ class Doubter(Scripted):
 
 
 def kinds(events: list[Event]) -> list[str]:
-    return [type(e).__name__ for e in events]
+    revised = [isinstance(e, Answered) and e.phase == "revise" for e in events]
+    return ["Revised" if again else type(e).__name__ for e, again in zip(events, revised, strict=True)]
 
 
 def ask(bounce: WallBounce, tier: TaskType = "basic") -> Analysis:
@@ -227,7 +228,7 @@ def test_grades_that_do_not_fit_are_left_out() -> None:
             grades = (
                 graded("Q", [E] * len(peer.claims), (4, 4, 4)),
                 graded(peer.label, [E] * (len(peer.claims) + 1), (4, 4, 4)),
-                graded(peer.label, [E] * len(peer.claims), (3, 9, 3)),
+                graded(peer.label, [E] * len(peer.claims), (3, None, 3)),
                 graded(peer.label, [C] * len(peer.claims), (1, 1, 1)),
                 graded(peer.label, [E] * len(peer.claims), (4, 4, 4)),
             )
@@ -235,6 +236,6 @@ def test_grades_that_do_not_fit_are_left_out() -> None:
 
     bounce, _ = orchestrator(Lying("a", DISK), Scripted("b", DISK))
     given = {r.grader: r.grade for r in ask(bounce).reviews}
-    # The first that fits, not the last or the best; of it the score that is none is absent.
+    # The first that fits, not the last or the best.
     assert [s and s.value for s in given["a"].scores] == [3, None, 3]
     assert [s and s.value for s in given["b"].scores] == [4, 4, 4]

@@ -9,10 +9,9 @@ import pytest
 from scripted import Purse, Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen
+from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen, Guarded
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import Provider

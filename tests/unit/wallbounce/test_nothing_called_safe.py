@@ -22,9 +22,8 @@ from techsapo_ops.serve.metering import Account, Spending
 from techsapo_ops.serve.triage import triage
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TierRule
+from techsapo_ops.wallbounce.tiers import Policy, TierRule
 
 RUNS_ANYTHING = (
     "bash deploy.sh -n",

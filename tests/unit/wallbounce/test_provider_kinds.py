@@ -91,7 +91,7 @@ def test_a_vendor_that_the_package_does_not_know_is_a_class_and_a_section(toy: t
     assert [charge.status for charge in purse.booked] == ["unavailable"], "it is metered"
     assert purse.booked[0].cost_usd, "and priced"
     assert registry.breaker_of(provider) is registry.breakers[0]
-    assert not registry.worth_asking(provider), "and guarded"
+    assert registry.breakers[0].state == "open", "and guarded"
 
 
 def test_what_it_lacks_and_what_is_not_known_of_its_price_is_said(toy: type[ToyProvider]) -> None:

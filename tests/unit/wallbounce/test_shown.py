@@ -8,16 +8,16 @@ from dataclasses import replace
 from rows import each_row
 from scripted import Scripted, orchestrator
 
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.grades import Critique, Peer
 from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.masking import Masker
+from techsapo_ops.wallbounce.parsing import MAX_COMMANDS, MAX_LINE
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.sheets import LONGEST_COMMAND, LONGEST_EVIDENCE, MOST_COMMANDS, bounded
 from techsapo_ops.wallbounce.shown import ALL_COMMANDS, CUT, LONGEST_LINE, MAX_SHOWN, cut, shown
 from techsapo_ops.wallbounce.worst_cases import PROMPT_OVERHEAD
 
@@ -45,12 +45,10 @@ def filled(filling: str, length: int) -> str:
 def longest(filling: str) -> Answer:
     """The longest answer that an analysis takes, all of it `filling`."""
     claims = tuple(f"{n}{filled(filling, LONGEST_CLAIM - 1)}" for n in range(MAX_CLAIMS))
-    commands = tuple(f"{n:02}{filled(filling, LONGEST_COMMAND)}" for n in range(MOST_COMMANDS))
-    cause = "c" + filled(filling, LONGEST_EVIDENCE)
+    commands = tuple(f"{n:02}{filled(filling, MAX_LINE - 2)}" for n in range(MAX_COMMANDS))
+    cause = "c" + filled(filling, MAX_LINE - 1)
     text = "t" + filled(filling, LONG)
-    return bounded(
-        Answer("a", "m", text, Tokens(), 0.0, 0.0, claims=claims, root_cause=cause, commands=commands)
-    )
+    return Answer("a", "m", text, Tokens(), 0.0, 0.0, claims=claims, root_cause=cause, commands=commands)
 
 
 def sent(prompt: Prompt) -> int:
@@ -90,11 +88,9 @@ def test_nothing_that_an_author_is_sent_for_a_revision_exceeds_what_is_counted_f
 
 
 def test_an_answer_of_usual_length_is_shown_whole() -> None:
-    answer = bounded(
-        Answer(
-            "a", "m", filled("ディスクが一杯です。", 4_500), Tokens(), 0.0, 0.0,
-            claims=("ディスクが一杯",) * 8, root_cause="ログが溜まった", commands=("df -h", "du /var"),
-        )
+    answer = Answer(
+        "a", "m", filled("ディスクが一杯です。", 4_500), Tokens(), 0.0, 0.0,
+        claims=("ディスクが一杯",) * 8, root_cause="ログが溜まった", commands=("df -h", "du /var"),
     )  # fmt: skip
     ask = AskGrades(QUESTION, (Peer.of("A", answer),), answer)
     assert shown(ask) == ask

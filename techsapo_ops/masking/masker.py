@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
 
-from techsapo_ops.spec.models.app import MaskLevel
-from techsapo_ops.wallbounce.masking_rule import Rule, masking_rules
-from techsapo_ops.wallbounce.secret_values import long_random, strong
+from techsapo_ops.masking import MaskLevel
+from techsapo_ops.masking.rules import finds
+from techsapo_ops.masking.values import long_random, strong
 
 MOST_REPEATED = 64
 """Secrets of one question that are looked for wherever else they occur in it."""
@@ -24,16 +22,8 @@ _ENTRY = re.compile(r"^([ \t]{1,60})[\"']?[\w.-]{1,253}[\"']?:[ \t]{0,8}[\"']?([
 _Find = tuple[int, int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Masked:
-    """`text` with each find replaced by `[KIND_NUMBER]`, and how many different ones there are by kind."""
-
-    text: str
-    found: Mapping[str, int]
-
-
 class Masker:
-    """Masks the texts of one question: the same secret is the same placeholder in all of them.
+    """Masks the texts of one question: in all of them the same secret is the same `[KIND_NUMBER]`.
 
     What was taken out is kept in memory as long as this lives, and put back nowhere.
     """
@@ -50,7 +40,7 @@ class Masker:
         return self._level != "off"
 
     @property
-    def found(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """How many different ones were masked so far, by kind in lower case."""
         return dict(Counter(name[1:].rpartition("_")[0].lower() for name in self._names.values()))
 
@@ -97,39 +87,13 @@ class Masker:
                 yield *match.span(), self._names[match[0]][1:].rpartition("_")[0]
 
 
-def mask(text: str, level: MaskLevel = "personal") -> Masked:
+def mask(text: str, level: MaskLevel = "personal") -> str:
     """`text` by itself, without what `level` takes out."""
-    masker = Masker(level)
-    return Masked(masker.mask(text), masker.found)
-
-
-@cache
-def _hinted(level: MaskLevel) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
-    """Which rules of `level` each hint calls for, and which look at every text; both by their place."""
-    places: dict[str, tuple[int, ...]] = {}
-    rules = masking_rules()[level]
-    for place, each in enumerate(rules):
-        for hint in each.hints:
-            places[hint] = (*places.get(hint, ()), place)
-    return places, tuple(place for place, each in enumerate(rules) if not each.hints)
-
-
-def _called_for(low: str, level: MaskLevel) -> list[Rule]:
-    """The rules of `level` that may find something in a text; one look for all hints is far quicker.
-
-    Most texts hold few hints, and there are more than a hundred rules.
-    """
-    rules = masking_rules()[level]
-    places, called = _hinted(level)
-    found = set(called).union(*[places[hint] for hint in places if hint in low])
-    return [rules[place] for place in sorted(found)]
+    return Masker(level).mask(text)
 
 
 def _finds(text: str, level: MaskLevel) -> Iterator[_Find]:
-    low = text.casefold() if text.isascii() else text.lower()
-    for each in _called_for(low, level):
-        for start, end in each.spans(text, low):
-            yield start, end, each.kind
+    yield from finds(text, level)
     for start, end in manifest_spans(text):
         yield start, end, "SECRET"
 

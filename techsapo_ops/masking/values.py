@@ -1,43 +1,17 @@
-"""What can be a secret's value, and what only stands where one would: a word, a variable, a path."""
+"""What can be a secret or personal data, and what only stands where one would: a word, a variable, a path."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z_]{2,15}_\d{1,6}\]")
-
-_TEXT = """
-a absent accepted access account add added admin_only again algorithm all allowed already also always an and
-any argon2 argon2i argon2id argument as ascii at attempts auth authentication authorization available bad
-base64 basic bcrypt be bearer because before begin between binary blank both but by can cannot chain change
-changed changes changing characters check checks client combination command complexity config configuration
-configured contains correct could count created credential credentials crypt data database default defined
-deleted denied deprecated detected did different directive disabled do does doesn dont each empty empty.
-enabled encoding encrypted encryption end enter entry env environ environment error errors exchange exists
-expected expiration expire expired expired. expires expiry extension fail failed fails failure false field
-file files flow for format found from generated generation generator given grant group had handling has hash
-hashed have header here hex hidden hint history host how http https if ignored illegal in in-memory include
-incorrect incorrect. initial input integer interval into invalid invalid. is issued issuer it its json jwt
-kerberos key keyring keys known last ldap length less letters lifetime limit line list loaded locked login
-long lookup lost manager mandatory manually masked match matches maximum may md5 mechanism method might min
-minimum mismatch missing mode must name names needed never new next nil no none not null number oauth oauth2
-of off oidc ok okay old omit omitted on only opaque openid option optional options or our out output pam
-parameter parse parser pass passed password passwords path pbkdf2 permission permissions phrase plain
-plaintext please policy position present previous prompt prompts property protected provided provider public
-read reading redacted refresh refused rejected related removed request requested require required required.
-requires reset restart result retrieved retry revoked root rotate rotated rotation rules same same-origin
-saml saved script scrypt secret secrets section security see sent server service session set setting
-settings sha shall should shown size skipped so some special specified ssh ssl state stdin stored string
-strong success successful such sudo supplied support supported sync syntax system text than that the their
-then there these they this those timeout tls to token tokens too true type types unable unauthorized
-undefined under unexpected unknown unset unspecified until up update updated updates use used user username
-users using utf-8 utf8 valid validated validation value values variable vault vaults verification verified
-verify version via warning was we weak were what when where which while who will with within without would
-wrong wrong. yaml yes yescrypt you your yourself
-"""
-_WORDS = frozenset(_TEXT.split())
 _NOT_A_VALUE = re.compile(
     r"""(?ix)
     [$%][\w{(].*                    # $VAR, ${VAR}, $(command), %VAR%, %s
@@ -62,6 +36,22 @@ _NOT_A_VALUE = re.compile(
 )
 _IDENTIFIERS = re.compile(r"[a-z_]+(?:\.[a-z_]+)+|[a-z]+(?:[-_][a-z]+){1,6}", re.IGNORECASE)
 _MARK = re.compile(r"[^\w.,:;/-]|_")
+_UNITS = frozenset(
+    ("service", "socket", "timer", "target", "mount", "automount", "device", "slice", "scope", "path", "swap")
+)
+_PROTOCOLS = ("openssh.com", "libssh.org", "lysator.liu.se", "ssh.com", "putty.projects.tartarus.org")
+
+
+@cache
+def table() -> Mapping[str, Any]:
+    """What masking.yaml holds."""
+    read: Mapping[str, Any] = packaged_yaml("masking.yaml")
+    return read
+
+
+@cache
+def _words(name: str) -> frozenset[str]:
+    return frozenset(table()[name].split())
 
 
 def placeholder_in(value: str) -> bool:
@@ -72,7 +62,7 @@ def placeholder_in(value: str) -> bool:
 def possible(value: str) -> bool:
     """Whether a value that stands where a secret belongs can be one: no word, variable, path or call."""
     word = value.strip(".,:;!?)]}。、").casefold()
-    if not word or word in _WORDS or placeholder_in(value):
+    if not word or word in _words("no_secrets") or placeholder_in(value):
         return False
     return len(value) > 1 and not _NOT_A_VALUE.fullmatch(value)
 
@@ -151,3 +141,60 @@ def no_mechanism(value: str) -> bool:
     if value in {"LOGIN", "PLAIN", "XOAUTH2", "NTLM", "GSSAPI", "TLS"}:
         return False
     return possible(value) and not value.startswith(("CRAM", "DIGEST", "SCRAM"))
+
+
+def luhn(digits: str) -> bool:
+    """Whether the last digit is the check digit of ISO/IEC 7812 (cards)."""
+    total = 0
+    for n, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if n % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def my_number(digits: str) -> bool:
+    """Whether 12 digits are an individual number: the check digit of the Japanese ministerial ordinance
+    (総務省令第85号, 2014): 11 - (Σ P·Q mod 11), 0 where the remainder is 0 or 1.
+    """
+    body, check = [int(d) for d in digits[:11]], int(digits[11])
+    weights = [n + 1 if n <= 6 else n - 5 for n in range(1, 12)]
+    rest = sum(p * q for p, q in zip(reversed(body), weights, strict=True)) % 11
+    return check == (0 if rest <= 1 else 11 - rest)
+
+
+def _digits(text: str) -> str:
+    # Full-width digits count too: int() and \d read them as digits.
+    return "".join(str(int(c)) for c in text if c.isdigit())
+
+
+def is_card(text: str) -> bool:
+    """Whether it can be the number of a card."""
+    digits = _digits(text)
+    # Leading digits of the card brands; 13 digits are an old Visa, or a time stamp in milliseconds.
+    likely = digits[0] == "4" if len(digits) == 13 else digits[0] in "23456"
+    return likely and len(set(digits)) > 1 and luhn(digits)
+
+
+def is_my_number(text: str) -> bool:
+    """Whether it can be a Japanese individual number."""
+    digits = _digits(text)
+    return len(set(digits)) > 1 and my_number(digits)
+
+
+def is_phone(text: str) -> bool:
+    """Whether it can be a telephone number, with a country's code or as written in Japan."""
+    digits = _digits(text)
+    if text[0] in "+＋":
+        return 8 <= len(digits) <= 15
+    separated = any(c in text for c in "-‐－ー ()（）")
+    if re.match(r"0[5789]0|0120|0800", digits):
+        return len(digits) in (10, 11)
+    return separated and len(digits) == 10
+
+
+def is_mail(text: str) -> bool:
+    """Whether it can be somebody's mail address: no unit of systemd, algorithm of SSH or role account."""
+    local, _, domain = text.replace("＠", "@").casefold().partition("@")
+    if domain.rpartition(".")[2] in _UNITS or domain in _PROTOCOLS or local in _words("accounts"):
+        return False
+    return re.fullmatch(r"\w+-(?:cert-v\d+|nistp\d+|etm|gcm|poly1305|\d+)", local) is None

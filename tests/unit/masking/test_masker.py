@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from recall import CASES, labelled, recall
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.wallbounce.masking import Masker, _finds, manifest_spans, mask
-from techsapo_ops.wallbounce.masking_rule import masking_rules
-from techsapo_ops.wallbounce.personal_data import luhn, my_number
+from techsapo_ops.masking.beginnings import beginnings
+from techsapo_ops.masking.masker import Masker, mask
+from techsapo_ops.masking.rules import Rule, masking_rules, places_of
+from techsapo_ops.masking.values import luhn, my_number
 
-CASES = Path(__file__).parents[2] / "cases"
 LABELLED = read_yaml((CASES / "masking.yaml").read_text(encoding="utf-8"))
-HELD_OUT = read_yaml((CASES / "masking_heldout.yaml").read_text(encoding="utf-8"))
-FRESH = read_yaml((CASES / "masking_fresh.yaml").read_text(encoding="utf-8"))
-SECRETS = [
-    *LABELLED["secrets"],
-    *(case for case in HELD_OUT if case["secrets"]),
-    *FRESH["secrets"],
-]
-ORDINARY = [
-    *LABELLED["ordinary"],
-    *(case["line"] for case in HELD_OUT if not case["secrets"]),
-    *FRESH["ordinary"],
-]
+LINES = sorted({case["line"] for path in CASES.glob("masking*.yaml") for case in labelled(path)})
 PIECES = st.sampled_from(
     [
         *(case["line"] for case in LABELLED["secrets"]),
@@ -44,25 +32,30 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@each_row("case", SECRETS, ids=lambda case: case["line"][:40])
-def test_every_labelled_secret_is_masked(case: dict[str, Any]) -> None:
-    masked = mask(case["line"], "secrets").text
-    assert [secret for secret in case["secrets"] if str(secret) in masked] == []
-
-
-@each_row("line", ORDINARY, ids=lambda line: line[:40])
-def test_an_ordinary_line_stays_as_it_is(line: str) -> None:
-    assert mask(line, "secrets").text == line
+@each_row(
+    "name, most_leaked",
+    [
+        ("masking", 0),
+        ("masking_heldout", 0),
+        ("masking_fresh", 0),
+        # A second author's, never tuned on: the share of its 88 secrets is what can be expected of new lines.
+        ("masking_heldout_2", 4),
+    ],
+)
+def test_labelled_secrets_are_masked_and_no_ordinary_line_is_changed(name: str, most_leaked: int) -> None:
+    result = recall(labelled(CASES / f"{name}.yaml"))
+    assert len(result.leaked) <= most_leaked, result.leaked
+    assert result.changed == ()
 
 
 @each_row("case", LABELLED["personal"], ids=lambda case: case["text"][:40])
 def test_personal_data_is_masked_where_that_is_asked_for(case: dict[str, str]) -> None:
-    assert mask(case["text"], "personal").text == case.get("masked", case["text"])
-    assert mask(case["text"], "secrets").text == case["text"]
+    assert mask(case["text"], "personal") == case.get("masked", case["text"])
+    assert mask(case["text"], "secrets") == case["text"]
 
 
 def test_nothing_is_masked_where_masking_is_off() -> None:
-    assert mask("password=hunter2 taro@example.com", "off").text == "password=hunter2 taro@example.com"
+    assert mask("password=hunter2 taro@example.com", "off") == "password=hunter2 taro@example.com"
 
 
 @settings(max_examples=examples(30))
@@ -77,8 +70,8 @@ def test_of_the_ten_last_digits_exactly_one_makes_a_my_number_or_passes_luhn(bod
 @example("password=a[SECRET_1]b")
 @example("パスワードは[SECRET_1]です")
 def test_masking_never_fails_keeps_the_lines_and_twice_changes_nothing_more(text: str) -> None:
-    once = mask(text).text
-    assert mask(once).text == once
+    once = mask(text)
+    assert mask(once) == once
     if "PRIVATE KEY" not in text:
         assert once.count("\n") == text.count("\n")
 
@@ -93,11 +86,11 @@ def test_the_same_secret_is_the_same_placeholder_wherever_it_stands() -> None:
         "[SECRET_1]\nwhy is [PASSWORD_1] refused?"
     )
     assert masker.mask("try Zz9yYx8w, or token=n3wT0ken99") == "try [SECRET_1], or token=[SECRET_2]"
-    assert masker.found == {"password": 1, "secret": 2}
+    assert masker.counts == {"password": 1, "secret": 2}
 
 
 def test_a_placeholder_that_stands_in_the_text_already_is_no_other_secrets_name() -> None:
-    assert mask("I wrote [SECRET_1] there, and password=hunter2").text == (
+    assert mask("I wrote [SECRET_1] there, and password=hunter2") == (
         "I wrote [SECRET_1] there, and password=[SECRET_2]"
     )
 
@@ -107,8 +100,7 @@ def test_begin_and_end_of_a_private_key_still_tell_what_it_was() -> None:
         "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3x\n-----END RSA PRIVATE KEY-----\nrest"
     )
     assert (
-        mask(key).text
-        == "-----BEGIN RSA PRIVATE KEY-----\n[PRIVATE_KEY_1]\n-----END RSA PRIVATE KEY-----\nrest"
+        mask(key) == "-----BEGIN RSA PRIVATE KEY-----\n[PRIVATE_KEY_1]\n-----END RSA PRIVATE KEY-----\nrest"
     )
 
 
@@ -142,44 +134,45 @@ def test_no_pattern_repeats_without_a_bound_so_that_time_grows_with_the_text_alo
 )  # fmt: skip
 def test_a_long_text_of_whatever_is_masked(unit: str) -> None:
     text = (unit * (12_000 // len(unit) + 1))[:12_000]
-    assert mask(text).text.count("\n") <= text.count("\n")
+    assert mask(text).count("\n") <= text.count("\n")
 
 
-def test_of_lines_that_nothing_was_tuned_on_most_secrets_are_masked_and_no_other_line_is_changed() -> None:
-    """Of a second author, measured and never tuned on: the share is what can be expected of new lines."""
-    cases = read_yaml((CASES / "masking_heldout_2.yaml").read_text(encoding="utf-8"))
-    secrets = [(case["line"], str(secret)) for case in cases for secret in case["secrets"]]
-    leaked = [secret for line, secret in secrets if secret in mask(line, "secrets").text]
-    ordinary = [case["line"] for case in cases if not case["secrets"]]
-    assert (len(secrets), len(ordinary)) == (88, 75)
-    assert len(leaked) <= 4
-    assert [line for line in ordinary if mask(line, "secrets").text != line] == []
+@settings(max_examples=examples(60), deadline=None)
+@given(st.lists(st.one_of(PIECES, st.sampled_from(LINES), st.text(max_size=20)), max_size=8).map("".join))
+@example("\n".join(LINES))
+@example("\u017fecret=hunter2 \u0130 to\u212aen: Zz9yYx8w \ud800 pas\u017fword=hunter2")
+def test_a_rule_finds_the_same_where_it_may_begin_as_when_it_is_tried_everywhere(text: str) -> None:
+    rules, places = masking_rules()["personal"], places_of("personal").of(text)
+    for number, rule in enumerate(rules):
+        lines = list(_by_line(rule, text)) if rule.near else list(rule.spans(text))
+        found = list(rule.spans(text, places[number])) if number in places else []
+        assert found == lines, rule.pattern.pattern
 
 
-def test_looking_for_all_hints_at_once_finds_what_looking_by_each_rule_does() -> None:
-    lines = {
-        text
-        for name in ("masking", "masking_fresh", "masking_heldout", "masking_heldout_2")
-        for case in read_yaml((CASES / f"{name}.yaml").read_text(encoding="utf-8"))
-        for text in _texts(case)
-    }
-    literal = [
-        r
-        for r in masking_rules()["secrets"]
-        if set(r.hints) & {"mii", "ls0tls1crudjti", "eyj", "という", "パス", "cred"}
-    ]
-    for line in lines:
-        low = line.casefold() if line.isascii() else line.lower()
-        finds = [(*span, each.kind) for each in masking_rules()["personal"] for span in each.spans(line, low)]
-        finds += [(*span, "SECRET") for span in manifest_spans(line)]
-        assert sorted(_finds(line, "personal")) == sorted(finds)
-        for each in literal:  # their hints stand in their patterns, so that they can lose nothing
-            bare = replace(each, hints=())
-            assert list(each.spans(line, low)) == list(bare.spans(line, low)), (each.pattern.pattern, line)
+def _by_line(rule: Rule, text: str) -> Iterator[tuple[int, int]]:
+    """What a rule finds that is tried on each line that has one of its words."""
+    start = 0
+    for line in text.split("\n"):
+        if any(word in line.lower() for word in rule.near):
+            yield from ((start + begin, start + end) for begin, end in rule.spans(line))
+        start += len(line) + 1
 
 
-def _texts(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for each in inner for text in _texts(each)]
+def test_only_numbers_are_looked_for_everywhere() -> None:
+    """All else begins with something, so that most rules cost nothing where it does not stand."""
+    rules, places = masking_rules()["personal"], places_of("personal").of("")
+    assert [rules[number].kind for number in places] == ["CARD", "MY_NUMBER", "PHONE"]
+
+
+@each_row(
+    "pattern, begins",
+    [
+        (r"(?i)\bAUTH[ \t]{1,3}x", ["auth\t", "auth "]),
+        (r"(?:api|root)[_-]?key", ["api-key", "api_key", "apikey", "root-key", "root_key", "rootkey"]),
+        (r"(?<!x)(?:^|> )(?:a(?=b)|cd{2,3}|)e", ["> ae", "> cd", "> e", "ae", "cd", "e"]),
+        (r"\w{3}-cli", []),
+        (r"a?[0-9]", []),
+    ],
+)
+def test_what_a_match_can_begin_with_is_read_from_its_pattern(pattern: str, begins: list[str]) -> None:
+    assert list(beginnings(re.compile(pattern))) == begins
