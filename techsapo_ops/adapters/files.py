@@ -117,15 +117,23 @@ def remove_file(path: Path) -> None:
     sync_directory(path.parent)
 
 
+class NotUtf8Error(OpsError):
+    """A file that is no text in UTF-8; `line` and `column`, in characters and from 1, say from where on."""
+
+    def __init__(self, path: Path, error: UnicodeDecodeError) -> None:
+        before = error.object[: error.start]
+        self.line = before.count(b"\n") + 1
+        self.column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
+        where = f"{path}:{self.line}:{self.column}"
+        super().__init__(msg("{where}: is not UTF-8", where=where), msg("save the file as UTF-8"))
+
+
 def read_text(path: Path, *, what: str = msg("file")) -> str:
-    """Text of a UTF-8 file. Raises OpsError that names `what` and the path."""
+    """Text of a UTF-8 file. Raises OpsError that names `what` and the path; NotUtf8Error for another text."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise OpsError(
-            msg("{path}: byte {start} is not UTF-8", path=path, start=error.start),
-            msg("save the file as UTF-8"),
-        ) from None
+        raise NotUtf8Error(path, error) from None
     except OSError as error:
         raise OpsError(
             msg("cannot read {what} {path}: {strerror}", what=what, path=path, strerror=error.strerror)

@@ -118,6 +118,10 @@ class Prometheus(MonitoringServer):
         ]
         return tuple(sorted(found, key=lambda target: (target.job, target.instance)))
 
+    def started(self) -> datetime:
+        """When it was started."""
+        return datetime.fromisoformat(self._get("status/runtimeinfo", {})["startTime"])
+
     def config(self) -> str:
         """The loaded configuration as YAML; Prometheus writes it with defaults added."""
         return str(self._get("status/config", {})["yaml"])

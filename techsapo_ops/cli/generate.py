@@ -10,6 +10,7 @@ from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import CHANGES_PENDING, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.own_rules import require_own_rules
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.generate import examine, write_files
 
@@ -44,6 +45,7 @@ def generate(
     """
     project = place.open()
     topology = topology_for(project)
+    require_own_rules(project, topology)
     found = examine(stack_on(project, topology))
     for warning in project.warnings:
         out.warn(str(warning))

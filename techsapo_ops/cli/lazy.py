@@ -6,7 +6,7 @@ module for them would make each start a third slower (docs/decisions/0003-lazy-c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,7 +18,7 @@ import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.language import speak, spoken
-from techsapo_ops.cli.typer_base import OpsCommand, OpsGroup, UsageError, title_words
+from techsapo_ops.cli.typer_base import NoSuchOption, OpsCommand, OpsGroup, UsageError, title_words
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -78,17 +78,29 @@ class LazyCommand(OpsCommand):
 
 
 @contextmanager
-def _harmless_usage() -> Iterator[None]:
-    """Wrong usage repeats what was typed, perhaps the name of a file: nothing in it acts on a terminal."""
+def _harmless_usage(gone: Mapping[str, str]) -> Iterator[None]:
+    """Wrong usage repeats what was typed, perhaps the name of a file: nothing in it acts on a terminal.
+
+    An option that is in `gone`, after its command, is answered with what to do instead.
+    """
     try:
         yield
     except UsageError as error:
+        if isinstance(error, NoSuchOption) and error.ctx is not None:
+            _refuse_gone(f"{error.ctx.command_path.partition(' ')[2]} {error.option_name}", gone)
         from techsapo_ops.adapters.terminal import harmless
 
         message = spoken(error.message).removeprefix("Value error, ")  # pydantic's, below Typer
         error.message = harmless(message)
         title_words()
         raise
+
+
+def _refuse_gone(old: str, gone: Mapping[str, str]) -> None:
+    if old in gone:
+        raise OpsError(
+            msg("there is no `techsapo {old}` any more", old=old), gone[old], exit_code=2
+        ) from None
 
 
 class LazyGroup(OpsGroup):
@@ -98,6 +110,7 @@ class LazyGroup(OpsGroup):
     daily: frozenset[str]
     looking: frozenset[str]
     moved: dict[str, str]
+    gone: dict[str, str]
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -109,12 +122,12 @@ class LazyGroup(OpsGroup):
         """The context. `--help` ends the parsing, so --all is looked for before, wherever it is."""
         speak(None)
         self._lists_all = "--all" in takewhile(lambda word: word not in self.table, args)
-        with _harmless_usage():
+        with _harmless_usage(self.gone):
             return super().make_context(info_name, args, parent=parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with _harmless_usage():
+        with _harmless_usage(self.gone):
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -132,6 +145,7 @@ class LazyGroup(OpsGroup):
                     msg("`techsapo {group} --help` shows how", group=present.split()[0]),
                     exit_code=2,
                 )
+        _refuse_gone(args[0], self.gone)
         try:
             return super().resolve_command(ctx, args)
         except UsageError as error:
@@ -143,14 +157,18 @@ class LazyGroup(OpsGroup):
 
 
 def lazy_group(
-    entries: dict[str, LazyEntry], *, daily: frozenset[str], looking: frozenset[str], moved: dict[str, str]
+    entries: dict[str, LazyEntry],
+    *,
+    daily: frozenset[str],
+    looking: frozenset[str],
+    moved: dict[str, str],
+    gone: dict[str, str],
 ) -> type[LazyGroup]:
     """A group class for `typer.Typer(cls=…)` over `entries`.
 
     `--help` lists the `daily` ones, `--help --all` the others too. `looking` are those that change nothing
     by themselves; no other is suggested for a mistyped name. `moved` has the present spelling of old ones, of
-    one word or two.
+    one word or two; `gone` says what to do instead of commands and options that there are no more.
     """
-    return type(
-        "Commands", (LazyGroup,), {"table": entries, "daily": daily, "looking": looking, "moved": moved}
-    )
+    given = {"table": entries, "daily": daily, "looking": looking, "moved": moved, "gone": gone}
+    return type("Commands", (LazyGroup,), given)

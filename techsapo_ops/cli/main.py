@@ -105,8 +105,20 @@ MOVED = {
 }
 """Commands of another spelling by the present one, which the old one is answered with."""
 
+GONE = {
+    "trust": msg(
+        "root writes names into /etc/techsapo/trusted-users; `techsapo doctor` shows what is refused"
+    ),
+    "ask --stream": msg("leave it out: the answer comes whole"),
+    "ask --insecure-skip-tls-verify": msg("name the authority of the certificate with --ca-file"),
+    "audit verify --head": msg("leave it out: it compares with the backups that are here"),
+    "drill failover-app --rate": msg("leave it out: it asks ten times a second"),
+    "drill failover-host --rate": msg("leave it out: it asks ten times a second"),
+}
+"""Commands and options that went, and what to do instead."""
+
 app = typer.Typer(
-    cls=lazy_group(COMMANDS, daily=DAILY, looking=LOOKING, moved=MOVED),
+    cls=lazy_group(COMMANDS, daily=DAILY, looking=LOOKING, moved=MOVED, gone=GONE),
     no_args_is_help=True,
     suggest_commands=False,
     epilog="`techsapo --help --all` lists every command.",

@@ -19,13 +19,14 @@ from techsapo_ops.cli.output import interactive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.user_path import user_path
 
 _REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
 
 
 def place_of(repository: str) -> str:
     """The repository as restic names it, a folder by its whole path."""
-    return repository if ":" in repository else str(Path(repository).expanduser().absolute())
+    return repository if ":" in repository else str(user_path(repository).absolute())
 
 
 def restic_at(place: str, password_file: Path | None, options: Sequence[str], cache: Path) -> Restic:

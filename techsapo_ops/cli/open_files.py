@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_by_all, read_text
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -51,7 +52,7 @@ def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
     from techsapo_ops.spec.redact import secrets_of
 
     named = {secret.file for secret in secrets_of(spec).values() if secret.file is not None}
-    for path in sorted(directory / Path(each).expanduser() for each in named):
+    for path in sorted(user_path(each, directory) for each in named):
         if (mode := read_by_all(path)) is not None:
             yield OpenFile(path, mode, msg("a secret of the spec"))
 

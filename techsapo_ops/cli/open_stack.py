@@ -103,7 +103,7 @@ def images(project: Project, topology: Topology) -> tuple[Image, ...]:
 
     kinds = {service.name: kind_of(service) for service in topology.services}
     # Before a restore the folder of templates may not be there yet; whoever renders says so.
-    templates = Templates() if project.overrides.missing else project.templates
+    templates = Templates() if project.unusable is not None else project.templates
     files = compose_files(topology, templates, ())
     return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 

@@ -14,6 +14,7 @@ from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.next_command import remember_place
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import (
+    DEFAULT_SPEC,
     ENVIRONMENT_VARIABLE,
     FILE_VARIABLE,
     find,
@@ -67,7 +68,8 @@ class SpecChoice:
 
     def __init__(self, file: Path | None = None, environment: str | None = None) -> None:
         self._found = find(file)
-        self._is_named = file is not None or bool(os.environ.get(FILE_VARIABLE))
+        # The one of this folder another command takes by itself, as long as no variable names one.
+        self._is_named = bool(os.environ.get(FILE_VARIABLE)) or file not in {None, DEFAULT_SPEC}
         self.environment = given_environment(environment)
         # They are for this command. What it starts is told by options, and an app that it starts has a spec
         # of its own.

@@ -10,6 +10,7 @@ from pathlib import Path
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 DEFAULT_SPEC = Path("techsapo.yaml")
 _OTHER_SPEC = DEFAULT_SPEC.with_suffix(".yml")
@@ -40,7 +41,7 @@ def find(given: Path | None) -> Found:
     if given is not None:
         return Found(given)
     if named := os.environ.get(FILE_VARIABLE, ""):
-        path = Path(named).expanduser()
+        path = user_path(named)
         return Found(path, told=True, why=msg("{variable} names it", variable=FILE_VARIABLE))
     for path in _candidates():
         if path == DEFAULT_SPEC:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.files import NotUtf8Error, read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.place import Found, lacking
@@ -19,13 +19,15 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.environment import environment_of
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.offsite import inside_backups
-from techsapo_ops.spec.problems import Problem, SpecError, problem_at
+from techsapo_ops.spec.problems import Mark, Problem, SpecError, problem_at
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import BACKUPS, Layout
 from techsapo_ops.stack.state_format import require_format
 from techsapo_ops.stack.template_folders import find_overrides
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.services.prometheus.own_rules import OwnRules
     from techsapo_ops.spec.findings import Finding
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.template_folders import Overrides
@@ -80,25 +82,37 @@ class Project:
 
     @property
     def templates(self) -> Templates:
-        """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
+        """Templates, the project's own first; where `unusable` is something, they raise it when used."""
         from techsapo_ops.render.templates import Templates
 
-        if (unusable := self._unusable_overrides()) is not None:
+        if (unusable := self.unusable) is not None:
             return Templates(unusable=unusable)
         return Templates(self.overrides.folder if self.overrides.is_there else None)
 
-    def require_overrides(self) -> None:
-        """Raise SpecError where the folder of the project's own templates can't be used."""
-        if (unusable := self._unusable_overrides()) is not None:
-            raise unusable
+    @property
+    def unusable(self) -> SpecError | None:
+        """What is wrong with its own templates and rule files; nothing is rendered without them."""
+        obstacle = self.overrides.obstacle
+        found = [] if obstacle is None else [obstacle]
+        if self.spec.monitoring.rules:
+            found += self.own_rules.faults
+        return self.error(*found)
+
+    @property
+    def own_rules(self) -> OwnRules:
+        """The files of `monitoring.rules`."""
+        from techsapo_ops.services.prometheus.own_rules import read_own_rules  # most specs name none
+
+        return read_own_rules(self.spec, self.directory)
 
     def override_warnings(self) -> tuple[Problem, ...]:
         """The project's own templates that are not used."""
         return tuple(self._problem(found) for found in self.overrides.warnings())
 
-    def _unusable_overrides(self) -> SpecError | None:
-        obstacle = self.overrides.obstacle
-        return SpecError([self._problem(obstacle)], self.loaded.filename) if obstacle is not None else None
+    def error(self, *findings: Finding) -> SpecError | None:
+        """The error of `findings` in files that the spec names, if there are any."""
+        found = [self._problem(finding) for finding in findings]
+        return SpecError(found, self.loaded.filename) if found else None
 
     def _problem(self, finding: Finding) -> Problem:
         """`finding`, at its place in the spec."""
@@ -138,7 +152,7 @@ def read_secret_from(directory: Path) -> Callable[[str], str]:
     """A reader of secret files whose relative paths start at `directory`."""
 
     def read(path: str) -> str:
-        file = directory / Path(path).expanduser()
+        file = user_path(path, directory)
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe that nobody writes to has no end, nor has a device
             raise OSError(errno.EINVAL, msg("it is no regular file"), str(file))
         return file.read_text(encoding="utf-8")
@@ -169,9 +183,14 @@ def open_project(
     remembered = environment is None and cross_check
     environment = environment_of(state if remembered else None, environment)
     variables = dict(environment_variables(path.parent))
+    try:
+        text = read_text(path, what=msg("spec"))
+    except NotUtf8Error as error:
+        broken = problem_at(Mark(error.line, error.column), (), msg("the file is not UTF-8"), error.hint)
+        raise SpecError((broken,), str(file)) from None
     with without_plugins():
         loaded = load(
-            read_text(path, what=msg("spec")),
+            text,
             variables,
             read_secret_from(path.parent),
             filename=str(file),

@@ -36,7 +36,7 @@ def start_when_due(
 
     build()  # before the rest, as in `serve`: what is installed while that is imported is another build
     from techsapo_ops.cli.job_runs import job_argv, run_context
-    from techsapo_ops.cli.signals import interruptible
+    from techsapo_ops.cli.signals import interrupted_once
     from techsapo_ops.cli.state_directory import layout_beside
     from techsapo_ops.cli.trusted_project import require_trust
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
@@ -83,18 +83,18 @@ def start_when_due(
         _say_due(scheduler.next_runs, context)
 
     scheduler = JobScheduler(jobs, context.zone, command, ended, context.now)
-    with interruptible():
-        try:
-            for job in jobs.values():
-                record_killed(job, context)
-            announce(found, context)
-            for name in overdue(jobs, context):
-                scheduler.start(name)
-            _say_due(scheduler.next_runs, context)
-            _watch(scheduler, context, rendered, changed)
-        except KeyboardInterrupt:
-            scheduler.stop()
-            heartbeat.forget(context.textfiles)
+    interrupted_once()
+    try:
+        for job in jobs.values():
+            record_killed(job, context)
+        announce(found, context)
+        for name in overdue(jobs, context):
+            scheduler.start(name)
+        _say_due(scheduler.next_runs, context)
+        _watch(scheduler, context, rendered, changed)
+    except KeyboardInterrupt:
+        scheduler.stop()
+        heartbeat.forget(context.textfiles)
 
 
 def _watch(scheduler: JobScheduler, context: RunContext, source: Path, changed: Callable[[], None]) -> None:

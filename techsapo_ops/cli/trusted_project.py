@@ -17,6 +17,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.adapters.strict_modes import StrictModes, UntrustedError
 from techsapo_ops.adapters.trusted_users import trusted_users
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
@@ -94,7 +95,7 @@ def require_trust_unattended(file: Path, spec: Spec) -> None:
 
 def _named(modes: StrictModes, spec: Spec, directory: Path) -> None:
     if spec.template_overrides is not None:  # those next to the spec are judged with it
-        modes.tree(directory / Path(spec.template_overrides).expanduser())
+        modes.tree(user_path(spec.template_overrides, directory))
     for certificate in spec.certificates.values():
         for hook in (*certificate.deploy_hooks, certificate.dns_hook or ""):
             # One without a path is searched when it runs, and judged then; of an open quote the run tells.

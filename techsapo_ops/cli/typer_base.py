@@ -15,14 +15,14 @@ from typing import Any
 
 import typer
 from typer._click import Command
-from typer._click.exceptions import UsageError
+from typer._click.exceptions import NoSuchOption, UsageError
 from typer._click.globals import get_current_context
 from typer.core import TyperCommand, TyperGroup
 
 from techsapo_ops.catalogue.translations import LANGUAGES, words_of
 from techsapo_ops.cli.language import HiddenLangOption, speak, spoken_language
 
-__all__ = ["OpsCommand", "OpsGroup", "UsageError", "get_current_context", "title_words"]
+__all__ = ["NoSuchOption", "OpsCommand", "OpsGroup", "UsageError", "get_current_context", "title_words"]
 
 USAGE = "Usage: "
 TITLES = {
@@ -75,6 +75,20 @@ class _Translated(Command):
 
 class OpsCommand(_Translated, TyperCommand):
     """A command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read them; `--bundle --yes` lacks a value, `--bundle=--yes` has one."""
+        params = [each for each in self.get_params(ctx) if each.param_type_name == "option"]
+        options = {name: each for each in params for name in (*each.opts, *each.secondary_opts)}
+        words = iter(args)
+        for word in words:
+            option = options.get(word)
+            positional = option is None and not word.startswith("-")
+            if word == "--" or (positional and not ctx.allow_interspersed_args):
+                break
+            if option is not None and not option.is_flag and next(words, "") in options:
+                raise UsageError(f"Option '{word}' requires an argument.", ctx)
+        return super().parse_args(ctx, args)
 
 
 class OpsGroup(_Translated, TyperGroup):

@@ -193,8 +193,12 @@ class Answers:
             async with asking as pending:
                 return await pending.answer()
 
-        with flight.aboard():
-            yield PendingAnswer(request, flight, None if first else again)
+        try:
+            with flight.aboard():
+                yield PendingAnswer(request, flight, None if first else again)
+        finally:
+            if memory is not None:  # its last line is written under the lock that its caller then gives back
+                await flight.cancelled()
 
     async def _fly(
         self, flight: Flight[AnswerBody, Step], key: str, question: Question, request: AuditedRequest

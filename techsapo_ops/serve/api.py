@@ -105,7 +105,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
         x_user_id: str | None = _USER,  # noqa: ARG001 - read by the gate; here for /openapi.json
         idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Idempotency
     ) -> Response:
-        language = asking.language.of(body.language, body.prompt, body.prompt)
+        language = asking.language.of(body.language, body.prompt, lambda: body.prompt)
         asked = Asked(body.prompt, body.task_type, language, AnswerBody.document)
         return await reply(request, body, asked, html=_wants_html(request))
 
@@ -126,7 +126,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
         parts = (body.user_command, body.error_output, body.system_context)
         if not (body.error_output.strip() or body.user_command.strip()):
             raise Problem(422, "invalid_request", msg("error_output and user_command are both empty"))
-        language = asking.language.of(body.language, "", str(prompt_of(*parts, "en")))
+        language = asking.language.of(body.language, "", lambda: str(prompt_of(*parts, "en")))
         log = "\n".join(parts)
         asked = Asked(
             prompt_of(*parts, language), body.task_type, language, lambda a: triage(a, log).document()

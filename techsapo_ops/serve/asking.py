@@ -43,10 +43,10 @@ class AnswerLanguage:
     rule: LanguageRule
     locale: Language
 
-    def of(self, wanted: Language | None, words: str, sent: str) -> Language:
+    def of(self, wanted: Language | None, words: str, sent: Callable[[], str]) -> Language:
         """The language that a request names, or that the asker's own `words` clearly ask for.
 
-        Else by the rule, for which `sent` is all the text that came. A log is never the asker's words.
+        Else by the rule, which may want `sent`, all the text that came. A log is never the asker's words.
         """
         asked_for = wanted or language_asked_for(words)
         if asked_for is not None:
@@ -55,7 +55,7 @@ class AnswerLanguage:
             case "locale":
                 return self.locale
             case "auto":
-                return language_of(sent)
+                return language_of(sent())
             case fixed:
                 return fixed
 

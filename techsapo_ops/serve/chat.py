@@ -171,7 +171,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     async def completions(body: ChatBody, request: Request) -> Response:
         tier, _ = body.known
         prompt = body.prompt()
-        language = asking.language.of(body.language, body.words(), str(prompt))
+        language = asking.language.of(body.language, body.words(), lambda: str(prompt))
         asked = Asked(prompt, tier, language, AnswerBody.document)
         if body.stream:
 

@@ -9,6 +9,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import FOLDER
+from techsapo_ops.spec.user_path import user_path
 
 
 def inside_backups(spec: Spec, directory: Path, backups: Path) -> Finding | None:
@@ -20,10 +21,8 @@ def inside_backups(spec: Spec, directory: Path, backups: Path) -> Finding | None
     named = offsite.restic.removeprefix(FOLDER) if offsite is not None else ":"
     if ":" in named:
         return None
-    kept = directory / Path(spec.backup.path).expanduser() if spec.backup.path is not None else backups
-    folder, repository = (
-        Path(os.path.realpath(path)) for path in (kept, directory / Path(named).expanduser())
-    )
+    kept = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
+    folder, repository = (Path(os.path.realpath(path)) for path in (kept, user_path(named, directory)))
     if not repository.is_relative_to(folder):
         return None
     return Finding(

@@ -81,7 +81,7 @@ def _listeners(spec: Spec) -> Iterator[Exposure]:
         ("monitoring", "alertmanager"),
         ("monitoring", "prometheus"),
     )
-    if "critical" in spec.unreached:
+    if not {"page", "critical"}.isdisjoint(spec.unreached):
         message, _, hint = spec.told_nobody.partition(": ")
         listed = "page" if spec.wakes_nobody else "critical"
         yield Exposure("no-critical-receiver", ("notifications", listed), message, hint, uses)

@@ -18,6 +18,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import OVERRIDES
 
 FIELD = ("template_overrides",)
@@ -54,7 +55,7 @@ def nearest(name: str) -> str:
 
 def overrides_folder(directory: Path, named: str | None) -> Path:
     """The folder of the operator's own templates, for a spec in `directory` that names `named`."""
-    return directory / (Path(named).expanduser() if named is not None else OVERRIDES)
+    return user_path(OVERRIDES if named is None else named, directory)
 
 
 @dataclass(frozen=True, slots=True)

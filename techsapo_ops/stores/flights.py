@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from techsapo_ops.stores.redis_link import Away, RedisLink
+from techsapo_ops.stores.renewals import Renewals
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -57,6 +58,11 @@ class Flight(Generic[T, E]):
         assert self.task is not None  # noqa: S101 - set as soon as there is a flight
         return await asyncio.shield(self.task)
 
+    async def cancelled(self) -> None:
+        """Wait until work that was cancelled, as the last one left, has ended."""
+        if self.task is not None and self.task.cancelling():
+            await asyncio.wait({self.task})
+
     @contextmanager
     def aboard(self) -> Iterator[None]:
         """Keep the work going; when the last one leaves, unfinished work is cancelled or goes on alone."""
@@ -102,14 +108,13 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
 
 
 LOCK_LIFE = 2.0
-"""Seconds after which the lock of an instance that died is free. An event loop that stands still for longer
-loses it as well: what must not be done twice asks `Held.lost`, and Redis, before it goes on.
+"""Seconds after which the lock of an instance that died, or was stopped, is free. One whose event loop stands
+still has it for as long as renewals.STALLED says; what must not be done twice asks `Held.lost`, and Redis,
+before it goes on.
 """
-RENEW = 0.5
 POLL = 0.05
 _MINE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
 _RELEASE = _MINE + "return redis.call('DEL', KEYS[1])"
-_RENEW = _MINE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
 FAILOVER_LIFE = 8.0
 """LOCK_LIFE where another Redis may take over. A failover, in which nobody can renew a lock, is over by then:
 who goes on with its work must not find that another one took it over meanwhile."""
@@ -147,9 +152,10 @@ class SharedLock:
     none. Methods raise Unconfirmed then.
     """
 
-    def __init__(self, link: RedisLink, prefix: str, *, sure: bool = False) -> None:
+    def __init__(self, link: RedisLink, prefix: str, renewals: Renewals, *, sure: bool = False) -> None:
         self._link = link
         self._prefix = prefix
+        self._renewals = renewals
         self.confirms = sure and link.copies > 0
         """Whether a failover can happen, and does not lose what is written under it."""
         self.life = FAILOVER_LIFE if self.confirms else LOCK_LIFE
@@ -296,28 +302,16 @@ class SharedLock:
         if held is None:
             yield
             return
-        renewal = asyncio.create_task(self._renew(held))
+        end = self._renewals.keep(held.name, held.token, self.life, held.lost.set)
         try:
             yield
         finally:
-            renewal.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewal
+            end()
             with suppress(Away):  # then the lock ends by itself
                 await asyncio.shield(self._release(held))
 
     async def _release(self, held: Held) -> None:
         await self._link.call(lambda redis: redis.eval(_RELEASE, 1, held.name, held.token), "release")
-
-    async def _renew(self, held: Held) -> None:
-        life = str(int(self.life * 1000))
-        while True:
-            await asyncio.sleep(RENEW)
-            with suppress(Away):  # the lock may end, and another instance do the work once more
-                if not await self._link.call(
-                    lambda redis: redis.eval(_RENEW, 1, held.name, held.token, life), "release"
-                ):
-                    held.lost.set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,12 @@ class RedisLink:
             raise Away
         return await self._counted(self._redis, work, operation)
 
+    async def insist(self, work: Callable[[Redis], Awaitable[T]], operation: Operation = "write") -> T:
+        """As `call`, also while Redis is left alone after an error: for what is too late after that pause."""
+        if self._redis is None:
+            raise Away
+        return await self._counted(self._redis, work, operation)
+
     async def ping(self) -> bool:
         """Whether Redis answers now, also during a pause, which is then over."""
 

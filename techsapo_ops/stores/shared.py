@@ -20,6 +20,7 @@ from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import PART, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.redis_link import RedisLink
+from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.seal import Seal
 
@@ -62,6 +63,7 @@ class Shared:
         self.replies = kept(KEPT_REPLIES, "replies")
         self._money = RedisLink(server, "budgets", counter("budgets"))
         self._locks = RedisLink(server, "single flight", counter("locks"))
+        self._renewals = Renewals(lambda: RedisLink(server, "locks under way"))
         self._begun = RedisLink(server, "requests under way", counter("journals"))
         self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
         most = size_bytes(spec.redis.maxmemory) // PART
@@ -72,11 +74,11 @@ class Shared:
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""
-        return SharedLock(self._locks, f"{self._project}:{name}:")
+        return SharedLock(self._locks, f"{self._project}:{name}:", self._renewals)
 
     def sure_lock(self, name: str) -> SharedLock:
         """As `lock`, for what must not be done twice though another Redis takes over."""
-        return SharedLock(self._locks, f"{self._project}:{name}:", sure=True)
+        return SharedLock(self._locks, f"{self._project}:{name}:", self._renewals, sure=True)
 
     def budgets(
         self, spent_before: SpentBefore, lost: Callable[[Lost], None], unaccounted: Unaccounted = nothing
@@ -111,6 +113,7 @@ class Shared:
         return [
             *limits,
             ("budgets", self._money.close),
+            ("renewals of locks", self._renewals.close),
             ("locks", self._locks.close),
             ("journals of requests", self._begun.close),
             ("kept replies", self.replies.close),

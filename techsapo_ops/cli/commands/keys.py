@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,6 +24,7 @@ from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.operations.administration import begin, recorded, why
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key
 
@@ -313,4 +313,4 @@ def _file(project: Project) -> KeyFile:
     another lock, and a new file in the link's place would leave revoked keys active where it led.
     """
     named = project.spec.app.auth.keys_file
-    return KeyFile((project.directory / Path(named)).resolve() if named else project.layout.api_keys)
+    return KeyFile(user_path(named, project.directory).resolve() if named else project.layout.api_keys)

@@ -10,6 +10,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import CHANGES_PENDING, EngineOption, FullOutput, ServicesArgument, SpecPlace
+from techsapo_ops.cli.own_rules import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.plan import tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
@@ -56,6 +57,7 @@ def plan(
     """
     project = place.open()
     stack = open_stack(project, engine)
+    require_own_rules(project, stack.topology)
     require_trust_of_jobs(stack.topology)
     only = tuple(services or ())
     found = plan_of(stack, only)

@@ -47,6 +47,7 @@ from techsapo_ops.operations.recover.draft import values_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import RESTIC_CACHE
 
 app = CommandGroup(invoke_without_command=True)
@@ -126,7 +127,7 @@ def recover(
 
       techsapo recover --abandon --into /srv/techsapo
     """
-    into = into.expanduser().resolve()
+    into = user_path(into).resolve()
     require_trust(into / "techsapo.yaml")
     desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)
     if abandon:

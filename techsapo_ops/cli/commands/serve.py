@@ -15,6 +15,7 @@ from techsapo_ops.cli.options import SpecPlace, say_remembered
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.basic_login import BasicLogin
@@ -126,7 +127,7 @@ def serve(
     ports = [i.port for i in spec.app.resolved_instances]
     address = Address(host or spec.app.host, port or _port(instance, ports))
     named = spec.wallbounce.calibration
-    weights = project.directory / named if named is not None else None
+    weights = user_path(named, project.directory) if named is not None else None
     auth = auth.model_copy(update={"keys_file": auth.keys_file or str(project.layout.api_keys)})
     problems = start_problems(spec, auth, project.loaded.disabled, weights)
     problems += tuple(place_problems((where,), (address,)))
@@ -178,7 +179,7 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
         near = monitoring_networks(auth, isolated=False)
         auth = auth.model_copy(update={"monitoring_networks": near})
     if auth.keys_file is not None:
-        auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
+        auth = auth.model_copy(update={"keys_file": str(user_path(auth.keys_file, project.directory))})
     if host is None or is_loopback(host) or published:
         return auth
     if spec.app.auth.required is False:

@@ -25,6 +25,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.own_rules import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import plan_summary, show_plan, tell_plan
@@ -103,6 +104,7 @@ def up(
             )
         )
     by_sudo = require_trust_of_jobs(topology)
+    require_own_rules(project, topology)
     stack = stack_on(project, topology, seconds=timeout, tell=out.say)
     leaves = stack.leaves(topology)
     if leaves is not None:

@@ -36,7 +36,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """
     try:
         project = place.open()
-        project.require_overrides()
+        _require_files(project)
         _require_start(project)
     except SpecError as error:
         if out.as_json:
@@ -76,6 +76,16 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     spec = project.spec
     for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)
+
+
+def _require_files(project: Project) -> None:
+    """Raise SpecError where what the spec names, templates and rules of one's own, can't be used."""
+    if (unusable := project.unusable) is not None:
+        raise unusable
+    if project.spec.monitoring.rules:
+        from techsapo_ops.cli.own_rules import require_own_rules
+
+        require_own_rules(project, None)
 
 
 def _require_start(project: Project) -> None:

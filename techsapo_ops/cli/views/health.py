@@ -18,14 +18,16 @@ _NO_SERVICES = frozenset({"disk", "target", "certificate", "updates", "maintenan
 
 
 def summary(report: HealthReport) -> str:
-    """`healthy: 9 of 9 parts well, 2 absent, 31 ms`."""
-    asked = [p for p in report.probes if p.status not in {"absent", "untested"}]
+    """`healthy: 9 of 9 parts well, 1 not known yet, 2 absent, 31 ms`."""
+    asked = [p for p in report.probes if p.status not in {"absent", "untested", "starting"}]
     line = msg(
         "{status}: {count} of {count2} parts well",
         status=state_word(report.status.value),
         count=len(asked) - len(report.failing),
         count2=len(asked),
     )
+    if starting := sum(p.status == "starting" for p in report.probes):
+        line = msg("{line}, {count} not known yet", line=line, count=starting)
     if absent := sum(p.status == "absent" for p in report.probes):
         line = msg("{line}, {count} absent", line=line, count=absent)
     if untested := sum(p.status == "untested" for p in report.probes):

@@ -18,6 +18,7 @@ from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.copied import Copied
+from techsapo_ops.spec.user_path import user_path
 
 BESIDE = "recovered"
 """Folder beside the spec for what can't be put where it was."""
@@ -76,10 +77,17 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
         if kept.what in _NOWHERE:
             continue
         source = copied.at(kept.content)
-        target, outside = _target(kept, copied.description, into)
         why, there = "", False
+        try:
+            target, outside = _target(kept, copied.description, into)
+        except OpsError as no_home:
+            why, target = no_home.message, _beside(kept, into, taken)
+            repointed[kept.named] = _named(kept, target, into)
+            taken.add(target)
+            found.append(Placement(kept, source, target, why))
+            continue
         if not outside:
-            named = Path(kept.named).expanduser()
+            named = user_path(kept.named)
             if kept.named and named.is_absolute() and named != target:
                 repointed[kept.named] = _named(kept, target, into)
                 why = msg("it was {path}, in the stack's folder of then", path=kept.path)
@@ -116,10 +124,13 @@ def _named(kept: Kept, target: Path, into: Path) -> str:
 
 
 def _target(kept: Kept, description: Description, into: Path) -> tuple[Path, bool]:
-    """Where it belongs, and whether that is outside of the stack's folder."""
+    """Where it belongs, and whether that is outside of the stack's folder.
+
+    Raises OpsError where the spec names it below the home folder of a user whom this host does not have.
+    """
     path, directory, state = Path(kept.path), Path(description.directory), Path(description.state)
     if kept.named:
-        named = Path(kept.named).expanduser()
+        named = user_path(kept.named)
         target = Path(os.path.normpath(into / named))
         if named.is_absolute() and named.is_relative_to(directory) and directory != into:
             target = into / named.relative_to(directory)

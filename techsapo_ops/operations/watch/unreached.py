@@ -27,19 +27,24 @@ def _less_urgent(spec: Spec) -> Iterator[str]:
     unreached = set(spec.unreached)
     if not unreached or not spec.monitoring.alertmanager.enabled:
         return
-    if "warning" in unreached and "critical" not in unreached:
+    if "warning" in unreached and not unreached & {"critical", "page"}:
         yield msg("warnings reach no one: add a receiver to notifications.warning")
-    if "critical" not in unreached and leads_here_alone(spec):
+    if not unreached & {"critical", "page"} and leads_here_alone(spec):
         yield msg(
             "links in messages open on this host alone: write where the pages are opened, `{setting}`",
             setting=SETTING,
         )
 
 
+def _later(spec: Spec) -> bool:
+    """Whether nobody but the next receivers hears of the worst, which is no exposure."""
+    return any(name.endswith(AT_ONCE) for name in spec.unreached)
+
+
 def look_at_notifications(topology: Topology) -> Iterator[HostFinding]:
     """The same as findings. In production they are warnings, without those that are exposures there."""
     strict = topology.layout.environment == PRODUCTION
-    late = topology.spec.told_nobody if AT_ONCE in topology.spec.unreached else ""
+    late = topology.spec.told_nobody if _later(topology.spec) else ""
     lines = [late, *_less_urgent(topology.spec)] if strict else unreached_lines(topology.spec)
     for line in filter(None, lines):
         what, _, remedy = line.partition(": ")

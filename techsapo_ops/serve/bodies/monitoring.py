@@ -261,8 +261,8 @@ class StatusBody(Body):
     unreached: Annotated[
         list[str],
         Field(
-            description="Severities, and watchdog, that have no receiver: nobody is told of them. "
-            "critical-at-once: only the next receivers are, later."
+            description="Severities, page and watchdog, that have no receiver: nobody is told of them. "
+            "critical-at-once, page-at-once: only the next receivers are, later."
         ),
     ]
     front: Annotated[FrontBody | None, Field(description="Null on one host, and where no host has it.")]

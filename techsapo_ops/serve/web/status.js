@@ -73,7 +73,8 @@ function closed() {
 /** That nobody is told, where that is so: the page may be all that tells. */
 function untold() {
   const { unreached } = shown;
-  if (unreached.includes("critical-at-once")) return [element("p", "warn", word("toldLater"))];
+  const found = { "page": "pageToNobody", "page-at-once": "pageLater", "critical-at-once": "toldLater" };
+  for (const name of unreached) if (found[name]) return [element("p", "warn", word(found[name]))];
   if (!unreached.includes("critical")) return [];
   return [element("p", "warn", word(unreached.includes("warning") && unreached.includes("info") ? "toldNobody" : "criticalToNobody"))];
 }

@@ -14,6 +14,7 @@ from techsapo_ops.spec.logins import body_secrets
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
 from techsapo_ops.stack.layout import Layout
@@ -76,13 +77,13 @@ def _managed(topology: Topology, here: Path, name: str) -> str:
 
 def calibration_file(named: str, layout: Layout) -> Path:
     """The file of fitted weights on the host."""
-    return layout.spec_file.parent / named
+    return user_path(named, layout.spec_file.parent)
 
 
 def keys_file(spec: Spec, layout: Layout) -> Path:
     """The file of API keys on the host."""
     named = spec.app.auth.keys_file
-    return layout.spec_file.parent / named if named else layout.api_keys
+    return user_path(named, layout.spec_file.parent) if named else layout.api_keys
 
 
 def _hosts(topology: Topology) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.topology import Topology
@@ -50,7 +51,7 @@ def _named(topology: Topology) -> Mapping[str, Path]:
     """The CA files that the spec names, by what each is called in a container."""
     folder = topology.layout.spec_file.parent
     return {
-        f"probe-{probe.name}": folder / Path(probe.ca_file).expanduser()
+        f"probe-{probe.name}": user_path(probe.ca_file, folder)
         for probe in topology.spec.monitoring.probes
         if probe.ca_file is not None
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
@@ -21,6 +22,8 @@ from techsapo_ops.stack.topology import Topology
 
 _PROBED = f'{{job="{PROBES}",__name__=~"probe_(success|http_status_code|duration_seconds)"}}'
 _LOOK = "`techsapo logs blackbox-exporter`"
+_FIRST_TARGETS = 60.0
+"""Seconds after its start by which Prometheus has its targets: it takes them up within five."""
 
 
 def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
@@ -54,6 +57,7 @@ def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[He
         waiting = {each.instance for each in targets if each.job == PROBES and each.health == "unknown"}
         probes = tuple(probe_parts(asked, urls, waiting)) if topology.has("blackbox-exporter") else ()
         silent = cannot_fire(asked, expected_alerts(topology))
+        none = () if targets else (_no_targets(asked),)
     except OpsError as error:
         took = time.monotonic() - started
         return (HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint),)
@@ -71,9 +75,18 @@ def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[He
             for target in targets
             if target.job != PROBES
         ),
+        *none,
         *probes,
         *silent,
     )
+
+
+def _no_targets(asked: Prometheus) -> HealthPart:
+    """That it watches nothing, as for some seconds after its start."""
+    if (datetime.now(UTC) - asked.started()).total_seconds() < _FIRST_TARGETS:
+        return HealthPart("targets", "target", PartStatus.STARTING, msg("nothing is scraped yet"))
+    hint = "`techsapo logs prometheus`"
+    return HealthPart("targets", "target", PartStatus.DEGRADED, msg("nothing is scraped"), hint=hint)
 
 
 def cannot_fire(asked: Prometheus, expected: Sequence[str]) -> tuple[HealthPart, ...]:

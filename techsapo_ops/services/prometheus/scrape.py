@@ -15,7 +15,7 @@ from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs
 from techsapo_ops.services.prometheus.next_receivers import next_groups
-from techsapo_ops.services.prometheus.own_rules import FOLDER, own_alerts, own_rules
+from techsapo_ops.services.prometheus.own_rules import FOLDER, own_rules
 from techsapo_ops.services.prometheus.recording import recorded_groups
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
@@ -62,14 +62,14 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     groups = alert_groups(spec, _exporters(jobs), own_commands(topology))
     recorded = recorded_groups(topology, groups, [job["name"] for job in jobs])
     own = own_rules(topology)
-    groups += next_groups(spec, [*groups, {"rules": own_alerts(own)}])
+    groups += next_groups(spec, [*groups, {"rules": own.alerts}])
     texts = {
         prometheus_yml(service): templates.render(
             "prometheus/prometheus.yml.j2",
             scrape_interval=settings.scrape_interval,
             external_labels={} if service.machine is None else {REPLICA: service.name},
             rules=rules,
-            own_rules=sorted(own),
+            own_rules=sorted(own.texts),
             replica=REPLICA if topology.machines else None,
             alertmanagers=alertmanagers,
             alertmanager_login=_login(topology, "alertmanager"),
@@ -79,7 +79,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     } | {
         ALERT_RULES: templates.render("prometheus/rules.yml.j2", groups=groups),
         RECORDING_RULES: templates.render("prometheus/rules.yml.j2", groups=recorded),
-        **{f"{FOLDER}/{name}": text for name, text in own.items()},
+        **{f"{FOLDER}/{name}": text for name, text in own.texts.items()},
     }
     return tuple(RenderedFile(path, text) for path, text in texts.items())
 

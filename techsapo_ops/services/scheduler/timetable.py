@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology
@@ -29,12 +30,12 @@ def job_folders(spec: Spec, project: Path) -> Iterator[tuple[Path, str]]:
     """The folders that jobs write into beside the project, and the fields of the spec that name them."""
     backup = spec.backup
     if backup.path is not None:
-        yield project / Path(backup.path).expanduser(), "backup.path"
+        yield user_path(backup.path, project), "backup.path"
     if backup.offsite is not None and ":" not in backup.offsite.restic:
-        yield project / Path(backup.offsite.restic).expanduser(), "backup.offsite.restic"
+        yield user_path(backup.offsite.restic, project), "backup.offsite.restic"
     for name, certificate in spec.certificates.items():
         if certificate.install_to is not None:
-            yield project / Path(certificate.install_to).expanduser(), f"certificates.{name}.install_to"
+            yield user_path(certificate.install_to, project), f"certificates.{name}.install_to"
 
 
 def nobody_starts_jobs(topology: Topology) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
 
 
 class Section(BaseModel):
@@ -156,21 +157,12 @@ def _no_control(value: str) -> str:
 def known_home(value: str) -> str:
     """A path as it is written, whose `~` or `~USER`, if it starts with one, is a home folder of this host.
 
-    Raises ValueError where `Path.expanduser` would find none.
+    Raises ValueError where there is none.
     """
-    path = Path(value)
     try:
-        path.expanduser()
-    except (RuntimeError, ValueError):  # ValueError: no name of a user can be written so
-        user = path.parts[0].removeprefix("~")
-        hint = msg("write the whole path, from / on")
-        if not user:
-            raise ValueError(
-                msg("the home folder of the user who runs this is not known; {hint}", hint=hint)
-            ) from None
-        raise ValueError(
-            msg("there is no user {user} on this host; {hint}", user=repr(user), hint=hint)
-        ) from None
+        user_path(value)
+    except OpsError as error:
+        raise ValueError(msg("{message}; {hint}", message=error.message, hint=error.hint)) from None
     return value
 
 

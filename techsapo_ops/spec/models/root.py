@@ -42,8 +42,8 @@ ExposureName = Literal[
 ]  # fmt: skip
 """The rules of docs/exposure.md on what others may reach, and whom alerts must; the names are stable."""
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - told, not bound
-AT_ONCE = "critical-at-once"
-"""In place of `critical` among the lists without a receiver where the next receivers are told, later."""
+AT_ONCE = "-at-once"
+"""After `page` or `critical` among the lists without a receiver where the next receivers are told, later."""
 ImageName = Literal[ServiceKind, "base"]
 
 
@@ -152,22 +152,32 @@ class Spec(Section):
     @property
     def unreached(self) -> tuple[str, ...]:
         """The lists of `notifications` without a receiver by which somebody would be told of alerts. An
-        address of an example's reaches nobody, and a watcher on this host does not miss it.
+        address of an example's reaches nobody, and a watcher on this host does not miss it. `page` is among
+        them where it has taken what wakes people from those of `critical`.
         """
         if not self.monitoring.prometheus.enabled:
             return ()  # there are no alerts
         sent, told = self.monitoring.alertmanager.enabled, self.notifications
         lists = ("critical", "warning", "info", "watchdog")
         found = tuple(name for name in lists if not (sent and told.reaches(name)))
-        if "critical" in found and sent and told.first_next is not None:
-            return (AT_ONCE, *found[1:])
-        return found
+        if "critical" not in found:
+            return found
+        first = "page" if self.wakes_nobody else "critical"
+        later = sent and told.first_next is not None
+        return (f"{first}{AT_ONCE}" if later else first, *found[1:])
+
+    @property
+    def told_at_once(self) -> bool:
+        """Whether somebody is told of the worst without a wait: what pages, or else of critical alerts."""
+        return not any(name.startswith(("page", "critical")) for name in self.unreached)
 
     @property
     def told_nobody(self) -> str:
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
         unreached, later = self.unreached, self.notifications.first_next
-        if AT_ONCE in unreached and later is not None:
+        if self.told_at_once:
+            return ""
+        if unreached[0].endswith(AT_ONCE) and later is not None:
             whom = all_of(dict.fromkeys(r.kind for r in self.notifications.named(later.receivers)))
             what = msg("alerts") if {"warning", "info"} <= set(unreached) else msg("critical alerts")
             if self.wakes_nobody:
@@ -180,8 +190,6 @@ class Spec(Section):
                 whom=whom,
                 after=later.after,
             )
-        if "critical" not in unreached:
-            return ""
         if not self.monitoring.alertmanager.enabled:
             return msg("alerts reach no one: monitoring.alertmanager is off")
         if self.wakes_nobody:

@@ -18,6 +18,7 @@ from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Balance, Ledger, OverBudget
 from techsapo_ops.stores.flights import FAILOVER_LIFE, Held, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
+from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 
@@ -79,10 +80,15 @@ def two(servers: Two, monkeypatch: pytest.MonkeyPatch) -> Two:
     return servers
 
 
-@asynccontextmanager
-async def link_of(two: Two) -> AsyncIterator[RedisLink]:
+def link_to(two: Two) -> RedisLink:
     link = RedisLink(RedisServer("127.0.0.1", two.master.port), "test")
     link.copies = 1
+    return link
+
+
+@asynccontextmanager
+async def link_of(two: Two) -> AsyncIterator[RedisLink]:
+    link = link_to(two)
     try:
         yield link
     finally:
@@ -151,7 +157,8 @@ def test_money_of_an_instance_that_died_is_taken_over_and_closed_once_by_both(tw
 def test_a_lock_that_no_replica_knows_is_nobodys_and_outlasts_a_failover_where_one_does(two: Two) -> None:
     async def main() -> int:
         async with link_of(two) as link:
-            lock = SharedLock(link, "lab:lock:", sure=True)
+            renewals = Renewals(lambda: link_to(two))
+            lock = SharedLock(link, "lab:lock:", renewals, sure=True)
             began: list[int] = []
 
             async def work(held: Held | None) -> str:
@@ -175,6 +182,7 @@ def test_a_lock_that_no_replica_knows_is_nobodys_and_outlasts_a_failover_where_o
             await asyncio.to_thread(two.join)
             await link.call(lambda redis: redis.delete("lab:lock:k"))
             assert await lock.run_once("k", "it", nothing, work) == "made"
+            await renewals.close()
             return began[0]
 
     life = asyncio.run(main())

@@ -22,9 +22,10 @@ from servers import Server, redis, wait_for
 from vendor_thread import Counting, counting_vendor
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.stores.flights import LOCK_LIFE
+from techsapo_ops.stores.flights import LOCK_LIFE, Held, SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.redis_link import RedisLink
+from techsapo_ops.stores.renewals import Renewals
 
 pytestmark = pytest.mark.lab
 
@@ -167,6 +168,30 @@ def test_one_that_stood_still_asks_nobody_once_another_goes_on(store: Server, tm
         }  # fmt: skip
         wait_for(lambda: both.held() == [], what="nothing is reserved any more")
         assert both.spent() == pytest.approx(answer.json()["cost_usd"] * NANO, abs=2)
+
+
+def test_a_loop_that_stands_still_keeps_its_lock_though_redis_was_left_alone(store: Server) -> None:
+    server = RedisServer("127.0.0.1", store.port)
+
+    async def main() -> None:
+        link, renewals = RedisLink(server, "test"), Renewals(lambda: RedisLink(server, "test"))
+
+        async def work(held: Held | None) -> str:
+            assert held is not None
+            link._paused_until = time.monotonic() + 60  # an answer came late
+            time.sleep(2 * LOCK_LIFE)  # noqa: ASYNC251 - as code that takes the processor
+            with client.Redis(port=store.port) as other:
+                assert other.get(held.name) == held.token.encode()
+            return "made"
+
+        async def nothing() -> str | None:
+            return None
+
+        assert await SharedLock(link, "lab:", renewals).run_once("k", "it", nothing, work) == "made"
+        await renewals.close()
+        await link.close()
+
+    asyncio.run(main())
 
 
 def test_a_client_that_went_away_pays_for_no_reply_twice(store: Server, tmp_path: Path) -> None:

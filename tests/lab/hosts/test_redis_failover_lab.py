@@ -25,6 +25,7 @@ from servers import wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Command, SubprocessRunner
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
@@ -40,6 +41,7 @@ from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Held, SharedLock
 from techsapo_ops.stores.redis_link import Away, RedisLink
+from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 
@@ -145,9 +147,10 @@ class Around:
         """Seconds from the kill to the first write that began after it and was confirmed."""
         return min(confirmed for began, confirmed in self.took if began > self.killed) - self.killed
 
-    async def ask(self, name: str, link: RedisLink, kept: AnswerCache) -> None:
+    async def ask(self, name: str, link: RedisLink, kept: AnswerCache, server: RedisServer) -> None:
         """A question with a key, whose vendor takes longer than a failover."""
-        lock = SharedLock(link, "techsapo:lock:", sure=True)
+        renewals = Renewals(lambda: RedisLink(server, "renewals"))
+        lock = SharedLock(link, "techsapo:lock:", renewals, sure=True)
 
         async def work(held: Held | None) -> bytes | None:
             assert held is not None
@@ -160,6 +163,7 @@ class Around:
             return kept.opened("k", await lock.read(held, kept.place("k")))
 
         self.answers.add(await lock.run_once("k", "it", lambda: kept.get("k"), work, surely))
+        await renewals.close()
 
 
 @pytest.fixture(scope="module")
@@ -188,10 +192,10 @@ def lost_master(lab: RedisLab) -> Around:
             kept = AnswerCache(lab.server("a"), "techsapo:reply:", seal=Seal(b"k" * 32))
 
             async def questions() -> None:
-                one = asyncio.create_task(seen.ask("first", first, kept))
+                one = asyncio.create_task(seen.ask("first", first, kept, lab.server("a")))
                 await asyncio.sleep(0.5)
-                await asyncio.gather(one, seen.ask("second", second, kept))
-                await seen.ask("third", second, kept)
+                await asyncio.gather(one, seen.ask("second", second, kept, lab.server("b")))
+                await seen.ask("third", second, kept, lab.server("b"))
                 await kept.close()
 
             async def lose() -> None:

@@ -19,15 +19,19 @@ from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import APP, OPERATOR, accounts_file, password_file
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 
 
-def client(layout: Layout, port: int, account: str | None = None) -> redis.Redis:
+def client(layout: Layout, port: int, account: str | None = None, ca: Path | None = None) -> redis.Redis:
     password = password_file(layout, account).read_text() if account else None
     # By default a refused login counts as a lost connection, which is tried for again for seconds.
-    return redis.Redis(port=port, username=account, password=password, retry=Retry(NoBackoff(), 0))
+    return redis.Redis(
+        port=port, username=account, password=password, retry=Retry(NoBackoff(), 0),
+        ssl=ca is not None, ssl_ca_certs=str(ca) if ca is not None else None,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -72,3 +76,18 @@ def test_accounts_are_turned_on_and_off_and_on_again_without_a_loss_of_data() ->
         made.run("up", "--yes")
         assert client(made.layout, login["port"], OPERATOR).get("mine") == b"kept"
         made.well()
+
+
+def test_accounts_and_tls_are_turned_on_in_one_apply_and_off_in_another() -> None:
+    login = {"port": free_port(), "accounts": False}
+    with project(only_redis(redis=login, schedule={"by": "none"})) as made:
+        made.run("up")
+        client(made.layout, login["port"]).set("mine", "kept")
+        made.write(redis={**login, "accounts": True, "tls": True})
+        made.run("up", "--yes")
+        asked = client(made.layout, login["port"], OPERATOR, ca=ca_file(made.layout, "redis"))
+        assert asked.get("mine") == b"kept"
+        made.well()
+        made.write(redis=login)
+        made.run("up", "--yes")
+        assert client(made.layout, login["port"]).get("mine") == b"kept"

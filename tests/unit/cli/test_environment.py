@@ -161,6 +161,7 @@ def test_plan_names_it_first_and_up_does_not_do_it_unasked(folder: Path) -> None
         (["plan"], "next: techsapo up"),
         (["plan", "-e", "qa"], "next: techsapo up --environment qa"),
         (["plan", "-e", "staging"], "next: techsapo up"),
+        (["plan", "--file", "./techsapo.yaml"], "next: techsapo up"),
         (["plan", "--file", "with space.yaml"], "next: techsapo up --file 'with space.yaml'"),
         (["ps", "--file", "with space.yaml"], "next: techsapo up --file 'with space.yaml'"),
         (

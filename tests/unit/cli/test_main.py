@@ -14,7 +14,7 @@ from rows import each_row
 import techsapo_ops
 from techsapo_ops import __version__
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.cli.main import COMMANDS, DAILY, LOOKING, MOVED
+from techsapo_ops.cli.main import COMMANDS, DAILY, GONE, LOOKING, MOVED
 
 
 @each_row("name", COMMANDS)
@@ -73,6 +73,35 @@ def test_an_old_spelling_is_answered_with_the_present_one_in_both_languages(tmp_
         assert f"`techsapo {old}` " in first
         assert f"`techsapo {MOVED[old]}`" in first
         assert said in first
+
+
+@each_row("old", GONE)
+def test_what_went_is_answered_with_what_to_do_instead(tmp_path: Path, old: str) -> None:
+    for language in ("en", "ja"):
+        done = techsapo(tmp_path, "--lang", language, *old.split(), "anything")
+        assert (done.returncode, done.stdout) == (2, "")
+        first, hint = done.stderr.splitlines()
+        assert f"`techsapo {old}`" in first
+        assert (GONE[old] in hint) == (language == "en")
+
+
+@each_row(
+    "words, lacking",
+    [
+        (["doctor", "--bundle", "-y"], "--bundle"),
+        (["doctor", "--bundle", "--help"], "--bundle"),
+        (["plan", "--out", "--diff"], "--out"),
+        (["alerts", "ack", "AppDown", "--by", "--undo"], "--by"),
+    ],
+)
+def test_an_option_is_not_taken_for_the_value_of_another(
+    tmp_path: Path, words: list[str], lacking: str
+) -> None:
+    done = techsapo(tmp_path, *words)
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"Option '{lacking}' requires an argument." in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_that_only_looks_is_none_that_changes_the_stack() -> None:

@@ -55,6 +55,24 @@ def test_where_there_is_no_spec_every_command_that_needs_a_stack_fails_as_valida
     assert list(top.iterdir()) == []
 
 
+@each_row(
+    "words, variables",
+    [
+        (["ps"], {"TECHSAPO_FILE": "~nouser/techsapo.yaml"}),
+        (["recover", "--from", "/mnt/backups", "--into", "~nouser"], {}),
+        (["recover", "--from", "~nouser/backups", "--into", "new"], {"RESTIC_PASSWORD": "x"}),
+    ],
+)
+def test_the_home_folder_of_nobody_is_said_to_be_so(
+    top: Path, words: list[str], variables: dict[str, str]
+) -> None:
+    told = techsapo(top, *words, env=variables)
+    assert told.returncode == 1
+    assert (
+        "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on" in told.stderr
+    )
+
+
 def test_a_folder_above_is_searched_and_named_but_not_where_quiet_or_json_is_asked_for(top: Path) -> None:
     (top / "techsapo.yaml").write_text(SPEC)
     below = top / "deep" / "below"

@@ -41,6 +41,38 @@ def test_validate_says_where_the_spec_has_containers_and_nobody_starts_their_job
     assert "nobody starts" not in techsapo(folder, "validate").stderr
 
 
+@each_row("words", [["validate"], ["plan"], ["up", "--yes"], ["config", "generate"]], ids=str)
+def test_rules_of_ones_own_are_an_error_of_the_spec_wherever_it_is_used(
+    folder: Path, words: list[str]
+) -> None:
+    (folder / "techsapo.yaml").write_text("project: x\nengine: native\nmonitoring:\n  rules: [own.yml]\n")
+    taken = "{alert: AppDown, expr: up, labels: {page: 'yes'}}"
+    (folder / "own.yml").write_text(f"groups:\n- name: a\n  rules:\n  - {taken}\n")
+    done = techsapo(folder, *words)
+    assert done.returncode == 1
+    at = "techsapo.yaml:4:11 monitoring.rules.0: own.yml:4: "
+    assert f"{at}AppDown is the name of an alert of techsapo; give it another name" in done.stderr
+    assert f"{at}the label page has another value than true, so it wakes nobody" in done.stderr
+    assert not (folder / ".techsapo/generated").exists()
+
+
+def test_promtool_judges_rules_of_ones_own_before_anything_is_rendered(folder: Path) -> None:
+    (folder / "techsapo.yaml").write_text("project: x\nengine: native\nmonitoring:\n  rules: [own.yml]\n")
+    (folder / "own.yml").write_text("groups: [{name: a, rules: [{alert: Own, expr: up}]}]\n")
+    promtool = folder / "bin" / "promtool"
+    promtool.parent.mkdir()
+    promtool.write_text("#!/bin/sh\necho Checking $5; echo '  FAILED:' $5: 4:7: parse error >&2; exit 1\n")
+    promtool.chmod(0o755)
+    env = {"PATH": f"{promtool.parent}:{os.environ['PATH']}"}
+    for words in (["validate"], ["plan"], ["up", "--yes"], ["config", "generate"]):
+        done = techsapo(folder, *words, env=env)
+        assert done.returncode == 1
+        said = (
+            f"techsapo.yaml:4:11 monitoring.rules.0: promtool refuses {folder / 'own.yml'}: 4:7: parse error"
+        )
+        assert said in done.stderr, words
+
+
 def test_validate_prints_every_error_on_stderr_and_fails(folder: Path) -> None:
     done = techsapo(folder, "validate", "-F", "bad.yaml")
     assert (done.returncode, done.stdout) == (1, "")

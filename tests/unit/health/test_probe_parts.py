@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rows import each_row
+from stacks import spec, topology
 
-from techsapo_ops.adapters.prometheus import Prometheus, Sample
-from techsapo_ops.services.prometheus.health import probe_parts
+from techsapo_ops.adapters.prometheus import Prometheus, Rule, Sample, Target
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.cli.views.health import summary
+from techsapo_ops.health.report import HealthReport
+from techsapo_ops.services.prometheus.health import probe_parts, target_parts
 from techsapo_ops.stack.health import PartStatus
 
 
@@ -77,3 +83,33 @@ def test_a_target_is_down_where_one_machine_does_not_reach_it_which_is_named() -
         "probe nginx-b": (PartStatus.DOWN, "from c: no answer"),
         "probe redis-b": (PartStatus.HEALTHY, "connected"),
     }
+
+
+class JustStarted(Prometheus):
+    """Has taken up no target yet, so long after its start."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def targets(self) -> tuple[Target, ...]:
+        return ()
+
+    def query(self, *_: Any) -> tuple[Sample, ...]:
+        return ()
+
+    def rules(self) -> dict[str, tuple[Rule, ...]]:
+        return {"all": tuple(Rule(name, "", 0, {}, {}) for name in alerts())}
+
+    def started(self) -> datetime:
+        return datetime.now(UTC) - timedelta(seconds=self.seconds)
+
+
+@each_row("seconds, status", [(2, PartStatus.STARTING), (600, PartStatus.DEGRADED)])
+def test_a_prometheus_without_targets_is_not_called_well(
+    tmp_path: Path, seconds: float, status: PartStatus
+) -> None:
+    asked = JustStarted(seconds)
+    (part,) = target_parts(topology(spec(), tmp_path), lambda: asked)
+    assert (part.name, part.status) == ("targets", status)
+    line = summary(HealthReport((part,), 0.01))
+    assert ("1 not known yet" in line) == (status is PartStatus.STARTING)

@@ -202,6 +202,19 @@ def test_another_file_outside_stays_and_ours_lies_beside_the_spec(copy: Copied, 
     assert [each.there for each in places_in(copy, tmp_path / "new").placements][-1] is True
 
 
+def test_what_was_below_the_home_of_a_user_who_is_not_here_lies_beside_the_spec(
+    copy: Copied, tmp_path: Path
+) -> None:
+    outside = next(each for each in copy.description.kept if each.named.endswith("etc/restic"))
+    kept = (replace(outside, named="~nouser/restic"),)
+    moved = replace(copy, description=replace(copy.description, kept=kept))
+    found = places_in(moved, tmp_path / "new")
+    (placement,) = found.placements
+    assert found.repointed == {"~nouser/restic": "recovered/restic"}
+    assert placement.target == tmp_path / "new/recovered/restic"
+    assert placement.why == "there is no user 'nouser' on this host"
+
+
 def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Path) -> None:
     into = tmp_path / "new"
     (into / ".techsapo").mkdir(parents=True)

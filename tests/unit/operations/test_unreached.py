@@ -100,12 +100,12 @@ def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
         (
             {"notifications": {"page": EXAMPLES, "critical": SLACK, "warning": SLACK, "info": SLACK}},
             "alerts that wake people reach no one: name a receiver with a real address in notifications.page",
-            ["critical", "watchdog"],
+            ["page", "watchdog"],
         ),
         (
             {"notifications": {"page": [raw({})], "critical": SLACK, "next": [later(*SLACK)]}},
             "nobody is told of alerts that wake people at once, and slack of critical ones after 15m",
-            ["critical-at-once", "warning", "info", "watchdog"],
+            ["page-at-once", "warning", "info", "watchdog"],
         ),
         # A gateway on this host may tell somebody, unlike a watcher there.
         ({"notifications": {"critical": HERE, "warning": [*EXAMPLES, *SLACK]}}, "", ["info", "watchdog"]),

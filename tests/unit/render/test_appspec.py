@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fakes.notified import notified
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
@@ -48,6 +49,16 @@ def test_a_made_database_password_is_read_from_where_the_engine_puts_it(tmp_path
     assert read.mysql is not None
     assert read.mysql.password is not None
     assert read.mysql.password.reveal() == "made-by-the-engine"
+
+
+def test_files_in_the_home_folder_are_named_by_their_whole_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/hanako")
+    own = {"app": {"auth": {"keys_file": "~/keys.json"}}, "wallbounce": {"calibration": "~/weights.json"}}
+    _, read = app_spec(tmp_path, **own)
+    assert read.app.auth.keys_file == "/home/hanako/keys.json"
+    assert read.wallbounce.calibration == "/home/hanako/weights.json"
 
 
 def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> None:

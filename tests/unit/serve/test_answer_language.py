@@ -25,7 +25,7 @@ def test_the_rule_decides_unless_the_words_clearly_ask_for_a_language(case: dict
     words = case["words"]
 
     def of(rule: LanguageRule, locale: Language = "ja") -> str:
-        return AnswerLanguage(rule, locale).of(None, words, words)
+        return AnswerLanguage(rule, locale).of(None, words, lambda: words)
 
     asked = case.get("asked")
     assert of("auto") == (asked or case["auto"])
@@ -34,7 +34,7 @@ def test_the_rule_decides_unless_the_words_clearly_ask_for_a_language(case: dict
 
 
 def test_what_the_request_names_comes_before_what_its_words_ask_for() -> None:
-    assert AnswerLanguage("locale", "ja").of("ja", "answer in English", "answer in English") == "ja"
+    assert AnswerLanguage("locale", "ja").of("ja", "answer in English", str) == "ja"
 
 
 Asked = list[tuple[str, dict[str, Any], str]]
@@ -75,6 +75,20 @@ def test_the_locale_decides_and_never_a_log(tmp_path: Path) -> None:
     ]
     assert misunderstood(tmp_path / "ja", japanese, locale="ja") == []
     assert misunderstood(tmp_path / "en", english, locale="en") == []
+
+
+def test_a_log_in_another_language_than_the_stacks_is_analysed_once(tmp_path: Path) -> None:
+    async def asked(locale: str) -> tuple[str, ...]:
+        app = make_app(tmp_path / locale, locale=locale)
+        async with client_of(app) as client:
+            replies = [(await client.post(ANALYZE, json=ENGLISH_LOG)).json()["cache"] for _ in range(2)]
+            metrics = (await client.get("/metrics")).text
+        calls = [line for line in metrics.splitlines() if line.startswith("techsapo_llm_requests_total")]
+        return (*replies, *calls)
+
+    japanese, english = (asyncio.run(asked(locale)) for locale in ("ja", "en"))
+    assert japanese == english
+    assert japanese[:2] == ("miss", "hit")
 
 
 def chat(*messages: tuple[str, str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.app import App
+from techsapo_ops.stores.flights import Flight, Flights
 
 URL = "/api/v1/generate"
 HELD = {n: {**p, "latency": "30s"} for n, p in QUICK.items()}
@@ -216,3 +217,24 @@ def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> 
 
     asyncio.run(main())
     assert calls(app) == 0
+
+
+def test_what_is_cancelled_when_the_last_one_leaves_can_be_waited_for() -> None:
+    closed: list[str] = []
+
+    async def work(_: Flight[str, str]) -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            closed.append("its last line")
+        raise AssertionError
+
+    async def main() -> None:
+        flight, _ = Flights[str, str]().board("k", work)
+        with flight.aboard():
+            await asyncio.sleep(0)
+        await flight.cancelled()
+        assert closed == ["its last line"]
+
+    asyncio.run(main())

@@ -9,9 +9,10 @@ from typing import Any, cast
 import pytest
 from rows import each_row
 
-from techsapo_ops.stores import flights
+from techsapo_ops.stores import flights, renewals
 from techsapo_ops.stores.flights import Held, OtherWork, SharedLock
 from techsapo_ops.stores.redis_link import Away, RedisLink
+from techsapo_ops.stores.renewals import Renewals
 
 
 class Redis:
@@ -27,6 +28,13 @@ class Redis:
         if self.away:
             raise Away
         return await work(self)
+
+    insist = call
+
+    def pipeline(self, *, transaction: bool) -> Pipeline:
+        return Pipeline(self)
+
+    async def close(self) -> None: ...
 
     async def set(self, name: str, token: str, *, nx: bool, px: int) -> bool:
         assert nx
@@ -46,9 +54,23 @@ class Redis:
         return int(mine)
 
 
+class Pipeline:
+    """Commands that are carried out together."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.commands: list[tuple[Any, ...]] = []
+
+    def eval(self, *command: Any) -> None:
+        self.commands.append(command)
+
+    async def execute(self) -> list[int]:
+        return [await self.redis.eval(*command) for command in self.commands]
+
+
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "RENEW", 0.01)
+    monkeypatch.setattr(renewals, "RENEW", 0.01)
     monkeypatch.setattr(flights, "POLL", 0.01)
 
 
@@ -57,7 +79,12 @@ def once(
 ) -> str:
     async def main() -> str:
         async with asyncio.timeout(60):
-            return await SharedLock(cast(RedisLink, redis), "lock:").run_once("k", "it", found, work)
+            link = cast(RedisLink, redis)
+            renewed = Renewals(lambda: link)
+            try:
+                return await SharedLock(link, "lock:", renewed).run_once("k", "it", found, work)
+            finally:
+                await renewed.close()
 
     return asyncio.run(main())
 
