@@ -35,6 +35,7 @@ pytestmark = pytest.mark.lab
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
 NOT_HERE = {
     "redis_errors_total": "Redis counts a kind of error from the first one on",
+    "techsapo_backup_offsite_password_tried_timestamp_seconds": "nothing goes off-site",
     "techsapo_drill_alert_until_timestamp_seconds": "nobody lets the alert of a drill fire",
     "techsapo_memory_limit_bytes": "the apps have no limit of their own",
     "techsapo_provider_model_retires_timestamp_seconds": "nobody says when these models end",
