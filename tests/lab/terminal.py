@@ -35,12 +35,17 @@ def typed(made: Project, *arguments: str, ask: str = "", answer: str = "") -> tu
     process = subprocess.Popen(
         made.argv(*arguments), cwd=made.directory, stdin=child, stdout=child, stderr=child,
         env={**os.environ, **made.environment, **plain},
+        # A password is asked for at /dev/tty, which in the session of the tests may be that of another test.
+        start_new_session=True,
     )  # fmt: skip
     os.close(child)
     shown = b""
     asked = False
     deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline:
+    while True:
+        if not select.select([parent], [], [], max(deadline - time.monotonic(), 0))[0]:
+            process.kill()
+            break
         try:
             data = os.read(parent, 65536)
         except OSError:  # the last writer closed the terminal
