@@ -26,8 +26,13 @@ _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SECONDS = 90
 
 
-def typed(made: Project, *arguments: str, ask: str = "", answer: str = "") -> tuple[int, str]:
-    """Exit code and screen of `techsapo …`; when `ask` is shown, `answer` is typed."""
+def typed(
+    made: Project, *arguments: str, ask: str = "", answer: str = "", hidden: bool = False
+) -> tuple[int, str]:
+    """Exit code and screen of `techsapo …`; when `ask` is shown, `answer` is typed.
+
+    One that is `hidden` is typed once the terminal shows none of it: what is typed before is thrown away.
+    """
     parent, child = pty.openpty()
     # Of a terminal without a size redis-cli asks the cursor's place, and waits for it.
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
@@ -54,6 +59,8 @@ def typed(made: Project, *arguments: str, ask: str = "", answer: str = "") -> tu
             break
         shown += data
         if ask and not asked and ask.encode() in shown:
+            while hidden and termios.tcgetattr(parent)[3] & termios.ECHO and process.poll() is None:
+                time.sleep(0.01)
             os.write(parent, answer.encode())
             asked = True
     code = process.wait(60)

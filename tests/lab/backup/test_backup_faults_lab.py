@@ -210,12 +210,19 @@ def test_a_clock_set_back_keeps_the_order_and_is_said(backup: Backup, stack: Sta
     assert all(v.keep for v in prune_backups(copied).verdicts)
 
 
-@each_row("phase", ["audit-", MANIFEST])
+PHASES = {
+    "a dump": "event == 'open' and 'audit-' in name and '.partial' in name",
+    "the manifest": f"event == 'os.rename' and {MANIFEST!r} in name",
+}
+"""By the phase of a backup, the event at which it is killed."""
+
+
+@each_row("phase", PHASES)
 def test_a_tool_killed_in_any_phase_leaves_nothing_that_looks_like_a_backup(
     phase: str, backup: Backup, stack: Stack, lab: Project
 ) -> None:
     before = [b.id for b in repository_of(stack).backups()]
-    killed(lab, f"event in ('open', 'os.rename') and {phase!r} in name and '.partial' in name", "backup")
+    killed(lab, PHASES[phase], "backup")
     assert [b.id for b in repository_of(stack).backups()] == before
     assert left_behind(stack) != []
     with Root(lab) as sql:  # nothing holds commits back

@@ -105,11 +105,12 @@ def test_somebody_types_the_password_as_the_card_has_it(lab: Project, backup: Ba
     words = ("backup", "unlock-test")
     before = of_offsite(stack_of(lab).layout)["typed"]
     assert not before["ok"], f"the first copy, of {backup.id}, began the 90 days"
-    code, shown = typed(lab, *words, ask="password of the repository", answer="another\n")
+    ask = "password of the repository"
+    code, shown = typed(lab, *words, ask=ask, answer="another\n", hidden=True)
     assert code == 1
     assert "is not the repository's" in shown
     assert of_offsite(stack_of(lab).layout)["typed"] == before
-    code, shown = typed(lab, *words, ask="password of the repository", answer=f"{PASSWORD}\n")
+    code, shown = typed(lab, *words, ask=ask, answer=f"{PASSWORD}\n", hidden=True)
     assert (code, "it opens the repository" in shown) == (0, True)
     assert of_offsite(stack_of(lab).layout)["typed"]["ok"]
 
