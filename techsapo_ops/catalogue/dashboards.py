@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -143,6 +143,11 @@ def _dashboard(name: str, entry: dict[str, Any]) -> Dashboard:
     return Dashboard(
         name, entry["uid"], title, description, rows, entry.get("needs"), entry.get("machines", False)
     )
+
+
+def dashboards_of(hosts: Collection[object]) -> Mapping[str, Dashboard]:
+    """Those that a stack on these hosts may have; there are none to name where it is on one."""
+    return {name: each for name, each in dashboards().items() if hosts or not each.machines}
 
 
 @cache

@@ -13,4 +13,4 @@ from techsapo_ops.stack.service import Service
 def before_steps(desired: Desired, doors: Callable[[Service], Door | None]) -> None:
     """Let each kind make what its login needs. `doors` lead to where services run now. Raises OpsError."""
     for service in desired.topology.services:
-        runtime_of(service.kind).before_steps(desired.topology, doors(service))
+        runtime_of(service).before_steps(desired.topology, doors(service))

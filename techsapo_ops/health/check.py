@@ -101,7 +101,7 @@ def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator
             ask = partial(_left_stopped, service, str(stopped[service.name]))
         elif topology.places.publishes(service):
             ask = partial(health_of, topology, service, timeout)
-        elif service.machine is not None and service.machine.name in away:
+        elif service.machine.name in away:
             ask = partial(_not_reached, service, service.machine.name, away)
         else:
             inside = inside or stack.engine.prober_inside()

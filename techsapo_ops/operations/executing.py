@@ -89,7 +89,7 @@ def running_service(stack: Stack, word: str) -> tuple[Service, State]:
         seen = observed.services.get(service.name)
         if seen is not None and seen.state.kept_running:
             return service, seen.state
-    away = {m.name for s in meant if (m := s.machine) is not None} & observed.unreachable.keys()
+    away = {each.machine.name for each in meant} & observed.unreachable.keys()
     if away:
         raise HostsAway({name: why for name, why in observed.unreachable.items() if name in away})
     name = meant[0].name

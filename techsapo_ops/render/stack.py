@@ -13,7 +13,7 @@ from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
 from techsapo_ops.render.swarm import swarm_files
 from techsapo_ops.render.systemd import systemd_files
-from techsapo_ops.services.registry import kinds, resolve
+from techsapo_ops.services.registry import kinds_in, resolve
 from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import COMPOSE, NATIVE, SWARM, Places
@@ -64,8 +64,7 @@ def _several_machines(topology: Topology, templates: Templates) -> tuple[Rendere
 
 
 def _configuration(topology: Topology, templates: Templates) -> list[RenderedFile]:
-    present = [kind for kind in kinds() if topology.has(kind.name)]
-    return [file for kind in present for file in kind.files(topology, templates)]
+    return [file for kind in kinds_in(topology) for file in kind.files(topology, templates)]
 
 
 def _as(topology: Topology, places: Places) -> Topology:

@@ -24,6 +24,7 @@ from techsapo_ops.catalogue.dashboards import (
     Thresholds,
     Words,
     dashboards,
+    dashboards_of,
     with_host,
 )
 from techsapo_ops.messages import msg
@@ -139,8 +140,8 @@ class Charts:
             variables=choices,
             dashboards=[
                 _described(own, dashboard)
-                for dashboard in sorted(dashboards().values(), key=_main_first)
-                if (dashboard.needs is None or dashboard.needs in jobs) and (hosts or not dashboard.machines)
+                for dashboard in sorted(dashboards_of(hosts).values(), key=_main_first)
+                if dashboard.needs is None or dashboard.needs in jobs
             ],
         )
 

@@ -44,8 +44,7 @@ class Server:
 def server_of(topology: Topology, service: Service) -> Server:
     """Where `service` is asked what it has loaded."""
     url = topology.address(service, Viewpoint.HOST).url()
-    machine = service.machine.name if service.machine is not None else ""
-    return Server(url, login_at(topology, service.kind), machine)
+    return Server(url, login_at(topology, service.kind), service.machine.name)
 
 
 def login_at(topology: Topology, kind: str) -> BasicLogin | None:

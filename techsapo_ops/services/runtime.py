@@ -133,8 +133,10 @@ class Runtime:
 _DEFAULT = Runtime()
 
 
-def runtime_of(kind: str) -> Runtime:
-    """What an engine has to do of a kind: RUNTIME of the module `runtime` beside it, else the defaults."""
+def runtime_of(kind: Service | str) -> Runtime:
+    """What an engine has to do of a service or of a kind: RUNTIME of the module `runtime` beside the kind,
+    else the defaults.
+    """
     module = kind_of(kind).beside("runtime")
     runtime: Runtime = module.RUNTIME if module is not None else _DEFAULT
     return runtime

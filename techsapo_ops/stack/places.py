@@ -16,7 +16,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
-from techsapo_ops.stack.machine import Machine, machines_of
+from techsapo_ops.stack.machine import HERE, Machine, machines_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import ServiceFacts
 
@@ -64,6 +64,10 @@ class Places(ABC):
         """The machines that a stack runs on; none where it is this host alone."""
         return ()
 
+    def hosts(self, spec: Spec, *, between: bool) -> tuple[Machine, ...]:  # noqa: ARG002 - this host
+        """Where services of a kind may stand; nowhere those that are `between` several machines, on one."""
+        return () if between else (HERE,)
+
     def seen(self, here: Path, inside: str | Path) -> Path:  # noqa: ARG002 - it is mounted
         """Where a service finds the file or folder `here` of this host, which a container has at `inside`."""
         return Path(inside)
@@ -79,6 +83,10 @@ class Places(ABC):
     @abstractmethod
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Where `service` is reached from `viewpoint`."""
+
+    def any_of(self, service: Service) -> Address:
+        """Where another service reaches whichever of this one and its like on other machines runs."""
+        return self.address(service, Viewpoint.SERVICE)
 
     def bound(self, here: int, inside: int) -> int:  # noqa: ARG002 - Docker maps it
         """Which port is bound for one that is `here` on this host and `inside` a container."""
@@ -213,8 +221,12 @@ class SwarmPlaces(Places):
         return machines_of(spec)
 
     @override
+    def hosts(self, spec: Spec, *, between: bool) -> tuple[Machine, ...]:
+        return machines_of(spec)
+
+    @override
     def listens(self, service: Service) -> Address:
-        if service.machine is not None and _on_machine(service.facts):
+        if _on_machine(service.facts):
             return Address(service.machine.address, service.port)
         return Address(ANY, service.facts.port)
 
@@ -228,11 +240,19 @@ class SwarmPlaces(Places):
         """Its machine's address where that is its network, or where it is published; else its name."""
         if viewpoint is Viewpoint.WITHIN and not _on_machine(service.facts):
             return Address("127.0.0.1", service.facts.port)
-        if service.machine is not None and (
-            _on_machine(service.facts) or (viewpoint is not Viewpoint.SERVICE and service.facts.front)
-        ):
+        if _on_machine(service.facts) or (viewpoint is not Viewpoint.SERVICE and service.facts.front):
             return Address(service.machine.address, service.port)
         return Address(service.name, service.facts.port)
+
+    @override
+    def any_of(self, service: Service) -> Address:
+        # By the name that all share: Docker asks the hosts' own resolvers for a name that nothing runs by,
+        # such as that of one on a lost machine, and believes them.
+        return Address(service.instance, service.facts.port)
+
+    @override
+    def seen_as(self, service: Service) -> tuple[str, ...]:
+        return (service.instance,)
 
 
 def _on_machine(facts: ServiceFacts) -> bool:

@@ -24,7 +24,7 @@ class Members(SwarmAccess, ContainerEngine):
 
     def _hand_over(self, service: Service) -> str:
         check(self.layout.state)
-        return runtime_of(service.kind).hand_over(self.topology, service, self._door)
+        return runtime_of(service).hand_over(self.topology, service, self._door)
 
     def spare(self, service: Service, say: Callable[[str], None]) -> None:
         """Let another one take over from `service`, which is about to be stopped; and say where none can."""
@@ -39,12 +39,12 @@ class Members(SwarmAccess, ContainerEngine):
         check(self.layout.state)
         self.forget()
         for service in self.topology.services:
-            runtime_of(service.kind).forget_members(self.topology, service, self._door)
+            runtime_of(service).forget_members(self.topology, service, self._door)
 
     def give_up(self, machine: str) -> tuple[str, ...]:
         """Somebody's word, for those that wait for what is on `machine`, that it is gone; what they say."""
         check(self.layout.state)
         self.forget()
-        kinds = dict.fromkeys(service.kind for service in self.topology.services)
-        told = (runtime_of(kind).give_up(self.topology, machine, self._door) for kind in kinds)
+        kinds = {service.kind: service for service in self.topology.services}
+        told = (runtime_of(each).give_up(self.topology, machine, self._door) for each in kinds.values())
         return tuple(words for words in told if words)

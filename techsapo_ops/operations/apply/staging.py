@@ -19,7 +19,7 @@ from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
 from techsapo_ops.render.swarm import SECRETS as SWARM_SECRETS
-from techsapo_ops.services.registry import kinds
+from techsapo_ops.services.registry import kinds_in
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -69,7 +69,7 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
 
 def _made_secrets(topology: Topology, secrets: str) -> Iterator[Path]:
     """Where processes and containers find the secrets that the tool makes: promtool wants the files."""
-    for kind in kinds():
+    for kind in kinds_in(topology):
         for name, path in kind.made_secrets(topology).items():
             yield path
             yield topology.layout.config / secrets / name

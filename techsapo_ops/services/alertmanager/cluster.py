@@ -12,8 +12,7 @@ https://prometheus.io/docs/alerting/latest/high_availability/
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from techsapo_ops.services.alertmanager.routes import QUICK_INTERVAL
 from techsapo_ops.services.prometheus.alert_rules import duration_text
@@ -44,7 +43,8 @@ def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
     Alertmanager looks names up anew, so one that comes back with another address is found. Which address
     it has itself only its container knows: see START.
     """
-    if not topology.machines:
+    others = [other for other in topology.of_kind(service.kind) if other.name != service.name]
+    if not others:
         yield "--cluster.listen-address="
         return
     yield f"--cluster.listen-address=0.0.0.0:{PORT}"
@@ -52,9 +52,8 @@ def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
     yield f"--cluster.peer-timeout={duration_text(_turn(topology))}"
     yield f"--cluster.pushpull-interval={_AGAIN}"
     yield f"--cluster.reconnect-interval={_AGAIN}"
-    for other in topology.of_kind(service.kind):
-        if other.name != service.name:
-            yield f"--cluster.peer={other.name}:{PORT}"
+    for other in others:
+        yield f"--cluster.peer={other.name}:{PORT}"
 
 
 def _turn(topology: Topology) -> float:
@@ -68,21 +67,15 @@ def _turn(topology: Topology) -> float:
 
 
 def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFile]:
-    """The script that it is started by, on several machines."""
-    if topology.machines and topology.has("alertmanager"):
-        network = ipaddress.ip_network(topology.spec.swarm.subnet)
-        text = templates.render(
-            "alertmanager/start.sh.j2",
-            subnet=str(network),
-            network=int(network.network_address),
-            mask=int(network.netmask),
-            port=PORT,
-        )
-        yield RenderedFile(START, text, mode=0o555)
-        key = str(topology.secret_path(KEY))
-        yield RenderedFile(TLS, templates.render("alertmanager/cluster-tls.yml.j2", key=key, member=MEMBER))
-
-
-def given(topology: Topology) -> Mapping[str, Path]:
-    """The secret by which each is one of them, for its container; none on one host."""
-    return {KEY: topology.layout.keys / KEY} if topology.machines and topology.has("alertmanager") else {}
+    """The script that it is started by, and how they know each other."""
+    network = ipaddress.ip_network(topology.spec.swarm.subnet)
+    text = templates.render(
+        "alertmanager/start.sh.j2",
+        subnet=str(network),
+        network=int(network.network_address),
+        mask=int(network.netmask),
+        port=PORT,
+    )
+    yield RenderedFile(START, text, mode=0o555)
+    key = str(topology.secret_path(KEY))
+    yield RenderedFile(TLS, templates.render("alertmanager/cluster-tls.yml.j2", key=key, member=MEMBER))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.machine import HERE, Machine
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -233,9 +233,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
     )  # fmt: skip
 
 
-def told_addresses(
-    topology: Topology, kinds: tuple[str, ...], near: Machine | None = None
-) -> tuple[str, ...]:
+def told_addresses(topology: Topology, kinds: tuple[str, ...], near: Machine = HERE) -> tuple[str, ...]:
     """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it.
 
     On several machines all of a kind, between commas, that of the machine `near` first.
@@ -269,12 +267,8 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
     )
     from techsapo_ops.spec.auth import resolved_auth
     from techsapo_ops.stack.container import Bind
-    from techsapo_ops.stack.layout import BUDGET_FOLDER
-    from techsapo_ops.stack.maintenance import seen_by
 
     spec, layout = topology.spec, topology.layout
-    yield from seen_by(topology, App.facts.kind)
-    yield from seen_by(topology, App.facts.kind, BUDGET_FOLDER)
     if resolved_auth(spec, layout.environment).required:
         # `techsapo keys` writes here, perhaps only later.
         yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent
-from techsapo_ops.services.mysql import contents, dump, role
+from techsapo_ops.services.mysql import contents, dump, member_role
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.quoting import literal, name
@@ -172,7 +172,8 @@ class MysqlBackup(BackupKind):
 
     @override
     def missing(self, stack: Stack) -> Sequence[str]:
-        return tuple(role.missing(stack))
+        alone = len(stack.topology.of_kind("mysql")) == 1
+        return () if alone else tuple(member_role.missing(stack))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

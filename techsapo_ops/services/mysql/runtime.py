@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import override
@@ -12,13 +10,9 @@ from typing_extensions import override
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql import installation, logins
-from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.kind import NO_TLS
-from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import (
     SCRATCH,
     Place,
@@ -28,7 +22,6 @@ from techsapo_ops.services.runtime import (
     ThrowawayProgram,
 )
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
@@ -46,11 +39,12 @@ _QUICK = (
 class MysqlRuntime(Runtime):
     """Its data folder and its logins are made here, with passwords where the spec has none."""
 
+    settles: tuple[str, ...] = ()
+    """Further statements that are run in its container once it is ready."""
+
     @override
     def question(self, topology: Topology) -> Command | None:
         mysql = topology.spec.mysql
-        if topology.machines:
-            return None  # a member answers by itself, also before its cluster has the login
         if mysql is None or (secret := logins.known_password(mysql, topology.layout)) is None:
             return None
         select = (
@@ -63,8 +57,6 @@ class MysqlRuntime(Runtime):
     def make_keys(self, topology: Topology) -> None:
         if topology.spec.mysql is not None:
             logins.passwords(topology.spec.mysql, topology)
-        if topology.machines:
-            made_key(topology.layout.keys / KEY, "mysql")
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:
@@ -78,31 +70,13 @@ class MysqlRuntime(Runtime):
             return None
         made = logins.passwords(mysql, topology)
         return Settling(
-            logins.settle(mysql, made, more=cluster_accounts() if topology.machines else ()),
+            logins.settle(mysql, made, more=self.settles),
             msg("the logins of the database can't be set"),
             msg(
                 "its volume was made by something else than this stack; `techsapo down --volumes` "
                 "deletes it, data and all"
             ),
-            passes=PASSES if topology.machines else (),
         )
-
-    @override
-    def give_up(self, topology: Topology, machine: str, doors: Callable[[Service], Door | None]) -> str:
-        for service in topology.of_kind("mysql"):
-            if service.machine is None or service.machine.name == machine:
-                continue
-            if (door := doors(service)) is None:
-                continue
-            gone = f"{service.kind}-{machine}"
-            program, *rest = gone_command(topology, [gone])
-            with suppress(OpsError):  # a host that does not answer: the next member is told
-                done = door.run(program, *rest)
-                if done.code in (0, NO_WORD):
-                    return done.output if done.code == 0 else ""
-                return msg("{service} did not take the word that {gone} is gone: {said}",
-                           service=service.name, gone=gone, said=done.output)  # fmt: skip
-        return ""
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:

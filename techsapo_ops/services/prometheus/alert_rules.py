@@ -61,17 +61,15 @@ def alert_groups(
 
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
     """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
-    found = alerts(several=bool(spec.hosts))
+    found = alerts(hosts=len(spec.hosts))
     return {name: alert for name, alert in found.items() if concerns(spec, alert)}
 
 
 def concerns(spec: Spec, alert: Alert) -> bool:
     """Whether the machines of `spec` are such that it can have the alert."""
-    if not alert.machines:
-        return True
     said = (alert.expr, *alert.description.values())
     moves = any("{floating}" in text for text in said)
-    return bool(spec.hosts) and (not moves or spec.floating_address is not None)
+    return alert.machines <= len(spec.hosts) and (not moves or spec.floating_address is not None)
 
 
 def runbook_url(spec: Spec, alert: Alert) -> str:
@@ -87,7 +85,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
 
     The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    page = runbooks()[alert.name].of_stack(commands, several=bool(spec.hosts))
+    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts))
     steps = page.steps(spec.locale)
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:

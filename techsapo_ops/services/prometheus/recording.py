@@ -71,7 +71,7 @@ def _of_machines(topology: Topology) -> list[dict[str, Any]]:
 
     Both are known by the hosts' node exporters.
     """
-    if not topology.machines or not topology.has("node-exporter"):
+    if len(topology.of_kind("node-exporter")) < 2:
         return []
     newest = {"record": NEWEST_COPY, "expr": NEWEST_COPY_RULE}
     groups = [{"name": "techsapo-textfiles", "rules": [newest]}]

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 
 from typing_extensions import override
 
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.process import Command, SubprocessRunner
-from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
-from techsapo_ops.services.redis.client import (
-    client_options,
-    known_password,
-    login_environment,
-    login_options,
-)
+from techsapo_ops.services.redis.client import known_password, login_options
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
@@ -37,7 +29,7 @@ class RedisRuntime(Runtime):
     @override
     def question(self, topology: Topology) -> Command | None:
         password = known_password(topology)
-        if password is None or topology.machines:  # each of several listens on its machine's address
+        if password is None:
             return None
         ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
         return Command(ping, {"REDISCLI_AUTH": password.reveal()})
@@ -49,22 +41,6 @@ class RedisRuntime(Runtime):
     @override
     def before_steps(self, topology: Topology, door: Door | None) -> None:
         logins.before_steps(topology, door)
-
-    @override
-    def hand_over(self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]) -> str:
-        from techsapo_ops.services.redis.several import several
-        from techsapo_ops.services.redis.switchover import switch
-
-        def door_to(other: Service) -> Door:
-            door = doors(other) or Door(SubprocessRunner(), _nowhere)
-            return replace(door, options=client_options(topology, other), env=login_environment(topology))
-
-        try:
-            if several(topology, door_to).master == service:
-                switch(topology, door_to)
-        except OpsError as error:
-            return error.message
-        return ""
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
@@ -84,11 +60,6 @@ class RedisRuntime(Runtime):
         access_list.let_read(configuration, [service.facts.uid])
         ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
         return ThrowawayContainer(("redis-server", f"{SCRATCH}/redis.conf"), ping, "default", password)
-
-
-def _nowhere(command: Command) -> Command:
-    """The way into a container that does not run. Raises OpsError."""
-    raise OpsError(msg("{program}: it has no container", program=command.program))
 
 
 def _throwaway(folder: str, password: Secret) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
-from techsapo_ops.services.redis.role import client
+from techsapo_ops.services.redis.member_role import client
 from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology

@@ -34,7 +34,7 @@ def question(topology: Topology, service: Service) -> Command:  # noqa: ARG001 -
 
 def missing(stack: Stack) -> Iterator[str]:
     """Which members don't see all of the others, by what each says itself."""
-    for service in stack.topology.of_kind("mysql") if stack.topology.machines else ():
+    for service in stack.topology.of_kind("mysql"):
         try:
             asking = stack.engine.enter(service.name, question(stack.topology, service))
             said = stack.runner.run(asking, timeout=_SECONDS).stdout.decode(errors="replace")
