@@ -48,7 +48,7 @@ def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobod
 
 
 @contextmanager
-def sharing(layout: Layout, wait: float, say: Callable[[str], None]) -> Iterator[None]:
+def sharing(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody) -> Iterator[None]:
     """Be at work for the block where the stack has several machines and nobody of this host is at work.
 
     Who is, shares what the block writes at his end. Raises OpsError before the block, as `at_work` does.

@@ -83,10 +83,8 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
 
 def _away(stack: Stack) -> Mapping[str, str]:
     """The machines that can't be reached, and why."""
-    if not stack.topology.machines:
-        return {}
     try:
-        return stack.engine.observe().unreachable
+        return stack.engine.away()
     except OpsError:  # the probes tell it
         return {}
 

@@ -30,8 +30,14 @@ def render_stack(topology: Topology, templates: Templates) -> tuple[RenderedFile
     whichever engine the stack uses; on several machines there are those of Swarm alone. Raises OpsError for
     a value that one of the outputs can't hold.
     """
-    if topology.machines:
-        return _several_machines(topology, templates)
+    return topology.places.units(
+        programs=lambda: _one_host(topology, templates),
+        containers=lambda: _one_host(topology, templates),
+        spread=lambda: _several_machines(topology, templates),
+    )
+
+
+def _one_host(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     native = _as(topology, NATIVE)
     compose = _as(topology, COMPOSE)
     secrets = secret_files(compose)

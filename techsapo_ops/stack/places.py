@@ -41,6 +41,8 @@ class Places(ABC):
     """The engine, as a person calls it; to be told, never to be compared."""
     rendered: str
     """Prefix of the rendered configuration that its services read."""
+    in_containers = "docker/"
+    """Prefix of the rendered files that containers are given, configuration and secrets."""
     own_files: str
     """Prefix of all rendered files that it uses; the others are for whoever wants the other engine."""
     definitions: tuple[str, ...]
@@ -56,9 +58,18 @@ class Places(ABC):
         """The line with which one of `definitions` begins to define `service`."""
         return f"{service}:"
 
-    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:  # noqa: ARG002 - not its form
-        """What it runs services as: of both forms, the one that is its own."""
+    state_travels = False
+    """Whether the state directory goes from host to host: somebody goes on with it on any of them."""
+    shares_data = False
+    """Whether what one service has lost others of its kind have."""
+
+    def units(self, *, programs: Callable[[], T], containers: Callable[[], T], spread: Callable[[], T]) -> T:  # noqa: ARG002 - not its forms
+        """What it runs services as: of these forms, the one that is its own."""
         return containers()
+
+    def returns_to(self, other: Places) -> bool:  # noqa: ARG002 - it is all here
+        """Whether a stack goes back by itself to what `other` laid out: where it is known to be this host."""
+        return True
 
     def machines(self, spec: Spec) -> tuple[Machine, ...]:  # noqa: ARG002 - this host
         """The machines that a stack runs on; none where it is this host alone."""
@@ -129,7 +140,7 @@ class NativePlaces(Places):
         return f"[program:{service}]"
 
     @override
-    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:
+    def units(self, *, programs: Callable[[], T], containers: Callable[[], T], spread: Callable[[], T]) -> T:
         return programs()
 
     @override
@@ -215,6 +226,17 @@ class SwarmPlaces(Places):
     rendered = f"{SWARM}config/"
     own_files = SWARM
     definitions = (f"{SWARM}stack.yml",)
+    in_containers = SWARM
+    state_travels = True
+    shares_data = True
+
+    @override
+    def units(self, *, programs: Callable[[], T], containers: Callable[[], T], spread: Callable[[], T]) -> T:
+        return spread()
+
+    @override
+    def returns_to(self, other: Places) -> bool:
+        return isinstance(other, SwarmPlaces)
 
     @override
     def machines(self, spec: Spec) -> tuple[Machine, ...]:

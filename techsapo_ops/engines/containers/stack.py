@@ -112,6 +112,10 @@ class ContainerStack(ABC):
                 services[name] = replace(unknown, drift=msg("it was not started by `techsapo up`"))
         return Observed(any(c.state in {"running", "restarting"} for c in containers.values()), services)
 
+    def away(self) -> Mapping[str, str]:
+        """The machines that can't be reached now, and why; of one host none."""
+        return {}
+
     @abstractmethod
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         """Stop every service; `remove_data` as in stack.engine.Recorded. Raises OpsError."""

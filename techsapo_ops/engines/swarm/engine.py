@@ -87,6 +87,10 @@ class SwarmEngine(Members):
         note_machines(self.layout.state, self.project, self.topology.machines)
 
     @override
+    def brought_up(self) -> None:
+        return  # it is noted on which machines
+
+    @override
     def share(self) -> None:
         share(self.layout, self.project, self.topology.machines, self.fleet.runner)
 

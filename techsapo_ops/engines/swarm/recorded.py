@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -72,6 +72,10 @@ class SwarmStack(ContainerStack):
             for name, service in sorted(seen.services.items(), key=lambda each: _place(each[1]))
         }
         return replace(seen, services=services, unreachable=unreachable)
+
+    @override
+    def away(self) -> Mapping[str, str]:
+        return self.observe().unreachable
 
     @override
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:

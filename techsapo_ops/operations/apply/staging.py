@@ -15,10 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
-from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
-from techsapo_ops.render.swarm import SECRETS as SWARM_SECRETS
 from techsapo_ops.services.registry import kinds_in
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
@@ -45,7 +42,7 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         root = Path(name).resolve()
         real = topology.layout
-        config, secrets = (SWARM_CONFIG, SWARM_SECRETS) if topology.machines else (CONFIG, SECRETS)
+        config, secrets = (f"{topology.places.in_containers}{each}" for each in ("config/", "secrets/"))
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
         staged_topology = topology.relocated(layout)
         for made in _made_secrets(staged_topology, secrets):

@@ -35,7 +35,7 @@ def abandon(
                 msg("`techsapo down` stops it"),
             )
         # Before its hosts were one Swarm nothing was started; what such hosts have by now is another stack's.
-        if journal.spec and (not journal.several or journal.has(HOSTS)):
+        if journal.spec and (HOSTS not in journal.steps or journal.has(HOSTS)):
             stop(Path(journal.spec))
         if journal.schedule:
             doors.remove_schedule(Path(journal.spec), journal.environment)

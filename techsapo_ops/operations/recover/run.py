@@ -102,7 +102,7 @@ class Recovery:
     def fetch(self) -> None:
         """Bring the copy here, into the private folder. Raises OpsError."""
         journal = self._under_way.journal
-        if journal.several and journal.has("fetch") and not self.desk.fetched.exists():
+        if HOSTS in journal.steps and journal.has("fetch") and not self.desk.fetched.exists():
             raise OpsError(
                 msg("this recovery was begun on another host, which has what it fetched"),
                 msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
