@@ -136,6 +136,13 @@ class Alert:
         """File name of the page in runbooks/."""
         return f"{self.name}.md"
 
+    def least_wait(self, seen: float) -> float:
+        """Seconds for which one of its causes is waited for at least, which is seen within `seen` seconds.
+
+        On several machines one that holds for less than its effect does is waited for as much shorter.
+        """
+        return 0.0 if self.machines else seen
+
     def of_stack(self, *, hosts: int) -> Alert:
         """The same as a stack on so many `hosts` has it, where they are several; 0 for one."""
         return replace(self, **self.on_machines) if hosts else self
@@ -238,6 +245,11 @@ def _loaded() -> Sequence[Alert]:
         entries = packaged_yaml(f"alerts/{file}.yaml")
         found += [_alert(name, entry, dashboard) for name, entry in entries.items()]
     return tuple(found)
+
+
+def alerts_on(hosts: int) -> Mapping[str, Alert]:
+    """Those that a stack on so many `hosts` can have, as it has them; 0 for one host."""
+    return {name: alert for name, alert in alerts(hosts=hosts).items() if hosts or not alert.machines}
 
 
 @cache

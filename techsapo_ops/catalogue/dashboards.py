@@ -25,9 +25,10 @@ Words = Mapping[str, str]
 _SAY_WHERE = ("{{instance}}", "{{host}}", "{{to}}")
 
 
-def with_host(legend: str) -> str:
-    """`legend` of a series on several machines, where it would not tell which of them."""
-    return legend if any(label in legend for label in _SAY_WHERE) else f"{legend} {{{{host}}}}"
+def legend_on(hosts: int, legend: str) -> str:
+    """`legend` of a series, with its host where it would not tell which of so many; 0 for a stack on one."""
+    tells = not hosts or any(label in legend for label in _SAY_WHERE)
+    return legend if tells else f"{legend} {{{{host}}}}"
 
 
 @dataclass(frozen=True, slots=True)

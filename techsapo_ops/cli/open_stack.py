@@ -54,8 +54,8 @@ def stack_on(
     tell: Callable[[str], None] = tell_nobody,
 ) -> Stack:
     """As open_stack, where its engine was chosen already."""
-    if topology.machines:
-        bring_newest(project.layout, MachinesNote(project.spec.project, topology.machines))
+    bring_newest(project.layout, MachinesNote(project.spec.project, topology.machines))
+    if topology.places.state_travels:
         _require_same_environment(project)
     opening = Opening(runner(), seconds, tell)
     return Stack(

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.state import recorded_engine
+from techsapo_ops.engines.state import STATE, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
@@ -116,6 +118,28 @@ def on_several(layout: Layout) -> bool:
     if last is None or last.stopped:
         return layout.machines_note.exists() or (last is not None and last.engine == "swarm")
     return last.engine == "swarm"
+
+
+def may_be_newer_elsewhere(layout: Layout, spec: Path) -> bool:
+    """Whether other machines may know more of the stack than its state directory here. `spec` is its file.
+
+    Most are on one host, and are spared what it takes to find out.
+    """
+    return layout.machines_note.exists() or may_be_elsewhere_alone(layout, spec)
+
+
+def may_be_elsewhere_alone(layout: Layout, spec: Path) -> bool:
+    """Whether it may have been brought up on several machines from elsewhere, without a trace here."""
+    try:
+        traces = (layout.machines_note, layout.state / STATE)
+        return not any(path.exists() for path in traces) and b"hosts:" in spec.read_bytes()
+    except OSError:  # no spec, or of another user: whoever reads the rest says so
+        return False
+
+
+def leaving_one_host(layout: Layout) -> bool:
+    """Whether the stack is to move to several machines, and is not known to have left the one it was on."""
+    return layout.machines_note.exists() and not on_several(layout)
 
 
 def recorded_on(layout: Layout, note: MachinesNote, runner: Runner) -> ContainerStack:

@@ -67,7 +67,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     data = _Job("data", "data", partial(_data, stack))
     jobs = [
         *_services(stack, timeout, away),
-        *(_targets(stack, timeout) if len(away) < len(topology.machines) else ()),
+        *_targets(stack, timeout, away),
         disk,
         *_certificates(topology, now, timeout),
         _Job("silences", "silences", partial(silence_parts, stack, timeout)),
@@ -107,13 +107,13 @@ def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator
         yield _Job(service.name, service.kind, ask, vital)
 
 
-def _targets(stack: Stack, timeout: float) -> Iterator[_Job]:
-    """What is scraped, where no Prometheus is reached from this host: of several the first one says it."""
-    if not stack.topology.machines:
-        return
+def _targets(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator[_Job]:
+    """What is scraped, where a Prometheus is not reached from this host: of several the first one says it."""
     from techsapo_ops.services.monitoring import prometheus_of
-    from techsapo_ops.services.prometheus.health import target_parts
+    from techsapo_ops.services.prometheus.health import asked_within, target_parts
 
+    if all(service.machine.name in away for service in asked_within(stack.topology)):
+        return
     asked = prometheus_of(stack, timeout)
     if asked is not None:
         yield _Job("targets", "target", partial(target_parts, stack.topology, lambda: asked))

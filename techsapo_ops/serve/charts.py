@@ -25,7 +25,7 @@ from techsapo_ops.catalogue.dashboards import (
     Words,
     dashboards,
     dashboards_of,
-    with_host,
+    legend_on,
 )
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.monitoring import (
@@ -239,9 +239,9 @@ def _pattern(name: str) -> str:
 
 
 def _legend(legend: Words, series: Series) -> dict[str, str]:
-    said = with_host if "host" in series.labels else str
+    hosts = int("host" in series.labels)
     return {
-        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), said(text))
+        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), legend_on(hosts, text))
         for locale, text in legend.items()
     }
 

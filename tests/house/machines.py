@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from tests.house.source import Module, Package, Place, last_name
 
 ROOMS = (
-    "engines/swarm/", "engines/opening.py", "operations/hosts/", "cli/commands/hosts.py", "render/swarm.py",
-    "spec/machines.py", "stack/places.py", "stack/machine.py",
+    "engines/", "operations/hosts/", "cli/commands/hosts.py", "render/swarm.py", "catalogue/",
+    "spec/machines.py", "spec/machine_ports.py", "stack/places.py", "stack/machine.py",
 )  # fmt: skip
-"""Where several hosts are the subject, or their engine is chosen: what is here asks as it likes."""
+"""Where several hosts are the subject, and those who answer: engines, places, and the catalogue, whose data
+says which alerts, dashboards and steps of a runbook are of several hosts alone."""
 _VALUES = frozenset({"machines", "machine", "HERE"})
 _CALLS = frozenset({"machines", "machines_of", "noted_machines", "on_several"})
 _SPEC = re.compile(r"_?spec")
@@ -161,7 +162,7 @@ def _is_value(node: ast.expr, aliases: frozenset[str]) -> bool:
     """Whether it is the machines of a stack, one service's, or how many they are."""
     match node:
         case ast.Name(id=name):
-            return name in aliases
+            return name in aliases or _FLAG.fullmatch(name) is not None
         case ast.NamedExpr(value=value):
             return _is_value(value, aliases)
         case ast.Attribute(attr="hosts", value=value):

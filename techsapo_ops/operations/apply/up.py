@@ -113,8 +113,7 @@ def _up(
     history = History.of(stack)
     stack.engine.announce()
     with locked(stack.layout, wait, listener.warn):
-        if stack.topology.machines:
-            require_left(stack.layout)
+        require_left(stack.layout)
         found = plan_of(stack, only)
         lost = lost_of(found)
         if empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from techsapo_ops.backup.repository import Repository
-from techsapo_ops.engines.at_work import sharing
+from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.metrics import write_metrics
@@ -22,7 +22,7 @@ def shared(stack: Stack, write: Callable[[], None], wait: float = 0.0) -> str:
     where it can't be written here.
     """
     try:
-        with sharing(stack.layout, max(wait, _WAIT)):
+        with among_hosts(stack.layout, max(wait, _WAIT)):
             write()
             stack.engine.deliver()
     except OpsError as error:

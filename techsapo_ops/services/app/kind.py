@@ -65,9 +65,8 @@ class App(Kind):
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """`app`, or `app-1`, `app-2`, … where there are several."""
         instances = spec.app.resolved_instances
-        several = len(instances) > 1
         for n, instance in enumerate(instances, 1):
-            name = f"{self.name}-{n}" if several else self.name
+            name = f"{self.name}-{n}" if len(instances) > 1 else self.name
             yield Wanted(name, spec.app.host, instance.port, instance.weight, instance.backup)
 
     def setting_of(self, service: Service) -> str:

@@ -35,11 +35,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def redis_files(
-    topology: Topology, templates: Templates, *, several: bool = False
+    topology: Topology, templates: Templates, *, replicated: bool = False
 ) -> tuple[RenderedFile, ...]:
     """redis/redis.conf, with the password in it where there is one; nothing where there is no Redis.
 
-    `several`: it is one of several.
+    `replicated`: it is the master of others, or one of these.
     """
     service = next(iter(topology.of_kind("redis")), None)
     if service is None:
@@ -62,8 +62,8 @@ def redis_files(
         data=str(topology.data_dir(service)),
         maxmemory=size_bytes(redis.maxmemory),
         # One that was killed must come back with what it had confirmed.
-        appendonly=redis.appendonly or several,
-        several=several,
+        appendonly=redis.appendonly or replicated,
+        several=replicated,
         max_lag=MIN_REPLICAS_MAX_LAG,
         copies=copies(topology),
         quote=redis_quote,
@@ -93,7 +93,7 @@ def member_files(topology: Topology, templates: Templates) -> tuple[RenderedFile
         **shared_words(topology, service),
     )
     start = RenderedFile(REDIS_START, script, mode=0o755, owner="redis")
-    return (*redis_files(topology, templates, several=True), start)
+    return (*redis_files(topology, templates, replicated=True), start)
 
 
 def copies(topology: Topology) -> int:
