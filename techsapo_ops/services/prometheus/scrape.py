@@ -98,7 +98,12 @@ def _exporters(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def prometheus_yml(service: Service) -> str:
     """Path of the configuration of `service`: on several machines each has its own."""
-    return str(Path("prometheus", service.machine.own_folder, "prometheus.yml"))
+    return yml_in(service.machine.own_folder)
+
+
+def yml_in(folder: str) -> str:
+    """The same of the one whose machine has the `folder` of its own, "" where there is one host."""
+    return str(Path("prometheus", folder, "prometheus.yml"))
 
 
 def own_commands(topology: Topology) -> Mapping[str, str]:
