@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
 from typing_extensions import override
 
@@ -26,6 +28,9 @@ REACH_SECONDS = 6.0
 _LATELY = 10.0
 _AGAIN_SECONDS = 2.0
 """For one that did not answer within the last _LATELY seconds: what is asked of others waits no longer."""
+_FIRST_SECONDS = 1.0
+"""For the first machine to say that it is a manager, before the others are asked as well."""
+_MANAGERS = "{{.Hostname}} {{.ManagerStatus}}"
 _SILENT: dict[str, float] = {}
 """When a machine was waited for to the end and did not answer, by the way to it: a command has several fleets
 of the same machines, and waits once."""
@@ -130,26 +135,44 @@ class Fleet(Docker):
         _ = self.manager
 
     def _find_manager(self) -> str:
-        """The first that answers as one of a quorum; where the first one does not, the others at once."""
-        first, *others = [name for name in self.members if name not in self.unreachable] or [""]
+        """The first that answers as one of a quorum; where the first one does not, or not soon, the others at
+        once: a lost one would be waited for before anything else.
+        """
+        names = [name for name in self.members if name not in self.unreachable]
+        answers: SimpleQueue[tuple[str, Completed | OpsError]] = SimpleQueue()
+        chosen = threading.Event()
+
+        def ask(name: str) -> None:
+            answers.put((name, self._ask_manager(name, chosen)))
+
+        def begin(those: Sequence[str]) -> None:
+            for name in those:  # nobody waits for one that is silent once another one has answered
+                threading.Thread(target=ask, args=(name,), name=f"asks {name}", daemon=True).start()
+
         refusals: dict[str, str] = {}
         away = dict(self.unreachable)
-        outside = 0
-        for names in ([first] if first else [], others):
-            if not names:
+        outside, left, waiting = 0, len(names), names[1:]
+        begin(names[:1])
+        while left:
+            try:
+                name, said = answers.get(timeout=_FIRST_SECONDS if waiting else None)
+            except Empty:
+                begin(waiting)
+                waiting = []
                 continue
-            with ThreadPoolExecutor(len(names)) as pool:
-                asked = dict(zip(names, pool.map(self._ask_manager, names), strict=True))
-            for name, said in asked.items():
-                if isinstance(said, OpsError):
-                    refusals[name] = away[name] = why(said, name, self.members[name].way)
-                elif said.code == 0:
-                    return name
-                else:
-                    refusals[name] = _last(self.members[name].why(said))
-                    outside += _OUTSIDE in said.output
-                    if said.output and not any(words in said.output for words in _HEARD):
-                        away[name] = refusals[name]
+            left -= 1
+            if isinstance(said, OpsError):
+                refusals[name] = away[name] = why(said, name, self.members[name].way)
+            elif said.code == 0:
+                chosen.set()
+                return name
+            else:
+                refusals[name] = _last(self.members[name].why(said))
+                outside += _OUTSIDE in said.output
+                if said.output and not any(words in said.output for words in _HEARD):
+                    away[name] = refusals[name]
+            begin(waiting)
+            waiting = []
         if outside == len(self.members):
             raise OpsError(
                 msg("the hosts are in no Swarm yet"),
@@ -160,15 +183,31 @@ class Fleet(Docker):
         reasons = reasons_of({**refusals, **self.unreachable})
         raise NoManagerError(msg("no Swarm manager answers ({why})", why=reasons), LOOK, away)
 
-    def _ask_manager(self, name: str) -> Completed | OpsError:
+    def _ask_manager(self, name: str, chosen: threading.Event) -> Completed | OpsError:
+        """Whether it is one of a quorum, unless another one is `chosen` before it says so.
+
+        A machine that the managers have lost is waited for no longer than one that was silent lately.
+        """
         member = self.members[name]
         patience = member.patience
+
+        def watch() -> None:
+            if chosen.is_set():
+                raise OpsError(msg("another one has answered"))
+
         try:
-            done = member.attempt("node", "ls", "--quiet", timeout=patience)
+            done = member.watched(watch).attempt("node", "ls", "--format", _MANAGERS, timeout=patience)
         except OpsError as error:
-            member.note(silent=True, patience=patience)
+            if not chosen.is_set():
+                member.note(silent=True, patience=patience)
             return error
+        except Exception as error:  # noqa: BLE001 - who waits for the answer has to hear of it
+            return OpsError(str(error) or type(error).__name__)
         member.note(silent=False, patience=patience)
+        for line in done.stdout.decode(errors="replace").splitlines() if done.code == 0 else ():
+            other, _, reach = line.partition(" ")
+            if reach == "Unreachable" and other in self.members:
+                self.members[other].note(silent=True, patience=REACH_SECONDS)
         return done
 
     def forget_manager(self) -> None:

@@ -64,7 +64,7 @@ def stack_on(
         runner=opening.runner,
         directory=project.directory,
         templates=project.templates,
-        engines=Opening(runner(), seconds).engine,
+        engines=Opening(runner(), seconds, fleets=opening.fleets).engine,
         user=acting_user(),
         leaves=opening.recorded_elsewhere,
         following=AuditDatabase(opening.runner),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.state import STATE, recorded_engine
@@ -14,6 +14,7 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.topology import Topology
 
@@ -43,6 +45,8 @@ class Opening:
     runner: Runner
     seconds: float | None = None
     tell: Callable[[str], None] = tell_nobody
+    fleets: dict[tuple[Machine, ...], Fleet] = field(default_factory=dict, compare=False)
+    """The clients of several machines: engines of the same ones look by one, and wait once for a lost one."""
 
     def choose(
         self,
@@ -72,7 +76,7 @@ class Opening:
             from techsapo_ops.engines.swarm.engine import SwarmEngine
             from techsapo_ops.engines.swarm.machines_note import fleet_of
 
-            fleet = fleet_of(topology.machines, self.runner)
+            fleet = self.fleets.setdefault(topology.machines, fleet_of(topology.machines, self.runner))
             return SwarmEngine(topology, fleet, seconds=self.seconds, tell=self.tell)
         if topology.engine == "compose":
             from techsapo_ops.adapters.docker import Docker

@@ -62,7 +62,7 @@ class ContainerEngine(ContainerAccess, Engine):
 
     def _was_well(self, name: str) -> bool:
         """Whether Docker called the container healthy when the stack was observed, a moment ago."""
-        seen = self._glance.containers.get(name) if self._glance is not None else None
+        seen = self._looks.last.containers.get(name) if self._looks.last is not None else None
         return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
 
     def _door(self, service: Service) -> Door | None:
