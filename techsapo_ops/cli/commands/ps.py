@@ -54,7 +54,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         return (name, host) if several else (name,)
 
     out.table(
-        (*placed("SERVICE", "HOST"), "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD"),
+        (*placed("SERVICE", "HOST"), *("STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD")),
         [
             (
                 *placed(s.name, s.machine),
