@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from typing_extensions import override
 
@@ -19,6 +20,7 @@ from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
+T = TypeVar("T")
 _TIMEOUT = 60.0
 _OUTSIDE = "This node is not a swarm manager"
 _HEARD = ("Error response from daemon", _OUTSIDE)
@@ -224,27 +226,30 @@ class Fleet(Docker):
         """The machine of a container that was looked at."""
         return self._where[container]
 
+    def each(self, do: Callable[[Member], T]) -> dict[str, T]:
+        """What `do` returns for each machine, all at the same time. Raises what the first one raises."""
+        with ThreadPoolExecutor(max(len(self.members), 1)) as pool:
+            return dict(zip(self.members, pool.map(do, self.members.values()), strict=True))
+
     def everywhere(
         self, arguments: Sequence[str], timeout: float = REACH_SECONDS
     ) -> dict[str, Completed | OpsError]:
         """Run a docker command on all machines at the same time; how it ended on each."""
 
-        def one(name: str) -> Completed | OpsError:
+        def one(member: Member) -> Completed | OpsError:
             try:
-                return self.members[name].attempt(*arguments, timeout=timeout)
+                return member.attempt(*arguments, timeout=timeout)
             except OpsError as error:
                 return error
 
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            return dict(zip(self.members, pool.map(one, self.members), strict=True))
+        return self.each(one)
 
     @override
     def containers(self, project: str | None = None) -> tuple[ContainerFacts, ...]:
         """Those of the stack `project` on every machine that answers; see `unreachable`."""
         assert project is not None, "a fleet is one stack's"  # noqa: S101 - a mistake of ours, no input
 
-        def look(name: str) -> tuple[ContainerFacts, ...] | OpsError:
-            member = self.members[name]
+        def look(member: Member) -> tuple[ContainerFacts, ...] | OpsError:
             patience = member.patience
             try:
                 found = member.stack_containers(project, timeout=patience)
@@ -254,8 +259,7 @@ class Fleet(Docker):
             member.note(silent=False, patience=patience)
             return found
 
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            looked = dict(zip(self.members, pool.map(look, self.members), strict=True))
+        looked = self.each(look)
         self.unreachable = {
             n: why(f, n, self.members[n].way) for n, f in looked.items() if isinstance(f, OpsError)
         }
@@ -283,12 +287,8 @@ class Fleet(Docker):
         """Image id by reference, for those that every machine that answers has, and has alike."""
         wanted = list(references)
 
-        def one(name: str) -> dict[str, str]:
-            return {} if name in self.unreachable else self.members[name].image_ids(wanted, timeout)
-
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            found = list(pool.map(one, self.members))
-        reached = [ids for name, ids in zip(self.members, found, strict=True) if name not in self.unreachable]
+        found = self.without(self.unreachable).each(lambda member: member.image_ids(wanted, timeout))
+        reached = list(found.values())
         return {
             reference: reached[0][reference]
             for reference in wanted

@@ -22,7 +22,6 @@ from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, obj
 from techsapo_ops.engines.swarm.access import HALTED
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
-from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
@@ -131,7 +130,7 @@ class SwarmEngine(Members):
 
     @override
     def forget_aside(self) -> None:
-        aside.forget(self.fleet, self.project)
+        aside.aside(self.fleet, self.project).forget()
 
     @property
     def _names_key(self) -> Path:
@@ -154,7 +153,7 @@ class SwarmEngine(Members):
         if image is None or not path.exists() or not self._names_key.exists():
             return {}  # nothing was deployed yet, and `up` writes them before anything starts
         with suppress(OpsError):  # where no manager answers, it is as it was
-            note_drained(self.layout, self.topology.machines, nodes.nodes_of(self.fleet.manager))
+            nodes.note_drained(self.layout, self.topology.machines, nodes.nodes_of(self.fleet.manager))
         stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
         wanted = self._deployment(Desired(self.topology, (stack,), ())).folders()
         away = self.fleet.unreachable
