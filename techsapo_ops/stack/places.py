@@ -60,6 +60,8 @@ class Places(ABC):
 
     state_travels = False
     """Whether the state directory goes from host to host: somebody goes on with it on any of them."""
+    mounts_folders = True
+    """Whether what services read changes while they run: they are given the very folders of this host."""
     shares_data = False
     """Whether what one service has lost others of its kind have."""
 
@@ -228,6 +230,7 @@ class SwarmPlaces(Places):
     definitions = (f"{SWARM}stack.yml",)
     in_containers = SWARM
     state_travels = True
+    mounts_folders = False
     shares_data = True
 
     @override

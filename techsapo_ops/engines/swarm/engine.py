@@ -18,10 +18,10 @@ from techsapo_ops.engines.at_work import share
 from techsapo_ops.engines.containers import reloading
 from techsapo_ops.engines.containers.engine import discard, record_of
 from techsapo_ops.engines.containers.proof import strangers as strangers_among
-from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, objects, proof
+from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, proof
 from techsapo_ops.engines.swarm.access import HALTED
 from techsapo_ops.engines.swarm.deployer import Deployer
-from techsapo_ops.engines.swarm.deployment import Deployment
+from techsapo_ops.engines.swarm.deployment import Deployment, prune
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
@@ -251,7 +251,7 @@ class SwarmEngine(Members):
 
     @override
     def conclude(self, desired: Desired) -> None:
-        objects.prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
+        prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
 
     @override
     def prove(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
@@ -13,7 +15,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, renaming
 from techsapo_ops.operations.hosts.look import Looked, freed_ports, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
-from techsapo_ops.operations.hosts.together import clock_level, major, together
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.topology import Topology
@@ -23,6 +24,10 @@ OLDEST = 25
 _LOW, _FULL = 5 << 30, 1 << 30
 """Bytes that are free where Docker keeps its data: below the first the next images may find no room, below
 the second a database soon writes nothing."""
+HEARTBEAT = 20.0
+"""Seconds. With two, the cut of the leader restarted tasks of healthy machines; with twenty, none."""
+_SLOW, _WRONG = 2.0, 10.0
+"""Seconds by which clocks may differ: certificates and leases are judged by them."""
 _OK, _WARN, _BAD, _SKIP = Level.OK, Level.WARNING, Level.FAILED, Level.SKIPPED
 
 
@@ -48,7 +53,7 @@ def check(topology: Topology, fleet: Fleet, hosts: Sequence[str] = ()) -> Checke
     facts: list[Fact] = []
     for machine in machines:
         facts += _host(topology, machine, looked)
-    return Checked((*facts, *together(topology, machines, looked)))
+    return Checked((*facts, *_together(topology, machines, looked)))
 
 
 def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact]:
@@ -79,7 +84,7 @@ def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact
 
 
 def _version(machine: Machine, daemon: DaemonFacts) -> Fact:
-    if major(daemon.version) < OLDEST:
+    if _major(daemon.version) < OLDEST:
         words = msg("{version} is older than {oldest}", version=daemon.version, oldest=OLDEST)
         return Fact(machine.name, "docker", _BAD, words, msg("install a newer one"))
     words = msg("{version}, by {way}", version=daemon.version, way=machine.docker)
@@ -134,7 +139,7 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
 
 
 def _clock(machine: Machine, daemon: DaemonFacts) -> Fact:
-    level = clock_level(max(abs(daemon.ahead) - daemon.doubt, 0.0))
+    level = _clock_level(max(abs(daemon.ahead) - daemon.doubt, 0.0))
     words = msg("{ahead:+.1f} s of this host", ahead=daemon.ahead)
     remedy = msg("let an NTP client keep it: `timedatectl set-ntp true`") if level is not _OK else ""
     return Fact(machine.name, "clock", level, words, remedy)
@@ -193,3 +198,61 @@ def _disk(machine: Machine, daemon: DaemonFacts, probed: Probed) -> Fact:
     free, size = probed.free / 1e9, probed.size / 1e9
     words = msg("{free:.1f} of {size:.1f} GB free at {root}", free=free, size=size, root=daemon.root)
     return Fact(machine.name, "disk", level, words, "" if level is _OK else "`docker system df`")
+
+
+def _clock_level(seconds: float) -> Level:
+    """What a clock asks for that is off by `seconds`."""
+    return _BAD if seconds > _WRONG else _WARN if seconds > _SLOW else _OK
+
+
+def _major(version: str) -> int:
+    """The first number of a version; 0 where it has none."""
+    found = re.match(r"\d+", version)
+    return int(found.group()) if found else 0
+
+
+def _together(topology: Topology, machines: Sequence[Machine], looked: Looked) -> Iterator[Fact]:
+    """The facts that are of no single host."""
+    of = partial(Fact, "")
+    daemons = {m.name: looked.daemons[m.name] for m in machines if m.name in looked.daemons}
+    if len({_major(d.version) for d in daemons.values()}) > 1:
+        each = ", ".join(f"{name} {d.version}" for name, d in daemons.items())
+        yield of(
+            "docker", _WARN, msg("different major versions: {each}", each=each), msg("bring them to one")
+        )
+    if len(daemons) > 1:
+        middle = median(d.ahead for d in daemons.values())
+        apart = max(abs(d.ahead - middle) for d in daemons.values())
+        level = _clock_level(max(apart - 2 * max(d.doubt for d in daemons.values()), 0.0))
+        words = msg("the hosts are {seconds:.1f} s apart at most", seconds=apart)
+        yield of("clock", level, words, msg("let an NTP client keep it") if level is not _OK else "")
+    yield from _raft(topology, looked)
+    words = msg("4789/udp and 7946/udp can't be tried from outside, nor VRRP (protocol 112)")
+    yield of("udp", _SKIP, words, msg("open them between the hosts"))
+
+
+def _raft(topology: Topology, looked: Looked) -> Iterator[Fact]:
+    if looked.nodes is None:
+        return
+    of = partial(Fact, "")
+    managers = [node for node in looked.nodes if node.reach]
+    there = [node for node in managers if node.reach != "unreachable"]
+    spare = len(there) - (len(managers) // 2 + 1)
+    words = msg("{there} of {all} managers", there=len(there), all=len(managers))
+    if spare > 0:
+        yield of("quorum", _OK, msg("{managers}; {spare} may be lost", managers=words, spare=spare))
+    else:
+        remedy = msg("bring the host back, or `techsapo hosts replace NAME`")
+        yield of("quorum", _WARN, msg("{managers}; none may be lost", managers=words), remedy)
+    names = {m.name for m in topology.machines}
+    if strangers := [node.name for node in managers if node.name not in names]:
+        words = msg("managers that are no hosts of the spec: {names}", names=", ".join(strangers))
+        yield of("nodes", _WARN, words, msg("`techsapo hosts remove {name}`", name=strangers[0]))
+    beat = max((d.heartbeat for d in looked.daemons.values()), default=0.0)
+    if beat >= HEARTBEAT:
+        yield of("heartbeat", _OK, f"{beat:g} s")
+    elif beat:
+        words = msg(
+            "{beat:g} s: where the leader is cut off, Swarm restarts what runs well on other hosts", beat=beat
+        )
+        yield of("heartbeat", _WARN, words, f"`docker swarm update --dispatcher-heartbeat {HEARTBEAT:.0f}s`")

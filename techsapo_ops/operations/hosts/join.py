@@ -18,9 +18,9 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.hosts.check import HEARTBEAT
 from techsapo_ops.operations.hosts.facts import DaemonFacts, renaming
 from techsapo_ops.operations.hosts.look import daemons_of
-from techsapo_ops.operations.hosts.together import HEARTBEAT
 from techsapo_ops.spec.machine_ports import RAFT
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine

@@ -15,9 +15,9 @@ from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.kind import Nginx
+from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service
@@ -64,7 +64,7 @@ class NginxSite:
         topology, service = self.stack.topology, self.service
         if topology.places.from_images:
             # The container's user may not read a new key yet; a reload sees to that, but this comes before.
-            for key in runtime_of(service).readable(topology):
+            for key in RUNTIME.readable(topology) if topology.places.mounts_folders else ():
                 access_list.let_read(key, [service.facts.uid])
             config = topology.config_dir() / NGINX_CONF
             prefix = str(topology.data_dir(service))
