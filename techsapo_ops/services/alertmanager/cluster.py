@@ -12,7 +12,8 @@ https://prometheus.io/docs/alerting/latest/high_availability/
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from techsapo_ops.services.alertmanager.routes import QUICK_INTERVAL
 from techsapo_ops.services.prometheus.alert_rules import duration_text
@@ -66,8 +67,15 @@ def _turn(topology: Topology) -> float:
     return max(0.2, min(_TURN, every / (2 * len(topology.machines))))
 
 
+def clustered(topology: Topology) -> bool:
+    """Whether there are several of them."""
+    return len(topology.of_kind("alertmanager")) > 1
+
+
 def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFile]:
-    """The script that it is started by, and how they know each other."""
+    """The script that each of several is started by, and how they know each other."""
+    if not clustered(topology):
+        return
     network = ipaddress.ip_network(topology.spec.swarm.subnet)
     text = templates.render(
         "alertmanager/start.sh.j2",
@@ -79,3 +87,13 @@ def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFi
     yield RenderedFile(START, text, mode=0o555)
     key = str(topology.secret_path(KEY))
     yield RenderedFile(TLS, templates.render("alertmanager/cluster-tls.yml.j2", key=key, member=MEMBER))
+
+
+def given(topology: Topology) -> Mapping[str, Path]:
+    """The secret by which each of several is one of them, for its container."""
+    return {KEY: topology.layout.keys / KEY} if clustered(topology) else {}
+
+
+def entry_point(topology: Topology) -> dict[str, list[str]]:
+    """What starts each of several in its container."""
+    return {"entrypoint": ["sh", str(topology.config_dir() / START)]} if clustered(topology) else {}

@@ -58,10 +58,15 @@ class Alertmanager(Kind):
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """alertmanager.yml and the texts of its notifications."""
+        from techsapo_ops.services.alertmanager.cluster import start_files
         from techsapo_ops.services.alertmanager.configuration import alertmanager_files
         from techsapo_ops.services.web_login import client_files
 
-        return (*alertmanager_files(topology, templates), *client_files(topology, self.name))
+        return (
+            *alertmanager_files(topology, templates),
+            *client_files(topology, self.name),
+            *start_files(topology, templates),
+        )
 
     def login(self, topology: Topology) -> Login | None:
         """The one that it asks for, where the spec has it so."""
@@ -71,10 +76,14 @@ class Alertmanager(Kind):
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its login, and the signed links that it sends."""
-        from techsapo_ops.services.alertmanager import signing
+        from techsapo_ops.services.alertmanager import cluster, signing
         from techsapo_ops.services.web_login import given
 
-        return {**given(topology, self.name), **signing.given(topology, self.name)}
+        return {
+            **given(topology, self.name),
+            **signing.given(topology, self.name),
+            **cluster.given(topology),
+        }
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its login's."""
@@ -105,6 +114,7 @@ class Alertmanager(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
+        from techsapo_ops.services.alertmanager.cluster import entry_point
         from techsapo_ops.services.web_login import client_file
         from techsapo_ops.stack.container import Container
 
@@ -119,6 +129,7 @@ class Alertmanager(Kind):
             config=("alertmanager",),
             volume=service.facts.container_data,
             memory_mb=256,
+            extra=entry_point(topology),
         )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from techsapo_ops.services import web_login_files
+from techsapo_ops.services.alertmanager import cluster
 from techsapo_ops.services.alertmanager.signing import (
     key_file,
     key_of_app,
@@ -12,6 +13,7 @@ from techsapo_ops.services.alertmanager.signing import (
     signatures_file,
     signs,
 )
+from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.runtime import Runtime
@@ -41,6 +43,8 @@ class AlertmanagerRuntime(Runtime):
     def make_keys(self, topology: Topology) -> None:
         web_login_files.make(topology, "alertmanager")
         make_signatures(topology)
+        for path in cluster.given(topology).values():
+            made_key(path, cluster.MEMBER)
 
 
 RUNTIME = AlertmanagerRuntime()
