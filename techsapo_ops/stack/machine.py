@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,12 @@ class _Here(Machine):
 
 HERE: Machine = _Here("", "", "")
 """Where a stack of one host runs."""
+
+
+def read_machine(value: Mapping[str, str]) -> Machine:
+    """The machine whose fields were recorded."""
+    found = Machine(**value)
+    return found if found.name else HERE
 
 
 def machines_of(spec: Spec) -> tuple[Machine, ...]:

@@ -167,6 +167,8 @@ def _is_value(node: ast.expr, aliases: frozenset[str]) -> bool:
             return _is_value(value, aliases)
         case ast.Attribute(attr="hosts", value=value):
             return _SPEC.fullmatch(last_name(value)) is not None or last_name(value) == "self"
+        case ast.Subscript(slice=ast.Constant(value=str() as name)):
+            return name in _VALUES
         case ast.Attribute(attr=name):
             return name in _VALUES or _FLAG.fullmatch(name) is not None
         case ast.Call(func=ast.Name(id="len" | "bool" | "tuple" | "list"), args=[inner]):

@@ -136,6 +136,7 @@ def test_engines_may_ask_themselves() -> None:
         "def f(hosts: int):\n    if hosts: pass",
         "match topology.machines:\n    case (): pass",
         "if there_are_more(topology): pass",
+        "a = entry['machine'] is not None",
         "if stack.spans_hosts: pass",
     ],
 )
