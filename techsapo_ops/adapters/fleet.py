@@ -175,6 +175,9 @@ class Fleet(Docker):
                     away[name] = refusals[name]
             begin(waiting)
             waiting = []
+        refusals, away = (  # in the hosts' order, whoever was the first to refuse
+            {name: said[name] for name in self.members if name in said} for said in (refusals, away)
+        )
         if outside == len(self.members):
             raise OpsError(
                 msg("the hosts are in no Swarm yet"),
