@@ -16,7 +16,7 @@ from techsapo_ops.adapters.away import LOOK, HostsAway, NoManagerError, reasons_
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_refusals import Unreached, is_unreached, plainly, why
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -36,8 +36,8 @@ _MANAGERS = "{{.Hostname}} {{.ManagerStatus}}"
 _SILENT: dict[str, float] = {}
 """When a machine was waited for to the end and did not answer, by the way to it: a command has several fleets
 of the same machines, and waits once."""
-
-
+_ASKED: dict[str, float] = {}
+"""Since when a machine owes an answer that nobody waits for any more, by the way to it."""
 _CHANGES = frozenset(
     f"{what} {change}"
     for what, changes in (
@@ -72,14 +72,17 @@ class Member(Docker):
     @property
     def patience(self) -> float:
         """Seconds for which a look waits for it."""
-        lately = time.monotonic() - _SILENT.get(self.way, -_LATELY) < _LATELY
-        return _AGAIN_SECONDS if lately else REACH_SECONDS
+        now = time.monotonic()
+        if now - _SILENT.get(self.way, -_LATELY) < _LATELY:
+            return _AGAIN_SECONDS
+        return max(REACH_SECONDS - (now - _ASKED.get(self.way, now)), _AGAIN_SECONDS)
 
     def note(self, *, silent: bool, patience: float) -> None:
         """That it was `silent` for as long as it was waited for, or answered."""
+        _ASKED.pop(self.way, None)
         if not silent:
             _SILENT.pop(self.way, None)
-        elif patience == REACH_SECONDS:
+        elif patience > _AGAIN_SECONDS:
             _SILENT[self.way] = time.monotonic()
 
     @override
@@ -195,6 +198,7 @@ class Fleet(Docker):
         """
         member = self.members[name]
         patience = member.patience
+        _ASKED.setdefault(member.way, time.monotonic())
 
         def watch() -> None:
             if chosen.is_set():
@@ -203,7 +207,7 @@ class Fleet(Docker):
         try:
             done = member.watched(watch).attempt("node", "ls", "--format", _MANAGERS, timeout=patience)
         except OpsError as error:
-            if not chosen.is_set():
+            if isinstance(error, TimedOut) or not chosen.is_set():
                 member.note(silent=True, patience=patience)
             return error
         except Exception as error:  # noqa: BLE001 - who waits for the answer has to hear of it

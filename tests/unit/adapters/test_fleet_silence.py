@@ -43,6 +43,7 @@ class Machines:
 @pytest.fixture(autouse=True)
 def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "_SILENT", {})
+    monkeypatch.setattr(fleet, "_ASKED", {})
 
 
 def test_who_was_silent_is_not_waited_for_as_long_by_another_part_of_the_command() -> None:
@@ -88,6 +89,7 @@ def test_nobody_waits_for_a_first_one_that_is_silent_where_another_one_answers(
 
     found = Stuck().fleet()
     assert found.manager in (found.members["b"], found.members["c"])
+    assert found.members["a"].patience < fleet.REACH_SECONDS  # it was waited for already
     ended.set()
 
 
