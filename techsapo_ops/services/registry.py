@@ -64,7 +64,7 @@ def kind_of(service: Service | str) -> Kind:
     """
     if not isinstance(service, str):
         alone = kind_of(service.kind)
-        return alone if service.machine is HERE else alone.member
+        return alone if service.machine == HERE else alone.member
     name = service
     for kind in _KINDS:
         if kind.name == name:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from typing_extensions import override
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -19,7 +16,8 @@ ON = "on-"
 class Machine:
     """A host of the spec: `name` is its own host name, `address` what the others reach it by.
 
-    `docker` leads to its Docker daemon, as the docker client takes it with `--host`.
+    `docker` leads to its Docker daemon, as the docker client takes it with `--host`. HERE has none of these:
+    nothing is called after the only machine, and nothing of it has to be told from that of another one.
     """
 
     name: str
@@ -29,52 +27,23 @@ class Machine:
     @property
     def own_folder(self) -> str:
         """Name of the folder, of a kind's rendered files, that its service on this machine alone reads."""
-        return f"{ON}{self.name}"
+        return f"{ON}{self.name}" if self.name else ""
 
     def named(self, name: str, by: str = "-") -> str:
         """`name` as it is called on this machine."""
-        return f"{name}{by}{self.name}"
+        return f"{name}{by}{self.name}" if self.name else name
 
     def labelled(self, key: str, value: str) -> dict[str, str]:
         """What tells something of this machine from the same of the others: `value` under `key`."""
-        return {key: value}
+        return {key: value} if self.name else {}
 
-    def reached(self, host: str) -> str:  # noqa: ARG002 - by its own address
-        """Where a service is reached that the spec has at `host`."""
-        return self.address
-
-
-class _Here(Machine):
-    """There is no other one: nothing is called after it, and nothing has to be told apart."""
-
-    __slots__ = ()
-
-    @property
-    @override
-    def own_folder(self) -> str:
-        return ""
-
-    @override
-    def named(self, name: str, by: str = "-") -> str:
-        return name
-
-    @override
-    def labelled(self, key: str, value: str) -> dict[str, str]:
-        return {}
-
-    @override
     def reached(self, host: str) -> str:
-        return host
+        """Where a service is reached that the spec has at `host`."""
+        return self.address or host
 
 
-HERE: Machine = _Here("", "", "")
+HERE = Machine("", "", "")
 """Where a stack of one host runs."""
-
-
-def read_machine(value: Mapping[str, str]) -> Machine:
-    """The machine whose fields were recorded."""
-    found = Machine(**value)
-    return found if found.name else HERE
 
 
 def machines_of(spec: Spec) -> tuple[Machine, ...]:

@@ -119,6 +119,7 @@ def test_engines_may_ask_themselves() -> None:
         "a = [x for x in y if topology.machines]",
         "assert service.machine is not None",
         "if service.machine is HERE: pass",
+        "if service.machine == HERE: pass",
         "if topology.machines != (): pass",
         "if len(topology.machines) > 1: pass",
         "if not places.machines(spec): pass",

@@ -92,7 +92,7 @@ class Prober:
         if not container.running:
             return ProbeResult(False, msg("its container is {state}", state=container.state), 0.0)
         # Whoever calls this need not reach the machines themselves.
-        if self.topology.published(service) and service.machine is HERE:
+        if self.topology.published(service) and service.machine == HERE:
             return ask(self.topology, service, timeout)
         return self._inside(service, container, known, timeout)
 

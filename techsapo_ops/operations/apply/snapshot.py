@@ -20,7 +20,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import read_machine
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
@@ -215,4 +215,4 @@ def _service_data(service: Service) -> dict[str, Any]:
 def _service(entry: Mapping[str, Any]) -> Service:
     facts = entry["facts"]
     made = ServiceFacts(**{**tuples(facts), "probe": Probe(**facts["probe"])})
-    return Service(**{**tuples(entry), "facts": made, "machine": read_machine(entry["machine"])})
+    return Service(**{**tuples(entry), "facts": made, "machine": Machine(**entry["machine"])})

@@ -101,7 +101,7 @@ def busiest(stack: Stack) -> LostInstance:
         raise OpsError(
             msg("the engine does not say which process {first} is", first=first.name), "`techsapo ps`"
         )
-    kill, ended = _here(first, pid) if first.machine is HERE else _on_its_machine(stack, first)
+    kill, ended = _here(first, pid) if first.machine == HERE else _on_its_machine(stack, first)
     others = tuple(s for s in apps if s is not first)
     return LostInstance(stack, first, pid, spec[first.port].weight, others, kill, ended)
 

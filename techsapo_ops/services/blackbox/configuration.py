@@ -108,7 +108,7 @@ def _front(topology: Topology) -> Iterator[Asked]:
         at = Address(floating.partition("/")[0], _outside_port(topology, nginx[0], tls=tls))
         yield Asked(nginx[0].kind, "front", at.url(_ASKED, scheme=scheme), _FRONT, how, {"address": at.host})
     for service in nginx or topology.of_kind("app"):
-        if nginx and service.machine is not HERE:
+        if nginx and service.machine != HERE:
             host = topology.address(service, Viewpoint.HOST).host
             at = Address(host, _outside_port(topology, service, tls=tls))
         else:

@@ -9,7 +9,7 @@ from stacks import spec, topology
 
 from techsapo_ops.services.registry import kind_of, kinds_in
 from techsapo_ops.services.runtime import runtime_of
-from techsapo_ops.stack.machine import HERE, Machine, read_machine
+from techsapo_ops.stack.machine import HERE, Machine
 
 
 def test_a_member_is_of_its_kind_and_has_what_is_beside_that() -> None:
@@ -46,5 +46,3 @@ def test_nothing_is_called_after_the_only_machine() -> None:
         "10.0.0.1",
     )
     assert (HERE.named("redis"), HERE.labelled("host", ""), HERE.reached("::1")) == ("redis", {}, "::1")
-    assert read_machine({"name": "", "address": "", "docker": ""}) is HERE
-    assert read_machine({"name": "a", "address": "10.0.0.1", "docker": "ssh://ops@a"}) == a
