@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -53,6 +54,30 @@ def write_in_place(path: Path, content: bytes, mode: int) -> None:
         raise OpsError(
             msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
         ) from None
+
+
+def make_once(path: Path, content: bytes, mode: int = 0o600) -> bool:
+    """Write `content` to `path` unless something is there already; whether this call did.
+
+    Of several who do it at once one does, and nobody reads a part. Raises OpsError when it can't be written.
+    """
+    if os.path.lexists(path):
+        return False
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    write_atomic(partial, content, mode)
+    try:
+        # A link, unlike a rename, never takes the place of what another has made meanwhile.
+        os.link(partial, path, follow_symlinks=False)
+        sync_directory(path.parent)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise OpsError(
+            msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
+        ) from None
+    finally:
+        partial.unlink()
+    return True
 
 
 def private_folder(path: Path, root: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.errors import OpsError
+from techsapo_ops.adapters.json_files import read_json, write_json
 from techsapo_ops.messages import msg
 
 MANIFEST = ".manifest.json"
@@ -50,25 +49,13 @@ def read_manifest(directory: Path) -> Manifest:
 
     Raises OpsError when it can't be read: without it every file would look edited by hand.
     """
-    path = directory / MANIFEST
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Manifest()
-    except OSError as error:
-        raise OpsError(msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)) from None
-    try:
-        found = json.loads(text)
-        files = {
-            str(name): Written(tuple(entry["digests"]), bool(entry["secret"]))
-            for name, entry in found["files"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise OpsError(
-            msg("{path} is damaged", path=path),
-            msg("remove it and run `techsapo config generate --force`: all files are written anew"),
-        ) from None
-    return Manifest(files)
+
+    def made(value: Any) -> Manifest:
+        files = value["files"].items()
+        return Manifest({str(n): Written(tuple(each["digests"]), bool(each["secret"])) for n, each in files})
+
+    remedy = msg("remove it and run `techsapo config generate --force`: all files are written anew")
+    return read_json(directory / MANIFEST, made, empty=Manifest(), remedy=remedy)
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
@@ -79,5 +66,4 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         path: {"digests": list(written.digests), "secret": written.secret}
         for path, written in sorted(manifest.files.items())
     }
-    text = json.dumps({"version": _VERSION, "files": files}, ensure_ascii=False, indent=1) + "\n"
-    write_atomic(directory / MANIFEST, text.encode(), 0o600)
+    write_json(directory / MANIFEST, {"version": _VERSION, "files": files})

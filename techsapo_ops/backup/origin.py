@@ -1,13 +1,11 @@
 """Where a backup comes from: its manifest, which names the digest of every part, carries a MAC of this stack.
 
-The MAC is HMAC-SHA-256 (RFC 2104) over the bytes of manifest.json, behind a word that keeps it apart from any
-other use of the key. It lies in a file of its own, since it is over the manifest's bytes.
+The MAC is over the bytes of manifest.json, and so lies in a file of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -18,7 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.files import make_once, write_atomic
+from techsapo_ops.adapters.mac import mac, same
 from techsapo_ops.adapters.packed import cannot_write, open_plain
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -29,8 +28,6 @@ KEY = "key.json"
 """Name of the key of new backups; every other `*.json` beside it is a key to know older ones by."""
 ACCEPTED = "accepted.json"
 """Backups without a MAC that somebody vouched for, by id, with the digest of their manifests."""
-_PURPOSE = b"techsapo backup manifest 1\0"
-_NAMING = b"techsapo backup key id 1\0"
 _KEY_BYTES = 32
 _LONGEST_MAC = 200
 _LONGEST_KEY = 64 * 1024 * 1024
@@ -61,10 +58,10 @@ class _Key:
 
     @property
     def id(self) -> str:
-        return hashlib.sha256(_NAMING + self.value).hexdigest()[:16]
+        return mac(self.value, "backup key id").hex()[:16]
 
     def mac(self, manifest: bytes) -> str:
-        return hmac.new(self.value, _PURPOSE + manifest, hashlib.sha256).hexdigest()
+        return mac(self.value, "backup manifest", manifest).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +88,11 @@ class Keyring:
             "key": value.hex(),
             "known": dict(known),
         }
-        beside = self.folder / f".{KEY}.{secrets.token_hex(8)}"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomic(beside, (json.dumps(noted, indent=1) + "\n").encode(), 0o600)
-            try:
-                # A link, unlike a rename, never takes the place of a key that another has made meanwhile.
-                os.link(beside, path, follow_symlinks=False)
-            except FileExistsError:
-                return False
-            finally:
-                beside.unlink()
-            sync_directory(self.folder)
         except OSError as error:
             raise cannot_write(path, error) from None
-        return True
+        return make_once(path, (json.dumps(noted, indent=1) + "\n").encode())
 
     def made(self) -> bool:
         """Whether there is a key."""
@@ -133,7 +120,7 @@ class Keyring:
         except ValueError:
             return Origin(State.TAMPERED, msg("{mac} holds no MAC", mac=MAC))
         if named is not None and (key := keys.get(named[0])) is not None:
-            if hmac.compare_digest(named[1], key.mac(manifest)):
+            if same(named[1], key.mac(manifest)):
                 return Origin(State.AUTHENTICATED)
             return Origin(
                 State.TAMPERED,

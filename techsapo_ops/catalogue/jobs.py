@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
-from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import packaged_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +22,7 @@ class JobFacts:
     at_backups: bool = False
 
 
-def _facts(name: str, entry: dict[str, Any]) -> JobFacts:
-    return JobFacts(
-        name=name,
-        operation=entry["operation"],
-        timeout=float(entry["timeout"]),
-        retries=int(entry["retries"]),
-        retry_wait=float(entry["retry_wait"]),
-        title=MappingProxyType(entry["title"]),
-        at_backups=bool(entry.get("at_backups", False)),
-    )
-
-
 @cache
 def jobs() -> Mapping[str, JobFacts]:
     """Every job by name, in the order of jobs.yaml."""
-    return MappingProxyType({name: _facts(name, entry) for name, entry in packaged_yaml("jobs.yaml").items()})
+    return packaged_table("jobs.yaml", JobFacts)

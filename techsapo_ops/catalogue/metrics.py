@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-from techsapo_ops.catalogue.yaml_text import packaged_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_table
 
 MetricKind = Literal["counter", "histogram", "gauge", "untyped"]
 
@@ -46,28 +45,13 @@ class Metric:
             yield dict(zip(self.labels, combination, strict=True))
 
 
-def _metric(name: str, entry: dict[str, Any]) -> Metric:
-    return Metric(
-        name=name,
-        kind=entry["kind"],
-        help=entry["help"],
-        labels=tuple(entry.get("labels", ())),
-        buckets=tuple(float(b) for b in entry.get("buckets", ())),
-        values=MappingProxyType({k: tuple(v) for k, v in entry.get("values", {}).items()}),
-    )
-
-
-def _load(name: str) -> Mapping[str, Metric]:
-    return MappingProxyType({key: _metric(key, entry) for key, entry in packaged_yaml(name).items()})
-
-
 @cache
 def metrics() -> Mapping[str, Metric]:
     """Every metric of the app by name, in the order of metrics.yaml."""
-    return _load("metrics.yaml")
+    return packaged_table("metrics.yaml", Metric)
 
 
 @cache
 def job_metrics() -> Mapping[str, Metric]:
     """Every metric that jobs leave for the textfile collector, in the order of job_metrics.yaml."""
-    return _load("job_metrics.yaml")
+    return packaged_table("job_metrics.yaml", Metric)

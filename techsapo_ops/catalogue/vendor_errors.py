@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Any
 
-from techsapo_ops.catalogue.yaml_text import packaged_yaml
+from techsapo_ops.catalogue.yaml_text import frozen, packaged_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,4 @@ class ErrorRow:
 @cache
 def error_rows() -> tuple[ErrorRow, ...]:
     """Every row, in the order in which they decide."""
-    rows: list[dict[str, Any]] = packaged_yaml("vendor_errors.yaml")
-    return tuple(ErrorRow(**{key: _frozen(value) for key, value in row.items()}) for row in rows)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(ErrorRow(**row) for row in frozen(packaged_yaml("vendor_errors.yaml")))

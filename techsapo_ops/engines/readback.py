@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
 from techsapo_ops.messages import msg
-from techsapo_ops.services.loaded_configuration import Loaded, loaded_of, server_of
+from techsapo_ops.services.loaded_configuration import Loaded, server_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.service import Service
@@ -34,7 +35,7 @@ def with_loaded(
         if service.name in services
         and service.name not in by_engine
         and desired.topology.published(service)
-        and (loaded := loaded_of(service.kind)) is not None
+        and (loaded := runtime_of(service.kind).loaded) is not None
     ]
     files = {file.path: file for file in desired.files}
     with ThreadPoolExecutor(max(len(asked), 1)) as pool:

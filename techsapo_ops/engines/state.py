@@ -7,8 +7,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from techsapo_ops.errors import OpsError
+from techsapo_ops.adapters.json_files import DAMAGED, read_json, write_json
 from techsapo_ops.messages import msg
 
 STATE = "state.json"
@@ -59,8 +60,8 @@ class StateFile:
 
         Raises OpsError for a damaged file.
         """
-        try:
-            value = json.loads(self.path.read_text(encoding="utf-8"))
+
+        def made(value: Any) -> dict[str, Record]:
             entries = value["services"]
             if value["engine"] != self._engine:
                 return {}
@@ -68,23 +69,12 @@ class StateFile:
                 name: Record(name=name, **{**entry, "needs": tuple(entry["needs"])})
                 for name, entry in entries.items()
             }
-        except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise OpsError(
-                msg("{path} is damaged", path=self.path),
-                msg("remove it and run `techsapo up`, which starts the services anew"),
-            ) from None
-        except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror),
-                msg("run as the user who ran `up`"),
-            ) from None
+
+        remedy = msg("remove it and run `techsapo up`, which starts the services anew")
+        return read_json(self.path, made, empty={}, remedy=remedy)
 
     def save(self, records: Mapping[str, Record]) -> None:
         """Write `records` whole."""
-        from techsapo_ops.adapters.files import write_atomic
-
         services = {name: asdict(record) for name, record in records.items()}
         for entry in services.values():
             del entry["name"]
@@ -94,8 +84,7 @@ class StateFile:
             "project": self._project,
             "services": services,
         }
-        text = json.dumps(value, indent=1)
-        write_atomic(self.path, text.encode(), 0o600)
+        write_json(self.path, value)
 
     def put(self, record: Record) -> None:
         """Add or replace one record; a replaced one keeps its place."""
@@ -148,5 +137,5 @@ def recorded_engine(state: Path) -> RecordedEngine | None:
         return RecordedEngine(str(value["engine"]), str(value.get("project", "")), not value["services"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+    except (OSError, *DAMAGED):
         return RecordedEngine("native", "")

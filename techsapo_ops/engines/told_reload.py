@@ -14,7 +14,8 @@ from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
 from techsapo_ops.engines.readback import has_refused
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.loaded_configuration import Loaded, loaded_of, server_of
+from techsapo_ops.services.loaded_configuration import Loaded, server_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -31,7 +32,7 @@ def reload_told(topology: Topology, service: Service, tell: Callable[[], None]) 
     At once for a kind that does not tell. Raises OpsError where it refuses its
     configuration, or does not say.
     """
-    loaded = loaded_of(service.kind)
+    loaded = runtime_of(service.kind).loaded
     before = None if loaded is None else _last(loaded, topology, service)
     tell()
     if loaded is not None and before is not None:

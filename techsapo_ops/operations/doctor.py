@@ -23,8 +23,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.doctor_ports import foreign, ports
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
+from techsapo_ops.stack.service_facts import Tool
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.tool import Tool
 from techsapo_ops.stack.topology import Topology
 
 OLDEST_PYTHON = (3, 11)

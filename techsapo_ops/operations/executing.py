@@ -12,7 +12,7 @@ from techsapo_ops.adapters.process import attached
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
-from techsapo_ops.services.console import console_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.service import Service
@@ -41,9 +41,9 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
             exit_code=2,
         )
     service, state = running_service(stack, word)
-    console = console_of(service)
-    argv = given or console.default
-    call = console.call(stack, service, argv, terminal=terminal)
+    runtime = runtime_of(service)
+    argv = given or runtime.client
+    call = runtime.call(stack, service, argv, terminal=terminal)
     if call.command.env and not state.runs:  # only a login is in it
         raise OpsError(
             msg(

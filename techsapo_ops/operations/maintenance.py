@@ -14,6 +14,7 @@ from pathlib import Path
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.files import remove_file, write_atomic
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -195,7 +196,7 @@ def problem(found: Maintenance) -> str:
 
 
 def _noted(layout: Layout, made: Maintenance) -> None:
-    write_atomic(note(layout), (json.dumps(made.to_json(), ensure_ascii=False) + "\n").encode())
+    write_json(note(layout), made.to_json(), 0o644)
 
 
 def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:

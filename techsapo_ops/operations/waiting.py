@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from techsapo_ops.adapters.kernel import reboot_reason
-from techsapo_ops.adapters.packages import STALE_DAYS, Packages
+from techsapo_ops.adapters.packages import STALE_DAYS, Packages, reboot_reason
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.diagnosis import HostFinding, Level

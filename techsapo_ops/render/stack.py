@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from techsapo_ops.render.compose import CONFIG, compose_files
-from techsapo_ops.render.logrotate import logrotate_files
-from techsapo_ops.render.pm2 import pm2_files
-from techsapo_ops.render.rsyslog import rsyslog_files
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.host import logrotate_files, pm2_files, rsyslog_files, systemd_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
 from techsapo_ops.render.swarm import swarm_files
-from techsapo_ops.render.systemd import systemd_files
-from techsapo_ops.services.registry import kinds_in, resolve
+from techsapo_ops.services.registry import kind_of, kinds, kinds_in, resolve
 from techsapo_ops.services.scheduler.timetable import schedule_files
+from techsapo_ops.spec.redact import secrets_of
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import COMPOSE, NATIVE, SWARM, Places
+from techsapo_ops.stack.secrets import secret_file, secret_name
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -81,3 +79,26 @@ def _as(topology: Topology, places: Places) -> Topology:
 
 def _below(folder: str, file: RenderedFile) -> RenderedFile:
     return replace(file, path=folder + file.path)
+
+
+def reader_of(path: str) -> str | None:
+    """Kind of service that reads the secret at a dotted spec path; None: the tool alone."""
+    for kind in kinds():
+        if any(path == prefix or path.startswith(f"{prefix}.") for prefix in kind.secrets):
+            return kind.name
+    return None
+
+
+def secret_files(topology: Topology) -> tuple[RenderedFile, ...]:
+    """One file below secrets/ for each secret that a service of `topology` reads, mode 0600.
+
+    Some kinds read theirs in formats of their own. Raises OpsError for a secret that one can't be given.
+    """
+    files = [
+        secret_file(secret_name(path), secret.reveal(), owner)
+        for path, secret in secrets_of(topology.spec).items()
+        if (owner := reader_of(path)) is not None and topology.has(owner)
+    ]
+    for name in dict.fromkeys(service.kind for service in topology.services):
+        files += kind_of(name).secret_files(topology)
+    return tuple(sorted(files, key=lambda file: file.path))

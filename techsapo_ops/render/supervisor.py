@@ -21,6 +21,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import Program, RenderedFile
+from techsapo_ops.stack.formats import printable
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -109,11 +110,9 @@ def supervisor_command(words: tuple[str, ...]) -> str:
 
 
 def _word(word: str) -> str:
-    if _UNWRITABLE.search(word):
-        raise OpsError(msg("{word} holds a control character", word=repr(word)), msg("rename the folder"))
     if not word:
         return "''"
-    return "".join(_character(character) for character in word)
+    return "".join(_character(character) for character in printable(word))
 
 
 def _character(character: str) -> str:

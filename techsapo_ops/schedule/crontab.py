@@ -14,11 +14,11 @@ from pathlib import Path
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.formats import printable
 
 LONGEST_COMMAND = 998
 """What cron takes of a line's command (MAX_COMMAND in its source, with its NUL)."""
 _RUNS = re.compile(rb" jobs run ([a-z0-9_-]+) ")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,7 @@ def _span(spec_file: Path, crontab: bytes) -> tuple[int, int] | None:
 
 
 def _marks(spec_file: Path) -> tuple[str, str]:
-    name = str(spec_file)
-    if _CONTROL.search(name):
-        raise OpsError(msg("{name} holds a control character", name=repr(name)), msg("rename the folder"))
+    name = printable(str(spec_file))
     return f"# >>> techsapo jobs of {name}", f"# <<< techsapo jobs of {name}"
 
 
@@ -105,8 +103,6 @@ def cron_quote(word: str) -> str:
     Cron reads `%` as the end of the command, also between quotes, and takes a backslash before it away
     (crontab(5)). A backslash of the word's own stands between quotes, so that it never comes before one.
     """
-    if _CONTROL.search(word):
-        raise OpsError(msg("{word} holds a control character", word=repr(word)), msg("rename the folder"))
     if not word:
         return "''"
-    return r"\%".join(shlex.quote(part) if part else "" for part in word.split("%"))
+    return r"\%".join(shlex.quote(part) if part else "" for part in printable(word).split("%"))

@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -107,8 +107,7 @@ class Runs:
     def write(self, run: Run) -> None:
         """Write the record of `run`. Raises OpsError when it can't be; the old one then stays."""
         data = {**asdict(run), "started": run.started.isoformat()}
-        text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-        write_atomic(self.folder / run.job / f"{run.id:06d}.json", text.encode(), 0o644)
+        write_json(self.folder / run.job / f"{run.id:06d}.json", data, 0o644)
 
     def record_killed(self, job: str) -> tuple[Run, ...]:
         """Write down which runs were killed, and forget the oldest; call it holding the lock."""

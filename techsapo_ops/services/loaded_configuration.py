@@ -70,13 +70,6 @@ class Loaded:
     """Seconds after which nothing will change any more; None: as long as the caller has."""
 
 
-def loaded_of(kind: str) -> Loaded | None:
-    """How a kind is asked: LOADED of the module `readback` beside it; None for one that can't tell."""
-    module = kind_of(kind).beside("readback")
-    loaded: Loaded | None = module.LOADED if module is not None else None
-    return loaded
-
-
 def lacking(ours: Any, theirs: Any, path: str = "") -> str:
     """The first thing of `ours` that `theirs` lacks, in words; "" when it has all of it."""
     if isinstance(ours, Mapping):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 from techsapo_ops.adapters.probe import ProbeResult, Question, probe
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.services.scheduler.heartbeat import forget, last_beat
 from techsapo_ops.spec.own_tls import speaks_tls
 from techsapo_ops.spec.secret import Secret
@@ -21,16 +20,15 @@ from techsapo_ops.stack.service_facts import HEARTBEAT
 from techsapo_ops.stack.topology import Topology
 
 UNAUTHORIZED = 401
-_Check = Callable[[Topology, Service, float], tuple[HealthPart, ...]]
 
 
 def health_of(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
-    """`service`, asked from this host within `timeout` seconds: by `health_parts` in the folder of its kind,
-    where there is more to ask than its probe. Raises nothing for what it finds.
+    """`service`, asked from this host within `timeout` seconds: by `health_parts` of its kind, where there is
+    more to ask than its probe. Raises nothing for what it finds.
     """
-    own = kind_of(service).beside("health")
+    own = runtime_of(service.kind).health_parts
     if own is not None:
-        return cast(_Check, own.health_parts)(topology, service, timeout)
+        return own(topology, service, timeout)
     return (part_of(service, ask(topology, service, timeout)),)
 
 

@@ -12,15 +12,13 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.kind import Alertmanager
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.blackbox.kind import BlackboxExporter
+from techsapo_ops.services.exporters import MysqldExporter, NginxExporter, RedisExporter
 from techsapo_ops.services.grafana.kind import Grafana
 from techsapo_ops.services.keepalived.kind import Keepalived
-from techsapo_ops.services.mysql.exporter import MysqldExporter
 from techsapo_ops.services.mysql.kind import Mysql
-from techsapo_ops.services.nginx.exporter import NginxExporter
 from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.services.node.kind import NodeExporter
 from techsapo_ops.services.prometheus.kind import Prometheus
-from techsapo_ops.services.redis.exporter import RedisExporter
 from techsapo_ops.services.redis.kind import Redis
 from techsapo_ops.services.redis.sentinel import Sentinel
 from techsapo_ops.services.scheduler.kind import Scheduler
@@ -135,7 +133,9 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
     What the host has nothing to run with is left out, and with it an exporter without what it watches; each
     is listed in `absent`.
     """
-    wanted = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
+    asked_for = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
+    names = {kind.name for kind, _ in asked_for}
+    wanted = [(kind, each) for kind, each in asked_for if not kind.watches or kind.watches in names]
     absent: dict[str, Absent] = {}
     for kind, _ in wanted:
         if places.lacks(kind.facts, host):

@@ -1,20 +1,28 @@
-"""What an engine does of a kind while it runs it, beyond its program or container; this touches the world."""
+"""What is done with the services of a kind beyond their program or container; this touches the world."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.loaded_configuration import Loaded
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.diagnosis import HostFinding
+from techsapo_ops.stack.health import HealthPart, Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+SHELL = "sh"
 SCRATCH = "/scratch"
 """Where a throwaway container has the folder that it shares with the host."""
 
@@ -64,11 +72,44 @@ class Settling:
     """Words in its output after which it is tried again: what keeps it may pass."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A program to start at somebody's terminal.
+
+    `by_service` says that it is a process of this host with the rights of the service: it must not inherit
+    what whoever starts it has in the environment.
+    """
+
+    command: Command
+    by_service: bool = False
+
+
 class Runtime:
     """The defaults, which are right for most kinds."""
 
     throwaway_program: Callable[[Service, Place], ThrowawayProgram] | None = None
     throwaway_container: Callable[[Service, Path], ThrowawayContainer] | None = None
+    health_parts: Callable[[Topology, Service, float], tuple[HealthPart, ...]] | None = None
+    """What more than its probe says how it is, asked from this host within so many seconds."""
+    loaded: Loaded | None = None
+    """How it is asked what it has loaded; None for one that can't tell."""
+    client: tuple[str, ...] = (SHELL,)
+    """What `techsapo exec` starts where nothing else was asked for."""
+
+    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
+        """What starts `words` at somebody's terminal, as the user of the service where they need no login.
+
+        Raises OpsError where that is not possible, or a login can't be read.
+        """
+        return entered(stack, service, Command(tuple(words), terminal=terminal))
+
+    def role_question(self, topology: Topology, service: Service) -> Command | None:  # noqa: ARG002 - most have none
+        """What asks it, in its container, for its place among those of its kind on the other machines."""
+        return None
+
+    def role(self, topology: Topology, said: str) -> Role:  # noqa: ARG002 - likewise
+        """What its answer to that says."""
+        return Role()
 
     def question(self, topology: Topology) -> Command | None:  # noqa: ARG002 - most have no login
         """What asks it with the login that the app has, in its container; None: its image's health check."""
@@ -142,6 +183,30 @@ def runtime_of(kind: Service | str) -> Runtime:
     return runtime
 
 
+def before_steps(desired: Desired, doors: Callable[[Service], Door | None]) -> None:
+    """Let each kind make what its login needs. `doors` lead to where services run now. Raises OpsError."""
+    for service in desired.topology.services:
+        runtime_of(service).before_steps(desired.topology, doors(service))
+
+
 def throwaway_kinds() -> tuple[str, ...]:
     """The kinds of which there can be a throwaway copy."""
     return tuple(kind.name for kind in kinds() if runtime_of(kind.name).throwaway_program is not None)
+
+
+def entered(stack: Stack, service: Service, command: Command) -> Call:
+    """The call that runs `command` where `service` runs, as its user."""
+    access = stack.engine
+    return Call(access.enter(service.name, command), by_service=not access.enters_as_root)
+
+
+def logged_in(stack: Stack, service: Service, command: Command) -> Call:
+    """The call of a client whose environment holds a password.
+
+    Whoever may read the memory of its process reads that too: the service's own user as well, if it ran as
+    that. So in a container it runs as root, and on this host as whoever called.
+    """
+    access = stack.engine
+    if access.enters_as_root:
+        return Call(access.enter(service.name, command, root=True))
+    return Call(replace(command, cwd=stack.directory))

@@ -14,7 +14,6 @@ from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
 from techsapo_ops.stack.kept_secret import KeptSecret
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.service import Login
 from techsapo_ops.stack.topology import Topology
 
 USER = "techsapo"
@@ -34,11 +33,6 @@ def asks_login(topology: Topology, kind: str) -> bool:
         return False
     asks: bool = getattr(topology.spec.monitoring, kind).login
     return asks
-
-
-def login_of(layout: Layout, kind: str) -> Login:
-    """What this host asks a server of `kind` with. One that asks for no login takes no notice of it."""
-    return Login(USER, password_file=password_file(layout, kind))
 
 
 def password_file(layout: Layout, kind: str) -> Path:

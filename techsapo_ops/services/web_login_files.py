@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import write_atomic, write_in_place
-from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.web_login import (
     READERS,
     USER,
@@ -19,7 +16,6 @@ from techsapo_ops.services.web_login import (
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.topology import Topology
 
-_MODE = 0o600
 _COST = 8
 """Of bcrypt, 20 ms. The password holds 192 random bits, so a higher one would protect nothing more, and every
 wrong guess costs the server as much: it hashes one at a time."""
@@ -40,20 +36,12 @@ def make(topology: Topology, kind: str) -> None:
     password = made_once(password_file(layout, kind), None)
     for reader in READERS[kind]:
         if topology.has(reader):
-            keep(copy_for(layout, kind, reader), password.reveal(), user_of(topology, reader))
+            copy = copy_for(layout, kind, reader)
+            keep(copy, password.reveal(), user_of(topology, reader), mounted=True)
     web = web_file(layout, kind)
     text = web.read_text(encoding="utf-8") if web.exists() else ""
-    keep(web, text if _fits(text, password) else hashed(password), user_of(topology, kind))
-
-
-def keep(path: Path, text: str, user: str | None) -> None:
-    """Let `path` hold `text`, for `user` alone."""
-    content = text.encode()
-    if not path.exists():
-        write_atomic(path, content, _MODE, owners.ids(user))
-    elif path.read_bytes() != content or access_list.own_mode(path) != _MODE:
-        write_in_place(path, content, _MODE)
-    owners.give(path, user)
+    text = text if _fits(text, password) else hashed(password)
+    keep(web, text, user_of(topology, kind), mounted=True)
 
 
 def user_of(topology: Topology, kind: str) -> str | None:

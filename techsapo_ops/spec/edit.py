@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import read_nodes, read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.source import parse
@@ -25,7 +25,7 @@ def with_value(text: str, path: str, value: Any, *, environment: str | None = No
     """
     parse(text, "the spec")  # bounds its depth
     text = _put(text, (), path.split("."), value)
-    overlay = _child(_child(yaml.compose(text), "environments"), environment) if environment else None
+    overlay = _child(_child(read_nodes(text), "environments"), environment) if environment else None
     if environment and overlay is not None and _reaches(overlay, path.split(".")):
         text = _put(text, ("environments", environment), path.split("."), value)
     return text
@@ -37,7 +37,7 @@ def without_section(text: str, key: str) -> str:
     What overlays say of it stays. Raises SpecError for a text that is no spec.
     """
     parse(text, "the spec")
-    node = yaml.compose(text)
+    node = read_nodes(text)
     if not isinstance(node, yaml.MappingNode):
         return text
     keys = [each.value for each, _ in node.value]
@@ -56,19 +56,19 @@ def repointed(text: str, places: Mapping[str, str]) -> str:
     """`text` with every scalar that is a key of `places` replaced by its value. Raises SpecError."""
     parse(text, "the spec")
     # By place: an alias gives the node of its anchor again.
-    found = {node.start_mark.index: node for node in _scalars(yaml.compose(text)) if node.value in places}
+    found = {node.start_mark.index: node for node in _scalars(read_nodes(text)) if node.value in places}
     for at in sorted(found, reverse=True):
         text = _replaced(text, found[at], places[found[at].value])
     return text
 
 
 def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
-    node: yaml.Node | None = yaml.compose(text)
+    node: yaml.Node | None = read_nodes(text)
     for word in top:
         node = _child(node, word)
     done = 0
     while done < len(words):
-        if isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None:
+        if isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style:
             return _replaced(text, node, _nested(words[done:], value))
         if not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
             there = ".".join(words[:done])

@@ -12,11 +12,6 @@ def certificate_of(kind: str) -> str:
     return _OF.get(kind, kind)
 
 
-def redis_scheme(spec: Spec) -> str:
-    """The scheme of a URL of the stack's Redis."""
-    return "rediss" if spec.redis.tls else "redis"
-
-
 def speaks_tls(spec: Spec, kind: str) -> bool:
     """Whether the spec's section for a kind of service says `tls: true`; for one without such a field, no."""
     return getattr(getattr(spec, certificate_of(kind), None), "tls", False) is True

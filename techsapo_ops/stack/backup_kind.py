@@ -14,7 +14,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Amount, Part, Progress, Source
-from techsapo_ops.stack.tool import Tool
+from techsapo_ops.stack.service_facts import Tool
 
 if TYPE_CHECKING:  # `techsapo backup --help` lists the kinds, and needs nothing of the spec
     from techsapo_ops.adapters.packed import PackedReader

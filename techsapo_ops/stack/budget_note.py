@@ -5,15 +5,13 @@ The note in the state directory is what holds; a copy lies beside the app's conf
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from techsapo_ops.adapters.files import read_text
-from techsapo_ops.errors import OpsError
+from pydantic import AwareDatetime, TypeAdapter
+
+from techsapo_ops.adapters.json_files import read_json
 from techsapo_ops.messages import msg
 
 FILE = "note.json"
@@ -24,9 +22,9 @@ FILE = "note.json"
 class Gap:
     """Audit rows that are lost: the log was there since `since`, seen last at `seen`, and gone by `until`."""
 
-    since: datetime
-    seen: datetime
-    until: datetime
+    since: AwareDatetime
+    seen: AwareDatetime
+    until: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,45 +34,17 @@ class BudgetNote:
     `resets`: by period, when its budgets were last told to start at zero.
     """
 
-    audit_since: Mapping[str, datetime] = field(default_factory=dict)
+    audit_since: Mapping[str, AwareDatetime] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
-    resets: Mapping[str, datetime] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, value: Any) -> BudgetNote:
-        """That of a file. Raises ValueError, KeyError, TypeError or AttributeError for what is none."""
-        return cls(
-            {str(name): _time(text) for name, text in value["audit_since"].items()},
-            tuple(Gap(_time(g["since"]), _time(g["seen"]), _time(g["until"])) for g in value["gaps"]),
-            {str(period): _time(text) for period, text in value["resets"].items()},
-        )
+    resets: Mapping[str, AwareDatetime] = field(default_factory=dict)
 
     def text(self) -> str:
         """As it is written."""
-        gaps = [
-            {"since": g.since.isoformat(), "seen": g.seen.isoformat(), "until": g.until.isoformat()}
-            for g in self.gaps
-        ]
-        since = {name: time.isoformat() for name, time in self.audit_since.items()}
-        resets = {period: time.isoformat() for period, time in self.resets.items()}
-        return json.dumps({"audit_since": since, "gaps": gaps, "resets": resets}, indent=1) + "\n"
+        return TypeAdapter(BudgetNote).dump_json(self, indent=1).decode() + "\n"
 
 
 def read_note(path: Path) -> BudgetNote:
     """The note in a file; an empty one where there is none. Raises OpsError for one that can't be read."""
-    if not path.exists():
-        return BudgetNote()
-    try:
-        return BudgetNote.of(json.loads(read_text(path, what=msg("the note of budgets"))))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise OpsError(
-            msg("{path} is damaged", path=path),
-            msg("remove it: budgets then go by the audit log alone"),
-        ) from None
-
-
-def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(text)
-    return found
+    remedy = msg("remove it: budgets then go by the audit log alone")
+    made = TypeAdapter(BudgetNote).validate_python
+    return read_json(path, made, empty=BudgetNote(), remedy=remedy)

@@ -6,16 +6,14 @@ By engine, since each has data of its own: folders, or volumes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.json_files import read_json, write_json
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Amount
 from techsapo_ops.stack.layout import Layout
@@ -92,21 +90,21 @@ class DataNote:
             noted = self.known()
             yield noted
             every = {**self._read(), self._section: {name: each.to_json() for name, each in noted.items()}}
-            write_atomic(self._path, (json.dumps(every, indent=1) + "\n").encode(), 0o600)
+            write_json(self._path, every)
 
     def _read(self) -> dict[str, Any]:
-        if not self._path.exists():
-            return {}
-        try:
-            found = json.loads(read_text(self._path, what=msg("the note of what data there is")))
-            for services in found.values():
-                for value in services.values():
-                    KnownData.of(value)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise OpsError(
-                msg("{path} is damaged", path=self._path),
-                msg(
-                    "see that the data of each service is there, then remove it: `techsapo up` makes another"
-                ),
-            ) from None
-        return dict(found)
+        return read_json(
+            self._path,
+            _checked,
+            empty={},
+            remedy=msg(
+                "see that the data of each service is there, then remove it: `techsapo up` makes another"
+            ),
+        )
+
+
+def _checked(value: Any) -> dict[str, Any]:
+    for services in value.values():
+        for each in services.values():
+            KnownData.of(each)
+    return dict(value)

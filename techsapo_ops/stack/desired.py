@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
 
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.topology import Topology
@@ -40,9 +39,6 @@ class Program:
     A change of `config` files calls for `reload_signal`, or for a restart where that is None; a change
     of anything else calls for a restart.
     """
-
-    recorded_as: ClassVar[str] = "programs"
-    """The list of a snapshot that holds such units."""
 
     service: str
     argv: tuple[str, ...]
@@ -99,15 +95,6 @@ class Program:
             words.append(msg("its environment"))
         return joined(" ", words)
 
-    def to_json(self) -> dict[str, Any]:
-        """Its fields, with the folder as text."""
-        return {**asdict(self), "directory": str(self.directory)}
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """What `to_json` made."""
-        return cls(**{**tuples(entry), "directory": Path(entry["directory"])})
-
 
 @dataclass(frozen=True, slots=True)
 class ContainerUnit:
@@ -117,8 +104,6 @@ class ContainerUnit:
     of one file keeps the old one when a rename replaces it, so changed secrets (`restart_config`) call for a
     restart where changed configuration, which is mounted by its folder, calls for `reload_signal`.
     """
-
-    recorded_as: ClassVar[str] = "containers"
 
     service: str
     file: str
@@ -149,25 +134,9 @@ class ContainerUnit:
         """Nothing: its definition is a part of a rendered file, whose diff shows it."""
         return ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Its fields."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """What `to_json` made."""
-        return cls(**tuples(entry))
-
 
 Unit = Program | ContainerUnit
 """One service as its engine runs it; what a plan, a snapshot and a comparison need to know of it."""
-FORMS: tuple[type[Unit], ...] = (Program, ContainerUnit)
-"""Every form that a unit can have."""
-
-
-def tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry read from JSON, which has lists only: every sequence of ours is a tuple."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
 
 
 def _digest_of(config: tuple[str, ...], files: tuple[RenderedFile, ...]) -> str:

@@ -16,6 +16,7 @@ from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.address import Viewpoint
     from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
@@ -23,9 +24,8 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
-    from techsapo_ops.stack.service_facts import ServiceFacts
+    from techsapo_ops.stack.service_facts import ServiceFacts, Tool
     from techsapo_ops.stack.templates import Templates
-    from techsapo_ops.stack.tool import Tool
     from techsapo_ops.stack.topology import Topology
 
 LOOPBACK = "127.0.0.1"
@@ -53,6 +53,9 @@ class Kind:
     facts: ServiceFacts
     watches = ""
     """For an exporter, the kind that it watches: without one it makes no sense."""
+    data_files: tuple[str, ...] = ()
+    """Files or folders that it makes at its start, of which its data folder has one as long as its data is
+    there; none where it has no data whose loss would be noticed."""
     monitors = False
     """Whether it stands in the compose file of what watches the stack, not in that of what is watched."""
     networks: tuple[str, ...] = ()
@@ -80,6 +83,8 @@ class Kind:
     """Whether its container, which is on every network and holds Python, can ask others over HTTP."""
     port_setting = ""
     """Where the spec says its port."""
+    scheme = "http"
+    """How its URLs begin where it does not speak TLS."""
     vital = False
     """Whether the stack is down without it."""
     comes_last = False
@@ -130,7 +135,7 @@ class Kind:
     def beside(self, name: str) -> ModuleType | None:
         """The module `name` beside this kind's: what of it touches the world. None where it has none.
 
-        That of kind.py is `NAME.py`, that of a kind in another file, such as exporter.py, `exporter_NAME.py`;
+        That of kind.py is `NAME.py`, that of a kind in another file, such as sentinel.py, `sentinel_NAME.py`;
         where a member has none, it is that of the kind alone.
         """
         for each in type(self).mro()[:-2]:  # without Kind and object
@@ -186,15 +191,13 @@ class Kind:
         """The images that its own is built from."""
         return ()
 
-    def url(self, topology: Topology, service: Service) -> str:
-        """Where a user of this host reaches `service`."""
+    def url(self, topology: Topology, service: Service, viewpoint: Viewpoint | None = None) -> str:
+        """Where `service` is reached from `viewpoint`; by default by a user of this host."""
+        from techsapo_ops.spec.own_tls import speaks_tls
         from techsapo_ops.stack.address import Viewpoint
 
-        return topology.address(service, Viewpoint.OUTSIDE).url(scheme=self.scheme(topology))
-
-    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - the same for most
-        """Scheme of its URLs."""
-        return "http"
+        scheme = self.scheme + "s" * speaks_tls(topology.spec, self.name)
+        return topology.address(service, viewpoint or Viewpoint.OUTSIDE).url(scheme=scheme)
 
     def notes(self, topology: Topology) -> Iterable[str]:  # noqa: ARG002 - most have nothing to say
         """What the stack does without being told, with it or for lack of it, one sentence each."""
@@ -214,12 +217,9 @@ class Kind:
         kind: BackupKind | None = module.BACKUP if module is not None else None
         return kind
 
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - most have none
-        """Files or folders of which its data folder has one as long as its data is there.
-
-        None where it has no data whose loss would be noticed.
-        """
-        return ()
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for most
+        """`data_files`, unless where its data is depends on the stack."""
+        return self.data_files
 
     def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - most have none
         """Whether the audit log is in its data."""

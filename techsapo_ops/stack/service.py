@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.machine import HERE, Machine
+from techsapo_ops.stack.machine import HERE, Machine  # by which a snapshot is read back
 from techsapo_ops.stack.service_facts import ServiceFacts
 
 if TYPE_CHECKING:

@@ -59,3 +59,14 @@ class ServiceFacts:
     """Whether it is what users reach a stack of several machines by, on a port of each of them."""
     runs_package: bool = False
     """Whether natively it runs this package, with the Python that runs the tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that checks or looks into services of a kind, and the Debian package that brings it."""
+
+    name: str
+    package: str
+    purpose: str
+    in_image: str | None = None
+    """Its name in the image of the kind, where that is another than Debian's."""

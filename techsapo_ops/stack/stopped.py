@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.json_files import read_json, write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
@@ -33,34 +33,24 @@ class Stopped:
 
 def stopped_of(layout: Layout) -> dict[str, Stopped]:
     """Those of the stack, by name. Raises OpsError for a note that can't be read."""
-    note = _note(layout)
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
+
+    def made(value: Any) -> dict[str, Stopped]:
         return {
             str(name): Stopped(str(told["by"]), datetime.fromisoformat(told["since"]))
-            for name, told in found.items()
+            for name, told in value.items()
         }
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise OpsError(
-            msg("cannot read {note}: {strerror}", note=note, strerror=error.strerror),
-            msg("run as the user who ran `up`"),
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise OpsError(
-            msg("{note} is damaged: it says which services stay stopped", note=note),
-            msg("remove it; `techsapo up` then starts them all"),
-        ) from None
+
+    return read_json(
+        _note(layout), made, empty={}, remedy=msg("remove it; `techsapo up` then starts them all")
+    )
 
 
 def note_stopped(layout: Layout, stopped: Mapping[str, Stopped]) -> None:
     """Write down which stay stopped. Raises OpsError where that can't be written."""
-    from techsapo_ops.adapters.files import remove_file, write_atomic
+    from techsapo_ops.adapters.files import remove_file
 
     if stopped:
-        value = {name: each.to_json() for name, each in stopped.items()}
-        write_atomic(_note(layout), (json.dumps(value, ensure_ascii=False) + "\n").encode(), 0o600)
+        write_json(_note(layout), {name: each.to_json() for name, each in stopped.items()})
         return
     try:
         remove_file(_note(layout))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 import secrets
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.mac import same
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -232,7 +232,7 @@ class KeyRing:
         self._refresh()
         key = self._keys.get(match[1])
         # An unknown id costs the same comparison.
-        right = hmac.compare_digest(_digest(given), key.digest if key is not None else _NOBODY)
+        right = same(_digest(given), key.digest if key is not None else _NOBODY)
         if key is None or not right:
             raise KeyRefused("unknown")
         state = key.state(datetime.now(UTC))

@@ -14,10 +14,41 @@ from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import EVERY
 from techsapo_ops.validators.checks import Check, checks
 from techsapo_ops.validators.images import ToolImage
-from techsapo_ops.validators.report import MissingTool, ValidationProblem, ValidationReport
 
 _AT_ONCE = 4
 _CONTAINERS = tuple(places.rendered for places in EVERY if places.from_images)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationProblem:
+    """A tool refused a file. `path` is relative to the output folder; `output` is what the tool said."""
+
+    tool: str
+    path: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTool:
+    """A tool that is not here, what brings it, and the files that nothing else checks."""
+
+    tool: str
+    remedy: str
+    unchecked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """Outcome of one validation; `checked` counts the checks that ran."""
+
+    problems: tuple[ValidationProblem, ...] = ()
+    missing: tuple[MissingTool, ...] = ()
+    checked: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether no tool refused a file."""
+        return not self.problems
 
 
 @dataclass(frozen=True, slots=True)

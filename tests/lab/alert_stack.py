@@ -27,7 +27,7 @@ from orchestrator import serving
 
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.told import tell_prometheus
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.keys import KeyFile, new_key
 

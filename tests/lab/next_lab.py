@@ -23,7 +23,7 @@ from monitoring_stack import monitoring_files, spec_of, topology_of, write
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.services.alertmanager.acknowledging import Incident, acknowledgements, incidents
 
 AFTER = 5

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose import proof, readable
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.starter import Starter
@@ -21,6 +21,7 @@ from techsapo_ops.engines.containers.proof import strangers as strangers_among
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtime import before_steps
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Mismatch
@@ -57,7 +58,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
     def prepare(self, desired: Desired) -> None:
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
         self._make_ready(desired)
-        logins.before_steps(desired, self._door)
+        before_steps(desired, self._door)
         readable.files(desired)
         known = self.glance().images
         units = [unit for unit in desired.containers.values() if unit.image not in known]

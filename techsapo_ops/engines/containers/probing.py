@@ -22,7 +22,6 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.machine import HERE
-from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -69,16 +68,17 @@ class Prober:
     ) -> ProbeResult:
         """As `ask`, and where it is one of a cluster, its role there in place of a mere yes."""
         found = self.ask(service, timeout, known)
-        role, left = kind_of(service).beside("role"), timeout - found.seconds
-        if role is None or not found.ok or left <= 0:
+        runtime, left = runtime_of(service), timeout - found.seconds
+        if not found.ok or left <= 0:
             return found
-        question = role.question(self.topology, service)
+        if (question := runtime.role_question(self.topology, service)) is None:
+            return found
         try:
             done = self.docker.execute(known[service.name].id, question, timeout=left)
         except OpsError:
             return found  # it is ready, which is what was asked
-        answer: Role = role.told(self.topology, done.stdout.decode(errors="replace"))
-        return replace(found, detail=answer.words or found.detail, wrong=answer.wrong, sole=answer.sole)
+        role = runtime.role(self.topology, done.stdout.decode(errors="replace"))
+        return replace(found, detail=role.words or found.detail, wrong=role.wrong, sole=role.sole)
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready, by the containers `known`. Raises nothing for what it finds."""

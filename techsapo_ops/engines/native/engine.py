@@ -13,7 +13,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines import planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, STOP_SECONDS
@@ -22,6 +22,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask, forget_sign_of_life
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtime import before_steps
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, Program
@@ -67,7 +68,7 @@ class NativeEngine(NativeAccess, Engine):
         prepare.folders(self.layout)
         prepare.data(desired)
         prepare.kinds(desired.topology, self._runner)
-        logins.before_steps(desired, self._door)
+        before_steps(desired, self._door)
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
             return

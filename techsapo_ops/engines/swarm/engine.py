@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
-from techsapo_ops.engines import logins
 from techsapo_ops.engines.at_work import share
 from techsapo_ops.engines.containers import reloading
 from techsapo_ops.engines.containers.engine import ContainerEngine, discard, record_of
@@ -30,7 +29,7 @@ from techsapo_ops.engines.swarm.watch import Watch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtime import runtime_of
+from techsapo_ops.services.runtime import before_steps, runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Engine, Mismatch
@@ -109,7 +108,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
             note_machines(self.layout.state, self.project, self.topology.machines)
         require_network(self.fleet, self.project, desired.topology.spec.swarm)
         known = self.glance().images
-        logins.before_steps(desired, self._door)
+        before_steps(desired, self._door)
         folders.expect(desired.topology, self._deployment(desired).folders())
         # Databases are about to be made with these keys: who goes on in place of this command needs them.
         self.share()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.swarm.deployment import Folder
 from techsapo_ops.errors import OpsError
@@ -82,9 +82,7 @@ def write(
     with ThreadPoolExecutor(max(len(due), 1)) as pool:
         list(pool.map(one, due))
     if due:
-        write_atomic(
-            note, json.dumps({**known, **{name: digests[name] for name in due}}, indent=1).encode(), 0o600
-        )
+        write_json(note, {**known, **{name: digests[name] for name in due}})
     return tuple(due)
 
 
@@ -104,7 +102,7 @@ def expect(topology: Topology, folders: Sequence[Folder]) -> None:
     known, digests = _noted(note), _digests(_of_machines(topology, folders))
     left = {name: digest for name, digest in known.items() if digests.get(name, digest) == digest}
     if left != known:
-        write_atomic(note, json.dumps(left, indent=1).encode(), 0o600)
+        write_json(note, left)
 
 
 def forget(layout: Layout, machine: str) -> None:
@@ -112,7 +110,7 @@ def forget(layout: Layout, machine: str) -> None:
     note = layout.state / NOTE
     known = _noted(note)
     if known.pop(machine, None) is not None:
-        write_atomic(note, json.dumps(known, indent=1).encode(), 0o600)
+        write_json(note, known)
 
 
 def _of_machines(topology: Topology, folders: Sequence[Folder]) -> dict[str, tuple[bytes, tuple[str, ...]]]:

@@ -12,8 +12,8 @@ from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.engines import planning
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.keepalived.role import SAYS
-from techsapo_ops.services.keepalived.role import holders as asked
+from techsapo_ops.services.keepalived.runtime import SAYS
+from techsapo_ops.services.keepalived.runtime import holders as asked
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import MACHINES_NOTE
@@ -35,7 +35,7 @@ def note_machines(state: Path, project: str, machines: Sequence[Machine]) -> Non
             pass
         keep_out_of_git(state)
         value = {"project": project, "machines": [asdict(machine) for machine in machines]}
-        write_atomic(state / MACHINES_NOTE, json.dumps(value, indent=1).encode(), 0o600)
+        write_json(state / MACHINES_NOTE, value)
 
 
 def noted_machines(state: Path) -> MachinesNote:

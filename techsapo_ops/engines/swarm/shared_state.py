@@ -17,6 +17,7 @@ from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet, Member
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.engines.swarm.copies import Copies
@@ -196,7 +197,7 @@ class SharedState:
 
     def _note(self, version: Version) -> None:
         value = {"number": version.number, "digest": version.digest}
-        write_atomic(self._state / bundle.TRAVEL_NOTE, json.dumps(value).encode(), 0o600)
+        write_json(self._state / bundle.TRAVEL_NOTE, value)
 
     def _set_aside(self) -> None:
         if not (self._state / "ledger").is_dir():

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.build import build
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -86,7 +86,7 @@ def save_plan(
         "salt": salt,
         "digests": _digests(plan, history, only, salt),
     }
-    write_atomic(path.absolute(), (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode(), 0o600)
+    write_json(path.absolute(), value)
 
 
 def read_plan(path: Path) -> SavedPlan:

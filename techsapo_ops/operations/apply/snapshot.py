@@ -9,24 +9,39 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
-from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
+from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
 
 _VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _OnHost:
+    """What a spec came to on a host."""
+
+    engine: str
+    layout: Layout
+    host: HostFacts
+    services: tuple[Service, ...]
+    absent: tuple[Absent, ...]
+    units: tuple[Program | ContainerUnit, ...]
+
+
+_ON_HOST = TypeAdapter(_OnHost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +103,15 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
     """
     desired = snapshot.desired
     topology = desired.topology
+    on_host = _OnHost(
+        topology.engine, topology.layout, topology.host, topology.services, topology.absent, desired.units
+    )
+    found = _ON_HOST.dump_python(on_host, mode="json")
+    for users in ("users", "app_users"):
+        found["host"][users].sort()  # sets, in another order each time
     value = {
         "version": _VERSION,
-        "topology": {
-            "engine": topology.engine,
-            "layout": _layout_data(topology.layout),
-            "host": {
-                **asdict(topology.host),
-                "users": sorted(topology.host.users),
-                "app_users": sorted(topology.host.app_users),
-            },
-            "services": [_service_data(service) for service in topology.services],
-            "absent": [asdict(absent) for absent in topology.absent],
-        },
-        **{
-            form.recorded_as: [u.to_json() for u in desired.units if u.recorded_as == form.recorded_as]
-            for form in FORMS
-        },
+        "on_host": found,
         "files": [
             {
                 "path": file.path,
@@ -140,9 +147,11 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
         )
         for f in value["files"]
     )
-    units = tuple(form.from_json(entry) for form in FORMS for entry in value[form.recorded_as])
+    found = _ON_HOST.validate_python(value["on_host"])
     spec = _read_spec(value["spec"], value["secrets"])
-    desired = Desired(_topology(value["topology"], spec), files, units)
+    places = places_of(found.engine)
+    topology = Topology(spec, places, found.layout, found.host, found.services, found.absent)
+    desired = Desired(topology, files, found.units)
     return Snapshot(desired, spec, value["overrides"], value["given"])
 
 
@@ -173,46 +182,3 @@ def file_entries(document: bytes) -> list[dict[str, Any]]:
     """Path, digest, mode, secret and owner of each file of a frozen snapshot."""
     entries: list[dict[str, Any]] = json.loads(document)["files"]
     return entries
-
-
-def _layout_data(layout: Layout) -> dict[str, str | None]:
-    return {
-        "state": str(layout.state),
-        "config": str(layout.config),
-        "spec": str(layout.spec) if layout.spec is not None else None,
-        "environment": layout.environment,
-    }
-
-
-def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
-    where = value["layout"]
-    host = value["host"]
-    return Topology(
-        spec,
-        places_of(value["engine"]),
-        Layout(
-            Path(where["state"]),
-            Path(where["config"]),
-            Path(where["spec"]) if where["spec"] is not None else None,
-            where["environment"],
-        ),
-        HostFacts(
-            **{
-                **host,
-                "users": frozenset(host["users"]),
-                "app_users": frozenset(host["app_users"]),
-            }
-        ),
-        tuple(_service(entry) for entry in value["services"]),
-        tuple(Absent(**entry) for entry in value["absent"]),
-    )
-
-
-def _service_data(service: Service) -> dict[str, Any]:
-    return asdict(service)
-
-
-def _service(entry: Mapping[str, Any]) -> Service:
-    facts = entry["facts"]
-    made = ServiceFacts(**{**tuples(facts), "probe": Probe(**facts["probe"])})
-    return Service(**{**tuples(entry), "facts": made, "machine": Machine(**entry["machine"])})

@@ -30,8 +30,7 @@ from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
 from techsapo_ops.stack.topology import Absent
-from techsapo_ops.validators.check import require
-from techsapo_ops.validators.report import MissingTool
+from techsapo_ops.validators.check import MissingTool, require
 
 
 @dataclass(frozen=True, slots=True)

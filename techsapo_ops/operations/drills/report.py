@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.files import private_folder, write_atomic
+from techsapo_ops.adapters.files import private_folder
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.adapters.textfile import Sample, write_textfile
@@ -142,9 +142,8 @@ def perform(
 def keep(layout: Layout, report: Report) -> Path:
     """Write a report down; returns its file. Raises OpsError where that can't be done."""
     private_folder(layout.drills, layout.state)
-    text = json.dumps(report.to_json(), ensure_ascii=False, indent=1) + "\n"
     written = layout.drills / f"{report.id}.json"
-    write_atomic(written, text.encode(), 0o600)
+    write_json(written, report.to_json())
     for old in _names(layout)[:-MOST]:
         (layout.drills / f"{old}.json").unlink(missing_ok=True)
     return written

@@ -6,24 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
-from techsapo_ops.stack.tool import Tool
+from techsapo_ops.services.monitor import Monitor
+from techsapo_ops.stack.kind import HANG_UP, executable
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.kept_secret import KeptSecret
-    from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Login, Service
+    from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
 
-class Alertmanager(Kind):
+class Alertmanager(Monitor):
     """alertmanager."""
 
     facts = ServiceFacts(
@@ -42,19 +39,11 @@ class Alertmanager(Kind):
         metrics_path="/metrics",
         published=True,
     )
-    monitors = True
-    networks = ("edge", "metrics")
     reload_command = HANG_UP
     reads = ("alertmanager/",)
     secrets = ("notifications",)
     port_setting = "monitoring.alertmanager.port"
     validator = Tool("amtool", "prometheus-alertmanager", msg("checks the generated alertmanager.yml"))
-
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
-        """One, unless the spec turns it off."""
-        settings = spec.monitoring.alertmanager
-        if settings.enabled:
-            yield Wanted(self.name, settings.host, settings.port)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """alertmanager.yml and the texts of its notifications."""
@@ -68,34 +57,12 @@ class Alertmanager(Kind):
             *start_files(topology, templates),
         )
 
-    def login(self, topology: Topology) -> Login | None:
-        """The one that it asks for, where the spec has it so."""
-        from techsapo_ops.services.web_login import login_of
-
-        return login_of(topology.layout, self.name)
-
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its login, and the signed links that it sends."""
         from techsapo_ops.services.alertmanager import cluster, signing
-        from techsapo_ops.services.web_login import given
 
-        return {
-            **given(topology, self.name),
-            **signing.given(topology, self.name),
-            **cluster.given(topology),
-        }
-
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
-        """Its login's."""
-        from techsapo_ops.services.web_login import kept_secrets
-
-        return kept_secrets(topology, self.name, self.facts.title)
-
-    def notes(self, topology: Topology) -> Iterable[str]:
-        """Where its password is."""
-        from techsapo_ops.services.web_login import note
-
-        return note(topology, self.name, self.facts.title)
+        own = super().made_secrets(topology)
+        return {**own, **signing.given(topology, self.name), **cluster.given(topology)}
 
     def program(self, topology: Topology, service: Service) -> Program:
         """alertmanager, on its port and alone."""

@@ -1,11 +1,16 @@
-"""What an engine does of Alertmanager."""
+"""What is done with Alertmanager: its keys, and what it has loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from typing_extensions import override
 
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services import web_login_files
 from techsapo_ops.services.alertmanager import cluster
+from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
 from techsapo_ops.services.alertmanager.signing import (
     key_file,
     key_of_app,
@@ -14,10 +19,12 @@ from techsapo_ops.services.alertmanager.signing import (
     signs,
 )
 from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
+from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.runtime import Runtime
-from techsapo_ops.services.web_login_files import keep, user_of
+from techsapo_ops.services.web_login_files import user_of
+from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
 
 
@@ -30,14 +37,27 @@ def make_signatures(topology: Topology) -> None:
         return
     layout = topology.layout
     key = made_once(key_file(layout), None).reveal()
-    keep(key_of_app(layout), key, user_of(topology, "app"))
+    keep(key_of_app(layout), key, user_of(topology, "app"), mounted=True)
     known = list(alerts_of(topology.spec))
     text = signatures(key.encode(), topology.spec.project, known)
-    keep(signatures_file(layout), text, user_of(topology, "alertmanager"))
+    keep(signatures_file(layout), text, user_of(topology, "alertmanager"), mounted=True)
+
+
+def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
+    file = files[prefix + ALERTMANAGER_YML]
+    what = lacking(read_yaml(file.content), read_yaml(_client(server).status().config))
+    # With receivers passed through, a value may be a secret.
+    return what.partition(" is ")[0] + " differs" if what and file.secret else what
+
+
+def _client(server: Server) -> Alertmanager:
+    return Alertmanager(server.url, timeout=TIMEOUT, login=server.login)
 
 
 class AlertmanagerRuntime(Runtime):
     """It asks for a login that is made here, and sends signed links."""
+
+    loaded = Loaded(_differs, lambda server: _client(server).reloaded())
 
     @override
     def make_keys(self, topology: Topology) -> None:

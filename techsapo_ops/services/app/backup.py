@@ -13,7 +13,6 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent, sqlite
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
-from techsapo_ops.stack.budget_note import read_note
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -75,6 +74,8 @@ class AuditLogBackup(sqlite.SqliteBackup):
     def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
         if not _has_folder(stack, kind):
             return {}
+        from techsapo_ops.stack.budget_note import read_note  # `techsapo backup --help` needs no pydantic
+
         resets = read_note(stack.layout.budget_note).resets.values()
         asked = audit_spent.query(audit_spent.TABLE, _now(), resets)
         return audit_spent.spent_of(self._ask(stack, kind, asked))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.messages import msg
-from techsapo_ops.services.exporter import Exporter, exporter_facts
-from techsapo_ops.stack.tool import Tool
+from techsapo_ops.services.exporters import Exporter, exporter_facts
+from techsapo_ops.stack.service_facts import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import RenderedFile
+    from techsapo_ops.stack.kind import Wanted
+    from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -48,8 +50,8 @@ class BlackboxExporter(Exporter):
     )
 
     @override
-    def is_wanted(self, spec: Spec) -> bool:
-        return spec.monitoring.is_probed
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        return super().instances(spec, places) if spec.monitoring.is_probed else ()
 
     @override
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.services.monitor import Monitor
+from techsapo_ops.stack.kind import executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
-    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
-    from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 _SYSTEM_BIN = frozenset({Path("/bin"), Path("/usr/bin"), Path("/usr/sbin"), Path("/usr/local/bin")})
 
 
-class Grafana(Kind):
+class Grafana(Monitor):
     """grafana-server."""
 
     facts = ServiceFacts(
@@ -41,19 +40,12 @@ class Grafana(Kind):
         metrics_path="/metrics",
         published=True,
     )
-    monitors = True
-    networks = ("edge", "metrics")
     # Not its dashboards: it looks for changed ones by itself.
     reads = ("grafana/grafana.ini", "grafana/provisioning/")
     secrets = ("monitoring.grafana",)
+    data_files = ("grafana.db",)
     deadline = 90.0  # migrations of its database
     port_setting = "monitoring.grafana.port"
-
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
-        """One, unless the spec turns it off."""
-        settings = spec.monitoring.grafana
-        if settings.enabled:
-            yield Wanted(self.name, settings.host, settings.port)
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its administrator's."""
@@ -66,21 +58,11 @@ class Grafana(Kind):
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip
 
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("grafana.db",)
-
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """grafana.ini, its provisioning and its dashboards."""
         from techsapo_ops.services.grafana.provisioning import grafana_files
 
         return grafana_files(topology, templates)
-
-    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """Passwords of the servers whose figures it shows."""
-        from techsapo_ops.services.web_login import given
-
-        return given(topology, self.name)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """grafana-server on its grafana.ini."""

@@ -32,10 +32,8 @@ _SCRIPT = 0o555
 
 
 def keepalived_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """The configuration and the scripts of each machine's keepalived; nothing where there is none."""
+    """The configuration and the scripts of each machine's keepalived."""
     machines = [service.machine for service in topology.of_kind("keepalived")]
-    if not machines:
-        return ()
     common = {"folder": f"{CONTAINER_CONFIG}/keepalived", "run": RUN}
     scripts = [
         RenderedFile(path, templates.render(f"{path}.j2", **common), mode=_SCRIPT) for path in (NOTIFY, READY)

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent
-from techsapo_ops.services.mysql import contents, dump, member_role
+from techsapo_ops.services.mysql import contents, dump
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.quoting import literal, name
@@ -25,8 +25,8 @@ from techsapo_ops.services.mysql.session import Doors, Session, administrator, s
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.budget_note import read_note
+from techsapo_ops.stack.service_facts import Tool
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
-from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch
@@ -172,8 +172,10 @@ class MysqlBackup(BackupKind):
 
     @override
     def missing(self, stack: Stack) -> Sequence[str]:
+        from techsapo_ops.services.mysql.member_runtime import missing  # `techsapo backup --help` needs none
+
         alone = len(stack.topology.of_kind("mysql")) == 1
-        return () if alone else tuple(member_role.missing(stack))
+        return () if alone else tuple(missing(stack))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

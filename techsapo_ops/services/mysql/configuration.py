@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import statements, unlogged
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.formats import printable
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 MY_CNF = "mysql/my.cnf"
 TEMPORARY = "mysql-tmp"
 INIT_SQL = "mysql-init/grants.sql"
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def mysql_files(
@@ -28,12 +24,11 @@ def mysql_files(
     accounts: Sequence[str] = (),
 ) -> tuple[RenderedFile, ...]:
     """mysql/my.cnf, with what it says of a `cluster`, and the SQL of a new database, which makes `accounts`
-    too; nothing where there is no MariaDB.
+    too.
     """
-    services, mysql, places = topology.of_kind("mysql"), topology.spec.mysql, topology.places
-    if not services or mysql is None:
-        return ()
-    service = services[0]  # of several, which differ in what their script tells them
+    mysql, places = topology.spec.mysql, topology.places
+    assert mysql is not None, "of a stack that has one"  # noqa: S101 - a mistake of ours, no input
+    service = topology.of_kind("mysql")[0]  # of several, which differ in what their script tells them
     listens = topology.listens(service)
     content = templates.render(
         "mysql/my.cnf.j2",
@@ -83,7 +78,5 @@ def temporary_folder(topology: Topology) -> Path | None:
 
 def my_cnf_quote(text: str) -> str:
     """`text` as a quoted value of a MariaDB option file. Raises OpsError for control characters."""
-    if _CONTROL.search(text):
-        raise OpsError(msg("{text} holds a control character", text=repr(text)), msg("rename the folder"))
     # A pair of quotes around the value is stripped, quotes within stay; `\` starts an escape.
-    return '"' + text.replace("\\", "\\\\") + '"'
+    return '"' + printable(text).replace("\\", "\\\\") + '"'

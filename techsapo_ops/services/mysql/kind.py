@@ -52,16 +52,14 @@ class Mysql(Kind):
     deadline = 90.0  # crash recovery
     container_deadline = 120.0  # a new database
     port_setting = "mysql.port"
+    scheme = "mysql"
+    data_files = ("mysql",)
     programs = ("mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-admin")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where the spec has a section for it."""
         if spec.mysql is not None:
             yield Wanted(self.name, spec.mysql.host, spec.mysql.port)
-
-    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
-        """As its clients write it."""
-        return "mysql"
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """Where the audit log is without it."""
@@ -74,10 +72,6 @@ class Mysql(Kind):
     def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - wherever there is one
         """That of all instances."""
         return True
-
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("mysql",)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """my.cnf and what the image runs on a new database."""

@@ -1,9 +1,11 @@
-"""What an engine does of MariaDB, and throwaway copies of it that a backed-up dump is fed into."""
+"""What is done with MariaDB, and throwaway copies of it that a backed-up dump is fed into."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -13,19 +15,28 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import installation, logins
 from techsapo_ops.services.mysql.kind import NO_TLS
+from techsapo_ops.services.mysql.session import administrator
 from techsapo_ops.services.runtime import (
     SCRATCH,
+    Call,
     Place,
     Runtime,
     Settling,
     ThrowawayContainer,
     ThrowawayProgram,
+    logged_in,
 )
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_CLIENTS = ("mariadb", "mysql")
+_NO_CLIENTS = ("mariadbd", "mysqld")
 
 _QUICK = (
     "--skip-log-bin",
@@ -41,6 +52,16 @@ class MysqlRuntime(Runtime):
 
     settles: tuple[str, ...] = ()
     """Further statements that are run in its container once it is ready."""
+    client = ("mariadb",)
+
+    @override
+    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
+        program = words[0]
+        if not program.startswith(_CLIENTS) or program.startswith(_NO_CLIENTS):
+            return super().call(stack, service, words, terminal=terminal)
+        door = administrator(stack)
+        argv = (program, *door.options, NO_TLS, *words[1:])
+        return logged_in(stack, service, Command(argv, door.env, terminal=terminal))
 
     @override
     def question(self, topology: Topology) -> Command | None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, RESTART_SECONDS, SHUTDOWN_SECONDS
 from techsapo_ops.stack.kind import Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
-from techsapo_ops.stack.tool import Tool
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.address import Viewpoint
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -67,13 +67,13 @@ class Nginx(Kind):
             return (own,)
         return own, (COMPOSE_TLS_PORT, topology.spec.nginx.tls_listen)
 
-    def url(self, topology: Topology, service: Service) -> str:
-        """By TLS where it serves a certificate."""
+    def url(self, topology: Topology, service: Service, viewpoint: Viewpoint | None = None) -> str:
+        """For users by TLS where it serves a certificate."""
         from techsapo_ops.adapters.address import Address
         from techsapo_ops.stack.address import Viewpoint
 
-        if topology.spec.served_certificate is None:
-            return super().url(topology, service)
+        if viewpoint is not None or topology.spec.served_certificate is None:
+            return super().url(topology, service, viewpoint)
         host = topology.address(service, Viewpoint.OUTSIDE).host
         return Address(host, topology.spec.nginx.tls_listen).url(scheme="https")
 

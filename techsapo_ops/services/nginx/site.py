@@ -93,14 +93,9 @@ _SIGN_IN_REFUSED = _page(
 def nginx_files(
     topology: Topology, templates: Templates, upstream: Upstream | None = None
 ) -> tuple[RenderedFile, ...]:
-    """nginx/nginx.conf, or nothing where the stack has no nginx.
-
-    Raises OpsError for a certificate folder that nginx can't be given.
-    """
+    """nginx/nginx.conf. Raises OpsError for a certificate folder that nginx can't be given."""
     # On several machines each has its own, of one configuration.
-    service, spec = next(iter(topology.of_kind("nginx")), None), topology.spec
-    if service is None:
-        return ()
+    service, spec = topology.of_kind("nginx")[0], topology.spec
     certificate = spec.served_certificate
     signing_in = spec.app.auth.sign_in
     content = templates.render(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.messages import msg
-from techsapo_ops.services.exporter import Exporter, exporter_facts
+from techsapo_ops.services.exporters import Exporter, exporter_facts
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container

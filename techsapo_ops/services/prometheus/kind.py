@@ -6,25 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
-from techsapo_ops.stack.tool import Tool
+from techsapo_ops.services.monitor import Monitor
+from techsapo_ops.stack.kind import HANG_UP, executable
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.machine import Machine
-    from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Login, Service
+    from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
 
-class Prometheus(Kind):
+class Prometheus(Monitor):
     """prometheus."""
 
     facts = ServiceFacts(
@@ -43,20 +38,13 @@ class Prometheus(Kind):
         metrics_path="/metrics",
         published=True,
     )
-    monitors = True
     comes_last = True  # what it scrapes is before it, so that its first round finds everything there
-    networks = ("edge", "metrics")
     reload_command = HANG_UP
+    data_files = ("wal",)
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"
     validator = Tool("promtool", "prometheus", msg("checks the generated Prometheus files"))
-
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
-        """One, unless the spec turns it off."""
-        settings = spec.monitoring.prometheus
-        if settings.enabled:
-            yield Wanted(self.name, settings.host, settings.port)
 
     def machines(self, every: Sequence[Machine]) -> Sequence[Machine]:
         """As many as may be lost, and one: each scrapes everything, and is lost with its samples.
@@ -65,40 +53,12 @@ class Prometheus(Kind):
         """
         return every[: (len(every) + 1) // 2]
 
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("wal",)
-
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""
         from techsapo_ops.services.prometheus.scrape import prometheus_files
         from techsapo_ops.services.web_login import client_files
 
         return (*prometheus_files(topology, templates), *client_files(topology, self.name))
-
-    def login(self, topology: Topology) -> Login | None:
-        """The one that it asks for, where the spec has it so."""
-        from techsapo_ops.services.web_login import login_of
-
-        return login_of(topology.layout, self.name)
-
-    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """Its login, and those that it logs in with."""
-        from techsapo_ops.services.web_login import given
-
-        return given(topology, self.name)
-
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
-        """Its login's."""
-        from techsapo_ops.services.web_login import kept_secrets
-
-        return kept_secrets(topology, self.name, self.facts.title)
-
-    def notes(self, topology: Topology) -> Iterable[str]:
-        """Where its password is."""
-        from techsapo_ops.services.web_login import note
-
-        return note(topology, self.name, self.facts.title)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """prometheus, on its port."""

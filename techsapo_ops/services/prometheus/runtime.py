@@ -1,4 +1,4 @@
-"""What an engine does of Prometheus, and throwaway copies of it that read backed-up blocks."""
+"""What is done with Prometheus, and throwaway copies of it that read backed-up blocks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services import web_login_files
 from techsapo_ops.services.prometheus.client import SCRATCH_PASSWORD
+from techsapo_ops.services.prometheus.health import health_parts
+from techsapo_ops.services.prometheus.readback import LOADED
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.services.web_login import USER
 from techsapo_ops.spec.secret import Secret
@@ -38,6 +40,9 @@ _READS_ONLY = (
 
 class PrometheusRuntime(Runtime):
     """It asks for a login that is made here."""
+
+    health_parts = staticmethod(health_parts)
+    loaded = LOADED
 
     @override
     def make_keys(self, topology: Topology) -> None:

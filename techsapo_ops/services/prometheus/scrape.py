@@ -12,6 +12,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import scrape_targets
+from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs
@@ -20,7 +21,6 @@ from techsapo_ops.services.prometheus.own_rules import FOLDER, own_alerts, own_r
 from techsapo_ops.services.prometheus.recording import recorded_groups
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.own_tls import redis_scheme
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
@@ -149,7 +149,6 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
 def _sentinels(topology: Topology) -> Iterator[dict[str, Any]]:
     """What each Sentinel says, asked by the exporter that watches the Redis beside it."""
     sentinels = topology.of_kind(SENTINEL) if topology.has("redis-exporter") else ()
-    scheme = redis_scheme(topology.spec)
     if sentinels:
         yield {
             "name": SENTINEL,
@@ -163,7 +162,7 @@ def _sentinels(topology: Topology) -> Iterator[dict[str, Any]]:
                     "instance": s.name,
                     "labels": {
                         **host_labels(s),
-                        "__param_target": topology.address(s, Viewpoint.SERVICE).url(scheme=scheme),
+                        "__param_target": redis_url(topology, s),
                     },
                 }
                 for s in sentinels

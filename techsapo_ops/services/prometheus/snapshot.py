@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.pipes import Running
@@ -107,7 +108,7 @@ class PrometheusSource:
         self.note.unlink()
 
     def _write(self, noted: Mapping[str, Any]) -> None:
-        write_atomic(self.note, (json.dumps(noted) + "\n").encode(), 0o600)
+        write_json(self.note, noted)
 
     def _listed(self) -> list[str]:
         return self._run("sh", "-c", _LISTED).decode().split()

@@ -17,14 +17,14 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.redis import contents, snapshot, spent
-from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
+from techsapo_ops.services.redis.client import door_to, redis_door, scratch_client, scratch_door
 from techsapo_ops.services.redis.several import calm, in_step, several, trouble
 from techsapo_ops.stack.backup import Amount, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import Tool
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
 from techsapo_ops.stack.step import Action, Step
-from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch

@@ -37,14 +37,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def redis_files(
     topology: Topology, templates: Templates, *, replicated: bool = False
 ) -> tuple[RenderedFile, ...]:
-    """redis/redis.conf, with the password in it where there is one; nothing where there is no Redis.
+    """redis/redis.conf, with the password in it where there is one.
 
     `replicated`: it is the master of others, or one of these.
     """
-    service = next(iter(topology.of_kind("redis")), None)
-    if service is None:
-        return ()
-    redis = topology.spec.redis
+    service, redis = topology.of_kind("redis")[0], topology.spec.redis
     password = redis.password.reveal() if redis.password is not None else None
     listens = topology.listens(service)
     accounts = accounts_file(topology.layout)

@@ -43,16 +43,14 @@ class Redis(Kind):
     reads = ("redis/",)
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
+    scheme = "redis"
+    data_files = ("appendonlydir", "dump.rdb")
     programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
         if spec.redis.enabled:
             yield Wanted(self.name, spec.redis.host, spec.redis.port)
-
-    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
-        """What it makes at its start."""
-        return ("appendonlydir", "dump.rdb")
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """redis.conf."""
@@ -74,12 +72,6 @@ class Redis(Kind):
         if accounts_made(topology):
             return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
         return Login(topology.spec.redis.user, topology.spec.redis.password)
-
-    def scheme(self, topology: Topology) -> str:
-        """As clients of Redis write it."""
-        from techsapo_ops.spec.own_tls import redis_scheme
-
-        return redis_scheme(topology.spec)
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """What is used in its place."""

@@ -14,6 +14,7 @@ from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.redis.accounts import (
     APP,
@@ -34,7 +35,6 @@ from techsapo_ops.services.redis.accounts import (
     users_file,
 )
 from techsapo_ops.services.redis.client import tls_options
-from techsapo_ops.services.redis.exporter import redis_url
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.topology import Topology

@@ -1,10 +1,11 @@
-"""What an engine does of Redis, and throwaway copies of it that load a backed-up dump."""
+"""What is done with Redis, and throwaway copies of it that load a backed-up dump."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -13,8 +14,16 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
-from techsapo_ops.services.redis.client import known_password, login_options
-from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
+from techsapo_ops.services.redis.client import CLIENT, door_to, known_password, login_options
+from techsapo_ops.services.runtime import (
+    SCRATCH,
+    Call,
+    Place,
+    Runtime,
+    ThrowawayContainer,
+    ThrowawayProgram,
+    logged_in,
+)
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
@@ -22,9 +31,22 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
 
 class RedisRuntime(Runtime):
     """It is asked with a login, where it has one, and its accounts are made here."""
+
+    client = (CLIENT,)
+
+    @override
+    def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
+        if words[0] != CLIENT:
+            return super().call(stack, service, words, terminal=terminal)
+        door = door_to(stack, service)
+        client = Command((CLIENT, *door.options, *words[1:]), door.env, terminal=terminal)
+        return logged_in(stack, service, client)
 
     @override
     def question(self, topology: Topology) -> Command | None:

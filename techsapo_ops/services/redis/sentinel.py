@@ -30,6 +30,7 @@ class Sentinel(Kind):
     networks = Redis.networks
     reads = ("sentinel/",)
     between_machines = True
+    scheme = Redis.scheme
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, on each of several machines."""
@@ -55,10 +56,6 @@ class Sentinel(Kind):
         from techsapo_ops.stack.service import Login
 
         return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
-
-    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
-        """As clients of Redis write it."""
-        return "rediss"
 
     def container(self, topology: Topology, service: Service) -> Container:
         """Its start script, which makes the file that Sentinel goes on to write itself."""

@@ -20,10 +20,8 @@ FAILOVER_TIMEOUT = 6000
 
 
 def sentinel_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """sentinel/sentinel.conf and sentinel/start.sh; nothing where there is one Redis."""
-    service = next(iter(topology.of_kind("sentinel")), None)
-    if service is None:
-        return ()
+    """sentinel/sentinel.conf and sentinel/start.sh."""
+    service = topology.of_kind("sentinel")[0]
     accounts = sentinel_accounts_file(topology.layout)
     inside = f"{CONTAINER_CONFIG}/{accounts.parent.name}/{accounts.name}"
     conf = templates.render(

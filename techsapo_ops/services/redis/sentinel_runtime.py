@@ -1,21 +1,22 @@
-"""What an engine does of Sentinel."""
+"""What is done with Sentinel."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import override
 
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.accounts import sentinel_accounts_file
-from techsapo_ops.services.redis.client import client_options, login_environment
+from techsapo_ops.services.redis.client import entered_client, operators
 from techsapo_ops.services.redis.several import lines_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -32,6 +33,19 @@ class SentinelRuntime(Runtime):
         return (sentinel_accounts_file(topology.layout),)
 
     @override
+    def role_question(self, topology: Topology, service: Service) -> Command | None:
+        # https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-commands
+        return entered_client(topology, service, "SENTINEL", "CKQUORUM", topology.spec.project)
+
+    @override
+    def role(self, topology: Topology, said: str) -> Role:
+        first, _, rest = said.strip().partition(" ")
+        if first == "OK":
+            count = rest.partition(" ")[0]
+            return Role(msg("quorum: {count} of {all} Sentinels", count=count, all=len(topology.machines)))
+        return Role(msg("no quorum: {said}", said=rest), wrong=True) if "NOQUORUM" in first else Role()
+
+    @override
     def forget_members(
         self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]
     ) -> None:
@@ -40,8 +54,7 @@ class SentinelRuntime(Runtime):
         door = doors(service)
         if door is None:
             return
-        options = client_options(topology, service)
-        asked = replace(door, options=options, env=login_environment(topology))
+        asked = operators(door, topology, service)
         name, others = topology.spec.project, len(topology.of_kind(service.kind)) - 1
         if _known(asked, name) == others:
             return

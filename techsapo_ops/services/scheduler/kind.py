@@ -42,13 +42,19 @@ class Scheduler(Kind):
 
     def program(self, topology: Topology, service: Service) -> Program:
         """`techsapo jobs schedule` with the Python that runs the tool; it reads its configuration again."""
-        from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
+        from techsapo_ops.services.scheduler.timetable import JOBS_JSON
         from techsapo_ops.stack.desired import Program
 
+        layout = topology.layout
+        chosen = ("--environment", layout.environment) if layout.environment is not None else ()
+        rendered = ("--rendered", str(layout.config / JOBS_JSON))
         return Program(
             service.name,
-            scheduler_argv(topology),
-            topology.layout.logs,
-            environment=scheduler_environment(),
+            (
+                topology.host.python, "-m", "techsapo_ops", "jobs", "schedule", "--file",
+                str(layout.spec_file), *chosen, *rendered,
+            ),
+            layout.logs,
+            environment={"PYTHONUNBUFFERED": "1", "TECHSAPO_SERVICE": SCHEDULER},
             stop_seconds=SCHEDULER_STOP_SECONDS,
-        )
+        )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import SCHEDULER, Layout
+from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology
 
 JOBS_JSON = "schedule/jobs.json"
@@ -40,20 +40,3 @@ def job_folders(spec: Spec, project: Path) -> Iterator[tuple[Path, str]]:
 def nobody_starts_jobs(topology: Topology) -> bool:
     """Whether nobody starts the jobs although `schedule.by` is service, as in containers."""
     return topology.spec.schedule.by == "service" and not topology.has(SCHEDULER)
-
-
-def scheduler_argv(topology: Topology) -> tuple[str, ...]:
-    """The program that starts the jobs, on this host."""
-    return (topology.host.python, "-m", "techsapo_ops", *schedule_words(topology.layout))
-
-
-def schedule_words(layout: Layout) -> tuple[str, ...]:
-    """`schedule` and its options: the words after `techsapo`."""
-    chosen = ("--environment", layout.environment) if layout.environment is not None else ()
-    rendered = ("--rendered", str(layout.config / JOBS_JSON))
-    return ("jobs", "schedule", "--file", str(layout.spec_file), *chosen, *rendered)
-
-
-def scheduler_environment() -> dict[str, str]:
-    """Its environment."""
-    return {"PYTHONUNBUFFERED": "1", "TECHSAPO_SERVICE": "scheduler"}

@@ -26,7 +26,7 @@ from orchestrator import serving
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue import alerts as catalogue
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
 from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import key_file, signature

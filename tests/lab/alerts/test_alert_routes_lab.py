@@ -16,7 +16,7 @@ from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models.base import seconds
 
 pytestmark = pytest.mark.lab

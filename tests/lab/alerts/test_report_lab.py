@@ -23,7 +23,7 @@ from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import report as job
 from techsapo_ops.operations.status.week import Week, week_of
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
 

@@ -32,7 +32,7 @@ from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql import dump as mysql
 from techsapo_ops.services.mysql.session import Session, administrator
 from techsapo_ops.services.redis import snapshot as redis_snapshot
-from techsapo_ops.services.redis.door import redis_door
+from techsapo_ops.services.redis.client import redis_door
 from techsapo_ops.stack.backup import Source
 from techsapo_ops.stack.stack import Stack
 

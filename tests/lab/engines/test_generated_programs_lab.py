@@ -20,7 +20,7 @@ from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.render.logrotate import log_files, logrotate_files
+from techsapo_ops.render.host import log_files, logrotate_files
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import programs

@@ -16,8 +16,8 @@ from rows import each_row
 from servers import binary, free_port, wait_for
 from stacks import HOSTILE_FOLDER, spec, topology
 
-from techsapo_ops.render import rsyslog
-from techsapo_ops.render.rsyslog import rsyslog_files
+from techsapo_ops.render import host as host_files
+from techsapo_ops.render.host import rsyslog_files
 from techsapo_ops.render.templates import Templates
 
 pytestmark = pytest.mark.lab
@@ -136,7 +136,7 @@ def wait_for_lines(server: SyslogServer, wanted: Callable[[Sequence[str]], bool]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rsyslog, "RETRY", 1)
+    monkeypatch.setattr(host_files, "RETRY", 1)
 
 
 @each_row("scheme", ["", "udp://"])
@@ -186,7 +186,7 @@ def test_lines_wait_while_the_server_is_away_and_over_a_rotation_and_a_restart(t
 
 
 def test_what_waits_takes_no_more_disk_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rsyslog, "QUEUE", 2 * 1024**2)
+    monkeypatch.setattr(host_files, "QUEUE", 2 * 1024**2)
     config, logs = rendered(tmp_path, free_port())
     append(logs / "app.log", *(f"{n} " + "x" * 900 for n in range(10_000)))
     spool = tmp_path / "work/spool"

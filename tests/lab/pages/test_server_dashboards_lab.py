@@ -19,7 +19,7 @@ from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from rows import each_row
 
 from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.blackbox.configuration import blackbox_files
 from techsapo_ops.services.registry import programs

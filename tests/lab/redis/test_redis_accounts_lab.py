@@ -30,7 +30,7 @@ from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import contents
 from techsapo_ops.services.redis.accounts import accounts_file, exporter_file, password_file
-from techsapo_ops.services.redis.door import redis_door
+from techsapo_ops.services.redis.client import redis_door
 from techsapo_ops.stack.own_tls import ca_file, certificate
 from techsapo_ops.stack.service_facts import Probe
 

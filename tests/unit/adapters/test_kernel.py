@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rows import each_row
 
-from techsapo_ops.adapters.kernel import reboot_reason
+from techsapo_ops.adapters.packages import reboot_reason
 
 RUNS = "6.12.43+deb13-amd64"
 

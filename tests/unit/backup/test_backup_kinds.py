@@ -37,9 +37,8 @@ from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.tool import Tool
 
 
 @dataclass(frozen=True)

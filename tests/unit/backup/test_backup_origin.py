@@ -68,7 +68,8 @@ def test_a_new_backup_has_the_mac_of_rfc_2104_over_its_manifest_behind_a_word_of
     assert repository.keyring is not None
     key = json.loads((repository.keyring.folder / KEY).read_text())
     data = (backup.folder / MANIFEST).read_bytes()
-    wanted = hmac.new(bytes.fromhex(key["key"]), b"techsapo backup manifest 1\0" + data, hashlib.sha256)
+    written = b"15 backup manifest%d %s" % (len(data), data)
+    wanted = hmac.new(bytes.fromhex(key["key"]), written, hashlib.sha256)
     assert (backup.folder / MAC).read_text() == f"1 {key['id']} {wanted.hexdigest()}\n"
     assert check_sums(backup) == []
     assert origin(repository, backup.id) == (State.AUTHENTICATED, "")

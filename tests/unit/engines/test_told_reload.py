@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rows import each_row
@@ -72,7 +73,7 @@ def test_a_read_back_tells_a_reload_that_was_refused_from_one_that_was_not_asked
     tmp_path: Path, told: LastReload | None, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Loaded(lambda *_: "a rule is missing", lambda _: told)
-    monkeypatch.setattr(readback, "loaded_of", lambda _: loaded)
+    monkeypatch.setattr(readback, "runtime_of", lambda _: SimpleNamespace(loaded=loaded))
     desired = Desired(topology(spec(), tmp_path), (), ())
     (found,) = readback.with_loaded((), desired, ("prometheus",), wait=0.0)
     assert (found.service, found.what) == ("prometheus", why)

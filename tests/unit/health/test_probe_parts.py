@@ -8,7 +8,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
-from techsapo_ops.services.blackbox.found import probe_parts
+from techsapo_ops.services.prometheus.health import probe_parts
 from techsapo_ops.stack.health import PartStatus
 
 

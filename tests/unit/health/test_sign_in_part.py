@@ -11,7 +11,7 @@ from pathlib import Path
 from rows import each_row
 from stacks import THREE_INSTANCES, spec, topology
 
-from techsapo_ops.services.nginx.health import health_parts
+from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import SIGN_IN_LOCATION
 from techsapo_ops.stack.health import HealthPart, PartStatus
 
@@ -51,7 +51,7 @@ def nginx(sign_in: int) -> Iterator[int]:
 def parts(directory: Path, port: int, timeout: float = 5, **auth: object) -> list[HealthPart]:
     app = {**THREE_INSTANCES, "auth": auth}
     found = topology(spec(app=app, nginx={"enabled": True, "listen": port}), directory)
-    return list(health_parts(found, found.of_kind("nginx")[0], timeout))
+    return list(RUNTIME.health_parts(found, found.of_kind("nginx")[0], timeout))
 
 
 @each_row(

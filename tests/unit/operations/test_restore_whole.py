@@ -22,7 +22,7 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.services.mysql import member_role as role
+from techsapo_ops.services.mysql import member_runtime as runtime
 from techsapo_ops.services.redis import backup as of_redis
 from techsapo_ops.stack.backup_kind import Untouched
 from techsapo_ops.stack.restore_journal import interrupted
@@ -175,11 +175,11 @@ def test_a_member_of_mariadb_that_does_not_see_all_is_named(tmp_path: Path) -> N
 
     hosts = StackFake(stack, said)
     opened = open_stack(stack, engine_of(hosts, stack), runner=hosts)
-    assert list(role.missing(opened)) == [
+    assert list(runtime.missing(opened)) == [
         "mysql-b: synced, quorum: 2 of 3 members",
         "mysql-c: no quorum: it sees 1 of 3 members",
     ]
     sees |= dict.fromkeys(sees, ("Primary", 3))
-    assert list(role.missing(opened)) == []
+    assert list(runtime.missing(opened)) == []
     hosts.hosts["c"].silent = "no route to host"
-    assert [words.partition(":")[0] for words in role.missing(opened)] == ["mysql-c"]
+    assert [words.partition(":")[0] for words in runtime.missing(opened)] == ["mysql-c"]

@@ -14,7 +14,7 @@ from rows import each_row
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 

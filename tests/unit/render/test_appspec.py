@@ -8,7 +8,7 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.services.redis.accounts import APP, password_file
 from techsapo_ops.spec.load import load

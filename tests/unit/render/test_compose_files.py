@@ -11,7 +11,7 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, templates, 
 from techsapo_ops.adapters.build import LOCK, OTEL_LOCK
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, compose_files, literal
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 
 BOTH = (MONITORING_YML, PRODUCTION_YML)
 

@@ -7,7 +7,7 @@ import pytest
 from stacks import spec, templates, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.logrotate import log_files, logrotate_files
+from techsapo_ops.render.host import log_files, logrotate_files
 
 
 def config(directory: Path, **logs: object) -> str:

@@ -44,7 +44,7 @@ def test_the_upstream_holds_the_guides_three_lines_in_their_order(tmp_path: Path
 
 def test_a_stack_with_one_instance_and_no_certificate_has_no_nginx(tmp_path: Path) -> None:
     wanted = spec()
-    assert nginx_files(topology(wanted, tmp_path), templates()) == ()
+    assert not topology(wanted, tmp_path).has("nginx")
 
 
 def test_with_a_certificate_plain_http_is_sent_on_but_for_health_and_acme(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from stacks import HOSTILE_FOLDER, spec, templates, topology
 
-from techsapo_ops.render.pm2 import instance_script, pm2_files
+from techsapo_ops.render.host import instance_script, pm2_files
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Program
 

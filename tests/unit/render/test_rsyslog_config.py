@@ -9,7 +9,7 @@ from rows import each_row
 from stacks import HOSTILE_FOLDER, rendered, spec, topology, with_alerts
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.render.rsyslog import quoted, watched
+from techsapo_ops.render.host import quoted, watched
 
 HERE = Path("/opt/stack")
 

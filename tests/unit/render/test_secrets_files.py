@@ -11,8 +11,8 @@ from rows import each_row
 from stacks import EVERYTHING, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.services.mysql.exporter import exporter_cnf
+from techsapo_ops.render.stack import secret_files
+from techsapo_ops.services.exporters import exporter_cnf
 from techsapo_ops.stack.secrets import secret_name
 
 HERE = Path("/opt/stack")

@@ -9,7 +9,7 @@ from rows import each_row
 from stacks import HOSTILE_FOLDER, host, spec, templates, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.systemd import systemd_files, systemd_quote
+from techsapo_ops.render.host import systemd_files, systemd_quote
 
 
 def unquoted(line: str) -> list[str]:

@@ -106,7 +106,8 @@ scalars = st.one_of(
 values = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc:# ", min_size=1), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text('abc:# \n"') | st.just("long" * 50), inner, max_size=4)
     ),
     max_leaves=12,
 )

@@ -18,7 +18,7 @@ def test_a_member_is_of_its_kind_and_has_what_is_beside_that() -> None:
     for service in where.services:
         member, alone = kind_of(service), kind_of(service.kind)
         assert (member.name, member.facts) == (alone.name, alone.facts)
-        for beside in ("backup", "console", "readback", "health", "switchover"):
+        for beside in ("backup", "switchover"):
             assert member.beside(beside) is alone.beside(beside)
         if member is not alone:
             differ.add(service.kind)
@@ -32,8 +32,8 @@ def test_only_a_member_has_a_role_and_a_runtime_of_its_own(tmp_path: Path) -> No
     alone, several = topology(spec(mysql={}), tmp_path), machines_topology()
     for kind in ("redis", "mysql"):
         here, there = alone.of_kind(kind)[0], several.of_kind(kind)[0]
-        assert kind_of(here).beside("role") is None
-        assert kind_of(there).beside("role") is not None
+        assert runtime_of(here).role_question(alone, here) is None
+        assert runtime_of(there).role_question(several, there) is not None
         assert isinstance(runtime_of(there), type(runtime_of(here)))
         assert runtime_of(there) is not runtime_of(here)
 

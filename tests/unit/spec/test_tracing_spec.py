@@ -9,7 +9,7 @@ from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.render.package import package
-from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.stack import secret_files
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.app.image import app_build
 from techsapo_ops.services.app.kind import App

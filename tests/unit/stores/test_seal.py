@@ -40,10 +40,9 @@ def test_a_value_by_another_key_is_forged() -> None:
         Seal(b"j" * 48).opened("lab:answer:1", KEPT)
 
 
-def test_a_value_that_somebody_keeps_for_longer_ends_when_it_was_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    later = time.time() + DAY + 1
-    monkeypatch.setattr("techsapo_ops.stores.seal.time.time", lambda: later)
-    assert SEAL.opened("lab:answer:1", KEPT) is None
+def test_a_value_that_somebody_keeps_for_longer_ends_when_it_was_to() -> None:
+    later = Seal(b"k" * 48, lambda: time.time() + DAY + 1)
+    assert later.opened("lab:answer:1", KEPT) is None
 
 
 def test_place_and_value_cannot_be_cut_elsewhere() -> None:

@@ -9,8 +9,7 @@ from rows import each_row
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.validators.check import Staging, check, require
-from techsapo_ops.validators.report import ValidationReport
+from techsapo_ops.validators.check import Staging, ValidationReport, check, require
 
 FILES = (
     RenderedFile("prometheus/prometheus.yml", "a"),

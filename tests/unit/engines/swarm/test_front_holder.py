@@ -19,9 +19,8 @@ from techsapo_ops.engines.swarm.front import holder_last, holders
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.services.probing import part_of
-from techsapo_ops.services.registry import kind_of
-from techsapo_ops.stack.health import PartStatus
-from techsapo_ops.stack.role import Role
+from techsapo_ops.services.runtime import runtime_of
+from techsapo_ops.stack.health import PartStatus, Role
 from techsapo_ops.stack.step import Action, Step
 from tests.fakes.swarm_stack import StackFake
 
@@ -146,9 +145,8 @@ FAULT = "may not have the address: nginx or the network of its host"
 def test_each_says_what_it_is_in_its_cluster(
     kind: str, said: str, words: str, wrong: bool, sole: bool | None, tmp_path: Path
 ) -> None:
-    role = kind_of(kind).beside("role")
-    assert role is not None
-    assert role.told(where(tmp_path), said) == Role(words, wrong, sole)
+    stack = where(tmp_path)
+    assert runtime_of(stack.of_kind(kind)[0]).role(stack, said) == Role(words, wrong, sole)
 
 
 def test_a_role_that_is_wrong_degrades_its_service_and_says_where_to_look(

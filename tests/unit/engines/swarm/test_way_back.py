@@ -44,7 +44,7 @@ def engine(tmp_path: Path, hosts: StackFake, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(made, "_write_folders", lambda _, away: hosts.done.append(("folders", *away)))
     monkeypatch.setattr(engines.nodes, "label", noted("labels"))
     monkeypatch.setattr(engines, "require_network", lambda *_: None)
-    monkeypatch.setattr(engines.logins, "before_steps", lambda *_: None)
+    monkeypatch.setattr(engines, "before_steps", lambda *_: None)
     monkeypatch.setattr(made, "share", lambda: hosts.done.append(("share",)))
     return made
 

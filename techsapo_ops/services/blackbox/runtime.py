@@ -9,6 +9,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.services.blackbox.configuration import BLACKBOX_YML
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
+from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -26,4 +27,10 @@ def _last_reload(server: Server) -> LastReload | None:
     return MonitoringServer(server.url, timeout=TIMEOUT).last_reload("blackbox_exporter_config")
 
 
-LOADED = Loaded(_differs, _last_reload)
+class BlackboxRuntime(Runtime):
+    """It shows what it has loaded."""
+
+    loaded = Loaded(_differs, _last_reload)
+
+
+RUNTIME = BlackboxRuntime()

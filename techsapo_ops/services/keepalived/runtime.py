@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.keepalived.configuration import RUN
-from techsapo_ops.stack.role import Role
+from techsapo_ops.services.runtime import Runtime
+from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -32,17 +35,22 @@ def holders(topology: Topology, ask: Ask) -> tuple[str, ...]:
     )
 
 
-def question(topology: Topology, service: Service) -> Command:  # noqa: ARG001 - alike on all hosts
-    """What asks it, in its container."""
-    return SAYS
+class KeepalivedRuntime(Runtime):
+    """It says whether it has the address."""
+
+    @override
+    def role_question(self, topology: Topology, service: Service) -> Command | None:
+        return SAYS
+
+    @override
+    def role(self, topology: Topology, said: str) -> Role:
+        address = topology.spec.floating_address
+        fault = msg("may not have the address: nginx or the network of its host")
+        return {
+            "MASTER": Role(msg("has {address}", address=address), sole=True),
+            "BACKUP": Role(msg("ready to take {address}", address=address), sole=False),
+            "FAULT": Role(fault, wrong=True, sole=False),
+        }.get(said.strip(), Role())
 
 
-def told(topology: Topology, said: str) -> Role:
-    """What its answer says."""
-    address = topology.spec.floating_address
-    fault = msg("may not have the address: nginx or the network of its host")
-    return {
-        "MASTER": Role(msg("has {address}", address=address), sole=True),
-        "BACKUP": Role(msg("ready to take {address}", address=address), sole=False),
-        "FAULT": Role(fault, wrong=True, sole=False),
-    }.get(said.strip(), Role())
+RUNTIME = KeepalivedRuntime()
