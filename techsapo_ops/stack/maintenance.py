@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.json_files import DAMAGED
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
@@ -101,7 +100,7 @@ def told_in(folder: Path) -> Told | None:
         return Told(str(value["detail"]), None if until is None else datetime.fromisoformat(until))
     except FileNotFoundError:
         return None
-    except (OSError, *DAMAGED) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Told(f"{folder / PROBLEM}: {error}", None)
 
 
@@ -127,5 +126,5 @@ def maintenance_of(layout: Layout) -> Maintenance | None:
         return Maintenance.of(json.loads(note(layout).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, *DAMAGED) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Maintenance(f"({note(layout)}: {error})", datetime.fromtimestamp(0, UTC), None, "?")

@@ -161,3 +161,13 @@ def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
                 account,
                 password_file(layout, account),
             )
+
+
+def tls_options(topology: Topology) -> tuple[str, ...]:
+    """Options that make redis-cli speak TLS, where Redis does; none elsewhere.
+
+    redis-cli compares no host name: that the CA signs for this one server alone has to do.
+    """
+    from techsapo_ops.stack.own_tls import ca_seen
+
+    return ("--tls", "--cacert", str(ca_seen(topology, "redis"))) if topology.spec.redis.tls else ()

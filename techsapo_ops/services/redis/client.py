@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file
+from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file, tls_options
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.own_tls import ca_seen
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -38,14 +37,6 @@ def entered_client(topology: Topology, service: Service, *words: str) -> Command
     """redis-cli with the operator's login, in the container of a Redis or a Sentinel."""
     options = (*client_options(topology, service), "--no-auth-warning")
     return Command((CLIENT, *options, *words), login_environment(topology))
-
-
-def tls_options(topology: Topology) -> tuple[str, ...]:
-    """Options that make it speak TLS, where Redis does; none elsewhere.
-
-    redis-cli compares no host name: that the CA signs for this one server alone has to do.
-    """
-    return ("--tls", "--cacert", str(ca_seen(topology, "redis"))) if topology.spec.redis.tls else ()
 
 
 def known_password(topology: Topology) -> Secret | None:

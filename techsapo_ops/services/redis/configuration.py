@@ -14,8 +14,8 @@ from techsapo_ops.services.redis.accounts import (
     accounts_file,
     accounts_made,
     password_file,
+    tls_options,
 )
-from techsapo_ops.services.redis.client import tls_options
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.own_tls import ca_seen, certificate_seen

@@ -119,7 +119,7 @@ def ping(topology: Topology, at: Address) -> tuple[str, ...]:
 
     With a password, or an account, the answer is NOAUTH, which says it as well.
     """
-    from techsapo_ops.services.redis.client import tls_options
+    from techsapo_ops.services.redis.accounts import tls_options
 
     return ("redis-cli", "-h", at.host, "-p", str(at.port), *tls_options(topology), "ping")
 

@@ -31,10 +31,10 @@ from techsapo_ops.services.redis.accounts import (
     sentinel_accounts_file,
     sentinel_accounts_folder,
     sentinel_users,
+    tls_options,
     users,
     users_file,
 )
-from techsapo_ops.services.redis.client import tls_options
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.topology import Topology
