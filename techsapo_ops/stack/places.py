@@ -41,7 +41,7 @@ class Places(ABC):
     """The engine, as a person calls it; to be told, never to be compared."""
     rendered: str
     """Prefix of the rendered configuration that its services read."""
-    in_containers = "docker/"
+    container_files = "docker/"
     """Prefix of the rendered files that containers are given, configuration and secrets."""
     own_files: str
     """Prefix of all rendered files that it uses; the others are for whoever wants the other engine."""
@@ -228,7 +228,7 @@ class SwarmPlaces(Places):
     rendered = f"{SWARM}config/"
     own_files = SWARM
     definitions = (f"{SWARM}stack.yml",)
-    in_containers = SWARM
+    container_files = SWARM
     state_travels = True
     mounts_folders = False
     shares_data = True

@@ -42,7 +42,7 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         root = Path(name).resolve()
         real = topology.layout
-        config, secrets = (f"{topology.places.in_containers}{each}" for each in ("config/", "secrets/"))
+        config, secrets = (f"{topology.places.container_files}{each}" for each in ("config/", "secrets/"))
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
         staged_topology = topology.relocated(layout)
         for made in _made_secrets(staged_topology, secrets):
