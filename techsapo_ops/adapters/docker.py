@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from techsapo_ops.adapters.container_facts import PROJECT, STACK, ContainerFacts, container_facts
 from techsapo_ops.adapters.process import Command, Completed, Runner, Watch, watching
@@ -26,6 +27,8 @@ class Docker:
         self.runner = runner
         self.unreachable: dict[str, str] = {}
         """By name the machines that did not answer the last look, and why; none of this host alone."""
+        self.remembered: dict[str, Any] = {}
+        """What its users remember of what it said, by what they call it."""
         self._elsewhere = host is not None
         self._client = (binary,) if host is None else (binary, "--host", host)
 

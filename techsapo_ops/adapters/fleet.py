@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from typing_extensions import override
 
@@ -13,10 +16,11 @@ from techsapo_ops.adapters.away import LOOK, HostsAway, NoManagerError, reasons_
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_refusals import Unreached, is_unreached, plainly, why
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
+T = TypeVar("T")
 _TIMEOUT = 60.0
 _OUTSIDE = "This node is not a swarm manager"
 _HEARD = ("Error response from daemon", _OUTSIDE)
@@ -26,11 +30,14 @@ REACH_SECONDS = 6.0
 _LATELY = 10.0
 _AGAIN_SECONDS = 2.0
 """For one that did not answer within the last _LATELY seconds: what is asked of others waits no longer."""
+_FIRST_SECONDS = 1.0
+"""For the first machine to say that it is a manager, before the others are asked as well."""
+_MANAGERS = "{{.Hostname}} {{.ManagerStatus}}"
 _SILENT: dict[str, float] = {}
 """When a machine was waited for to the end and did not answer, by the way to it: a command has several fleets
 of the same machines, and waits once."""
-
-
+_ASKED: dict[str, float] = {}
+"""Since when a machine owes an answer that nobody waits for any more, by the way to it."""
 _CHANGES = frozenset(
     f"{what} {change}"
     for what, changes in (
@@ -65,14 +72,17 @@ class Member(Docker):
     @property
     def patience(self) -> float:
         """Seconds for which a look waits for it."""
-        lately = time.monotonic() - _SILENT.get(self.way, -_LATELY) < _LATELY
-        return _AGAIN_SECONDS if lately else REACH_SECONDS
+        now = time.monotonic()
+        if now - _SILENT.get(self.way, -_LATELY) < _LATELY:
+            return _AGAIN_SECONDS
+        return max(REACH_SECONDS - (now - _ASKED.get(self.way, now)), _AGAIN_SECONDS)
 
     def note(self, *, silent: bool, patience: float) -> None:
         """That it was `silent` for as long as it was waited for, or answered."""
+        _ASKED.pop(self.way, None)
         if not silent:
             _SILENT.pop(self.way, None)
-        elif patience == REACH_SECONDS:
+        elif patience > _AGAIN_SECONDS:
             _SILENT[self.way] = time.monotonic()
 
     @override
@@ -130,26 +140,47 @@ class Fleet(Docker):
         _ = self.manager
 
     def _find_manager(self) -> str:
-        """The first that answers as one of a quorum; where the first one does not, the others at once."""
-        first, *others = [name for name in self.members if name not in self.unreachable] or [""]
+        """The first that answers as one of a quorum; where the first one does not, or not soon, the others at
+        once: a lost one would be waited for before anything else.
+        """
+        names = [name for name in self.members if name not in self.unreachable]
+        answers: SimpleQueue[tuple[str, Completed | OpsError]] = SimpleQueue()
+        chosen = threading.Event()
+
+        def ask(name: str) -> None:
+            answers.put((name, self._ask_manager(name, chosen)))
+
+        def begin(those: Sequence[str]) -> None:
+            for name in those:  # nobody waits for one that is silent once another one has answered
+                threading.Thread(target=ask, args=(name,), name=f"asks {name}", daemon=True).start()
+
         refusals: dict[str, str] = {}
         away = dict(self.unreachable)
-        outside = 0
-        for names in ([first] if first else [], others):
-            if not names:
+        outside, left, waiting = 0, len(names), names[1:]
+        begin(names[:1])
+        while left:
+            try:
+                name, said = answers.get(timeout=_FIRST_SECONDS if waiting else None)
+            except Empty:
+                begin(waiting)
+                waiting = []
                 continue
-            with ThreadPoolExecutor(len(names)) as pool:
-                asked = dict(zip(names, pool.map(self._ask_manager, names), strict=True))
-            for name, said in asked.items():
-                if isinstance(said, OpsError):
-                    refusals[name] = away[name] = why(said, name, self.members[name].way)
-                elif said.code == 0:
-                    return name
-                else:
-                    refusals[name] = _last(self.members[name].why(said))
-                    outside += _OUTSIDE in said.output
-                    if said.output and not any(words in said.output for words in _HEARD):
-                        away[name] = refusals[name]
+            left -= 1
+            if isinstance(said, OpsError):
+                refusals[name] = away[name] = why(said, name, self.members[name].way)
+            elif said.code == 0:
+                chosen.set()
+                return name
+            else:
+                refusals[name] = _last(self.members[name].why(said))
+                outside += _OUTSIDE in said.output
+                if said.output and not any(words in said.output for words in _HEARD):
+                    away[name] = refusals[name]
+            begin(waiting)
+            waiting = []
+        refusals, away = (  # in the hosts' order, whoever was the first to refuse
+            {name: said[name] for name in self.members if name in said} for said in (refusals, away)
+        )
         if outside == len(self.members):
             raise OpsError(
                 msg("the hosts are in no Swarm yet"),
@@ -160,15 +191,32 @@ class Fleet(Docker):
         reasons = reasons_of({**refusals, **self.unreachable})
         raise NoManagerError(msg("no Swarm manager answers ({why})", why=reasons), LOOK, away)
 
-    def _ask_manager(self, name: str) -> Completed | OpsError:
+    def _ask_manager(self, name: str, chosen: threading.Event) -> Completed | OpsError:
+        """Whether it is one of a quorum, unless another one is `chosen` before it says so.
+
+        A machine that the managers have lost is waited for no longer than one that was silent lately.
+        """
         member = self.members[name]
         patience = member.patience
+        _ASKED.setdefault(member.way, time.monotonic())
+
+        def watch() -> None:
+            if chosen.is_set():
+                raise OpsError(msg("another one has answered"))
+
         try:
-            done = member.attempt("node", "ls", "--quiet", timeout=patience)
+            done = member.watched(watch).attempt("node", "ls", "--format", _MANAGERS, timeout=patience)
         except OpsError as error:
-            member.note(silent=True, patience=patience)
+            if isinstance(error, TimedOut) or not chosen.is_set():
+                member.note(silent=True, patience=patience)
             return error
+        except Exception as error:  # noqa: BLE001 - who waits for the answer has to hear of it
+            return OpsError(str(error) or type(error).__name__)
         member.note(silent=False, patience=patience)
+        for line in done.stdout.decode(errors="replace").splitlines() if done.code == 0 else ():
+            other, _, reach = line.partition(" ")
+            if reach == "Unreachable" and other in self.members:
+                self.members[other].note(silent=True, patience=REACH_SECONDS)
         return done
 
     def forget_manager(self) -> None:
@@ -185,27 +233,30 @@ class Fleet(Docker):
         """The machine of a container that was looked at."""
         return self._where[container]
 
+    def each(self, do: Callable[[Member], T]) -> dict[str, T]:
+        """What `do` returns for each machine, all at the same time. Raises what the first one raises."""
+        with ThreadPoolExecutor(max(len(self.members), 1)) as pool:
+            return dict(zip(self.members, pool.map(do, self.members.values()), strict=True))
+
     def everywhere(
         self, arguments: Sequence[str], timeout: float = REACH_SECONDS
     ) -> dict[str, Completed | OpsError]:
         """Run a docker command on all machines at the same time; how it ended on each."""
 
-        def one(name: str) -> Completed | OpsError:
+        def one(member: Member) -> Completed | OpsError:
             try:
-                return self.members[name].attempt(*arguments, timeout=timeout)
+                return member.attempt(*arguments, timeout=timeout)
             except OpsError as error:
                 return error
 
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            return dict(zip(self.members, pool.map(one, self.members), strict=True))
+        return self.each(one)
 
     @override
     def containers(self, project: str | None = None) -> tuple[ContainerFacts, ...]:
         """Those of the stack `project` on every machine that answers; see `unreachable`."""
         assert project is not None, "a fleet is one stack's"  # noqa: S101 - a mistake of ours, no input
 
-        def look(name: str) -> tuple[ContainerFacts, ...] | OpsError:
-            member = self.members[name]
+        def look(member: Member) -> tuple[ContainerFacts, ...] | OpsError:
             patience = member.patience
             try:
                 found = member.stack_containers(project, timeout=patience)
@@ -215,8 +266,7 @@ class Fleet(Docker):
             member.note(silent=False, patience=patience)
             return found
 
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            looked = dict(zip(self.members, pool.map(look, self.members), strict=True))
+        looked = self.each(look)
         self.unreachable = {
             n: why(f, n, self.members[n].way) for n, f in looked.items() if isinstance(f, OpsError)
         }
@@ -244,12 +294,8 @@ class Fleet(Docker):
         """Image id by reference, for those that every machine that answers has, and has alike."""
         wanted = list(references)
 
-        def one(name: str) -> dict[str, str]:
-            return {} if name in self.unreachable else self.members[name].image_ids(wanted, timeout)
-
-        with ThreadPoolExecutor(len(self.members)) as pool:
-            found = list(pool.map(one, self.members))
-        reached = [ids for name, ids in zip(self.members, found, strict=True) if name not in self.unreachable]
+        found = self.without(self.unreachable).each(lambda member: member.image_ids(wanted, timeout))
+        reached = list(found.values())
         return {
             reference: reached[0][reference]
             for reference in wanted

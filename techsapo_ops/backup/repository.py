@@ -293,7 +293,7 @@ def repository_of(stack: Stack) -> Repository:
     """Where the backups of a stack are."""
     named, layout = stack.spec.backup.path, stack.layout
     path = stack.directory / Path(named).expanduser() if named is not None else layout.state / BACKUPS
-    places = places_of(layout, path) if stack.topology.machines else None
+    places = places_of(layout, path) if stack.topology.places.state_travels else None
     return Repository(path, Keyring(layout.backup_keys), layout.backup_checks, places)
 
 

@@ -136,9 +136,16 @@ class Alert:
         """File name of the page in runbooks/."""
         return f"{self.name}.md"
 
-    def of_stack(self, *, several: bool) -> Alert:
-        """The same as a stack has it; `several`: on several machines."""
-        return replace(self, **self.on_machines) if several else self
+    def least_wait(self, seen: float) -> float:
+        """Seconds for which one of its causes is waited for at least, which is seen within `seen` seconds.
+
+        On several machines one that holds for less than its effect does is waited for as much shorter.
+        """
+        return 0.0 if self.machines else seen
+
+    def of_stack(self, *, hosts: int) -> Alert:
+        """The same as a stack on so many `hosts` has it, where they are several; 0 for one."""
+        return replace(self, **self.on_machines) if hosts else self
 
     def expression(
         self,
@@ -155,7 +162,7 @@ class Alert:
         `jobs` are the scrape jobs that have to be there, `machines` how many the stack is on, where several,
         and `floating` the address that moves between them.
         """
-        expr = self.of_stack(several=machines > 0).expr
+        expr = self.of_stack(hosts=machines).expr
         down, drained = alerts()[MACHINE_DOWN].expr, alerts()[MACHINE_DRAINED].expr
         away = f"scalar(count(\n{down}\nor on (host)\n{drained}\n) or vector(0))"
         places = {"MachineDown": down, "machines_down": away, "machines": str(machines), "floating": floating}
@@ -240,9 +247,14 @@ def _loaded() -> Sequence[Alert]:
     return tuple(found)
 
 
+def alerts_on(hosts: int) -> Mapping[str, Alert]:
+    """Those that a stack on so many `hosts` can have, as it has them; 0 for one host."""
+    return {name: alert for name, alert in alerts(hosts=hosts).items() if hosts or not alert.machines}
+
+
 @cache
-def alerts(*, several: bool = False) -> Mapping[str, Alert]:
-    """Every alert by name, the worst severity first; `several`: as stacks on several machines have them."""
-    found = [alert.of_stack(several=several) for alert in _loaded()]
+def alerts(*, hosts: int = 0) -> Mapping[str, Alert]:
+    """Every alert by name, the worst severity first, as a stack on so many `hosts` has them; 0 for one."""
+    found = [alert.of_stack(hosts=hosts) for alert in _loaded()]
     worst_first = sorted(found, key=lambda alert: SEVERITIES.index(alert.severity))
     return MappingProxyType({alert.name: alert for alert in worst_first})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,9 +25,10 @@ Words = Mapping[str, str]
 _SAY_WHERE = ("{{instance}}", "{{host}}", "{{to}}")
 
 
-def with_host(legend: str) -> str:
-    """`legend` of a series on several machines, where it would not tell which of them."""
-    return legend if any(label in legend for label in _SAY_WHERE) else f"{legend} {{{{host}}}}"
+def legend_on(hosts: int, legend: str) -> str:
+    """`legend` of a series, with its host where it would not tell which of so many; 0 for a stack on one."""
+    tells = not hosts or any(label in legend for label in _SAY_WHERE)
+    return legend if tells else f"{legend} {{{{host}}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,11 @@ def _dashboard(name: str, entry: dict[str, Any]) -> Dashboard:
     return Dashboard(
         name, entry["uid"], title, description, rows, entry.get("needs"), entry.get("machines", False)
     )
+
+
+def dashboards_of(hosts: Collection[object]) -> Mapping[str, Dashboard]:
+    """Those that a stack on these hosts may have; there are none to name where it is on one."""
+    return {name: each for name, each in dashboards().items() if hosts or not each.machines}
 
 
 @cache

@@ -31,6 +31,12 @@ _SENTENCE = re.compile(r"(?<=。)|(?<=\.)(?= )")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 _ONE_HOST = ("On one host: ", "1 台のホスト：")
 _SEVERAL_HOSTS = ("On several hosts: ", "複数のホスト：")
+_ON_SEVERAL_HOSTS: Mapping[str, str] = {
+    "techsapo exec redis redis-cli": "techsapo exec redis-HOST redis-cli",
+    "techsapo exec mysql mariadb": "techsapo exec mysql-HOST mariadb",
+    "techsapo restart app-1`": "techsapo restart app`",  # one after another; app-1 is app-1-HOST there
+}
+"""By what a runbook says, what takes its place there."""
 _ITEM = r"^(\d+\. |- |)"
 _NUMBER = re.compile(r"^\d+(?=\. )", re.MULTILINE)
 _PLACEHOLDER = {
@@ -56,30 +62,30 @@ class Runbook:
         check = _SECTION.split(self.text[locale])[2]
         return [_plain(step) for step in _STEP.findall(check)[:STEPS]]
 
-    def of_stack(self, own: Mapping[str, str], *, several: bool) -> Runbook:
-        """The same for a stack on one host or on `several`, with its own ports and logins.
+    def of_stack(self, own: Mapping[str, str], *, hosts: int) -> Runbook:
+        """The same for a stack on so many `hosts`, 0 for one, with its own ports and logins.
 
         `own` is by text what takes its place.
         """
         return Runbook(
             self.name,
-            {
-                locale: _of_hosts(_replaced(text, own), locale, several=several)
-                for locale, text in self.text.items()
-            },
+            {locale: _of_hosts(_replaced(text, own), locale, hosts) for locale, text in self.text.items()},
         )
 
 
-def _of_hosts(text: str, locale: str, *, several: bool) -> str:
+def _of_hosts(text: str, locale: str, hosts: int) -> str:
     """`text` without what is labelled as true elsewhere, and without the labels of the rest."""
-    here, elsewhere = (_SEVERAL_HOSTS, _ONE_HOST) if several else (_ONE_HOST, _SEVERAL_HOSTS)
+    here, elsewhere = _ONE_HOST, _SEVERAL_HOSTS
+    if hosts:
+        here, elsewhere = elsewhere, here
+        text = _replaced(text, _ON_SEVERAL_HOSTS)
     text = re.sub(_labelled(elsewhere) + r".*\n", "", text, flags=re.MULTILINE)
     text = re.sub(
         _labelled(here) + "(.)", lambda found: found[1] + found[2].upper(), text, flags=re.MULTILINE
     )
     heading, *sections = re.split(r"(?=^## )", re.sub(r"\n{3,}", "\n\n", text), flags=re.MULTILINE)
     sections = [_numbered(section) for section in sections]
-    if several and "HOST" in text:
+    if hosts and "HOST" in text:
         sections[0] += f"{_PLACEHOLDER[locale]}\n\n"
     return heading + "".join(sections)
 

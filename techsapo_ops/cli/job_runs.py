@@ -16,9 +16,7 @@ from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.cli.root_path import ROOT_PATH
-from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.trusted_project import require_trust_unattended
-from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.timetable import CronTable, announce, scheduled
@@ -48,12 +46,10 @@ def run_context(layout: Layout, say: Callable[[str], None], echo: Callable[[str]
 
 
 def tell_machines(place: SpecChoice) -> None:
-    """Bring the metrics of a job to the node exporters of all machines that answer; nothing on one host.
+    """Bring the metrics of a job to the node exporters of all machines that answer.
 
     What is in the way is told: those of the next job bring them, too.
     """
-    if not noted_machines(layout_beside(place.file).state).machines:
-        return
     from techsapo_ops.cli.open_stack import open_stack
 
     try:

@@ -54,8 +54,8 @@ def stack_on(
     tell: Callable[[str], None] = tell_nobody,
 ) -> Stack:
     """As open_stack, where its engine was chosen already."""
-    if topology.machines:
-        bring_newest(project.layout, MachinesNote(project.spec.project, topology.machines))
+    bring_newest(project.layout, MachinesNote(project.spec.project, topology.machines))
+    if topology.places.state_travels:
         _require_same_environment(project)
     opening = Opening(runner(), seconds, tell)
     return Stack(
@@ -64,7 +64,7 @@ def stack_on(
         runner=opening.runner,
         directory=project.directory,
         templates=project.templates,
-        engines=Opening(runner(), seconds).engine,
+        engines=Opening(runner(), seconds, fleets=opening.fleets).engine,
         user=acting_user(),
         leaves=opening.recorded_elsewhere,
         following=AuditDatabase(opening.runner),

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.engines.opening import recorded, recorded_on
+from techsapo_ops.engines.opening import may_be_newer_elsewhere, recorded, recorded_on
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.containers.stack import ContainerStack
     from techsapo_ops.engines.native.recorded import NativeStack
-    from techsapo_ops.stack.layout import Layout
 
 
 def recorded_stack(file: Path) -> NativeStack | ContainerStack:
@@ -21,7 +20,7 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     Raises UntrustedError where others could change it.
     """
     layout = layout_beside(file)
-    if _may_have_several(file, layout):
+    if may_be_newer_elsewhere(layout, file):
         from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
 
         told = told_by_spec(file, layout)
@@ -29,15 +28,3 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
             # Nothing is noted here, and what is noted there can't be had: of none is it known that it is not.
             return recorded_on(layout, told, runner())
     return recorded(layout, runner())
-
-
-def _may_have_several(file: Path, layout: Layout) -> bool:
-    """Whether its stack was brought up on several machines, or may have been, from elsewhere alone.
-
-    Most are on one host, and are spared what that takes to find out.
-    """
-    try:
-        here = layout.machines_note.exists()
-        return here or (not (layout.state / "state.json").exists() and b"hosts:" in file.read_bytes())
-    except OSError:  # no spec, or of another user: whoever reads the rest says so
-        return False

@@ -80,10 +80,10 @@ def _project(place: SpecChoice, out: Output, language: str | None) -> Project | 
 
 def _of_stack(page: Runbook, project: Project) -> Runbook:
     from techsapo_ops.cli.open_stack import topology_for  # a runbook without a spec needs none of it
-    from techsapo_ops.services.prometheus.scrape import ON_SEVERAL_HOSTS, own_commands
+    from techsapo_ops.services.prometheus.scrape import own_commands
 
-    several = bool(project.spec.hosts)
+    hosts = len(project.spec.hosts)
     try:
-        return page.of_stack(own_commands(topology_for(project)), several=several)
+        return page.of_stack(own_commands(topology_for(project)), hosts=hosts)
     except OpsError:
-        return page.of_stack(ON_SEVERAL_HOSTS if several else {}, several=several)
+        return page.of_stack({}, hosts=hosts)

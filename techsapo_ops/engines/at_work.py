@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
-from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
+from techsapo_ops.engines.swarm.machines_note import MachinesNote, fleet_of, noted_machines
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout
 
@@ -48,36 +48,54 @@ def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobod
 
 
 @contextmanager
-def sharing(layout: Layout, wait: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Be at work for the block where the stack has several machines and nobody of this host is at work.
-
-    Who is, shares what the block writes at his end. Raises OpsError before the block, as `at_work` does.
-    """
-    if not noted_machines(layout.state).machines or held(layout.state / LOCK):
+def among_hosts(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody) -> Iterator[None]:
+    """Be at work for the block where the stack has several machines. Raises OpsError as `at_work` does."""
+    if not noted_machines(layout.state).machines:
         yield
         return
     with at_work(layout, wait, say):
         yield
 
 
-def refresh(
-    layout: Layout, project: str, machines: Sequence[Machine], runner: Runner, say: Callable[[str], None]
-) -> None:
-    """Bring the state directory to what the machines have, unless a command of this host is at work on it.
+@contextmanager
+def sharing(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody) -> Iterator[None]:
+    """As `among_hosts`, unless somebody of this host is at work: who shares it at his end."""
+    if held(layout.state / LOCK):
+        yield
+        return
+    with among_hosts(layout, wait, say):
+        yield
+
+
+def refresh(layout: Layout, note: MachinesNote, runner: Runner, say: Callable[[str], None]) -> None:
+    """Bring the state directory to what the machines of `note` have, unless a command of this host is at work
+    on it; nothing, where there are none.
 
     The stack's lock stays free, so that no command fails beside a look. Raises OpsError where no quorum of
     the machines answers.
     """
-    if held(layout.state / LOCK):
+    if not note.machines or held(layout.state / LOCK):
         return
     with _refreshing(layout.state):
         if not held(layout.state / LOCK):
-            _shared(layout, project, machines, runner, say).refresh()
+            _shared(layout, note.project, note.machines, runner, say).refresh()
 
 
 def share(layout: Layout, project: str, machines: Sequence[Machine], runner: Runner) -> None:
     """Let a majority of the machines have the state directory as it is now. Raises OpsError."""
     _shared(layout, project, machines, runner, tell_nobody).publish()
+
+
+def forget_shared(note: MachinesNote, runner: Runner) -> str:
+    """Let the machines of `note` have nothing of the state directory, and what to say of that; nothing, where
+    there are none. Raises OpsError.
+    """
+    from techsapo_ops.engines.swarm.shared_state import forget
+
+    if not note.machines:
+        return ""
+    forget(fleet_of(note.machines, runner), note.project)
+    return msg("the hosts stay in their Swarm; `docker swarm leave --force` on each, where nothing needs it")
 
 
 def _refreshing(state: Path) -> AbstractContextManager[int]:

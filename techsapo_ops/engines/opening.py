@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.state import recorded_engine
+from techsapo_ops.engines.state import STATE, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.topology import Topology
 
@@ -41,6 +45,8 @@ class Opening:
     runner: Runner
     seconds: float | None = None
     tell: Callable[[str], None] = tell_nobody
+    fleets: dict[tuple[Machine, ...], Fleet] = field(default_factory=dict, compare=False)
+    """The clients of several machines: engines of the same ones look by one, and wait once for a lost one."""
 
     def choose(
         self,
@@ -70,7 +76,7 @@ class Opening:
             from techsapo_ops.engines.swarm.engine import SwarmEngine
             from techsapo_ops.engines.swarm.machines_note import fleet_of
 
-            fleet = fleet_of(topology.machines, self.runner)
+            fleet = self.fleets.setdefault(topology.machines, fleet_of(topology.machines, self.runner))
             return SwarmEngine(topology, fleet, seconds=self.seconds, tell=self.tell)
         if topology.engine == "compose":
             from techsapo_ops.adapters.docker import Docker
@@ -116,6 +122,28 @@ def on_several(layout: Layout) -> bool:
     if last is None or last.stopped:
         return layout.machines_note.exists() or (last is not None and last.engine == "swarm")
     return last.engine == "swarm"
+
+
+def may_be_newer_elsewhere(layout: Layout, spec: Path) -> bool:
+    """Whether other machines may know more of the stack than its state directory here. `spec` is its file.
+
+    Most are on one host, and are spared what it takes to find out.
+    """
+    return layout.machines_note.exists() or may_be_elsewhere_alone(layout, spec)
+
+
+def may_be_elsewhere_alone(layout: Layout, spec: Path) -> bool:
+    """Whether it may have been brought up on several machines from elsewhere, without a trace here."""
+    try:
+        traces = (layout.machines_note, layout.state / STATE)
+        return not any(path.exists() for path in traces) and b"hosts:" in spec.read_bytes()
+    except OSError:  # no spec, or of another user: whoever reads the rest says so
+        return False
+
+
+def leaving_one_host(layout: Layout) -> bool:
+    """Whether the stack is to move to several machines, and is not known to have left the one it was on."""
+    return layout.machines_note.exists() and not on_several(layout)
 
 
 def recorded_on(layout: Layout, note: MachinesNote, runner: Runner) -> ContainerStack:

@@ -67,7 +67,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     data = _Job("data", "data", partial(_data, stack))
     jobs = [
         *_services(stack, timeout, away),
-        *(_targets(stack, timeout) if len(away) < len(topology.machines) else ()),
+        *_targets(stack, timeout, away),
         disk,
         *_certificates(topology, now, timeout),
         _Job("silences", "silences", partial(silence_parts, stack, timeout)),
@@ -83,10 +83,8 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
 
 def _away(stack: Stack) -> Mapping[str, str]:
     """The machines that can't be reached, and why."""
-    if not stack.topology.machines:
-        return {}
     try:
-        return stack.engine.observe().unreachable
+        return stack.engine.away()
     except OpsError:  # the probes tell it
         return {}
 
@@ -101,7 +99,7 @@ def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator
             ask = partial(_left_stopped, service, str(stopped[service.name]))
         elif topology.places.publishes(service):
             ask = partial(health_of, topology, service, timeout)
-        elif service.machine is not None and service.machine.name in away:
+        elif service.machine.name in away:
             ask = partial(_not_reached, service, service.machine.name, away)
         else:
             inside = inside or stack.engine.prober_inside()
@@ -109,13 +107,13 @@ def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator
         yield _Job(service.name, service.kind, ask, vital)
 
 
-def _targets(stack: Stack, timeout: float) -> Iterator[_Job]:
-    """What is scraped, where no Prometheus is reached from this host: of several the first one says it."""
-    if not stack.topology.machines:
-        return
+def _targets(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator[_Job]:
+    """What is scraped, where a Prometheus is not reached from this host: of several the first one says it."""
     from techsapo_ops.services.monitoring import prometheus_of
-    from techsapo_ops.services.prometheus.health import target_parts
+    from techsapo_ops.services.prometheus.health import asked_within, target_parts
 
+    if all(service.machine.name in away for service in asked_within(stack.topology)):
+        return
     asked = prometheus_of(stack, timeout)
     if asked is not None:
         yield _Job("targets", "target", partial(target_parts, stack.topology, lambda: asked))

@@ -63,7 +63,8 @@ class AuditDatabase(Following):
 
 def _patiently(topology: Topology, work: Callable[[], None]) -> None:
     """Do `work`; of a cluster again while what keeps it may pass. On one host it is another session."""
-    until = time.monotonic() + (_PATIENCE if topology.machines else 0.0)
+    members = topology.of_kind(MysqlKind.facts.kind)
+    until = time.monotonic() + (_PATIENCE if len(members) > 1 else 0.0)
     while True:
         try:
             work()

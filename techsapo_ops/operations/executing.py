@@ -41,7 +41,7 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
             exit_code=2,
         )
     service, state = running_service(stack, word)
-    runtime = runtime_of(service.kind)
+    runtime = runtime_of(service)
     argv = given or runtime.client
     call = runtime.call(stack, service, argv, terminal=terminal)
     if call.command.env and not state.runs:  # only a login is in it
@@ -89,7 +89,7 @@ def running_service(stack: Stack, word: str) -> tuple[Service, State]:
         seen = observed.services.get(service.name)
         if seen is not None and seen.state.kept_running:
             return service, seen.state
-    away = {m.name for s in meant if (m := s.machine) is not None} & observed.unreachable.keys()
+    away = {each.machine.name for each in meant} & observed.unreachable.keys()
     if away:
         raise HostsAway({name: why for name, why in observed.unreachable.items() if name in away})
     name = meant[0].name

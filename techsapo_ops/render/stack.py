@@ -9,7 +9,7 @@ from techsapo_ops.render.host import logrotate_files, pm2_files, rsyslog_files, 
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
 from techsapo_ops.render.swarm import swarm_files
-from techsapo_ops.services.registry import kind_of, kinds, resolve
+from techsapo_ops.services.registry import kind_of, kinds, kinds_in, resolve
 from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.spec.redact import secrets_of
 from techsapo_ops.stack.desired import RenderedFile
@@ -28,8 +28,14 @@ def render_stack(topology: Topology, templates: Templates) -> tuple[RenderedFile
     whichever engine the stack uses; on several machines there are those of Swarm alone. Raises OpsError for
     a value that one of the outputs can't hold.
     """
-    if topology.machines:
-        return _several_machines(topology, templates)
+    return topology.places.units(
+        programs=lambda: _one_host(topology, templates),
+        containers=lambda: _one_host(topology, templates),
+        spread=lambda: _several_machines(topology, templates),
+    )
+
+
+def _one_host(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     native = _as(topology, NATIVE)
     compose = _as(topology, COMPOSE)
     secrets = secret_files(compose)
@@ -62,8 +68,7 @@ def _several_machines(topology: Topology, templates: Templates) -> tuple[Rendere
 
 
 def _configuration(topology: Topology, templates: Templates) -> list[RenderedFile]:
-    present = [kind for kind in kinds() if topology.has(kind.name)]
-    return [file for kind in present for file in kind.files(topology, templates)]
+    return [file for kind in kinds_in(topology) for file in kind.files(topology, templates)]
 
 
 def _as(topology: Topology, places: Places) -> Topology:

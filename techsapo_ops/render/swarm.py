@@ -18,7 +18,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.render.compose import from_yaml, literal, logging_of
 from techsapo_ops.render.package import package
-from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.services.registry import kind_of, kinds_in
 from techsapo_ops.stack.container import Bind, Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.machine import ON
@@ -49,8 +49,8 @@ def swarm_files(
     installed = package(exact=True)
     builds = {
         kind.name: build
-        for kind in kinds()
-        if topology.has(kind.name) and (build := kind.build(topology, templates, installed)) is not None
+        for kind in kinds_in(topology)
+        if (build := kind.build(topology, templates, installed)) is not None
     }
     data = _Writer(topology, files, secrets, builds).stack()
     stack = RenderedFile(STACK_YML, templates.render("swarm/stack.yml.j2", stack=data))
@@ -120,7 +120,7 @@ class _Writer:
             if file.owner is not None:
                 path = Path("secrets") / Path(file.path).name
                 self._given.setdefault(file.owner, {})[Path(file.path).name] = path
-        for kind in kinds():
+        for kind in kinds_in(topology):
             # The engine makes these before it deploys.
             self._given.setdefault(kind.name, {}).update(kind.made_secrets(topology))
 
@@ -154,7 +154,6 @@ class _Writer:
 
     def _service(self, service: Service) -> dict[str, Any]:
         spec, machine = self._spec, service.machine
-        assert machine is not None, "of a topology with machines"  # noqa: S101 - a mistake of ours, no input
         kind, build = kind_of(service), self._builds.get(service.kind)
         facts = kind.container(self._topology, service)
         default = build.image if build is not None else service.facts.image
@@ -245,7 +244,7 @@ class _Writer:
     def _is_for(self, service: Service, path: str) -> bool:
         """Whether a file is not another machine's."""
         second = path.split("/")[1] if path.count("/") > 1 else ""
-        own = service.machine.own_folder if service.machine is not None else ""
+        own = service.machine.own_folder
         return not second.startswith(ON) or second == own
 
     def _config(self, path: str, target: str, mode: int) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class App:
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             sign_in_routes(),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
-            runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
+            runbook_routes(spec.locale, hosts=len(options.audit_members)),
             help_routes(spec.locale, options.reference),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(

@@ -25,7 +25,8 @@ from techsapo_ops.catalogue.dashboards import (
     Thresholds,
     Words,
     dashboards,
-    with_host,
+    dashboards_of,
+    legend_on,
 )
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.monitoring import (
@@ -147,8 +148,8 @@ class Charts:
             variables=choices,
             dashboards=[
                 _described(own, dashboard)
-                for dashboard in sorted(dashboards().values(), key=_main_first)
-                if (dashboard.needs is None or dashboard.needs in jobs) and (hosts or not dashboard.machines)
+                for dashboard in sorted(dashboards_of(hosts).values(), key=_main_first)
+                if dashboard.needs is None or dashboard.needs in jobs
             ],
         )
 
@@ -246,9 +247,9 @@ def _pattern(name: str) -> str:
 
 
 def _legend(legend: Words, series: Series) -> dict[str, str]:
-    said = with_host if "host" in series.labels else str
+    hosts = int("host" in series.labels)
     return {
-        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), said(text))
+        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), legend_on(hosts, text))
         for locale, text in legend.items()
     }
 

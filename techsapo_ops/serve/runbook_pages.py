@@ -23,11 +23,11 @@ _LIST = {
 _MISSING = {"ja": "その手順書はありません", "en": "There is no such runbook"}
 
 
-def runbook_routes(locale: str, *, several_hosts: bool = False) -> APIRouter:
+def runbook_routes(locale: str, *, hosts: int = 0) -> APIRouter:
     """Routes of the runbooks. They are open as the frame of every page is: what they say is in the package.
 
     `locale` is the language until the reader chooses another, on a page or by `?lang=`. They have no ports
-    and logins of the stack, but say what is true of its one host, or of its `several_hosts`.
+    and logins of the stack, but say what is true of its one host, or of so many `hosts`.
     """
     router = APIRouter(include_in_schema=False)
 
@@ -37,7 +37,7 @@ def runbook_routes(locale: str, *, several_hosts: bool = False) -> APIRouter:
     async def page(request: Request, name: str) -> Response:
         language, query = _language(request, locale)
         if name in runbooks():
-            return page_reply(request, *_page(name, language, query, several=several_hosts))
+            return page_reply(request, *_page(name, language, query, hosts))
         content, media_type, _ = _list(language, query, missing=True)
         return Response(content, 404, media_type=media_type)
 
@@ -53,10 +53,8 @@ def _language(request: Request, locale: str) -> tuple[str, str]:
 
 
 @cache
-def _page(name: str, locale: str, query: str, *, several: bool) -> tuple[bytes, str, str]:
-    from techsapo_ops.services.prometheus.scrape import ON_SEVERAL_HOSTS  # for readers of runbooks alone
-
-    texts = runbooks()[name].of_stack(ON_SEVERAL_HOSTS if several else {}, several=several).text
+def _page(name: str, locale: str, query: str, hosts: int) -> tuple[bytes, str, str]:
+    texts = runbooks()[name].of_stack({}, hosts=hosts).text
     return _framed(locale, query, ((each, _html(texts[each], query)) for each in LOCALES), name)
 
 

@@ -37,15 +37,14 @@ class Server:
 
     url: str
     login: BasicLogin | None = None
-    machine: str = ""
-    """Name of its machine, of several."""
+    folder: str = ""
+    """Where the rendered files are that it alone reads, of several; see stack.machine."""
 
 
 def server_of(topology: Topology, service: Service) -> Server:
     """Where `service` is asked what it has loaded."""
     url = topology.address(service, Viewpoint.HOST).url()
-    machine = service.machine.name if service.machine is not None else ""
-    return Server(url, login_at(topology, service.kind), machine)
+    return Server(url, login_at(topology, service.kind), service.machine.own_folder)
 
 
 def login_at(topology: Topology, kind: str) -> BasicLogin | None:

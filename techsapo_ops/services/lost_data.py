@@ -55,8 +55,8 @@ def lost_data(topology: Topology, access: Access, engine: str) -> tuple[LostData
         if not isinstance(there, frozenset):
             continue
         if not is_there(there, kind_of(service).data_names(topology)) or MARK not in there:
-            several = len(topology.of_kind(service.kind)) > 1
-            title = service.name if several else service.facts.title
+            alone = len(topology.of_kind(service.kind)) == 1
+            title = service.facts.title if alone else service.name
             lost.append(LostData(service.name, title, known[service.name]))
     return tuple(lost)
 

@@ -24,9 +24,9 @@ from techsapo_ops.services.redis.sentinel import Sentinel
 from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.kind import Kind
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.machine import HERE
 from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import ServiceFacts
@@ -57,8 +57,13 @@ def kinds() -> tuple[Kind, ...]:
 
 
 def kind_of(service: Service | str) -> Kind:
-    """The kind of a service, or that of a name. Raises OpsError for one that there is not."""
-    name = service if isinstance(service, str) else service.kind
+    """The kind of a service, as it is where that runs, or that of a name. Raises OpsError for one that there
+    is not.
+    """
+    if not isinstance(service, str):
+        alone = kind_of(service.kind)
+        return alone if service.machine == HERE else alone.member
+    name = service
     for kind in _KINDS:
         if kind.name == name:
             return kind
@@ -66,6 +71,11 @@ def kind_of(service: Service | str) -> Kind:
         msg("there is no kind of service {name}", name=name),
         msg("there are: {kinds}", kinds=", ".join(k.name for k in _KINDS)),
     )
+
+
+def kinds_in(topology: Topology) -> tuple[Kind, ...]:
+    """The kinds that a stack has services of, in their order, each as it is there."""
+    return tuple({service.kind: kind_of(service) for service in topology.services}.values())
 
 
 def _facts(kind: Kind) -> ServiceFacts:
@@ -137,15 +147,14 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
                 kind.name, msg("nothing to watch without {watches}", watches=kind.watches), remedy
             )
     present = [(kind, each) for kind, each in wanted if kind.name not in absent]
-    machines = places.machines(spec)
-    placed: list[tuple[Kind, Wanted, Machine | None]] = [
+    placed = [
         (kind, each, machine)
         for kind, each in present
-        for machine in (kind.machines(machines) if machines else (None,))
+        for machine in kind.machines(places.hosts(spec, between=kind.between_machines))
     ]
     running = [
         Service(
-            name=_named(each, machine),
+            name=machine.named(each.name),
             kind=kind.name,
             host=each.host,
             port=each.port,
@@ -155,7 +164,7 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
             weight=each.weight,
             backup=each.backup,
             needs=tuple(
-                _named(other, where)
+                where.named(other.name)
                 for needed in kind.facts.needs
                 for other_kind, other, where in placed
                 if other_kind.name == needed and where == machine
@@ -165,10 +174,6 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
         for kind, each, machine in placed
     ]
     return Topology(spec, places, layout, host, tuple(running), tuple(absent.values()))
-
-
-def _named(wanted: Wanted, machine: Machine | None) -> str:
-    return wanted.name if machine is None else f"{wanted.name}-{machine.name}"
 
 
 def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:

@@ -174,8 +174,10 @@ class Runtime:
 _DEFAULT = Runtime()
 
 
-def runtime_of(kind: str) -> Runtime:
-    """What an engine has to do of a kind: RUNTIME of the module `runtime` beside it, else the defaults."""
+def runtime_of(kind: Service | str) -> Runtime:
+    """What an engine has to do of a service or of a kind: RUNTIME of the module `runtime` beside the kind,
+    else the defaults.
+    """
     module = kind_of(kind).beside("runtime")
     runtime: Runtime = module.RUNTIME if module is not None else _DEFAULT
     return runtime
@@ -184,7 +186,7 @@ def runtime_of(kind: str) -> Runtime:
 def before_steps(desired: Desired, doors: Callable[[Service], Door | None]) -> None:
     """Let each kind make what its login needs. `doors` lead to where services run now. Raises OpsError."""
     for service in desired.topology.services:
-        runtime_of(service.kind).before_steps(desired.topology, doors(service))
+        runtime_of(service).before_steps(desired.topology, doors(service))
 
 
 def throwaway_kinds() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from techsapo_ops.spec.findings import Context, Exposure, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.monitoring import Alertmanager, Prometheus
-from techsapo_ops.spec.models.root import ANY_ADDRESS, ExposureName
+from techsapo_ops.spec.models.root import ExposureName
 from techsapo_ops.spec.problems import Path
 from techsapo_ops.spec.redis_login import NONE, redis_login
 
@@ -135,8 +135,7 @@ def _app(spec: Spec) -> Iterator[Exposure]:
 
 
 def _nginx(spec: Spec) -> Iterator[Exposure]:
-    # Of several hosts each has its port on all its addresses, whatever `nginx.host` says.
-    host = ANY_ADDRESS if spec.hosts else spec.nginx.host
+    host = spec.nginx_host
     if not spec.runs_nginx or is_loopback(host):
         return
     uses: tuple[Path, ...] = (("nginx",), ("certificates",), ("app", "instances"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.machine_ports import GOSSIP, RAFT, SENTINEL
+from techsapo_ops.spec.machine_ports import ports_of_machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
 
@@ -86,20 +86,13 @@ def _monitoring(spec: Spec) -> Iterator[Taken]:
             yield Taken(("monitoring", "exporters", key), name, _LOOPBACK, port, uses)
 
 
-def _of_machines(spec: Spec) -> Iterator[Taken]:
-    """Ports of each of several machines that no field sets."""
-    if not spec.hosts:
-        return
-    uses: tuple[Path, ...] = (("hosts",), ("engine",))
-    if spec.redis.enabled:
-        yield Taken((), "Sentinel", "0.0.0.0", SENTINEL, (*uses, ("redis", "enabled")))  # noqa: S104 - compared
-    for port in (RAFT, GOSSIP):
-        yield Taken((), "Docker Swarm", "0.0.0.0", port, uses)  # noqa: S104 - compared
-
-
 def port_conflicts(spec: Spec, written: Callable[[Path], bool]) -> Iterator[Conflict]:
     """Pairs of services on one port, each told at the one of the two that the file gives (`written`)."""
-    seen = list(_of_machines(spec))
+    seen = [
+        Taken((), name, "0.0.0.0", port, (("hosts",), ("engine",)))  # noqa: S104 - compared
+        for name, ports in ports_of_machines(spec).items()
+        for port in ports
+    ]
     for late in taken_ports(spec):
         for early in seen:
             if early.port == late.port and _meet(early.host, late.host):

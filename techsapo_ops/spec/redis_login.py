@@ -19,5 +19,4 @@ def redis_login(spec: Spec) -> RedisLogin:
     """How clients log in."""
     if spec.redis.password is not None:
         return GIVEN
-    # Of several hosts they reach each other over a network.
-    return MADE if spec.hosts or spec.redis.accounts is not False else NONE
+    return MADE if spec.redis.accounts is not False else NONE

@@ -12,10 +12,8 @@ from techsapo_ops.spec.models import ServiceKind, Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 
-BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
+BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", "techsapo-incidents", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
-_INCIDENTS = "techsapo-incidents"
-"""The one by which several Prometheis hear of each other, on several machines."""
 _FRONTS = re.compile(r"nginx|app(-[0-9]+)?")
 """Names of the services in front, as which the stack asks itself."""
 _LONGEST_SCRAPE_INTERVAL = 120
@@ -27,7 +25,7 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for n, job in enumerate(spec.monitoring.scrape):
         path: Path = ("monitoring", "scrape", n, "name")
-        if job.name in BUILT_IN_JOBS or (spec.hosts and job.name == _INCIDENTS):
+        if job.name in BUILT_IN_JOBS:
             yield Finding(
                 path, msg("the stack has a job {job} itself", job=job.name), msg("choose another name")
             )

@@ -95,6 +95,10 @@ class Recorded(Protocol):
         """What exists now. `measure` adds what each service uses, which may take a second."""
         ...
 
+    def away(self) -> Mapping[str, str]:
+        """The machines that can't be reached now, and why; this host is none of them."""
+        return {}
+
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds (all: empty). Raises OpsError for one that has none."""
         ...
@@ -193,6 +197,17 @@ class Running(Recorded, Protocol):
         Nothing, where that is this host alone. Raises OpsError.
         """
         return
+
+    def forget(self) -> None:
+        """Look anew the next time at what exists, where that is remembered for a moment."""
+        return
+
+    def brought_up(self) -> None:
+        """Note that all of the stack runs where this engine has it: where else it ran, nobody asks any more.
+
+        Raises OpsError.
+        """
+        self.layout.machines_note.unlink(missing_ok=True)
 
     def share(self) -> None:
         """Let every machine have the state directory as it is now: who finds this host lost goes on from it.

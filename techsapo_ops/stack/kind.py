@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,6 +99,8 @@ class Kind:
     """Whether it turns users away while the folder of maintenance beside its configuration says so."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
+    between_machines = False
+    """Whether it has something to do only where there are several machines."""
     starts_first = False
     """Whether, on several machines, another one of it may start beside the one whose place it takes."""
     version_option = "--version"
@@ -112,6 +115,13 @@ class Kind:
         """Its name, on the command line and everywhere else."""
         return self.facts.kind
 
+    @cached_property
+    def member(self) -> Kind:
+        """The kind on each of several machines: MEMBER of the module `member` beside it, else itself."""
+        module = self.beside("member")
+        kind: Kind = module.MEMBER if module is not None else self
+        return kind
+
     @property
     def reloads_in_container(self) -> bool:
         """Whether its container can be told to take over changed configuration; else it is restarted."""
@@ -125,11 +135,15 @@ class Kind:
     def beside(self, name: str) -> ModuleType | None:
         """The module `name` beside this kind's: what of it touches the world. None where it has none.
 
-        That of kind.py is `NAME.py`, that of a kind in another file, such as sentinel.py, `sentinel_NAME.py`.
+        That of kind.py is `NAME.py`, that of a kind in another file, such as sentinel.py, `sentinel_NAME.py`;
+        where a member has none, it is that of the kind alone.
         """
-        folder, _, own = type(self).__module__.rpartition(".")
-        module = f"{folder}.{name}" if own == "kind" else f"{folder}.{own}_{name}"
-        return import_module(module) if find_spec(module) is not None else None
+        for each in type(self).mro()[:-2]:  # without Kind and object
+            folder, _, own = each.__module__.rpartition(".")
+            module = f"{folder}.{name}" if own == "kind" else f"{folder}.{own}_{name}"
+            if find_spec(module) is not None:
+                return import_module(module)
+        return None
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         """The services of this kind that a spec asks for; none where it is not in this stack."""

@@ -110,8 +110,8 @@ def note(layout: Layout) -> Path:
 
 
 def seen_by(topology: Topology, kind: str, folder: str = FOLDER) -> tuple[Bind, ...]:
-    """The folder of a reader on several machines, whose configuration can't change while it runs."""
-    if not topology.machines:
+    """The folder of a reader whose configuration can't change while it runs."""
+    if topology.places.mounts_folders:
         return ()
     from techsapo_ops.stack.container import Bind
     from techsapo_ops.stack.places import CONTAINER_CONFIG

@@ -46,10 +46,9 @@ def own_tls(topology: Topology, service: Service) -> OwnTls | None:
         return None
     layout, kind = topology.layout, service.kind
     own = certificate_of(kind)
-    own_names = [service.name]
-    if topology.machines:  # one for all of them: whichever a client is led to
-        own_names = [each.name for each in topology.services if certificate_of(each.kind) == own]
-        own_names += [machine.address for machine in topology.machines]
+    # One for all of several: whichever a client is led to.
+    own_names = [each.name for each in topology.services if certificate_of(each.kind) == own]
+    own_names += [machine.address for machine in topology.machines]
     names = (*own_names, "localhost", "127.0.0.1", "::1", reachable_host(service.host))
     return OwnTls(
         service.facts.title,

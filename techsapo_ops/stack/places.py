@@ -16,7 +16,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
-from techsapo_ops.stack.machine import Machine, machines_of
+from techsapo_ops.stack.machine import HERE, Machine, machines_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import ServiceFacts
 
@@ -41,6 +41,8 @@ class Places(ABC):
     """The engine, as a person calls it; to be told, never to be compared."""
     rendered: str
     """Prefix of the rendered configuration that its services read."""
+    container_files = "docker/"
+    """Prefix of the rendered files that containers are given, configuration and secrets."""
     own_files: str
     """Prefix of all rendered files that it uses; the others are for whoever wants the other engine."""
     definitions: tuple[str, ...]
@@ -56,13 +58,28 @@ class Places(ABC):
         """The line with which one of `definitions` begins to define `service`."""
         return f"{service}:"
 
-    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:  # noqa: ARG002 - not its form
-        """What it runs services as: of both forms, the one that is its own."""
+    state_travels = False
+    """Whether the state directory goes from host to host: somebody goes on with it on any of them."""
+    mounts_folders = True
+    """Whether what services read changes while they run: they are given the very folders of this host."""
+    shares_data = False
+    """Whether what one service has lost others of its kind have."""
+
+    def units(self, *, programs: Callable[[], T], containers: Callable[[], T], spread: Callable[[], T]) -> T:  # noqa: ARG002 - not its forms
+        """What it runs services as: of these forms, the one that is its own."""
         return containers()
+
+    def returns_to(self, other: Places) -> bool:  # noqa: ARG002 - it is all here
+        """Whether a stack goes back by itself to what `other` laid out: where it is known to be this host."""
+        return True
 
     def machines(self, spec: Spec) -> tuple[Machine, ...]:  # noqa: ARG002 - this host
         """The machines that a stack runs on; none where it is this host alone."""
         return ()
+
+    def hosts(self, spec: Spec, *, between: bool) -> tuple[Machine, ...]:  # noqa: ARG002 - this host
+        """Where services of a kind may stand; nowhere those that are `between` several machines, on one."""
+        return () if between else (HERE,)
 
     def seen(self, here: Path, inside: str | Path) -> Path:  # noqa: ARG002 - it is mounted
         """Where a service finds the file or folder `here` of this host, which a container has at `inside`."""
@@ -79,6 +96,10 @@ class Places(ABC):
     @abstractmethod
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Where `service` is reached from `viewpoint`."""
+
+    def any_of(self, service: Service) -> Address:
+        """Where another service reaches whichever of this one and its like on other machines runs."""
+        return self.address(service, Viewpoint.SERVICE)
 
     def bound(self, here: int, inside: int) -> int:  # noqa: ARG002 - Docker maps it
         """Which port is bound for one that is `here` on this host and `inside` a container."""
@@ -121,7 +142,7 @@ class NativePlaces(Places):
         return f"[program:{service}]"
 
     @override
-    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:
+    def units(self, *, programs: Callable[[], T], containers: Callable[[], T], spread: Callable[[], T]) -> T:
         return programs()
 
     @override
@@ -207,14 +228,30 @@ class SwarmPlaces(Places):
     rendered = f"{SWARM}config/"
     own_files = SWARM
     definitions = (f"{SWARM}stack.yml",)
+    container_files = SWARM
+    state_travels = True
+    mounts_folders = False
+    shares_data = True
+
+    @override
+    def units(self, *, programs: Callable[[], T], containers: Callable[[], T], spread: Callable[[], T]) -> T:
+        return spread()
+
+    @override
+    def returns_to(self, other: Places) -> bool:
+        return isinstance(other, SwarmPlaces)
 
     @override
     def machines(self, spec: Spec) -> tuple[Machine, ...]:
         return machines_of(spec)
 
     @override
+    def hosts(self, spec: Spec, *, between: bool) -> tuple[Machine, ...]:
+        return machines_of(spec)
+
+    @override
     def listens(self, service: Service) -> Address:
-        if service.machine is not None and _on_machine(service.facts):
+        if _on_machine(service.facts):
             return Address(service.machine.address, service.port)
         return Address(ANY, service.facts.port)
 
@@ -228,11 +265,19 @@ class SwarmPlaces(Places):
         """Its machine's address where that is its network, or where it is published; else its name."""
         if viewpoint is Viewpoint.WITHIN and not _on_machine(service.facts):
             return Address("127.0.0.1", service.facts.port)
-        if service.machine is not None and (
-            _on_machine(service.facts) or (viewpoint is not Viewpoint.SERVICE and service.facts.front)
-        ):
+        if _on_machine(service.facts) or (viewpoint is not Viewpoint.SERVICE and service.facts.front):
             return Address(service.machine.address, service.port)
         return Address(service.name, service.facts.port)
+
+    @override
+    def any_of(self, service: Service) -> Address:
+        # By the name that all share: Docker asks the hosts' own resolvers for a name that nothing runs by,
+        # such as that of one on a lost machine, and believes them.
+        return Address(service.instance, service.facts.port)
+
+    @override
+    def seen_as(self, service: Service) -> tuple[str, ...]:
+        return (service.instance,)
 
 
 def _on_machine(facts: ServiceFacts) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.machine import Machine  # by which a snapshot is read back
+from techsapo_ops.stack.machine import HERE, Machine  # by which a snapshot is read back
 from techsapo_ops.stack.service_facts import ServiceFacts
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ class Service:
     backup: bool = False
     needs: tuple[str, ...] = ()
     """Names of the services that must be ready first."""
-    machine: Machine | None = None
-    """Where it runs, of several machines; None for a stack of one host."""
+    machine: Machine = HERE
+    """Where it runs."""
 
     @property
     def instance(self) -> str:
         """Its name without its machine's: what it shares with the same one on the others."""
-        return self.name if self.machine is None else self.name.removesuffix(f"-{self.machine.name}")
+        return self.name.removesuffix(self.machine.named(""))

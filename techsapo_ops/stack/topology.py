@@ -52,7 +52,7 @@ class Topology:
 
     def on(self, machine: str) -> tuple[Service, ...]:
         """The services of the machine of that name."""
-        return tuple(s for s in self.services if s.machine is not None and s.machine.name == machine)
+        return tuple(s for s in self.services if s.machine.name == machine)
 
     def of_kind(self, kind: str) -> tuple[Service, ...]:
         """All services of one kind, in the spec's order."""

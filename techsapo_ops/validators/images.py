@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Runner
@@ -50,12 +51,12 @@ def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
         for kind in kinds()
         if kind.validator is not None and topology.has(kind.name)
     }
-    host = None
-    if topology.machines:
-        # Only a daemon of this host sees the folder that is looked at.
-        host = next((m.docker for m in topology.machines if m.docker.startswith("unix:")), None)
-        if host is None:
-            return {}
+    ways = [machine.docker for machine in topology.places.hosts(topology.spec, between=False)]
+    # Only a daemon of this host sees the folder that is looked at.
+    way = next((way for way in ways if urlsplit(way).scheme in {"", "unix"}), None)
+    if way is None:
+        return {}
+    host = way or None
     try:
         present = Docker(runner, binary, host).image_ids(wanted.values())
     except OpsError:  # no daemon: the host's own tools have to do

@@ -36,6 +36,9 @@ class Seen:
         self.delivered += 1
         return self.lacking
 
+    def away(self) -> dict[str, str]:
+        return {}
+
     def observe(self, *, measure: bool = False) -> Observed:
         assert not measure
         return Observed(True, self._services)

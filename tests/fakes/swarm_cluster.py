@@ -202,8 +202,8 @@ class SwarmCluster:
         return 0, "26.1.5\n"
 
     def _node_ls(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
-        assert words == ["--quiet"], words
-        return 0, "\n".join(f"node-{name}" for name in self.hosts)
+        assert words == ["--format", "{{.Hostname}} {{.ManagerStatus}}"], words
+        return 0, "\n".join(f"{name} Reachable" for name in self.hosts)
 
     def _system_dial_stdio(self, _: Host, __: list[str], command: Command) -> tuple[int, str]:
         assert (command.stdin or b"").startswith(b"GET /v1.44/nodes ")

@@ -16,12 +16,11 @@ from stacks import spec, templates, topology
 
 from fakes.memory_engine import Killed
 from fakes.memory_project import QUIET, NoProgram, Told
-from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines import at_work
-from techsapo_ops.engines.opening import recorded
+from techsapo_ops.engines.opening import Opening, recorded
 from techsapo_ops.engines.swarm import lease, tasks, watch
-from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.lease import LOST_SECONDS
+from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.operations.apply import plan
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
@@ -90,13 +89,11 @@ class Commands:
         where = topology(spec(**given), directory, "swarm")
         where = replace(where, host=replace(where.host, binaries={}))
         self.come(host)
+        engines = Opening(self.cluster).engine
         return Stack(
-            where, self.engine(where), NoProgram(), directory, templates(), self.engine,
+            where, engines(where), NoProgram(), directory, templates(), engines,
             user="alice", pause=lambda _: None,
         )  # fmt: skip
-
-    def engine(self, where: Topology) -> SwarmEngine:
-        return SwarmEngine(where, Fleet(self.cluster, "docker", {m.name: m.docker for m in where.machines}))
 
     def come(self, host: str) -> None:
         """Be on `host`; its folder gets what the machines have."""
@@ -105,7 +102,7 @@ class Commands:
             self.cluster.on(self.state(host))
         layout = self.layout(host)
         machines = topology(spec(engine="swarm", hosts=HOSTS, mysql={}), self.folder, "swarm").machines
-        at_work.refresh(layout, PROJECT, machines, self.cluster, self.said.say)
+        at_work.refresh(layout, MachinesNote(PROJECT, machines), self.cluster, self.said.say)
 
     def up(self, host: str, sections: dict[str, Any] | None = None) -> UpReport:
         return self.up_opened(self.stack(host, sections))

@@ -207,8 +207,8 @@ class HostsFake:
 
     def _node_ls(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)
-        assert words[2:] == ("--quiet",)
-        return "\n".join(node["ID"] for node in self.nodes)
+        assert words[2:] == ("--format", "{{.Hostname}} {{.ManagerStatus}}")
+        return "\n".join(node["Description"]["Hostname"] for node in self.nodes)
 
     def _node_update(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)

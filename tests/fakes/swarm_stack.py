@@ -29,7 +29,7 @@ class StackFake(HostsFake):
         self.answer = answer
         self.done: list[tuple[str, ...]] = []
         self.states = {s.name: "running" for s in topology.services}
-        self._on = {s.name: s.machine.name for s in topology.services if s.machine is not None}
+        self._on = {s.name: s.machine.name for s in topology.services}
         self._project = topology.spec.project
 
     def _ps(self, host: HostFake, words: tuple[str, ...], __: Command) -> str:

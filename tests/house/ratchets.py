@@ -8,6 +8,7 @@ from pathlib import Path
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from tests.house.imports import commands_imported, import_circles
+from tests.house.machines import machine_tests
 from tests.house.names import engine_tests, kind_names, redis_files
 from tests.house.said import bare_texts
 from tests.house.shape import long_files, named_alike, see_docstrings, unclear_names
@@ -21,6 +22,7 @@ COUNTERS: dict[str, Counter] = {
     for counter in (
         kind_names,
         engine_tests,
+        machine_tests,
         redis_files,
         long_signatures,
         import_circles,

@@ -9,7 +9,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.services.registry import kinds
-from tests.house import imports, names, ratchets, said, shape, signatures
+from tests.house import imports, machines, names, ratchets, said, shape, signatures
 from tests.house.ratchets import Counter
 from tests.house.source import Package
 
@@ -106,6 +106,76 @@ def test_what_only_hands_an_engine_on_is_not_counted(told: str) -> None:
 
 def test_engines_may_ask_themselves() -> None:
     assert counted(names.engine_tests, engines__choice="a = engine == 'native'") == []
+
+
+@each_row(
+    "asked",
+    [
+        "if topology.machines: pass",
+        "if not stack.topology.machines: pass",
+        "a = 1 if topology.machines else 2",
+        "a = x and topology.machines",
+        "a = bool(topology.machines)",
+        "a = [x for x in y if topology.machines]",
+        "assert service.machine is not None",
+        "if service.machine is HERE: pass",
+        "if service.machine == HERE: pass",
+        "if topology.machines != (): pass",
+        "if len(topology.machines) > 1: pass",
+        "if not places.machines(spec): pass",
+        "a = f(several=bool(spec.hosts))",
+        "if self.spec.hosts: pass",
+        "if not noted_machines(state).machines: pass",
+        "if layout.machines_note.exists(): pass",
+        "machines = topology.machines\nif machines: pass",
+        "here, there = topology.machines, 1\nif here: pass",
+        "a = topology.machines\nb = a\nif b: pass",
+        "if found := topology.machines: pass",
+        "several = any(x)\nif several: pass",
+        "def f(machines):\n    if machines: pass",
+        "def f(*, several_hosts: bool):\n    if several_hosts: pass",
+        "def f(hosts: int):\n    if hosts: pass",
+        "match topology.machines:\n    case (): pass",
+        "if there_are_more(topology): pass",
+        "a = entry['machine'] is not None",
+        "if stack.spans_hosts: pass",
+    ],
+)
+def test_a_question_whether_there_are_several_hosts_is_counted_in_any_spelling(asked: str) -> None:
+    answers = """\
+        def there_are_more(topology):
+            others = topology.machines
+            return bool(others)
+        class Stack:
+            @property
+            def spans_hosts(self):
+                return self.topology.machines != ()
+        """
+    assert len(lines(machines.machine_tests, asked, stack__x=answers)) == 1
+
+
+@each_row(
+    "told",
+    [
+        "for machine in topology.machines: pass",
+        "a = [machine.name for machine in topology.machines]",
+        "a = len(topology.machines) - 1",
+        "if name in spec.hosts: pass",
+        "if service.machine.name == name: pass",
+        "if service.machine == other.machine: pass",
+        "if len(topology.of_kind(kind)) > 1: pass",
+        "if topology.places.state_travels: pass",
+        "fleet_of(topology.machines, runner)",
+    ],
+)
+def test_going_through_the_machines_is_no_question(told: str) -> None:
+    assert lines(machines.machine_tests, told) == []
+
+
+def test_the_rooms_of_several_hosts_may_ask() -> None:
+    text = "if topology.machines: pass"
+    rooms = dict.fromkeys(("engines__swarm__nodes", "operations__hosts__join", "stack__places"), text)
+    assert counted(machines.machine_tests, **rooms) == []
 
 
 @each_row(

@@ -21,9 +21,9 @@ from stacks import host
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql.configuration import INIT_SQL, mysql_files
+from techsapo_ops.services.mysql.configuration import INIT_SQL
 from techsapo_ops.services.mysql.galera import KEY
-from techsapo_ops.services.registry import resolve
+from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import MACHINES
@@ -268,7 +268,7 @@ def _member(
             text = text.replace(old, str(new))
         return text
 
-    for file in mysql_files(topology, templates):
+    for file in kind_of(topology.of_kind("mysql")[0]).files(topology, templates):
         target = folder / "init" / "grants.sql" if file.path == INIT_SQL else folder / "config" / file.path
         # 128M each are kept free for what a member missed; here it misses little.
         target.write_text(moved(file.content).replace("gcache.size=128M", "gcache.size=16M"))

@@ -91,7 +91,6 @@ class Cluster:
 
     def start(self, service: Service) -> None:
         """Start one as its container does, with the arguments of its container."""
-        assert service.machine is not None
         container = kind_of(service).container(self.topology, service)
         entry = container.extra.get("entrypoint", [binary(service.facts.binary or "")])
         data = self.folder / service.name

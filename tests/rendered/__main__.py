@@ -81,7 +81,9 @@ def cases() -> Iterator[tuple[str, Case]]:
     for number, (name, entry) in enumerate(read_yaml(CASES.read_text(encoding="utf-8")).items()):
         text = json.dumps(entry["spec"], ensure_ascii=False, indent=1)
         files = entry.get("files", {})
-        if entry.get("everywhere"):
+        if "hosts" in entry["spec"]:
+            yield name, Case(text, {}, files, engines=("swarm",))
+        elif entry.get("everywhere"):
             yield name, Case(text, {}, files, hosts=everywhere)
         else:
             yield name, Case(text, {}, files, engines=(("native", "compose")[number % 2],))

@@ -177,7 +177,7 @@ def try_alert(
     """
     alert = known(name)
     stack = open_stack(place.open())
-    alert = alert.of_stack(several=bool(stack.spec.hosts))
+    alert = alert.of_stack(hosts=len(stack.spec.hosts))
     server = alertmanager_in(stack)
     out.say(
         msg(

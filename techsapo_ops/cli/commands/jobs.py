@@ -21,7 +21,7 @@ from techsapo_ops.cli.job_runs import (
     tell_machines,
 )
 from techsapo_ops.cli.language import spoken_language
-from techsapo_ops.cli.newest_state import told_by_spec
+from techsapo_ops.cli.newest_state import machines_of_stack
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import (
     JsonOutput,
@@ -35,7 +35,6 @@ from techsapo_ops.cli.scheduler_loop import start_when_due
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
-from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.timetable import nobody_starts
@@ -135,27 +134,31 @@ def run(
     job = find_job(schedule, name)
     layout = layout_beside(place.file)
     context = run_context(layout, _complain, out.say)
-    note = told_by_spec(place.file, layout) or noted_machines(layout.state)
-    with interruptible():
+    note = machines_of_stack(place.file, layout)
+
+    def here() -> Finished | None:
         try:
             command = perform_command(name, place.file, place.environment)
-            if note.machines:
-                from techsapo_ops.operations.jobs.cluster import Cluster
-
-                there = Cluster(layout, note, runner(), lambda: tell_machines(place))
-                ran = there.run_once(job, command, context, by=by, wait=wait, refusal=refusal)
-                if isinstance(ran, str):
-                    if by != "cron" or sys.stdout.isatty():  # cron would send it by mail, each time
-                        out.data(f"{name}: {ran}")
-                    return
-                done: Finished | None = ran
-            else:
-                done = run_job(job, command, context, by=by, wait=wait, refusal=refusal)
+            return run_job(job, command, context, by=by, wait=wait, refusal=refusal)
         except OpsError:
             # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
-            if unattended and not note.machines and not due(job, context.runs.last(name), context):
-                return
+            if unattended and not due(job, context.runs.last(name), context):
+                return None
             raise
+
+    def on_one_of_them() -> Finished | str:
+        from techsapo_ops.operations.jobs.cluster import Cluster
+
+        command = perform_command(name, place.file, place.environment)
+        hosts = Cluster(layout, note, runner(), lambda: tell_machines(place))
+        return hosts.run_once(job, command, context, by=by, wait=wait, refusal=refusal)
+
+    with interruptible():
+        done = on_one_of_them() if note.machines else here()
+    if isinstance(done, str):
+        if by != "cron" or sys.stdout.isatty():  # cron would send it by mail, each time
+            out.data(f"{name}: {done}")
+        return
     if done is None:
         return
     if not done.run.ok:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -18,7 +18,7 @@ from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
-from techsapo_ops.engines.at_work import at_work
+from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.operations.administration import begin, recorded, why
@@ -290,12 +290,10 @@ def _refusal_recorded(layout: Layout, action: str, what: Mapping[str, Any], warn
 @contextmanager
 def _alone(project: Project, store: KeyFile, out: Output) -> Iterator[None]:
     """Be the only techsapo at work on the keys, from the newest on; all hosts get what comes of it."""
-    with ExitStack() as held:
-        if project.spec.hosts:
-            held.enter_context(at_work(project.layout, _WAIT, out.say))
-        held.enter_context(alone_with_keys(store.path))
+    with among_hosts(project.layout, _WAIT, out.say), alone_with_keys(store.path):
         yield
-        if project.spec.hosts and (words := lacking(open_stack(project).engine.deliver())):
+        # On one host who reads them reads this very file.
+        if words := lacking(open_stack(project).engine.deliver() if project.spec.hosts else {}):
             out.warn(words)
 
 

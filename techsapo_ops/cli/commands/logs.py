@@ -92,9 +92,8 @@ def logs(
     if not names:
         Output().say(msg("there are no logs yet"))
         return
-    if stack.layout.machines_note.exists():
-        for host, why in stack.observe().unreachable.items():
-            Output().warn(msg("{machine} can't be reached: {why}", machine=host, why=why))
+    for host, why in stack.away().items():
+        Output().warn(msg("{machine} can't be reached: {why}", machine=host, why=why))
     # Lines are picked before the last N are counted, so that N matching ones are shown.
     limit = None if lines == 0 or since is not None or chosen else lines
     following = stack.logs(wanted, follow=True, lines=0) if follow else None

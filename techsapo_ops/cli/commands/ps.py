@@ -49,15 +49,15 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.next("techsapo up")
         return
     several = any(s.machine for s in observed.services.values())
+
+    def placed(name: str, host: str) -> tuple[str, ...]:
+        return (name, host) if several else (name,)
+
     out.table(
-        (
-            *(("SERVICE", "HOST") if several else ("SERVICE",)),
-            *("STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD"),
-        ),
+        (*placed("SERVICE", "HOST"), *("STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD")),
         [
             (
-                s.name,
-                *((s.machine or "-",) if several else ()),
+                *placed(s.name, s.machine),
                 s.state,
                 s.pid or "-",
                 s.port or "-",

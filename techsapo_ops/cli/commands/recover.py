@@ -34,8 +34,8 @@ from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
-from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
-from techsapo_ops.engines.swarm.shared_state import forget
+from techsapo_ops.engines.at_work import forget_shared
+from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import has_password
 from techsapo_ops.messages import msg
@@ -251,11 +251,8 @@ def _stop(file: Path, out: Output) -> None:
     stack = recorded_stack(file)
     note = noted_machines(stack.layout.state)
     down(stack, remove_data=True, warn=out.warn)
-    if note.machines:
-        forget(fleet_of(note.machines, runner()), note.project)
-        out.say(
-            msg("the hosts stay in their Swarm; `docker swarm leave --force` on each, where nothing needs it")
-        )
+    if told := forget_shared(note, runner()):
+        out.say(told)
 
 
 @app.command()

@@ -30,7 +30,7 @@ def keys(topology: Topology) -> None:
     readers: dict[Path, set[int]] = {}
     for service in topology.services:
         made = kind_of(service).made_secrets(topology).values()
-        for path in (*made, *runtime_of(service.kind).readable(topology)):
+        for path in (*made, *runtime_of(service).readable(topology)):
             readers.setdefault(path, set()).add(service.facts.uid)
         if (tls := own_tls(topology, service)) is not None:
             readers.setdefault(tls.key, set()).add(service.facts.uid)

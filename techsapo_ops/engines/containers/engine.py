@@ -57,12 +57,12 @@ class ContainerEngine(ContainerAccess, Engine):
         with opened(layout.keys, make=0o711):
             pass
         keep_out_of_git(layout.state)
-        for kind in dict.fromkeys(service.kind for service in desired.topology.services):
-            runtime_of(kind).make_keys(desired.topology)
+        for service in {each.kind: each for each in desired.topology.services}.values():
+            runtime_of(service).make_keys(desired.topology)
 
     def _was_well(self, name: str) -> bool:
         """Whether Docker called the container healthy when the stack was observed, a moment ago."""
-        seen = self._glance.containers.get(name) if self._glance is not None else None
+        seen = self._looks.last.containers.get(name) if self._looks.last is not None else None
         return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
 
     def _door(self, service: Service) -> Door | None:
@@ -74,7 +74,7 @@ class ContainerEngine(ContainerAccess, Engine):
 
     def _settle_kind(self, service: Service, container: ContainerFacts) -> None:
         """Do what the kind of `service` has to have done in a container that was started."""
-        settling = runtime_of(service.kind).settling(self.topology)
+        settling = runtime_of(service).settling(self.topology)
         if settling is None:
             return
         until = time.monotonic() + _SETTLING_SECONDS
@@ -106,11 +106,10 @@ def discard(docker: Docker, ids: Collection[str]) -> None:
 
 def record_of(unit: ContainerUnit, service: Service, desired: Desired) -> Record:
     """What is noted of a service that is started now."""
-    machine = service.machine
     return Record(
         name=service.name,
         kind=service.kind,
-        host=machine.address if machine is not None else service.host,
+        host=service.machine.reached(service.host),
         port=service.port,
         user=str(service.facts.uid),
         needs=service.needs,
@@ -119,5 +118,5 @@ def record_of(unit: ContainerUnit, service: Service, desired: Desired) -> Record
         config=unit.config_digest(desired.files),
         files=planning.file_digests(unit, desired.files),
         since=time.time(),
-        machine=machine.name if machine is not None else "",
+        machine=service.machine.name,
     )

@@ -21,6 +21,7 @@ from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.machine import HERE
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -36,8 +37,8 @@ def questions(topology: Topology) -> dict[str, Command]:
 
     The images' health checks have no password, and only see that something answers.
     """
-    kinds = dict.fromkeys(service.kind for service in topology.services)
-    asked = ((kind, runtime_of(kind).question(topology)) for kind in kinds)
+    kinds = {service.kind: service for service in topology.services}
+    asked = ((kind, runtime_of(service).question(topology)) for kind, service in kinds.items())
     return {kind: command for kind, command in asked if command is not None}
 
 
@@ -67,8 +68,8 @@ class Prober:
     ) -> ProbeResult:
         """As `ask`, and where it is one of a cluster, its role there in place of a mere yes."""
         found = self.ask(service, timeout, known)
-        runtime, left = runtime_of(service.kind), timeout - found.seconds
-        if service.machine is None or not found.ok or left <= 0:
+        runtime, left = runtime_of(service), timeout - found.seconds
+        if not found.ok or left <= 0:
             return found
         if (question := runtime.role_question(self.topology, service)) is None:
             return found
@@ -81,7 +82,7 @@ class Prober:
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready, by the containers `known`. Raises nothing for what it finds."""
-        machine = service.machine.name if service.machine is not None else ""
+        machine = service.machine.name
         if machine in self.docker.unreachable:
             why = self.docker.unreachable[machine]
             return ProbeResult(False, msg("{machine} can't be reached: {why}", machine=machine, why=why), 0.0)
@@ -91,7 +92,7 @@ class Prober:
         if not container.running:
             return ProbeResult(False, msg("its container is {state}", state=container.state), 0.0)
         # Whoever calls this need not reach the machines themselves.
-        if service.machine is None and self.topology.published(service):
+        if self.topology.published(service) and service.machine == HERE:
             return ask(self.topology, service, timeout)
         return self._inside(service, container, known, timeout)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,11 +38,20 @@ _UNITS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Containers by service and image ids by reference, at one moment of the monotonic clock."""
+    """Containers by service and image ids by reference, until a moment of the monotonic clock."""
 
-    time: float
+    until: float
     containers: Mapping[str, ContainerFacts]
     images: Mapping[str, str]
+
+
+class Looks:
+    """The last look at a stack, for all who look at it by the same client."""
+
+    def __init__(self) -> None:
+        self.looking = threading.Lock()
+        self.last: Glance | None = None
+        self.changes = 0
 
 
 class ContainerStack(ABC):
@@ -55,8 +65,7 @@ class ContainerStack(ABC):
         self.project = project
         self.docker = docker
         self.state = StateFile(layout.state, self.name, project)
-        self._glance: Glance | None = None
-        self._changes = 0
+        self._looks: Looks = docker.remembered.setdefault(project, Looks())
 
     @abstractmethod
     def containers(self) -> dict[str, ContainerFacts]:
@@ -68,21 +77,24 @@ class ContainerStack(ABC):
         One command looks at the whole stack three or four times, and each look is several calls of docker.
         What was looked at while another thread changed something is not kept.
         """
-        kept = self._glance
-        if kept is not None and time.monotonic() - kept.time <= _GLANCE_SECONDS:
-            return kept
-        changes, containers = self._changes, self.containers()
-        images = self.docker.image_ids(c.reference for c in containers.values())
-        # From its end on: it takes seconds where a machine is silent, and nobody is to wait for it twice.
-        found = Glance(time.monotonic(), containers, images)
-        if changes == self._changes:
-            self._glance = found
-        return found
+        with self._looks.looking:
+            last, began = self._looks.last, time.monotonic()
+            if last is not None and began <= last.until:
+                return last
+            changes, containers = self._looks.changes, self.containers()
+            images = self.docker.image_ids(c.reference for c in containers.values())
+            # From its end on, and for longer where a silent machine was waited for: nobody is to wait twice.
+            ended = time.monotonic()
+            waited = 2 * (ended - began) if self.docker.unreachable else 0.0
+            found = Glance(ended + max(_GLANCE_SECONDS, waited), containers, images)
+            if changes == self._looks.changes:
+                self._looks.last = found
+            return found
 
     def forget(self) -> None:
         """Look anew the next time: something was changed."""
-        self._changes += 1
-        self._glance = None
+        self._looks.changes += 1
+        self._looks.last = None
 
     @property
     def gone(self) -> str:
@@ -111,6 +123,10 @@ class ContainerStack(ABC):
                 unknown = observed(_unknown(name, container), container, present)
                 services[name] = replace(unknown, drift=msg("it was not started by `techsapo up`"))
         return Observed(any(c.state in {"running", "restarting"} for c in containers.values()), services)
+
+    def away(self) -> Mapping[str, str]:
+        """The machines that can't be reached now, and why; of one host none."""
+        return {}
 
     @abstractmethod
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:

@@ -61,6 +61,10 @@ class NativeStack:
         """The folder."""
         return msg("below {folder}", folder=self.layout.data)
 
+    def away(self) -> Mapping[str, str]:
+        """There is this host alone."""
+        return {}
+
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
         seen = replace(self._observe(), stopped=stopped_of(self.layout))

@@ -54,7 +54,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
             return tuple(names)
         self.forget()
         last = front.holders(self.topology, self.fleet, self.glance().containers)
-        of = {s.name: s.machine.name for s in self.topology.services if s.machine is not None}
+        of = {s.name: s.machine.name for s in self.topology.services}
         return tuple(sorted(names, key=lambda name: of.get(name) in last))
 
     @override
@@ -124,7 +124,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
             live = [line for line in tasks.splitlines() if not line.startswith(_ENDED)]
             self.forget()
             container = self.containers().get(service.name)
-            if service.machine is not None and service.machine.name in self.fleet.unreachable:
+            if service.machine.name in self.fleet.unreachable:
                 raise OpsError(
                     msg("{machine} can't be reached: {why}",
                         machine=service.machine.name, why=self.fleet.unreachable[service.machine.name]),
@@ -143,7 +143,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
 
     def _require_heard(self, service: Service) -> None:
         """Raise Unheard where Swarm has lost the machine of a service, though its Docker answers here."""
-        machine = service.machine.name if service.machine is not None else ""
+        machine = service.machine.name
         for node in nodes_of(self.fleet.manager):
             if node.name == machine and (not node.ready or node.reach == "unreachable"):
                 raise Unheard(
@@ -182,7 +182,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         there = [s for s in meant if s.name in containers]
         running = [s for s in there if containers[s.name].running]
         if not there:
-            if meant and meant[0].machine is not None and meant[0].machine.name in self.fleet.unreachable:
+            if meant and meant[0].machine.name in self.fleet.unreachable:
                 machine = meant[0].machine.name
                 raise OpsError(
                     msg("{machine} can't be reached: {why}",

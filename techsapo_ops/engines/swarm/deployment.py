@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.container_facts import STACK_DEFINITION
+from techsapo_ops.adapters.container_facts import STACK, STACK_DEFINITION
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.mac import mac
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML, parsed
 
+_NOTE = "objects.json"
+"""In the state directory: names of the last two generations of configs and secrets, by kind."""
+_KINDS = {"configs": "config", "secrets": "secret"}
 _DIGITS = 16
 _LONGEST = 64
 """Characters that Docker lets a name of a config or a secret have."""
@@ -141,3 +148,35 @@ class Deployment:
     def _file(self, kind: str, source: str) -> Path:
         named: Path = self._folder / self._data[kind][source]["file"]
         return named.resolve() if ".." in named.parts else named
+
+
+def prune(fleet: Fleet, state: Path, project: str, now: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """Remove configs and secrets that are neither of `now` nor of the apply before it: each change leaves the
+    ones before it, and Swarm itself may go back to the last.
+
+    `now` has the names of all that the stack uses, by kind. Returns the names removed; one that a service
+    still has is refused by Swarm and stays. Raises OpsError where no manager answers.
+    """
+    known = _noted(state / _NOTE)
+    last = known[-1] if known else {}
+    current = {kind: sorted(names) for kind, names in now.items()}
+    generations = known if last == current else [*known[-1:], current]
+    kept = {kind: {name for each in generations for name in each.get(kind, ())} for kind in _KINDS}
+    removed: list[str] = []
+    manager, label = fleet.manager, ("--filter", f"label={STACK}={project}", "--format", "{{.Name}}")
+    with ThreadPoolExecutor(len(_KINDS)) as pool:
+        listed = list(pool.map(lambda word: manager.call(word, "ls", *label).split(), _KINDS.values()))
+    for (kind, word), there in zip(_KINDS.items(), listed, strict=True):
+        unused = sorted(set(there) - kept[kind])
+        removed += [name for name in unused if manager.attempt(word, "rm", name).code == 0]
+    if generations != known:
+        write_atomic(state / _NOTE, json.dumps(generations, indent=1).encode(), 0o600)
+    return tuple(removed)
+
+
+def _noted(note: Path) -> list[dict[str, list[str]]]:
+    with suppress(FileNotFoundError, ValueError):  # what is not known is not kept for going back
+        found = json.loads(note.read_text(encoding="utf-8"))
+        if isinstance(found, list):
+            return found
+    return []

@@ -15,15 +15,13 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.at_work import share
 from techsapo_ops.engines.containers import reloading
-from techsapo_ops.engines.containers.engine import discard, record_of
+from techsapo_ops.engines.containers.engine import ContainerEngine, discard, record_of
 from techsapo_ops.engines.containers.proof import strangers as strangers_among
-from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, objects, proof
-from techsapo_ops.engines.swarm.access import HALTED
+from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, proof
+from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployer import Deployer
-from techsapo_ops.engines.swarm.deployment import Deployment
-from techsapo_ops.engines.swarm.drained import note_drained
+from techsapo_ops.engines.swarm.deployment import Deployment, prune
 from techsapo_ops.engines.swarm.machines_note import note_machines
-from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
 from techsapo_ops.engines.swarm.recorded import by_service
 from techsapo_ops.engines.swarm.shared_state import check
@@ -31,7 +29,7 @@ from techsapo_ops.engines.swarm.watch import Watch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtime import before_steps
+from techsapo_ops.services.runtime import before_steps, runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Engine, Mismatch
@@ -45,7 +43,7 @@ NAMES_KEY = "swarm-names"
 """Key of the names of secrets, see Deployment."""
 
 
-class SwarmEngine(Members):
+class SwarmEngine(SwarmAccess, ContainerEngine):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
@@ -85,6 +83,10 @@ class SwarmEngine(Members):
         nodes.require_members(there, self.topology.machines)
         nodes.require_active(there, self.topology.machines)
         note_machines(self.layout.state, self.project, self.topology.machines)
+
+    @override
+    def brought_up(self) -> None:
+        return  # it is noted on which machines
 
     @override
     def share(self) -> None:
@@ -127,7 +129,7 @@ class SwarmEngine(Members):
 
     @override
     def forget_aside(self) -> None:
-        aside.forget(self.fleet, self.project)
+        aside.aside(self.fleet, self.project).forget()
 
     @property
     def _names_key(self) -> Path:
@@ -150,7 +152,7 @@ class SwarmEngine(Members):
         if image is None or not path.exists() or not self._names_key.exists():
             return {}  # nothing was deployed yet, and `up` writes them before anything starts
         with suppress(OpsError):  # where no manager answers, it is as it was
-            note_drained(self.layout, self.topology.machines, nodes.nodes_of(self.fleet.manager))
+            nodes.note_drained(self.layout, self.topology.machines, nodes.nodes_of(self.fleet.manager))
         stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
         wanted = self._deployment(Desired(self.topology, (stack,), ())).folders()
         away = self.fleet.unreachable
@@ -248,7 +250,7 @@ class SwarmEngine(Members):
 
     @override
     def conclude(self, desired: Desired) -> None:
-        objects.prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
+        prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
 
     @override
     def prove(
@@ -274,6 +276,40 @@ class SwarmEngine(Members):
     def discard(self, images: Collection[str]) -> None:
         for member in self.fleet.members.values():
             discard(member, images)
+
+    def hand_over(self, machine: str) -> tuple[str, ...]:
+        """Let other machines' services take over from those here that lead; which could not, and why."""
+        self.forget()
+        containers = self.containers()
+        told = ((s.name, self._hand_over(s)) for s in self.topology.on(machine) if s.name in containers)
+        return tuple(f"{name}: {why}" for name, why in told if why)
+
+    def _hand_over(self, service: Service) -> str:
+        check(self.layout.state)
+        return runtime_of(service).hand_over(self.topology, service, self._door)
+
+    def spare(self, service: Service, say: Callable[[str], None]) -> None:
+        """Let another one take over from `service`, which is about to be stopped; and say where none can."""
+        if why := self._hand_over(service):
+            say(
+                msg("{service} is stopped without a hand-over, and what it wrote last may be lost: {why}",
+                    service=service.name, why=why)
+            )  # fmt: skip
+
+    def forget_members(self) -> None:
+        """Let every service forget members of its cluster that are on no machine of the stack any more."""
+        check(self.layout.state)
+        self.forget()
+        for service in self.topology.services:
+            runtime_of(service).forget_members(self.topology, service, self._door)
+
+    def give_up(self, machine: str) -> tuple[str, ...]:
+        """Somebody's word, for those that wait for what is on `machine`, that it is gone; what they say."""
+        check(self.layout.state)
+        self.forget()
+        kinds = {service.kind: service for service in self.topology.services}
+        told = (runtime_of(each).give_up(self.topology, machine, self._door) for each in kinds.values())
+        return tuple(words for words in told if words)
 
 
 def swarm_of(engine: Engine) -> SwarmEngine:

@@ -65,7 +65,7 @@ def plan(stack: SwarmStack, desired: Desired, observed: Observed, only: Sequence
     Of each kind the machine with the front's address comes last.
     """
     found = planning.plan(desired, observed, only)
-    of = {s.name: s.machine.name for s in desired.topology.services if s.machine is not None}
+    of = {s.name: s.machine.name for s in desired.topology.services}
     steps = tuple(
         replace(step, action=Action.NOTHING, reason=msg("{machine} can't be reached", machine=machine))
         if (machine := of.get(step.service, "")) in observed.unreachable

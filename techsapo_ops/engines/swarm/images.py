@@ -60,11 +60,7 @@ def bring(
 
 
 def _present(fleet: Fleet, images: Sequence[str]) -> dict[str, dict[str, str]]:
-    def one(name: str) -> dict[str, str]:
-        return fleet.members[name].image_ids(images)
-
-    with ThreadPoolExecutor(len(fleet.members)) as pool:
-        return dict(zip(fleet.members, pool.map(one, fleet.members), strict=True))
+    return fleet.each(lambda member: member.image_ids(images))
 
 
 def _each(names: Sequence[str], do: Callable[[str], None]) -> None:

@@ -55,11 +55,6 @@ def noted_machines(state: Path) -> MachinesNote:
         ) from None
 
 
-def forget_machines(state: Path) -> None:
-    """The stack is on one host now: nobody is to ask several whether they are at work on it."""
-    (state / MACHINES_NOTE).unlink(missing_ok=True)
-
-
 def fleet_of(machines: Sequence[Machine], runner: Runner) -> Fleet:
     """The docker clients of several machines."""
     from techsapo_ops.adapters.fleet import Fleet

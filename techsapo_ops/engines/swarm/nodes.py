@@ -1,8 +1,11 @@
-"""The nodes of the Swarm: whether all machines are there, and the labels by which services find theirs."""
+"""The nodes of the Swarm: whether all machines are there, the labels by which services find theirs, and which
+are drained.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +15,10 @@ from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
@@ -21,6 +26,11 @@ _BOUND = f"node.labels.{NODE_LABEL} == "
 """With a label's value behind it: where a service may run, see render.swarm."""
 SECONDS = 6.0
 """Longest time that a look waits for one machine."""
+_DRAINED_FILE = "drained"
+"""Name of the file of drained hosts, and value of its label `name`."""
+DRAINED_METRIC = "techsapo_host_drained_timestamp_seconds"
+DRAINED = "drained"
+"""Its label that says which host; `host` says whose node exporter told it."""
 
 
 def require_all(fleet: Fleet) -> None:
@@ -125,3 +135,21 @@ def _places_of_others(manager: Docker, project: str) -> frozenset[str]:
         if (labels or {}).get(STACK) != project:
             found |= {word.removeprefix(_BOUND) for word in (placement or {}).get("Constraints") or ()}
     return frozenset(found)
+
+
+def note_drained(layout: Layout, machines: Sequence[Machine], there: Sequence[Node]) -> None:
+    """Tell Prometheus which of `machines` are drained, through the node exporters' textfile collector.
+
+    Swarm's own list says it. So each delivery brings that, also after a command that was killed between the
+    two, and of a host that somebody drained by Docker's own word. Raises OpsError.
+
+    Of one that was before it stays since when; a file that says the same already is not written anew.
+    """
+    known = {s.labels[DRAINED]: s.value for s in read_textfile(layout.textfiles, _DRAINED_FILE)}
+    names = {machine.name for machine in machines}
+    drained = {node.name for node in there if node.availability == "drain"} & names
+    if drained == known.keys():
+        return
+    now = time.time()
+    samples = [Sample(DRAINED_METRIC, known.get(host, now), {DRAINED: host}) for host in sorted(drained)]
+    write_textfile(layout.textfiles, _DRAINED_FILE, samples)

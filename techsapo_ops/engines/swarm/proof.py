@@ -21,7 +21,7 @@ def mismatches(
     """How the containers of `services` differ from what would be deployed now."""
     glance = stack.glance()
     units = desired.containers
-    machines = {s.name: s.machine.name for s in desired.topology.services if s.machine is not None}
+    machines = {s.name: s.machine.name for s in desired.topology.services}
     found = []
     for name in services:
         machine = machines.get(name, "")

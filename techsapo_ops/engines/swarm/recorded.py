@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.away import HostsAway, reasons_of
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
-from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.fleet import Fleet, Member
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
-from techsapo_ops.engines.swarm import aside
+from techsapo_ops.engines.swarm.aside import aside
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -74,6 +74,10 @@ class SwarmStack(ContainerStack):
         return replace(seen, services=services, unreachable=unreachable)
 
     @override
+    def away(self) -> Mapping[str, str]:
+        return self.observe().unreachable
+
+    @override
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         """Remove the stack and wait until nothing of it runs on a machine that answers.
 
@@ -98,7 +102,7 @@ class SwarmStack(ContainerStack):
         self._wait_gone()
         if remove_data:
             self._remove_volumes()
-            aside.forget(self.fleet, self.project)
+            aside(self.fleet, self.project).forget()
             self._remove_own_files()
         self.state.clear()
         return stopped
@@ -116,14 +120,12 @@ class SwarmStack(ContainerStack):
             time.sleep(_PAUSE)
 
     def _remove_volumes(self) -> None:
-        def one(name: str) -> None:
-            member = self.fleet.members[name]
+        def one(member: Member) -> None:
             found = member.call("volume", "ls", "-q", "--filter", f"label={STACK}={self.project}").split()
             if found:
                 member.call("volume", "rm", *found)
 
-        with ThreadPoolExecutor(len(self.fleet.members)) as pool:
-            list(pool.map(one, self.fleet.members))
+        self.fleet.each(one)
 
     @override
     def log_names(self, services: Sequence[str]) -> list[str]:

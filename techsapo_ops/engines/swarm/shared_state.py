@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.away import reasons_of
-from techsapo_ops.adapters.docker_refusals import why
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
+from techsapo_ops.adapters.fleet import Fleet, Member
 from techsapo_ops.adapters.json_files import write_json
-from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.swarm import bundle, volume_container
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.swarm import bundle
+from techsapo_ops.engines.swarm.copies import Copies
 from techsapo_ops.engines.swarm.lease import Lease, held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
+_NAME = "state"
 _SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
 _KEPT = 3
@@ -155,34 +155,23 @@ class SharedState:
         )
 
     def _write(self, version: Version, content: bytes) -> None:
-        tar = bundle.single(_slot(version), content)
+        tar, copies = bundle.single(_slot(version), content), self._copies
 
-        def one(member: Member) -> str:
-            if member.answers(REACH_SECONDS) is None:  # each of what follows would wait for it anew
-                return msg("it does not answer")
-            try:
-                volume_container.make(member, self._project, self._name, f"{self._project}_state:/state")
-                call = Command(member.streaming("cp", "-", f"{self._name}:/state").argv, stdin=tar)
-                done = member.runner.run(call, timeout=_SECONDS)
-            except OpsError as error:
-                return why(error, member.name, member.way)
-            return "" if done.code == 0 else member.why(done)
+        def copy(member: Member) -> Completed:
+            call = Command(member.streaming("cp", "-", copies.place).argv, stdin=tar)
+            return member.runner.run(call, timeout=_SECONDS)
 
-        reached = {n: m for n, m in self._fleet.members.items() if n not in self._fleet.unreachable}
-        with ThreadPoolExecutor(max(len(reached), 1)) as pool:
-            told = dict(zip(reached, pool.map(one, reached.values()), strict=True))
-        failed = {**self._fleet.unreachable, **{name: said for name, said in told.items() if said}}
+        failed = {**self._fleet.unreachable, **copies.put(copy)}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
             raise OpsError(
                 msg("too few hosts take the state directory ({reasons})", reasons=reasons_of(failed))
             )
 
     def _fetch(self, version: Version) -> bytes:
-        for name, member in self._fleet.members.items():
-            if name in self._fleet.unreachable or member.answers(REACH_SECONDS) is None:
-                continue
+        copies = self._copies
+        for member in copies.answering():
             try:
-                done = member.attempt("cp", f"{self._name}:/state/{_slot(version)}", "-", timeout=_SECONDS)
+                done = member.attempt("cp", f"{copies.place}/{_slot(version)}", "-", timeout=_SECONDS)
             except OpsError:
                 continue  # the next machine has it as well
             if done.code == 0:
@@ -195,8 +184,9 @@ class SharedState:
         )
 
     @property
-    def _name(self) -> str:
-        return holder_of(self._project)
+    def _copies(self) -> Copies:
+        """On the machines that answered the last look."""
+        return Copies(self._fleet.without(self._fleet.unreachable), self._project, _NAME)
 
     def _noted(self) -> Version | None:
         try:
@@ -235,18 +225,12 @@ def forget(fleet: Fleet, project: str) -> None:
     manager = fleet.manager
     for note in swarm_objects.notes(manager, purpose_of(project)):
         swarm_objects.remove(manager, note)
-    fleet.everywhere(("container", "rm", "--force", holder_of(project)), _SECONDS)
-    fleet.everywhere(("volume", "rm", "--force", f"{project}_state"), _SECONDS)
+    Copies(fleet, project, _NAME).forget()
 
 
 def purpose_of(project: str) -> str:
     """What the notes are about that tell of a stack's state, see adapters.swarm_objects."""
     return f"{project}.state"
-
-
-def holder_of(project: str) -> str:
-    """Name of the container, on each machine, through which its volume is read and written."""
-    return f"{project}-state"
 
 
 def _slot(version: Version) -> str:

@@ -80,7 +80,7 @@ class Watch:
 
     def _require_reached(self, service: Service, away: list[float]) -> None:
         """Raise GateError where the machine has not answered for a while; `away` notes since when."""
-        machine = service.machine.name if service.machine is not None else ""
+        machine = service.machine.name
         why = self._stack.fleet.unreachable.get(machine)
         if why is None:
             away.clear()

@@ -106,7 +106,7 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
 
     Data that is gone stays noted. Raises OpsError where the note can't be written.
     """
-    if stack.topology.machines:
+    if stack.topology.places.shares_data:
         return
     note = DataNote(stack.layout, stack.topology.engine)
     known = note.known()
@@ -134,7 +134,7 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
 
 def unnoted_data(stack: Stack) -> tuple[Service, ...]:
     """The services that run and have data which no apply has seen, such as what Redis saved later."""
-    if stack.topology.machines:
+    if stack.topology.places.shares_data:
         return ()
     known, observed = DataNote(stack.layout, stack.topology.engine).known(), stack.engine.observe().services
     return tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from techsapo_ops.engines.opening import on_several
+from techsapo_ops.engines.opening import leaving_one_host
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import Ledger
@@ -71,14 +71,14 @@ def may_run_on(layout: Layout) -> str:
 
     "" where that is known to be over, or was here. What runs there can be seen from there alone.
     """
-    if on_several(layout) or not layout.machines_note.exists():
+    if not leaving_one_host(layout):
         return ""
     entry = under_way(layout)
     return entry.elsewhere if entry is not None else ""
 
 
 def require_left(layout: Layout) -> None:
-    """Raise OpsError where a stack that is to be on several hosts may still run on another one alone."""
+    """Raise OpsError where a stack that was to move to several hosts may still run on another one alone."""
     if host := may_run_on(layout):
         raise OpsError(
             msg("this stack's move from {host} to several hosts was cut short: it may still run there alone",

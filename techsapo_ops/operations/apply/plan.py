@@ -82,13 +82,12 @@ def desired_state(topology: Topology, templates: Templates) -> Desired:
     """Everything that should exist: rendered files, and the units that read them."""
     files = render_stack(topology, templates)
 
-    def as_programs() -> tuple[Unit, ...]:
-        return programs(topology)
-
-    def as_containers() -> tuple[Unit, ...]:
-        return swarm_units(topology, files) if topology.machines else container_units(topology, files)
-
-    return Desired(topology, files, topology.places.units(as_programs, as_containers))
+    units: tuple[Unit, ...] = topology.places.units(
+        programs=lambda: programs(topology),
+        containers=lambda: container_units(topology, files),
+        spread=lambda: swarm_units(topology, files),
+    )
+    return Desired(topology, files, units)
 
 
 def wanted_by(stack: Stack) -> Snapshot:

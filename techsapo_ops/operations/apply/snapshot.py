@@ -79,7 +79,7 @@ class Snapshot:
         On one host paths are a part of what runs, and it stays as it is.
         """
         topology = self.desired.topology
-        if not topology.machines or topology.layout.state == state:
+        if not topology.places.state_travels or topology.layout.state == state:
             return self
         spec = state.parent / topology.layout.spec_file.name
         layout = replace(topology.layout, state=state, config=state / "generated", spec=spec)

@@ -29,7 +29,7 @@ def keep_spec_files(stack: Stack) -> None:
     Raises OpsError where one can't be written. A file outside of the spec's folder, or larger than a setting
     should be, is not copied.
     """
-    if not stack.topology.machines:
+    if not stack.topology.places.state_travels:
         return
     top = stack.layout.state / FOLDER
     wanted = _copies(stack)
@@ -54,7 +54,7 @@ def applied_elsewhere(stack: Stack) -> str:
     An apply from here goes back to what this folder says, of which its own user may know nothing.
     """
     top = stack.layout.state / FOLDER
-    if not stack.topology.machines or not top.is_dir():
+    if not stack.topology.places.state_travels or not top.is_dir():
         return ""
     applied = _applied(top)
     if _digest(applied) == _seen(stack.layout.state):

@@ -15,11 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
-from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
-from techsapo_ops.render.swarm import SECRETS as SWARM_SECRETS
-from techsapo_ops.services.registry import kinds
+from techsapo_ops.services.registry import kinds_in
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -45,7 +42,7 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         root = Path(name).resolve()
         real = topology.layout
-        config, secrets = (SWARM_CONFIG, SWARM_SECRETS) if topology.machines else (CONFIG, SECRETS)
+        config, secrets = (f"{topology.places.container_files}{each}" for each in ("config/", "secrets/"))
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
         staged_topology = topology.relocated(layout)
         for made in _made_secrets(staged_topology, secrets):
@@ -69,7 +66,7 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
 
 def _made_secrets(topology: Topology, secrets: str) -> Iterator[Path]:
     """Where processes and containers find the secrets that the tool makes: promtool wants the files."""
-    for kind in kinds():
+    for kind in kinds_in(topology):
         for name, path in kind.made_secrets(topology).items():
             yield path
             yield topology.layout.config / secrets / name

@@ -29,7 +29,7 @@ def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Colle
 
 def without_lost(steps: Sequence[Step], desired: Desired, lost: Collection[str]) -> list[Step]:
     """The steps of what is not on one of the machines that are lost."""
-    there = {s.name for s in desired.topology.services if s.machine is not None and s.machine.name in lost}
+    there = {s.name for s in desired.topology.services if s.machine.name in lost}
     return [step for step in steps if step.service not in there]
 
 

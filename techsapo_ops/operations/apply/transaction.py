@@ -90,10 +90,11 @@ class Transaction:
 
         It may be another host than this one: here it would be a stack without data.
         """
-        if self._base is None or not self._plan.desired.topology.machines or self._plan.leaves is not None:
+        if self._base is None or self._plan.leaves is not None:
             return False
         try:
-            return not self._ledger.load_state(self._base).desired.topology.machines
+            before = self._ledger.load_state(self._base).desired.topology.places
+            return not self._plan.desired.topology.places.returns_to(before)
         except OpsError:  # the way back says so
             return False
 

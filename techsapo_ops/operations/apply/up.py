@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from techsapo_ops.adapters.away import lacking
-from techsapo_ops.engines.swarm.machines_note import forget_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
@@ -113,8 +112,7 @@ def _up(
     history = History.of(stack)
     stack.engine.announce()
     with locked(stack.layout, wait, listener.warn):
-        if stack.topology.machines:
-            require_left(stack.layout)
+        require_left(stack.layout)
         found = plan_of(stack, only)
         lost = lost_of(found)
         if empty:
@@ -154,8 +152,8 @@ def _up(
         require_applied(applied)
         if applied.back is None and not any(o.error for o in applied.outcomes):
             note_data(stack)
-        if not stack.topology.machines and applied.back is None:
-            forget_machines(stack.layout.state)
+        if applied.back is None:
+            stack.engine.brought_up()
         current = applied.back.snapshot if applied.back is not None else None
         left = current or found.wanted
         rows = stack_rows(left, stack.engine, applied)

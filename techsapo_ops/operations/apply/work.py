@@ -130,18 +130,17 @@ class Work:
     def _ready(self, step: Step) -> None:
         """Tell of a service that is ready. Raises OpsError.
 
-        Those of a kind on several machines are one cluster: of the ones that were left as they are one speaks
-        for all: else the same member would be asked the same once for each.
+        The same one on several machines is one cluster: of those that were left as they are one speaks for
+        all: else the same member would be asked the same once for each.
         """
-        topology = self._desired.topology
-        found = topology.find(step.service)
-        if step.action is not Action.NOTHING or not topology.machines or found is None:
+        found = self._desired.topology.find(step.service)
+        if step.action is not Action.NOTHING or found is None:
             self._marks.ready(step.service)
             return
         with self._turn:
-            if found.kind not in self._spoken_for:
+            if found.instance not in self._spoken_for:
                 self._marks.ready(step.service)
-                self._spoken_for.add(found.kind)
+                self._spoken_for.add(found.instance)
 
     def prove(self) -> None:
         """Read back what runs, and turn the outcome of each service that differs into a failure."""

@@ -102,11 +102,14 @@ def start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseExce
 
 
 def _each_host(stack: Stack, apps: Sequence[str]) -> list[Sequence[str]]:
-    """All of `apps` on one host; of several each on its own, but for those that were not stopped."""
-    if not stack.topology.machines:
-        return [apps]
-    seen = stack.engine.observe().services
-    return [[name] for name in apps if name not in seen or not seen[name].state.runs]
+    """Those of `apps` that were stopped, by their hosts; all of them where that can't be seen."""
+    try:
+        seen = stack.engine.observe().services
+    except OpsError:
+        seen = {}
+    off = [name for name in apps if name not in seen or not seen[name].state.runs]
+    of = {service.name: service.machine.name for service in stack.topology.services}
+    return [[n for n in off if of.get(n, "") == host] for host in dict.fromkeys(of.get(n, "") for n in off)]
 
 
 def require_same(stack: Stack, part: Part) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from techsapo_ops.backup.elsewhere import places_of
 from techsapo_ops.backup.repository import Repository
+from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.stack.stack import Stack
 
@@ -22,11 +21,8 @@ def shared(stack: Stack, write: Callable[[], None], wait: float = 0.0) -> str:
     It is done in any case, and at most twice. On one host there is nobody to hear of it. Raises OpsError
     where it can't be written here.
     """
-    if not stack.topology.machines:
-        write()
-        return ""
     try:
-        with locked(stack.layout, max(wait, _WAIT)):
+        with among_hosts(stack.layout, max(wait, _WAIT)):
             write()
             stack.engine.deliver()
     except OpsError as error:
@@ -37,8 +33,6 @@ def shared(stack: Stack, write: Callable[[], None], wait: float = 0.0) -> str:
 
 def noted(stack: Stack, repository: Repository) -> None:
     """Write down which backups there are here, for the other hosts and for Prometheus. Raises OpsError."""
-    if stack.topology.machines:
-        places_of(stack.layout, repository.path).note(
-            filter(None, (b.manifest for b in repository.backups()))
-        )
+    if repository.places is not None:
+        repository.places.note(filter(None, (b.manifest for b in repository.backups())))
     write_metrics(stack, repository)

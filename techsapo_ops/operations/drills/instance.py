@@ -13,7 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.nginx.kind import Nginx
-from techsapo_ops.services.probing import ask
+from techsapo_ops.stack.machine import HERE
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step
@@ -101,7 +101,7 @@ def busiest(stack: Stack) -> LostInstance:
         raise OpsError(
             msg("the engine does not say which process {first} is", first=first.name), "`techsapo ps`"
         )
-    kill, ended = _on_its_machine(stack, first) if topology.machines else _here(first, pid)
+    kill, ended = _here(first, pid) if first.machine == HERE else _on_its_machine(stack, first)
     others = tuple(s for s in apps if s is not first)
     return LostInstance(stack, first, pid, spec[first.port].weight, others, kill, ended)
 
@@ -111,11 +111,7 @@ def _unready(stack: Stack, services: Sequence[Service]) -> Iterator[str]:
 
 
 def _ready(stack: Stack, service: Service) -> bool:
-    topology = stack.topology
-    if topology.machines:
-        swarm_of(stack.engine).forget()  # it starts a container again as another one
-    elif topology.published(service):
-        return ask(topology, service, _PROBE).ok
+    stack.engine.forget()  # on several machines a container is started again as another one
     return stack.engine.prober_inside()(service, _PROBE).ok
 
 

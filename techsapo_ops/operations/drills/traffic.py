@@ -85,11 +85,18 @@ def front(spec: Spec, machine: str = "") -> str:
 
 
 def _host(spec: Spec, machine: str) -> str:
-    if not spec.hosts:
-        return reachable_host(spec.nginx.host)
     if spec.floating_address is not None:
         return str(ipaddress.ip_interface(spec.floating_address).ip)
-    return spec.hosts[machine or next(iter(spec.hosts))].address
+    found = spec.hosts.get(machine) or next(iter(spec.hosts.values()), None)
+    return found.address if found is not None else reachable_host(spec.nginx.host)
+
+
+def _fronts(spec: Spec) -> frozenset[str]:
+    """The addresses of several hosts, and the one that moves between them."""
+    addresses = [host.address for host in spec.hosts.values()]
+    if spec.floating_address is not None:
+        addresses.append(_host(spec, ""))
+    return frozenset(addresses)
 
 
 def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
@@ -105,8 +112,7 @@ def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
     key = Secret(read_text(path, what=msg("key of the app")).strip())
     own = {each.address for found in psutil.net_if_addrs().values() for each in found}
     here = frozenset({reachable_host(host) for host in stack.spec.exposed} & own)
-    if stack.spec.hosts:
-        here |= {_host(stack.spec, machine)}  # where the very certificate is shown that the stack deployed
+    here |= _fronts(stack.spec)  # where the very certificate is shown that the stack deployed
     trust = Trust(own=stack.layout.certs, here=here)
     return replace(Load(front(stack.spec, machine).rstrip("/"), key, trust=trust), **changed)
 

@@ -136,7 +136,7 @@ def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[st
         and of[0].facts.data
         and not kind_of(of[0]).starts_first
     }
-    others = [s for of in kinds.values() for s in of if s.machine is not None and s.machine.name != name]
+    others = [s for of in kinds.values() for s in of if s.machine.name != name]
 
     def well(service: Service) -> bool:
         return ask(service, _ASK_SECONDS).ok

@@ -14,6 +14,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.engines.swarm.nodes import SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.machine import Machine
 
 IN_SWARM = "swarm"
 """Name of the fact whether a machine is in the stack's Swarm."""
@@ -65,6 +66,14 @@ class DaemonFacts:
     def joined(self) -> bool:
         """Whether it is in any Swarm, also in one that does not answer now."""
         return self.state not in {"", "inactive"}
+
+
+def renaming(machine: Machine, daemon: DaemonFacts) -> str:
+    """What to try where a machine's Docker calls itself otherwise than the spec does."""
+    return msg(
+        "write `{name}:` under `hosts`, or `hostnamectl set-hostname {key}` there and restart Docker",
+        name=daemon.name, key=machine.name,
+    )  # fmt: skip
 
 
 def daemon_facts(docker: Docker, timeout: float = SECONDS) -> DaemonFacts:

@@ -18,9 +18,9 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.hosts.facts import DaemonFacts
+from techsapo_ops.operations.hosts.check import HEARTBEAT
+from techsapo_ops.operations.hosts.facts import DaemonFacts, renaming
 from techsapo_ops.operations.hosts.look import daemons_of
-from techsapo_ops.operations.hosts.together import HEARTBEAT
 from techsapo_ops.spec.machine_ports import RAFT
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
@@ -124,16 +124,10 @@ def require_able(machine: Machine, daemons: dict[str, DaemonFacts], silent: dict
             msg("{name} ({way}): {why}", name=machine.name, way=machine.docker, why=refusal.why),
             refusal.remedy,
         )
-    found = daemons[machine.name].name
-    if found != machine.name:
-        raise OpsError(
-            msg("the host {key} calls itself {name}", key=machine.name, name=found),
-            msg(
-                "write `{name}:` under `hosts`, or `hostnamectl set-hostname {key}` there and restart Docker",
-                name=found,
-                key=machine.name,
-            ),
-        )
+    if daemons[machine.name].name != machine.name:
+        found = daemons[machine.name]
+        words = msg("the host {key} calls itself {name}", key=machine.name, name=found.name)
+        raise OpsError(words, renaming(machine, found))
 
 
 def _inside(daemons: dict[str, DaemonFacts]) -> str | None:

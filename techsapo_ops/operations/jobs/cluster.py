@@ -52,7 +52,7 @@ class Cluster:
 
     def newest(self, say: Callable[[str], None]) -> None:
         """Bring the ledger to what the hosts have. Raises OpsError where no quorum of them answers."""
-        refresh(self.layout, self.note.project, self.note.machines, self.runner, say)
+        refresh(self.layout, self.note, self.runner, say)
 
     @property
     def fleet(self) -> Fleet:

@@ -23,12 +23,8 @@ from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = msg(
-    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with `schedule.by: cron` "
-    "(docs/jobs.md)"
-)
-NOBODY_ON_SEVERAL = msg(
-    "nobody starts the jobs, so nothing is backed up: `schedule.by: cron`, and `techsapo cron install` on "
-    "each host that has techsapo, two at least (docs/jobs.md)"
+    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with `schedule.by: cron`, of "
+    "several hosts on two at least (docs/jobs.md)"
 )
 _LONGEST_PAUSE = timedelta(days=2)
 """Every stack has jobs that come daily: whoever started none for so long, does not any more."""
@@ -97,7 +93,7 @@ def nobody_starts(topology: Topology, runner: Runner) -> str:
     """
     if not nobody_starts_jobs(topology) or _ran_of_late(topology) or _in_crontab(topology, runner):
         return ""
-    return NOBODY_ON_SEVERAL if topology.machines else NOBODY
+    return NOBODY
 
 
 def look_at_starters(topology: Topology, runner: Runner) -> Iterator[HostFinding]:

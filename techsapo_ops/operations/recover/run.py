@@ -200,7 +200,7 @@ class Recovery:
         journal.note(
             backup=copied.backup.id, spec=str(draft.file), environment=draft.environment,
             engine=look.prospect.stack.topology.engine,
-            several=bool(look.prospect.stack.topology.machines),
+            several=look.prospect.stack.topology.places.state_travels,
             data_of=copied.backup.read().started.isoformat(),
         )  # fmt: skip
         layout = Layout(self.desk.state, self.desk.state / "generated", draft.file)

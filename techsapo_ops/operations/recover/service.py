@@ -77,7 +77,9 @@ def certify(stack: Stack, say: Say) -> list[tuple[str, str]]:
 
 def settled(stack: Stack) -> str:
     """Its health, once it is healthy or has had time enough."""
-    deadline = time.monotonic() + (_HOSTS_HEALTH_SECONDS if stack.topology.machines else _HEALTH_SECONDS)
+    deadline = time.monotonic() + (
+        _HOSTS_HEALTH_SECONDS if stack.topology.places.shares_data else _HEALTH_SECONDS
+    )
     while True:
         report = check(stack, timeout=_PROBE_SECONDS, now=datetime.now(UTC))
         if report.status.value == "healthy" or time.monotonic() > deadline:

@@ -92,7 +92,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
     began = time.monotonic()
     spec, layout = stack.spec, stack.layout
     # Once, before all of them ask for it: a silent host is waited for here alone.
-    seen = stack.engine.observe() if stack.topology.machines else None
+    away = stack.engine.away()
     asked: dict[str, Callable[[], Any]] = {
         "health": lambda: check(stack, timeout=timeout, now=now),
         "services": lambda: _services(stack),
@@ -106,7 +106,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         "drift": lambda: _drift(stack),
         "versions": lambda: versions_of(stack),
     }
-    if stack.topology.machines and spec.floating_address is not None:
+    if spec.floating_address is not None:
         asked["front"] = lambda: _front(stack)
     found = {name: _look(told) for name, told in at_once(asked, timeout + _MARGIN).items()}
     return StackStatus(
@@ -114,7 +114,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         seconds=time.monotonic() - began,
         maintenance=maintenance_of(layout),
         **cast(dict[str, Any], found),
-        unreachable={} if seen is None else seen.unreachable,
+        unreachable=away,
     )
 
 
@@ -153,7 +153,7 @@ def _services(stack: Stack) -> Observed:
 
 def _drift(stack: Stack) -> DriftReport:
     history = History.of(stack)
-    if stack.topology.machines and history.ledger.current() is None:  # of this folder; hosts may know of one
+    if history.ledger.current() is None:  # of this folder; hosts may know of one
         stack.engine.observe().require_known()
     return drift(history)
 

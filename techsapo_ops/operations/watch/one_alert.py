@@ -43,7 +43,7 @@ def one_alert(
     stack: Stack, alert: Alert, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> OneAlert:
     """What is known of `alert`. None stands for a server that the stack does not run."""
-    alert = alert.of_stack(several=bool(stack.spec.hosts))
+    alert = alert.of_stack(hosts=len(stack.spec.hosts))
     listing = listed(stack, prometheus, alertmanager)
     now = tuple(each for each in listing.alerts if each.alert.name == alert.name)
     return OneAlert(
@@ -52,7 +52,7 @@ def one_alert(
         now,
         _silences(alert, now, alertmanager),
         _receivers(stack.spec, alert),
-        runbooks()[alert.name].of_stack(own_commands(stack.topology), several=bool(stack.spec.hosts)),
+        runbooks()[alert.name].of_stack(own_commands(stack.topology), hosts=len(stack.spec.hosts)),
         runbook_url(stack.spec, alert),
         listing.trouble,
         listing.untold,

@@ -44,7 +44,8 @@ def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
     Alertmanager looks names up anew, so one that comes back with another address is found. Which address
     it has itself only its container knows: see START.
     """
-    if not topology.machines:
+    others = [other for other in topology.of_kind(service.kind) if other.name != service.name]
+    if not others:
         yield "--cluster.listen-address="
         return
     yield f"--cluster.listen-address=0.0.0.0:{PORT}"
@@ -52,9 +53,8 @@ def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
     yield f"--cluster.peer-timeout={duration_text(_turn(topology))}"
     yield f"--cluster.pushpull-interval={_AGAIN}"
     yield f"--cluster.reconnect-interval={_AGAIN}"
-    for other in topology.of_kind(service.kind):
-        if other.name != service.name:
-            yield f"--cluster.peer={other.name}:{PORT}"
+    for other in others:
+        yield f"--cluster.peer={other.name}:{PORT}"
 
 
 def _turn(topology: Topology) -> float:
@@ -67,22 +67,33 @@ def _turn(topology: Topology) -> float:
     return max(0.2, min(_TURN, every / (2 * len(topology.machines))))
 
 
+def clustered(topology: Topology) -> bool:
+    """Whether there are several of them."""
+    return len(topology.of_kind("alertmanager")) > 1
+
+
 def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFile]:
-    """The script that it is started by, on several machines."""
-    if topology.machines and topology.has("alertmanager"):
-        network = ipaddress.ip_network(topology.spec.swarm.subnet)
-        text = templates.render(
-            "alertmanager/start.sh.j2",
-            subnet=str(network),
-            network=int(network.network_address),
-            mask=int(network.netmask),
-            port=PORT,
-        )
-        yield RenderedFile(START, text, mode=0o555)
-        key = str(topology.secret_path(KEY))
-        yield RenderedFile(TLS, templates.render("alertmanager/cluster-tls.yml.j2", key=key, member=MEMBER))
+    """The script that each of several is started by, and how they know each other."""
+    if not clustered(topology):
+        return
+    network = ipaddress.ip_network(topology.spec.swarm.subnet)
+    text = templates.render(
+        "alertmanager/start.sh.j2",
+        subnet=str(network),
+        network=int(network.network_address),
+        mask=int(network.netmask),
+        port=PORT,
+    )
+    yield RenderedFile(START, text, mode=0o555)
+    key = str(topology.secret_path(KEY))
+    yield RenderedFile(TLS, templates.render("alertmanager/cluster-tls.yml.j2", key=key, member=MEMBER))
 
 
 def given(topology: Topology) -> Mapping[str, Path]:
-    """The secret by which each is one of them, for its container; none on one host."""
-    return {KEY: topology.layout.keys / KEY} if topology.machines and topology.has("alertmanager") else {}
+    """The secret by which each of several is one of them, for its container."""
+    return {KEY: topology.layout.keys / KEY} if clustered(topology) else {}
+
+
+def entry_point(topology: Topology) -> dict[str, list[str]]:
+    """What starts each of several in its container."""
+    return {"entrypoint": ["sh", str(topology.config_dir() / START)]} if clustered(topology) else {}

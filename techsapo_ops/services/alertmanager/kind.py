@@ -81,12 +81,11 @@ class Alertmanager(Monitor):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
-        from techsapo_ops.services.alertmanager.cluster import START
+        from techsapo_ops.services.alertmanager.cluster import entry_point
         from techsapo_ops.services.web_login import client_file
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
-        entry = {"entrypoint": ["sh", str(topology.config_dir() / START)]} if topology.machines else {}
         return Container(
             command=_arguments(topology, service),
             port=port,
@@ -97,7 +96,7 @@ class Alertmanager(Monitor):
             config=("alertmanager",),
             volume=service.facts.container_data,
             memory_mb=256,
-            extra=entry,
+            extra=entry_point(topology),
         )  # fmt: skip
 
 

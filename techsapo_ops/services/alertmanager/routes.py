@@ -124,8 +124,8 @@ def _patience(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> float:
         return math.ceil(seconds(for_of(spec, which)) / every) * every
 
     longest = max((held(cause) - held(alert) for cause in causes), default=0.0)
-    least = 0.0 if alert.machines else seen
-    return max(least, min(seen + longest, seconds(spec.monitoring.alertmanager.group_interval)))
+    most = seconds(spec.monitoring.alertmanager.group_interval)
+    return max(alert.least_wait(seen), min(seen + longest, most))
 
 
 def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:

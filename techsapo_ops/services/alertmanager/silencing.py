@@ -51,7 +51,7 @@ def over_critical(silences: Iterable[Silence], spec: Spec) -> tuple[Hushed, ...]
     One that names a label which tells alerts of a name apart, such as instance, holds for some of them. An
     acknowledgement is none: the alert itself is sent as before.
     """
-    critical = [a for a in alerts(several=bool(spec.hosts)).values() if a.severity == "critical"]
+    critical = [a for a in alerts(hosts=len(spec.hosts)).values() if a.severity == "critical"]
     found = []
     for silence in silences:
         names = tuple(a.name for a in critical if _may_hold(silence.matchers, _labels(a)))

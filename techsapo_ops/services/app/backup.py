@@ -43,7 +43,7 @@ class AuditLogBackup(sqlite.SqliteBackup):
 
     @override
     def homeless(self, stack: Stack, kind: str) -> str:
-        if stack.topology.machines:  # taken on one host, before it moved
+        if stack.topology.places.shares_data:  # by all hosts: it was taken on one, before the stack moved
             return msg("the audit log is in MariaDB")
         # That of an instance which was scaled away goes where it was: it is read there as well.
         return ""

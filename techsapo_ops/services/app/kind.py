@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.machine import HERE, Machine
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -65,9 +65,8 @@ class App(Kind):
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """`app`, or `app-1`, `app-2`, … where there are several."""
         instances = spec.app.resolved_instances
-        several = len(instances) > 1
         for n, instance in enumerate(instances, 1):
-            name = f"{self.name}-{n}" if several else self.name
+            name = f"{self.name}-{n}" if len(instances) > 1 else self.name
             yield Wanted(name, spec.app.host, instance.port, instance.weight, instance.backup)
 
     def setting_of(self, service: Service) -> str:
@@ -231,9 +230,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
     )  # fmt: skip
 
 
-def told_addresses(
-    topology: Topology, kinds: tuple[str, ...], near: Machine | None = None
-) -> tuple[str, ...]:
+def told_addresses(topology: Topology, kinds: tuple[str, ...], near: Machine = HERE) -> tuple[str, ...]:
     """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it.
 
     On several machines all of a kind, between commas, that of the machine `near` first.

@@ -103,12 +103,8 @@ def _auth(topology: Topology) -> dict[str, Any]:
     here = keys_file(spec, topology.layout)
     proxies = list(auth.proxies)
     if not proxies:
-        fronts = topology.of_kind("nginx")
-        # Of several machines the name that all share: that of a lost one would be asked for outside.
-        names = [
-            (front.instance,) if front.machine is not None else places.seen_as(front) for front in fronts
-        ]
-        proxies = list(dict.fromkeys(name for those in names for name in those))
+        names = (name for front in topology.of_kind("nginx") for name in places.seen_as(front))
+        proxies = list(dict.fromkeys(names))
     return {
         "required": auth.required,
         "refuse_without_keys": auth.refuse_without_keys,

@@ -6,8 +6,8 @@ and the way from the outside are not seen; status, certificate, nginx and the ap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from techsapo_ops.spec.machine_ports import RAFT
 from techsapo_ops.spec.models.monitoring import ProbeTarget
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.machine import HERE, Machine
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -47,10 +48,8 @@ class Asked:
     url: str
     module: str
     how: dict[str, Any]
-    machine: str = ""
-    """The machine that it is on, of several: its own exporter does not ask it."""
-    address: str = ""
-    """The address that moves between them, where it is that."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Labels that tell which of several machines is asked, or by which address that moves between them."""
     page: bool = False
     """Whether it wakes people that it does not answer."""
 
@@ -81,7 +80,8 @@ def scrape_targets(topology: Topology) -> list[dict[str, Any]]:
             "labels": {
                 "name": each.name,
                 "scope": each.scope,
-                **_between(exporter, each),
+                **exporter.machine.labelled("from", exporter.machine.name),
+                **each.asked,
                 **({PAGE: "true"} if each.page else {}),
                 "__param_module": each.module,
                 "__param_target": each.url,
@@ -89,18 +89,8 @@ def scrape_targets(topology: Topology) -> list[dict[str, Any]]:
         }
         for exporter in exporters
         for each in asked(topology)
-        if exporter.machine is None or exporter.machine.name != each.machine
+        if exporter.machine.name != each.asked.get("to")  # another one says whether it is reached
     ]
-
-
-def _between(exporter: Service, each: Asked) -> dict[str, str]:
-    """Of several machines, the one that asks, and the one that is asked."""
-    if exporter.machine is None:
-        return {}
-    if each.address:
-        return {"from": exporter.machine.name, "address": each.address}
-    to = {"to": each.machine, "host": each.machine} if each.machine else {}
-    return {"from": exporter.machine.name, **to}
 
 
 def _front(topology: Topology) -> Iterator[Asked]:
@@ -113,19 +103,22 @@ def _front(topology: Topology) -> Iterator[Asked]:
         how["http"]["tls_config"] = _trusted(name, str(front_ca(topology) or ""))
     scheme = "https" if tls else "http"
     floating = topology.spec.floating_address
-    if topology.machines and nginx and floating is not None:
+    if nginx and floating is not None:
         # What users ask. Each machine is asked besides, but of those that are left one is enough.
         at = Address(floating.partition("/")[0], _outside_port(topology, nginx[0], tls=tls))
-        yield Asked(nginx[0].kind, "front", at.url(_ASKED, scheme=scheme), _FRONT, how, address=at.host)
+        yield Asked(nginx[0].kind, "front", at.url(_ASKED, scheme=scheme), _FRONT, how, {"address": at.host})
     for service in nginx or topology.of_kind("app"):
-        machine = service.machine.name if service.machine is not None else ""
-        if machine and nginx:
+        if nginx and service.machine != HERE:
             host = topology.address(service, Viewpoint.HOST).host
             at = Address(host, _outside_port(topology, service, tls=tls))
         else:
             at = _tls_address(topology, service) if tls else topology.address(service, Viewpoint.SERVICE)
-        scope = MACHINE if machine and floating is not None else "front"
-        yield Asked(service.name, scope, at.url(_ASKED, scheme=scheme), _FRONT, how, machine)
+        scope = MACHINE if floating is not None else "front"
+        yield Asked(service.name, scope, at.url(_ASKED, scheme=scheme), _FRONT, how, _labels(service.machine))
+
+
+def _labels(machine: Machine) -> Mapping[str, str]:
+    return {**machine.labelled("to", machine.name), **machine.labelled("host", machine.name)}
 
 
 def _outside_port(topology: Topology, nginx: Service, *, tls: bool) -> int:
@@ -149,7 +142,7 @@ def _on_machines(topology: Topology) -> Iterator[Asked]:
         ports |= {s.kind: s.port for s in topology.on(machine.name) if s.facts.on_machine and s.facts.data}
         for what, port in ports.items():
             address = str(Address(machine.address, port))
-            yield Asked(f"{what}-{machine.name}", MACHINE, address, _CONNECTS, _CONNECTED, machine.name)
+            yield Asked(f"{what}-{machine.name}", MACHINE, address, _CONNECTS, _CONNECTED, _labels(machine))
 
 
 def _target(topology: Topology, probe: ProbeTarget) -> Asked:

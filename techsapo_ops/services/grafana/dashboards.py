@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Thresholds, with_host
+from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Thresholds, legend_on
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus.alert_rules import runbook_url, threshold_of
@@ -181,7 +181,6 @@ def _panel(spec: Spec, dashboard: Dashboard, panel: Panel) -> dict[str, Any]:
             options = {"reduceOptions": calculated, "showThresholdMarkers": True}
         case "bargauge":
             options = {"reduceOptions": calculated, "orientation": "horizontal", "displayMode": "basic"}
-    said = with_host if spec.hosts else str
     value: dict[str, Any] = {
         "type": panel.kind,
         "title": panel.title[locale],
@@ -192,7 +191,7 @@ def _panel(spec: Spec, dashboard: Dashboard, panel: Panel) -> dict[str, Any]:
                 "refId": chr(ord("A") + n),
                 "datasource": _DATASOURCE,
                 "expr": query.expr,
-                "legendFormat": said(query.legend[locale]),
+                "legendFormat": legend_on(len(spec.hosts), query.legend[locale]),
                 # A name is that of the present; over time there would be several.
                 "range": panel.shows == "value",
                 "instant": panel.shows == "name",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from techsapo_ops.adapters.address import Address
-from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.catalogue.dashboards import dashboards_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
@@ -43,9 +42,8 @@ def grafana_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
     return (
         *(
             RenderedFile(f"grafana/dashboards/{name}.json", dashboard_json(spec, dashboard))
-            for name, dashboard in dashboards().items()
-            if (dashboard.needs is None or topology.has(dashboard.needs))
-            and (topology.machines or not dashboard.machines)
+            for name, dashboard in dashboards_of(topology.machines).items()
+            if dashboard.needs is None or topology.has(dashboard.needs)
         ),
         RenderedFile("grafana/grafana.ini", _ini_file(topology, templates, service)),
         RenderedFile(
@@ -122,10 +120,10 @@ def _datasources(topology: Topology) -> list[dict[str, Any]]:
         services = topology.of_kind(kind)
         if not services:
             continue
-        first = topology.address(services[0], Viewpoint.SERVICE)
-        url = Address(kind, first.port).url() if topology.machines else first.url()
+        url = topology.places.any_of(services[0]).url()
         found.append(_datasource(topology, title, uid, kind, url, settings))
-    for service in topology.of_kind("prometheus") if topology.machines else ():
+    servers = topology.of_kind("prometheus")
+    for service in servers if len(servers) > 1 else ():
         url = topology.address(service, Viewpoint.SERVICE).url()
         uid = f"techsapo-{service.name}"
         found.append(

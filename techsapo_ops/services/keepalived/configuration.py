@@ -33,7 +33,7 @@ _SCRIPT = 0o555
 
 def keepalived_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """The configuration and the scripts of each machine's keepalived."""
-    machines = [s.machine for s in topology.of_kind("keepalived") if s.machine is not None]
+    machines = [service.machine for service in topology.of_kind("keepalived")]
     common = {"folder": f"{CONTAINER_CONFIG}/keepalived", "run": RUN}
     scripts = [
         RenderedFile(path, templates.render(f"{path}.j2", **common), mode=_SCRIPT) for path in (NOTIFY, READY)

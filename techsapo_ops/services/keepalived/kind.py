@@ -43,10 +43,11 @@ class Keepalived(Kind):
     )
     reads = ("keepalived/",)
     vital = True
+    between_machines = True
 
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where several machines share an address."""
-        if places.machines(spec) and spec.floating_address is not None:
+        if spec.floating_address is not None:
             yield Wanted(self.name, LOOPBACK, 0)
 
     def ports(self, topology: Topology, service: Service) -> Sequence[tuple[int, int]]:  # noqa: ARG002 - none
@@ -75,10 +76,9 @@ class Keepalived(Kind):
         from techsapo_ops.services.keepalived.configuration import READY, START
         from techsapo_ops.stack.container import Container
 
-        own = service.machine.own_folder if service.machine is not None else ""
         folder = topology.config_dir()
         return Container(
-            command=(str(folder / START.format(folder=own)),),
+            command=(str(folder / START.format(folder=service.machine.own_folder)),),
             port=0,
             healthcheck=(str(folder / READY),),
             config=("keepalived",),

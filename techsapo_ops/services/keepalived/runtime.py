@@ -31,7 +31,7 @@ def holders(topology: Topology, ask: Ask) -> tuple[str, ...]:
     return tuple(
         service.machine.name
         for service, state in zip(services, said, strict=True)
-        if service.machine is not None and state.strip() == "MASTER"
+        if state.strip() == "MASTER"
     )
 
 

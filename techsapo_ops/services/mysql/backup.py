@@ -172,9 +172,10 @@ class MysqlBackup(BackupKind):
 
     @override
     def missing(self, stack: Stack) -> Sequence[str]:
-        from techsapo_ops.services.mysql.runtime import missing  # `techsapo backup --help` needs none of it
+        from techsapo_ops.services.mysql.member_runtime import missing  # `techsapo backup --help` needs none
 
-        return tuple(missing(stack))
+        alone = len(stack.topology.of_kind("mysql")) == 1
+        return () if alone else tuple(missing(stack))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from techsapo_ops.services.mysql.accounts import statements, unlogged
-from techsapo_ops.services.mysql.galera import cluster, cluster_accounts, cluster_files
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import printable
 from techsapo_ops.stack.templates import Templates
@@ -16,8 +16,16 @@ TEMPORARY = "mysql-tmp"
 INIT_SQL = "mysql-init/grants.sql"
 
 
-def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """mysql/my.cnf."""
+def mysql_files(
+    topology: Topology,
+    templates: Templates,
+    *,
+    cluster: Mapping[str, str] | None = None,
+    accounts: Sequence[str] = (),
+) -> tuple[RenderedFile, ...]:
+    """mysql/my.cnf, with what it says of a `cluster`, and the SQL of a new database, which makes `accounts`
+    too.
+    """
     mysql, places = topology.spec.mysql, topology.places
     assert mysql is not None, "of a stack that has one"  # noqa: S101 - a mistake of ours, no input
     service = topology.of_kind("mysql")[0]  # of several, which differ in what their script tells them
@@ -36,26 +44,26 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         login=mysql.user,
         quote=my_cnf_quote,
         temporary=str(folder) if (folder := temporary_folder(topology)) is not None else None,
-        cluster=cluster(topology),
+        cluster=cluster,
     )
-    files = (RenderedFile(MY_CNF, content, owner="mysql"), *cluster_files(topology, templates))
+    my_cnf = RenderedFile(MY_CNF, content, owner="mysql")
     if not places.from_images:
-        return files
-    accounts = (
+        return (my_cnf,)
+    made = (
         "CREATE USER IF NOT EXISTS 'mysql'@'127.0.0.1'",
         f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO '{mysql.user}'@'%'",
         "DROP USER IF EXISTS 'root'@'%'",
         "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket",
-        *(cluster_accounts() if topology.machines else ()),
+        *accounts,
     )
     sql = (
         "-- Run once, on a new database. The exporter uses the app's login; root comes in by the socket\n"
         "-- alone, from inside the container. The health check may log in there and do nothing more.\n"
-        + statements(unlogged(accounts))
+        + statements(unlogged(made))
         + "-- The image made the login before this, and wrote its password into the binlog. It begins anew.\n"
         "EXECUTE IMMEDIATE IF(@@log_bin, 'RESET MASTER', 'DO 0');\n"
     )
-    return (*files, RenderedFile(INIT_SQL, sql))
+    return (my_cnf, RenderedFile(INIT_SQL, sql))
 
 
 def temporary_folder(topology: Topology) -> Path | None:

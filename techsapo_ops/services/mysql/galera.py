@@ -43,10 +43,8 @@ def provider_options(key: Path) -> str:
     return ";".join(f"{name}={value}" for name, value in {**_OPTIONS, **tls}.items())
 
 
-def cluster(topology: Topology) -> Mapping[str, str] | None:
-    """What my.cnf says of the cluster; None on one host."""
-    if not topology.machines:
-        return None
+def cluster(topology: Topology) -> Mapping[str, str]:
+    """What my.cnf says of the cluster."""
     key = topology.secret_path(KEY)
     return {"name": topology.spec.project, "key": str(key), "options": provider_options(key)}
 
@@ -62,11 +60,9 @@ def cluster_accounts() -> tuple[str, ...]:
     )
 
 
-def cluster_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """The script that starts a member; none on one host."""
+def cluster_file(topology: Topology, templates: Templates) -> RenderedFile:
+    """The script that starts a member."""
     services = topology.of_kind("mysql")
-    if not topology.machines:
-        return ()
     text = member_script(
         templates,
         [service.name for service in services],
@@ -75,7 +71,7 @@ def cluster_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
         config=topology.config_dir() / "mysql",
         key=topology.secret_path(KEY),
     )
-    return (RenderedFile(SCRIPT, text, owner="mysql"),)
+    return RenderedFile(SCRIPT, text, owner="mysql")
 
 
 def member_script(

@@ -89,11 +89,8 @@ class Mysql(Kind):
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """The password that was made at the first start."""
-        from techsapo_ops.services.mysql.galera import KEY
-
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
-        secrets = {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
-        return secrets | ({KEY: topology.layout.keys / KEY} if topology.machines else {})
+        return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """The app's, that of who migrates, and root's where that one logs in by a password."""
@@ -155,7 +152,6 @@ class Mysql(Kind):
     def container(self, topology: Topology, service: Service) -> Container:
         """mariadbd on its my.cnf; the image's entry point makes database and login."""
         from techsapo_ops.services.mysql.configuration import MY_CNF
-        from techsapo_ops.services.mysql.galera import member_command, ready_command
         from techsapo_ops.stack.container import Container
 
         environment: dict[str, str] = {}
@@ -167,19 +163,14 @@ class Mysql(Kind):
                 "MARIADB_PASSWORD_FILE": str(topology.secret_path(SERVER_PASSWORD)),
                 "MARIADB_RANDOM_ROOT_PASSWORD": "1",
             }
-        alone = ("mariadbd", f"--defaults-file={topology.config_dir() / MY_CNF}")
-        member = topology.machines != ()
         return Container(
-            command=member_command(topology, service.name) if member else alone,
+            command=("mariadbd", f"--defaults-file={topology.config_dir() / MY_CNF}"),
             port=service.facts.port,
             # Not by the socket: the image's first start has a server there that is not set up yet.
-            # A member has none: Swarm tells the others its address only once it is healthy, and it needs
-            # the others to become that.
-            healthcheck=() if member else (
+            healthcheck=(
                 "mariadb-admin", "--no-defaults", NO_TLS, "--host=127.0.0.1",
                 f"--port={service.facts.port}", "--user=mysql", "ping",
             ),
-            ready=ready_command(topology) if member else (),
             environment=environment,
             config=("mysql",),
             mounts={INIT: "/docker-entrypoint-initdb.d"},

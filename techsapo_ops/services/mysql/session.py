@@ -55,7 +55,7 @@ class Doors:
         Raises OpsError where a cluster has none.
         """
         services = self.topology.of_kind("mysql")
-        if not self.topology.machines:
+        if len(services) == 1:
             return services[0]
         said = []
         for service in services:

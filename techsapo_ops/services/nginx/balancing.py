@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -53,14 +52,17 @@ class Upstream:
 
 
 def upstream_of(topology: Topology) -> Upstream:
-    """The upstream of a stack."""
+    """The upstream of a stack on one host."""
     apps = topology.of_kind("app")
-    if not topology.machines:
-        servers = (Server(str(topology.address(a, Viewpoint.SERVICE)), a.weight, a.backup) for a in apps)
-        return Upstream(tuple(servers), keepalive=64, connect_timeout="1s", tries=3)
+    servers = (Server(str(topology.address(a, Viewpoint.SERVICE)), a.weight, a.backup) for a in apps)
+    return Upstream(tuple(servers), keepalive=64, connect_timeout="1s", tries=3)
+
+
+def upstream_of_machines(topology: Topology) -> Upstream:
+    """That of a stack on several machines."""
     # By the name that an instance has on every host, not by those of each: Docker asks the hosts' own
     # resolvers for a name that nothing runs by, and believes them.
-    instances = {app.instance: app for app in apps}
+    instances = {app.instance: app for app in topology.of_kind("app")}
     return Upstream(
         tuple(Server(f"{name}:{a.facts.port}", a.weight, a.backup) for name, a in instances.items()),
         keepalive=0,
@@ -85,15 +87,14 @@ def asks_names(topology: Topology) -> bool:
     return False
 
 
-def start_files(topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+def start_file(topology: Topology, templates: Templates) -> RenderedFile:
     """What starts nginx on several hosts, and lets the address leave its own before it stops."""
-    if topology.machines:
-        content = templates.render(
-            "nginx/start.sh.j2",
-            drain_file=f"{topology.data_dir(_nginx(topology))}/{DRAIN_FILE}",
-            drain_seconds=DRAIN_SECONDS,
-        )
-        yield RenderedFile(START, content, mode=0o555)
+    content = templates.render(
+        "nginx/start.sh.j2",
+        drain_file=f"{topology.data_dir(_nginx(topology))}/{DRAIN_FILE}",
+        drain_seconds=DRAIN_SECONDS,
+    )
+    return RenderedFile(START, content, mode=0o555)
 
 
 def _nginx(topology: Topology) -> Service:

@@ -64,7 +64,7 @@ class NginxSite:
         topology, service = self.stack.topology, self.service
         if topology.places.from_images:
             # The container's user may not read a new key yet; a reload sees to that, but this comes before.
-            for key in RUNTIME.readable(topology) if not topology.machines else ():
+            for key in RUNTIME.readable(topology) if topology.places.mounts_folders else ():
                 access_list.let_read(key, [service.facts.uid])
             config = topology.config_dir() / NGINX_CONF
             prefix = str(topology.data_dir(service))

@@ -113,7 +113,7 @@ class Nginx(Kind):
         from techsapo_ops.stack.places import CONTAINER_CONFIG
 
         serves = topology.spec.served_certificate is not None
-        alone = Container(
+        return Container(
             command=_arguments(topology, service),
             port=service.facts.port,
             healthcheck=wget(service.facts.port, "/nginx-health"),
@@ -125,29 +125,6 @@ class Nginx(Kind):
             # The image's own entry point wants to write below /etc.
             extra={"entrypoint": ["nginx"]},
         )
-        return _one_of_several(alone, topology) if topology.machines else alone
-
-
-def _one_of_several(alone: Container, topology: Topology) -> Container:
-    """`alone` as it runs on each of several hosts: it lets the address of the front leave before it stops."""
-    from dataclasses import replace
-
-    from techsapo_ops.services.nginx.balancing import NO_RESOLVER, START, asks_names
-    from techsapo_ops.services.nginx.limits import APP_SILENT, DRAIN_SECONDS
-    from techsapo_ops.stack.maintenance import seen_by
-
-    return replace(
-        alone,
-        command=("nginx", *alone.command),
-        binds=(*alone.binds, *seen_by(topology, Nginx.facts.kind)),
-        stop_seconds=alone.stop_seconds + DRAIN_SECONDS,
-        stop_signal="TERM",
-        extra={
-            "entrypoint": ["/bin/sh", str(topology.config_dir() / START)],
-            "sysctls": dict(APP_SILENT),
-            **({} if asks_names(topology) else {"dns": [NO_RESOLVER]}),
-        },
-    )
 
 
 def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class NginxRuntime(Runtime):
             if answers
             else msg("start oauth2-proxy and read its log; its place is app.auth.sign_in.address in the spec")
         )
-        name = "sign-in" if service.machine is None else f"sign-in {service.machine.name}"
+        name = service.machine.named("sign-in", by=" ")
         status = PartStatus.HEALTHY if answers else PartStatus.DEGRADED
         return (itself, HealthPart(name, "sign-in", status, detail, found.seconds, hint))
 

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.nginx.balancing import start_files, upstream_of
+from techsapo_ops.services.nginx.balancing import Upstream, upstream_of
 from techsapo_ops.services.nginx.limits import (
     BODY_SECONDS,
     COMPOSE_TLS_PORT,
@@ -90,13 +90,14 @@ _SIGN_IN_REFUSED = _page(
 """What a browser shows where the sign-in proxy knows who it is and refuses."""
 
 
-def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def nginx_files(
+    topology: Topology, templates: Templates, upstream: Upstream | None = None
+) -> tuple[RenderedFile, ...]:
     """nginx/nginx.conf. Raises OpsError for a certificate folder that nginx can't be given."""
     # On several machines each has its own, of one configuration.
     service, spec = topology.of_kind("nginx")[0], topology.spec
     certificate = spec.served_certificate
     signing_in = spec.app.auth.sign_in
-    upstream = upstream_of(topology)
     content = templates.render(
         "nginx/nginx.conf.j2",
         user=_user(topology, service),
@@ -107,7 +108,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         client_connections=spec.app.limits.client_connections,
         max_body=MAX_BODY,
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
-        upstream=upstream,
+        upstream=upstream or upstream_of(topology),
         listen=_listen(topology, service, topology.listens(service).port),
         tls_listen=_listen(topology, service, topology.places.bound(spec.nginx.tls_listen, COMPOSE_TLS_PORT)),
         server_name=spec.nginx.server_name,
@@ -137,11 +138,8 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
     )
     # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.
     digest = hashlib.sha256(content.encode()).hexdigest()
-    return (
-        RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)),
-        *_sign_in_files(signing_in),
-        *start_files(topology, templates),
-    )
+    conf = RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest))
+    return (conf, *_sign_in_files(signing_in))
 
 
 def _maintenance(topology: Topology, service: Service) -> str:

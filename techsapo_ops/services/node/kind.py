@@ -67,8 +67,6 @@ class NodeExporter(Exporter):
                 f"--path.procfs={_HOST}/proc",
                 f"--path.sysfs={_HOST}/sys",
                 f"--collector.textfile.directory={_TEXTFILES}",
-                # Which of several machines has the address that moves.
-                *(("--collector.netdev.address-info",) if topology.machines else ()),
             ),
             port=service.port,
             healthcheck=("wget", "-q", "-O", "/dev/null", listens.url("/")),

@@ -14,7 +14,7 @@ from techsapo_ops.catalogue.alerts import (
     PAGE,
     WATCHDOG,
     Alert,
-    alerts,
+    alerts_on,
     filled,
     promql_number,
 )
@@ -61,17 +61,15 @@ def alert_groups(
 
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
     """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
-    found = alerts(several=bool(spec.hosts))
-    return {name: alert for name, alert in found.items() if concerns(spec, alert)}
+    found = alerts_on(len(spec.hosts))
+    return {
+        name: alert for name, alert in found.items() if spec.floating_address is not None or not _moves(alert)
+    }
 
 
-def concerns(spec: Spec, alert: Alert) -> bool:
-    """Whether the machines of `spec` are such that it can have the alert."""
-    if not alert.machines:
-        return True
-    said = (alert.expr, *alert.description.values())
-    moves = any("{floating}" in text for text in said)
-    return bool(spec.hosts) and (not moves or spec.floating_address is not None)
+def _moves(alert: Alert) -> bool:
+    """Whether it is about the address that moves between machines."""
+    return any("{floating}" in text for text in (alert.expr, *alert.description.values()))
 
 
 def runbook_url(spec: Spec, alert: Alert) -> str:
@@ -87,7 +85,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
 
     The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    page = runbooks()[alert.name].of_stack(commands, several=bool(spec.hosts))
+    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts))
     steps = page.steps(spec.locale)
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
@@ -185,8 +183,7 @@ def alert_rule(
         "description": text(alert.description, spec.locale),
         **{name: go_template_text(words) for name, words in help_with(spec, alert, commands).items()},
     }
-    if spec.hosts:
-        rule["annotations"]["steps"] = _of_its_host(rule["annotations"]["steps"])
+    rule["annotations"]["steps"] = _of_its_host(rule["annotations"]["steps"])
     # Messages are in the stack's language; who reads the Status page in another one has its words, too.
     for locale in sorted(alert.summary.keys() - {spec.locale}):
         rule["annotations"][f"summary_{locale}"] = text(alert.summary, locale)

@@ -201,9 +201,9 @@ class PrometheusBackup(BackupKind):
 
     def _source(self, stack: Stack) -> snapshot.PrometheusSource:
         door = Door(stack.runner, lambda command: stack.engine.beside(_server(stack), command))
-        server, first = _server(stack), stack.topology.of_kind("prometheus")[0].name
+        server, (first, *others) = _server(stack), [s.name for s in stack.topology.of_kind("prometheus")]
         name = "prometheus-snapshot.json" if server == first else f"{server}-snapshot.json"
-        of = server if stack.topology.machines else ""
+        of = server if others else ""
         return snapshot.PrometheusSource(
             door, api(stack), stack.layout.state / name, of, settled=self.settled
         )

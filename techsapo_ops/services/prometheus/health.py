@@ -89,6 +89,11 @@ def _no_targets(asked: Prometheus) -> HealthPart:
     return HealthPart("targets", "target", PartStatus.DEGRADED, msg("nothing is scraped"), hint=hint)
 
 
+def asked_within(topology: Topology) -> tuple[Service, ...]:
+    """The Prometheis that this host does not reach itself."""
+    return tuple(s for s in topology.of_kind("prometheus") if not topology.published(s))
+
+
 def cannot_fire(asked: Prometheus, expected: Sequence[str]) -> tuple[HealthPart, ...]:
     """The alerts that cannot fire, and why, by what `asked` has loaded; `expected` are those of the spec.
 

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.prometheus import Prometheus, Rule
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
-from techsapo_ops.services.prometheus.scrape import yml_of
+from techsapo_ops.services.prometheus.scrape import yml_in
 from techsapo_ops.spec.models.base import seconds as duration
 from techsapo_ops.stack.desired import RenderedFile
 
@@ -20,7 +20,7 @@ _BLANK = re.compile(r"\s+")
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     asked = _client(server)
-    path = prefix + yml_of(server.machine)
+    path = prefix + yml_in(server.folder)
     ours = read_yaml(files[path].content)
     found = lacking(ours, read_yaml(asked.config()))
     if found:

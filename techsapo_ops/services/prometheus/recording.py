@@ -24,22 +24,21 @@ def recorded_groups(
     topology: Topology, groups: Sequence[Mapping[str, Any]], jobs: Sequence[str]
 ) -> list[dict[str, Any]]:
     """All recording rules of the stack, whose alert rules are `groups` and whose scrape jobs are `jobs`."""
-    several = len(topology.of_kind("prometheus")) > 1
     return [
-        *_of_catalogue(several=several),
+        *_of_catalogue(others=len(topology.of_kind("prometheus")) > 1),
         *expected_jobs(topology),
         *_of_machines(topology),
         *_missing_series(groups, jobs),
     ]
 
 
-def _of_catalogue(*, several: bool) -> list[dict[str, Any]]:
-    """The catalogue's recording rules as rule groups of Prometheus; `several`: each hears of another one."""
+def _of_catalogue(*, others: bool) -> list[dict[str, Any]]:
+    """The catalogue's recording rules as rule groups of Prometheus; `others`: there are some to hear of."""
     return [
         {
             "name": f"techsapo-{group}",
             "rules": [
-                {"record": rule.record, "expr": with_others(rule.expr) if several else rule.expr}
+                {"record": rule.record, "expr": with_others(rule.expr) if others else rule.expr}
                 for rule in rules
             ],
         }
@@ -71,7 +70,7 @@ def _of_machines(topology: Topology) -> list[dict[str, Any]]:
 
     Both are known by the hosts' node exporters.
     """
-    if not topology.machines or not topology.has("node-exporter"):
+    if len(topology.of_kind("node-exporter")) < 2:
         return []
     newest = {"record": NEWEST_COPY, "expr": NEWEST_COPY_RULE}
     groups = [{"name": "techsapo-textfiles", "rules": [newest]}]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from techsapo_ops.errors import OpsError
@@ -21,7 +23,6 @@ from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.machine import ON
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -32,6 +33,7 @@ SENTINEL = "sentinel"
 HOST = "host"
 """Label of what is scraped: its machine, of several."""
 RECORDING_RULES = "prometheus/rules/recording.yml"
+RULES = "prometheus/rules"
 ALERT_RULES = "prometheus/rules/alerts.yml"
 
 _FIRST = (
@@ -39,12 +41,6 @@ _FIRST = (
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "blackbox-exporter",
 )  # fmt: skip
 """Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
-ON_SEVERAL_HOSTS: Mapping[str, str] = {
-    "techsapo exec redis redis-cli": "techsapo exec redis-HOST redis-cli",
-    "techsapo exec mysql mariadb": "techsapo exec mysql-HOST mariadb",
-    "techsapo restart app-1`": "techsapo restart app`",  # one after another; app-1 is app-1-HOST there
-}
-"""By what a runbook says, what takes its place on several hosts, whatever the stack is else."""
 
 
 def prometheus_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -57,7 +53,6 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     spec = topology.spec
     settings = spec.monitoring.prometheus
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
-    rules = "../rules" if topology.machines else "rules"
     jobs = _jobs(topology)
     groups = alert_groups(spec, _exporters(jobs), own_commands(topology))
     recorded = recorded_groups(topology, groups, [job["name"] for job in jobs])
@@ -67,10 +62,10 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         prometheus_yml(service): templates.render(
             "prometheus/prometheus.yml.j2",
             scrape_interval=settings.scrape_interval,
-            external_labels={} if service.machine is None else {REPLICA: service.name},
-            rules=rules,
+            external_labels=(labels := service.machine.labelled(REPLICA, service.name)),
+            rules=os.path.relpath(RULES, Path(prometheus_yml(service)).parent),
             own_rules=sorted(own.texts),
-            replica=REPLICA if topology.machines else None,
+            replica=next(iter(labels), None),
             alertmanagers=alertmanagers,
             alertmanager_login=_login(topology, "alertmanager"),
             jobs=[*jobs, *incident_jobs(topology, service)],
@@ -103,29 +98,27 @@ def _exporters(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def prometheus_yml(service: Service) -> str:
     """Path of the configuration of `service`: on several machines each has its own."""
-    return yml_of(service.machine.name if service.machine is not None else "")
+    return yml_in(service.machine.own_folder)
 
 
-def yml_of(machine: str) -> str:
-    """The same of the Prometheus on a machine; empty for the one of a stack on one host."""
-    return f"prometheus/{ON}{machine}/prometheus.yml" if machine else PROMETHEUS_YML
+def yml_in(folder: str) -> str:
+    """The same of the one whose machine has the `folder` of its own, "" where there is one host."""
+    return str(Path("prometheus", folder, "prometheus.yml"))
 
 
 def own_commands(topology: Topology) -> Mapping[str, str]:
     """By what a runbook says of any stack, what takes its place for this one; see Runbook.of_stack."""
-    if topology.machines:
-        return ON_SEVERAL_HOSTS
     pages = {"prometheus": "http://localhost:9090", "alertmanager": "http://localhost:9093"}
     return {
         pages[service.kind]: topology.address(service, Viewpoint.HOST).url()
         for service in topology.services
-        if service.kind in pages
+        if service.kind in pages and topology.published(service)
     }
 
 
 def host_labels(service: Service) -> dict[str, str]:
     """What the series of `service` carry besides its name: its machine, of several."""
-    return {} if service.machine is None else {HOST: service.machine.name}
+    return service.machine.labelled(HOST, service.machine.name)
 
 
 def _address(topology: Topology, service: Service) -> str:
@@ -190,7 +183,7 @@ def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
-    taken = {JOB, PROBES, *_FIRST, *([INCIDENTS] if spec.hosts else [])}
+    taken = {JOB, PROBES, INCIDENTS, *_FIRST}
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(

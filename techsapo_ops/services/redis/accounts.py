@@ -81,8 +81,8 @@ def accounts_file(layout: Layout) -> Path:
 
 
 def accounts_of(topology: Topology) -> tuple[str, ...]:
-    """The accounts that a Redis has: with several machines those of replicas and Sentinels too."""
-    further = (REPLICA, SENTINEL) if topology.machines else ()
+    """The accounts that a Redis has: where Sentinels watch it those of replicas and Sentinels too."""
+    further = (REPLICA, SENTINEL) if topology.has("sentinel") else ()
     return (APP, EXPORTER, OPERATOR, *further)
 
 

@@ -138,7 +138,7 @@ class RedisBackup(BackupKind):
 
     @override
     def missing(self, stack: Stack) -> Sequence[str]:
-        if not stack.topology.machines:
+        if len(stack.topology.of_kind("redis")) == 1:
             return ()
         return tuple(trouble(stack.topology, lambda server: door_to(stack, server)))
 
@@ -190,7 +190,7 @@ class _Source:
 
 def _master_first(stack: Stack) -> tuple[Service, ...]:
     servers = stack.topology.of_kind("redis")
-    if not stack.topology.machines:
+    if len(servers) == 1:
         return servers
     master = several(stack.topology, lambda service: door_to(stack, service)).master
     return (master, *(server for server in servers if server != master))

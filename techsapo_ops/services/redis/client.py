@@ -57,11 +57,12 @@ def login_environment(topology: Topology) -> dict[str, str]:
 
 def redis_door(stack: Stack) -> Door:
     """The way to the stack's Redis; of several to the master, where the Sentinels know one."""
-    if stack.topology.machines:
+    first, *others = stack.topology.of_kind("redis")
+    if others:
         from techsapo_ops.services.redis.several import several
 
         return door_to(stack, several(stack.topology, lambda service: door_to(stack, service)).master)
-    return door_to(stack, stack.topology.of_kind("redis")[0])
+    return door_to(stack, first)
 
 
 def door_to(stack: Stack, service: Service) -> Door:

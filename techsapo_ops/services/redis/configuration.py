@@ -34,10 +34,14 @@ PROMOTION = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """redis/redis.conf, with the password in it where there is one."""
-    service = topology.of_kind("redis")[0]
-    redis, machines = topology.spec.redis, topology.machines
+def redis_files(
+    topology: Topology, templates: Templates, *, replicated: bool = False
+) -> tuple[RenderedFile, ...]:
+    """redis/redis.conf, with the password in it where there is one.
+
+    `replicated`: it is the master of others, or one of these.
+    """
+    service, redis = topology.of_kind("redis")[0], topology.spec.redis
     password = redis.password.reveal() if redis.password is not None else None
     listens = topology.listens(service)
     accounts = accounts_file(topology.layout)
@@ -55,8 +59,8 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         data=str(topology.data_dir(service)),
         maxmemory=size_bytes(redis.maxmemory),
         # One that was killed must come back with what it had confirmed.
-        appendonly=redis.appendonly or bool(machines),
-        several=bool(machines),
+        appendonly=redis.appendonly or replicated,
+        several=replicated,
         max_lag=MIN_REPLICAS_MAX_LAG,
         copies=copies(topology),
         quote=redis_quote,
@@ -70,9 +74,13 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
             ),
         )
     secret = password is not None
-    conf = RenderedFile(REDIS_CONF, content, mode=0o600 if password else 0o644, secret=secret, owner="redis")
-    if not machines:
-        return (conf,)
+    mode = 0o600 if secret else 0o644
+    return (RenderedFile(REDIS_CONF, content, mode=mode, secret=secret, owner="redis"),)
+
+
+def member_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """The same of one of several, and redis/start.sh."""
+    service = topology.of_kind("redis")[0]
     script = templates.render(
         "redis/start.sh.j2",
         config=str(topology.config_dir() / REDIS_CONF),
@@ -81,7 +89,8 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         patience=PROMOTION,
         **shared_words(topology, service),
     )
-    return (conf, RenderedFile(REDIS_START, script, mode=0o755, owner="redis"))
+    start = RenderedFile(REDIS_START, script, mode=0o755, owner="redis")
+    return (*redis_files(topology, templates, replicated=True), start)
 
 
 def copies(topology: Topology) -> int:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from techsapo_ops.adapters.address import Address
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.desired import Program, RenderedFile
@@ -52,15 +51,6 @@ class Redis(Kind):
         """One, unless the spec turns it off."""
         if spec.redis.enabled:
             yield Wanted(self.name, spec.redis.host, spec.redis.port)
-
-    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """With several machines, what a replica logs in with at its master."""
-        from techsapo_ops.services.redis.accounts import REPLICA, password_file
-
-        if not topology.machines:
-            return {}
-        file = password_file(topology.layout, REPLICA)
-        return {file.name: file}
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """redis.conf."""
@@ -106,36 +96,32 @@ class Redis(Kind):
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with memory for a snapshot."""
         from techsapo_ops.adapters.address import Address
-        from techsapo_ops.services.redis.accounts import tls_options
-        from techsapo_ops.services.redis.configuration import REDIS_CONF, REDIS_START
+        from techsapo_ops.services.redis.configuration import REDIS_CONF
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
 
         # Twice the limit of the data: a snapshot may copy every page that is written meanwhile.
         memory = 2 * size_bytes(topology.spec.redis.maxmemory) // _MEGABYTE + 64
-        several = service.machine is not None
-        listens = topology.listens(service) if several else Address("127.0.0.1", service.facts.port)
         return Container(
-            command=("sh", str(topology.config_dir() / REDIS_START))
-            if several
-            else ("redis-server", str(topology.config_dir() / REDIS_CONF)),
+            command=("redis-server", str(topology.config_dir() / REDIS_CONF)),
             port=service.facts.port,
-            # With a password, or an account, the answer is NOAUTH, which says as well that Redis is up.
-            healthcheck=(
-                "redis-cli", "-h", listens.host, "-p", str(listens.port), *tls_options(topology), "ping",
-            ),
-            environment=own_address(service),
+            healthcheck=ping(topology, Address(LOOPBACK, service.facts.port)),
             config=("redis",),
             binds=tuple(_own_binds(topology)),
             volume=service.facts.container_data,
             memory_mb=memory,
             stop_seconds=30,
-        )  # fmt: skip
+        )
 
 
-def own_address(service: Service) -> dict[str, str]:
-    """What tells a start script of several machines where it is."""
-    return {} if service.machine is None else {"TECHSAPO_ADDRESS": service.machine.address}
+def ping(topology: Topology, at: Address) -> tuple[str, ...]:
+    """What asks a Redis or a Sentinel in its container whether it is up.
+
+    With a password, or an account, the answer is NOAUTH, which says it as well.
+    """
+    from techsapo_ops.services.redis.accounts import tls_options
+
+    return ("redis-cli", "-h", at.host, "-p", str(at.port), *tls_options(topology), "ping")
 
 
 def _own_binds(topology: Topology) -> Iterable[Bind]:

@@ -60,16 +60,14 @@ def before_steps(topology: Topology, door: Door | None) -> None:
 def _make(topology: Topology) -> None:
     layout = topology.layout
     of = {service.kind: service.user for service in topology.services}
-    made_once(password_file(layout, OPERATOR), None)
-    if topology.machines:
-        made_once(password_file(layout, REPLICA), of.get("redis"))
-        made_once(password_file(layout, SENTINEL), of.get("sentinel"))
-    made_once(password_file(layout, APP), of.get("app"))
-    password = made_once(password_file(layout, EXPORTER), None)
+    reads = {REPLICA: "redis", SENTINEL: "sentinel", APP: "app"}
+    for account in accounts_of(topology):
+        made_once(password_file(layout, account), of.get(reads.get(account, "")))
+    password = _passwords(topology)[EXPORTER]
     owners.folder(accounts_folder(layout), 0o711)
     asked = (*topology.of_kind("redis"), *topology.of_kind("sentinel"))
     urls = [redis_url(topology, each, EXPORTER) for each in asked]
-    text = json.dumps(dict.fromkeys(urls, password.reveal()), ensure_ascii=False)
+    text = json.dumps(dict.fromkeys(urls, password), ensure_ascii=False)
     keep(exporter_file(layout), text, of.get("redis-exporter"))
 
 
@@ -79,7 +77,7 @@ def _write(topology: Topology) -> bool:
     changed = keep(path, users_file(_users(topology)), service.user)
     if changed and topology.places.from_images:
         access_list.let_read(path, [service.facts.uid])
-    if topology.machines:
+    if SENTINEL in accounts_of(topology):
         owners.folder(sentinel_accounts_folder(topology.layout), 0o711)
         keep(sentinel_accounts_file(topology.layout), sentinel_users(_passwords(topology)), None)
     return changed
@@ -96,8 +94,9 @@ def _passwords(topology: Topology) -> dict[str, str]:
 
 def _at_each(topology: Topology, door: Door) -> list[Door]:
     """The operator's way to every Redis, from the container of one."""
-    view = Viewpoint.SERVICE if topology.machines else Viewpoint.WITHIN
-    addresses = [topology.address(each, view) for each in topology.of_kind("redis")]
+    servers = topology.of_kind("redis")
+    view = Viewpoint.SERVICE if len(servers) > 1 else Viewpoint.WITHIN
+    addresses = [topology.address(each, view) for each in servers]
     login = ("--no-auth-warning", *tls_options(topology), "--user", OPERATOR)
     env = {"REDISCLI_AUTH": _passwords(topology)[OPERATOR]}
     return [replace(door, options=("-h", at.host, "-p", str(at.port), *login), env=env) for at in addresses]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from techsapo_ops.services.redis.kind import Redis, own_address
+from techsapo_ops.services.redis.kind import Redis, ping
 from techsapo_ops.spec.machine_ports import SENTINEL
 from techsapo_ops.stack.kind import Kind, Wanted
 
@@ -29,11 +29,12 @@ class Sentinel(Kind):
     facts = replace(Redis.facts, kind="sentinel", title="Sentinel", binary=None, package=None, port=SENTINEL)
     networks = Redis.networks
     reads = ("sentinel/",)
+    between_machines = True
     scheme = Redis.scheme
 
-    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, on each of several machines."""
-        if spec.redis.enabled and places.machines(spec):
+        if spec.redis.enabled:
             yield Wanted(self.name, spec.redis.host, self.facts.port)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
@@ -46,8 +47,6 @@ class Sentinel(Kind):
         """What it logs in with, at Redis and at the other Sentinels."""
         from techsapo_ops.services.redis.accounts import SENTINEL, password_file
 
-        if not topology.machines:
-            return {}
         file = password_file(topology.layout, SENTINEL)
         return {file.name: file}
 
@@ -60,18 +59,17 @@ class Sentinel(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """Its start script, which makes the file that Sentinel goes on to write itself."""
-        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder, tls_options
+        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder
         from techsapo_ops.services.redis.sentinel_configuration import START
         from techsapo_ops.stack.container import Bind, Container
         from techsapo_ops.stack.places import CONTAINER_CONFIG
 
-        at = topology.listens(service)
         folder = sentinel_accounts_folder(topology.layout)
         return Container(
             command=("sh", str(topology.config_dir() / START)),
             port=service.facts.port,
-            healthcheck=("redis-cli", "-h", at.host, "-p", str(at.port), *tls_options(topology), "ping"),
-            environment=own_address(service),
+            healthcheck=ping(topology, topology.listens(service)),
+            environment=service.machine.labelled("TECHSAPO_ADDRESS", service.machine.address),
             config=("sentinel",),
             binds=(Bind(folder, f"{CONTAINER_CONFIG}/{folder.name}"),),
             volume=service.facts.container_data,

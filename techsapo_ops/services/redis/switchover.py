@@ -170,7 +170,6 @@ def _target(known: Several, to: str | None) -> Service:
 
 
 def _machine(service: Service) -> str:
-    assert service.machine is not None  # noqa: S101 - of a topology with machines
     return service.machine.name
 
 

@@ -132,15 +132,19 @@ class Spec(Section):
     def runs_nginx(self) -> bool:
         """Whether nginx stands in front: asked for, or several instances, or a certificate to serve."""
         served = any(c.source != "external" for c in self.certificates.values())
-        needed = len(self.app.instances) > 1 or served or bool(self.hosts)
+        instances = max(len(self.app.instances), 1) * max(len(self.hosts), 1)
+        needed = instances > 1 or served
         return self.nginx.enabled if self.nginx.enabled is not None else needed
+
+    @property
+    def nginx_host(self) -> str:
+        """The address on which nginx listens: on several machines Docker publishes it on all of each."""
+        return ANY_ADDRESS if self.hosts else self.nginx.host
 
     @property
     def exposed(self) -> tuple[str, ...]:
         """The addresses beyond loopback on which app and nginx listen."""
-        if self.hosts:
-            return (ANY_ADDRESS,)  # nginx is published on each machine, by Docker on all its addresses
-        hosts = [self.app.host, *([self.nginx.host] if self.runs_nginx else [])]
+        hosts = [self.app.host, *([self.nginx_host] if self.runs_nginx else [])]
         return tuple(h for h in hosts if not is_loopback(h))
 
     @property

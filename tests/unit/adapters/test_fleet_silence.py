@@ -43,6 +43,7 @@ class Machines:
 @pytest.fixture(autouse=True)
 def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "_SILENT", {})
+    monkeypatch.setattr(fleet, "_ASKED", {})
 
 
 def test_who_was_silent_is_not_waited_for_as_long_by_another_part_of_the_command() -> None:
@@ -72,6 +73,39 @@ def test_where_the_first_is_no_manager_the_others_are_asked_at_the_same_time() -
     with pytest.raises(NoManagerError, match="no Swarm manager answers") as refused:
         machines.fleet().manager  # noqa: B018 - asked
     assert set(refused.value.unreachable) == {"b", "c"}
+
+
+def test_nobody_waits_for_a_first_one_that_is_silent_where_another_one_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleet, "_FIRST_SECONDS", 0.01)
+    ended = threading.Event()
+
+    class Stuck(Machines):
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            if command.argv[2].endswith("a"):
+                assert ended.wait(60)
+            return Completed(command, 0, b"a Unreachable\nb Leader\nc Reachable", b"")
+
+    found = Stuck().fleet()
+    assert found.manager in (found.members["b"], found.members["c"])
+    assert found.members["a"].patience < fleet.REACH_SECONDS  # it was waited for already
+    ended.set()
+
+
+def test_a_look_waits_less_for_a_host_that_the_managers_have_lost() -> None:
+    class Lost(Machines):
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            done = super().run(command, timeout=timeout)
+            said = b"a Leader\nb Reachable\nc Unreachable" if "node" in command.argv else b""
+            return Completed(command, 0, said, done.stderr)
+
+    machines = Lost()
+    found = machines.fleet()
+    assert found.manager is found.members["a"]
+    found.containers("shop")
+    assert dict(machines.waited)["c"] < fleet.REACH_SECONDS
+    assert dict(machines.waited)["b"] == fleet.REACH_SECONDS
 
 
 def test_that_no_host_can_be_reached_is_something_else_than_no_quorum() -> None:

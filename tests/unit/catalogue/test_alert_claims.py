@@ -18,7 +18,7 @@ CLAIMS: dict[str, list[dict[str, str]]] = FOUND["claims"]
 PHRASES = {lang: re.compile(text, re.IGNORECASE) for lang, text in FOUND["phrases"].items()}
 HEDGES = {lang: re.compile(text, re.IGNORECASE) for lang, text in FOUND["hedges"].items()}
 SENTENCES = {"en": re.compile(r"(?<=[.;])\s+"), "ja": re.compile(r"(?<=。)")}
-BOTH = [(alert, several) for several in (False, True) for alert in alerts(several=several).values()]
+BOTH = [(alert, hosts > 0) for hosts in (0, 3) for alert in alerts(hosts=hosts).values()]
 
 
 def texts(alert: Alert, lang: str) -> list[str]:
@@ -84,7 +84,7 @@ def test_no_claim_is_left_over_whose_words_are_gone() -> None:
 def test_a_claim_without_a_ground_is_found(lang: str, text: str) -> None:
     alert = alerts()["ProviderDown"]
     changed: dict[str, Any] = {"description": {**alert.description, lang: text}}
-    assert unproved(alert.of_stack(several=False), False, []) == []
+    assert unproved(alert.of_stack(hosts=0), False, []) == []
     broken = type(alert)(**{f: changed.get(f, getattr(alert, f)) for f in alert.__dataclass_fields__})
     assert len(unproved(broken, False, [])) == 1
 

@@ -41,9 +41,7 @@ def test_of_each_series_that_an_alert_reads_it_is_known_who_brings_it() -> None:
 
 def test_no_series_is_excused_that_no_alert_reads() -> None:
     read = {series for alert in alerts().values() for series in series_read(expression(alert))}
-    read |= {
-        s for a in alerts(several=True).values() for s in series_read(a.expression(machines=3, floating="x"))
-    }
+    read |= {s for a in alerts(hosts=3).values() for s in series_read(a.expression(machines=3, floating="x"))}
     known = alert_series()
     assert known.with_an_event - read == set()
     assert set(known.of_jobs) - read == set()

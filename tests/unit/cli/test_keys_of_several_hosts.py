@@ -28,9 +28,9 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
 
     @contextmanager
-    def at_work(*_: object) -> Iterator[int]:
+    def among_hosts(*_: object) -> Iterator[None]:
         found.append("alone on all hosts")
-        yield 0
+        yield
         found.append("shared")
 
     def deliver() -> dict[str, str]:
@@ -38,7 +38,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(f"delivered {' '.join(each['name'] for each in kept)}")
         return {"c": "timed out"} if (tmp_path / "c-is-away").exists() else {}
 
-    monkeypatch.setattr(keys, "at_work", at_work)
+    monkeypatch.setattr(keys, "among_hosts", among_hosts)
     monkeypatch.setattr(
         keys, "open_stack", lambda _: SimpleNamespace(engine=SimpleNamespace(deliver=deliver))
     )
@@ -67,9 +67,9 @@ def test_nothing_is_changed_while_another_host_is_at_work(
     @contextmanager
     def busy(*_: object) -> Iterator[int]:
         raise OpsError("techsapo is at work on b")
-        yield 0
+        yield
 
-    monkeypatch.setattr(keys, "at_work", busy)
+    monkeypatch.setattr(keys, "among_hosts", busy)
     assert CliRunner().invoke(app, ["keys", "create", "ci"]).exit_code == 1
     assert done == []
     assert not list((tmp_path / ".techsapo").rglob("keys.json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rows import each_row
 from techsapo_ops.cli import newest_state
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.recorded_stack import recorded_stack
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.engines.swarm.machines_note import MachinesNote
 
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
 SEVERAL = {"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}}
@@ -23,8 +22,9 @@ SEVERAL = {"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}}
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
 
-    def refresh(_: Any, project: str, machines: Sequence[Machine], *__: Any) -> None:
-        found.append(f"{project} of {', '.join(machine.name for machine in machines)}")
+    def refresh(_: Any, note: MachinesNote, *__: Any) -> None:
+        if note.machines:
+            found.append(f"{note.project} of {', '.join(machine.name for machine in note.machines)}")
 
     monkeypatch.setattr(newest_state, "refresh", refresh)
     return found

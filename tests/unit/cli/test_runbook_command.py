@@ -38,7 +38,7 @@ def test_its_language_is_that_of_the_spec_or_without_one_of_the_terminal(
         (tmp_path / "techsapo.yaml").write_text(spec)
     said = run(tmp_path, "RedisDown", *words, **variables)
     page = runbooks()["RedisDown"]
-    shown = page.of_stack({}, several=False) if spec else page
+    shown = page.of_stack({}, hosts=0) if spec else page
     assert said.stdout == shown.text[language]
 
 

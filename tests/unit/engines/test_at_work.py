@@ -12,6 +12,7 @@ import pytest
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.engines import at_work as module
 from techsapo_ops.engines.at_work import at_work, refresh
+from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import LOCK, Layout
 from techsapo_ops.stack.machine import Machine
@@ -52,7 +53,7 @@ class Look:
         self.thread = threading.Thread(target=self.look)
 
     def look(self) -> None:
-        refresh(self.layout, "shop", MACHINES, Machines(), lambda _: None)
+        refresh(self.layout, MachinesNote("shop", MACHINES), Machines(), lambda _: None)
 
 
 @pytest.fixture

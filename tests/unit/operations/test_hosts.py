@@ -360,7 +360,9 @@ def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_i
 
     def given(code: int) -> str:
         doors = {"mysql-b": Door(Member(code))}  # that of a does not run
-        return runtime_of("mysql").give_up(stack, "c", lambda service: doors.get(service.name))
+        return runtime_of(stack.of_kind("mysql")[0]).give_up(
+            stack, "c", lambda service: doors.get(service.name)
+        )
 
     assert given(0) == "gone for good: mysql-c"
     assert asked == [("bash", "/etc/techsapo/mysql/member.sh", "gone", "mysql-c")]

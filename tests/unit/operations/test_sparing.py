@@ -11,9 +11,8 @@ from three_hosts import fleet, of
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.textfile import read_textfile
-from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.engines.swarm.nodes import nodes_of
+from techsapo_ops.engines.swarm.nodes import nodes_of, note_drained
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts import drain as of_drain
 from techsapo_ops.operations.hosts.drain import activate, drain, wait_ready

@@ -43,7 +43,7 @@ def filled(text: str, host: str) -> str:
 @cache
 def pages(locale: str) -> dict[str, str]:
     own = own_commands(TOPOLOGY)
-    return {name: page.of_stack(own, several=True).text[locale] for name, page in runbooks().items()}
+    return {name: page.of_stack(own, hosts=3).text[locale] for name, page in runbooks().items()}
 
 
 @each_row("locale", LOCALES)
@@ -71,9 +71,9 @@ def test_every_service_that_a_command_names_is_one_of_the_stack_s_on_each_host(l
 @each_row("locale", LOCALES)
 def test_a_page_says_what_is_true_here_alone_and_numbers_its_steps_anew(locale: str) -> None:
     labels = r"On one host: |On several hosts: |1 台のホスト：|複数のホスト："
-    for several in (True, False):
+    for hosts in (3, 0):
         for name, page in runbooks().items():
-            text = page.of_stack({}, several=several).text[locale]
+            text = page.of_stack({}, hosts=hosts).text[locale]
             assert not re.search(labels, text), name
             assert "\n\n\n" not in text
             for section in re.split(r"^## ", text, flags=re.MULTILINE):

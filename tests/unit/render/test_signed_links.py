@@ -66,7 +66,7 @@ def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_th
     assert key.decode() not in text
     for name in (name for name, alert in alerts().items() if not alert.machines):
         assert f"/alerts/{name}/acknowledge?signature={{{{ $start.Unix }}}}." in text
-    every = signatures(key, topology.spec.project, alerts(several=True))
+    every = signatures(key, topology.spec.project, alerts(hosts=3))
     assert len(text) < len(every) < 450_000, "Docker keeps 500 KB as a secret"
     assert list(given(topology, "alertmanager").values()) == [signatures_file(topology.layout)]
     assert list(given(topology, "app").values()) == [key_of_app(topology.layout)]

@@ -145,7 +145,8 @@ FAULT = "may not have the address: nginx or the network of its host"
 def test_each_says_what_it_is_in_its_cluster(
     kind: str, said: str, words: str, wrong: bool, sole: bool | None, tmp_path: Path
 ) -> None:
-    assert runtime_of(kind).role(where(tmp_path), said) == Role(words, wrong, sole)
+    stack = where(tmp_path)
+    assert runtime_of(stack.of_kind(kind)[0]).role(stack, said) == Role(words, wrong, sole)
 
 
 def test_a_role_that_is_wrong_degrades_its_service_and_says_where_to_look(

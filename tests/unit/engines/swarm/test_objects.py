@@ -8,7 +8,7 @@ import pytest
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.swarm.objects import prune
+from techsapo_ops.engines.swarm.deployment import prune
 from techsapo_ops.errors import OpsError
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.operations.apply.drift import drift
+from techsapo_ops.operations.apply.history import History
 from tests.fakes.swarm_commands import Commands
 
 
-def test_an_apply_of_nothing_asks_each_thing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for what another command may change meanwhile: that is looked at again once this one alone is
-    at work."""
-    commands = Commands(tmp_path, monkeypatch)
-    assert not commands.up("a").failures
+def noted(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Which host is asked what from now on."""
     asked: list[tuple[str, str]] = []
     run = commands.cluster.run
 
@@ -25,6 +24,29 @@ def test_an_apply_of_nothing_asks_each_thing_once(tmp_path: Path, monkeypatch: p
         return run(command, timeout=timeout)
 
     monkeypatch.setattr(commands.cluster, "run", noting)
+    return asked
+
+
+def test_a_look_for_drift_does_not_look_again_at_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` looks once: else it would wait for a silent host with each of its parts."""
+    commands = Commands(tmp_path, monkeypatch)
+    assert not commands.up("a").failures
+    stack = commands.stack("b")
+    asked = noted(commands, monkeypatch)
+    assert not stack.engine.away()
+    assert not drift(History.of(stack)).findings
+    looked = [host for host, what in asked if what in {"ps -a", "container inspect", "image inspect"}]
+    assert Counter(looked) == dict.fromkeys("abc", 3)
+
+
+def test_an_apply_of_nothing_asks_each_thing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for what another command may change meanwhile: that is looked at again once this one alone is
+    at work."""
+    commands = Commands(tmp_path, monkeypatch)
+    assert not commands.up("a").failures
+    asked = noted(commands, monkeypatch)
     assert not commands.up("a").changed
 
     of_each = [("ps -a", 1), ("container inspect", 1), ("image inspect", 1)]

@@ -232,7 +232,6 @@ def test_notes_of_a_stack_whose_name_begins_alike_are_its_own(machines: Machines
     machines.store.write("shop-b.state", "shop-b.state.000000009", b'{"digest": "x", "number": 9}')
     changed(here, "first")
     assert "shop.state.000000001" in machines.store.names
-    assert shared_state.holder_of("shop") != shared_state.holder_of("shop-b")
 
 
 def test_what_a_command_failed_of_is_raised_though_nobody_takes_what_came_of_it(
