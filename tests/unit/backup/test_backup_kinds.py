@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hostile
 import pytest
-import yaml
-from projects import only_redis
+from fakes.open_stacks import stack_in
 from rows import each_row
-from typer.testing import CliRunner
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import MAC, State
 from techsapo_ops.backup.repository import MANIFEST, repository_of
-from techsapo_ops.cli.main import app
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
@@ -47,15 +39,13 @@ class NotesSource:
     kind: str = "notes"
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        began, text = time.monotonic(), self.file.read_text()
-        path = folder / f"notes-{stamp}.zst"
+        text, path = self.file.read_text(), folder / f"notes-{stamp}.zst"
         with PackedWriter(path, progress) as packed:
             packed.write(text.encode())
         facts = {"lines": len(text.splitlines())}
         return Part(
-            self.kind, path.name, packed.bytes, packed.raw_bytes, packed.sha256,
-            time.monotonic() - began, "Notes 1.0", facts,
-        )  # fmt: skip
+            self.kind, path.name, packed.bytes, packed.raw_bytes, packed.sha256, 0.1, "Notes 1.0", facts
+        )
 
 
 class Notes(BackupKind):
@@ -102,27 +92,11 @@ class Notes(BackupKind):
 
 
 @pytest.fixture
-def listing() -> Iterator[Callable[[], None]]:
-    """Lists the kinds anew in the command line, which does when it is imported; and once more at the end.
-
-    Named before `stack`, it ends after it, when the notes are no kind any more.
-    """
-
-    def again() -> None:
-        for name in ("backup_kinds", "commands.backup", "commands.restore"):
-            importlib.reload(importlib.import_module(f"techsapo_ops.cli.{name}"))
-
-    yield again
-    again()
-
-
-@pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack with notes, and a techsapo that knows of them."""
-    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump(only_redis(engine="native")))
     (tmp_path / "notes.txt").write_text("one\ntwo\nthree\n")
     with registry.including(Notes()):
-        yield open_stack(open_project(tmp_path / "techsapo.yaml"))
+        yield stack_in(tmp_path)
 
 
 class Diary(Kind):
@@ -240,36 +214,18 @@ def test_of_two_looks_within_a_second_the_later_one_is_the_last(
     assert 'techsapo_backup_last_verification_success{name="backups"} 1.0' in text
 
 
-def test_the_command_line_knows_it(
-    listing: Callable[[], None], stack: Stack, monkeypatch: pytest.MonkeyPatch
+@each_row(
+    "left, words",
+    [
+        (Replaced("", ("letters",), ()), "does not know how to go back from letters"),
+        (Replaced("20260131T120000Z-0000", (), ()), "there is no backup"),  # which is no wrong use
+    ],
+)
+def test_an_interrupted_restore_that_can_not_be_gone_back_from_keeps_its_note(
+    stack: Stack, left: Replaced, words: str
 ) -> None:
-    def run(*words: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, list(words))
-        assert done.exit_code == code, done.output
-        return done.output
-
-    monkeypatch.chdir(stack.directory)
-    listing()
-    assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())
-    assert "config, notes." in " ".join(run("restore", "--help").replace("│", " ").split())
-    assert json.loads(run("backup", "--dry-run", "--only", "notes", "--json"))["sources"] == ["notes"]
-    create_backup(stack, only=("notes",))
-    assert "notes" in run("backup", "list")
-    assert "3 lines" in run("backup", "show")
-    shown = json.loads(run("restore", "--dry-run", "--json"))
-    assert shown["parts"] == [{"kind": "notes", "now": "3 lines", "then": "3 lines"}]
-
-
-def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:
-    restore_journal(stack.layout).begin(Replaced("", ("letters",), ()), REPLACE)
-    with pytest.raises(OpsError, match="does not know how to go back from letters"):
+    restore_journal(stack.layout).begin(left, REPLACE)
+    with pytest.raises(OpsError, match=words) as refused:
         go_back_if_interrupted(stack)
-    assert interrupted(stack.layout) is not None
-
-
-def test_that_an_interrupted_restore_s_own_backup_is_gone_is_no_wrong_use(stack: Stack) -> None:
-    restore_journal(stack.layout).begin(Replaced("20260131T120000Z-0000", (), ()), REPLACE)
-    with pytest.raises(OpsError, match="there is no backup") as gone:
-        go_back_if_interrupted(stack)
-    assert gone.value.exit_code == 1
+    assert refused.value.exit_code == 1
     assert interrupted(stack.layout) is not None

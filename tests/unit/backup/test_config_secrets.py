@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from fakes.open_stacks import with_backup
-from projects import only_redis
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.config_places import config_source
@@ -22,38 +21,37 @@ from techsapo_ops.stack.stack import Stack
 
 SPEC = """\
 # routing: R0uting-of-us (written down here too)
-project: {project}
+project: lab
 engine: native
-app: {{port: {port}}}
 providers:
-  local: {{kind: openai-compatible, model: m, base_url: "https://alice:pr0xy-word@llm.example.com/v1"}}
-  other: {{kind: openai-compatible, model: m, base_url: 'https://llm.example.com/v1?api_key=qu3ry-key'}}
-  third: {{kind: openai-compatible, model: m, base_url: 'https://plain.example.com/v1'}}
-monitoring: {{prometheus: {{enabled: false}}, alertmanager: {{enabled: false}}, grafana: {{enabled: false}}}}
+  local: {kind: openai-compatible, model: m, base_url: "https://alice:pr0xy-word@llm.example.com/v1"}
+  other: {kind: openai-compatible, model: m, base_url: 'https://llm.example.com/v1?api_key=qu3ry-key'}
+  third: {kind: openai-compatible, model: m, base_url: 'https://plain.example.com/v1'}
+monitoring: {prometheus: {enabled: false}, alertmanager: {enabled: false}, grafana: {enabled: false}}
 notifications:
   receivers:
     team:
       kind: alertmanager
       config:
-        pagerduty_configs: [{{routing_key: R0uting-of-us, client: ordinary}}]
-        opsgenie_configs: [{{api_key: 12345678, api_url: https://api.opsgenie.example.com/}}]
+        pagerduty_configs: [{routing_key: R0uting-of-us, client: ordinary}]
+        opsgenie_configs: [{api_key: 12345678, api_url: https://api.opsgenie.example.com/}]
     watcher:
       kind: alertmanager
       config:
         webhook_configs:
           - url: https://hooks.example.com/w4tch
-            http_config: {{authorization: {{type: Bearer, credentials: Cr3dential}}}}
+            http_config: {authorization: {type: Bearer, credentials: Cr3dential}}
   critical: [team]
   watchdog: [watcher]
-redis: {{port: 6399}}
+redis: {port: 6399}
 backup:
-  offsite: {{restic: "rest:https://bob:r3stic-word@backup.example.com/x", password: 0ffsite-word}}
+  offsite: {restic: "rest:https://bob:r3stic-word@backup.example.com/x", password: 0ffsite-word}
 environments:
   production:
-    redis: {{password: 0verlay-word}}
+    redis: {password: 0verlay-word}
     notifications:
       receivers:
-        team: {{kind: alertmanager, config: {{discord_configs: [{{webhook_url: 'https://d.example.com/d1scord'}}]}}}}
+        team: {kind: alertmanager, config: {discord_configs: [{webhook_url: 'https://d.example.com/d1scord'}]}}
 """
 SECRETS = (
     "R0uting-of-us", "pr0xy-word", "qu3ry-key", "12345678", "w4tch", "Cr3dential", "r3stic-word",
@@ -64,9 +62,8 @@ ORDINARY = ("ordinary", "https://api.opsgenie.example.com/", "Bearer", "https://
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    made = only_redis()
     file = tmp_path / "techsapo.yaml"
-    file.write_text(SPEC.format(project=made["project"], port=made["app"]["port"]))
+    file.write_text(SPEC)
     return open_stack(open_project(file))
 
 

@@ -8,15 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
-from projects import only_redis
+from fakes.open_stacks import stack_in
 from typer.testing import CliRunner
 
 from techsapo_ops.backup.checks import note_offsite, of_offsite
 from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot, project_tag
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.backup import prune, unlock_test
@@ -55,21 +52,17 @@ class Away:
         self.gone += ids
 
 
-def stack_in(folder: Path, **offsite: object) -> Stack:
-    backup = {
-        "keep": {"daily": 2, "weekly": 0, "monthly": 0},
-        "offsite": {"restic": str(folder / "away"), "password": "p", **offsite},
-    }
-    file = folder / "techsapo.yaml"
-    file.write_text(yaml.safe_dump({**only_redis(), "project": "lab", "engine": "native", "backup": backup}))
-    return open_stack(open_project(file))
+def away_from(folder: Path, **offsite: object) -> Stack:
+    keep = {"daily": 2, "weekly": 0, "monthly": 0}
+    offsite = {"restic": str(folder / "away"), "password": "p", **offsite}
+    return stack_in(folder, backup={"keep": keep, "offsite": offsite})
 
 
 def test_nothing_is_asked_or_removed_off_site_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune, "restic_of", lambda _: pytest.fail("it was asked"))
-    assert prune_backups(stack_in(tmp_path)).offsite == ()
+    assert prune_backups(away_from(tmp_path)).offsite == ()
 
 
 def test_where_the_spec_says_so_copies_go_by_keep_and_parts_take_no_place_of_whole_ones(
@@ -80,7 +73,7 @@ def test_where_the_spec_says_so_copies_go_by_keep_and_parts_take_no_place_of_who
     others = [copy(day, project="shop") for day in range(9, 12)]
     away = Away([*whole, *parts, *others])
     monkeypatch.setattr(prune, "restic_of", lambda _: away)
-    stack = stack_in(tmp_path, prune=True)
+    stack = away_from(tmp_path, prune=True)
     looked = prune_backups(stack, dry_run=True)
     assert [v.id for v in looked.offsite if v.keep] == [c.backup for c in (*whole[-2:], *parts[-2:])]
     assert away.gone == []
@@ -94,16 +87,12 @@ def test_a_password_that_opens_it_is_noted_and_another_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unlock_test, "restic_of", lambda _: Away())
-    stack = stack_in(tmp_path)
+    stack = away_from(tmp_path)
     note_offsite(stack.layout, typed={"ok": False, "at": NOON.isoformat()})
-
-    def quiet(said: str) -> None:
-        raise AssertionError(said)
-
     with pytest.raises(OpsError, match="wrong password"):
-        try_password(stack, Secret("mistyped"), warn=quiet)
+        try_password(stack, Secret("mistyped"), warn=pytest.fail)
     assert of_offsite(stack.layout)["typed"] == {"ok": False, "at": NOON.isoformat()}
-    try_password(stack, Secret("of the card"), warn=quiet)
+    try_password(stack, Secret("of the card"), warn=pytest.fail)
     typed = of_offsite(stack.layout)["typed"]
     assert typed["ok"]
     at = datetime.fromisoformat(typed["at"]).timestamp()
@@ -115,7 +104,7 @@ def test_a_password_that_opens_it_is_noted_and_another_is_not(
 
 
 def test_a_person_has_to_type_it(tmp_path: Path) -> None:
-    stack = stack_in(tmp_path)
+    stack = away_from(tmp_path)
     words = ["backup", "unlock-test", "--file", str(stack.layout.spec_file)]
     done = CliRunner().invoke(app, words, input="of the card\n")
     assert isinstance(done.exception, OpsError)

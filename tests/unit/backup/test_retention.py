@@ -12,10 +12,10 @@ KEEP = Keep(daily=2, weekly=2, monthly=1)
 
 
 def known(day: float, **facts: object) -> Known:
-    return Known(f"d{day}", START + timedelta(days=day), kinds=("redis", "mysql"), **facts)  # type: ignore[arg-type]
+    return Known(f"d{day}", START + timedelta(days=day), kinds=("redis", "mysql"), **facts)
 
 
-def stays(backups: list[Known], binlogs: list[str] | None = ()) -> list[str]:  # type: ignore[assignment]
+def stays(backups: list[Known], binlogs: list[str] | None = ()) -> list[str]:
     return [v.id for v in judge(backups, KEEP, UTC, binlogs) if v.keep]
 
 

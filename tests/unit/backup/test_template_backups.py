@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import hostile
 import pytest
 import yaml
+from fakes.open_stacks import stack_in
 from hostile import END, ID, entry, names_of
 from projects import only_redis
 from rows import each_row
@@ -24,13 +24,6 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.stack import Stack
 
 NAME = "redis/redis.conf.j2"
-
-
-def stack_in(folder: Path, **sections: Any) -> Stack:
-    folder.mkdir(exist_ok=True)
-    spec = only_redis(engine="native", **sections)
-    (folder / "techsapo.yaml").write_text(yaml.safe_dump(spec))
-    return open_stack(open_project(folder / "techsapo.yaml"))
 
 
 def write(folder: Path, text: str = "# mine\n") -> None:

@@ -40,6 +40,10 @@ class Killed(BaseException):
     """In place of kill -9 in the restore: nothing of the package goes back after it, since it is not seen."""
 
 
+def killed(*_: object) -> None:
+    raise Killed
+
+
 class Letters(BackupKind):
     """A file that the app reads."""
 

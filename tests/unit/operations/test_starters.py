@@ -31,7 +31,7 @@ class Host:
 
 
 def stack(tmp_path: Path, engine: str = "compose", **schedule: object) -> Topology:
-    return topology(spec(schedule=schedule), tmp_path, engine, host())  # type: ignore[arg-type]
+    return topology(spec(schedule=schedule), tmp_path, engine, host())
 
 
 def test_containers_say_in_one_line_that_nothing_is_backed_up(tmp_path: Path) -> None:
@@ -77,5 +77,5 @@ def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
 ) -> None:
     made = stack(tmp_path)
     started = datetime.now(UTC) - timedelta(days=age)
-    Runs(made.layout.jobs).write(Run(1, "drift", started, by, "ops", 1, "0.2.0", "ok"))  # type: ignore[arg-type]
+    Runs(made.layout.jobs).write(Run(1, "drift", started, by, "ops", 1, "0.2.0", "ok"))
     assert nobody_starts(made, Host()) == said
