@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.letters import with_letters
 from fakes.memory_project import MemoryProject
 from fakes.open_stacks import Seen, open_stack
-from letters import with_letters
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.stack.stack import Stack

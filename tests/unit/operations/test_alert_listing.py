@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,18 @@ from monitoring_stack import spec_of, topology_of
 from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, AlertmanagerStatus, Sent
+from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.adapters.prometheus import Firing, Prometheus
+from techsapo_ops.adapters.prometheus import Firing
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.watch.alerts import listed
+from techsapo_ops.operations.watch.alerts import Listed, listed
 from techsapo_ops.operations.watch.delivery import Delivery, try_out
+from techsapo_ops.stack.stack import Stack
 
 
-def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quiet(tmp_path: Path) -> None:
-    spec = spec_of({"project": "t"})  # one app without nginx, and no MySQL
-    found = listed(open_stack(topology_of(spec, tmp_path)), None, None).alerts
+def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quiet(stack: Stack) -> None:
+    found = listed(stack, None, None).alerts  # one app without nginx, and no MySQL
     states = {f.alert.name: f.state for f in found}
     assert set(states) == {name for name, alert in alerts().items() if not alert.machines}
     assert [states[n] for n in ("NginxDown", "MysqlDown", "RedisDown", "TargetDown")] == [
@@ -32,67 +34,59 @@ def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quie
     ]  # fmt: skip
 
 
-def test_what_alertmanager_holds_back_is_silenced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = spec_of({"project": "t"})
+class Servers:
+    """Prometheus and Alertmanager: the alerts that one has, and those that the other one was sent."""
+
+    def __init__(self, alerts: object) -> None:
+        self._alerts = alerts
+
+    def alerts(self) -> object:
+        if isinstance(self._alerts, Exception):
+            raise self._alerts
+        return self._alerts
+
+    def silences(self) -> tuple[()]:
+        return ()
+
+
+def seen(stack: Stack, waiting: object, sent: object) -> dict[str, Listed]:
+    return {f.alert.name: f for f in listed(stack, Servers(waiting), Servers(sent)).alerts}
+
+
+def test_what_alertmanager_holds_back_is_silenced(stack: Stack) -> None:
     labels, now = {"alertname": "AppDown", "severity": "critical"}, datetime.now(UTC)
     sent = Alert(labels, {}, "suppressed", True, ("critical",), now)
-    monkeypatch.setattr(Prometheus, "alerts", lambda _: (Firing(labels, {}, "firing", now),))
-    monkeypatch.setattr(Alertmanager, "alerts", lambda _: (sent,))
-    monkeypatch.setattr(Alertmanager, "silences", lambda _: ())
-    stack = open_stack(topology_of(spec, tmp_path))
-    found = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1")).alerts
-    assert [f.state for f in found if f.alert.name == "AppDown"] == ["silenced"]
+    assert seen(stack, (Firing(labels, {}, "firing", now),), (sent,))["AppDown"].state == "silenced"
 
 
 def test_what_fires_began_when_its_messages_say_and_what_is_pending_when_its_condition_did(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     condition, fired = datetime(2026, 1, 2, 3, 4, tzinfo=UTC), datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
     labels = {name: {"alertname": name, "severity": "critical"} for name in ("AppDown", "NginxDown")}
-    monkeypatch.setattr(
-        Prometheus,
-        "alerts",
-        lambda _: (
-            Firing(labels["AppDown"], {}, "firing", condition),
-            Firing(labels["NginxDown"], {}, "pending", condition),
-        ),
-    )
+    states = {"AppDown": "firing", "NginxDown": "pending"}
+    waiting = tuple(Firing(labels[name], {}, state, condition) for name, state in states.items())
     # Alertmanager still has the one before of what is pending now.
     sent = tuple(Alert(each, {}, "active", False, (), fired) for each in labels.values())
-    monkeypatch.setattr(Alertmanager, "alerts", lambda _: sent)
-    monkeypatch.setattr(Alertmanager, "silences", lambda _: ())
     stack = open_stack(topology_of(spec_of({"project": "t", "nginx": {"enabled": True}}), tmp_path))
-    found = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1")).alerts
-    since = {f.alert.name: f.since for f in found if f.since is not None}
+    since = {name: f.since for name, f in seen(stack, waiting, sent).items() if f.since is not None}
     assert since == {"AppDown": fired, "NginxDown": condition}
 
 
 @each_row(
     "broken, said",
     [
-        (None, "Alertmanager does not answer: nobody is told"),
+        (Unreachable("http://127.0.0.1:1", "refused"), "Alertmanager does not answer: nobody is told"),
         (ApiError("HTTP 401"), "Alertmanager answers with an error: maybe nobody is told (HTTP 401)"),
     ],
 )
 def test_what_fires_is_shown_also_where_alertmanager_does_not_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: ApiError | None, said: str
+    stack: Stack, broken: Exception, said: str
 ) -> None:
-    now = datetime.now(UTC)
-    waiting = tuple(
-        Firing({"alertname": name}, {}, state, now)
-        for name, state in (("ProviderDown", "firing"), ("TargetDown", "pending"))
-    )
-    monkeypatch.setattr(Prometheus, "alerts", lambda _: waiting)
-    if broken is not None:
-
-        def refuse(_: Alertmanager) -> tuple[Alert, ...]:
-            raise broken
-
-        monkeypatch.setattr(Alertmanager, "alerts", refuse)
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path))
-    told = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
-    states = {f.alert.name: f.state for f in told.alerts}
-    assert [states[n] for n in ("ProviderDown", "TargetDown", "AppDown")] == ["firing", "pending", "quiet"]
+    states = {"ProviderDown": "firing", "TargetDown": "pending"}
+    waiting = tuple(Firing({"alertname": n}, {}, state, datetime.now(UTC)) for n, state in states.items())
+    told = listed(stack, Servers(waiting), Servers(broken))
+    assert {f.alert.name: f.state for f in told.alerts}.items() >= {**states, "AppDown": "quiet"}.items()
     assert (told.trouble, told.untold.startswith(said)) == ("", True)
 
 
@@ -118,8 +112,8 @@ class Counting(Alertmanager):
         if not self._looks:
             return dict.fromkeys(("webhook", "slack"), BEFORE)
         step = self._steps[min(self._looks, len(self._steps)) - 1]
-        nothing = Sent(0, 0, 0, 0)
-        return {name: added(BEFORE, step.get(name, nothing)) for name in ("webhook", "slack")}
+        more = {name: astuple(step.get(name, Sent(0, 0, 0, 0))) for name in ("webhook", "slack")}
+        return {name: Sent(*map(add, astuple(BEFORE), each)) for name, each in more.items()}
 
     def post(
         self, labels: Mapping[str, str], annotations: Mapping[str, str], starts: datetime, ends: datetime
@@ -131,19 +125,11 @@ class Counting(Alertmanager):
         return (Alert(labels, annotations, "active", False, ("critical",), starts),)
 
 
-def added(before: Sent, more: Sent) -> Sent:
-    return Sent(
-        before.begun + more.begun,
-        before.delivered + more.delivered,
-        before.failed + more.failed,
-        before.given_up + more.given_up,
-    )
-
-
 def tried(folder: Path, server: Counting, locale: str = "en") -> Delivery:
     """Try MemoryHigh out, with a clock that goes on by 1 s at each look."""
     spec = spec_of({"project": "t", "locale": locale, "app": {"public_url": "https://ops.example.com"}})
-    stack, passed = replace(open_stack(topology_of(spec, folder)), pause=lambda _: None), iter(range(1000))
+    stack, passed = open_stack(topology_of(spec, folder)), iter(range(1000))
+    stack = replace(stack, pause=lambda _: None)
     return try_out(stack, alerts()["MemoryHigh"], server, within=30, clock=lambda: next(passed))
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 import typer
+from fakes.letters import Killed, Letters, backup, half, killed, read, states, undo, write
 from fakes.memory_project import MemoryProject
-from letters import Killed, Letters, backup, half, killed, read, states, undo, write
 
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.commands import plan as plan_command

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.letters import Killed, Letters, backup, killed, read, states, undo, write
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
-from letters import Killed, Letters, backup, killed, read, states, undo, write
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes.letters import Letters, backup, read, states, write
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
-from letters import Letters, backup, read, states, write
 from rows import each_row
 from three_hosts import fleet, of
 

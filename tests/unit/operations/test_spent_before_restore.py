@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fakes.letters import Letters, backup, half, read, write
 from fakes.memory_project import MemoryProject
-from letters import Letters, backup, half, read, write
 from rows import each_row
 
 from techsapo_ops.backup import registry
