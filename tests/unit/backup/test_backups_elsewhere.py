@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,21 +51,11 @@ class Hosts:
     def back_up(self, host: str, name: str, tag: str = "") -> None:
         made = self.on(host)
         begun = datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        draft: dict[str, Any] = {**vars_of(Manifest.draft("shop", "swarm", tag, {}))}
-        manifest = Manifest(**{**draft, "id": name, "started": begun, "ended": begun})
-        partial = here_partial(made, name)
-        made.commit(partial, manifest)
+        partial = made.path / f"{name}.partial"
+        partial.mkdir(parents=True)
+        draft = Manifest.draft("shop", "swarm", tag, {})
+        made.commit(partial, replace(draft, id=name, started=begun, ended=begun))
         made.places.note(b.read() for b in made.backups())
-
-
-def vars_of(manifest: Manifest) -> dict[str, Any]:
-    return {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}
-
-
-def here_partial(made: Repository, name: str) -> Path:
-    folder = made.path / f"{name}.partial"
-    folder.mkdir(parents=True)
-    return folder
 
 
 @pytest.fixture

@@ -43,10 +43,6 @@ def changed(**members: Any) -> bytes:
     return json.dumps({**json.loads(WHOLE.text()), **members}).encode()
 
 
-def test_it_is_read_as_it_was_written() -> None:
-    assert read(WHOLE.text().encode(), "it") == WHOLE
-
-
 def test_a_newer_form_is_refused_with_words() -> None:
     with pytest.raises(OpsError, match="was written by a newer techsapo"):
         read(changed(version=2), "it")

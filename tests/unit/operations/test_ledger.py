@@ -109,19 +109,6 @@ def recorded(tmp_path: Path, *entries: LedgerEntry) -> Ledger:
     return ledger
 
 
-def test_rolling_back_twice_goes_back_twice(tmp_path: Path) -> None:
-    a = BASE
-    b, c = replace(a, id=2, identity="b"), replace(a, id=3, identity="c")
-    back = replace(b, id=4, restores=2)
-    ledger = recorded(tmp_path, a, b, c, back)
-    assert ledger.current() == back
-    assert ledger.before(c) == b
-    assert ledger.before(back) == a, "not c, from which it came"
-    again = replace(a, id=5, restores=1)
-    ledger.record(again)
-    assert ledger.before(again) is None
-
-
 def test_an_apply_that_made_no_difference_is_no_place_to_go_back_to(tmp_path: Path) -> None:
     ledger = recorded(tmp_path, BASE, replace(BASE, id=2, identity="b"), replace(BASE, id=3, identity="b"))
     before = ledger.before(ledger.entries()[-1])

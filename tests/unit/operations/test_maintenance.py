@@ -158,15 +158,6 @@ def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Sil
     assert [words for words in warned if words.startswith("c (timed out) lacks this")] == warned[-3:]
 
 
-def test_off_takes_away_what_a_killed_one_has_left(tmp_path: Path, silencer: Silencer) -> None:
-    where = running(tmp_path)
-    turn_on(where, "", None, "hanako", print)
-    note(where.layout).unlink()  # killed just then
-    assert turn_off(where, print) is None
-    assert told_in(where.layout.config / "app" / "maintenance") is None
-    assert silencer.ended == ["s1"]
-
-
 @each_row("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
 def test_a_message_that_nobody_could_read_turns_nothing_on(
     tmp_path: Path, silencer: Silencer, message: str

@@ -159,24 +159,3 @@ def test_what_did_not_work_is_said_by_the_command_that_goes_on_after_a_kill(
         found = again().run(None)
     said = (failed,) if status == "healthy" else (failed, ("health says degraded", "techsapo health"))
     assert (found.status, found.remaining) == (status, said)
-
-
-@each_row("left", [None, "an entry"])
-def test_servers_that_a_killed_restore_had_stopped_are_started_before_they_are_given_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: object
-) -> None:
-    calls: list[str] = []
-    monkeypatch.setattr(run, "interrupted", lambda _: left)
-    monkeypatch.setattr(run, "go_back_if_interrupted", lambda *_, **__: calls.append("back"))
-    monkeypatch.setattr(run, "start", lambda *_: calls.append("up"))
-    monkeypatch.setattr(run, "fill", lambda *_: calls.append("fill"))
-    monkeypatch.setattr(run, "restorable", lambda *_: ("redis",))
-    for name in ("_choice", "_copied"):
-        monkeypatch.setattr(Recovery, name, lambda *_: None)
-    desk = Desk(tmp_path / "new/.techsapo")
-    recovery = recovery_of(desk, pytest.fail)
-    with desk.lock():
-        desk.journal.begin(Recovering(Asked("/away"), "1" * 64, "x"))
-        recovery.begin(Asked("/away"))
-        recovery._restore(SimpleNamespace(layout=None))
-    assert calls == (["back", "up", "fill"] if left is not None else ["fill"])

@@ -115,29 +115,25 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
 
 
-@each_row("until, lost", [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)])
-def test_where_audit_rows_of_this_month_are_lost_what_was_spent_is_not_all(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, until: datetime, lost: bool
-) -> None:
-    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
-    note_gap(stack.layout, Gap(until - timedelta(days=1), until - timedelta(hours=1), until), ["app"])
-    assert spent_of(stack, NOW).rows_lost == lost
-
-
-def test_where_the_audit_log_is_gone_what_was_spent_is_not_all(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
-    for kind, lost in (("prometheus", False), ("app", True)):
-        found = (LostData(kind, kind, KnownData(kind, NOW, NOW)),)
-        monkeypatch.setattr(spent, "lost_data", lambda *_, found=found: found)
-        assert spent_of(stack, NOW).rows_lost == lost
-
-
 ROWS = Rows(
     (Requests("2026-01-31", 0.5, "miss", False),),
     (Call("a", "m", "2026-01-31", 2, 1, 10, 20, 0.5),),
 )
+
+
+def test_where_audit_rows_of_this_month_or_all_of_them_are_lost_what_was_spent_is_not_all(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
+    gone: list[LostData] = []
+    monkeypatch.setattr(spent, "lost_data", lambda *_: gone)
+    for kind, lost in (("prometheus", False), ("app", True)):
+        gone[:] = [LostData(kind, kind, KnownData(kind, NOW, NOW))]
+        assert spent_of(stack, NOW).rows_lost == lost
+    gone.clear()
+    for until, lost in ((NOW - timedelta(days=40), False), (NOW - timedelta(hours=1), True)):
+        note_gap(stack.layout, Gap(until - timedelta(days=1), until - timedelta(hours=1), until), ["app"])
+        assert spent_of(stack, NOW).rows_lost == lost
 
 
 class Apps(MemoryEngine):
