@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
+import yaml
+from projects import only_redis
 from stacks import templates
 
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
+from techsapo_ops.cli import open_stack as cli
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.spec.models.data import Backup
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.observed import Observed, ObservedService
@@ -57,6 +61,14 @@ def open_stack(topology: Topology, engine: object = None, runner: Runner | None 
         templates(),
         engines,
     )
+
+
+def stack_in(folder: Path, **sections: Any) -> Stack:
+    """The stack of Redis and the app alone whose spec is written into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "techsapo.yaml"
+    file.write_text(yaml.safe_dump(only_redis(**{"engine": "native", **sections}), allow_unicode=True))
+    return cli.open_stack(open_project(file))
 
 
 def with_backup(stack: Stack, section: Backup) -> Stack:

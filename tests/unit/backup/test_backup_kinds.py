@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import hostile
 import pytest
-import yaml
-from projects import only_redis
+from fakes.letters import Letters
+from fakes.open_stacks import stack_in
 from rows import each_row
-from typer.testing import CliRunner
 
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import MAC, State
 from techsapo_ops.backup.repository import MANIFEST, repository_of
-from techsapo_ops.cli.main import app
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
@@ -32,101 +22,34 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.journal import REPLACE, Replaced, interrupted, restore_journal
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.stack import Stack
 
 
-@dataclass(frozen=True)
-class NotesSource:
-    file: Path
-    kind: str = "notes"
+class Notes(Letters):
+    """Letters that nobody has to stop for."""
 
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        began, text = time.monotonic(), self.file.read_text()
-        path = folder / f"notes-{stamp}.zst"
-        with PackedWriter(path, progress) as packed:
-            packed.write(text.encode())
-        facts = {"lines": len(text.splitlines())}
-        return Part(
-            self.kind, path.name, packed.bytes, packed.raw_bytes, packed.sha256,
-            time.monotonic() - began, "Notes 1.0", facts,
-        )  # fmt: skip
-
-
-class Notes(BackupKind):
-    """Lines of a file beside the spec."""
-
-    name = "notes"
-    title = "the notes"
-    tools = (Tool("notes-cli", "notes", "reads the notes"),)
-
-    def sources(self, stack: Stack) -> Sequence[Source] | str:
-        return [NotesSource(self._file(stack))] if self._file(stack).exists() else "there are no notes"
-
-    def fits(self, facts: Mapping[str, Any]) -> bool:
-        return isinstance(facts.get("lines"), int)
-
-    def describe(self, part: Part) -> str:
-        return f"{part.facts['lines']} lines"
+    stops = ()
 
     def warnings(self, part: Part) -> Sequence[str]:
-        return ["hardly anything was noted"] if part.facts["lines"] < 2 else []
-
-    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
-        lines = len(b"".join(reader).splitlines())
-        return [] if lines == part.facts["lines"] else [f"it has {lines} lines"]
-
-    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
-        return Trial(self.check(stack, part, reader), 0.5, "read aloud")
-
-    def service(self, kind: str) -> str:
-        return ""
-
-    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        return "Notes 1.0", f"{len(self._file(stack).read_text().splitlines())} lines"
-
-    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
-        self._file(stack).write_bytes(b"".join(reader))
-        progress(part.raw_bytes)
-
-    def differences(self, stack: Stack, part: Part) -> list[str]:
-        return [] if self.present(stack, part)[1] == self.describe(part) else ["it differs"]
-
-    def _file(self, stack: Stack) -> Path:
-        return stack.directory / "notes.txt"
-
-
-@pytest.fixture
-def listing() -> Iterator[Callable[[], None]]:
-    """Lists the kinds anew in the command line, which does when it is imported; and once more at the end.
-
-    Named before `stack`, it ends after it, when the notes are no kind any more.
-    """
-
-    def again() -> None:
-        for name in ("backup_kinds", "commands.backup", "commands.restore"):
-            importlib.reload(importlib.import_module(f"techsapo_ops.cli.{name}"))
-
-    yield again
-    again()
+        return ["hardly anything was written"] if len(part.facts["text"]) < 9 else []
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A stack with notes, and a techsapo that knows of them."""
-    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump(only_redis(engine="native")))
-    (tmp_path / "notes.txt").write_text("one\ntwo\nthree\n")
+    """A stack with letters, and a techsapo that knows of them."""
+    (tmp_path / "letters.txt").write_text("one two three")
     with registry.including(Notes()):
-        yield open_stack(open_project(tmp_path / "techsapo.yaml"))
+        yield stack_in(tmp_path)
 
 
 class Diary(Kind):
-    """A service that is in no stack here; its data is the notes."""
+    """A service that is in no stack here; its data is the letters."""
 
     facts = ServiceFacts("diary", "Diary", "diary:1", 80, "diary", 1000, Probe("tcp"))
 
@@ -138,50 +61,54 @@ class Diary(Kind):
 
 
 def test_a_kind_of_service_brings_its_kind_of_backup(stack: Stack) -> None:
-    assert registry.names()[-1] == "notes"
+    assert registry.names()[-1] == "letters"
     with services.including(Diary()):
-        assert registry.names().index("notes") == len(registry.names()) - 3
+        assert registry.names().index("letters") == len(registry.names()) - 3
     assert [kind.name for kind in services.kinds() if kind.backup() is not None] == [
         "redis", "mysql", "app", "prometheus", "grafana",
     ]  # fmt: skip
 
 
 def test_it_is_taken_checked_tried_shown_and_brought_back(stack: Stack) -> None:
-    made = create_backup(stack, only=("notes",))
+    made = create_backup(stack, only=("letters",))
     manifest = made.backup.read()
-    assert manifest.kinds == ("notes",)
+    assert manifest.kinds == ("letters",)
     assert manifest.left_out["config"] == "not asked for"
     assert made.warnings == ()
     assert verify_backup(stack).ok
     (deep,) = verify_backup(stack, deep=True).parts
-    assert (deep.kind, deep.problems, deep.seconds, deep.note) == ("notes", (), 0.5, "read aloud")
-    notes = stack.directory / "notes.txt"
-    notes.write_text("lost\n")
+    assert (deep.kind, deep.problems, deep.seconds, deep.note) == ("letters", (), 0.5, "read aloud")
+    letters = stack.directory / "letters.txt"
+    letters.write_text("lost")
     intent = intend(stack)
-    assert (intent.now, intent.then, intent.stopped) == ({"notes": "1 lines"}, {"notes": "3 lines"}, ())
+    assert (intent.now, intent.then, intent.stopped) == (
+        {"letters": "lost"},
+        {"letters": "one two three"},
+        (),
+    )
     done = restore.perform(stack, intent)
-    assert notes.read_text() == "one\ntwo\nthree\n"
+    assert letters.read_text() == "one two three"
     safety = repository_of(stack).find(done.safety)
-    assert (safety.read().kinds, safety.read().tag) == (("notes",), "before-restore")
-    notes.unlink()
-    with pytest.raises(OpsError, match="notes can't be backed up: there are no notes"):
-        create_backup(stack, only=("notes",))
+    assert (safety.read().kinds, safety.read().tag) == (("letters",), "before-restore")
+    letters.unlink()
+    with pytest.raises(OpsError, match="letters can't be backed up: there are no letters"):
+        create_backup(stack, only=("letters",))
 
 
 def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notes = stack.directory / "notes.txt"
-    notes.write_text("alone\n")
-    assert create_backup(stack, only=("notes",)).warnings == ("notes: hardly anything was noted",)
-    notes.write_text("mine\nstays\n")
-    intent = intend(stack, only=("notes",))
+    letters = stack.directory / "letters.txt"
+    letters.write_text("alone")
+    assert create_backup(stack, only=("letters",)).warnings == ("letters: hardly anything was written",)
+    letters.write_text("mine stays")
+    intent = intend(stack, only=("letters",))
     differences = Notes.differences
-    wrong = iter([["a line is upside down"]])
+    wrong = iter([["a letter is upside down"]])
     monkeypatch.setattr(Notes, "differences", lambda *those: next(wrong, None) or differences(*those))
-    with pytest.raises(OpsError, match=r"came back wrong: a line is upside down\nwent back"):
+    with pytest.raises(OpsError, match=r"came back wrong: a letter is upside down\nwent back"):
         restore.perform(stack, intent)
-    assert notes.read_text() == "mine\nstays\n"
+    assert letters.read_text() == "mine stays"
 
 
 @each_row("deep", [False, True])
@@ -189,7 +116,7 @@ def test_nothing_of_a_backup_that_was_tampered_with_is_looked_into(
     stack: Stack, deep: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though every digest fits: whoever changed it may have made a part that harms what opens it."""
-    folder = create_backup(stack, only=("notes",)).backup.folder
+    folder = create_backup(stack, only=("letters",)).backup.folder
     mac = (folder / MAC).read_bytes()
     text = (folder / MANIFEST).read_bytes().replace(b'"tag": ""', b'"tag": "x"')
     hostile.described(folder, text)
@@ -207,12 +134,12 @@ def test_nothing_of_a_backup_that_was_tampered_with_is_looked_into(
 def test_a_part_that_was_put_in_another_s_place_is_found_though_the_sums_beside_it_fit(
     stack: Stack, deep: bool
 ) -> None:
-    (stack.directory / "notes.txt").write_text("one\ntwo\nthree\n")
-    folder = create_backup(stack, only=("notes",)).backup.folder
-    (stack.directory / "notes.txt").write_text("eno\nowt\neerht\n")
-    other = create_backup(stack, only=("notes",)).backup.folder
-    (part,) = folder.glob("notes-*")
-    (others,) = other.glob("notes-*")
+    (stack.directory / "letters.txt").write_text("one two three")
+    folder = create_backup(stack, only=("letters",)).backup.folder
+    (stack.directory / "letters.txt").write_text("eno owt eerht")
+    other = create_backup(stack, only=("letters",)).backup.folder
+    (part,) = folder.glob("letters-*")
+    (others,) = other.glob("letters-*")
     part.write_bytes(others.read_bytes())
     hostile.fitting(folder)
     found = verify_backup(stack, folder.name, deep=deep)
@@ -223,7 +150,7 @@ def test_a_part_that_was_put_in_another_s_place_is_found_though_the_sums_beside_
 def test_a_kind_that_does_not_read_its_part_to_the_end_has_not_checked_it(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_backup(stack, only=("notes",))
+    create_backup(stack, only=("letters",))
     monkeypatch.setattr(Notes, "check", lambda *_: [])
     assert "its SHA-256 differs" in verify_backup(stack).sentences[0]
 
@@ -231,7 +158,7 @@ def test_a_kind_that_does_not_read_its_part_to_the_end_has_not_checked_it(
 def test_of_two_looks_within_a_second_the_later_one_is_the_last(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backup = create_backup(stack, only=("notes",)).backup.id
+    backup = create_backup(stack, only=("letters",)).backup.id
     with monkeypatch.context() as damaged:
         damaged.setattr(Notes, "check", lambda *_: ["it has no lines"])
         assert not verify_backup(stack, backup).ok
@@ -240,36 +167,18 @@ def test_of_two_looks_within_a_second_the_later_one_is_the_last(
     assert 'techsapo_backup_last_verification_success{name="backups"} 1.0' in text
 
 
-def test_the_command_line_knows_it(
-    listing: Callable[[], None], stack: Stack, monkeypatch: pytest.MonkeyPatch
+@each_row(
+    "left, words",
+    [
+        (Replaced("", ("numbers",), ()), "does not know how to go back from numbers"),
+        (Replaced("20260131T120000Z-0000", (), ()), "there is no backup"),  # which is no wrong use
+    ],
+)
+def test_an_interrupted_restore_that_can_not_be_gone_back_from_keeps_its_note(
+    stack: Stack, left: Replaced, words: str
 ) -> None:
-    def run(*words: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, list(words))
-        assert done.exit_code == code, done.output
-        return done.output
-
-    monkeypatch.chdir(stack.directory)
-    listing()
-    assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())
-    assert "config, notes." in " ".join(run("restore", "--help").replace("│", " ").split())
-    assert json.loads(run("backup", "--dry-run", "--only", "notes", "--json"))["sources"] == ["notes"]
-    create_backup(stack, only=("notes",))
-    assert "notes" in run("backup", "list")
-    assert "3 lines" in run("backup", "show")
-    shown = json.loads(run("restore", "--dry-run", "--json"))
-    assert shown["parts"] == [{"kind": "notes", "now": "3 lines", "then": "3 lines"}]
-
-
-def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:
-    restore_journal(stack.layout).begin(Replaced("", ("letters",), ()), REPLACE)
-    with pytest.raises(OpsError, match="does not know how to go back from letters"):
+    restore_journal(stack.layout).begin(left, REPLACE)
+    with pytest.raises(OpsError, match=words) as refused:
         go_back_if_interrupted(stack)
-    assert interrupted(stack.layout) is not None
-
-
-def test_that_an_interrupted_restore_s_own_backup_is_gone_is_no_wrong_use(stack: Stack) -> None:
-    restore_journal(stack.layout).begin(Replaced("20260131T120000Z-0000", (), ()), REPLACE)
-    with pytest.raises(OpsError, match="there is no backup") as gone:
-        go_back_if_interrupted(stack)
-    assert gone.value.exit_code == 1
+    assert refused.value.exit_code == 1
     assert interrupted(stack.layout) is not None

@@ -1,13 +1,13 @@
-"""What is said of backups before they are needed: one that unreadable, no room, others' folders, restic."""
+"""What is said of backups before they are needed: an unreadable one, no room, others' folders, off-site."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.open_stacks import with_backup
-from projects import only_redis
+from fakes.open_stacks import stack_in, with_backup
 from rows import each_row
 from typer.testing import CliRunner
 
@@ -17,11 +17,9 @@ from techsapo_ops.backup.description import What
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.describing import kept_paths
+from techsapo_ops.operations.backup.describing import kept_at, kept_paths
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.jobs import JobContext
@@ -36,31 +34,22 @@ GIB = 1024**3
 
 
 @pytest.fixture
-def spec_file(tmp_path: Path) -> Path:
-    import yaml
-
-    file = tmp_path / "techsapo.yaml"
-    file.write_text(yaml.safe_dump({**only_redis(), "engine": "native"}, allow_unicode=True))
-    return file
-
-
-@pytest.fixture
-def stack(spec_file: Path) -> Stack:
-    return open_stack(open_project(spec_file))
+def stack(tmp_path: Path) -> Stack:
+    return stack_in(tmp_path)
 
 
 def test_a_newest_backup_whose_manifest_can_not_be_read_is_told_where_the_newest_is_verified(
-    stack: Stack, spec_file: Path
+    stack: Stack,
 ) -> None:
     first, second = (create_backup(stack, only=("config",)).backup for _ in range(2))
     (second.folder / "manifest.json").write_text("{")
     found = verify_backup(stack)
     assert (found.id, found.ok) == (first.id, True)
     assert found.passed_over == (f"{second.id} can't be read: {repository_of(stack).find(second.id).damage}",)
-    said = CliRunner().invoke(app, ["backup", "verify", "--file", str(spec_file)])
+    said = CliRunner().invoke(app, ["backup", "verify", "--file", str(stack.layout.spec_file)])
     assert said.exit_code == 1
     assert f"a newer backup was passed over: {second.id}" in said.stderr
-    context = JobContext(stack.layout, lambda: stack, None, [].append)  # type: ignore[arg-type] # not asked
+    context = JobContext(stack.layout, lambda: stack, None, [].append)
     with pytest.raises(OpsError, match=f"{first.id} restores, but a newer backup is no good: {second.id}"):
         jobs.verify(context)
     assert verify_backup(stack, first.id).passed_over == (), "that one was asked for by its id"
@@ -134,3 +123,16 @@ def test_a_folder_with_the_databases_that_run_does_not_go_off_site_with_the_conf
     stack = with_backup(stack, Backup.model_validate({"paths": ["more", "."]}))
     named = [kept.named for kept in kept_paths(stack, backup) if kept.what is What.CONFIG_PATH]
     assert named == ["more"]
+
+
+def test_a_file_that_a_folder_keeps_from_others_stays_kept_from_them() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own is closed to others
+        secret = Path(folder) / "password"
+        secret.touch()
+        secret.chmod(0o644)
+        modes = []
+        for mode in (0o755, 0o700):
+            Path(folder).chmod(mode)
+            kept = kept_at(secret, What.SECRET)
+            modes.append(kept.mode)
+    assert modes == [0o644, 0o640]

@@ -11,22 +11,19 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import hostile
 import pytest
-import yaml
-from fakes.open_stacks import with_backup
+from fakes.open_stacks import stack_in, with_backup
 from hostile import END, ID, entry, names_of
-from projects import only_redis
 from rows import each_row
 
 from techsapo_ops.backup import config_archive, registry
 from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup.repository import Repository, repository_of
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.views.backups import backup_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
@@ -72,11 +69,7 @@ class Ground:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     top = tmp_path_factory.mktemp("hostile")
-    conf = top / "conf"
-    spec = only_redis(backup={"paths": [str(conf)]})
-    (top / "project").mkdir()
-    (top / "project" / "techsapo.yaml").write_text(yaml.safe_dump(spec))
-    return open_stack(open_project(top / "project" / "techsapo.yaml"))
+    return stack_in(top / "project", backup={"paths": [str(top / "conf")]})
 
 
 def ground_in(stack: Stack, tmp_path: Path) -> Ground:
@@ -141,28 +134,20 @@ def test_only_what_the_spec_names_today_is_written_and_every_file_is_listed(
     assert not ground.stack.topology.layout.api_keys.parent.exists()
 
 
-@each_row("planted", ["a folder on the way", "the file itself"])
+@each_row("planted", ["a folder on the way", "a folder on the way, after the look", "the file itself"])
 def test_a_link_on_the_way_is_not_followed(planted: str, stack: Stack, tmp_path: Path) -> None:
     ground = ground_in(stack, tmp_path)
     name = f"{ground.inside}/sub/{ground.victim.name}"
     ground.write(pieces := (entry(name), END), names_of(pieces))
-    if planted == "a folder on the way":
-        (ground.conf / "sub").symlink_to(ground.victim.parent)
-    else:
+    before = intend(ground.stack, ID, ("config",))
+    if planted == "the file itself":
         (ground.conf / "sub").mkdir()
         (ground.conf / "sub" / ground.victim.name).symlink_to(ground.victim)
+    else:
+        (ground.conf / "sub").symlink_to(ground.victim.parent)
+    restored = partial(restore.perform, ground.stack, before) if "after" in planted else ground.restore
     with pytest.raises(OpsError, match=r"is a symbolic link"):
-        ground.restore()
-    assert list(ground.victim.parent.iterdir()) == []
-
-
-def test_a_link_that_is_planted_after_the_look_is_not_followed(ground: Ground) -> None:
-    name = f"{ground.inside}/sub/{ground.victim.name}"
-    ground.write(pieces := (entry(name), END), names_of(pieces))
-    intent = intend(ground.stack, ID, ("config",))
-    (ground.conf / "sub").symlink_to(ground.victim.parent)
-    with pytest.raises(OpsError, match=r"is a symbolic link"):
-        restore.perform(ground.stack, intent)
+        restored()
     assert list(ground.victim.parent.iterdir()) == []
 
 

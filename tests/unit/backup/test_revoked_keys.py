@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from fakes.memory_project import MemoryProject
-from projects import only_redis
+from fakes.open_stacks import stack_in
 from rows import each_row
 
 from techsapo_ops.backup.config import ConfigBackup
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import begin, chain_of
 from techsapo_ops.operations.backup import restore
@@ -66,24 +63,11 @@ def add(file: KeyFile, name: str, now: datetime = BEFORE) -> str:
     return shown
 
 
-def opened(folder: Path) -> Stack:
-    return open_stack(open_project(folder / "techsapo.yaml"))
-
-
 def made(folder: Path, file: Path, **spec: Any) -> Ground:
-    (folder / "techsapo.yaml").write_text(yaml.safe_dump(only_redis(**spec)))
     keys = KeyFile(file)
     shown = add(keys, "ci")
-    stack = opened(folder)
+    stack = stack_in(folder, **spec)
     return Ground(stack, keys, shown, create_backup(stack, only=("config",)).backup.id)
-
-
-PLACES = (
-    "its own place",
-    "its own place on another disk",
-    "a file that the spec names",
-    "a link that it names",
-)
 
 
 @pytest.fixture
@@ -110,7 +94,10 @@ def by_name(keys: Iterable[ApiKey]) -> dict[str, ApiKey]:
     return {key.name: key for key in keys}
 
 
-@each_row("place", PLACES)
+@each_row(
+    "place",
+    ["its own place", "its own place on another disk", "a file that the spec names", "a link that it names"],
+)
 def test_a_key_that_was_revoked_after_the_backup_stays_revoked(place: str, tmp_path: Path) -> None:
     ground = ground_at(place, tmp_path)
     ground.revoke()
@@ -170,8 +157,7 @@ def test_a_kill_while_it_is_under_way_revives_nothing(
 def test_a_spec_that_comes_back_and_names_another_file_of_keys_revives_none_there(tmp_path: Path) -> None:
     """The keys were moved since; the file of before lies there with none of them revoked."""
     before = made(tmp_path, tmp_path / "keys.json", app={"auth": {"keys_file": "keys.json"}})
-    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump(only_redis()))
-    stack = opened(tmp_path)
+    stack = stack_in(tmp_path)
     moved = KeyFile(stack.layout.api_keys)
     moved.path.parent.mkdir(exist_ok=True)
     moved.write(before.file.read())

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from projects import only_redis
+from fakes.open_stacks import stack_in
 from typer.testing import CliRunner
 
 from techsapo_ops.backup import manifest as manifests
@@ -17,8 +16,6 @@ from techsapo_ops.backup.create import create
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.backup.metrics import samples, write_metrics
@@ -58,10 +55,7 @@ def keys(count: int, expires: int = 0) -> Taken:
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    file = tmp_path / "techsapo.yaml"
-    kept = {"daily": 2, "weekly": 0, "monthly": 0}
-    file.write_text(yaml.safe_dump({**only_redis(), "engine": "native", "backup": {"keep": kept}}))
-    return open_stack(open_project(file))
+    return stack_in(tmp_path, backup={"keep": {"daily": 2, "weekly": 0, "monthly": 0}})
 
 
 def make(stack: Stack, day: int, *sources: Source, tag: str = "") -> Backup:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,58 +16,42 @@ from fakes.memory_project import MemoryProject
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 LOCAL = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
 UNPRICED: dict[str, Any] = {"a": LOCAL, "b": LOCAL}
 PRICED: dict[str, Any] = {n: {**LOCAL, "price": {"input": 0, "output": 0}} for n in UNPRICED}
 SMALL = {"monitoring": {n: {"enabled": False} for n in ("prometheus", "alertmanager", "grafana")}}
-NEEDS_KEY = {"auth": {"required": True, "refuse_without_keys": True}}
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return in_process.techsapo(folder, *words, env={"PATH": ""})
 
 
-def unpriced(_folder: Path) -> dict[str, Any]:
-    return {"providers": UNPRICED}
-
-
-def keyless(_folder: Path) -> dict[str, Any]:
-    return {"app": NEEDS_KEY}
-
-
-def broken_keys(folder: Path) -> dict[str, Any]:
-    keys = Layout(folder / ".techsapo", folder / ".techsapo" / "generated").api_keys
-    keys.parent.mkdir(parents=True)
-    keys.write_text("{")
-    return {"app": NEEDS_KEY}
-
-
-def broken_weights(folder: Path) -> dict[str, Any]:
-    (folder / "weights.json").write_text("[]")
-    return {"wallbounce": {"calibration": "weights.json"}}
-
-
-def no_weights(_folder: Path) -> dict[str, Any]:
-    return {"wallbounce": {"calibration": "weights.json"}}
-
-
-REASONS = [
-    (unpriced, "its price is unknown"),
-    (keyless, "requests need an API key and there is none"),
-    (broken_keys, "is not a file of API keys"),
-    (broken_weights, "is not a calibration file"),
-    (no_weights, "calibration"),
+KEYS = {"app": {"auth": {"required": True, "refuse_without_keys": True}}}
+WEIGHTS = {"wallbounce": {"calibration": "weights.json"}}
+REASONS: list[tuple[dict[str, Any], dict[str, str], str]] = [
+    ({"providers": UNPRICED}, {}, "its price is unknown"),
+    (KEYS, {}, "requests need an API key and there is none"),
+    (KEYS, {".techsapo/api-keys/keys.json": "{"}, "is not a file of API keys"),
+    (WEIGHTS, {"weights.json": "[]"}, "is not a calibration file"),
+    (WEIGHTS, {}, "calibration"),
 ]
+"""Sections of the spec and files beside it, and why the app could not start with them."""
 
 
-@each_row("given, reason", REASONS)
+def given(folder: Path, sections: dict[str, Any], files: dict[str, str]) -> None:
+    (folder / "techsapo.yaml").write_text(json.dumps({"project": "x", **SMALL, **sections}))
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@each_row("sections, files, reason", REASONS)
 def test_validate_plan_up_and_the_app_have_the_same_reason(
-    tmp_path: Path, given: Callable[[Path], dict[str, Any]], reason: str
+    tmp_path: Path, sections: dict[str, Any], files: dict[str, str], reason: str
 ) -> None:
-    (tmp_path / "techsapo.yaml").write_text(json.dumps({"project": "x", **SMALL, **given(tmp_path)}))
+    given(tmp_path, sections, files)
     validated = techsapo(tmp_path, "validate")
     assert (validated.returncode, validated.stdout) == (1, "")
     assert reason in validated.stderr
@@ -88,10 +71,10 @@ def test_validate_plan_up_and_the_app_have_the_same_reason(
 
 
 def test_every_reason_is_named_at_once(tmp_path: Path) -> None:
-    sections = {"project": "x", **unpriced(tmp_path), **keyless(tmp_path), **broken_weights(tmp_path)}
-    (tmp_path / "techsapo.yaml").write_text(json.dumps(sections))
+    unpriced, keyless, _, bad_weights, _ = REASONS
+    given(tmp_path, unpriced[0] | keyless[0] | bad_weights[0], bad_weights[1])
     said = techsapo(tmp_path, "validate").stderr
-    assert all(reason in said for given, reason in REASONS if given in (unpriced, keyless, broken_weights))
+    assert all(reason in said for _, _, reason in (unpriced, keyless, bad_weights))
 
 
 def test_nothing_of_a_running_stack_is_touched_by_an_up_after_which_the_app_could_not_start(
@@ -112,17 +95,17 @@ def test_an_up_that_leaves_the_app_alone_does_not_ask_whether_it_could_start(tmp
     keys.path.parent.mkdir(parents=True)
     key, _ = new_key("ci", plan="basic", scopes=("ask",), now=datetime.now(UTC))
     keys.write((key,))
-    project.up(sections={"app": NEEDS_KEY})
+    project.up(sections=KEYS)
     keys.write(())
-    assert not project.up(sections={"app": NEEDS_KEY}).changed
+    assert not project.up(sections=KEYS).changed
     with pytest.raises(OpsError, match="there is none"):
-        project.up(sections={"app": NEEDS_KEY, "wallbounce": {"cache_ttl": "7m"}})
+        project.up(sections=KEYS | {"wallbounce": {"cache_ttl": "7m"}})
 
 
 def test_going_back_to_an_apply_whose_app_could_not_start_stops_nothing(tmp_path: Path) -> None:
     project = MemoryProject(tmp_path)
     (tmp_path / "weights.json").write_text('{"format": 3, "fits": []}')
-    project.up(sections={"wallbounce": {"calibration": "weights.json"}})
+    project.up(sections=WEIGHTS)
     project.up()
     (tmp_path / "weights.json").unlink()
     done = dict(project.world.processes)

@@ -5,33 +5,13 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
-from stacks import EVERYTHING, spec, topology
+from three_hosts import of
 
-from techsapo_ops.adapters.process import Runner
 from techsapo_ops.operations import audit_database
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.mysql.session import Passing
-from techsapo_ops.stack.engine import Access
-from techsapo_ops.stack.topology import Topology
-
-HOSTS = {
-    name: {"address": f"10.0.0.{number}", "docker": f"ssh://ops@{name}"}
-    for number, name in enumerate(("a", "b", "c"), 1)
-}
-NOBODY: Any = None
-
-
-def of_machines(tmp_path: Path) -> Topology:
-    more = {"engine": "swarm", "hosts": HOSTS, "floating_address": "10.0.0.100/24"}
-    wanted = spec(**{k: v for k, v in EVERYTHING.items() if k != "redis"}, **more)
-    return topology(wanted, tmp_path, "swarm")
-
-
-def ready(where: Topology, database: AuditDatabase, service: str) -> None:
-    database.ready(cast("Access", NOBODY), where, service)
 
 
 def test_members_are_brought_up_to_date_one_after_another(
@@ -46,9 +26,9 @@ def test_members_are_brought_up_to_date_one_after_another(
         inside[0] -= 1
 
     monkeypatch.setattr(audit_database, "_bring", bring)
-    where, database = of_machines(tmp_path), AuditDatabase(cast("Runner", NOBODY))
+    where, database = of(tmp_path), AuditDatabase(None)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda name: ready(where, database, f"mysql-{name}"), "abc"))
+        list(pool.map(lambda name: database.ready(None, where, f"mysql-{name}"), "abc"))
     assert most == [1]
 
 
@@ -64,13 +44,13 @@ def test_members_that_are_busy_with_each_other_are_asked_again_and_not_for_ever(
 
     monkeypatch.setattr(audit_database, "_bring", bring)
     monkeypatch.setattr(audit_database, "_PAUSE", 0.01)
-    database = AuditDatabase(cast("Runner", NOBODY))
-    ready(of_machines(tmp_path), database, "mysql-a")
+    database = AuditDatabase(None)
+    database.ready(None, of(tmp_path), "mysql-a")
     assert asked == [3]
 
     monkeypatch.setattr(audit_database, "_PATIENCE", 0.05)
     asked[0] = -10_000
     with pytest.raises(Passing):
-        ready(of_machines(tmp_path), database, "mysql-a")
+        database.ready(None, of(tmp_path), "mysql-a")
     asked[0] = 2
-    ready(of_machines(tmp_path), database, "mysql-b")
+    database.ready(None, of(tmp_path), "mysql-b")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import spec, topology
+from three_hosts import of
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.opening import Opening, recorded
@@ -25,7 +25,6 @@ from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
-HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
 REDIS = Record("redis", "redis", "127.0.0.1", 6379, "999", (), 10)
 ENTRY = LedgerEntry(
     1, datetime(2026, 11, 27, tzinfo=UTC), "root", "up", "1", "swarm", None, "s", "1", "i", "failed"
@@ -70,8 +69,7 @@ class OneHost:
 @pytest.fixture
 def where(tmp_path: Path) -> Topology:
     """A stack that was under Compose and is to be on three hosts: their note is there already."""
-    sections = {"project": "shop", "engine": "swarm", "hosts": HOSTS, "floating_address": "10.0.0.100/24"}
-    found = topology(spec(**sections), tmp_path, "swarm")
+    found = of(tmp_path, project="shop", floating_address="10.0.0.100/24")
     note_machines(found.layout.state, "shop", found.machines)
     compose(found.layout).put(REDIS)
     return found

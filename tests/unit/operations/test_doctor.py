@@ -1,18 +1,25 @@
+"""What doctor says of a host: programs, ports, disks, users, exposures, models that end, what waits."""
+
 from __future__ import annotations
 
 import os
 import socket
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fakes.open_stacks import open_stack
+from fakes.debian import Debian
+from fakes.open_stacks import Seen, open_stack
 from rows import each_row
 from servers import free_port
+from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.disk import Room
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.engines.compose import host_report as compose
@@ -20,12 +27,15 @@ from techsapo_ops.engines.native import host_report as native
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, repair
-from techsapo_ops.operations.doctor_looks import look_at_exposure
+from techsapo_ops.operations.doctor_looks import look_at_exposure, look_at_models
+from techsapo_ops.operations.waiting import Waiting, finding, look
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 ALL = {
@@ -231,3 +241,104 @@ def test_servers_that_run_as_root_are_told_with_the_user_that_they_lack(tmp_path
     assert {f.name for f in found} >= {"user redis", "user prometheus"}
     assert all(f.level is Level.WARNING and "run as root" in f.detail and f.remedy for f in found)
     assert not [f for f in exposures_of(tmp_path) if f.topic == "root"]
+
+
+GPT: dict[str, Any] = {"kind": "openai", "model": "gpt-4.1", "api_key": "k"}
+
+
+def ends(today: date, **provider: Any) -> list[tuple[Level, str, str]]:
+    spec = Spec.model_validate({"project": "p", "providers": {"gpt": {**GPT, **provider}}})
+    return [(f.level, f.detail, f.remedy) for f in look_at_models(spec, today)]
+
+
+@each_row(
+    "today, level, when",
+    [
+        (date(2026, 11, 15), Level.WARNING, "in 60 days"),
+        (date(2026, 11, 14), Level.NOTE, "in 61 days"),
+        (date(2027, 1, 13), Level.WARNING, "in 1 day"),
+        (date(2027, 1, 14), Level.WARNING, "which is over"),
+        (date(2030, 1, 1), Level.WARNING, "which is over"),
+    ],
+)
+def test_an_end_asks_for_something_from_sixty_days_before_on(today: date, level: Level, when: str) -> None:
+    (told,) = ends(today)
+    assert told == (
+        level,
+        f"its vendor retires gpt-4.1 on 2027-01-14, {when} (as read on 2026-10-28)",
+        "model: gpt-6-luna",
+    )
+
+
+@each_row(
+    "provider",
+    [
+        {"model": "gpt-6.1-sol"},
+        {"enabled": False},
+        {"base_url": "https://x.openai.azure.com/openai/v1"},
+        {"kind": "openai-compatible", "base_url": "http://127.0.0.1/v1"},
+    ],
+)
+def test_what_does_not_end_or_is_not_asked_of_its_vendor_is_not_told(provider: dict[str, Any]) -> None:
+    assert ends(date(2027, 1, 14), **provider) == []
+
+
+OLD = "still runs /usr/lib/libssl.so.3 from before an update"
+
+
+class SeenWith(Seen):
+    """As Seen, with what runs beside the services."""
+
+    def observe(self, *, measure: bool = False) -> Observed:
+        seen = super().observe(measure=measure)
+        return replace(seen, beside={"supervisord": OLD})
+
+
+def updated(tmp_path: Path, engine: object, **changes: object) -> Stack:
+    binaries = {name: f"/nowhere/{name}" for name in (*host().binaries, "apt-get")}
+    wanted = spec(app=THREE_INSTANCES, **changes)
+    return open_stack(topology(wanted, tmp_path, facts=replace(host(), binaries=binaries)), engine)
+
+
+def packages(tmp_path: Path, debian: Debian | None = None) -> Packages:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "deb_Packages.lz4").touch()
+    return Packages(debian or Debian(), lists, ())
+
+
+def nothing() -> str:
+    return ""
+
+
+def test_security_updates_and_restarts_come_with_what_brings_them(tmp_path: Path) -> None:
+    engine = SeenWith(
+        ObservedService("redis", "redis", State.RUNNING, replaced=OLD),
+        ObservedService("nginx", "nginx", State.RUNNING),
+        ObservedService("app-1", "app", State.RUNNING, build="0.1.0+1.2", outdated=True, replaced=OLD),
+    )
+    asked = packages(tmp_path)
+    found = look(updated(tmp_path, engine), asked.fetched() or 0.0, asked, lambda: "runs kernel 1 of 2")
+    assert found.security == ("curl", "libssl3t64")
+    assert found.commands == (
+        "apt-get install --only-upgrade curl libssl3t64", "techsapo restart redis", "techsapo up",
+        "techsapo down, then techsapo up", "reboot",
+    )  # fmt: skip
+    told = finding(found)
+    assert told.level is Level.WARNING
+    assert "redis, app-1, supervisord" in told.detail
+
+
+def test_lists_that_are_old_or_missing_are_said_to_be(tmp_path: Path) -> None:
+    asked = packages(tmp_path, Debian(policy=""))
+    fetched = asked.fetched() or 0.0
+    assert finding(look(updated(tmp_path, Seen()), fetched, asked, nothing)).level is Level.OK
+    assert look(updated(tmp_path, Seen()), fetched + 8 * 86_400 + 1, asked, nothing).stale_days == 8
+    never = look(updated(tmp_path, Seen()), 0.0, Packages(Debian(), tmp_path / "none", ()), nothing)
+    assert "never fetched" in finding(never).detail
+
+
+def test_of_many_updates_some_are_named_and_all_are_installed_at_once() -> None:
+    many = Waiting(security=tuple(f"lib{n}" for n in range(7)))
+    assert finding(many).detail == "security updates: lib0, lib1, lib2, lib3, lib4 and 2 more"
+    assert many.commands == ("apt-get upgrade",)

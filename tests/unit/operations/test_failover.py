@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes.open_stacks import Seen, open_stack
+from fakes.open_stacks import open_stack
 from fakes.swarm_stack import StackFake
-from monitoring_stack import spec_of, topology_of
-from stacks import spec, topology
+from three_hosts import fleet, of
 
-from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills import failover as course
@@ -77,15 +76,12 @@ class World:
     rows: Counter[str] = field(default_factory=Counter)
 
     def drill(self, lost: Lost) -> Report:
-        def begin(took: float) -> Report:
-            return Report("20261127T034000Z-failover-host", "failover-host", "t", "swarm", "0.3", AT, took)
-
+        begin = partial(Report, "20261127T034000Z-failover-host", "failover-host", "t", "swarm", "0.3", AT)
         return failover(self.stack, begin, lost, Load("http://x", Secret("k")))
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+def world(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(replace(stack, pause=lambda _: None))
     clock = itertools.count(0.0, 0.5)
     traffic = SimpleNamespace(now=lambda: next(clock), outcome=lambda: Outcome(60.0, made.requests))
@@ -151,9 +147,7 @@ def test_what_does_not_come_back_is_an_error(world: World) -> None:
 
 @pytest.fixture
 def there(tmp_path: Path) -> Topology:
-    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-    sections = {"mysql": {}, "floating_address": "10.0.0.100/24"}
-    return topology(spec(engine="swarm", hosts=machines, **sections), tmp_path, "swarm")
+    return of(tmp_path, floating_address="10.0.0.100/24")
 
 
 @pytest.fixture
@@ -163,9 +157,8 @@ def hosts(there: Topology) -> StackFake:
 
 @pytest.fixture
 def swarm(there: Topology, hosts: StackFake) -> Stack:
-    fleet = Fleet(hosts, "docker", {m.name: m.docker for m in there.machines})
     there.layout.state.mkdir(parents=True, exist_ok=True)
-    return replace(open_stack(there, SwarmEngine(there, fleet), hosts), pause=lambda _: None)
+    return replace(open_stack(there, SwarmEngine(there, fleet(hosts, there)), hosts), pause=lambda _: None)
 
 
 def test_a_drill_is_refused_before_anybody_is_asked_where_a_host_does_not_answer(

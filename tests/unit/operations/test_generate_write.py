@@ -95,6 +95,7 @@ def test_modes_do_not_depend_on_the_umask_and_a_widened_secret_is_closed_again(
     assert stat.S_IMODE((directory / "deep").stat().st_mode) == 0o755
     assert stat.S_IMODE((directory / "secrets").stat().st_mode) == 0o711
     assert stat.S_IMODE((directory / "secrets/key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((directory / MANIFEST).stat().st_mode) == 0o600, "it has digests of secrets"
     (directory / "secrets/key").chmod(0o644)
     (change,) = write_files(OLD, where)
     assert "0644 → 0600" in change.diff
@@ -221,7 +222,7 @@ def test_killed_at_any_step_nothing_looks_edited_and_the_next_run_finishes(
     directory = where.layout.config
     write_files(OLD, where)
     code, said = write_in_a_child(where, NEW, kill_at=kill_at)
-    assert code in {-signal.SIGKILL, 0}, said
+    assert code in ({0} if kill_at == STEPS else {-signal.SIGKILL, 0}), (said, "are there more steps now?")
     for path, text in on_disk(directory).items():
         if not Path(path).name.startswith("."):
             assert text in {contents(OLD).get(path), contents(NEW).get(path)}, path
@@ -232,12 +233,6 @@ def test_killed_at_any_step_nothing_looks_edited_and_the_next_run_finishes(
     assert changes(NEW, directory) == ()
 
 
-def test_the_kill_points_cover_the_whole_write(where: Topology) -> None:
-    write_files(OLD, where)
-    code, _ = write_in_a_child(where, NEW, kill_at=STEPS)
-    assert code == 0, "there are more steps than the test above kills at"
-
-
 def test_when_the_disk_takes_no_more_nothing_has_changed(where: Topology, directory: Path) -> None:
     write_files(OLD, where)
     before = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
@@ -246,8 +241,3 @@ def test_when_the_disk_takes_no_more_nothing_has_changed(where: Topology, direct
     assert code == 1
     assert "cannot write below" in said
     assert {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()} == before
-
-
-def test_digests_of_secrets_are_the_owners_alone(where: Topology, directory: Path) -> None:
-    write_files(OLD, where)
-    assert stat.S_IMODE((directory / MANIFEST).stat().st_mode) == 0o600

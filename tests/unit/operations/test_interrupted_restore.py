@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import typer
+from fakes.letters import Killed, Letters, backup, half, killed, read, states, undo, write
 from fakes.memory_project import MemoryProject
-from letters import Killed, Letters, backup, half, read, states, undo, with_letters, write
 
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.commands import plan as plan_command
@@ -36,12 +34,6 @@ from techsapo_ops.stack.journal import (
     require_ended,
 )
 from techsapo_ops.stack.observed import FOLDER_GONE
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[MemoryProject]:
-    with with_letters(tmp_path) as project:
-        yield project
 
 
 def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:
@@ -84,25 +76,17 @@ def test_health_and_drift_say_so_and_what_to_do_and_not_while_a_restore_is_at_wo
     assert made.findings() == []
 
 
-def test_plan_says_that_up_goes_back_first(
+def test_plan_says_that_up_goes_back_first_and_a_plan_that_does_not_is_refused_before_anything_is_done(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     half(made, backup(made, "new"))
-    (made.folder / "techsapo.yaml").write_text("project: demo\n")
+    place = SpecChoice(made.folder / "techsapo.yaml")
+    place.file.write_text("project: demo\n")
     monkeypatch.setattr(plan_command, "open_stack", lambda *_: made.stack())
     with pytest.raises(typer.Exit):
-        plan_command.plan(place=SpecChoice(made.folder / "techsapo.yaml"), out=Output())
+        plan_command.plan(place=place, out=Output())
     shown = " ".join(capsys.readouterr().err.split())
-    assert "warning: a restore was interrupted half way" in shown
     assert "`techsapo up` goes back to what was there before" in shown
-
-
-def test_a_plan_that_does_not_say_so_is_refused_before_anything_is_done(
-    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    half(made, backup(made, "new"))
-    place = SpecChoice(made.folder / "techsapo.yaml")
-    (made.folder / "techsapo.yaml").write_text("project: demo\n")
     monkeypatch.setattr(up_command, "by_plan", lambda *_: Wanted(place, None, ()))
     monkeypatch.setattr(up_command, "stack_on", lambda *_, **__: made.stack())
     with pytest.raises(OpsError, match="a restore was interrupted half way"):
@@ -116,9 +100,6 @@ def test_what_an_app_wrote_once_the_data_was_whole_is_not_thrown_away(
     old = backup(made, "old")
     write(made, "new")
 
-    def killed(*_: object) -> None:
-        raise Killed
-
     with monkeypatch.context() as later:
         later.setattr(restore, "start_apps", killed)
         later.setattr(restore, "go_back", killed)  # a kill lets nothing of it happen
@@ -126,7 +107,6 @@ def test_what_an_app_wrote_once_the_data_was_whole_is_not_thrown_away(
         with pytest.raises(Killed):
             restore.perform(made.stack(), intend(made.stack(), old))
     left = interrupted(made.stack().layout)
-    assert left is not None
     assert left.step == START
     require_ended(made.stack().layout, Operation.RESTORE)  # it may be backed up
     restart(made.stack().engine, ("app",))  # and asked
@@ -142,9 +122,6 @@ def test_going_back_that_is_killed_at_its_last_step_does_not_go_back_again(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half(made, backup(made, "new"))
-
-    def killed(*_: object) -> None:
-        raise Killed
 
     with monkeypatch.context() as later:
         later.setattr(going_back, "start_apps", killed)
@@ -184,7 +161,6 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
         with pytest.raises(OpsError, match="the file is read-only"):
             bring(old)
     left = interrupted(made.stack().layout)
-    assert left is not None
     assert (left.facts, left.step) == (Replaced(safety, ("letters",), ("app",)), REPLACE)
     assert states(made)["app"] == "stopped"
     bring(old)

@@ -48,7 +48,6 @@ def test_it_says_who_began_it_when_on_which_host_and_how_far_it_is(layout: Layou
     journal.done("redis", 1.23456)
     journal.reach(START, apps=("app-1",))
     entry = restore_journal(layout).read()
-    assert entry is not None
     assert entry == journal.entry
     assert (entry.facts, entry.step, entry.done) == (
         replace(REPLACED, apps=("app-1",)), START, {"redis": 1.235},
@@ -102,7 +101,6 @@ def test_an_entry_that_is_damaged_names_the_file_and_the_way_out(tmp_path: Path,
     facts = Recovering(Asked("/away", settings=("app.port=1",)), "1" * 64, "x", remaining=(("a", "b"),))
     journal.begin(facts, "up")
     entry = journal.read()
-    assert entry is not None
     assert entry.facts == facts
     journal.path.write_text(json.dumps(DAMAGES[damage](json.loads(journal.path.read_text()))))
     with pytest.raises(OpsError, match=r"recovery\.json is damaged") as damaged:

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.memory_project import MemoryProject
+from fakes.notified import notified
 from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import ledger as ledgers
+from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.journal import FILES, SERVICES, apply_journal, record_interrupted
-from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger import SECRETS_KEPT, Ledger
 from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
@@ -54,7 +57,6 @@ def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engi
     found = ledger.load_state(entry)
     assert found.desired == made.desired
     assert found.identity == made.identity
-    assert found.spec.redis.password is not None
     assert found.spec.redis.password.reveal() == "redis-secret"
 
 
@@ -107,23 +109,9 @@ def recorded(tmp_path: Path, *entries: LedgerEntry) -> Ledger:
     return ledger
 
 
-def test_rolling_back_twice_goes_back_twice(tmp_path: Path) -> None:
-    a = BASE
-    b, c = replace(a, id=2, identity="b"), replace(a, id=3, identity="c")
-    back = replace(b, id=4, restores=2)
-    ledger = recorded(tmp_path, a, b, c, back)
-    assert ledger.current() == back
-    assert ledger.before(c) == b
-    assert ledger.before(back) == a, "not c, from which it came"
-    again = replace(a, id=5, restores=1)
-    ledger.record(again)
-    assert ledger.before(again) is None
-
-
 def test_an_apply_that_made_no_difference_is_no_place_to_go_back_to(tmp_path: Path) -> None:
     ledger = recorded(tmp_path, BASE, replace(BASE, id=2, identity="b"), replace(BASE, id=3, identity="b"))
     before = ledger.before(ledger.entries()[-1])
-    assert before is not None
     assert before.id == 1
 
 
@@ -176,7 +164,6 @@ def test_an_interrupted_apply_is_recorded_once_with_how_far_it_got(tmp_path: Pat
     last = BASE.time.timestamp() + 3.5
     os.utime(journal.path, (last, last))
     found = record_interrupted(layout)
-    assert found is not None
     assert found.seconds == pytest.approx(3.5), "until its last sign"
     assert (found.result, found.reason) == ("failed", "interrupted while services were changed (done: redis)")
     assert ledger.entries() == (found,)
@@ -206,3 +193,71 @@ def test_an_entry_that_restores_itself_is_no_way_back_and_no_endless_one(tmp_pat
     for entry in (first, second):
         ledger.record(entry)
     assert ledger.before(second) == first
+
+
+OLD, NEW = "0ld-redis-word", "n3w-redis-word"
+RAW = "r4w-routing-key"
+
+
+def receivers(key: str) -> dict[str, Any]:
+    config = {"pagerduty_configs": [{"routing_key": key}]}
+    return notified({"critical": [{"kind": "alertmanager", "config": config}]})
+
+
+def holding(state: Path, word: str) -> list[str]:
+    """The files below the state directory that hold `word`."""
+    return [
+        str(p.relative_to(state)) for p in state.rglob("*") if p.is_file() and word.encode() in p.read_bytes()
+    ]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> MemoryProject:
+    made = MemoryProject(tmp_path)
+    made.up(sections={"redis": {"password": OLD}, "notifications": receivers(RAW)})
+    return made
+
+
+def changed(made: MemoryProject, times: int, **sections: Any) -> None:
+    """That many further applies, each with something else."""
+    for n in range(times):
+        made.up(sections={"redis": {"password": NEW, "maxmemory": f"{100 + n}M"}, **sections})
+
+
+def test_a_changed_secret_is_nowhere_below_the_state_directory_after_as_many_states_as_keep_theirs(
+    made: MemoryProject,
+) -> None:
+    state = made.folder / ".techsapo"
+    assert holding(state, OLD)
+    assert holding(state, RAW)
+    changed(made, SECRETS_KEPT - 1)
+    assert holding(state, OLD), "it can still be gone back to"
+    changed(made, SECRETS_KEPT, notifications={})
+    assert holding(state, OLD) == []
+    assert holding(state, RAW) == []
+    assert holding(state, NEW)
+
+
+def test_an_apply_whose_secrets_are_gone_is_listed_and_declined(made: MemoryProject) -> None:
+    changed(made, 2 * SECRETS_KEPT)
+    first = made.ledger.entries()[0]
+    assert first.id == 1
+    with pytest.raises(OpsError, match="@1 had other secrets than now"):
+        difference(made.history, "@1")
+    with pytest.raises(OpsError, match="@1 had other secrets than now"):
+        made.rollback("@1")
+
+
+def test_an_older_apply_with_the_same_secrets_can_be_gone_back_to(made: MemoryProject) -> None:
+    changed(made, 1)
+    changed(made, 3 * SECRETS_KEPT, locale="en")
+    report = made.rollback("@2")
+    assert report.applied.entry.restores == 2
+
+
+def test_the_states_that_a_second_roll_back_goes_to_keep_their_secrets(made: MemoryProject) -> None:
+    made.up(sections={"redis": {"password": "tw0-redis-word"}})
+    made.up(sections={"redis": {"password": "thr33-redis-word"}})
+    made.rollback()
+    made.rollback()
+    assert "0ld-redis-word" in (made.config / "redis/redis.conf").read_text()

@@ -1,16 +1,24 @@
-"""Data that was there and is gone: all say it, and nothing is made in its place unasked."""
+"""Data that was there and is gone: all say it, and nothing is made in its place unasked; and its budgets."""
 
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kept_data import Project, data
+from fakes.memory_project import MemoryProject
 from rows import each_row
+from typer.testing import CliRunner
 
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
+from techsapo_ops.backup.create import create
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.main import app
 from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
@@ -19,13 +27,43 @@ from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.apply.up import UpReport, up, up_empty
 from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.budget import note_gap, reset_budget
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import drift as drift_job
 from techsapo_ops.services.lost_data import LostData, lost_data
-from techsapo_ops.stack.backup import Amount
-from techsapo_ops.stack.budget_note import read_note
+from techsapo_ops.stack.backup import Amount, Part
+from techsapo_ops.stack.budget_note import BudgetNote, Gap, read_note
 from techsapo_ops.stack.data_note import MARK, DataNote
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
+
+KEYS = (
+    "redis_version:7.0.15\r\nrdb_changes_since_last_save:0\r\ntotal_commands_processed:1\r\n"
+    "db0:keys=1204,expires=0\r\n"
+)
+
+
+class Shell:
+    """A host with a shell, whose Redis says how many keys it has."""
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        if command.argv[0] == "sh":
+            done = subprocess.run(
+                command.argv, cwd=command.cwd, capture_output=True, timeout=timeout, check=False
+            )
+            return Completed(command, done.returncode, done.stdout, done.stderr)
+        if "INFO" in command.argv:
+            return Completed(command, 0, KEYS.encode(), b"")
+        raise OpsError(f"{command} must not run here")
+
+
+class Project(MemoryProject):
+    def stack(self, **sections: object) -> Stack:
+        return replace(super().stack(**sections), runner=Shell())
+
+
+def data(project: Project) -> Path:
+    return project.folder / ".techsapo" / "data"
 
 
 @pytest.fixture
@@ -33,15 +71,19 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-@pytest.fixture
-def began(project: Project) -> Project:
-    """A stack whose Redis and audit log have data, which an apply has seen."""
+def with_data(project: Project, *files: str) -> None:
     project.up()
-    for file in ("redis/dump.rdb", "app/audit.sqlite"):
+    for file in files:
         path = data(project) / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("data")
     project.up()
+
+
+@pytest.fixture
+def began(project: Project) -> Project:
+    """A stack whose Redis and audit log have data, which an apply has seen."""
+    with_data(project, "redis/dump.rdb", "app/audit.sqlite")
     return project
 
 
@@ -105,11 +147,6 @@ def test_the_newest_backup_that_has_the_data_is_named_with_both_commands(began: 
     create_backup(began.stack(), only=("config",))
     shutil.rmtree(data(began) / "redis")
     assert "there is no backup of it" in refused(began).message
-
-    from techsapo_ops.backup.create import create
-    from techsapo_ops.backup.manifest import Manifest
-    from techsapo_ops.backup.repository import repository_of
-    from techsapo_ops.stack.backup import Part
 
     class Taken:
         kind = "redis"
@@ -218,3 +255,72 @@ def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(proj
 def test_a_damaged_note_is_an_error_and_no_reason_to_start_empty(began: Project, content: str) -> None:
     began.stack().layout.data_note.write_text(content)
     assert "is damaged" in refused(began).message
+
+
+def seen_by_the_app(project: Project) -> BudgetNote:
+    return read_note(project.config / "app" / "budget" / "note.json")
+
+
+def test_a_reset_is_told_to_the_app_and_recorded_with_who_did_it(project: Project) -> None:
+    project.up()
+    at = reset_budget(project.stack(), "day", project.said.warn)
+    assert seen_by_the_app(project).resets == {"day": at}
+    reset_budget(project.stack(), "month", project.said.warn)
+    assert set(seen_by_the_app(project).resets) == {"day", "month"}
+    (first, _) = [
+        a for a in actions(chain_of(project.stack().layout).read()) if a.action == "answers reset-budget"
+    ]
+    assert (first.outcome, first.what["period"]) == ("done", "day")
+    assert first.who["user"]
+
+
+def test_the_command_asks_first_and_names_the_budget(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: lab\nengine: native\nredis: {enabled: false}\n")
+    place = ["--file", str(tmp_path / "techsapo.yaml")]
+    refused = CliRunner().invoke(app, ["answers", "reset-budget", "day", *place])
+    assert refused.exit_code == 1
+    assert not (tmp_path / ".techsapo" / "budget.json").exists()
+    assert CliRunner().invoke(app, ["answers", "reset-budget", "week", *place]).exit_code == 2
+    done = CliRunner().invoke(app, ["answers", "reset-budget", "day", "--yes", *place])
+    assert done.exit_code == 0, done.output
+    assert set(read_note(tmp_path / ".techsapo" / "budget.json").resets) == {"day"}
+
+
+def test_an_apply_tells_the_app_since_when_it_has_an_audit_log_of_its_own(project: Project) -> None:
+    with_data(project, "app/audit.sqlite")
+    since = seen_by_the_app(project).audit_since
+    assert set(since) == {"app"}
+    project.up()
+    assert seen_by_the_app(project).audit_since == since
+
+
+def test_an_audit_log_that_is_given_up_is_a_gap_until_then(project: Project) -> None:
+    with_data(project, "app/audit.sqlite", "redis/dump.rdb")
+    since = seen_by_the_app(project).audit_since["app"]
+    shutil.rmtree(data(project) / "redis")
+    up_empty(project.stack(), project.said)
+    assert not seen_by_the_app(project).gaps, "rows are in the audit log, and not in Redis"
+    shutil.rmtree(data(project) / "app")
+    up_empty(project.stack(), project.said)
+    (gap,) = seen_by_the_app(project).gaps
+    assert gap.since == since
+    assert gap.since <= gap.seen <= gap.until
+    assert not seen_by_the_app(project).audit_since, "the new one is noted once it is there"
+
+
+def test_old_gaps_go_when_they_matter_no_more(project: Project) -> None:
+    project.up()
+    now = datetime.now(UTC)
+    layout = project.stack().layout
+    for days in (100, 3):
+        at = now - timedelta(days=days)
+        note_gap(layout, Gap(at, at, at), ())
+    assert [gap.until for gap in read_note(layout.budget_note).gaps] == [now - timedelta(days=3)]
+
+
+def test_down_with_volumes_begins_as_a_stack_that_was_never_applied(project: Project) -> None:
+    with_data(project, "app/audit.sqlite")
+    reset_budget(project.stack(), "day", project.said.warn)
+    down(project.engine, remove_data=True)
+    assert not read_note(project.stack().layout.budget_note).audit_since
+    assert set(read_note(project.stack().layout.budget_note).resets) == {"day"}

@@ -32,6 +32,7 @@ from techsapo_ops.stack.maintenance import (
     note,
     told_in,
 )
+from techsapo_ops.stack.stack import Stack
 
 ON = Maintenance(
     "new <disk>", datetime(2026, 11, 27, tzinfo=UTC), datetime(2026, 11, 28, tzinfo=UTC), "hanako"
@@ -54,7 +55,6 @@ def test_the_app_turns_users_away_itself_only_where_no_nginx_stands_before_it(tm
         folder = layout.config / "app" / "maintenance"
         assert (folder / ALONE).exists() == (name == "alone")
         told = told_in(folder)
-        assert told is not None
         assert told.until == ON.until
         note(layout).unlink()
         follow(layout)
@@ -67,7 +67,6 @@ def test_a_note_that_can_not_be_read_is_one(tmp_path: Path) -> None:
     assert maintenance_of(layout) is None
     note(layout).write_text('{"message": ')
     found = maintenance_of(layout)
-    assert found is not None
     assert "maintenance.json" in found.message
 
 
@@ -91,23 +90,16 @@ def test_a_note_and_a_switch_that_disagree_are_told(tmp_path: Path) -> None:
     assert "`techsapo maintenance off`" in told["nginx"]
 
 
+OWN = Silence(
+    "s0", (Matcher("alertname", "=", "AppDown"),), ON.since, ON.since, "me", "maintenance", "active"
+)
+
+
 @dataclass
 class Silencer:
     """An Alertmanager that knows of silences alone; the first is somebody's own."""
 
-    made: list[Silence] = field(
-        default_factory=lambda: [
-            Silence(
-                "s0",
-                (Matcher("alertname", "=", "AppDown"),),
-                ON.since,
-                ON.since,
-                "me",
-                "maintenance",
-                "active",
-            )
-        ]
-    )
+    made: list[Silence] = field(default_factory=lambda: [OWN])
     ended: list[str] = field(default_factory=list)
 
     def silence(
@@ -124,6 +116,12 @@ class Silencer:
         self.ended.append(silence)
 
 
+def running(folder: Path, engine: Seen | None = None) -> Stack:
+    made = open_stack(topology_of(spec_of({"project": "t"}), folder), engine or Seen())
+    (made.layout.config / "app").mkdir(parents=True)
+    return made
+
+
 @pytest.fixture
 def silencer(monkeypatch: pytest.MonkeyPatch) -> Silencer:
     found = Silencer()
@@ -134,8 +132,7 @@ def silencer(monkeypatch: pytest.MonkeyPatch) -> Silencer:
 def test_turned_on_again_it_goes_on_since_then_with_one_silence_and_off_ends_both(
     tmp_path: Path, silencer: Silencer
 ) -> None:
-    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    (where.layout.config / "app").mkdir(parents=True)
+    where = running(tmp_path)
     folder = where.layout.config / "app" / "maintenance"
     first = turn_on(where, "one", None, "hanako", print)
     note(where.layout).write_text(json.dumps(replace(first, since=ON.since).to_json()))  # since yesterday
@@ -153,7 +150,7 @@ def test_turned_on_again_it_goes_on_since_then_with_one_silence_and_off_ends_bot
 def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Silencer) -> None:
     engine = Seen()
     engine.lacking = {"c": "timed out"}
-    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), engine)
+    where = running(tmp_path, engine)
     warned: list[str] = []
     turn_on(where, "", None, "hanako", warned.append)
     turn_off(where, warned.append)
@@ -161,21 +158,11 @@ def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Sil
     assert [words for words in warned if words.startswith("c (timed out) lacks this")] == warned[-3:]
 
 
-def test_off_takes_away_what_a_killed_one_has_left(tmp_path: Path, silencer: Silencer) -> None:
-    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    (where.layout.config / "app").mkdir(parents=True)
-    turn_on(where, "", None, "hanako", print)
-    note(where.layout).unlink()  # killed just then
-    assert turn_off(where, print) is None
-    assert told_in(where.layout.config / "app" / "maintenance") is None
-    assert silencer.ended == ["s1"]
-
-
 @each_row("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
 def test_a_message_that_nobody_could_read_turns_nothing_on(
     tmp_path: Path, silencer: Silencer, message: str
 ) -> None:
-    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    where = running(tmp_path)
     with pytest.raises(OpsError, match="--message"):
         turn_on(where, message, None, "hanako", print)
     assert maintenance_of(where.layout) is None

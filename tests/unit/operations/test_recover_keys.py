@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from techsapo_ops.adapters.chain import Chain
 from techsapo_ops.backup.description import Description, Kept, What
-from techsapo_ops.backup.offsite import AwaySnapshot, Restic
-from techsapo_ops.backup.repository import Backup, Repository
+from techsapo_ops.backup.offsite import AwaySnapshot
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.backup.copied import Copied
 from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
@@ -27,10 +24,6 @@ from techsapo_ops.stores.keys import ApiKey, KeyFile, new_key, text_of
 NOW = datetime.now(UTC).replace(microsecond=0)
 BEFORE = NOW - timedelta(days=3)
 STATE = "/srv/old/.techsapo"
-
-
-def quiet(said: str) -> None:
-    raise AssertionError(said)
 
 
 def key(name: str) -> ApiKey:
@@ -68,8 +61,8 @@ def copy(tmp_path: Path) -> Copy:
         "20260131T020000Z", "shop", BEFORE, "0.2.0", "native", None, "old", "root",
         "/srv/old", "techsapo.yaml", STATE, False, kept=kept,
     )  # fmt: skip
-    backup = cast(Backup, SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE)))
-    return Copy(Copied(root, description, cast(Repository, None), backup), ci, page)
+    backup = SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE))
+    return Copy(Copied(root, description, None, backup), ci, page)
 
 
 def states(layout: Layout) -> dict[str, str]:
@@ -82,18 +75,18 @@ def test_a_key_that_only_the_record_in_the_copy_knows_as_revoked_opens_nothing(
     endings, spec = copied_endings(copy.copied), Spec(project="shop")
     assert [k.name for k in working(copy.copied, spec, endings)] == ["page"]
     layout = copy.placed(tmp_path)
-    settle(layout, spec, endings, quiet, revoke_all=False)
+    settle(layout, spec, endings, pytest.fail, revoke_all=False)
     assert states(layout) == {"ci": "revoked", "page": "active"}
 
 
 def test_all_are_revoked_where_that_is_asked_and_the_record_says_so(copy: Copy, tmp_path: Path) -> None:
     spec, layout = Spec(project="shop"), copy.placed(tmp_path)
-    settle(layout, spec, copied_endings(copy.copied), quiet, revoke_all=True)
+    settle(layout, spec, copied_endings(copy.copied), pytest.fail, revoke_all=True)
     assert states(layout) == {"ci": "revoked", "page": "revoked"}
     reading = chain_of(layout).read()
     assert copy.page.id in recorded_endings(reading)
     assert [(a.action, a.outcome) for a in actions(reading)][-1] == (REVOKE, "done")
-    settle(layout, spec, {}, quiet, revoke_all=True)  # as after a kill
+    settle(layout, spec, {}, pytest.fail, revoke_all=True)  # as after a kill
     assert len(chain_of(layout).read().records) == len(reading.records)
 
 
@@ -108,17 +101,13 @@ def test_keys_in_a_file_that_the_spec_names_are_treated_likewise(copy: Copy, tmp
     assert [k.name for k in working(copied, spec, endings)] == ["page"]
     layout = copy.placed(tmp_path)
     shutil.copy(copied.at(old), tmp_path / "new" / "keys.json")
-    settle(layout, spec, endings, quiet, revoke_all=False)
+    settle(layout, spec, endings, pytest.fail, revoke_all=False)
     assert [k.revoked for k in KeyFile(tmp_path / "new" / "keys.json").read()] == [
         endings[copy.ci.id].revoked, None,
     ]  # fmt: skip
 
 
 NEWEST = AwaySnapshot("f" * 64, NOW, "old", (f"{STATE}/administration", f"{STATE}/api-keys"), ("techsapo",))
-
-
-def restic(content: Callable[[str], bytes]) -> Restic:
-    return cast(Restic, SimpleNamespace(content=lambda _, path: content(path)))
 
 
 def test_of_an_older_copy_the_newest_is_asked_which_keys_were_revoked_since(
@@ -131,7 +120,8 @@ def test_of_an_older_copy_the_newest_is_asked_which_keys_were_revoked_since(
         f"{STATE}/administration/record.jsonl": (record / "record.jsonl").read_bytes(),
         f"{STATE}/api-keys/keys.json": text_of([other]).encode(),
     }
-    found = later_endings(restic(files.__getitem__), NEWEST, quiet)
+    restic = SimpleNamespace(content=lambda _, path: files[path])
+    found = later_endings(restic, NEWEST, pytest.fail)
     assert set(found) == {copy.page.id, other.id}
-    assert later_endings(restic(files.__getitem__), replace(NEWEST, paths=()), quiet) == {}
-    assert later_endings(restic(files.__getitem__), None, quiet) == {}
+    assert later_endings(restic, replace(NEWEST, paths=()), pytest.fail) == {}
+    assert later_endings(restic, None, pytest.fail) == {}

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import spec, topology
+from three_hosts import fleet, of
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.engines.swarm.shared_state import SharedState, forget
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.abandoned import abandon
-from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
-from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.stack.topology import Topology
 from tests.fakes.swarm_hosts import HostFake, HostsFake
 from tests.fakes.swarm_store import SwarmStore
 from tests.fakes.swarm_volumes import Machines
@@ -44,26 +40,13 @@ class Hosts(HostsFake):
         return self.store.run(Command(("docker", *words))).stdout.decode()
 
 
-def of(tmp_path: Path) -> Topology:
-    hosts = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-    return topology(spec(engine="swarm", hosts=hosts, mysql={}), tmp_path, "swarm")
-
-
-def fleet(hosts: HostsFake, stack: Topology) -> Fleet:
-    return Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})
-
-
-def joined(hosts: HostsFake, stack: Topology) -> None:
-    join(stack, fleet(hosts, stack), lambda _: None, lambda _: None)
-
-
 def test_hosts_that_are_new_are_looked_at_and_let_into_a_swarm(tmp_path: Path) -> None:
     hosts, stack = Hosts(), of(tmp_path)
     found = look_at_hosts(stack, fleet(hosts, stack))
     assert (found.joining, found.blockers) == (("a", "b", "c"), ())
     assert hosts.nodes == [], "a look changes nothing"
-    joined(hosts, stack)
-    joined(hosts, stack)  # as after a kill
+    for _ in range(2):  # as after a kill
+        join(stack, fleet(hosts, stack), lambda _: None, lambda _: None)
     assert [node["Description"]["Hostname"] for node in hosts.nodes] == ["a", "b", "c"]
     assert look_at_hosts(stack, fleet(hosts, stack)).joining == ()
 
@@ -83,48 +66,32 @@ def test_hosts_that_have_a_stack_of_that_name_are_left_alone(tmp_path: Path) -> 
     hosts, stack = Hosts(), of(tmp_path)
     hosts.joined()
     member = fleet(Hosts(), stack).members["a"]
-    member.runner = cast(Any, SimpleNamespace(run=lambda c, timeout: hosts.store.run(
-        Command(("docker", *c.argv[3:]), stdin=c.stdin), timeout=timeout
-    )))  # fmt: skip
+    member.runner = SimpleNamespace(
+        run=lambda c, timeout: hosts.store.run(Command(("docker", *c.argv[3:]), stdin=c.stdin))
+    )
     assert swarm_objects.take(member, "techsapo.state", "techsapo.state.000000007", {"number": 7})
     ((what, remedy),) = look_at_hosts(stack, fleet(hosts, stack)).blockers
     assert "hold the state of a stack named techsapo" in what
     assert "`techsapo status` goes on with it" in remedy
     with pytest.raises(OpsError, match="hold the state"):
-        joined(hosts, stack)
-
-
-class Quiet:
-    """Doors of a recovery on hosts that are let join; `calls` are what it did."""
-
-    def __init__(self, calls: list[str]) -> None:
-        self.calls = calls
-        self.listener = SimpleNamespace(warn=calls.append)
-
-    def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
-        assert engine == "swarm"
-        self.calls.append(f"gather {file.name}")
-
-
-def recovery_of(tmp_path: Path, calls: list[str]) -> Recovery:
-    into = tmp_path / "new"
-    desk = Desk(into / ".techsapo")
-    return Recovery(cast(Restic, None), into, desk, cast(Doors, Quiet(calls)), calls.append)
+        join(stack, fleet(hosts, stack), lambda _: None, lambda _: None)
 
 
 @each_row("step", ["hosts", "up", "restore"])
 def test_one_that_is_given_up_before_its_hosts_were_one_swarm_stops_nothing_there(
     tmp_path: Path, step: str
 ) -> None:
-    recovery, stopped = recovery_of(tmp_path, []), list[Path]()
-    spec_file = recovery.into / "techsapo.yaml"
+    desk, stopped = Desk(tmp_path / "new/.techsapo"), list[Path]()
+    spec_file = tmp_path / "new/techsapo.yaml"
     facts = Recovering(Asked("/away"), "1" * 64, "x", spec=str(spec_file), engine="swarm", several=True)
-    with recovery.desk.lock():
-        recovery.desk.journal.begin(facts)
+    with desk.lock():
+        desk.journal.begin(facts)
         for done in facts.steps[: facts.steps.index(step)]:
-            recovery.desk.journal.done(done, 1.0)
-        recovery.desk.journal.reach(step)
-    abandon(recovery.desk, recovery.doors, stopped.append)
+            desk.journal.done(done, 1.0)
+        desk.journal.reach(step)
+    abandon(
+        desk, SimpleNamespace(gather=lambda *_: None, listener=SimpleNamespace(warn=print)), stopped.append
+    )
     assert stopped == [spec_file] * (step != "hosts")
 
 

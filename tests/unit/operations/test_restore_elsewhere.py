@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.letters import Killed, Letters, backup, killed, read, states, undo, write
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
-from letters import Killed, Letters, backup, read, states, undo, with_letters, write
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
@@ -47,18 +47,8 @@ class Others:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[MemoryProject]:
-    with with_letters(tmp_path / "project") as project:
-        yield project
-
-
-@pytest.fixture
 def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Others:
     return Others(tmp_path / "others", monkeypatch)
-
-
-def killed(*_: object) -> None:
-    raise Killed
 
 
 def test_the_others_know_of_it_before_anything_is_replaced_and_once_it_is_whole(

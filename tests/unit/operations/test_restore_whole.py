@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes.letters import Letters, backup, read, states, write
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
-from letters import Letters, backup, read, states, with_letters, write
 from rows import each_row
-from stacks import spec, topology
+from three_hosts import fleet, of
 
-from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup import registry
 from techsapo_ops.engines.swarm import access
@@ -27,16 +25,9 @@ from techsapo_ops.services.redis import backup as of_redis
 from techsapo_ops.stack.backup_kind import Untouched
 from techsapo_ops.stack.journal import interrupted
 from techsapo_ops.stack.step import Step
-from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import HostFake
 from tests.fakes.swarm_stack import StackFake
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[MemoryProject]:
-    with with_letters(tmp_path / "project") as project:
-        yield project
 
 
 def never(*_: object) -> None:
@@ -127,11 +118,6 @@ def test_redis_that_were_stopped_for_nothing_are_started_again(monkeypatch: pyte
     assert done == ["halt redis-b", "restart redis-b"]
 
 
-def of(tmp_path: Path) -> Topology:
-    hosts = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-    return topology(spec(engine="swarm", hosts=hosts, mysql={}), tmp_path, "swarm")
-
-
 class Deaf(StackFake):
     """Machines of which c does not hear what Swarm says, though its Docker answers."""
 
@@ -141,10 +127,6 @@ class Deaf(StackFake):
 
     def _service_ps(self, _: HostFake, __: tuple[str, ...], ___: Command) -> str:
         return "Running 3 minutes ago"
-
-
-def engine_of(hosts: StackFake, stack: Topology) -> SwarmEngine:
-    return SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines}))
 
 
 @each_row("status, reach", [("ready", "unreachable"), ("down", "reachable")])
@@ -158,7 +140,7 @@ def test_a_service_on_a_host_that_does_not_hear_goes_on_and_that_is_said_soon(
     node = next(node for node in hosts.nodes if node["Description"]["Hostname"] == "c")
     node["Status"]["State"], node["ManagerStatus"]["Reachability"] = status, reach
     with pytest.raises(access.Unheard, match="the other hosts don't reach c, so redis-c goes on there"):
-        engine_of(hosts, stack).halt("redis-c")
+        SwarmEngine(stack, fleet(hosts, stack)).halt("redis-c")
     said = [(words[-3], words[-1]) for words in hosts.done]
     assert said == [("--constraint-add", "techsapo_redis-c"), ("--constraint-rm", "techsapo_redis-c")]
 
@@ -174,7 +156,7 @@ def test_a_member_of_mariadb_that_does_not_see_all_is_named(tmp_path: Path) -> N
         )
 
     hosts = StackFake(stack, said)
-    opened = open_stack(stack, engine_of(hosts, stack), runner=hosts)
+    opened = open_stack(stack, SwarmEngine(stack, fleet(hosts, stack)), hosts)
     assert list(runtime.missing(opened)) == [
         "mysql-b: synced, quorum: 2 of 3 members",
         "mysql-c: no quorum: it sees 1 of 3 members",

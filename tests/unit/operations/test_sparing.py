@@ -1,7 +1,9 @@
-"""A host is spared: what leads there is handed over, or it is not stopped; and it is used again."""
+"""A host is spared and used again, and hosts join while another command may be at work."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +14,13 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.nodes import nodes_of, note_drained
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts import drain as of_drain
+from techsapo_ops.operations.hosts import join
 from techsapo_ops.operations.hosts.drain import activate, drain, wait_ready
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stopped import Stopped, note_stopped
@@ -70,7 +75,7 @@ def test_a_host_whose_master_can_t_be_handed_over_is_drained_in_somebody_s_expli
     assert warned == [REASON]
 
 
-def told(topology: Topology) -> dict[str, float]:
+def told_drained(topology: Topology) -> dict[str, float]:
     """The hosts that node exporters tell of as drained, with since when."""
     return {s.labels["drained"]: s.value for s in read_textfile(topology.layout.textfiles, "drained")}
 
@@ -83,15 +88,15 @@ def test_the_monitoring_knows_that_a_host_is_drained_before_all_has_stopped_unti
     engine = Leading(stack, fleet(hosts, stack))
     opened, seen = open_stack(stack, engine), []
     words = {"wait": 0, "say": lambda _: None, "warn": lambda _: None}
-    monkeypatch.setattr(of_drain, "_wait_stopped", lambda *_: seen.append(set(told(stack))))
-    monkeypatch.setattr(of_drain, "wait_ready", lambda *_: seen.append(set(told(stack))))
+    monkeypatch.setattr(of_drain, "_wait_stopped", lambda *_: seen.append(set(told_drained(stack))))
+    monkeypatch.setattr(of_drain, "wait_ready", lambda *_: seen.append(set(told_drained(stack))))
 
     drain(opened, "c", force=False, **words)
     activate(opened, "c", **words)
 
     assert seen == [{"c"}, {"c"}]
     assert engine.drained_at_delivery == [["c"], []]
-    assert told(stack) == {}
+    assert told_drained(stack) == {}
 
 
 def test_what_somebody_has_stopped_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,3 +114,56 @@ def test_what_somebody_has_stopped_is_not_waited_for(tmp_path: Path, monkeypatch
     wait_ready(engine, "c", lambda _: pytest.fail("it waits"))
 
     assert asked == [s.name for s in stack.on("c") if s.name != "nginx-c"]
+
+
+class Lock:
+    """The stack's lock, which others may hold; `seen` is what was done under it, and when it was shared."""
+
+    def __init__(self) -> None:
+        self.taken = False
+        self.seen: list[str] = []
+
+    @contextmanager
+    def __call__(self, layout: Layout, wait: float, say: Callable[[str], None]) -> Iterator[int]:
+        assert (layout.state.is_dir(), wait) == (True, 3.0)
+        if self.taken:
+            raise OpsError("another techsapo is at work")
+        self.seen.append("alone")
+        yield 1
+        self.seen.append("shared")
+
+
+@pytest.fixture
+def lock(monkeypatch: pytest.MonkeyPatch) -> Lock:
+    made = Lock()
+    monkeypatch.setattr(join, "locked", made)
+    return made
+
+
+def beside(hosts: HostsFake, folder: Path, lock: Lock, *, noted: bool = True) -> list[str]:
+    stack = of(folder)
+    if noted:
+        note_machines(stack.layout.state, "techsapo", stack.machines)
+    with join.beside_others(fleet(hosts, stack), stack.layout, 3.0, lambda _: None):
+        lock.seen.append("joined")
+    return lock.seen
+
+
+def test_hosts_join_a_stack_under_its_lock_and_the_others_hear_of_it(tmp_path: Path, lock: Lock) -> None:
+    assert beside(HostsFake().joined(), tmp_path, lock) == ["alone", "joined", "shared"]
+
+
+def test_none_joins_while_somebody_else_is_at_work(tmp_path: Path, lock: Lock) -> None:
+    lock.taken = True
+    with pytest.raises(OpsError, match="at work"):
+        beside(HostsFake().joined(), tmp_path, lock)
+    assert lock.seen == []
+
+
+def test_before_anything_was_brought_up_or_without_a_swarm_there_is_nobody_to_wait_for(
+    tmp_path: Path, lock: Lock
+) -> None:
+    assert beside(HostsFake().joined(), tmp_path / "new", lock, noted=False) == ["joined"]
+    assert not (tmp_path / "new/.techsapo").exists()
+    lock.seen.clear()
+    assert beside(HostsFake(), tmp_path / "lost", lock) == ["joined"], "all of them are to be joined anew"

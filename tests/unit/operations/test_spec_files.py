@@ -6,7 +6,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stacks import spec, topology
+from three_hosts import of
 
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
@@ -15,16 +15,13 @@ from techsapo_ops.stack.layout import SPEC_SEEN, Layout
 from techsapo_ops.stack.stack import Stack
 from tests.fakes.open_stacks import open_stack
 
-HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-
 
 def stack_in(folder: Path) -> Stack:
     """A stack on three hosts whose spec lies in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "techsapo.yaml").write_text("project: techsapo\n")
     layout = Layout(state=folder / ".techsapo", config=folder / ".techsapo/generated")
-    several = topology(spec(engine="swarm", hosts=HOSTS, mysql={}), folder, "swarm")
-    return open_stack(several.relocated(layout))
+    return open_stack(of(folder).relocated(layout))
 
 
 def test_the_spec_travels_with_the_files_of_its_folder(tmp_path: Path) -> None:

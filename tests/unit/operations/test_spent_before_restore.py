@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fakes.letters import Letters, backup, half, read, write
 from fakes.memory_project import MemoryProject
-from letters import Letters, backup, half, read, write
 from rows import each_row
 
 from techsapo_ops.backup import registry
@@ -74,7 +74,6 @@ def test_another_backup_in_place_of_an_interrupted_restore_keeps_what_was_spent_
         restore.perform(made.stack(), intend(made.stack(), old))
     monkeypatch.setattr(Purse, "broken", False)
     left = interrupted(made.stack().layout)
-    assert left is not None
     assert left.facts.spent == {"letters": {"day": 30}}
     restore.perform_instead(made.stack(), intend(made.stack(), old), left.facts)
     assert read(made) == "30"

@@ -1,7 +1,8 @@
-"""Up: render, validators, files and engine in order, with an engine in memory."""
+"""Up, stop and restart in order, what follows in a service, and the record of administration."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,18 @@ from fakes.memory_project import MemoryProject, refuses
 from stacks import spec, topology
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.report import service_url
 from techsapo_ops.operations.apply.stop import down, restart
 from techsapo_ops.operations.apply.up import up
+from techsapo_ops.stack.engine import Access
+from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.step import Action
+from techsapo_ops.stack.topology import Topology
 
 SEVERAL: dict[str, Any] = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}}
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> MemoryProject:
-    return MemoryProject(tmp_path)
 
 
 def test_up_writes_the_files_before_the_engine_prepares_and_starts(project: MemoryProject) -> None:
@@ -32,13 +32,6 @@ def test_up_writes_the_files_before_the_engine_prepares_and_starts(project: Memo
     assert [(r.service, r.state) for r in report.rows] == [("redis", "running"), ("app", "running")]
     assert report.changed
     assert not report.failures
-
-
-def test_a_second_up_has_nothing_to_do(project: MemoryProject) -> None:
-    project.up()
-    report = project.up()
-    assert not report.changed
-    assert {o.step.action for o in report.outcomes} == {Action.NOTHING}
 
 
 def test_a_refused_plan_touches_nothing(project: MemoryProject) -> None:
@@ -149,3 +142,67 @@ def test_restart_takes_names_and_kinds_and_needs_a_running_stack(project: Memory
     with pytest.raises(OpsError, match="no service web") as wrong:
         restart(engine, ["web"])
     assert wrong.value.exit_code == 2
+
+
+class Told(Following):
+    """Keeps what it was told beside what the engine was, and refuses one service."""
+
+    def __init__(self, world_told: list[str], refused: str = "") -> None:
+        self.world_told = world_told
+        self.refused = refused
+
+    def ready(self, access: Access, topology: Topology, service: str) -> None:
+        self.world_told.append(f"ready {service}")
+        if service == self.refused:
+            raise OpsError(f"{service} can't be migrated")
+
+    def settled(self, access: Access, topology: Topology) -> None:
+        self.world_told.append("settled")
+
+
+def test_it_follows_before_the_next_service_starts_and_once_all_runs(project: MemoryProject) -> None:
+    told = project.world.told
+    up(replace(project.stack(), following=Told(told)), project.said)
+    assert told == ["prepare", "create redis", "ready redis", "create app", "ready app", "settled"]
+
+
+def test_what_needs_a_service_that_could_not_be_followed_up_is_not_started(project: MemoryProject) -> None:
+    told = project.world.told
+    report = up(replace(project.stack(), following=Told(told, "redis")), project.said)
+    failed = {o.step.service: o.error.message for o in report.failures if o.error}
+    assert failed["redis"] == "redis can't be migrated"
+    assert "create app" not in told
+    assert "settled" not in told
+
+
+def done(project: MemoryProject) -> tuple[Any, ...]:
+    return actions(chain_of(project.stack().layout).read())
+
+
+def test_an_apply_is_recorded_with_its_number_and_how_it_ended(project: MemoryProject) -> None:
+    project.up()
+    project.up()  # changes nothing, and is no action
+    project.up(sections={"redis": {"maxmemory": "300M"}})
+    project.rollback()
+    assert [(a.action, a.outcome, a.what["apply"]) for a in done(project)] == [
+        ("up", "done", 1), ("up", "done", 2), ("rollback", "done", 3),
+    ]  # fmt: skip
+    assert done(project)[2].what["restores"] == 1
+    assert not chain_of(project.stack().layout).read().breaks
+
+
+def test_an_apply_that_can_not_be_recorded_touches_nothing_and_a_stack_is_stopped_all_the_same(
+    project: MemoryProject,
+) -> None:
+    project.up()
+    path = chain_of(project.stack().layout).path
+    path.unlink()
+    path.mkdir()
+    told = list(project.world.told)
+    with pytest.raises(OpsError, match="up was not done, because it can't be recorded"):
+        project.up(sections={"redis": {"maxmemory": "300M"}})
+    assert project.world.told == told
+    assert len(project.ledger.entries()) == 1
+    warned: list[str] = []
+    assert down(project.engine, warn=warned.append)
+    assert "down can't be recorded" in warned[0]

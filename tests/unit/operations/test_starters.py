@@ -1,4 +1,4 @@
-"""Whether anybody starts the jobs of a stack in containers."""
+"""Which jobs can be run, and whether anybody starts those of a stack in containers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.catalogue.jobs import JobFacts, jobs
 from techsapo_ops.operations.apply.report import notes
+from techsapo_ops.operations.jobs import load
 from techsapo_ops.operations.jobs.timetable import NOBODY, look_at_starters, nobody_starts
 from techsapo_ops.schedule.crontab import Line, crontab_block
+from techsapo_ops.schedule.job import configured
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.stack.topology import Topology
 
@@ -30,12 +33,12 @@ class Host:
         return Completed(command, 0, self.crontab, b"")
 
 
-def stack(tmp_path: Path, engine: str = "compose", **schedule: object) -> Topology:
-    return topology(spec(schedule=schedule), tmp_path, engine, host())  # type: ignore[arg-type]
+def in_containers(tmp_path: Path, engine: str = "compose", **schedule: object) -> Topology:
+    return topology(spec(schedule=schedule), tmp_path, engine, host())
 
 
 def test_containers_say_in_one_line_that_nothing_is_backed_up(tmp_path: Path) -> None:
-    made = stack(tmp_path)
+    made = in_containers(tmp_path)
     assert nobody_starts(made, Host()) == NOBODY
     assert "\n" not in NOBODY
     assert "nothing is backed up" in NOBODY
@@ -55,12 +58,12 @@ def test_nothing_is_said_and_no_crontab_read_where_somebody_starts_them_or_nobod
     engine: str, schedule: dict[str, object], tmp_path: Path
 ) -> None:
     there = Host()
-    assert nobody_starts(stack(tmp_path, engine, **schedule), there) == ""
+    assert nobody_starts(in_containers(tmp_path, engine, **schedule), there) == ""
     assert there.asked == 0
 
 
 def test_nothing_is_said_where_this_users_crontab_has_the_stacks_block(tmp_path: Path) -> None:
-    made = stack(tmp_path)
+    made = in_containers(tmp_path)
     block = crontab_block(made.layout.spec_file, [Line("drift", "*/30 * * * *", ("techsapo",))], {})
     there = Host(b"MAILTO=root\n" + block)
     assert nobody_starts(made, there) == ""
@@ -75,7 +78,17 @@ def test_nothing_is_said_where_this_users_crontab_has_the_stacks_block(tmp_path:
 def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
     by: str, age: int, said: str, tmp_path: Path
 ) -> None:
-    made = stack(tmp_path)
+    made = in_containers(tmp_path)
     started = datetime.now(UTC) - timedelta(days=age)
-    Runs(made.layout.jobs).write(Run(1, "drift", started, by, "ops", 1, "0.2.0", "ok"))  # type: ignore[arg-type]
+    Runs(made.layout.jobs).write(Run(1, "drift", started, by, "ops", 1, "0.2.0", "ok"))
     assert nobody_starts(made, Host()) == said
+
+
+@each_row("facts", jobs().values(), ids=lambda f: f.name)
+def test_every_job_that_is_offered_can_be_run(facts: JobFacts) -> None:
+    assert callable(load(facts.operation))
+
+
+def test_the_spec_changes_the_time_limit() -> None:
+    job = configured(jobs()["costs"], "0 1 * * *", "1m")
+    assert (job.timeout, job.waits, job.at) == (60, (30, 60), "0 1 * * *")

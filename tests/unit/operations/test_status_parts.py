@@ -1,17 +1,22 @@
-"""What the parts of `techsapo status` are made of: backups and their proofs, what was spent, versions."""
+"""Parts of `techsapo status`: backups and their proofs, what was spent, and who reads the audit log."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.memory_engine import MemoryEngine, World
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 from rows import each_row
+from stacks import host, spec, topology
+from typing_extensions import override
 
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.backup.checks import note_offsite
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup
@@ -19,18 +24,15 @@ from techsapo_ops.operations.budget import note_gap
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
+from techsapo_ops.operations.watch.costs import AUDIT, costs
 from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import KnownData
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.rows import Requests, Rows
+from techsapo_ops.stack.topology import Topology
+from techsapo_ops.stores.audit.rows import Call, Requests, Rows
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
 
 
 class Kept:
@@ -113,22 +115,57 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
 
 
-@each_row("until, lost", [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)])
-def test_where_audit_rows_of_this_month_are_lost_what_was_spent_is_not_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: datetime, lost: bool
-) -> None:
-    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    note_gap(stack.layout, Gap(until - timedelta(days=1), until - timedelta(hours=1), until), ["app"])
-    assert spent_of(stack, NOW).rows_lost == lost
+ROWS = Rows(
+    (Requests("2026-01-31", 0.5, "miss", False),),
+    (Call("a", "m", "2026-01-31", 2, 1, 10, 20, 0.5),),
+)
 
 
-def test_where_the_audit_log_is_gone_what_was_spent_is_not_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_audit_rows_of_this_month_or_all_of_them_are_lost_what_was_spent_is_not_all(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    gone: list[LostData] = []
+    monkeypatch.setattr(spent, "lost_data", lambda *_: gone)
     for kind, lost in (("prometheus", False), ("app", True)):
-        found = (LostData(kind, kind, KnownData(kind, NOW, NOW)),)
-        monkeypatch.setattr(spent, "lost_data", lambda *_, found=found: found)
+        gone[:] = [LostData(kind, kind, KnownData(kind, NOW, NOW))]
         assert spent_of(stack, NOW).rows_lost == lost
+    gone.clear()
+    for until, lost in ((NOW - timedelta(days=40), False), (NOW - timedelta(hours=1), True)):
+        note_gap(stack.layout, Gap(until - timedelta(days=1), until - timedelta(hours=1), until), ["app"])
+        assert spent_of(stack, NOW).rows_lost == lost
+
+
+class Apps(MemoryEngine):
+    """The instances of an app; it notes beside which of them a command runs."""
+
+    def __init__(self, where: Topology) -> None:
+        super().__init__(where, World(running=True))
+        self.asked: list[tuple[str, str]] = []
+
+    @override
+    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
+        self.asked.append((image_of, service))
+        return super().beside(service, command, image_of=image_of)
+
+
+class Answer:
+    """A runner that gives the same rows each time."""
+
+    def run(self, command: Command, *, timeout: float) -> Completed:
+        assert " -m techsapo_ops answers costs --rows " in " ".join(command.argv)
+        return Completed(command, 0, json.dumps(ROWS.to_json()).encode(), b"")
+
+
+def test_natively_root_reads_no_sqlite_file_that_the_apps_user_may_have_made_a_link(tmp_path: Path) -> None:
+    wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]})
+    where = topology(wanted, tmp_path, facts=host(root=True, users=frozenset({"techsapo"})))
+    victim = tmp_path / "empty"
+    victim.touch()
+    for name in ("app-1", "app-old"):
+        (where.layout.data / name).mkdir(parents=True)
+        (where.layout.data / name / AUDIT).symlink_to(victim)
+    engine = Apps(where)
+    report = costs(open_stack(where, engine, Answer()), 30, "day")
+    assert engine.asked == [("app-1", "app-1"), ("app-1", "app-old")]
+    assert (report.requests, victim.read_bytes()) == (2, b"")

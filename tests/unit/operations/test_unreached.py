@@ -43,82 +43,72 @@ def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
     return {"after": after, "receivers": list(receivers)}
 
 
+NO_ONE = "alerts reach no one"
+ALL = "critical warning info watchdog"
+
+
 @each_row(
-    "sections, line, unreached",
+    "notifications, line, unreached",
     [
-        ({}, "alerts reach no one", ["critical", "warning", "info", "watchdog"]),
-        ({"notifications": {"watchdog": WATCHER}}, "alerts reach no one", ["critical", "warning", "info"]),
+        ({}, NO_ONE, ALL),
+        ({"watchdog": WATCHER}, NO_ONE, "critical warning info"),
+        ({"warning": SLACK}, f"critical {NO_ONE}", "critical info watchdog"),
+        ({"critical": SLACK}, "", "warning info watchdog"),
+        ({"critical": [raw({}), raw({"webhook_configs": []})], "warning": [raw({})]}, NO_ONE, ALL),
         (
-            {"notifications": {"warning": SLACK}},
-            "critical alerts reach no one",
-            ["critical", "info", "watchdog"],
-        ),
-        ({"notifications": {"critical": SLACK}}, "", ["warning", "info", "watchdog"]),
-        (
-            {"notifications": {"critical": SLACK}, "monitoring": {"alertmanager": {"enabled": False}}},
-            "alerts reach no one: monitoring.alertmanager is off",
-            ["critical", "warning", "info", "watchdog"],
-        ),
-        (
-            {"notifications": {"critical": [raw({}), raw({"webhook_configs": []})], "warning": [raw({})]}},
-            "alerts reach no one",
-            ["critical", "warning", "info", "watchdog"],
-        ),
-        (
-            {"notifications": {"critical": [raw({}), raw({"pagerduty_configs": [{"routing_key": "x"}]})]}},
+            {"critical": [raw({}), raw({"pagerduty_configs": [{"routing_key": "x"}]})]},
             "",
-            ["warning", "info", "watchdog"],
+            "warning info watchdog",
         ),
-        ({"monitoring": {"prometheus": {"enabled": False}}}, "", []),
         (
-            {"notifications": {"next": [later(raw({}), after="5m"), later(*SLACK, *WATCHER)]}},
+            {"next": [later(raw({}), after="5m"), later(*SLACK, *WATCHER)]},
             "nobody is told of alerts at once, and slack and webhook of critical ones after 15m if nobody",
-            ["critical-at-once", "warning", "info", "watchdog"],
+            "critical-at-once warning info watchdog",
         ),
         (
-            {"notifications": {"warning": SLACK, "next": [later(*SLACK)]}},
+            {"warning": SLACK, "next": [later(*SLACK)]},
             "nobody is told of critical alerts at once, and slack of critical ones after 15m",
-            ["critical-at-once", "info", "watchdog"],
+            "critical-at-once info watchdog",
         ),
-        ({"notifications": {"next": [later(raw({}))]}}, "alerts reach no one: write",
-         ["critical", "warning", "info", "watchdog"]),
+        ({"next": [later(raw({}))]}, f"{NO_ONE}: write", ALL),
+        ({"critical": EXAMPLES, "watchdog": WATCHER}, FILL_IN, "critical warning info"),
         (
-            {"notifications": {"critical": EXAMPLES, "watchdog": WATCHER}},
-            FILL_IN,
-            ["critical", "warning", "info"],
-        ),
-        (
-            {"notifications": {"critical": EXAMPLES, "warning": SLACK, "info": SLACK, "watchdog": HERE}},
+            {"critical": EXAMPLES, "warning": SLACK, "info": SLACK, "watchdog": HERE},
             f"critical {FILL_IN}",
-            ["critical", "watchdog"],
+            "critical watchdog",
         ),
+        ({"page": WATCHER, "warning": SLACK, "info": SLACK}, f"critical {NO_ONE}", "critical watchdog"),
         (
-            {"notifications": {"page": WATCHER, "warning": SLACK, "info": SLACK}},
-            "critical alerts reach no one",
-            ["critical", "watchdog"],
-        ),
-        (
-            {"notifications": {"page": EXAMPLES, "critical": SLACK, "warning": SLACK, "info": SLACK}},
+            {"page": EXAMPLES, "critical": SLACK, "warning": SLACK, "info": SLACK},
             "alerts that wake people reach no one: name a receiver with a real address in notifications.page",
-            ["page", "watchdog"],
+            "page watchdog",
         ),
         (
-            {"notifications": {"page": [raw({})], "critical": SLACK, "next": [later(*SLACK)]}},
+            {"page": [raw({})], "critical": SLACK, "next": [later(*SLACK)]},
             "nobody is told of alerts that wake people at once, and slack of critical ones after 15m",
-            ["page-at-once", "warning", "info", "watchdog"],
+            "page-at-once warning info watchdog",
         ),
         # A gateway on this host may tell somebody, unlike a watcher there.
-        ({"notifications": {"critical": HERE, "warning": [*EXAMPLES, *SLACK]}}, "", ["info", "watchdog"]),
+        ({"critical": HERE, "warning": [*EXAMPLES, *SLACK]}, "", "info watchdog"),
     ],
-)  # fmt: skip
+)
 def test_a_spec_tells_which_alerts_reach_no_one(
-    sections: dict[str, Any], line: str, unreached: list[str]
+    notifications: dict[str, Any], line: str, unreached: str
 ) -> None:
-    given = {**sections, "notifications": notified(sections.get("notifications", {}))}
-    made = Spec.model_validate({"project": "x", **given})
-    assert list(made.unreached) == unreached
+    made = Spec.model_validate({"project": "x", "notifications": notified(notifications)})
+    assert list(made.unreached) == unreached.split()
     assert made.told_nobody.startswith(line)
     assert bool(made.told_nobody) == bool(line)
+
+
+def test_without_alertmanager_nobody_is_told_and_without_prometheus_there_are_no_alerts() -> None:
+    def without(server: str) -> tuple[str, list[str]]:
+        monitoring, told = {server: {"enabled": False}}, notified({"critical": SLACK})
+        made = Spec.model_validate({"project": "x", "monitoring": monitoring, "notifications": told})
+        return made.told_nobody, list(made.unreached)
+
+    assert without("alertmanager") == (f"{NO_ONE}: monitoring.alertmanager is off", ALL.split())
+    assert without("prometheus") == ("", [])
 
 
 def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fakes.memory_project import MemoryProject
-
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
@@ -40,6 +39,10 @@ class Killed(BaseException):
     """In place of kill -9 in the restore: nothing of the package goes back after it, since it is not seen."""
 
 
+def killed(*_: object) -> None:
+    raise Killed
+
+
 class Letters(BackupKind):
     """A file that the app reads."""
 
@@ -49,7 +52,7 @@ class Letters(BackupKind):
     broken = False
 
     def sources(self, stack: Stack) -> Sequence[Source] | str:
-        return [_Source(_file(stack))]
+        return [_Source(_file(stack))] if _file(stack).exists() else "there are no letters"
 
     def fits(self, facts: Mapping[str, Any]) -> bool:
         return isinstance(facts.get("text"), str)
@@ -64,7 +67,7 @@ class Letters(BackupKind):
         return [] if b"".join(reader).decode() == part.facts["text"] else ["another text"]
 
     def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
-        return Trial(self.check(stack, part, reader), 0.1)
+        return Trial(self.check(stack, part, reader), 0.5, "read aloud")
 
     def service(self, kind: str) -> str:
         return ""
