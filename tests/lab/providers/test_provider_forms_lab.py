@@ -12,13 +12,13 @@ import pytest
 from aiohttp import web
 from asking import KEY, KINDS, QUESTION, ask, make
 from rows import each_row
-from vendors import ANSWER, PLAYS, Vendor, vendor
-from vendors.chats import SERVERS, OpenAIChat
+from vendors import ANSWER, Vendor, vendor
+from vendors.chats import OpenAIChat
 from vendors.wires import WIRES
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, ProviderError
 
 pytestmark = pytest.mark.lab
 
@@ -165,44 +165,3 @@ def test_a_key_with_a_lines_end_is_sent_without_and_masked_without(kind: str) ->
     assert isinstance(error, ProviderError)
     assert seen.asked[0].key == KEY
     assert KEY not in error.message
-
-
-def test_fields_of_ones_own_go_along_whole_and_streamed() -> None:
-    extra = {"chat_template_kwargs": {"enable_thinking": False}}
-    for stream in (False, True):
-        answer, seen = ask("openai-compatible", "good", stream=stream, extra_body=extra)
-        assert isinstance(answer, Answer), answer
-        assert seen.asked[0].body["chat_template_kwargs"] == {"enable_thinking": False}
-
-
-@each_row("stream", [False, True])
-@each_row("server", list(SERVERS))
-def test_what_a_local_model_thought_is_no_part_of_its_answer(server: str, stream: bool) -> None:
-    async def main() -> Any:
-        async with vendor(SERVERS[server]) as seen:
-            provider = make("openai-compatible", seen.url, "good", stream=stream)
-            try:
-                return await provider.call(AskAnswer(QUESTION))
-            finally:
-                await provider.close()
-
-    answer = asyncio.run(main())
-    assert (answer.text, answer.structured) == (ANSWER["answer"], True)
-
-
-@each_row("stream", [False, True])
-def test_thoughts_in_the_content_are_set_aside(stream: bool) -> None:
-    assert {"think-tags", "think-only"} <= PLAYS
-    answer, _ = ask("openai-compatible", "think-tags", stream=stream)
-    assert isinstance(answer, Answer), answer
-    assert (answer.text, answer.structured) == (ANSWER["answer"], True)
-
-
-@each_row("stream", [False, True])
-def test_an_answer_that_is_nothing_but_thoughts_is_none_and_says_what_to_raise(stream: bool) -> None:
-    error, _ = ask("openai-compatible", "think-only", stream=stream)
-    assert isinstance(error, ProviderError), error
-    assert (error.kind, error.cause) == (FailureKind.BAD_ANSWER, Cause.CUT_OFF)
-    assert "thinking" in error.message
-    assert "max_output_tokens" in error.message
-    assert error.cost_usd > 0, "it is billed"
