@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -47,20 +45,6 @@ def test_an_endpoint_that_names_the_other_field_for_the_limit_is_asked_by_it_fro
 Reply = tuple[int, dict[str, Any]]
 
 
-@contextmanager
-def replies(monkeypatch: pytest.MonkeyPatch, *given: Reply) -> Iterator[list[dict[str, Any]]]:
-    """Answer calls by these, one after the other, the last one for ever; the bodies that were sent."""
-    sent: list[dict[str, Any]] = []
-
-    async def play(seen: Vendor, wire: Any, request: web.Request, asked: Any) -> web.StreamResponse:
-        sent.append(asked.body)
-        status, body = given[min(len(sent), len(given)) - 1]
-        return web.json_response(body, status=status)
-
-    monkeypatch.setattr("vendors.play", play)
-    yield sent
-
-
 def told(message: str, **more: Any) -> Reply:
     return 400, {"error": {"message": message, "type": "invalid_request_error", **more}}
 
@@ -72,64 +56,52 @@ TOO_MANY = told("max_tokens is too large: 99999. This model supports at most 163
 GOOD = 200, WIRES["openai-compatible"].reply("m", json.dumps(ANSWER))
 
 
-def limits(sent: list[dict[str, Any]]) -> list[str]:
-    return [key for body in sent for key in body if key.startswith("max_")]
+BUSY = 503, {"error": {"message": "busy"}}
+FIELDS = {"t": "max_tokens", "c": "max_completion_tokens"}
 
 
-def test_the_limit_and_the_schema_are_learned_in_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    with replies(monkeypatch, OLDER, NO_SCHEMA, GOOD) as sent:
-        answer, _ = ask("openai-compatible", "m")
-    assert isinstance(answer, Answer), answer
-    assert limits(sent) == ["max_tokens", "max_completion_tokens", "max_completion_tokens"]
-    assert ["response_format" in body for body in sent] == [True, True, False]
-
-
-def test_the_other_way_round_it_is_learned_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is replaced by another while the app runs."""
-
-    async def main(sent: list[dict[str, Any]]) -> None:
-        async with vendor(WIRES["openai-compatible"]) as seen:
-            provider = make("openai-compatible", seen.url, "m")
-            for _ in range(2):
-                await provider.call(AskAnswer(QUESTION))
-            await provider.close()
-
-    with replies(monkeypatch, OLDER, GOOD, NEWER, GOOD) as sent:
-        asyncio.run(main(sent))
-    assert limits(sent) == ["max_tokens", *["max_completion_tokens"] * 2, "max_tokens"]
-
-
-def test_an_endpoint_that_takes_neither_field_is_asked_twice_and_no_more(
-    monkeypatch: pytest.MonkeyPatch,
+@each_row(
+    "replies, ends, fields",
+    [
+        ([OLDER, NO_SCHEMA, GOOD], [None], "tcc"),
+        ([OLDER, GOOD, NEWER, GOOD], [None, None], "tcct"),
+        ([OLDER, NEWER], ["max_completion_tokens"], "tc"),
+        ([TOO_MANY], ["at most 16384"], "t"),
+        ([OLDER, BUSY, GOOD], ["busy", None], "tct"),
+    ],
+    ids=[
+        "limit and schema in one question", "a server replaced by another", "neither field is taken",
+        "too large a limit", "it did not help",
+    ],
+)  # fmt: skip
+def test_what_a_refusal_teaches_is_tried_once_and_remembered_where_it_helped(
+    replies: list[Reply], ends: list[str | None], fields: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with replies(monkeypatch, OLDER, NEWER) as sent:
-        error, _ = ask("openai-compatible", "m")
-    assert isinstance(error, ProviderError)
-    assert "max_completion_tokens" in error.message
-    assert limits(sent) == ["max_tokens", "max_completion_tokens"]
-    assert error.cost_usd == 0
+    sent: list[dict[str, Any]] = []
 
+    async def play(seen: Vendor, wire: Any, request: web.Request, asked: Any) -> web.StreamResponse:
+        sent.append(asked.body)
+        status, body = replies[min(len(sent), len(replies)) - 1]
+        return web.json_response(body, status=status)
 
-def test_a_limit_that_is_too_large_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    with replies(monkeypatch, TOO_MANY) as sent:
-        error, _ = ask("openai-compatible", "m", max_output_tokens=99_999)
-    assert isinstance(error, ProviderError)
-    assert (error.cause, len(sent)) == (Cause.PARAMETER, 1)
-    assert "at most 16384" in error.message
-
-
-def test_what_was_tried_and_did_not_help_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with vendor(WIRES["openai-compatible"]) as seen:
             provider = make("openai-compatible", seen.url, "m")
-            with pytest.raises(ProviderError):
-                await provider.call(AskAnswer(QUESTION))
-            await provider.call(AskAnswer(QUESTION))
+            for words in ends:
+                if words is None:
+                    assert isinstance(await provider.call(AskAnswer(QUESTION)), Answer)
+                    continue
+                with pytest.raises(ProviderError, match=words) as caught:
+                    await provider.call(AskAnswer(QUESTION))
+                assert caught.value.cost_usd == 0
+                assert (caught.value.cause is Cause.PARAMETER) is (words != "busy")
             await provider.close()
 
-    with replies(monkeypatch, OLDER, (503, {"error": {"message": "busy"}}), GOOD) as sent:
-        asyncio.run(main())
-    assert limits(sent) == ["max_tokens", "max_completion_tokens", "max_tokens"]
+    monkeypatch.setattr("vendors.play", play)
+    asyncio.run(main())
+    assert [key for body in sent for key in body if key.startswith("max_")] == [FIELDS[f] for f in fields]
+    schemas = ["response_format" in body for body in sent]
+    assert schemas == [True] * (len(sent) - 1) + [NO_SCHEMA not in replies]
 
 
 @each_row("stream", [False, True])
