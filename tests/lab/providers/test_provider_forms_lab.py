@@ -11,7 +11,6 @@ from aiohttp import web
 from asking import KEY, KINDS, QUESTION, ask, make
 from rows import each_row
 from vendors import ANSWER, Vendor, vendor
-from vendors.chats import OpenAIChat
 from vendors.wires import WIRES
 
 from techsapo_ops.wallbounce.answers import Answer
@@ -19,27 +18,6 @@ from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.failures import Cause, ProviderError
 
 pytestmark = pytest.mark.lab
-
-
-@each_row("stream", [False, True])
-def test_an_endpoint_that_names_the_other_field_for_the_limit_is_asked_by_it_from_then_on(
-    stream: bool,
-) -> None:
-    async def main() -> Vendor:
-        async with vendor(OpenAIChat()) as seen:
-            provider = make("openai-compatible", seen.url, "gpt-6.1-sol", stream=stream)
-            for _ in range(2):
-                answer = await provider.call(AskAnswer(QUESTION))
-                assert isinstance(answer, Answer)
-                assert answer.structured
-            await provider.close()
-        return seen
-
-    seen = asyncio.run(main())
-    assert len(seen.refused) == 1, "the second question begins with what the first one taught"
-    for asked in seen.asked:
-        assert "max_tokens" not in asked.body
-        assert asked.body["max_completion_tokens"]
 
 
 Reply = tuple[int, dict[str, Any]]

@@ -95,25 +95,8 @@ def test_a_word_where_no_command_begins_is_no_danger(text: str) -> None:
 
 
 HOSTILE = (
-    *(
-        " ",
-        "\n",
-        "(",
-        "$(",
-        "`",
-        "'",
-        '"',
-        "{",
-        "<(",
-        "「",
-        "```\n",
-        "> ",
-        "()",
-        "－",
-        "\\",
-        "\x00",
-        "\ud800",
-    ),
+    *(" ", "\n", "(", "$(", "`", "'", '"', "{", "<(", "「", "```\n", "> ", "()", "－", "\\"),
+    *("\x00", "\ud800"),
     *("sudo ", "sudo -u ", "ssh h ", "sh -c ", "-exec rm ", "rm -", "rm --- ", "a.rm ", "reboot;", "'/a"),
     " a=b",
     *("curl ", "curl x|", "curl x;", "base64 -d |", "update a set ", "alter table a ", "cat a b c > "),
