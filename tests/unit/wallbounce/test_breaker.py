@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import pytest
 from rows import each_row
@@ -159,10 +160,10 @@ def guarded(provider: Scripted, failures: int = 2) -> tuple[Bounded, Breaker]:
 
 
 @each_row(
-    "timeout, limit, state", [(0.05, None, "open"), (60, 0.02, "closed")], ids=["its own", "the phase's"]
+    "timeout, limit, state", [(0.05, inf, "open"), (60, 0.02, "closed")], ids=["its own", "the phase's"]
 )
 def test_time_outs_count_against_a_provider_and_the_end_of_a_phase_does_not(
-    timeout: float, limit: float | None, state: str
+    timeout: float, limit: float, state: str
 ) -> None:
     async def main() -> None:
         guard, made = guarded(Scripted("a", never, timeout=timeout), failures=1)

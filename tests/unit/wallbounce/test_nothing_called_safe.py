@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -94,11 +93,11 @@ def test_nothing_in_an_answer_calls_a_command_safe_and_a_refusal_hands_out_none(
     assert steps
     assert [w for w in [*words(document), *steps, shown(document, monkeypatch)] if SAFE.search(w)] == []
     if claims is REFUSED:
-        said = body.answer + json.dumps(steps)
+        said = "\n".join([body.answer, *steps])
         assert [command for command in RUNS_ANYTHING if command in said] == []
 
 
-def test_the_page_has_no_word_and_no_style_for_a_safe_command() -> None:
+def test_the_page_has_no_word_for_a_safe_command() -> None:
     web = files("techsapo_ops.serve") / "web"
     text = "".join(
         (web / name).read_text(encoding="utf-8") for name in ("ask.html", "ask.js", "dictionary.js")
