@@ -146,9 +146,9 @@ def test_a_hundred_thousand_thoughts_take_no_time() -> None:
 @each_row("kind, key", [("openai", "output"), ("anthropic", "content")])
 def test_what_is_no_count_or_of_another_shape_is_not_believed(kind: str, key: str) -> None:
     whole, reading = CASES["whole"][kind], model_of(kind).read
-    for odd in ({"output_tokens": "3"}, {"input_tokens": -9}):
+    for counts in ({"input_tokens": 9, "output_tokens": "3"}, {"input_tokens": -9, "output_tokens": 3}):
         tally = Tally()
-        assert reading({**whole, "usage": {**whole["usage"], **odd}}, tally).tokens is None
+        assert reading({**whole, "usage": counts}, tally).tokens is None
         assert tally.tokens is None
     for value in (None, 7, "text", [7], [{"text": "of no type"}]):
         with pytest.raises(UNREADABLE):
