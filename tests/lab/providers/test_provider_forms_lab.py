@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 from asking import KEY, KINDS, QUESTION, ask, make
 from rows import each_row
-from vendors import ANSWER, PLAYS, Vendor, vendor
-from vendors.chats import SERVERS, OpenAIChat
+from vendors import ANSWER, Vendor, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, ProviderError
 
 pytestmark = pytest.mark.lab
 
 
-@each_row("stream", [False, True])
-def test_an_endpoint_that_names_the_other_field_for_the_limit_is_asked_by_it_from_then_on(
-    stream: bool,
-) -> None:
-    async def main() -> Vendor:
-        async with vendor(OpenAIChat()) as seen:
-            provider = make("openai-compatible", seen.url, "gpt-6.1-sol", stream=stream)
-            for _ in range(2):
-                answer = await provider.call(AskAnswer(QUESTION))
-                assert isinstance(answer, Answer)
-                assert answer.structured
-            await provider.close()
-        return seen
-
-    seen = asyncio.run(main())
-    assert len(seen.refused) == 1, "the second question begins with what the first one taught"
-    for asked in seen.asked:
-        assert "max_tokens" not in asked.body
-        assert asked.body["max_completion_tokens"]
-
-
 Reply = tuple[int, dict[str, Any]]
-
-
-@contextmanager
-def replies(monkeypatch: pytest.MonkeyPatch, *given: Reply) -> Iterator[list[dict[str, Any]]]:
-    """Answer calls by these, one after the other, the last one for ever; the bodies that were sent."""
-    sent: list[dict[str, Any]] = []
-
-    async def play(seen: Vendor, wire: Any, request: web.Request, asked: Any) -> web.StreamResponse:
-        sent.append(asked.body)
-        status, body = given[min(len(sent), len(given)) - 1]
-        return web.json_response(body, status=status)
-
-    monkeypatch.setattr("vendors.play", play)
-    yield sent
 
 
 def told(message: str, **more: Any) -> Reply:
@@ -72,64 +34,52 @@ TOO_MANY = told("max_tokens is too large: 99999. This model supports at most 163
 GOOD = 200, WIRES["openai-compatible"].reply("m", json.dumps(ANSWER))
 
 
-def limits(sent: list[dict[str, Any]]) -> list[str]:
-    return [key for body in sent for key in body if key.startswith("max_")]
+BUSY = 503, {"error": {"message": "busy"}}
+FIELDS = {"t": "max_tokens", "c": "max_completion_tokens"}
 
 
-def test_the_limit_and_the_schema_are_learned_in_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    with replies(monkeypatch, OLDER, NO_SCHEMA, GOOD) as sent:
-        answer, _ = ask("openai-compatible", "m")
-    assert isinstance(answer, Answer), answer
-    assert limits(sent) == ["max_tokens", "max_completion_tokens", "max_completion_tokens"]
-    assert ["response_format" in body for body in sent] == [True, True, False]
-
-
-def test_the_other_way_round_it_is_learned_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is replaced by another while the app runs."""
-
-    async def main(sent: list[dict[str, Any]]) -> None:
-        async with vendor(WIRES["openai-compatible"]) as seen:
-            provider = make("openai-compatible", seen.url, "m")
-            for _ in range(2):
-                await provider.call(AskAnswer(QUESTION))
-            await provider.close()
-
-    with replies(monkeypatch, OLDER, GOOD, NEWER, GOOD) as sent:
-        asyncio.run(main(sent))
-    assert limits(sent) == ["max_tokens", *["max_completion_tokens"] * 2, "max_tokens"]
-
-
-def test_an_endpoint_that_takes_neither_field_is_asked_twice_and_no_more(
-    monkeypatch: pytest.MonkeyPatch,
+@each_row(
+    "replies, ends, fields",
+    [
+        ([OLDER, NO_SCHEMA, GOOD], [None], "tcc"),
+        ([OLDER, GOOD, NEWER, GOOD], [None, None], "tcct"),
+        ([OLDER, NEWER], ["max_completion_tokens"], "tc"),
+        ([TOO_MANY], ["at most 16384"], "t"),
+        ([OLDER, BUSY, GOOD], ["busy", None], "tct"),
+    ],
+    ids=[
+        "limit and schema in one question", "a server replaced by another", "neither field is taken",
+        "too large a limit", "it did not help",
+    ],
+)  # fmt: skip
+def test_what_a_refusal_teaches_is_tried_once_and_remembered_where_it_helped(
+    replies: list[Reply], ends: list[str | None], fields: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with replies(monkeypatch, OLDER, NEWER) as sent:
-        error, _ = ask("openai-compatible", "m")
-    assert isinstance(error, ProviderError)
-    assert "max_completion_tokens" in error.message
-    assert limits(sent) == ["max_tokens", "max_completion_tokens"]
-    assert error.cost_usd == 0
+    sent: list[dict[str, Any]] = []
 
+    async def play(seen: Vendor, wire: Any, request: web.Request, asked: Any) -> web.StreamResponse:
+        sent.append(asked.body)
+        status, body = replies[min(len(sent), len(replies)) - 1]
+        return web.json_response(body, status=status)
 
-def test_a_limit_that_is_too_large_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    with replies(monkeypatch, TOO_MANY) as sent:
-        error, _ = ask("openai-compatible", "m", max_output_tokens=99_999)
-    assert isinstance(error, ProviderError)
-    assert (error.cause, len(sent)) == (Cause.PARAMETER, 1)
-    assert "at most 16384" in error.message
-
-
-def test_what_was_tried_and_did_not_help_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with vendor(WIRES["openai-compatible"]) as seen:
             provider = make("openai-compatible", seen.url, "m")
-            with pytest.raises(ProviderError):
-                await provider.call(AskAnswer(QUESTION))
-            await provider.call(AskAnswer(QUESTION))
+            for words in ends:
+                if words is None:
+                    assert isinstance(await provider.call(AskAnswer(QUESTION)), Answer)
+                    continue
+                with pytest.raises(ProviderError, match=words) as caught:
+                    await provider.call(AskAnswer(QUESTION))
+                assert caught.value.cost_usd == 0
+                assert (caught.value.cause is Cause.PARAMETER) is (words != "busy")
             await provider.close()
 
-    with replies(monkeypatch, OLDER, (503, {"error": {"message": "busy"}}), GOOD) as sent:
-        asyncio.run(main())
-    assert limits(sent) == ["max_tokens", "max_completion_tokens", "max_tokens"]
+    monkeypatch.setattr("vendors.play", play)
+    asyncio.run(main())
+    assert [key for body in sent for key in body if key.startswith("max_")] == [FIELDS[f] for f in fields]
+    schemas = ["response_format" in body for body in sent]
+    assert schemas == [True] * (len(sent) - 1) + [NO_SCHEMA not in replies]
 
 
 @each_row("stream", [False, True])
@@ -165,44 +115,3 @@ def test_a_key_with_a_lines_end_is_sent_without_and_masked_without(kind: str) ->
     assert isinstance(error, ProviderError)
     assert seen.asked[0].key == KEY
     assert KEY not in error.message
-
-
-def test_fields_of_ones_own_go_along_whole_and_streamed() -> None:
-    extra = {"chat_template_kwargs": {"enable_thinking": False}}
-    for stream in (False, True):
-        answer, seen = ask("openai-compatible", "good", stream=stream, extra_body=extra)
-        assert isinstance(answer, Answer), answer
-        assert seen.asked[0].body["chat_template_kwargs"] == {"enable_thinking": False}
-
-
-@each_row("stream", [False, True])
-@each_row("server", list(SERVERS))
-def test_what_a_local_model_thought_is_no_part_of_its_answer(server: str, stream: bool) -> None:
-    async def main() -> Any:
-        async with vendor(SERVERS[server]) as seen:
-            provider = make("openai-compatible", seen.url, "good", stream=stream)
-            try:
-                return await provider.call(AskAnswer(QUESTION))
-            finally:
-                await provider.close()
-
-    answer = asyncio.run(main())
-    assert (answer.text, answer.structured) == (ANSWER["answer"], True)
-
-
-@each_row("stream", [False, True])
-def test_thoughts_in_the_content_are_set_aside(stream: bool) -> None:
-    assert {"think-tags", "think-only"} <= PLAYS
-    answer, _ = ask("openai-compatible", "think-tags", stream=stream)
-    assert isinstance(answer, Answer), answer
-    assert (answer.text, answer.structured) == (ANSWER["answer"], True)
-
-
-@each_row("stream", [False, True])
-def test_an_answer_that_is_nothing_but_thoughts_is_none_and_says_what_to_raise(stream: bool) -> None:
-    error, _ = ask("openai-compatible", "think-only", stream=stream)
-    assert isinstance(error, ProviderError), error
-    assert (error.kind, error.cause) == (FailureKind.BAD_ANSWER, Cause.CUT_OFF)
-    assert "thinking" in error.message
-    assert "max_output_tokens" in error.message
-    assert error.cost_usd > 0, "it is billed"

@@ -13,16 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from vendors.answers import (
-    ANSWER,
-    CACHED_TOKENS,
-    ERRORS,
-    INPUT_TOKENS,
-    OUTPUT_TOKENS,
-    PLAYS,
-    WHOLE,
-    graded,
-)
+from vendors.answers import ANSWER, CACHED_TOKENS, ERRORS, INPUT_TOKENS, OUTPUT_TOKENS, PLAYS, WHOLE, graded
 from vendors.core import Asked, Vendor, Wire
 from vendors.lists import Row
 from vendors.plays import documented, play, tabled
@@ -73,7 +64,6 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
             seen.refused.append(refused)
             return web.json_response(refused.body, status=refused.status)
         seen.asked.append(asked)
-        seen.paths.append(request.path)
         seen.peers.add(request.transport and request.transport.get_extra_info("peername"))
         seen.under_way.set()
         return await play(seen, wire, request, asked)

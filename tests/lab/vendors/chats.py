@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from vendors import keys, lists
 from vendors.answers import CACHED_TOKENS, COST_USD, INPUT_TOKENS, OUTPUT_TOKENS, THOUGHT, THOUGHTS
-from vendors.core import Asked
+from vendors.core import Asked, Body, Reply
 from vendors.lists import Row
 from vendors.refusals import Refused, openai_refusal
 from vendors.rules import local, openai, openrouter
@@ -65,13 +64,8 @@ class Chat:
         return lists.served(request, self.prefix, rows)
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         reason = {"filter": "content_filter"}.get(finish, finish)
         whole: dict[str, Any] = {
             "id": "chatcmpl-1",
@@ -169,13 +163,8 @@ class OpenRouter(Chat):
         return lists.openrouter(request, rows)
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         if body is not None and "response_format" in openrouter.lacking(model, body):
             text = "ディスクが一杯です。"  # an endpoint that passes over the schema
         whole = super().reply(model, text, finish, usage)
@@ -227,13 +216,8 @@ class Local(Chat):
         return told(request, self.prefix, rows)
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         tagged = self._thinking == "tags" and text
         return super().reply(
             model, f"<think>\n{THOUGHTS}\n</think>\n\n{text}" if tagged else text, finish, usage

@@ -25,10 +25,6 @@ def _azure(told: dict[str, Any]) -> Refused:
     return Refused(told["status"], {"error": {"code": told["code"], "message": told["message"]}})
 
 
-def _azure_key(request: web.Request) -> str:
-    return request.headers.get("api-key") or bearer(request)
-
-
 def _azure_model(request: web.Request, path: str, body: dict[str, Any]) -> str:
     """The model of the deployment that is asked; plays are deployed under their own names."""
     if request.path != f"{_AZURE['prefix']}/{path}":
@@ -39,33 +35,30 @@ def _azure_model(request: web.Request, path: str, body: dict[str, Any]) -> str:
     return str(_AZURE["deployments"].get(name, name))
 
 
-class AzureResponses(Responses):
-    """The Responses API of Azure, path v1."""
+class _Azure(Chat):
+    """What both of Azure's APIs have in common."""
 
     prefix = _AZURE["prefix"]
 
     def key(self, request: web.Request) -> str:
-        return _azure_key(request)
+        return request.headers.get("api-key") or bearer(request)
 
     def unknown_key(self, key: str) -> Refused:
         return _azure(_AZURE["no_key"])
 
-    def taken(self, request: web.Request, body: dict[str, Any]) -> None:
+
+class AzureResponses(_Azure, Responses):
+    """The Responses API of Azure, path v1."""
+
+    def taken(self, request: web.Request, body: dict[str, Any]) -> list[str]:
         model = _azure_model(request, "responses", body)
         openai.content_type(request.content_type)
         openai.responses(body, model)
+        return []
 
 
-class AzureChat(OpenAIChat):
+class AzureChat(_Azure, OpenAIChat):
     """Chat completions of Azure, path v1."""
-
-    prefix = _AZURE["prefix"]
-
-    def key(self, request: web.Request) -> str:
-        return _azure_key(request)
-
-    def unknown_key(self, key: str) -> Refused:
-        return _azure(_AZURE["no_key"])
 
     def taken(self, request: web.Request, body: dict[str, Any]) -> list[str]:
         model = _azure_model(request, "chat/completions", body)

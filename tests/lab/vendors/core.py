@@ -13,6 +13,9 @@ from aiohttp import web
 from vendors.lists import Row
 from vendors.refusals import Refused
 
+Body = Mapping[str, Any] | None
+Reply = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -62,13 +65,8 @@ class Wire(Protocol):
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked: ...
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         """The reply to `body`. `finish`: stop, length, filter, or the vendor's own word for why it ended."""
         ...
 
@@ -91,7 +89,6 @@ class Vendor:
     asked: list[Asked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     """What broke the vendor's rules; see rules/."""
-    paths: list[str] = field(default_factory=list)
     peers: set[object] = field(default_factory=set)
     """Addresses that called."""
     dropped: int = 0

@@ -8,7 +8,7 @@ from typing import Any
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from vendors.refusals import Refused, claude_refusal, gemini_refusal, openai_refusal, openrouter_refusal
 
-_KEYS = read_yaml((Path(__file__).parents[2] / "cases" / "vendors" / "keys.yaml").read_text(encoding="utf-8"))
+_KEYS = read_yaml((Path(__file__).parents[2] / "cases/vendors/keys.yaml").read_text(encoding="utf-8"))
 
 
 def openai(key: str) -> Refused:

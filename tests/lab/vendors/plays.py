@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from vendors.answers import DOCUMENTED, ENDS_WITH, ERRORS, HUGE, MARKED, TEXTS, WHOLE, graded
+from vendors.answers import DOCUMENTED, ERRORS, HUGE, MARKED, TEXTS, WHOLE, graded
 from vendors.core import Asked, Vendor, Wire
 
 _REPLIES: Mapping[str, Any] = read_yaml(
@@ -27,9 +27,8 @@ async def play(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> 
         return tabled(seen.reply, asked.key)
     if (row := documented(wire, model)) is not None:
         return tabled(row, asked.key)
-    calls = sum(a.model == model for a in seen.asked)
-    if model in ERRORS or (model == "flaky" and calls == 1) or (model == "mends" and calls <= 3):
-        status, message, code = ERRORS.get(model, ERRORS["broken"])
+    if model in ERRORS:
+        status, message, code = ERRORS[model]
         headers = {}
         if model == "busy":
             headers["Retry-After"] = "7"
@@ -91,12 +90,10 @@ def _made(wire: Wire, asked: Asked) -> dict[str, Any]:
         text, finish = "", "length"
     elif model == "filtered":
         text, finish = "", "filter"
-    elif model.startswith(ENDS_WITH):
-        finish = model.removeprefix(ENDS_WITH)
     elif model == "markdown" and "answers" not in asked.user:
         text = MARKED
     elif model in TEXTS:
-        text, finish = TEXTS[model], "length" if model == "think-only" else "stop"
+        text = TEXTS[model]
     return wire.reply(model, text, finish, model != "uncounted", asked.body)
 
 

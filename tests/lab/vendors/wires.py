@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from vendors import keys, lists
 from vendors.answers import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, THOUGHT, WRITTEN
-from vendors.chats import Chat, OpenRouter, bearer, words
-from vendors.core import Asked, Wire
+from vendors.chats import Chat, OpenAIChat, OpenRouter, bearer, words
+from vendors.core import Asked, Body, Reply, Wire
 from vendors.lists import Row
 from vendors.refusals import Refused, claude_refusal, gemini_refusal, openai_refusal
 from vendors.rules import anthropic, google, openai
 from vendors.streams import Event, claude_events, gemini_events, responses_error, responses_events
 
 
-class Responses:
+class Responses(OpenAIChat):
     """OpenAI's Responses API."""
-
-    kind = "openai"
-    prefix = "/v1"
-    idle = b": keep-alive\n\n"
-    rows = lists.OPENAI
-    keyed = True
-    open_paths = ()
-
-    def key(self, request: web.Request) -> str:
-        return bearer(request)
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
         self.taken(request, body)
@@ -36,27 +25,16 @@ class Responses:
         system, user = body.get("instructions") or "", words(body["input"])
         return Asked(body["model"], system, user, form.get("schema"), self.key(request), body)
 
-    def taken(self, request: web.Request, body: dict[str, Any]) -> None:
-        """Raise Refused for a call that is not taken."""
+    def taken(self, request: web.Request, body: dict[str, Any]) -> list[str]:
         if request.path != f"{self.prefix}/responses":
             raise openai_refusal(404, f"Invalid URL (POST {request.path})", None, None)
         openai.content_type(request.content_type)
         openai.responses(body)
-
-    def unknown_key(self, key: str) -> Refused:
-        return keys.openai(key)
-
-    def listed(self, request: web.Request, rows: list[Row]) -> Any:
-        return lists.openai(request, self.prefix, rows)
+        return []
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         if finish == "filter":
             part = {"type": "refusal", "refusal": "I can't help with that."}
@@ -74,13 +52,7 @@ class Responses:
             "metadata": {},
             "output": [
                 {"type": "reasoning", "id": "rs_1", "summary": []},
-                {
-                    "type": "message",
-                    "id": "msg_1",
-                    "role": "assistant",
-                    "status": status,
-                    "content": [part],
-                },
+                {"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": [part]},
             ],
             "parallel_tool_calls": True,
             "previous_response_id": None,
@@ -102,9 +74,6 @@ class Responses:
                 "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
             }
         return whole
-
-    def error(self, status: int, message: str, code: str) -> dict[str, Any]:
-        return {"error": {"message": message, "type": code, "param": None, "code": code}}
 
     def events(self, whole: dict[str, Any]) -> list[Event]:
         return responses_events(whole)
@@ -149,13 +118,8 @@ class Claude:
         return lists.anthropic(request, rows)
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         reason = {"stop": "end_turn", "length": "max_tokens", "filter": "refusal"}.get(finish, finish)
         shown = anthropic.thinks(model, body or {})
         thought = {
@@ -237,13 +201,8 @@ class Gemini:
         return lists.google(request, rows)
 
     def reply(
-        self,
-        model: str,
-        text: str,
-        finish: str = "stop",
-        usage: bool = True,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        self, model: str, text: str, finish: str = "stop", usage: bool = True, body: Body = None
+    ) -> Reply:
         reason = {"stop": "STOP", "length": "MAX_TOKENS", "filter": "SAFETY"}.get(finish, finish)
         candidate: dict[str, Any] = {"index": 0, "finishReason": reason}
         if finish != "filter":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rows import each_row
 
@@ -77,21 +77,16 @@ def test_no_claim_is_left_over_whose_words_are_gone() -> None:
     [
         ("en", "Calls fail. Other providers go on answering."),
         ("ja", "失敗しています。ほかのプロバイダーで回答を続けています。"),
-        ("en", "Nobody is told."),
-        ("ja", "回答は返りますが、遅くなります。"),
     ],
 )
 def test_a_claim_without_a_ground_is_found(lang: str, text: str) -> None:
     alert = alerts()["ProviderDown"]
-    changed: dict[str, Any] = {"description": {**alert.description, lang: text}}
     assert unproved(alert.of_stack(hosts=0), False, []) == []
-    broken = type(alert)(**{f: changed.get(f, getattr(alert, f)) for f in alert.__dataclass_fields__})
-    assert len(unproved(broken, False, [])) == 1
+    assert len(unproved(replace(alert, description={**alert.description, lang: text}), False, [])) == 1
 
 
 def test_a_ground_that_is_not_in_the_expression_is_found() -> None:
     (claim, *_) = CLAIMS["SamplesNotStored"]
-    assert unproved(alerts()["ProviderDown"], False, []) == []
     lost = [{**claim, "holds": "techsapo_provider_up == 0"}]
     assert unproved(alerts()["SamplesNotStored"], False, lost) == [
         "techsapo_provider_up == 0 is not in its expression"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import typing
 from collections.abc import Iterator
 from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
-from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 from rows import each_row
@@ -22,9 +20,6 @@ from techsapo_ops.services.grafana.dashboards import dashboard_json
 from techsapo_ops.services.registry import facts
 
 every_dashboard = each_row("dashboard", dashboards().values(), ids=lambda d: d.name)
-UNITS = {value for hint in vars(units).values() for value in typing.get_args(hint)} | {
-    v for v in vars(units).values() if isinstance(v, str)
-}
 
 
 def vanished(sent: Any, returned: Any, path: str = "") -> Iterator[str]:
@@ -53,26 +48,6 @@ def test_grafanas_own_model_knows_every_key(dashboard: Dashboard, locale: str) -
     monitoring = {"runbook_url": "https://wiki.example/runbooks"}
     value = json.loads(dashboard_json(spec_of(locale=locale, monitoring=monitoring), dashboard))
     assert list(vanished(value, round_trip(value))) == []
-
-
-def test_the_round_trip_finds_a_misspelt_key() -> None:
-    value = json.loads(dashboard_json(spec_of(), dashboards()["main"]))
-    value["panels"][1]["fieldConfig"]["defaults"]["unitt"] = "s"
-    assert list(vanished(value, round_trip(value))) == [".panels[1].fieldConfig.defaults.unitt"]
-
-
-@every_dashboard
-def test_units_are_grafanas(dashboard: Dashboard) -> None:
-    assert "percentunit" in UNITS
-    assert {p.unit for p in dashboard.panels} - UNITS == set()
-
-
-@every_dashboard
-def test_every_text_is_there_in_both_languages(dashboard: Dashboard) -> None:
-    texts = [dashboard.title, dashboard.description, *(row.title for row in dashboard.rows)]
-    for panel in dashboard.panels:
-        texts += [panel.title, panel.description, *(q.legend for q in panel.queries)]
-    assert all(set(t) == {"ja", "en"} and all(t.values()) for t in texts)
 
 
 @every_dashboard
@@ -110,14 +85,11 @@ def test_a_panel_shows_the_threshold_that_the_spec_gives_the_alert() -> None:
 
     assert critical() == alerts()["MemoryHigh"].threshold == 90
     assert critical(monitoring={"alerts": {"MemoryHigh": {"threshold": 85}}}) == 85
-
-
-def test_a_value_below_the_threshold_is_red_where_low_is_bad() -> None:
-    steps = panel("Success rate")["fieldConfig"]["defaults"]["thresholds"]["steps"]
-    assert steps == [
-        {"color": "red", "value": None},
-        {"color": "yellow", "value": 0.95},
-        {"color": "green", "value": 0.99},
+    low_is_bad = panel("Success rate")["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [(s["color"], s["value"]) for s in low_is_bad] == [
+        ("red", None),
+        ("yellow", 0.95),
+        ("green", 0.99),
     ]
 
 

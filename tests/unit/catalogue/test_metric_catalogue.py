@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from rows import each_row
-
 from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.anomalies import Reason
@@ -50,16 +48,6 @@ def every_expression() -> dict[str, str]:
             for query in panel.queries:
                 found[f"panel {panel.title['en']} {query.legend['en']}"] = query.expr
     return found
-
-
-@each_row("metric", [*metrics().values(), *job_metrics().values()], ids=lambda m: m.name)
-def test_a_metric_is_named_and_described_as_prometheus_asks(metric: Metric) -> None:
-    assert re.fullmatch(r"techsapo_[a-z0-9_]+", metric.name)
-    assert metric.help.endswith(".") or metric.kind == "untyped"
-    assert metric.name.endswith("_total") == (metric.kind == "counter")
-    assert bool(metric.buckets) == (metric.kind == "histogram")
-    assert sorted(metric.buckets) == list(metric.buckets)
-    assert set(metric.values) <= set(metric.labels)
 
 
 def test_the_guides_names_are_there_as_it_writes_them_and_carry_no_type() -> None:
@@ -111,7 +99,3 @@ def test_rules_and_alerts_read_no_ratio_or_percentile_that_an_instance_made_itse
         "techsapo_active_connections",
     }
     assert {w: metric_names(e) & own for w, e in every_expression().items() if metric_names(e) & own} == {}
-
-
-def test_a_recorded_series_is_named_level_metric_operation() -> None:
-    assert [n for n in recorded() if not re.fullmatch(r"techsapo:[a-z_]+:[a-z0-9_]+", n)] == []

@@ -16,28 +16,22 @@ from types import ModuleType
 from typing import Any
 
 
-class ClaudeSDKError(Exception):
-    pass
+class ClaudeSDKError(Exception): ...
 
 
-class CLIConnectionError(ClaudeSDKError):
-    pass
+class CLIConnectionError(ClaudeSDKError): ...
 
 
-class CLINotFoundError(CLIConnectionError):
-    pass
+class CLINotFoundError(CLIConnectionError): ...
 
 
-class ProcessError(ClaudeSDKError):
-    pass
+class ProcessError(ClaudeSDKError): ...
 
 
-class ResultError(ProcessError):
-    pass
+class ResultError(ProcessError): ...
 
 
-class CLIJSONDecodeError(ClaudeSDKError):
-    pass
+class CLIJSONDecodeError(ClaudeSDKError): ...
 
 
 @dataclass
@@ -114,12 +108,9 @@ def says(text: str, error: str | None = None) -> list[Any]:
 def result(**given: Any) -> ResultMessage:
     """A result; unless told otherwise a good one of 10 tokens in, 3 of them cached, and 4 out."""
     usage = {
-        "input_tokens": 5,
-        "cache_creation_input_tokens": 2,
-        "cache_read_input_tokens": 3,
-        "output_tokens": 4,
+        "input_tokens": 5, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 3, "output_tokens": 4,
         "service_tier": "standard",
-    }
+    }  # fmt: skip
     fields = {"subtype": "success", "is_error": False, "stop_reason": "end_turn", "usage": usage, **given}
     return ResultMessage(
         duration_ms=9, duration_api_ms=8, num_turns=1, session_id="s", total_cost_usd=0.1, **fields

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scripted import USUAL_TIERS
 from virtual import run
 
 from techsapo_ops.spec.models.providers import SimulatedProvider
@@ -16,13 +17,7 @@ from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated, knowledge
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
-
-TIERS: dict[TaskType, TierRule] = {
-    "basic": TierRule(2, 0.7, 0.6),
-    "premium": TierRule(3, 0.8, 0.6),
-    "critical": TierRule(4, 0.9, 0.6),
-}
+from techsapo_ops.wallbounce.tiers import Policy, TaskType
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ def analyses(
 
     async def main() -> list[Analysis]:
         rng = random.Random(7)
-        policy = Policy(**{"tiers": TIERS, **limits})
+        policy = Policy(**{"tiers": USUAL_TIERS, **limits})
         bounce = WallBounce(providers, policy, draw=lambda: random.Random(rng.random()))
         return [await bounce.analyse(question, tier) for question in asked]
 

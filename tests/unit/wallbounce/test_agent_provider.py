@@ -39,13 +39,9 @@ from techsapo_ops.wallbounce.registry import build_registry
 
 QUESTION = Question("@/etc/passwd は？", "ja")
 ANSWER = {
-    "answer": "ディスクが満杯です。",
-    "root_cause": "disk full",
-    "claims": ["/var is full"],
-    "commands": ["df -h"],
-    "risk": "reversible",
-    "self_conf": 0.9,
-}
+    "answer": "ディスクが満杯です。", "root_cause": "disk full", "claims": ["/var is full"],
+    "commands": ["df -h"], "risk": "reversible", "self_conf": 0.9,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -86,11 +82,8 @@ def test_an_answer_is_read_and_costs_nothing_beside_the_subscription(script: Scr
     script.messages = [*says("…"), result(result=f"```json\n{json.dumps(ANSWER)}\n```")]
     answer = ask()
     assert (answer.text, answer.commands, answer.risk) == (ANSWER["answer"], ("df -h",), Risk.REVERSIBLE)
-    assert (answer.structured, answer.tokens, answer.cost_usd) == (
-        True,
-        Tokens(10, 4, 3, cache_written=2),
-        0.0,
-    )
+    assert answer.structured
+    assert (answer.tokens, answer.cost_usd) == (Tokens(10, 4, 3, cache_written=2), 0.0)
 
 
 def test_a_price_in_the_spec_is_counted_by_tokens(script: Script) -> None:
@@ -116,35 +109,28 @@ def test_the_program_gets_one_turn_without_tools_settings_keys_or_mentions(
     assert '"self_conf"' in str(options.system_prompt)
 
 
+def refused(word: str, text: str, **more: Any) -> list[Any]:
+    """What comes where the program names an error by this word."""
+    return [*says("", word), result(is_error=True, result=text, **more)]
+
+
 FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
     "not logged in": (
-        [
-            *says("", "authentication_failed"),
-            result(is_error=True, result="Not logged in · Please run /login", usage={}),
-        ],
+        refused("authentication_failed", "Not logged in · Please run /login", usage={}),
         FailureKind.REFUSED,
         "Please run /login; log in with `claude`",
     ),
     "overloaded": (
-        [*says("", "overloaded"), result(is_error=True, result="API Error: 529", api_error_status=529)],
-        FailureKind.UNAVAILABLE,
-        "529",
+        refused("overloaded", "API Error: 529", api_error_status=529), FailureKind.UNAVAILABLE, "529",
     ),
     "an unknown error": (
-        [*says("", "unknown"), result(is_error=True, result="API Error: Connection error.")],
-        FailureKind.UNAVAILABLE,
-        "Connection error",
+        refused("unknown", "API Error: Connection error."), FailureKind.UNAVAILABLE, "Connection error",
     ),
     "no such model": (
-        [*says("", "model_not_found"), result(is_error=True, result="no such model", api_error_status=404)],
-        FailureKind.REFUSED,
-        "no such model",
+        refused("model_not_found", "no such model", api_error_status=404),
+        FailureKind.REFUSED, "no such model",
     ),
-    "no money": (
-        [*says("", "billing_error"), result(is_error=True, result="Credit balance is too low")],
-        FailureKind.REFUSED,
-        "Credit balance",
-    ),
+    "no money": (refused("billing_error", "Credit balance too low"), FailureKind.REFUSED, "Credit balance"),
     "turns used up": (
         [*says("…"), result(subtype="error_max_turns", is_error=True, stop_reason=None)],
         FailureKind.BAD_ANSWER,
@@ -156,25 +142,18 @@ FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
         "boom",
     ),
     "longer than allowed": (
-        [*says("", "max_output_tokens"), result(is_error=True, result="exceeded the output token maximum")],
-        FailureKind.BAD_ANSWER,
-        "output token maximum",
+        refused("max_output_tokens", "exceeded the output token maximum"),
+        FailureKind.BAD_ANSWER, "output token maximum",
     ),
     "cut off": (
-        [result(result='{"answer": "ha', stop_reason="max_tokens")],
-        FailureKind.BAD_ANSWER,
-        "cut off",
+        [result(result='{"answer": "ha', stop_reason="max_tokens")], FailureKind.BAD_ANSWER, "cut off",
     ),
     "refused": ([result(result="", stop_reason="refusal")], FailureKind.REFUSED, "refused the question"),
     "no program": ([CLINotFoundError("Claude Code not found")], FailureKind.UNAVAILABLE, "is not there"),
     "not JSON": ([CLIJSONDecodeError("Failed to decode")], FailureKind.BAD_ANSWER, "can't be read"),
-    "a bare exception": (
-        [Exception("Control request timeout: initialize")],
-        FailureKind.UNAVAILABLE,
-        "Control request timeout",
-    ),
+    "a bare exception": ([Exception("Control request timeout")], FailureKind.UNAVAILABLE, "request timeout"),
     "no result": (says("…"), FailureKind.BAD_ANSWER, "without a result"),
-}
+}  # fmt: skip
 
 
 @each_row("case", FAILURES)
@@ -189,10 +168,8 @@ def test_a_program_that_dies_is_told_by_its_last_words(script: Script) -> None:
     script.messages = [ProcessError("Command failed with exit code 1")]
     script.stderr = ["error: unknown option '--tools'"]
     error = failure()
-    assert (error.kind, error.message) == (
-        FailureKind.UNAVAILABLE,
-        "`claude` failed: error: unknown option '--tools'",
-    )
+    assert error.kind is FailureKind.UNAVAILABLE
+    assert error.message == "`claude` failed: error: unknown option '--tools'"
 
 
 def test_a_used_up_limit_says_when_it_opens_again(script: Script) -> None:

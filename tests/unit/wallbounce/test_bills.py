@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rows import each_row
+from scripted import Purse
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades
+from techsapo_ops.wallbounce.context import AnalysisContext
+from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Peer
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, booked
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, booked, tokens_of
 from techsapo_ops.wallbounce.question import Question
 
 CASES = Path(__file__).parents[2] / "cases" / "bills.yaml"
@@ -35,16 +40,17 @@ class Billing(LanguageModel):
     """A model whose vendor counts `tokens` and says that it charges `usd`, and then fails with `error`."""
 
     def __init__(
-        self, tokens: Tokens | None, usd: Any, price: Price, error: ProviderError | None = None
-    ) -> None:
+        self, tokens: Tokens | None, usd: Any, price: Price, error: ProviderError | None = None,
+        *, complete: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__("router", SPEC, price)
-        self._counted, self._usd, self._error = tokens, usd, error
+        self._counted, self._usd, self._error, self._complete = tokens, usd, error, complete
 
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         tally.tokens, tally.billed_usd = self._counted, self._usd
         if self._error is not None:
             raise self._error
-        return Completion("the process was killed", self._counted)
+        return Completion("the process was killed", self._counted, complete=self._complete)
 
     async def warm(self) -> None: ...
 
@@ -56,6 +62,38 @@ def cost_of(model: Billing) -> float:
         return asyncio.run(model.call(AskAnswer(QUESTION))).cost_usd
     except ProviderError as error:
         return error.cost_usd
+
+
+def test_a_part_larger_than_its_whole_counts_as_all_of_it() -> None:
+    assert tokens_of(1000, 300, 200, cache_written=100, thinking=250) == Tokens(1000, 300, 200, 100, 250)
+    assert tokens_of(10, 5, 99, cache_written=99, thinking=99) == Tokens(10, 5, 10, 0, 5)
+    assert tokens_of(10, 5, 4, cache_written=99) == Tokens(10, 5, 4, 6)
+
+
+@each_row("odd", [-1, 2**31, 1.5, "7", None])
+def test_what_is_no_count_makes_the_whole_count_unknown(odd: object) -> None:
+    assert tokens_of(10, 5, 0, cache_written=odd) is None
+    assert tokens_of(10, 5, 0, thinking=odd) is None
+
+
+@each_row(
+    "error, complete, ask",
+    [
+        (ProviderError(FailureKind.UNAVAILABLE, "broke off", began=True), True, AskAnswer(QUESTION)),
+        (None, False, AskAnswer(QUESTION)),
+        (None, True, AskGrades(QUESTION, (Peer("A", "x", "cause", ("claim",), ()),))),
+    ],
+    ids=["breaks off", "cut off", "unreadable"],
+)
+def test_what_a_failed_call_took_is_counted_as_it_is_billed(
+    error: ProviderError | None, complete: bool, ask: Ask
+) -> None:
+    purse, counted, price = Purse(), Tokens(70, 30, thinking=20), Price(1.0, 2.0)
+    model = Billing(counted, None, price, error, complete=complete)
+    with pytest.raises(ProviderError):
+        asyncio.run(Metered(model).call(replace(ask, context=AnalysisContext(payer=purse))))
+    (charge,) = purse.booked
+    assert (charge.tokens, charge.cost_usd) == (counted, pytest.approx(price.cost(counted)))
 
 
 def test_what_the_vendor_says_that_it_charges_counts_before_our_own_sum() -> None:

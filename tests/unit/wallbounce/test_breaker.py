@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import pytest
 from rows import each_row
@@ -30,9 +31,9 @@ def breaker(failures: int = 2) -> tuple[Breaker, Clock]:
     return Breaker("a", "m", failures=failures, cooldown=10.0, clock=clock), clock
 
 
-def fail(made: Breaker, times: int = 1, kind: FailureKind = DOWN) -> None:
+def fail(made: Breaker, times: int = 1) -> None:
     for _ in range(times):
-        made.admit().ended(kind)
+        made.admit().ended(DOWN)
 
 
 def test_it_opens_after_so_many_failures_in_a_row_and_says_so() -> None:
@@ -45,19 +46,24 @@ def test_it_opens_after_so_many_failures_in_a_row_and_says_so() -> None:
     assert caught.value.retry_after == pytest.approx(10)
 
 
-def test_a_success_between_failures_starts_the_count_anew() -> None:
+@each_row(
+    "ends, state",
+    [
+        ([DOWN, DOWN], "open"),
+        ([DOWN, None, DOWN], "closed"),
+        *(
+            ([k] * 9, "closed")
+            for k in (FailureKind.REFUSED, FailureKind.RATE_LIMITED, FailureKind.BAD_ANSWER)
+        ),
+    ],
+)
+def test_only_failures_in_a_row_of_who_does_not_answer_at_all_open_it(
+    ends: list[FailureKind | None], state: str
+) -> None:
     made, _ = breaker()
-    fail(made)
-    made.admit().ended(None)
-    fail(made)
-    assert made.state == "closed"
-
-
-@each_row("kind", [FailureKind.REFUSED, FailureKind.RATE_LIMITED, FailureKind.BAD_ANSWER])
-def test_a_provider_that_answers_anything_is_up(kind: FailureKind) -> None:
-    made, _ = breaker()
-    fail(made, 9, kind)
-    assert made.state == "closed"
+    for end in ends:
+        made.admit().ended(end)
+    assert made.state == state
 
 
 def test_one_probe_at_a_time_closes_it_again() -> None:
@@ -153,23 +159,17 @@ def guarded(provider: Scripted, failures: int = 2) -> tuple[Bounded, Breaker]:
     return Bounded(Guarded(provider, made)), made
 
 
-def test_time_outs_count_against_a_provider() -> None:
+@each_row(
+    "timeout, limit, state", [(0.05, inf, "open"), (60, 0.02, "closed")], ids=["its own", "the phase's"]
+)
+def test_time_outs_count_against_a_provider_and_the_end_of_a_phase_does_not(
+    timeout: float, limit: float, state: str
+) -> None:
     async def main() -> None:
-        guard, made = guarded(Scripted("a", never, timeout=0.05))
-        for _ in range(2):
-            with pytest.raises(ProviderError):
-                await guard.call(AskAnswer(QUESTION))
-        assert made.state == "open"
-
-    asyncio.run(main())
-
-
-def test_a_phase_that_ends_before_a_provider_is_late_teaches_the_breaker_nothing() -> None:
-    async def main() -> None:
-        guard, made = guarded(Scripted("a", never, timeout=60), failures=1)
+        guard, made = guarded(Scripted("a", never, timeout=timeout), failures=1)
         with pytest.raises(ProviderError):
-            await guard.call(AskAnswer(QUESTION, limit=0.02))
-        assert made.state == "closed"
+            await guard.call(AskAnswer(QUESTION, limit=limit))
+        assert made.state == state
 
     asyncio.run(main())
 
@@ -205,21 +205,3 @@ def test_a_call_that_was_not_made_for_lack_of_money_teaches_the_breaker_nothing(
         assert made.state == "open"
 
     asyncio.run(main())
-
-
-def test_retries_stop_when_the_breaker_opens() -> None:
-    calls = 0
-
-    async def fails() -> str:
-        nonlocal calls
-        calls += 1
-        raise ProviderError(DOWN, "down")
-
-    async def no_sleep(_: float) -> None: ...
-
-    provider = Scripted("a", fails)
-    provider.attempts = 10
-    guard = Bounded(Guarded(provider, breaker()[0]), sleep=no_sleep)
-    with pytest.raises(CircuitOpen):
-        asyncio.run(guard.call(AskAnswer(QUESTION)))
-    assert calls == 2

@@ -52,27 +52,6 @@ def test_an_answer_is_entailed_by_half_its_claims_and_no_critical_contradiction(
     assert entails(given(stances), critical) is expected
 
 
-@each_row(
-    "stances, expected",
-    [
-        ("", None),
-        ("----", None),
-        ("e---", None),
-        ("eee-", True),  # a quarter may be against it
-        ("ee--", None),
-        ("-eee", None),  # the critical claim is the one that is missing
-        ("c---", False),
-        ("-cc-", False),
-        ("ss-s", False),  # half of four can't be reached any more
-        ("s-ss", False),
-    ],
-)
-def test_missing_stances_leave_it_open_unless_none_of_them_could_turn_it(
-    stances: str, expected: bool | None
-) -> None:
-    assert entails(given(stances), {0}) is expected
-
-
 @each_row("stances", ["".join(s) for n in (1, 2, 3, 4) for s in product("ecs-", repeat=n)])
 def test_what_is_said_with_stances_missing_holds_whatever_they_would_be(stances: str) -> None:
     ways = ["ecs" if s == "-" else s for s in stances]

@@ -12,7 +12,15 @@ from rows import each_row
 
 from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.wallbounce.commands import dangerous
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.commands import (
+    commands_of,
+    dangerous,
+    dangerous_in,
+    destructive,
+    destructive_in,
+    identity,
+)
 
 FOLDER = Path(__file__).parents[2] / "cases"
 OWN, HELD_OUT, UNTUNED = (
@@ -56,40 +64,15 @@ def test_of_commands_that_nothing_was_tuned_on_most_dangers_are_marked() -> None
 @each_row(
     "inside",
     [
-        "{}",
-        "sudo {}",
-        "env A=b {}",
-        "timeout 5 {}",
-        "nice -n 5 {}",
-        "sudo -u app env {}",
-        "ssh -p 22 host {}",
-        "docker exec -i c {}",
-        "kubectl exec p -- {}",
-        "bash -c '{}'",
-        "su - app -c '{}'",
-        "eval '{}'",
-        "watch '{}'",
-        "echo $({})",
-        "df -h; {}",
-        "true && {} &",
-        "df | xargs {}",
-        "find . -exec {} \\;",
-        "if true; then {}; fi",
-        "f() {{ {}; }}; f",
-        "cat <({})",
-        "(cd /; {})",
-        "bash <<'X'\n{}\nX",
-        "awk 'BEGIN {{ system(\"{}\") }}'",
-        "sudo --weird-option {}",
-        "/usr/bin/{}",
-        "＄ {}",
-        "# {}",
-        "root@db:~# {}",
-        "1. {}",
-        "次に「{}」を実行します。",
-        "Run `{}` then.",
+        "{}", "sudo {}", "env A=b {}", "timeout 5 {}", "nice -n 5 {}", "sudo -u app env {}",
+        "ssh -p 22 host {}", "docker exec -i c {}", "kubectl exec p -- {}", "bash -c '{}'",
+        "su - app -c '{}'", "eval '{}'", "watch '{}'", "echo $({})", "df -h; {}", "true && {} &",
+        "df | xargs {}", "find . -exec {} \\;",
+        "if true; then {}; fi", "f() {{ {}; }}; f", "cat <({})", "(cd /; {})", "bash <<'X'\n{}\nX",
+        "awk 'BEGIN {{ system(\"{}\") }}'", "sudo --weird-option {}", "/usr/bin/{}",
+        "＄ {}", "# {}", "root@db:~# {}", "1. {}", "次に「{}」を実行します。", "Run `{}` then.",
     ],
-)
+)  # fmt: skip
 def test_a_danger_is_found_within_what_runs_it_and_in_prose(inside: str) -> None:
     assert "stops_a_service" in effects(inside.format("umount /srv"))
     assert "destructive" in effects(inside.format("rm -rf /srv"))
@@ -112,50 +95,13 @@ def test_a_word_where_no_command_begins_is_no_danger(text: str) -> None:
 
 
 HOSTILE = (
-    *(
-        " ",
-        "\n",
-        "(",
-        "$(",
-        "`",
-        "'",
-        '"',
-        "{",
-        "<(",
-        "「",
-        "```\n",
-        "> ",
-        "()",
-        "－",
-        "\\",
-        "\x00",
-        "\ud800",
-    ),
-    *(
-        "sudo ",
-        "sudo -u ",
-        "ssh h ",
-        "sh -c ",
-        "-exec rm ",
-        "rm -",
-        "rm --- ",
-        "a.rm ",
-        "reboot;",
-        "'/a",
-        " a=b",
-    ),
-    *(
-        "curl ",
-        "curl x|",
-        "curl x;",
-        "base64 -d |",
-        "update a set ",
-        "alter table a ",
-        "cat a b c > ",
-        "chmod -R ",
-    ),
-    *("docker compose down ", "python exec(http", "sed 's/a/b/w ", "tar -x -C ", "grant all ", "git push "),
-    *("systemctl --a --b ", "kubectl -", "find ", "() { |", "git checkout "),
+    *(" ", "\n", "(", "$(", "`", "'", '"', "{", "<(", "「", "```\n", "> ", "()", "－", "\\"),
+    *("\x00", "\ud800"),
+    *("sudo ", "sudo -u ", "ssh h ", "sh -c ", "-exec rm ", "rm -", "rm --- ", "a.rm ", "reboot;", "'/a"),
+    " a=b",
+    *("curl ", "curl x|", "curl x;", "base64 -d |", "update a set ", "alter table a ", "cat a b c > "),
+    *("chmod -R ", "docker compose down ", "python exec(http", "sed 's/a/b/w ", "tar -x -C ", "grant all "),
+    *("git push ", "systemctl --a --b ", "kubectl -", "find ", "() { |", "git checkout "),
     *("-- git push ", "-- podman run ", "-- php rm ", "-- gem add ", "-- k replace ", "-- sed ", ">$ "),
 )
 
@@ -177,3 +123,51 @@ def test_a_command_behind_many_others_is_found_in_the_arguments_of_each() -> Non
 )
 def test_no_text_raises_and_none_hides_a_danger_on_the_next_line(text: str) -> None:
     assert LASTING & {effect for found in dangerous(text + "\nrm -rf /") for effect in found.effects}
+
+
+CASES = read_yaml(
+    (Path(__file__).parents[2] / "cases" / "wallbounce" / "commands.yaml").read_text(encoding="utf-8")
+)
+
+
+def answer(text: str, **fields: Any) -> Answer:
+    return Answer("p", "m", text, Tokens(), 0.1, 0.0, **fields)
+
+
+@each_row("case", CASES["destructive"], ids=lambda c: c["text"])
+def test_what_cannot_be_undone_is_found(case: dict[str, Any]) -> None:
+    assert [d.kind for d in destructive(case["text"])] == case["kinds"]
+
+
+@each_row("case", CASES["same"], ids=lambda c: c["one"])
+def test_a_destructive_command_is_the_same_whatever_its_flags_but_not_on_another_target(
+    case: dict[str, Any],
+) -> None:
+    one, other = destructive(case["one"])[0], destructive(case["other"])[0]
+    assert (identity(one) == identity(other)) is case["same"]
+
+
+def test_a_command_is_shown_as_it_stands_with_what_it_destroys() -> None:
+    (found,) = destructive("まず「rm -rf /var/log/app」を実行し、次に再起動します。", "ja")
+    assert (found.command, found.why) == ("rm -rf /var/log/app", "ファイルを復元できない形で削除します")
+
+
+def test_commands_come_from_the_list_or_else_from_code_and_brackets() -> None:
+    assert commands_of(answer("「df -h」です", commands=("du -sh /",))) == ("du -sh /",)
+    text = "「df -h」と`ss -ltn`を見ます。「容量」です。\n```sh\n$ free -m\n```\n  $ uptime\n"
+    assert set(commands_of(answer(text))) == {"df -h", "ss -ltn", "free -m", "uptime"}
+
+
+@each_row("case", CASES["dangerous"], ids=lambda c: c["text"])
+def test_every_danger_in_an_answers_text_is_found_with_what_it_does(case: dict[str, Any]) -> None:
+    found = dangerous_in(answer(case["text"]))
+    assert {d.effects[0] for d in found} == {case["effect"]}
+    assert {d.lasting for d in found} == {case["effect"] in ("destructive", "runs_remote_code")}
+    listed = dangerous_in(answer("x", commands=(case["text"],)))
+    assert case["effect"] in {d.effects[0] for d in listed}
+
+
+def test_a_command_that_stands_in_text_and_list_is_marked_once() -> None:
+    both = answer("「rm -rf /x」を実行", commands=("sudo rm -r -f /x",), claims=("rm -rf /x で消えます",))
+    kinds = [d.kind for d in destructive_in(both)]
+    assert kinds == ["remove_files"]

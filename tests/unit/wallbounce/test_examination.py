@@ -6,15 +6,19 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rows import each_row
 from scripted import Purse, Scripted, climbing, graded, never, orchestrator
 from virtual import run
 
-from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.events import Answered, Escalated, Event, Graded
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer
+from techsapo_ops.wallbounce.decorators.bounded import MAX_ANSWER
+from techsapo_ops.wallbounce.events import Answered, Escalated, Event, Graded, Settled
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
@@ -94,14 +98,8 @@ def test_two_that_differ_climb_to_a_third_who_was_shown_nothing() -> None:
     assert kinds(events).index("Escalated") < kinds(events).index("Settled")
     assert [d.provider for d in analysis.dissent] == ["b"]
     assert "OOMキラー" in analysis.text
-
-
-def test_nobody_is_asked_to_grade_the_same_answer_twice() -> None:
-    voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK), Scripted("d", DISK)]
-    bounce, events = climbing(*voices)
-    ask(bounce)
     told = [(e.grades.provider, s) for e in events if isinstance(e, Graded) for s in e.subjects]
-    assert len(told) == len(set(told)) == 12
+    assert len(told) == len(set(told)) == 12, "nobody is asked to grade the same answer twice"
 
 
 def test_contested_claims_alone_go_back_and_a_better_revision_takes_its_place() -> None:
@@ -115,6 +113,9 @@ def test_contested_claims_alone_go_back_and_a_better_revision_takes_its_place() 
     assert all(b.kept and b.after is not None and b.after > b.before for b in analysis.bounces)
     assert analysis.answer.text == better
     assert analysis.verdict.outcome is Outcome.ACCEPTED
+    unbounced, _ = climbing(*(Doubter(n, worse, "足りて", better) for n in "abcd"), max_bounces=0)
+    was, became = ask(unbounced, "critical").verdict, analysis.verdict
+    assert (was.agreement, was.consensus) == (became.agreement, became.consensus), "bouncing moves neither"
     assert [k for k in kinds(events) if k in {"Revised", "Bounced"}] == ["Revised"] * 4 + ["Bounced"] * 4
 
 
@@ -196,18 +197,20 @@ def test_whatever_hangs_the_analysis_ends_before_its_deadline(hanging: str) -> N
     assert bool(analysis.later_failures) is (hanging != "answer")
 
 
-def test_cancelling_while_grading_cancels_every_grading() -> None:
-    class Slow(Scripted):
-        async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-            try:
-                await never()
-            except asyncio.CancelledError:
-                self.cancelled = True
-                raise
-            return await super().grade(question, peers, own)
+@each_row("phase, ends", [("answer", ["Began"]), ("grade", ["Answered", "Answered", "Began"])])
+def test_cancelling_an_analysis_cancels_every_call_under_way(phase: str, ends: list[str]) -> None:
+    class Stuck(Scripted):
+        async def call(self, ask: Ask) -> Any:
+            if isinstance(ask, AskAnswer) is (phase == "answer"):
+                try:
+                    await never()
+                except asyncio.CancelledError:
+                    self.cancelled = True
+                    raise
+            return await super().call(ask)
 
     async def main() -> None:
-        voices = [Slow(n, DISK) for n in "ab"]
+        voices = [Stuck(n, DISK) for n in "ab"]
         bounce, events = orchestrator(*voices)
         task = asyncio.create_task(bounce.analyse(QUESTION, "basic"))
         await asyncio.sleep(0.02)
@@ -215,7 +218,7 @@ def test_cancelling_while_grading_cancels_every_grading() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert all(v.cancelled for v in voices)
-        assert kinds(events)[-2:] == ["Cancelled", "Cancelled"]
+        assert kinds(events)[-2 - len(ends) :] == [*ends, "Cancelled", "Cancelled"]
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(main())
@@ -239,3 +242,66 @@ def test_grades_that_do_not_fit_are_left_out() -> None:
     # The first that fits, not the last or the best.
     assert [s and s.value for s in given["a"].scores] == [3, None, 3]
     assert [s and s.value for s in given["b"].scores] == [4, 4, 4]
+
+
+def failing(kind: FailureKind, retry_after: float | None = None) -> Scripted:
+    async def fail() -> str:
+        raise ProviderError(kind, f"it was {kind}", retry_after=retry_after)
+
+    return Scripted(f"bad-{kind}", fail)
+
+
+def test_providers_are_asked_at_once() -> None:
+    async def main() -> None:
+        meeting = asyncio.Barrier(3)
+
+        async def meet() -> str:
+            await meeting.wait()  # would wait for ever if they came one by one
+            return DISK
+
+        bounce, _ = orchestrator(*(Scripted(n, meet) for n in "abc"))
+        analysis = await asyncio.wait_for(bounce.analyse(QUESTION, "premium"), 5)
+        assert [a.provider for a in analysis.answers] == ["a", "b", "c"]
+
+    asyncio.run(main())
+
+
+def test_events_tell_the_whole_story_in_order() -> None:
+    bounce, events = orchestrator(Scripted("a", DISK), failing(FailureKind.RATE_LIMITED), Scripted("b", DISK))
+    analysis = ask(bounce)
+    names = kinds(events)
+    assert (names[0], sorted(names[1:4]), names[4:]) == (
+        "Began",
+        ["Answered", "Answered", "Failed"],
+        ["Began", "Graded", "Graded", "Settled"],
+    )
+    settled = events[-1]
+    assert isinstance(settled, Settled)
+    assert settled.analysis is analysis
+    assert settled.agreement == ((("a", "b"), pytest.approx(1)),)
+    assert all(e.request_id == "req-1" for e in events)
+
+
+def test_when_all_fail_the_error_names_each_and_says_how_long_to_wait() -> None:
+    bounce, events = orchestrator(
+        failing(FailureKind.RATE_LIMITED, 7), failing(FailureKind.UNAVAILABLE), wanted=2
+    )
+    with pytest.raises(AnalysisError) as caught:
+        ask(bounce)
+    assert (caught.value.code, caught.value.retry_after) == ("providers_failed", 7)
+    assert "bad-rate_limited: rate_limited, bad-unavailable: unavailable" in caught.value.message
+    assert kinds(events) == ["Began", "Failed", "Failed", "Abandoned"]
+
+
+def test_a_question_that_may_cost_too_much_is_refused_before_anything_is_spent() -> None:
+    bounce, events = orchestrator(Scripted("a", DISK), per_request_usd=0.001)
+    with pytest.raises(AnalysisError) as caught:
+        ask(bounce)
+    assert caught.value.code == "over_request_budget"
+    assert kinds(events) == ["Abandoned"]
+
+
+@each_row("text", ["", "あ" * (MAX_ANSWER + 1)])
+def test_an_empty_or_endless_answer_is_a_failure(text: str) -> None:
+    bounce, _ = orchestrator(Scripted("a", DISK), Scripted("b", text))
+    assert [f.kind for f in ask(bounce).failures] == [FailureKind.BAD_ANSWER]

@@ -108,16 +108,19 @@ def test_the_first_of_two_grades_for_one_label_counts() -> None:
     assert only.correctness.value == 1
 
 
-def test_one_grade_without_a_label_is_that_of_the_only_peer() -> None:
-    reply = json.dumps({"grades": [{**grade(), "label": None}]})
-    assert [g.label for g in parse_grades(reply, PEERS[:1])] == ["A"]
-    assert parse_grades(reply, PEERS) == ()
-
-
-def test_grades_by_label_and_one_alone_are_read_too() -> None:
-    by_label = json.dumps({"grades": {"A": grade(None), "回答B": grade(None)}})
-    assert [g.label for g in parse_grades(by_label, PEERS)] == ["A", "B"]
-    assert [g.label for g in parse_grades(json.dumps(grade("B")), PEERS)] == ["B"]
+@each_row(
+    "reply, peers, labels",
+    [
+        ({"grades": [{**grade(), "label": None}]}, PEERS[:1], "A"),
+        ({"grades": [{**grade(), "label": None}]}, PEERS, ""),
+        ({"grades": {"A": grade(None), "回答B": grade(None)}}, PEERS, "AB"),
+        (grade("B"), PEERS, "B"),
+    ],
+)
+def test_grades_are_read_by_label_alone_or_without_a_label_where_there_is_one_peer(
+    reply: object, peers: tuple[Peer, ...], labels: str
+) -> None:
+    assert [g.label for g in parse_grades(json.dumps(reply), peers)] == list(labels)
 
 
 @each_row(

@@ -7,6 +7,7 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.chat import ChatBody
 from techsapo_ops.serve.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
+from techsapo_ops.wallbounce import prompts
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.delimiting import delimited, size
@@ -33,13 +35,9 @@ CASES = read_yaml((Path(__file__).parents[2] / "cases" / "injections.yaml").read
 TEXTS = [pytest.param(case["text"], id=case["name"]) for case in CASES]
 LANGUAGES: tuple[Language, ...] = ("ja", "en")
 HONEST = {
-    "answer": "ok",
-    "root_cause": "c",
-    "claims": ["c"],
-    "commands": [],
-    "risk": "reversible",
+    "answer": "ok", "root_cause": "c", "claims": ["c"], "commands": [], "risk": "reversible",
     "self_conf": 0.5,
-}
+}  # fmt: skip
 BEFORE = "You are an expert in IT infrastructure incidents. Answer briefly in English: cause, checks, fix."
 """Instructions that say nothing of logs."""
 
@@ -127,35 +125,11 @@ def test_an_obedient_provider_answers_and_grades_as_if_there_were_no_order() -> 
 
 SPELLINGS = st.sampled_from(
     [
-        "<",
-        "＜",
-        "﹤",
-        "&lt;",
-        "&#60;",
-        "&#x3C;",
-        "&#65308;",
-        "&lt",
-        "&#60",
-        "&amp;",
-        "&shy",
-        "&nvlt;",
-        "&lbrack;",
-        "≮",
-        "[",
-        "［",
-        "INST",
-        "]",
-        "\u200b",
-        "/",
-        "／",
-        "error_output",
-        ">",
-        "＞",
-        "\x1b[0m",
-        "\n",
-        "x",
+        "<", "＜", "﹤", "&lt;", "&#60;", "&#x3C;", "&#65308;", "&lt", "&#60", "&amp;", "&shy", "&nvlt;",
+        "&lbrack;", "≮", "[", "［", "INST", "]", "\u200b", "/", "／", "error_output", ">", "＞", "\x1b[0m",
+        "\n", "x",
     ]
-)
+)  # fmt: skip
 
 
 @given(st.lists(SPELLINGS, max_size=12).map("".join) | st.text(max_size=60))
@@ -222,3 +196,29 @@ def test_what_is_asked_stands_outside_of_the_material() -> None:
     assert str(asked) == "Why?\n\n<log>\na < b\n</log>"
     assert answer_prompt(question(asked)).user == "Why?\n\n<log>\na \\u003c b\n</log>"
     assert replace(question(asked), parts=()) != question(asked)
+
+
+@each_row("name", ["_ANSWER", "_GRADE", "_REVISE", "_JSON_ONLY", "GRADES_SCHEMA"])
+def test_the_version_changes_with_any_word_of_a_prompt_or_schema(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompts, name, {**getattr(prompts, name), "ja": "。"})
+    assert prompts._version() != prompts.PROMPT_VERSION
+
+
+def objects(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every schema within `schema`."""
+    yield schema
+    for inner in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
+        yield from objects(inner)
+
+
+@each_row("schema", [prompts.ANSWER_SCHEMA, prompts.GRADES_SCHEMA])
+def test_a_schema_keeps_to_what_every_vendors_strict_mode_takes(schema: Mapping[str, Any]) -> None:
+    known = {"type", "properties", "required", "additionalProperties", "items", "enum", "description"}
+    for each in objects(schema):
+        assert set(each) <= known
+        assert each["type"] in {"object", "array", "string", "number", "integer"}
+        if each["type"] == "object":
+            assert each["required"] == list(each["properties"])
+            assert each["additionalProperties"] is False

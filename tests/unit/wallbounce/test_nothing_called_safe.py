@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from io import StringIO
 from typing import Any, cast
@@ -12,7 +11,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 from rows import each_row
-from staged import Staged
+from scripted import Staged
 from virtual import run
 
 from techsapo_ops.cli.views import answer as view
@@ -55,12 +54,11 @@ def words(value: Any) -> Iterator[str]:
         yield value
 
 
-def body_of(
-    language: Language, *claims: Mapping[str, str], commands: Sequence[str] = RUNS_ANYTHING
-) -> AnswerBody:
-    """What the API answers where each provider makes one of `claims`, and all tell to run `commands`."""
+def body_of(language: Language, *claims: Mapping[str, str]) -> AnswerBody:
+    """What the API answers where each provider makes one of `claims`, and all tell to run RUNS_ANYTHING."""
     parts = [
-        {"name": f"p{n}", "claims": [claim], "commands": list(commands)} for n, claim in enumerate(claims)
+        {"name": f"p{n}", "claims": [claim], "commands": list(RUNS_ANYTHING)}
+        for n, claim in enumerate(claims)
     ]
     meanings = {claim["say"]: claim["means"] for claim in claims}
     rule = TierRule(2, 0.7, 0.6)
@@ -84,40 +82,24 @@ REFUSED, ANSWERED = (CLAIM, OTHER), (CLAIM, CLAIM)
 
 @each_row("language", ["ja", "en"])
 @each_row("claims", [ANSWERED, REFUSED])
-def test_no_key_and_no_word_of_an_answer_calls_a_command_safe(
-    language: Language, claims: tuple[dict[str, str], ...]
+def test_nothing_in_an_answer_calls_a_command_safe_and_a_refusal_hands_out_none(
+    language: Language, claims: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = body_of(language, *claims)
     document = body.document()
+    steps = triage(body, "disk full").document()["solution_steps"]
     assert (body.outcome == "refused") is (claims is REFUSED)
     assert document["commands"] == list(RUNS_ANYTHING)
-    assert [w for w in words(document) if SAFE.search(w)] == []
-    steps = triage(body, "disk full").document()["solution_steps"]
     assert steps
-    assert [w for w in steps if SAFE.search(w)] == []
+    assert [w for w in [*words(document), *steps, shown(document, monkeypatch)] if SAFE.search(w)] == []
+    if claims is REFUSED:
+        said = "\n".join([body.answer, *steps])
+        assert [command for command in RUNS_ANYTHING if command in said] == []
 
 
-def test_a_refusal_hands_out_no_command() -> None:
-    body = body_of("en", *REFUSED)
-    for command in RUNS_ANYTHING:
-        assert command not in body.answer
-        assert command not in json.dumps(triage(body, "").document()["solution_steps"])
-
-
-@each_row("claims", [ANSWERED, REFUSED])
-def test_the_cli_shows_no_command_as_safe(
-    claims: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = shown(body_of("en", *claims).document(), monkeypatch)
-    assert [m[0] for m in SAFE.finditer(text)] == []
-
-
-def test_the_page_has_no_word_and_no_style_for_a_safe_command() -> None:
+def test_the_page_has_no_word_for_a_safe_command() -> None:
     web = files("techsapo_ops.serve") / "web"
     text = "".join(
         (web / name).read_text(encoding="utf-8") for name in ("ask.html", "ask.js", "dictionary.js")
     )
     assert [m[0] for m in SAFE.finditer(text)] == []
-    assert "command_effects" not in text
-    assert "may be incomplete" in text
-    assert "網羅的ではありません" in text

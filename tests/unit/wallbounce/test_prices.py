@@ -6,39 +6,20 @@ from types import SimpleNamespace
 
 import pytest
 from rows import each_row
+from scripted import Scripted
 
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.prices import list_price, priced
-from techsapo_ops.wallbounce.provider import WORST_CASE, Price, Rates
+from techsapo_ops.wallbounce.provider import Price, Rates
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.worst_cases import worst_cost
 
-KNOWN = [
-    ("openai", "gpt-6.1-sol"),
-    ("openai", "gpt-6.1-terra"),
-    ("openai", "gpt-6-luna"),
-    ("google", "gemini-3.8-flash"),
-    ("google", "gemini-3.5-flash-lite"),
-    ("anthropic", "claude-sonnet-5-5"),
-    ("anthropic", "claude-haiku-5-5"),
-    ("openrouter", "anthropic/claude-sonnet-5.5"),
-    ("openrouter", "qwen/qwen3-235b-a22b"),
-]
 
-
-@each_row("vendor, model", KNOWN)
-def test_known_models_have_a_list_price_that_names_its_source(vendor: str, model: str) -> None:
-    price = list_price(vendor, model)
+def test_a_model_has_the_list_price_with_its_source_and_an_unknown_one_none() -> None:
+    price = list_price("anthropic", "claude-sonnet-5-5")
     assert price is not None
-    assert 0 < price.input < price.output
-    assert price.known
     assert price.source == f"genai-prices {version('genai-prices')}"
-    assert price.input <= WORST_CASE.input
-    assert price.output <= WORST_CASE.output
-
-
-def test_an_unknown_model_has_no_price() -> None:
     assert list_price("openai", "no-such-model") is None
     assert list_price("nobody", "gpt-6.1-sol") is None
 
@@ -52,17 +33,7 @@ def test_a_variant_of_a_model_behind_openrouter_has_the_models_price(variant: st
     assert list_price("openai", f"gpt-6.1-sol:{variant}") is None
 
 
-def test_cached_input_is_cheaper_and_long_prompts_of_a_tiered_model_dearer() -> None:
-    price = list_price("openai", "gpt-6.1-sol")
-    assert price is not None
-    assert price.cost(Tokens(1000, 0, cached=800)) < price.cost(Tokens(1000, 0))
-    assert price.cost(Tokens(1000, 0, cached=9999)) >= 0
-    assert price.cost(Tokens(300_000, 0)) > 300 * price.cost(Tokens(1000, 0))
-
-
 def test_the_worst_case_of_a_question_covers_every_byte_and_the_longest_answer() -> None:
-    from scripted import Scripted
-
     provider = Scripted("a", "x")
     plain = worst_cost(provider, Question("あ" * 100 + "\ud800", "ja"))
     assert plain >= provider.price.cost(Tokens(300, provider.max_output_tokens))
@@ -98,21 +69,9 @@ def test_our_arithmetic_makes_of_every_listed_model_what_the_package_of_prices_d
                 wanted = float(calc_price(usage, model.id, provider_id=vendor.id).total_price)
                 assert price is not None
                 assert price.cost(tokens) == pytest.approx(wanted, abs=1e-12), (vendor.id, model.id, tokens)
-                assert price.most(tokens.input, tokens.output) >= wanted - 1e-12, (
-                    vendor.id,
-                    model.id,
-                    tokens,
-                )
+                assert price.most(tokens.input, tokens.output) >= wanted - 1e-12, (vendor.id, model.id)
                 compared += 1
     assert compared > 2500
-
-
-def test_what_a_vendor_puts_into_its_cache_is_dearer_where_it_says_so() -> None:
-    price = list_price("openai", "gpt-6.1-sol")
-    assert price is not None
-    assert price.cost(Tokens(1000, 0, cache_written=1000)) == pytest.approx(
-        1.25 * price.cost(Tokens(1000, 0))
-    )
 
 
 def test_a_price_that_changes_on_a_day_is_that_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,18 +88,13 @@ def test_a_price_that_changes_on_a_day_is_that_of_the_day(monkeypatch: pytest.Mo
         assert price.most(1_000_000, 1_000_000) == pytest.approx(usd)
 
 
-def test_the_specs_price_knows_of_the_cache() -> None:
-    price = priced(PriceSpec(input=2, output=10, cached_input=0.1, cache_write=2.5))
-    assert price.cost(Tokens(1000, 100)) == pytest.approx(2e-3 + 1e-3)
-    assert price.cost(Tokens(1000, 100, cached=400, cache_written=500)) == pytest.approx(
-        100 * 2e-6 + 400 * 0.1e-6 + 500 * 2.5e-6 + 1e-3
-    )
-
-
-def test_without_a_word_on_the_cache_all_input_costs_the_same() -> None:
-    price = priced(PriceSpec(input=2, output=10))
-    assert price == Price(2, 10)
-    assert price.cost(Tokens(1000, 100, cached=400, cache_written=500)) == price.cost(Tokens(1000, 100))
+def test_the_specs_price_knows_of_the_cache_and_without_a_word_on_it_all_input_costs_the_same() -> None:
+    price, plain = priced(PriceSpec(input=2, output=10, cached_input=0.1, cache_write=2.5)), Price(2, 10)
+    cached = Tokens(1000, 100, cached=400, cache_written=500)
+    assert price.cost(cached) == pytest.approx(100 * 2e-6 + 400 * 0.1e-6 + 500 * 2.5e-6 + 1e-3)
+    assert price.cost(Tokens(1000, 0, cached=9999)) >= 0
+    assert priced(PriceSpec(input=2, output=10)) == plain
+    assert plain.cost(cached) == plain.cost(Tokens(1000, 100)) == pytest.approx(2e-3 + 1e-3)
 
 
 def test_the_most_that_a_call_can_cost_is_the_dearest_step_within_reach_all_of_it_put_into_the_cache() -> (

@@ -1,17 +1,12 @@
-"""A new vendor is its class, its section of the spec and its wire cases: nothing else names a vendor."""
-
 from __future__ import annotations
 
-import ast
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytest
+from rows import each_row
 from scripted import Purse
 
-import techsapo_ops
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models import providers as sections
@@ -19,13 +14,77 @@ from techsapo_ops.wallbounce.asks import Ask, AskAnswer
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.provider import SIMULATED
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.kinds import KINDS
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.registry import build_registry
+from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, build_registry
 
-PACKAGE = Path(techsapo_ops.__file__).parent
+SIMULATED = {"kind": "simulated"}
+LOCAL = {
+    "kind": "openai-compatible",
+    "model": "qwen3",
+    "base_url": "http://127.0.0.1:11434/v1",
+    "price": {"input": 0, "output": 0},
+}
+
+
+def spec(providers: dict[str, Any] | None = None, **sections: Any) -> Spec:
+    given = {} if providers is None else {"providers": providers}
+    return Spec.model_validate({"project": "techsapo", **given, **sections})
+
+
+def test_simulated_providers_answer_while_no_real_one_is_configured() -> None:
+    registry = build_registry(spec(), {})
+    assert [p.name for p in registry.usable] == ["sim-a", "sim-b", "sim-c", "sim-d"]
+    assert registry.simulated
+
+
+def test_simulated_and_real_providers_never_mix() -> None:
+    registry = build_registry(spec({"sim": SIMULATED, "local": LOCAL}), {})
+    assert [p.name for p in registry.usable] == ["local"]
+    assert registry.unavailable == {"sim": UNUSED_SIMULATION}
+    assert not registry.simulated
+
+
+def test_a_real_provider_that_cannot_be_used_still_keeps_simulated_ones_out() -> None:
+    with pytest.raises(OpsError, match="no provider can be used"):
+        build_registry(spec({"sim": SIMULATED, "gpt": {"kind": "openai", "model": "gpt-6.1-sol"}}), {})
+
+
+def test_every_kind_of_the_spec_becomes_a_provider_with_a_breaker_of_its_own() -> None:
+    vendors = {
+        "openai": "gpt-6.1-sol", "anthropic": "claude-sonnet-5-5", "google": "gemini-3.8-flash",
+        "openrouter": "anthropic/claude-sonnet-5.5",
+    }  # fmt: skip
+    given = {kind: {"kind": kind, "model": model, "api_key": "k"} for kind, model in vendors.items()}
+    own_price = {**given["anthropic"], "price": {"input": 1, "output": 2}}
+    registry = build_registry(spec({**given, "local": LOCAL, "own": own_price}), {"x": "X_KEY is not set"})
+    assert [p.kind for p in registry.usable] == [*vendors, "openai-compatible", "anthropic"]
+    assert registry.unavailable == {"x": "X_KEY is not set"}
+    assert len({id(b) for b in registry.breakers}) == 6
+    assert [p.price.source.split()[0] for p in registry.usable] == ["genai-prices"] * 4 + ["spec"] * 2
+    assert (registry.usable[5].price.input, registry.usable[5].price.output) == (1, 2)
+
+
+@each_row("kind", ["openai", "anthropic", "google", "openrouter"])
+def test_a_vendor_without_a_key_is_unavailable(kind: str) -> None:
+    registry = build_registry(spec({"local": LOCAL, "v": {"kind": kind, "model": "m"}}), {})
+    assert registry.unavailable == {"v": "no key; set providers.v.api_key or api_key_file"}
+
+
+def test_without_any_usable_provider_the_error_says_why_for_each() -> None:
+    with pytest.raises(OpsError) as caught:
+        build_registry(spec({"gpt": {"kind": "openai", "model": "gpt-6.1-sol"}}), {"x": "X_KEY is not set"})
+    assert "x: X_KEY is not set" in caught.value.message
+    assert "set providers.gpt.api_key" in caught.value.message
+
+
+def test_an_unknown_price_is_refused_with_what_to_set() -> None:
+    unpriced = {k: v for k, v in LOCAL.items() if k != "price"}
+    registry = build_registry(spec({"local": LOCAL, "dear": unpriced}), {})
+    assert "set providers.dear.price" in registry.unavailable["dear"]
+
+
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 
 
@@ -75,7 +134,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> type[ToyProvider]:
 
 
 def spec_with(section: sections.KeyedProvider) -> Spec:
-    base = Spec.model_validate({"project": "p", "wallbounce": {"breaker": {"failures": 1}}})
+    base = Spec.model_validate({"project": "p", "wallbounce": {"breaker": {"failures": 1, "cooldown": "3s"}}})
     return base.model_copy(update={"providers": {"toy": section}})
 
 
@@ -92,37 +151,4 @@ def test_a_vendor_that_the_package_does_not_know_is_a_class_and_a_section(toy: t
     assert purse.booked[0].cost_usd, "and priced"
     assert registry.breaker_of(provider) is registry.breakers[0]
     assert registry.breakers[0].state == "open", "and guarded"
-
-
-def test_what_it_lacks_and_what_is_not_known_of_its_price_is_said(toy: type[ToyProvider]) -> None:
-    keyless = toy.model_validate({"kind": "toy-vendor", "model": "m"})
-    with pytest.raises(OpsError, match="the toy wants a key"):
-        build_registry(spec_with(keyless), {})
-    unpriced = toy.model_validate({"kind": "toy-vendor", "model": "m", "api_key": "k"})
-    with pytest.raises(OpsError, match=r"set providers\.toy\.price"):
-        build_registry(spec_with(unpriced), {})
-
-
-def sources(*rooms: str) -> Iterator[tuple[str, ast.AST]]:
-    """Every node of the modules of these rooms but the vendors' own, with its place."""
-    for room in rooms:
-        for path in (PACKAGE / room).rglob("*.py"):
-            if path.parent.name != "providers":
-                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                    yield f"{path.relative_to(PACKAGE)}:{getattr(node, 'lineno', 0)}", node
-
-
-def test_nothing_outside_its_module_asks_for_a_vendor() -> None:
-    kinds = set(kinds_of_the_spec()) - {SIMULATED}
-    classes = {section.__name__ for section in kinds_of_the_spec().values()}
-    named = [
-        place
-        for place, node in sources("wallbounce", "serve")
-        if (isinstance(node, ast.Name) and node.id in classes)
-        or (isinstance(node, ast.alias) and node.name in classes)
-        or (
-            isinstance(node, ast.Compare | ast.MatchValue | ast.Dict)
-            and any(isinstance(n, ast.Constant) and n.value in kinds for n in ast.walk(node))
-        )
-    ]
-    assert not named
+    assert registry.breakers[0].retry_in == pytest.approx(3, abs=0.5)

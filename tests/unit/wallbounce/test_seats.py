@@ -80,12 +80,9 @@ def test_no_spare_is_asked_where_the_money_is_not_there() -> None:
     assert [a.provider for a in analysis.answers] == ["b"]
     assert sat_in(events) == []
     assert purse.asked
-
-
-def test_a_call_that_the_budget_had_no_room_for_calls_for_no_spare() -> None:
     bounce, events = climbing(failing("a", Cause.BUDGET), Scripted("b", ADVICE), Scripted("c", ADVICE))
     analyse(bounce)
-    assert sat_in(events) == []
+    assert sat_in(events) == [], "nor where the budget had no room for the first call"
 
 
 def test_no_spare_is_asked_where_no_time_is_left_for_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 from rows import each_row
@@ -14,7 +15,6 @@ from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.grades import Critique, Peer
-from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.parsing import MAX_COMMANDS, MAX_LINE
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Question
@@ -52,39 +52,27 @@ def longest(filling: str) -> Answer:
 
 
 def sent(prompt: Prompt) -> int:
-    import json
-
     schema = json.dumps(dict(prompt.schema), ensure_ascii=False)
     return sum(len(part.encode(errors="replace")) for part in (prompt.system, prompt.user, schema))
 
 
 @each_row("filling", FILLINGS.values(), ids=list(FILLINGS))
-def test_nothing_that_a_grader_is_sent_exceeds_what_is_counted_for_it(filling: str) -> None:
+def test_nothing_that_is_sent_exceeds_what_is_counted_for_it(filling: str) -> None:
+    for language in ("en", "ja"):
+        asked = replace(QUESTION, text=filled(filling, 20_000), language=language)
+        assert sent(answer_prompt(asked)) <= size(asked.text) + PROMPT_OVERHEAD
     answer = longest(filling)
     peers = tuple(Peer.of(label, answer) for label in "ABC")
-    ask = shown(AskGrades(replace(QUESTION, text=filled(filling, 2_000)), peers, answer))
-    assert isinstance(ask, AskGrades)
-    assert ask.shown <= 4 * MAX_SHOWN
-    prompt = grade_prompt(ask.question, ask.peers, ask.own)
-    assert sent(prompt) <= size(ask.question.text) + ask.shown + PROMPT_OVERHEAD
-
-
-@each_row("filling", FILLINGS.values(), ids=list(FILLINGS))
-@each_row("language", ["en", "ja"])
-def test_nothing_that_is_sent_with_a_question_exceeds_what_is_counted_for_it(
-    filling: str, language: Language
-) -> None:
-    question = replace(QUESTION, text=filled(filling, 20_000), language=language)
-    assert sent(answer_prompt(question)) <= size(question.text) + PROMPT_OVERHEAD
-
-
-@each_row("filling", FILLINGS.values(), ids=list(FILLINGS))
-def test_nothing_that_an_author_is_sent_for_a_revision_exceeds_what_is_counted_for_it(filling: str) -> None:
+    grades = shown(AskGrades(replace(QUESTION, text=filled(filling, 2_000)), peers, answer))
+    assert isinstance(grades, AskGrades)
+    assert grades.shown <= 4 * MAX_SHOWN
+    prompt = grade_prompt(grades.question, grades.peers, grades.own)
+    assert sent(prompt) <= size(grades.question.text) + grades.shown + PROMPT_OVERHEAD
     critiques = [Critique(filled(filling, 300), filled(filling, 4_000)) for _ in range(MAX_CLAIMS)]
-    ask = shown(AskRevision(QUESTION, longest(filling), critiques))
-    assert isinstance(ask, AskRevision)
-    prompt = revise_prompt(ask.question, ask.own, ask.critiques)
-    assert sent(prompt) <= size(ask.question.text) + ask.shown + PROMPT_OVERHEAD
+    revision = shown(AskRevision(QUESTION, answer, critiques))
+    assert isinstance(revision, AskRevision)
+    prompt = revise_prompt(revision.question, revision.own, revision.critiques)
+    assert sent(prompt) <= size(revision.question.text) + revision.shown + PROMPT_OVERHEAD
 
 
 def test_an_answer_of_usual_length_is_shown_whole() -> None:

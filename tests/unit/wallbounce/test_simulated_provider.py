@@ -40,66 +40,45 @@ def outcomes(who: Simulated, count: int) -> list[str]:
     return asyncio.run(main())
 
 
-def right(answers: list[Answer]) -> list[bool]:
-    general = knowledge().topics[-1].text["ja"]
-    return [general in a.text for a in answers]
+def many(who: Simulated, count: int) -> list[int]:
+    """Number of the topic of each of so many answers; the last topic is the right one."""
+    texts = [t.text["ja"] for t in knowledge().topics]
+
+    async def main() -> list[str]:
+        return [(await who.call(AskAnswer(Question(f"質問{n}", "ja")))).text for n in range(count)]
+
+    return [next(i for i, text in enumerate(texts) if text in told) for told in asyncio.run(main())]
 
 
-def many(who: Simulated, count: int) -> list[Answer]:
-    async def main() -> list[Answer]:
-        return [await who.call(AskAnswer(Question(f"質問{n}", "ja"))) for n in range(count)]
-
-    return asyncio.run(main())
+def right(topics: list[int]) -> list[bool]:
+    return [topic == len(knowledge().topics) - 1 for topic in topics]
 
 
-def test_the_same_seed_and_question_give_the_same_answer() -> None:
-    first, second = ask(provider(seed=7), "nginxが502を返す"), ask(provider(seed=7), "nginxが502を返す")
-    assert (first.text, first.self_confidence, first.cost_usd) == (
-        second.text,
-        second.self_confidence,
-        second.cost_usd,
-    )
-
-
-def test_every_answer_says_that_it_is_simulated_in_the_language_asked_for() -> None:
+def test_the_same_seed_and_question_give_the_same_answer_which_says_that_it_is_simulated() -> None:
+    first, second = (ask(provider(seed=7), "nginxが502を返す") for _ in range(2))
+    for name in ("text", "self_confidence", "cost_usd"):
+        assert getattr(first, name) == getattr(second, name)
+    assert first.text.startswith("（シミュレーション）")
     assert ask(provider(), "disk full", "en").text.startswith("(simulated) ")
-    assert ask(provider(), "ディスクが一杯").text.startswith("（シミュレーション）")
 
 
-def test_accuracy_is_kept_over_many_questions() -> None:
-    share = mean(right(many(provider(accuracy=0.8), 400)))
-    assert share == pytest.approx(0.8, abs=0.06)
-
-
-def test_fully_correlated_providers_err_on_the_same_questions() -> None:
-    alike = Habits(correlation=1)
-    a, b = (right(many(provider(alike, seed=seed, accuracy=0.6), 80)) for seed in (1, 2))
-    assert a == b
-    c = right(many(provider(Habits(correlation=0), seed=2, accuracy=0.6), 80))
-    assert a != c
-
-
-def test_the_shared_wrong_answer_is_the_same_for_all() -> None:
-    same = Habits(same_wrong=1)
-
-    def topics(who: Simulated) -> list[int]:
-        texts = [t.text["ja"] for t in knowledge().topics]
-        return [next(i for i, t in enumerate(texts) if t in a.text) for a in many(who, 50)]
-
-    assert topics(provider(same, seed=1, accuracy=0)) == topics(provider(same, seed=2, accuracy=0))
-
-
-def test_errors_and_rate_limits_come_at_the_rates_set() -> None:
+def test_answers_errors_and_rate_limits_come_at_the_rates_set() -> None:
+    assert mean(right(many(provider(accuracy=0.8), 400))) == pytest.approx(0.8, abs=0.06)
     told = outcomes(provider(error_rate=0.2, rate_limit_rate=0.1), 400)
     assert told.count("unavailable") / 400 == pytest.approx(0.2, abs=0.06)
     assert told.count("rate_limited") / 400 == pytest.approx(0.1, abs=0.05)
 
 
-def test_a_rate_limited_call_says_when_to_come_back() -> None:
-    with pytest.raises(ProviderError) as caught:
-        ask(provider(rate_limit_rate=1), "質問")
-    assert caught.value.kind is FailureKind.RATE_LIMITED
-    assert caught.value.retry_after == 2
+def test_correlated_providers_err_on_the_same_questions_and_may_share_a_wrong_answer() -> None:
+    def two(habits: Habits, accuracy: float) -> list[list[int]]:
+        return [many(provider(habits, seed=seed, accuracy=accuracy), 80) for seed in (1, 2)]
+
+    a, b = (right(topics) for topics in two(Habits(correlation=1), 0.6))
+    assert a == b
+    a, b = (right(topics) for topics in two(Habits(correlation=0), 0.6))
+    assert a != b
+    a, b = two(Habits(same_wrong=1), 0)
+    assert a == b
 
 
 def grades_of(grader: Simulated, answers: list[Answer], text: str) -> Any:
@@ -107,12 +86,15 @@ def grades_of(grader: Simulated, answers: list[Answer], text: str) -> Any:
     return asyncio.run(grader.call(AskGrades(Question(text, "ja"), peers))).grades
 
 
-def test_an_answer_fills_the_schema() -> None:
+def test_an_answer_fills_the_schema_and_a_rate_limit_says_when_to_come_back() -> None:
     answer = ask(provider(accuracy=1), "ディスクが一杯です")
     assert answer.structured
     assert answer.root_cause == answer.claims[0]
     assert 1 < len(answer.claims) <= 8
     assert "df -h" in answer.commands
+    with pytest.raises(ProviderError) as caught:
+        ask(provider(rate_limit_rate=1), "質問")
+    assert (caught.value.kind, caught.value.retry_after) == (FailureKind.RATE_LIMITED, 2)
 
 
 def test_the_same_answer_entails_and_another_contradicts_the_root_cause() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import date
 from typing import Any, cast
 
@@ -69,9 +69,7 @@ def candidate(reply: Reply, price: Price, at_most: float = 0.01, **section: Any)
 
 
 def tried(reply: Reply, price: Price, at_most: float = 0.01, **section: Any) -> Tried:
-    running: Awaitable[Tried] = trying.try_provider(
-        candidate(reply, price, at_most, **section), date(2026, 11, 26)
-    )
+    running = trying.try_provider(candidate(reply, price, at_most, **section), date(2026, 11, 26))
     return asyncio.run(cast("Any", running))
 
 

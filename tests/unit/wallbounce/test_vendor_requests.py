@@ -20,7 +20,7 @@ from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
 from techsapo_ops.wallbounce.question import Question
 
 ROWS: list[dict[str, Any]] = read_yaml(
-    (Path(__file__).parents[2] / "cases" / "vendor_requests.yaml").read_text(encoding="utf-8"),
+    (Path(__file__).parents[2] / "cases" / "vendor_requests.yaml").read_text(encoding="utf-8")
 )
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 PROMPT = answer_prompt(QUESTION)

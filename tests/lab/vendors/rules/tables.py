@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from vendors.answers import ENDS_WITH, PLAYS
+from vendors.answers import PLAYS
 from vendors.lists import Row
 
 _CASES = Path(__file__).parents[3] / "cases" / "vendors"
@@ -29,7 +29,7 @@ def of_model(rules: Mapping[str, Any], model: str) -> Any:
 
 def known(model: str, rows: Sequence[Row]) -> bool:
     """Whether the vendor serves `model`; the lab's plays are served by everybody."""
-    return model in PLAYS or model.startswith(ENDS_WITH) or any(row.id == model for row in rows)
+    return model in PLAYS or any(row.id == model for row in rows)
 
 
 def most_output(model: str, rows: Sequence[Row]) -> int | None:
