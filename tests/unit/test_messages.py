@@ -11,7 +11,7 @@ import orjson
 import pytest
 from rows import each_row
 
-from techsapo_ops.catalogue.translations import in_language, translations
+from techsapo_ops.catalogue.translations import translations
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, said
 from tests.messages import catalogue
@@ -143,10 +143,3 @@ def test_a_file_of_the_catalogue(
         str(m.id): m.string for m in catalogue.messages(catalogue.read(path)) if m.string and not m.fuzzy
     }
     assert babels == {**read, "last": "最後"}
-
-
-def test_what_is_no_message_or_has_no_translation_stays_as_it_is() -> None:
-    assert in_language("plain", "ja") == "plain"
-    assert in_language(msg("a text that no catalogue will ever have, {why}", why="see"), "ja") == (
-        "a text that no catalogue will ever have, see"
-    )

@@ -70,21 +70,6 @@ def test_a_hand_edited_file_stops_it_and_force_goes_on(project: Path) -> None:
     assert "mine" not in edited.read_text()
 
 
-def test_a_wrong_spec_is_an_error_and_a_wrong_option_is_usage(project: Path) -> None:
-    assert techsapo(project, "config", "generate", "--no-such-option").returncode == 2
-    (project / "techsapo.yaml").write_text("project: [x\n")
-    assert techsapo(project, "config", "generate", "--check").returncode == 1
-
-
-def test_a_broken_override_is_named_with_its_line(project: Path) -> None:
-    override = project / "template-overrides/logrotate/techsapo.j2"
-    override.parent.mkdir(parents=True)
-    override.write_text("size {{ size }}\n{{ no_such_value }}\n")
-    done = techsapo(project, "config", "generate")
-    assert done.returncode == 1
-    assert "template-overrides/logrotate/techsapo.j2:2" in done.stderr
-
-
 def test_a_template_is_listed_ejected_once_and_then_used(project: Path) -> None:
     name = "logrotate/techsapo.j2"
     listed = json.loads(techsapo(project, "config", "templates", "list", "--json").stdout)

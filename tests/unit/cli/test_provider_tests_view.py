@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import pytest
 from rows import each_row
 
@@ -12,7 +9,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.provider_tests import all_well, show
 from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
 from techsapo_ops.spec.load import load
-from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried
+from techsapo_ops.wallbounce.try_provider import Check, Outcome, Tried
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
 TOO_DEAR = Check(
@@ -24,14 +21,6 @@ NOTHING = ProviderTests((), {}, {})
 
 def tried(*checks: Check) -> Tried:
     return Tried("a", "openai", "m", checks)
-
-
-def tests_of(*worst: float) -> ProviderTests:
-    candidates = [SimpleNamespace(worst=usd, asked=usd > 0) for usd in worst]
-    return ProviderTests(cast("tuple[Candidate, ...]", tuple(candidates)), {}, {})
-
-
-tests_of.__test__ = False  # type: ignore[attr-defined]
 
 
 @each_row(

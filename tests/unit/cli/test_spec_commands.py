@@ -139,14 +139,6 @@ def test_no_command_shows_a_secret_of_an_extra_body_and_the_app_is_given_it(fold
         assert "s3cret" not in done.stdout + done.stderr, done.args
 
 
-def test_config_show_applies_the_overlay(folder: Path) -> None:
-    (folder / "o.yaml").write_text(
-        "project: x\nenvironments: {qa: {logs: {level: debug}}}\n", encoding="utf-8"
-    )
-    done = techsapo(folder, "config", "show", "-F", "o.yaml", "-e", "qa", "--json")
-    assert json.loads(done.stdout)["logs"]["level"] == "debug"
-
-
 def test_explain_prints_type_default_and_help(tmp_path: Path) -> None:
     done = techsapo(tmp_path, "config", "explain", "app.drain")
     assert done.stdout.startswith("app.drain: duration")

@@ -22,12 +22,6 @@ FILES = machines_files()
 SERVICES: dict[str, Any] = read_yaml(FILES["stack.yml"])["services"]
 
 
-def test_each_member_is_started_by_the_script_under_its_own_name() -> None:
-    for name in ("mysql-a", "mysql-b", "mysql-c"):
-        assert SERVICES[name]["command"] == ["bash", "/etc/techsapo/mysql/member.sh", name]
-    assert "members=(mysql-a mysql-b mysql-c)" in FILES["mysql/member.sh"]
-
-
 def test_who_has_no_key_is_no_member() -> None:
     options = next(line for line in FILES["mysql/my.cnf"].splitlines() if "provider-options" in line)
     for part in ("ca", "cert", "key"):
@@ -44,12 +38,6 @@ def test_a_commit_is_on_disk_before_it_is_acknowledged_and_a_lost_member_is_wait
     assert "innodb-flush-log-at-trx-commit = 1" in cnf
     assert "evs.suspect_timeout=PT2S" in cnf
     assert "pc.recovery=FALSE" in cnf, "positions decide who goes on"
-
-
-def test_an_app_is_told_its_own_machines_member_first() -> None:
-    command = SERVICES["app-b"]["command"]
-    told = command[command.index("--mysql") + 1]
-    assert told == "mysql-b:3306,mysql-a:3306,mysql-c:3306"
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:

@@ -14,32 +14,20 @@ Loader = Callable[..., LoadedSpec]
 LOCAL = "".join(f"  {n}: {{kind: openai-compatible, model: m, base_url: 'http://{n}/v1'}}\n" for n in "bc")
 
 
-def longest(loaded: Loader, provider: str) -> int:
-    """The longest answer in tokens."""
-    spec = loaded(f"project: x\nproviders:\n  a: {{{provider}}}\n{LOCAL}").spec
-    section = spec.providers["a"]
-    assert isinstance(section, ModelProvider)
-    return answer_length(section)
-
-
 @each_row(
     "provider, tokens",
     [
         ("kind: openai, model: gpt-6.1-sol, api_key: k", 16_384),
         ("kind: openai, model: gpt-4.1, api_key: k", 4096),
         ("kind: openai, model: not-yet-known, api_key: k", 16_384),
-        ("kind: openai, model: my-deployment, api_key: k, base_url: 'https://x.example/v1'", 16_384),
-        ("kind: anthropic, model: claude-haiku-5-5, api_key: k", 16_384),
-        ("kind: claude-agent, model: claude-sonnet-5-5", 16_384),
-        ("kind: google, model: gemini-3.5-flash-lite, api_key: k", 16_384),
         ("kind: openrouter, model: openai/gpt-4o, api_key: k", 4096),
-        ("kind: openrouter, model: openai/gpt-6-luna, api_key: k", 16_384),
         ("kind: openai-compatible, model: qwen3, base_url: 'http://a/v1'", 4096),
+        ("kind: openai, model: gpt-6.1-sol, api_key: k, max_output_tokens: 700", 700),
     ],
 )
-def test_a_model_that_can_think_has_room_for_it(loaded: Loader, provider: str, tokens: int) -> None:
-    assert longest(loaded, provider) == tokens
-
-
-def test_what_the_spec_says_holds(loaded: Loader) -> None:
-    assert longest(loaded, "kind: openai, model: gpt-6.1-sol, api_key: k, max_output_tokens: 700") == 700
+def test_a_model_that_can_think_has_room_for_it_and_what_the_spec_says_holds(
+    loaded: Loader, provider: str, tokens: int
+) -> None:
+    section = loaded(f"project: x\nproviders:\n  a: {{{provider}}}\n{LOCAL}").spec.providers["a"]
+    assert isinstance(section, ModelProvider)
+    assert answer_length(section) == tokens

@@ -42,10 +42,7 @@ def errors(loaded: Loader, provider: str) -> list[str]:
         (f"{LOCAL}, extra_body: {{stream: true}}", "stream is the call's own"),
         (f"{LOCAL}, extra_body: {{max_completion_tokens: 9}}", "max_completion_tokens is the call's own"),
         (f"{LOCAL}, extra_body: {{'n': 3}}", "n is the call's own"),
-        (
-            f"{GEMINI}, extra_body: {{generationConfig: {{maxOutputTokens: 9}}}}",
-            "generationConfig.maxO",
-        ),
+        (f"{GEMINI}, extra_body: {{generationConfig: {{maxOutputTokens: 9}}}}", "generationConfig.maxO"),
         (f"{GEMINI}, extra_body: {{generationConfig: 5}}", "generationConfig is the call's own"),
         (f"{LOCAL}, headers: {{Content-Length: '9'}}", "Content-Length is the call's own"),
         (f"{LOCAL}, headers: {{'a b': x}}", "is no name of a header"),

@@ -28,12 +28,9 @@ REAL = """
 """
 
 
-WITHOUT_OFFSITE = Schedule(verify_offsite=None)
-
-
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=WITHOUT_OFFSITE)
+    assert result.spec == Spec(project="techsapo", schedule=Schedule(verify_offsite=None))
     assert len(result.spec.providers) == result.spec.wallbounce.tiers.critical.providers
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
@@ -47,11 +44,8 @@ def test_every_example_loads_without_any_variable_set(path: Path, loaded: Loader
 def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
     text = next(p for p in EXAMPLES if p.name == "guide.yaml").read_text(encoding="utf-8")
     result = loaded(text)
-    assert [(i.port, i.weight, i.backup) for i in result.spec.app.instances] == [
-        (4000, 3, False),
-        (4001, 2, False),
-        (4002, 1, True),
-    ]
+    instances = [(i.port, i.weight, i.backup) for i in result.spec.app.instances]
+    assert instances == [(4000, 3, False), (4001, 2, False), (4002, 1, True)]
     assert set(result.disabled) == {"gpt", "gemini", "claude", "openrouter"}
     keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
     env = {**keys, "GRAFANA_PASSWORD": "fresh", "SLACK_URL": "https://hooks.slack.com/x"}
@@ -85,12 +79,8 @@ def test_variables_fill_text_numbers_and_switches(loaded: Loader) -> None:
         "logs: {level: '${LEVEL:-debug}'}\nbackup: {path: '$${NAME}/$x:${TAG:-}1'}\n",
         env=env,
     ).spec
-    assert (spec.project, spec.app.port, spec.nginx.hsts, spec.logs.level) == (
-        "shop-prod",
-        4010,
-        True,
-        "debug",
-    )
+    assert (spec.project, spec.app.port) == ("shop-prod", 4010)
+    assert (spec.nginx.hsts, spec.logs.level) == (True, "debug")
     assert spec.backup.path == "${NAME}/$x:1"
 
 
@@ -144,13 +134,9 @@ def test_one_real_provider_beside_simulated_ones_warns(loaded: Loader) -> None:
         "project: x\nproviders:\n  s1: {kind: simulated}\n  s2: {kind: simulated}\n"
         "  gpt: {kind: openai, model: m, api_key: k}\n"
     )
-    assert [(w.path, w.message) for w in loaded(text).warnings] == [
-        (
-            "providers",
-            "only 1 real provider (gpt): simulated ones never answer beside it, but an analysis compares 2 "
-            "(wallbounce.tiers.basic.providers)",
-        )
-    ]
+    (warning,) = loaded(text).warnings
+    assert warning.path == "providers"
+    assert warning.message.startswith("only 1 real provider (gpt): simulated ones never answer beside it")
 
 
 def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader) -> None:

@@ -22,12 +22,8 @@ def warnings(loaded: Loader, provider: str) -> list[str]:
     "provider, words",
     [
         ("kind: openai, model: gpt-5, api_key: k", "2026-12-11"),
-        (
-            "kind: google, model: gemini-2.5-pro, api_key: k",
-            "2026-12-01 (as read on 2026-11-12, second-hand)",
-        ),
+        ("kind: google, model: gemini-2.5-pro, api_key: k", "(as read on 2026-11-12, second-hand)"),
         ("kind: claude-agent, model: claude-sonnet-4-5", "2026-11-30"),
-        ("kind: openai, model: o4-mini, api_key: k", "2026-10-23"),
         ("kind: openai, model: gpt-5-mini-2025-08-07, api_key: k", "the vendor names gpt-6.1-terra"),
         ("kind: openai, model: '${MODEL}', api_key: k", "the value of ${MODEL} has an end"),
     ],
@@ -95,11 +91,6 @@ def test_a_vendors_key_that_goes_to_another_host_by_plain_http_is_told(
         ("kind: anthropic, model: claude-sonnet-5-5, api_key: k, max_output_tokens: 128001", True),
         ("kind: anthropic, model: not-yet-known, api_key: k, max_output_tokens: 128001", False),
         ("kind: openai, model: gpt-5.5, api_key: k, max_output_tokens: 999999", False),
-        (
-            "kind: openai, model: gpt-6.1-sol, api_key: k, max_output_tokens: 999999, "
-            "base_url: 'https://x.example/v1'",
-            False,
-        ),
     ],
 )
 def test_a_longer_answer_than_the_model_gives_is_told(loaded: Loader, provider: str, told: bool) -> None:
