@@ -12,9 +12,7 @@ from techsapo_ops.spec.load import load
 from techsapo_ops.wallbounce.try_provider import Check, Outcome, Tried
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
-TOO_DEAR = Check(
-    "answer", Outcome.SKIPPED, "not asked: too dear", "`techsapo providers test a --at-most 0.3`"
-)
+TOO_DEAR = Check("answer", Outcome.SKIPPED, "not asked: too dear", "`techsapo providers test a`")
 CUT_OFF = Check("answer", Outcome.FAILED, "used up")
 NOTHING = ProviderTests((), {}, {})
 

@@ -41,10 +41,8 @@ def started(folder: Path, me: str, knew: str) -> list[str]:
     subprocess.run(
         ["sh", "-c", script],
         env={"PATH": f"{folder}:{os.environ['PATH']}", "TECHSAPO_ADDRESS": me},
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
     return (folder / "sentinel.conf").read_text().splitlines()
 
 

@@ -1,4 +1,4 @@
-"""What a good spec comes out as: defaults, variables, overlays, secrets, warnings."""
+"""What a good spec comes out as: defaults, variables, overlays, secrets, masking, warnings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from rows import each_row
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
-from techsapo_ops.spec.load import LoadedSpec, SpecError, load
+from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.models.notifications import SlackReceiver
+from techsapo_ops.spec.problems import SpecError
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -344,3 +345,43 @@ def test_a_job_with_nothing_to_do_has_no_time_unless_the_file_gives_one(
     schedule = loaded(f"project: x\n{more}").spec.schedule
     assert (schedule.verify_offsite, schedule.drill_alert) == times
     assert schedule.report is not None
+
+
+@each_row(
+    "written, level",
+    [
+        ("mask: secrets", "secrets"),
+        ("mask: personal", "personal"),
+        ('mask: "off"', "off"),
+        ("mask: false", "off"),
+    ],
+)
+def test_the_spec_says_how_much_is_masked(written: str, level: str, loaded: Loader) -> None:
+    assert loaded(f"project: x\nwallbounce: {{{written}}}").spec.wallbounce.mask == level
+
+
+def test_where_the_spec_says_nothing_secrets_are_masked(loaded: Loader) -> None:
+    assert loaded("project: x").spec.wallbounce.mask == "secrets"
+
+
+def test_a_bare_off_which_yaml_readers_disagree_on_is_refused_with_both_spellings(loaded: Loader) -> None:
+    with pytest.raises(SpecError, match='write false, or "off"'):
+        loaded("project: x\nwallbounce: {mask: off}")
+
+
+@each_row(
+    "url, said",
+    [
+        ("https://shop.example.com/health?token=abc123", True),
+        ("https://shop.example.com/health?x=1&api_key=abc123", True),
+        ("https://shop.example.com/health?X-Amz-Signature=abc123", True),
+        ("https://shop.example.com/health?page=2", False),
+        ("https://shop.example.com/health?token=", False),
+        ("tls://mail.example.com:465", False),
+    ],
+)
+def test_a_key_in_a_probes_query_is_warned_of_and_not_shown(loaded: Loader, url: str, said: bool) -> None:
+    found = loaded(f"project: x\nmonitoring: {{probes: [{{name: shop, url: '{url}'}}]}}\n").warnings
+    told = [str(problem) for problem in found if problem.path == "monitoring.probes.0.url"]
+    assert bool(told) == said
+    assert all("can be read in prometheus.yml" in line and "abc123" not in line for line in told)
