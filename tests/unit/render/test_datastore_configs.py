@@ -63,15 +63,6 @@ def test_with_tls_redis_listens_in_no_other_way(tmp_path: Path) -> None:
     assert not [name for name in directives(redis_conf(tmp_path).content) if name.startswith("tls")]
 
 
-def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_length(tmp_path: Path) -> None:
-    wanted = spec(mysql={"user": "someone"})
-    (file,) = mysql_files(topology(wanted, tmp_path), templates())
-    assert f'init-file = "{tmp_path}/.techsapo/keys/mysql-init.sql"' in file.content
-    assert "socket = mysqld.sock" in file.content
-    assert "techsapo_audit" in file.content
-    assert "someone" in file.content
-
-
 def test_temporary_tables_are_the_stacks_own_on_this_host(tmp_path: Path) -> None:
     wanted = spec(mysql={})
     (native,) = mysql_files(topology(wanted, tmp_path), templates())

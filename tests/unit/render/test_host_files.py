@@ -5,7 +5,6 @@ Real ones read them in tests/lab/engines.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from dataclasses import replace
@@ -22,13 +21,11 @@ from techsapo_ops.render.host import (
     instance_script,
     log_files,
     logrotate_files,
-    pm2_files,
     quoted,
     systemd_files,
     systemd_quote,
     watched,
 )
-from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Program
 
 
@@ -100,10 +97,6 @@ def test_size_number_and_compression_are_the_specs_for_our_logs_and_pm2s(tmp_pat
     assert f'"{tmp_path}/.techsapo/logs/pm2/*.log"' in text
 
 
-def test_a_folders_own_wildcards_are_taken_literally() -> None:
-    assert log_files(Path("/srv/a*[b]?"), "*.log") == '"/srv/a\\*\\[b\\]\\?/*.log"'
-
-
 def test_a_line_break_in_a_folder_is_refused() -> None:
     with pytest.raises(OpsError, match="control character"):
         log_files(Path("/srv/a\n/etc {"), "*.log")
@@ -129,25 +122,6 @@ def test_a_folder_that_debians_unit_hides_from_rsyslog_is_told_of(folder: str, t
     files = rsyslog_files(Path(folder), logs={"syslog": SYSLOG})
     for path in ("rsyslog/techsapo.conf", "docker/rsyslog/techsapo.conf"):
         assert ("ProtectHome=read-only" in files[path]) is told
-
-
-def ecosystem(directory: Path, **sections: Any) -> dict[str, Any]:
-    wanted = spec(**sections)
-    (file,) = pm2_files(topology(wanted, directory), templates())
-    _, _, value = file.content.partition("module.exports = ")
-    (app,) = json.loads(value.strip().removesuffix(";"))["apps"]
-    found: dict[str, Any] = app
-    return found
-
-
-def test_one_instance_is_started_as_it_is_under_a_hostile_folder_too(tmp_path: Path) -> None:
-    wanted = spec()
-    where = topology(wanted, tmp_path / HOSTILE_FOLDER)
-    app = ecosystem(tmp_path / HOSTILE_FOLDER)
-    (program,) = [p for p in programs(where) if p.service == "app"]
-    assert app["name"] == "techsapo"
-    assert (app["script"], *app["args"]) == program.argv
-    assert app["out_file"] == str(where.layout.logs / "pm2" / "techsapo.log")
 
 
 def test_each_number_becomes_its_own_instance(tmp_path: Path) -> None:

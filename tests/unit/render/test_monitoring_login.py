@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from rows import each_row
-from stacks import rendered, spec, templates, topology
+from stacks import rendered, spec, templates, topology, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 
@@ -16,6 +17,23 @@ HERE = Path("/opt/stack")
 BOTH = {"prometheus": {"login": True}, "alertmanager": {"login": True}}
 GUARDED = ("prometheus", "alertmanager")
 KEYS = "/etc/techsapo"
+
+
+@each_row(
+    "path, places",
+    [
+        ("prometheus/prometheus.yml", f"{HERE}/.techsapo/keys/{{}}-password.prometheus"),
+        ("docker/config/prometheus/prometheus.yml", "/run/secrets/{}-password"),
+    ],
+)
+def test_prometheus_logs_in_at_itself_and_at_alertmanager_alone(path: str, places: str) -> None:
+    model = spec(monitoring={**with_alerts(), **BOTH})
+    config = read_yaml(rendered(model, topology(model, HERE))[path].content)
+    logins = {c["job_name"]: c["basic_auth"] for c in config["scrape_configs"] if "basic_auth" in c}
+    assert logins == {
+        kind: {"username": "techsapo", "password_file": places.format(kind)} for kind in GUARDED
+    }
+    assert config["alerting"]["alertmanagers"][0]["basic_auth"] == logins["alertmanager"]
 
 
 @each_row("folder, words", [("a}b", "can't name the file"), ("a$$b", "can't be told the file")])
