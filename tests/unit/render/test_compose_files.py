@@ -134,39 +134,29 @@ def test_node_exporter_sees_what_is_mounted_later_where_the_hosts_mounts_are_sha
     assert root["read_only"]
 
 
-def test_configuration_is_mounted_as_folders() -> None:
-    files = rendered(WANTED, topology(WANTED, HERE, "compose"))
-    for name in BOTH:
-        folder = (HERE / name).parent
-        for service in read_yaml(files[name].content)["services"].values():
-            for mount in service.get("volumes", []):
-                if mount["target"].startswith("/etc/techsapo/") and not mount["target"].endswith("certs"):
-                    source = (folder / mount["source"]).resolve().relative_to(HERE)
-                    assert [f for f in files if f.startswith(f"{source}/")], mount
+MADE = {"keys/app-key": "app", "keys/acknowledge-key.app": "app", "keys/acknowledge.tmpl": "alertmanager"}
+"""By the engine, before it starts the first container."""
 
 
 def test_each_service_has_its_own_copies_of_its_secrets() -> None:
     files = rendered(WANTED, topology(WANTED, HERE, "compose"))
+
+    def owner_of(path: str) -> str | None:
+        reader = re.fullmatch(r"keys/\w+-password\.(\w+)|keys/(\w+)-web\.yml", path)
+        return (
+            files[path].owner
+            if path in files
+            else MADE.get(path) or (reader and reader[reader.lastindex or 0])
+        )
+
     for name in BOTH:
         data = read_yaml(files[name].content)
         folder = Path("/") / Path(name).parent
         for service_name, service in data["services"].items():
+            kind = service_name.split("-")[0] if service_name.startswith("app-") else service_name
             for secret in service.get("secrets", []):
-                file = data["secrets"][secret["source"]]["file"]
-                path = str((folder / file).resolve()).lstrip("/")
-                kind = service_name.split("-")[0] if service_name.startswith("app-") else service_name
-                made = {  # by the engine, before it starts the first container
-                    "keys/app-key": "app",
-                    "keys/acknowledge-key.app": "app",
-                    "keys/acknowledge.tmpl": "alertmanager",
-                }
-                reader = re.fullmatch(r"keys/\w+-password\.(\w+)|keys/(\w+)-web\.yml", path)
-                owner = (
-                    files[path].owner
-                    if path in files
-                    else made.get(path) or (reader and reader[reader.lastindex])
-                )
-                assert owner == kind, path
+                path = str((folder / data["secrets"][secret["source"]]["file"]).resolve()).lstrip("/")
+                assert owner_of(path) == kind, path
 
 
 def test_an_image_of_ones_own_replaces_the_official_one_and_the_build() -> None:
