@@ -68,6 +68,7 @@ def test_every_secret_file_that_is_named_is_rendered() -> None:
 def test_what_has_a_message_of_its_own_has_one_for_the_next_receivers_too() -> None:
     found = config(notifications={"critical": [HOOK], "next": [{"after": "15m", "receivers": [HOOK]}]})
     (route,) = (r for r in found["route"]["routes"] if r["receiver"] == "next.0")
+    assert route["matchers"] == ['next="0"']
     apart = {label for alert in alerts().values() if not alert.machines for label in alert.apart}
     assert "provider" in apart
     assert set(route["group_by"]) == {"alertname", "service"} | apart
@@ -118,6 +119,15 @@ def muted(**sections: Any) -> set[str]:
         for effect in target.removeprefix('alertname=~"').removesuffix('"').split("|"):
             found.add(f"{cause} {effect} {' '.join(rule.get('equal', ()))}".strip())
     return found
+
+
+def test_an_alert_is_muted_by_those_that_the_catalogue_names_and_by_no_others() -> None:
+    assert muted() == {
+        f"{cause} {alert.name} {' '.join(labels)}".strip()
+        for alert in alerts().values()
+        for cause, labels in alert.muted_by.items()
+        if not (alert.machines or alerts()[cause].machines)
+    }
 
 
 def test_what_a_stack_does_not_run_or_turned_off_mutes_nothing() -> None:

@@ -58,6 +58,20 @@ def test_the_front_is_probed_unless_the_spec_says_otherwise(monitoring: dict[str
     assert any("techsapo-probes" in file.content for file in text[:1]) is there
 
 
+@each_row("engine, address", [("native", "127.0.0.1:8443"), ("compose", "nginx:8443")])
+def test_the_front_is_asked_by_tls_under_the_name_that_users_call_it_by(
+    engine: EngineName, address: str
+) -> None:
+    topology = stack(engine, certificates={"site": {"names": ["ops.example.com"]}})
+    (front,) = asked(topology)
+    assert (front.url, front.scope) == (f"https://{address}/ping", "front")
+    page = modules(topology)["front"]["http"]
+    assert (page["headers"], page["valid_status_codes"]) == ({"Host": "ops.example.com"}, [200])
+    assert (page["fail_if_not_ssl"], page["follow_redirects"]) == (True, False)
+    ((_, labels),) = job(topology)
+    assert (labels["__param_module"], labels["__param_target"]) == ("front", front.url)
+
+
 def test_without_nginx_each_instance_of_the_app_is_asked() -> None:
     alone = stack(app=THREE_INSTANCES, nginx={"enabled": False})
     assert [(each.name, each.url) for each in asked(alone)] == [

@@ -138,7 +138,10 @@ def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_pat
 def test_the_last_one_had_its_turn_before_the_next_look_at_the_same_alerts(interval: str, turn: str) -> None:
     spec = {"alertmanager": {"group_interval": interval}, **with_alerts()}
     stack = read_yaml(machines_files(machines_topology(monitoring=spec))["stack.yml"])
-    assert f"--cluster.peer-timeout={turn}" in stack["services"]["alertmanager-a"]["command"]
+    command = stack["services"]["alertmanager-a"]["command"]
+    assert f"--cluster.peer-timeout={turn}" in command
+    peers = [word.partition("=")[2] for word in command if word.startswith("--cluster.peer=")]
+    assert peers == ["alertmanager-b:9094", "alertmanager-c:9094"]
 
 
 TRIE = """Main:

@@ -36,6 +36,9 @@ def stack_of(**sections: Any) -> dict[str, Any]:
 
 def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_does_not() -> None:
     services = stack_of()["services"]
+    for name, entry in services.items():
+        here = f"node.labels.techsapo == {name.rpartition('-')[2]}"
+        assert entry["deploy"]["placement"]["constraints"] == [here]
     orders = {name: entry["deploy"]["update_config"]["order"] for name, entry in services.items()}
     assert orders["app-1-a"] == "start-first"
     assert {orders[f"{kind}-a"] for kind in ("redis", "mysql", "nginx", "prometheus")} == {"stop-first"}
