@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rows import each_row
 
+import techsapo_ops
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.cli import options
@@ -61,3 +62,8 @@ def test_exit_codes_are_those_of_the_code() -> None:
     }
     assert options.CHANGES_PENDING == 100
     assert str(jobs.INTERRUPTED) in facts("exit_codes.yaml")["every"]
+    package = Path(techsapo_ops.__file__).parent / "cli"
+    with_100 = {path.stem for path in package.rglob("*.py") if "Exit(CHANGES_PENDING" in path.read_text()}
+    known = [name.split() for name, codes in of.items() if "100" in codes]
+    assert len(known) == len(with_100)
+    assert [stem for stem in with_100 if not any(stem in words for words in known)] == []

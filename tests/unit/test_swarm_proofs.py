@@ -12,9 +12,14 @@ from tests.swarm.figures import WHERE, Figure, Figures, page
 from tests.swarm.load import Load, request_bytes, told
 
 
-def answer(body: str, status: int = 200) -> bytes:
-    head = f"HTTP/1.1 {status} OK\r\nContent-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
-    return (head + body).encode()
+def answer(body: str, *headers: str, status: int = 200) -> bytes:
+    head = [
+        f"HTTP/1.1 {status} OK",
+        f"Content-Length: {len(body)}",
+        "Content-Type: application/json",
+        *headers,
+    ]
+    return ("\r\n".join([*head, "", ""]) + body).encode()
 
 
 def test_a_post_carries_its_id_twice_and_the_proof_of_a_drill() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,9 @@ PAGES = ("three-machines.md", "three-machines.ja.md")
 
 
 def code(page: Path) -> str:
-    text = page.read_text(encoding="utf-8").partition("\n```python\n")[2]
-    return text.partition("\n```\n")[0]
-
-
-@pytest.fixture
-def memory(tmp_path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(tmp_path / "told", isolation_level=None)
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[
+        0
+    ]
 
 
 @pytest.fixture
@@ -42,19 +39,22 @@ def test_both_languages_show_the_same(repository: Path) -> None:
 
 
 def test_the_same_once_more_is_no_news_whatever_order_its_alerts_are_in(
-    is_news: IsNews, memory: sqlite3.Connection
+    is_news: IsNews, tmp_path: Path
 ) -> None:
+    memory = sqlite3.connect(tmp_path / "told", isolation_level=None)
     assert is_news(message(a="firing", b="firing"), memory)
     assert not is_news(message(b="firing", a="firing"), memory)
     assert is_news(message(group="RedisDown"), memory)
 
 
-def test_an_end_another_alert_and_the_next_time_are_news(is_news: IsNews, memory: sqlite3.Connection) -> None:
+def test_an_end_another_alert_and_the_next_time_are_news(is_news: IsNews, tmp_path: Path) -> None:
+    memory = sqlite3.connect(tmp_path / "told", isolation_level=None)
     course = [message(), message(a="firing", b="firing"), message("resolved"), message()]
     assert [is_news(each, memory) for each in course] == [True] * 4
 
 
-def test_what_is_said_again_after_its_time_is_news(is_news: IsNews, memory: sqlite3.Connection) -> None:
+def test_what_is_said_again_after_its_time_is_news(is_news: IsNews, tmp_path: Path) -> None:
+    memory = sqlite3.connect(tmp_path / "told", isolation_level=None)
     assert [is_news(message(), memory, seconds=-1) for _ in range(2)] == [True, True]
 
 

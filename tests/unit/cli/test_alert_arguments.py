@@ -41,19 +41,20 @@ def silence(*words: Any, matcher: list[str] | None = None, duration: str = "1h")
 
 
 @each_row(
-    "name, matcher, hint",
+    "name, matcher, said, hint",
     [
-        ("Watchdog", [], "pause the check at your watcher"),
-        (None, ["alertname=Watchdog"], "pause the check at your watcher"),
-        (None, ["severity=info"], "alertname!=Watchdog"),
-        (None, ["severity=~.*"], "alertname!=Watchdog"),
+        ("Watchdog", [], "Watchdog can't be silenced", "pause the check at your watcher"),
+        (None, ["alertname=Watchdog"], "Watchdog can't be silenced", "pause the check at your watcher"),
+        (None, ["severity=info"], "that silences Watchdog as well", "alertname!=Watchdog"),
+        (None, ["severity=~.*"], "that silences Watchdog as well", "alertname!=Watchdog"),
     ],
 )
 def test_a_silence_that_mutes_the_watchdog_is_refused(
-    name: str | None, matcher: list[str], hint: str
+    name: str | None, matcher: list[str], said: str, hint: str
 ) -> None:
     with pytest.raises(OpsError) as refused:
         silence(name, matcher=matcher)
+    assert refused.value.message.startswith(said)
     assert "whoever watches this stack would be told that it is down" in refused.value.message
     assert hint in (refused.value.hint or "")
     assert refused.value.exit_code == 2
@@ -65,18 +66,22 @@ def test_any_other_silence_is_sent(matcher: list[str]) -> None:
         silence(None, matcher=matcher)
 
 
+@each_row("command", ["silence", "ack"])
 @each_row("duration", ["0s", "1s", "59s"])
-def test_a_time_too_short_to_matter_is_refused_in_words_before_anybody_is_asked(duration: str) -> None:
+def test_a_time_too_short_to_matter_is_refused_in_words_before_anybody_is_asked(
+    command: str, duration: str
+) -> None:
     place = SpecChoice(Path("techsapo.yaml"))
-    for command in (
-        lambda: silence("MemoryHigh", duration=duration),
-        lambda: alerts.ack("AppDown", duration=duration, place=place, out=Output()),
-    ):
-        with pytest.raises(OpsError, match="--for must be at least 60 s") as refused:
-            command()
-        assert refused.value.exit_code == 2
+    calls = {
+        "silence": lambda: silence("MemoryHigh", duration=duration),
+        "ack": lambda: alerts.ack("AppDown", duration=duration, place=place, out=Output()),
+    }
+    with pytest.raises(OpsError, match="--for must be at least 60 s") as refused:
+        calls[command]()
+    assert refused.value.exit_code == 2
 
 
 def test_nobody_has_to_have_the_watchdog() -> None:
+    place = SpecChoice(Path("techsapo.yaml"))
     with pytest.raises(OpsError, match="Watchdog always fires"):
-        alerts.ack("Watchdog", place=SpecChoice(Path("techsapo.yaml")), out=Output())
+        alerts.ack("Watchdog", place=place, out=Output())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import in_process
 import pytest
 from fakes.notified import notified
 from fakes.open_stacks import open_stack
-from in_process import techsapo
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
@@ -18,6 +19,20 @@ from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.operations.status.programs import program_versions
 from techsapo_ops.operations.watch.one_alert import one_alert
+
+
+def techsapo(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return in_process.techsapo(folder, *words, env={"PATH": "/usr/bin:/bin", **variables})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "techsapo.yaml").write_text(
+        "project: t\nengine: native\nredis: {enabled: false}\n"
+        "monitoring:\n  prometheus: {enabled: false}\n  alertmanager: {enabled: false}\n"
+    )
+    return tmp_path
+
 
 SAID = {
     "redis-server": b"Redis server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=b843",
@@ -62,8 +77,15 @@ def test_an_alert_is_shown_with_its_silences_receivers_and_first_steps(
     monkeypatch.setattr(Alertmanager, "alerts", lambda _: ())
     monkeypatch.setattr(Alertmanager, "silences", lambda _: (of_it, other))
     monkeypatch.setattr("techsapo_ops.operations.watch.alerts.holders", lambda *_: {})
-    told = notified({"critical": [{"kind": "slack", "url": "https://hooks.example.com/x"}]})
-    stack = open_stack(topology_of(spec_of({"project": "t", "notifications": told}), tmp_path))
+    spec = spec_of(
+        {
+            "project": "t",
+            "notifications": notified(
+                {"critical": [{"kind": "slack", "url": "https://hooks.example.com/x"}]}
+            ),
+        }
+    )
+    stack = open_stack(topology_of(spec, tmp_path))
     prometheus, alertmanager = Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1")
     found = one_alert(stack, alerts()["AppDown"], prometheus, alertmanager)
     assert [(each.state, each.summary) for each in found.now] == [("firing", "down")]
@@ -75,14 +97,11 @@ def test_an_alert_is_shown_with_its_silences_receivers_and_first_steps(
     assert quiet.silences == (other,)
 
 
-def test_an_alert_is_shown_also_where_no_server_answers(tmp_path: Path) -> None:
-    (tmp_path / "techsapo.yaml").write_text(
-        "project: t\nengine: native\nredis: {enabled: false}\n"
-        "monitoring:\n  prometheus: {enabled: false}\n  alertmanager: {enabled: false}\n"
-    )
-    done = techsapo(tmp_path, "alerts", "show", "AppDown")
+def test_an_alert_is_shown_also_where_no_server_answers(folder: Path) -> None:
+    done = techsapo(folder, "alerts", "show", "AppDown")
     assert done.returncode == 0
     assert "its state is not known: this stack runs no Prometheus" in done.stderr
     assert "do first   1. " in done.stdout
-    told = json.loads(techsapo(tmp_path, "alerts", "show", "AppDown", "--json").stdout)
+    assert techsapo(folder, "alerts", "show", "AppDwn").returncode == 2
+    told = json.loads(techsapo(folder, "alerts", "show", "AppDown", "--json").stdout)
     assert (told["states"][0]["state"], told["receivers"]) == ("unknown", [])

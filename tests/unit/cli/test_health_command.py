@@ -14,12 +14,6 @@ import pytest
 from rows import each_row
 from servers import free_port
 
-from techsapo_ops.adapters import host
-from techsapo_ops.cli.commands.doctor import doctor
-from techsapo_ops.cli.options import SpecChoice
-from techsapo_ops.cli.output import Output
-from techsapo_ops.errors import OpsError
-
 
 def techsapo(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return in_process.techsapo(cwd, *words, env={"PATH": ""})
@@ -94,6 +88,12 @@ def test_doctor_without_a_spec_looks_for_the_default_stack(tmp_path: Path) -> No
 def test_doctor_fix_without_root_prints_the_exact_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from techsapo_ops.adapters import host
+    from techsapo_ops.cli.commands.doctor import doctor
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.errors import OpsError
+
     spec(tmp_path, free_port())
     monkeypatch.setenv("PATH", "")
     uid = os.getuid() or 1000
@@ -101,6 +101,7 @@ def test_doctor_fix_without_root_prints_the_exact_command(
     monkeypatch.setattr(sys, "argv", ["/opt/venv/bin/techsapo"])
     with pytest.raises(OpsError, match="needs root") as caught:
         doctor(place=SpecChoice(tmp_path / "techsapo.yaml"), fix=True, out=Output())
-    command = f"sudo /opt/venv/bin/techsapo doctor --fix --file {tmp_path}/techsapo.yaml"
-    assert caught.value.hint == f"run: {command}"
+    assert (
+        caught.value.hint == f"run: sudo /opt/venv/bin/techsapo doctor --fix --file {tmp_path}/techsapo.yaml"
+    )
     assert "redis-server" in capsys.readouterr().out

@@ -22,8 +22,11 @@ def test_maintenance_again_says_what_it_takes_the_place_of(
     (tmp_path / "techsapo.yaml").write_text("project: t\n")
     made = Maintenance("", STARTED, None, "hanako", "")
     monkeypatch.setattr(maintenance, "turn_on", lambda *_: made)
-    other = Maintenance("new disk", STARTED, None, "h", "")
-    for before, said in ((None, False), (made, False), (other, True)):
+    for before, said in (
+        (None, False),
+        (made, False),
+        (Maintenance("new disk", STARTED, None, "h", ""), True),
+    ):
         monkeypatch.setattr(maintenance, "maintenance_of", lambda _, told=before: told)
         done = CliRunner().invoke(app, ["maintenance", "on"])
         assert done.exit_code == 0, done.output

@@ -24,14 +24,26 @@ def planned(project: MemoryProject, **sections: Any) -> StackPlan:
     return plan_of(project.stack(**sections))
 
 
+def shown(plan: StackPlan, capsys: pytest.CaptureFixture[str], **options: bool) -> list[str]:
+    show_plan(plan, Output(**options))
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_changed_setting_is_counted_and_nothing_is_said_to_be_removed(
+    project: MemoryProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.up()
+    lines = shown(planned(project, redis={"maxmemory": "1G"}), capsys)
+    assert lines[-1] == "files: 5 to change; services: 2 to restart; nothing removed"
+
+
 def test_what_is_removed_comes_first_in_lists_and_in_the_line(
     project: MemoryProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.up()
     found = planned(project, **NO_REDIS)
     assert [step.action for step in found.steps.steps][-1] == "remove", "it is performed last"
-    show_plan(found, Output())
-    lines = capsys.readouterr().out.splitlines()
+    lines = shown(found, capsys)
     files = lines[1 : lines.index("services:")]
     assert "removed" in files[0]
     assert "removed" not in files[-1]
@@ -55,11 +67,8 @@ def test_the_summary_has_every_key_whatever_changes(project: MemoryProject) -> N
     assert (gone["files"]["removed"], gone["services"]["remove"]) == (2, 1)
 
 
-def test_what_is_edited_by_hand_or_changed_is_counted_and_nothing_said_to_be_removed(
-    project: MemoryProject,
-) -> None:
+def test_a_file_edited_by_hand_is_counted_as_such(project: MemoryProject) -> None:
     project.up()
     conf = project.config / "redis" / "redis.conf"
     conf.write_text(f"{conf.read_text()}# mine\n")
-    assert plan_line(planned(project, redis={"maxmemory": "1G"})).endswith("2 to restart; nothing removed")
     assert "files: 1 edited by hand" in plan_line(planned(project))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from rows import each_row
 
@@ -9,16 +12,26 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.provider_tests import all_well, show
 from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
 from techsapo_ops.spec.load import load
-from techsapo_ops.wallbounce.try_provider import Check, Outcome, Tried
+from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
-TOO_DEAR = Check("answer", Outcome.SKIPPED, "not asked: too dear", "`techsapo providers test a`")
+TOO_DEAR = Check(
+    "answer", Outcome.SKIPPED, "not asked: too dear", "`techsapo providers test a --at-most 0.3`"
+)
 CUT_OFF = Check("answer", Outcome.FAILED, "used up")
 NOTHING = ProviderTests((), {}, {})
 
 
 def tried(*checks: Check) -> Tried:
     return Tried("a", "openai", "m", checks)
+
+
+def tests_of(*worst: float) -> ProviderTests:
+    candidates = [SimpleNamespace(worst=usd, asked=usd > 0) for usd in worst]
+    return ProviderTests(cast("tuple[Candidate, ...]", tuple(candidates)), {}, {})
+
+
+tests_of.__test__ = False  # type: ignore[attr-defined]
 
 
 @each_row(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from in_process import techsapo
+from rows import each_row
+
+from techsapo_ops.cli.views.providers import notes
+from techsapo_ops.operations.providers import list_providers
+from techsapo_ops.spec.load import load
 
 SPEC = """\
 project: x
@@ -79,3 +85,11 @@ def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
     )
     done = listed(tmp_path)
     assert "\x1b" not in done.stdout + done.stderr
+
+
+@each_row("today, words", [(date(2026, 11, 29), "is retired by"), (date(2026, 11, 30), "was retired by")])
+def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
+    text = "project: x\nproviders:\n  a: {kind: anthropic, model: claude-sonnet-4-5, api_key: k}\n"
+    loaded = load(text, {}, lambda path: path, cross_check=False)
+    (end, *_) = notes(list_providers(loaded), today)
+    assert end.startswith(f"a: claude-sonnet-4-5 {words} its vendor on 2026-11-30 (as read on 2026-11-26)")

@@ -43,7 +43,6 @@ TYPOS = {
     "alerts ack AppDwn": "did you mean AppDown?",
     "alerts test AppDwn": "did you mean AppDown?",
     "alerts runbook AppDwn": "did you mean AppDown?",
-    "alerts show AppDwn": "did you mean AppDown?",
     "keys rotate c1": " (ci)",
     "keys revoke c1": " (ci)",
     "providers test gtp": "known: sim-a, sim-b, sim-c",

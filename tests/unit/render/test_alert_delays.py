@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alert_delays import rows
+from alert_delays import at_most, rows
 from rows import each_row
+
+from techsapo_ops.catalogue.alerts import alerts
 
 
 @each_row(
@@ -24,3 +26,9 @@ def test_the_docs_say_for_each_alert_how_long_it_takes_at_most(
     table = rows(locale, machines=page.startswith("three"))
     missing = [row for row in table if row not in lines]
     assert missing == [], "the table has these rows:\n" + "\n".join(table)
+
+
+def test_what_cuts_users_off_is_told_within_two_minutes_or_when_it_has_lasted() -> None:
+    assert at_most(alerts()["NginxDown"]) == 70
+    assert at_most(alerts()["ProviderDown"]) == 30
+    assert at_most(alerts()["AppDown"]) == 90

@@ -102,10 +102,19 @@ def test_references_of_images_are_taken(image: str) -> None:
 @each_row(
     "image",
     [
-        "", " ", "Redis", "redis:", "redis:8 AS x", "redis@sha256:0", "a//b", "-x", "日本語", "https://a/b",
+        "",
+        " ",
+        "Redis",
+        "redis:",
+        "redis:8 AS x",
+        "redis@sha256:0",
+        "a//b",
+        "-x",
+        "日本語",
+        "https://a/b",
         "$X",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_reference_of_an_image_is_refused(image: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(ImageReference).validate_python(image)

@@ -22,6 +22,12 @@ FILES = machines_files()
 SERVICES: dict[str, Any] = read_yaml(FILES["stack.yml"])["services"]
 
 
+def test_each_member_is_started_by_the_script_under_its_own_name() -> None:
+    for name in ("mysql-a", "mysql-b", "mysql-c"):
+        assert SERVICES[name]["command"] == ["bash", "/etc/techsapo/mysql/member.sh", name]
+    assert "members=(mysql-a mysql-b mysql-c)" in FILES["mysql/member.sh"]
+
+
 def test_who_has_no_key_is_no_member() -> None:
     options = next(line for line in FILES["mysql/my.cnf"].splitlines() if "provider-options" in line)
     for part in ("ca", "cert", "key"):
@@ -38,6 +44,12 @@ def test_a_commit_is_on_disk_before_it_is_acknowledged_and_a_lost_member_is_wait
     assert "innodb-flush-log-at-trx-commit = 1" in cnf
     assert "evs.suspect_timeout=PT2S" in cnf
     assert "pc.recovery=FALSE" in cnf, "positions decide who goes on"
+
+
+def test_an_app_is_told_its_own_machines_member_first() -> None:
+    command = SERVICES["app-b"]["command"]
+    told = command[command.index("--mysql") + 1]
+    assert told == "mysql-b:3306,mysql-a:3306,mysql-c:3306"
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
@@ -74,16 +86,20 @@ class Said:
         self._ready = ready
 
     def run(self, command: Command, **_: Any) -> Completed:
-        if command.argv[0] in self._ready:
-            return Completed(command, 0, b"in the cluster\n", b"")
-        return Completed(command, 1, b"waits: no position\n", b"")
+        ready = command.argv[0] in self._ready
+        return Completed(
+            command, 0 if ready else 1, b"in the cluster\n" if ready else b"waits: no position\n", b""
+        )
+
+
+def doors(*ready: str, away: str = "") -> Doors:
+    return Doors(cast("Access", Reached(away)), machines_topology(), cast("Runner", Said(*ready)))
 
 
 def test_the_first_member_that_is_in_the_cluster_is_spoken_to() -> None:
-    def entered(*ready: str, away: str = "", wanted: str | None = None) -> str:
-        found = Doors(cast("Access", Reached(away)), machines_topology(), cast("Runner", Said(*ready)))
-        return found.administrator(wanted).enter(Command(("x",))).argv[0]
-
-    assert entered("mysql-b", "mysql-c", away="mysql-a") == "mysql-b"
-    assert entered("mysql-c") == "mysql-c"
-    assert entered("mysql-a", "mysql-c", wanted="mysql-c") == "mysql-c"
+    assert (
+        doors("mysql-b", "mysql-c", away="mysql-a").administrator().enter(Command(("x",))).argv[0]
+        == "mysql-b"
+    )
+    assert doors("mysql-c").administrator().enter(Command(("x",))).argv[0] == "mysql-c"
+    assert doors("mysql-a", "mysql-c").administrator("mysql-c").enter(Command(("x",))).argv[0] == "mysql-c"

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import psutil
 from rows import each_row
-from servers import wait_for
 
 from techsapo_ops.render.templates import Templates
 
@@ -58,14 +58,25 @@ class Started:
     def drains(self) -> bool:
         return (self.folder / "drain").exists()
 
-    @property
-    def asleep(self) -> bool:
-        """Whether the shell does nothing but wait for a sleep, its second child."""
-        shell = psutil.Process(self.process.pid)
-        return len(shell.children()) > 1 and shell.status() == psutil.STATUS_SLEEPING
+    def wait_for(self, *told: str) -> None:
+        deadline = time.monotonic() + 60
+        while self.told() != list(told):
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.01)
 
-    def wait_until_told(self, *words: str) -> None:
-        wait_for(lambda: self.told() == list(words), what=f"told {words}")
+    def wait_for_drain(self) -> None:
+        deadline = time.monotonic() + 60
+        while not self.drains:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def wait_until_asleep(self) -> None:
+        """Until the shell does nothing but wait for a sleep, its second child."""
+        shell = psutil.Process(self.process.pid)
+        deadline = time.monotonic() + 60
+        while len(shell.children()) < 2 or shell.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @contextmanager
@@ -89,10 +100,10 @@ def started(shell: str, folder: Path, seconds: float, program: str = PROGRAM) ->
 def test_told_to_stop_it_says_so_serves_on_and_lets_the_server_finish(shell: str, tmp_path: Path) -> None:
     (tmp_path / "drain").touch()  # of the one before
     with started(shell, tmp_path, 0.5) as it:
-        it.wait_until_told("-p /data")
+        it.wait_for("-p /data")
         assert not it.drains
         it.process.terminate()
-        wait_for(lambda: it.drains)
+        it.wait_for_drain()
         assert it.told() == ["-p /data"], "it still serves"
         assert it.process.wait(60) == 0
         assert it.told() == ["-p /data", "QUIT"]
@@ -102,11 +113,12 @@ def test_told_to_stop_it_says_so_serves_on_and_lets_the_server_finish(shell: str
 def test_a_second_word_ends_the_waiting_and_a_third_one_the_server(shell: str, tmp_path: Path) -> None:
     (tmp_path / "slow").touch()
     with started(shell, tmp_path, 3600) as it:
-        it.wait_until_told("-p /data")
+        it.wait_for("-p /data")
         it.process.terminate()
-        wait_for(lambda: it.drains and it.asleep)
+        it.wait_for_drain()
+        it.wait_until_asleep()
         it.process.terminate()
-        it.wait_until_told("-p /data", "QUIT")
+        it.wait_for("-p /data", "QUIT")
         assert it.process.poll() is None, "what is under way may finish"
         it.process.terminate()
         assert it.process.wait(60) == 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.errors import OpsError
 from techsapo_ops.services.prometheus.own_rules import read_own_rules
 
 OWN = """groups:
@@ -19,7 +21,6 @@ OWN = """groups:
       - {alert: ShopEmpty, expr: shop_orders == 0, labels: {severity: warning, page: "true"}}
       - {alert: ShopSlow, expr: shop_seconds > 1, labels: {severity: warning}}
 """
-WAKES_NOBODY = "the label page has another value than true, so it wakes nobody"
 HOOK = [{"kind": "webhook", "url": "https://a"}]
 
 
@@ -48,6 +49,11 @@ def test_what_pages_is_sent_on_to_the_next_receivers_and_nothing_else_of_it(tmp_
     assert "ShopSlow" not in names
 
 
+def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match=r"monitoring\.rules\.0: no file is called rules/\*\.yml"):
+        files(tmp_path, ["rules/*.yml"])
+
+
 def faults_of(tmp_path: Path, *files: str, patterns: tuple[str, ...] = ("*.yml",)) -> list[str]:
     for number, text in enumerate(files):
         (tmp_path / f"{number}.yml").write_bytes(text.encode(errors="surrogateescape"))
@@ -66,7 +72,10 @@ def rules_with(*lines: str) -> str:
         ("{alert: FloatingAddressLost, expr: up}", "FloatingAddressLost is the name of an alert of techsapo"),
         ("{record: 'techsapo:up', expr: up}", "names that begin with `techsapo:` are those of techsapo"),
         *(
-            (f"{{alert: Own, expr: up, labels: {{page: {value}}}}}", WAKES_NOBODY)
+            (
+                f"{{alert: Own, expr: up, labels: {{page: {value}}}}}",
+                "the label page has another value than true, so it wakes nobody",
+            )
             for value in ('"yes"', "yes", "True", '"True"', "1", "false")
         ),
     ],
@@ -83,8 +92,9 @@ def test_the_labels_of_a_group_are_those_of_its_rules(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").write_text(text)
     (rule,) = read_own_rules(spec_of(monitoring={"rules": ["shop.yml"]}), tmp_path).alerts
     assert rule["labels"] == {"page": "true"}
-    faults = faults_of(tmp_path, text.replace("true", "yes"), patterns=("0.yml",))
-    assert faults == [f"0 0.yml:3: {WAKES_NOBODY}"]
+    assert faults_of(tmp_path, text.replace("true", "yes"), patterns=("0.yml",)) == [
+        "0 0.yml:3: the label page has another value than true, so it wakes nobody"
+    ]
 
 
 def test_files_that_are_no_rules_are_named_with_the_line(tmp_path: Path) -> None:
@@ -92,5 +102,6 @@ def test_files_that_are_no_rules_are_named_with_the_line(tmp_path: Path) -> None
     found = faults_of(tmp_path, broken, "rules: []\n", "groups: []\n# caf\udce9\n")
     assert [fault.partition(": ")[0] for fault in found[:2]] == ["0 0.yml:3", "0 1.yml:1"]
     assert found[2] == "0 2.yml:2: is not UTF-8"
-    first, *_ = faults_of(tmp_path, patterns=("none/*.yml", "0.yml", "?.yml"))
-    assert first == "0 no file is called none/*.yml"
+    assert (
+        faults_of(tmp_path, patterns=("none/*.yml", "0.yml", "?.yml"))[0] == "0 no file is called none/*.yml"
+    )

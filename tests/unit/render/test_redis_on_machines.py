@@ -11,6 +11,7 @@ from monitoring_stack import topology_of
 from rows import each_row
 from stacks import rendered, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import (
     OPERATOR,
@@ -27,9 +28,18 @@ from techsapo_ops.stack.own_tls import own_tls
 ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
 
 
+def services() -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = read_yaml(machines_files()["stack.yml"])["services"]
+    return found
+
+
 def test_a_redis_of_several_says_when_it_stops_to_take_writes_and_one_of_its_own_does_not() -> None:
     lines = machines_files()["redis/redis.conf"].splitlines()
-    assert {"min-replicas-max-lag 2", "appendonly yes", "tls-replication yes"} <= set(lines)
+    for line in (
+        "min-replicas-to-write 1", "min-replicas-max-lag 2", "appendonly yes", "tls-replication yes",
+        "tls-port 6379", "repl-diskless-sync-delay 0",
+    ):  # fmt: skip
+        assert line in lines
     assert not any(line.startswith(("bind", "replicaof", "masterauth", "requirepass")) for line in lines)
     alone = topology_of(Spec.model_validate({"project": "alone"}), Path("/srv/alone"))
     files = {path: file.content for path, file in rendered(alone.spec, alone).items()}
@@ -57,6 +67,14 @@ def test_a_start_script_is_one_of_a_plain_shell_and_names_no_password(script: st
     subprocess.run(["dash", "-n", file], check=True)
     assert "REDISCLI_AUTH=$(cat /run/secrets/" in file.read_text()
     assert " -a " not in file.read_text()
+
+
+def test_an_app_is_told_every_sentinel_and_its_own_machines_first() -> None:
+    command = services()["app-b"]["command"]
+    assert isinstance(command, list)
+    told = command[command.index("--sentinel") + 1]
+    assert told == "10.77.0.2:26379,10.77.0.1:26379,10.77.0.3:26379"
+    assert "--redis-ca" in command
 
 
 def test_one_certificate_is_for_all_machines_and_one_authority_for_both_kinds() -> None:

@@ -28,12 +28,22 @@ def test_the_same_spec_gives_the_same_bytes_in_the_same_order() -> None:
 def test_every_output_of_the_guide_is_there() -> None:
     paths = set(rendered(spec(**EVERYTHING), topology(spec(**EVERYTHING), HERE)))
     assert paths >= {
-        "prometheus/prometheus.yml", "alertmanager/alertmanager.yml", "nginx/nginx.conf", "redis/redis.conf",
-        "mysql/my.cnf", "supervisor/supervisord.conf", "app/techsapo.yaml", "ecosystem.config.js",
-        "systemd/techsapo.service", "logrotate/techsapo", "docker/docker-compose.monitoring.yml",
-        "docker/production/docker-compose.prod.yml", "docker/app/Dockerfile",
-        "docker/config/prometheus/prometheus.yml", "docker/config/nginx/nginx.conf",
-    }  # fmt: skip
+        "prometheus/prometheus.yml",
+        "alertmanager/alertmanager.yml",
+        "nginx/nginx.conf",
+        "redis/redis.conf",
+        "mysql/my.cnf",
+        "supervisor/supervisord.conf",
+        "app/techsapo.yaml",
+        "ecosystem.config.js",
+        "systemd/techsapo.service",
+        "logrotate/techsapo",
+        "docker/docker-compose.monitoring.yml",
+        "docker/production/docker-compose.prod.yml",
+        "docker/app/Dockerfile",
+        "docker/config/prometheus/prometheus.yml",
+        "docker/config/nginx/nginx.conf",
+    }
     assert all(not path.startswith("/") and ".." not in path for path in paths)
 
 

@@ -84,8 +84,11 @@ def test_a_page_says_what_is_true_here_alone_and_numbers_its_steps_anew(locale: 
 def test_a_labelled_line_is_one_line() -> None:
     for page in runbooks().values():
         for text in page.text.values():
-            broken = r"^(\d+\. |- |)(On (one|several) hosts?: |1 台のホスト：|複数のホスト：).*\n +\S"
-            assert not re.search(broken, text, re.MULTILINE), page.name
+            assert not re.search(
+                r"^(\d+\. |- |)(On (one|several) hosts?: |1 台のホスト：|複数のホスト：).*\n +\S",
+                text,
+                re.MULTILINE,
+            ), page.name
 
 
 def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) -> None:

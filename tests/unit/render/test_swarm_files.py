@@ -17,14 +17,25 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML
 from techsapo_ops.stack.topology import Topology
 
-HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+HOSTS = {
+    name: {"address": f"10.0.0.{number}", "docker": f"ssh://ops@{name}"}
+    for number, name in enumerate(("a", "b", "c"), 1)
+}
+
+
 HERE = Path("/opt/stack")
 
 
 def of_machines(**sections: Any) -> tuple[Spec, Topology]:
-    known = {k: v for k, v in EVERYTHING.items() if k != "redis"}
-    several = {"engine": "swarm", "hosts": HOSTS, "floating_address": "10.0.0.100/24"}
-    wanted = spec(**{**known, **several, "monitoring": with_alerts(), **sections})
+    known = {
+        **{k: v for k, v in EVERYTHING.items() if k != "redis"},
+        "engine": "swarm",
+        "hosts": HOSTS,
+        "floating_address": "10.0.0.100/24",
+        "monitoring": with_alerts(),
+        **sections,
+    }
+    wanted = spec(**known)
     return wanted, topology(wanted, HERE, "swarm")
 
 
@@ -34,11 +45,19 @@ def stack_of(**sections: Any) -> dict[str, Any]:
     return found
 
 
+def test_each_service_stands_on_one_machine_and_is_named_after_it() -> None:
+    services = stack_of()["services"]
+    for instance in ("app-1", "app-2", "app-3", "nginx", "redis", "mysql", "alertmanager"):
+        for machine in HOSTS:
+            deploy = services[f"{instance}-{machine}"]["deploy"]
+            assert deploy["mode"] == "global"
+            assert deploy["placement"]["constraints"] == [f"node.labels.techsapo == {machine}"]
+            assert deploy["endpoint_mode"] == "dnsrr"
+    assert {name for name in services if name.startswith("prometheus-")} == {"prometheus-a", "prometheus-b"}
+
+
 def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_does_not() -> None:
     services = stack_of()["services"]
-    for name, entry in services.items():
-        here = f"node.labels.techsapo == {name.rpartition('-')[2]}"
-        assert entry["deploy"]["placement"]["constraints"] == [here]
     orders = {name: entry["deploy"]["update_config"]["order"] for name, entry in services.items()}
     assert orders["app-1-a"] == "start-first"
     assert {orders[f"{kind}-a"] for kind in ("redis", "mysql", "nginx", "prometheus")} == {"stop-first"}
@@ -93,8 +112,12 @@ def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file() -> Non
     nginx = stack["services"]["nginx-b"]
     assert nginx[FOLDERS]["nginx-b-certs"] == "../../certs"
     assert not [source for source in nginx[FOLDERS].values() if source.startswith("/")]
-    (certs,) = (volume for volume in nginx["volumes"] if volume["source"] == "nginx-b-certs")
-    assert (certs["target"], certs["read_only"]) == ("/etc/techsapo/certs", True)
+    assert {
+        "type": "volume",
+        "source": "nginx-b-certs",
+        "target": "/etc/techsapo/certs",
+        "read_only": True,
+    } in (nginx["volumes"])
     assert str(HERE) not in yaml.safe_dump(stack["services"]), "another machine may have it elsewhere"
 
 

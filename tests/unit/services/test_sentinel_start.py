@@ -41,8 +41,10 @@ def started(folder: Path, me: str, knew: str) -> list[str]:
     subprocess.run(
         ["sh", "-c", script],
         env={"PATH": f"{folder}:{os.environ['PATH']}", "TECHSAPO_ADDRESS": me},
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     return (folder / "sentinel.conf").read_text().splitlines()
 
 

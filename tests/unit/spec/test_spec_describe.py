@@ -6,12 +6,22 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from rows import each_row
 
-from techsapo_ops.spec.describe import explain
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.describe import explain, help_of
+from techsapo_ops.spec.fields import ROOT, Section, fields_of, sections_of
 from techsapo_ops.spec.schema import json_schema
 
+MODELS = list(sections_of(ROOT))
 SCHEMA = json_schema()
+
+
+@each_row("model", MODELS, ids=lambda m: m.__name__)
+def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> None:
+    assert model.__doc__
+    assert set(help_of(model)) == set(fields_of(model))
 
 
 @each_row(
@@ -19,14 +29,23 @@ SCHEMA = json_schema()
     [
         ("app.instances", "list of sections", []),
         ("app.instances.port", "port, 1 to 65535", None),
+        ("app.instances.0.weight", "whole number, 1 to 100", 1),
         ("app.instances[1].backup", "true or false", False),
         ("app.drain", "duration, e.g. 30s, 5m or 1h30m", "5s"),
         ("logs.level", "error, warn, info or debug", "info"),
+        ("logs.max_size", "size, e.g. 512K, 10M or 1G", "10M"),
+        ("monitoring.exporters.node", "port, 1 to 65535", 9100),
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
         ("providers.gpt.api_key", "secret, or its file by NAME_file", None),
+        ("providers.gpt.api_key_file", "path", None),
         ("notifications.receivers.url_file", "path", None),
+        ("providers.openrouter.base_url", "URL", None),
+        ("providers.model", "text", None),
+        ("certificates", "mapping of names to sections", {}),
         ("certificates.web.names", "list of host names", []),
+        ("redis.host", "IP address", "127.0.0.1"),
         ("wallbounce.consensus", "number, 0 to 1", 0.6),
+        ("images", "mapping of names to images", {}),
     ],
 )
 def test_a_path_is_explained_by_type_and_default(path: str, type_: str, default: object) -> None:
@@ -39,6 +58,20 @@ def test_kinds_are_told_apart_where_their_keys_differ() -> None:
     children = {(c.key, c.kind): c for c in explain("notifications.receivers").children}
     assert {("url", "slack"), ("url", "webhook")} <= set(children)
     assert children["kind", ""].type == "slack, email, webhook, alertmanager"
+
+
+@each_row(
+    "path, message",
+    [
+        ("app.prt", "there is no prt in app; did you mean port?"),
+        ("ap", "there is no ap in the spec; did you mean app?"),
+        ("app.port.x", "app.port has no keys below it: port, 1 to 65535"),
+    ],
+)
+def test_a_path_that_there_is_not_suggests_the_nearest(path: str, message: str) -> None:
+    with pytest.raises(OpsError) as caught:
+        explain(path)
+    assert str(caught.value) == message
 
 
 def _nodes(node: Any) -> Iterator[dict[str, Any]]:

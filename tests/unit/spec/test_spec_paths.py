@@ -46,9 +46,19 @@ PATHS = list(path_fields(ROOT))
 def test_the_paths_of_every_section_are_found() -> None:
     found = {dotted(path) for path, _ in PATHS}
     assert found >= {
-        "template_overrides", "redis.password_file", "app.tracing.headers.A_file", "backup.paths.0",
-        "certificates.a.certificate_file", "notifications.receivers.a.url_file", "providers.a.api_key_file",
-    }  # fmt: skip
+        "template_overrides",
+        "redis.password_file",
+        "app.auth.keys_file",
+        "app.tracing.headers.A_file",
+        "wallbounce.calibration",
+        "backup.path",
+        "backup.paths.0",
+        "certificates.a.certificate_file",
+        "monitoring.probes.0.ca_file",
+        "monitoring.rules.0",
+        "notifications.receivers.a.url_file",
+        "providers.a.api_key_file",
+    }
 
 
 @each_row("path, data", PATHS, ids=[dotted(path) for path, _ in PATHS])

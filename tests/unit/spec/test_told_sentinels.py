@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
+from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.told_addresses import every
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.shared import Shared
+
+
+def test_sentinels_are_told_between_commas_and_another_text_is_refused() -> None:
+    assert every("10.0.0.1:26379,[::1]:2") == (Address("10.0.0.1", 26379), Address("[::1]", 2))
+    for text in ("10.0.0.1", "10.0.0.1:26379,", "a:b"):
+        with pytest.raises(OpsError, match="is not HOST:PORT"):
+            every(text)
 
 
 @each_row("hosts, copies", [(3, 1), (5, 2)])

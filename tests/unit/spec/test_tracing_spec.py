@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from rows import each_row
 from stacks import spec, topology
 
+from techsapo_ops.render.package import package
 from techsapo_ops.render.stack import secret_files
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.app.image import app_build
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.load import LoadedSpec, load
@@ -43,11 +45,22 @@ def test_the_app_reads_the_collectors_key_from_a_file_that_it_alone_can_read(tmp
     assert "collectors-key" not in file.content
     (secret,) = [f for f in secret_files(where) if "tracing" in f.path]
     assert (secret.content, secret.mode, secret.owner) == ("collectors-key", 0o600, "app")
-    secrets = defaultdict(lambda: "another", {str(where.layout.config / secret.path): secret.content})
-    settings = load(file.content, {}, secrets.__getitem__, cross_check=False).spec.app.tracing
+    read = load(
+        file.content,
+        {},
+        lambda path: secret.content if path == str(where.layout.config / secret.path) else "another",
+        cross_check=False,
+    )
+    settings = read.spec.app.tracing
     assert settings is not None
     assert settings.headers is not None
     assert settings.headers["api-key"].reveal() == "collectors-key"
+
+
+def test_the_image_of_an_app_that_is_traced_has_the_packages(tmp_path: Path) -> None:
+    where = topology(spec(app={"tracing": {"endpoint": "http://127.0.0.1:4318"}}), tmp_path)
+    built = app_build(where, Templates(), package(exact=False))
+    assert "COPY --from=source requirements-otel.lock " in built.text
 
 
 @each_row(
