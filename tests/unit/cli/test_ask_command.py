@@ -3,10 +3,10 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from rows import each_row
@@ -17,50 +17,22 @@ from techsapo_ops.cli.orchestrator import candidates
 from techsapo_ops.spec.models import Spec
 
 ANSWER: dict[str, Any] = {
-    "request_id": "req_1",
-    "task_type": "basic",
-    "language": "ja",
-    "answer": "（シミュレーション）「df -h」で空き容量を確認します。",
-    "answered_by": "sim-a",
-    "accepted": False,
-    "confidence": 0.655,
-    "consensus": 0.71,
-    "thresholds": {"confidence": 0.7, "consensus": 0.6},
-    "calibrated": False,
-    "provisional": True,
-    "simulated": True,
-    "notes": ["confidence_below_threshold"],
-    "providers": [
-        {
-            "name": "sim-a",
-            "model": "simulated-1",
-            "status": "answered",
-            "answer": "…",
-            "self_confidence": 0.9,
-            "seconds": 0.412,
-            "cost_usd": 0.00123,
-            "tokens": {"input": 1, "output": 2},
-        },
-        {
-            "name": "sim-b",
-            "model": "simulated-2",
-            "status": "failed",
-            "seconds": 60.0,
-            "cost_usd": 0.0,
-            "error": {"kind": "timeout", "message": "no answer within 60 s"},
-        },
-    ],
-    "cost_usd": 0.00123,
-    "processing_ms": 413,
+    "request_id": "req_1", "task_type": "basic", "language": "ja", "answered_by": "sim-a", "accepted": False,
+    "answer": "（シミュレーション）「df -h」で空き容量を確認します。", "confidence": 0.655, "consensus": 0.71,
+    "thresholds": {"confidence": 0.7, "consensus": 0.6}, "calibrated": False, "provisional": True,
+    "simulated": True, "notes": ["confidence_below_threshold"], "cost_usd": 0.00123, "processing_ms": 413,
     "cache": "miss",
-}
+    "providers": [
+        {"name": "sim-a", "model": "simulated-1", "status": "answered", "answer": "…", "self_confidence": 0.9,
+         "seconds": 0.412, "cost_usd": 0.00123, "tokens": {"input": 1, "output": 2}},
+        {"name": "sim-b", "model": "simulated-2", "status": "failed", "seconds": 60.0, "cost_usd": 0.0,
+         "error": {"kind": "timeout", "message": "no answer within 60 s"}},
+    ],
+}  # fmt: skip
 PROBLEM = {
-    "title": "Service Unavailable",
-    "status": 503,
-    "code": "overloaded",
+    "title": "Service Unavailable", "status": 503, "code": "overloaded", "request_id": "req_2",
     "detail": "64 analyses are under way already",
-    "request_id": "req_2",
-}
+}  # fmt: skip
 
 
 class Orchestrator(ThreadingHTTPServer):
@@ -70,10 +42,13 @@ class Orchestrator(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[dict[str, Any]] = []
         self.ping = (200, "pong\n")
-        self.reply: tuple[int, bytes] = (200, json.dumps(ANSWER).encode())
+        self.answers(ANSWER)
         self.before: list[tuple[int, bytes] | None] = []
         """What is answered before `reply`, one after the other; None: the connection is cut."""
         self.keys: list[str] = []
+
+    def answers(self, document: dict[str, Any], status: int = 200) -> None:
+        self.reply: tuple[int, bytes] = (status, json.dumps(document).encode())
 
     @property
     def url(self) -> str:
@@ -115,31 +90,37 @@ def orchestrator() -> Iterator[Orchestrator]:
     server.server_close()
 
 
-@pytest.fixture(autouse=True)
-def _unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines are wrapped at COLUMNS, which a parallel test run sets."""
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Ask = Callable[..., Said]
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """`techsapo ask WORDS`; a question is sent again without a pause, and a parallel run wraps no line."""
     monkeypatch.delenv("COLUMNS", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A question is sent again without a pause."""
     monkeypatch.setattr("techsapo_ops.cli.orchestrator.PAUSE", 0.0)
 
+    def run(*words: str) -> Said:
+        monkeypatch.setattr("sys.argv", ["techsapo", "ask", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Said(int(ended.value.code or 0), *capsys.readouterr())
 
-def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["techsapo", "ask", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
+    return run
 
 
 def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    orchestrator: Orchestrator, ask: Ask
 ) -> None:
-    assert ask(monkeypatch, "ディスクが一杯", "--url", orchestrator.url) == 0
+    said = ask("ディスクが一杯", "--url", orchestrator.url)
+    assert said.code == 0
     assert orchestrator.asked == [{"prompt": "ディスクが一杯", "task_type": "basic"}]
-    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    told = [" ".join(line.split()) for line in said.out.splitlines()]
     assert told[0] == ANSWER["answer"]
     assert "confidence 0.66 needs 0.70" in told or "confidence 0.65 needs 0.70" in told
     assert "consensus 0.71 needs 0.60" in told
@@ -151,22 +132,18 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
 
 
 def test_of_a_log_the_end_is_sent_as_material_and_what_else_is_known_beside_it(
-    orchestrator: Orchestrator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    orchestrator: Orchestrator, tmp_path: Path, ask: Ask
 ) -> None:
     (tmp_path / "nginx.log").write_text("old\n" * 20_000 + "No space left on device\n")
     facts = {"problem_category": "disk", "severity": "high", "root_cause": "the disk is full"}
-    told = {"request_id": "req_1", **facts, "solution_steps": ["df -h"], "analysis": ANSWER}
-    orchestrator.reply = (200, json.dumps(told).encode())
+    orchestrator.answers({"request_id": "req_1", **facts, "solution_steps": ["df -h"], "analysis": ANSWER})
     words = ("--log", str(tmp_path / "nginx.log"), "--command", "systemctl start nginx", "after an update")
-    assert ask(monkeypatch, *words, "--url", orchestrator.url) == 0
+    said = ask(*words, "--url", orchestrator.url)
+    assert said.code == 0
     [asked] = orchestrator.asked
     assert asked["error_output"].endswith("No space left on device\n")
     assert len(asked["error_output"]) < 20_000
     assert (asked["user_command"], asked["system_context"]) == ("systemctl start nginx", "after an update")
-    said = capsys.readouterr()
     assert "the disk is full" in said.out
     assert " 1. df -h" in said.out
     assert "characters were sent" in said.err
@@ -174,122 +151,101 @@ def test_of_a_log_the_end_is_sent_as_material_and_what_else_is_known_beside_it(
 
 @each_row("failure", [None, (502, b"<html>"), (503, json.dumps(PROBLEM).encode()), (504, b"")])
 def test_a_question_is_sent_again_once_by_the_same_key(
-    orchestrator: Orchestrator,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    failure: tuple[int, bytes] | None,
+    orchestrator: Orchestrator, ask: Ask, failure: tuple[int, bytes] | None
 ) -> None:
     orchestrator.keys.clear()
     orchestrator.before = [failure]
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    assert "asking once more" in capsys.readouterr().err
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    said = ask("x", "--url", orchestrator.url)
+    assert (said.code, "asking once more" in said.err) == (0, True)
+    assert ask("x", "--url", orchestrator.url).code == 0
     first, again, fresh = orchestrator.keys
     assert first == again != fresh
 
 
 def test_a_question_is_not_sent_a_third_time_nor_after_a_refusal(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    orchestrator: Orchestrator, ask: Ask
 ) -> None:
     orchestrator.before = [None, None]
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    assert ask("x", "--url", orchestrator.url).code == 1
     assert len(orchestrator.asked) == 2
-    refused = {**PROBLEM, "status": 422, "code": "invalid_request"}
-    orchestrator.reply = (422, json.dumps(refused).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    orchestrator.answers({**PROBLEM, "status": 422, "code": "invalid_request"}, 422)
+    assert ask("x", "--url", orchestrator.url).code == 1
     assert len(orchestrator.asked) == 3
-    capsys.readouterr()
 
 
-def test_where_every_provider_refuses_the_hint_says_what_to_do_about_it(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_problem_is_told_with_its_code_and_what_to_try(orchestrator: Orchestrator, ask: Ask) -> None:
+    orchestrator.answers(PROBLEM, 503)
+    said = ask("x", "--url", orchestrator.url)
+    assert (said.code, said.out) == (1, "")
+    assert "64 analyses are under way already [overloaded]" in said.err
+    assert "try again in a moment" in said.err
     causes = {"a": "key", "b": "money", "c": "key", "d": "of a later version"}
     providers = [
         {"name": name, "error": {"kind": "refused", "cause": cause, "message": "no"}}
         for name, cause in causes.items()
     ]
-    body = {**PROBLEM, "status": 502, "code": "providers_failed", "providers": providers}
-    orchestrator.reply = (502, json.dumps(body).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
-    told = " ".join(capsys.readouterr().err.split())
-    assert told.count("put a valid key") == 1
+    orchestrator.answers({**PROBLEM, "status": 502, "code": "providers_failed", "providers": providers}, 502)
+    refused = ask("x", "--url", orchestrator.url)
+    told = " ".join(refused.err.split())
+    assert (refused.code, told.count("put a valid key")) == (1, 1)
     assert "add credit" in told
 
 
-def test_json_is_the_servers_document_and_nothing_else(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ask(monkeypatch, "x", "--tier", "critical", "--json", "--url", f"{orchestrator.url}/") == 0
+def test_json_is_the_servers_document_and_nothing_else(orchestrator: Orchestrator, ask: Ask) -> None:
+    said = ask("x", "--tier", "critical", "--json", "--url", f"{orchestrator.url}/")
+    assert (said.code, json.loads(said.out)) == (0, ANSWER)
     assert orchestrator.asked[0]["task_type"] == "critical"
-    assert json.loads(capsys.readouterr().out) == ANSWER
 
 
 def test_a_dash_reads_the_question_from_stdin(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, ask: Ask
 ) -> None:
     piped = io.BytesIO("1行目\n2行目 ".encode() + b"\xff\xfe\n")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(piped, encoding="utf-8"))
-    assert ask(monkeypatch, "-", "--url", orchestrator.url) == 0
+    assert ask("-", "--url", orchestrator.url).code == 0
     assert orchestrator.asked[0]["prompt"] == "1行目\n2行目 \ufffd\ufffd\n"
 
 
 @each_row("url", ["localhost:4000", "http://", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::1"])
-def test_an_address_that_is_none_is_wrong_usage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
-) -> None:
-    assert ask(monkeypatch, "x", "--url", url) == 2
-    assert capsys.readouterr().err == (
-        f"error: --url: {url!r} is not an address\ntry: write e.g. http://127.0.0.1:4000\n"
-    )
+def test_an_address_that_is_none_is_wrong_usage(ask: Ask, url: str) -> None:
+    said = ask("x", "--url", url)
+    assert (said.code, said.err) == (
+        2, f"error: --url: {url!r} is not an address\ntry: write e.g. http://127.0.0.1:4000\n",
+    )  # fmt: skip
 
 
 @each_row("key", ["鍵", "a\nb", "\udcff"])
 def test_a_key_that_no_header_can_carry_is_told_without_showing_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+    monkeypatch: pytest.MonkeyPatch, ask: Ask, key: str
 ) -> None:
     monkeypatch.setenv("TECHSAPO_API_KEY", key)
-    assert ask(monkeypatch, "x", "--url", "http://127.0.0.1:9") == 2
-    told = capsys.readouterr().err
-    assert "TECHSAPO_API_KEY holds characters that no API key has" in told
-    assert key not in told
+    said = ask("x", "--url", "http://127.0.0.1:9")
+    assert said.code == 2
+    assert "TECHSAPO_API_KEY holds characters that no API key has" in said.err
+    assert key not in said.err
 
 
 def test_a_wide_answer_is_left_to_the_terminal_so_that_a_command_in_it_is_copied_whole(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, ask: Ask
 ) -> None:
     long = {**ANSWER, "answer": "「docker compose up -d」で再作成します。" * 30}
-    orchestrator.reply = (200, json.dumps(long).encode())
+    orchestrator.answers(long)
     monkeypatch.setenv("COLUMNS", "60")
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    assert capsys.readouterr().out.splitlines()[0] == long["answer"]
-
-
-def test_a_problem_is_told_with_its_code_and_what_to_try(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    orchestrator.reply = (503, json.dumps(PROBLEM).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "64 analyses are under way already [overloaded]" in told.err
-    assert "try again in a moment" in told.err
+    assert ask("x", "--url", orchestrator.url).out.splitlines()[0] == long["answer"]
 
 
 @each_row("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": '])
 def test_something_else_at_that_address_is_told_plainly(
-    orchestrator: Orchestrator,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    body: bytes,
+    orchestrator: Orchestrator, ask: Ask, body: bytes
 ) -> None:
     orchestrator.reply = (200, body)
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
-    assert "something that is not the orchestrator's" in capsys.readouterr().err
+    said = ask("x", "--url", orchestrator.url)
+    assert said.code == 1
+    assert "something that is not the orchestrator's" in said.err
 
 
-def test_an_empty_question_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ask(monkeypatch, " ", "--url", "http://127.0.0.1:9") == 2
+def test_an_empty_question_is_wrong_usage(ask: Ask) -> None:
+    assert ask(" ", "--url", "http://127.0.0.1:9").code == 2
 
 
 def write_spec(directory: Path, *ports: int) -> str:
@@ -300,70 +256,46 @@ def write_spec(directory: Path, *ports: int) -> str:
 
 
 def test_the_first_instance_that_wants_requests_is_asked(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    orchestrator: Orchestrator, tmp_path: Path, ask: Ask
 ) -> None:
     draining = Orchestrator()
     draining.ping = (503, "draining\n")
     threading.Thread(target=draining.serve_forever, args=(0.02,), daemon=True).start()
-    file = write_spec(
-        tmp_path, free_port(), int(draining.server_address[1]), int(orchestrator.server_address[1])
-    )
-    assert ask(monkeypatch, "x", "--file", file) == 0
+    ports = free_port(), int(draining.server_address[1]), int(orchestrator.server_address[1])
+    assert ask("x", "--file", write_spec(tmp_path, *ports)).code == 0
     draining.shutdown()
     draining.server_close()
     assert (len(draining.asked), len(orchestrator.asked)) == (0, 1)
 
 
-def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(tmp_path: Path, ask: Ask) -> None:
     port = free_port()
-    assert ask(monkeypatch, "x", "--file", write_spec(tmp_path, port)) == 1
-    told = capsys.readouterr().err
-    assert f"the orchestrator is not running (http://127.0.0.1:{port}: connection refused)" in told
-    assert "`techsapo up` starts it" in told
+    said = ask("x", "--file", write_spec(tmp_path, port))
+    assert said.code == 1
+    assert f"the orchestrator is not running (http://127.0.0.1:{port}: connection refused)" in said.err
+    assert "`techsapo up` starts it" in said.err
 
 
+HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
 THREE: dict[str, Any] = {
-    "engine": "swarm",
-    "hosts": {
-        name: {"address": f"10.0.0.{n}", "docker": f"ssh://ops@{name}"} for n, name in enumerate("abc", 1)
-    },
-    "floating_address": "10.0.0.100/24",
-    "mysql": {},
-}
-"""A stack on three hosts."""
+    "engine": "swarm", "hosts": HOSTS, "floating_address": "10.0.0.100/24", "mysql": {},
+}  # fmt: skip
+SITE = {"certificates": {"c": {"names": ["a.example"]}}}
+BACKUP_FIRST = {"instances": [{"port": 1, "backup": True}, {"port": 2}]}
+FRONTS = [f"http://{host}:8080" for host in ("127.0.0.1", "10.0.0.100", "10.0.0.1", "10.0.0.2", "10.0.0.3")]
 
 
 @each_row(
     "sections, expected",
     [
         ({}, ["http://127.0.0.1:4000"]),
-        (
-            {"app": {"instances": [{"port": 1, "backup": True}, {"port": 2}]}},
-            ["http://127.0.0.1:8080", "http://127.0.0.1:2", "http://127.0.0.1:1"],
-        ),
+        ({"app": BACKUP_FIRST}, ["http://127.0.0.1:8080", "http://127.0.0.1:2", "http://127.0.0.1:1"]),
         ({"app": {"host": "::"}}, ["http://[::1]:4000"]),
-        ({"certificates": {"c": {"names": ["a.example"]}}}, ["http://127.0.0.1:4000"]),
+        (SITE, ["http://127.0.0.1:4000"]),
         ({"app": {"host": "192.0.2.1"}}, ["http://192.0.2.1:4000"]),
-        (
-            {"app": {"host": "192.0.2.1"}, "certificates": {"c": {"names": ["a.example"]}}},
-            ["https://127.0.0.1:8443", "http://192.0.2.1:4000"],
-        ),
-        (
-            THREE,
-            [
-                "http://127.0.0.1:8080",
-                "http://10.0.0.100:8080",
-                "http://10.0.0.1:8080",
-                "http://10.0.0.2:8080",
-                "http://10.0.0.3:8080",
-            ],
-        ),
-        (
-            {**THREE, "nginx": {"tls_listen": 443}, "certificates": {"c": {"names": ["a.example"]}}},
-            ["https://127.0.0.1:443", "https://a.example"],
-        ),
+        ({"app": {"host": "192.0.2.1"}, **SITE}, ["https://127.0.0.1:8443", "http://192.0.2.1:4000"]),
+        (THREE, FRONTS),
+        ({**THREE, "nginx": {"tls_listen": 443}, **SITE}, ["https://127.0.0.1:443", "https://a.example"]),
     ],
 )
 def test_nginx_comes_first_and_backups_last(sections: dict[str, Any], expected: list[str]) -> None:

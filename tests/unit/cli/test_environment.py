@@ -14,6 +14,7 @@ import pytest
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
+from techsapo_ops.cli.job_runs import cron_table
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.environment import applied_environment, change_of
@@ -96,8 +97,6 @@ def test_whoever_may_not_read_what_was_applied_is_not_given_another_environment(
 
 
 def test_a_job_of_cron_has_the_environment_of_the_day_on_which_it_runs(folder: Path) -> None:
-    from techsapo_ops.cli.job_runs import cron_table
-
     applied(folder, "staging")
     table = cron_table(open_project(folder / "techsapo.yaml"))
     assert "--environment" not in table.argv("backup")

@@ -129,11 +129,6 @@ def test_the_option_stands_before_and_after_the_command(techsapo: Run, words: tu
     assert KANA.search(done.stderr)
 
 
-def test_the_option_stands_behind_help_too(techsapo: Run) -> None:
-    assert KANA.search(techsapo("ps", "--help", "--lang", "ja").stdout)
-    assert not KANA.search(techsapo("ps", "--help").stdout)
-
-
 def test_the_option_wins_and_c_is_english(techsapo: Run) -> None:
     for environment in ({"LANG": "C"}, {"LANG": "C", "LC_ALL": "POSIX"}, {}):
         assert techsapo("validate", **environment).stderr.startswith("error: there is no ")
@@ -154,7 +149,9 @@ def test_a_help_page(techsapo: Run, words: tuple[str, ...]) -> None:
     assert (page.returncode, page.stderr) == (0, "")
     assert "使い方: techsapo" in page.stdout
     assert "Usage" not in page.stdout
+    assert KANA.search(techsapo(*words, "--lang", "ja").stdout)
     english = techsapo(*words).stdout
+    assert not KANA.search(english)
     for command in re.findall(r"^  +techsapo .*$", english, re.MULTILINE):
         assert command.strip() in page.stdout
 

@@ -128,12 +128,12 @@ def test_a_line_that_is_no_json_object_stays_text(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_long_line_is_cut_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    line, words = app(detail="あ" * 1_000_000), LogLine("redis", "b" * 1_000_000, NOON)
-    shown = plain(printed(monkeypatch, line, words, to=Terminal))
+    lines = app(detail="あ" * 1_000_000), LogLine("redis", "b" * 1_000_000, NOON)
+    shown = plain(printed(monkeypatch, *lines, to=Terminal))
     assert len(shown) < 6 * LONGEST
     assert "(1000000 characters; --json has all)" in shown
-    assert len(printed(monkeypatch, line, words)) > 2_000_000
-    assert len(printed(monkeypatch, line, words, as_json=True)) > 2_000_000
+    for as_json in (False, True):
+        assert len(printed(monkeypatch, *lines, as_json=as_json)) > 2_000_000
 
 
 HOSTILE = "\x1b]52;c;cm0gLXJm\x07\x1b[2J\r\b\u202e\x9b2J"

@@ -17,15 +17,6 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.main import COMMANDS, DAILY, GONE, LOOKING, MOVED
 
 
-@each_row("name", COMMANDS)
-def test_every_command_has_help_with_an_example(name: str, tmp_path: Path) -> None:
-    done = techsapo(tmp_path, name, "--help")
-    assert done.returncode == 0, done.stderr
-    is_group = "COMMAND [ARGS]..." in done.stdout  # whose commands have the examples
-    shown = done.stdout.replace("Usage: techsapo", "")
-    assert is_group or f"techsapo {name}" in shown, done.stdout
-
-
 def test_help_imports_no_command() -> None:
     code = (
         "import sys; sys.argv = ['techsapo', '--help']\n"
@@ -152,17 +143,6 @@ def test_one_file_alone_uses_what_typer_does_not_promise() -> None:
     package = Path(techsapo_ops.__file__).parent
     using = {path.name for path in package.rglob("*.py") if private.search(path.read_text(encoding="utf-8"))}
     assert using == {"typer_base.py"}
-
-
-def test_what_is_nothing_is_said_on_stderr_with_what_to_do(tmp_path: Path) -> None:
-    for words, code, said in (
-        (("halth",), 2, "Did you mean 'health'"),
-        (("validate",), 1, "techsapo init"),
-        (("logs", "--level", "loud"), 2, "is not one of"),
-    ):
-        done = techsapo(tmp_path, *words)
-        assert (done.returncode, done.stdout) == (code, ""), words
-        assert said in done.stderr
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:

@@ -67,10 +67,8 @@ def test_promtool_judges_rules_of_ones_own_before_anything_is_rendered(folder: P
     for words in (["validate"], ["plan"], ["up", "--yes"], ["config", "generate"]):
         done = techsapo(folder, *words, env=env)
         assert done.returncode == 1
-        said = (
-            f"techsapo.yaml:4:11 monitoring.rules.0: promtool refuses {folder / 'own.yml'}: 4:7: parse error"
-        )
-        assert said in done.stderr, words
+        refused = f"promtool refuses {folder / 'own.yml'}: 4:7: parse error"
+        assert f"techsapo.yaml:4:11 monitoring.rules.0: {refused}" in done.stderr, words
 
 
 def test_validate_prints_every_error_on_stderr_and_fails(folder: Path) -> None:
@@ -90,12 +88,8 @@ def test_validate_prints_nothing_but_json_on_request(folder: Path) -> None:
     assert bad.returncode == 1
     assert bad.stderr == ""
     assert json.loads(bad.stdout)["problems"][1] == {
-        "line": 3,
-        "column": 1,
-        "path": "rediss",
-        "message": "unknown key",
-        "hint": "did you mean redis?",
-    }
+        "line": 3, "column": 1, "path": "rediss", "message": "unknown key", "hint": "did you mean redis?",
+    }  # fmt: skip
 
 
 def test_validate_reads_variables_from_dotenv_and_the_environment_wins(folder: Path) -> None:
@@ -139,14 +133,6 @@ def test_no_command_shows_a_secret_of_an_extra_body_and_the_app_is_given_it(fold
         assert "s3cret" not in done.stdout + done.stderr, done.args
 
 
-def test_config_show_applies_the_overlay(folder: Path) -> None:
-    (folder / "o.yaml").write_text(
-        "project: x\nenvironments: {qa: {logs: {level: debug}}}\n", encoding="utf-8"
-    )
-    done = techsapo(folder, "config", "show", "-F", "o.yaml", "-e", "qa", "--json")
-    assert json.loads(done.stdout)["logs"]["level"] == "debug"
-
-
 def test_explain_prints_type_default_and_help(tmp_path: Path) -> None:
     done = techsapo(tmp_path, "config", "explain", "app.drain")
     assert done.stdout.startswith("app.drain: duration")
@@ -154,6 +140,18 @@ def test_explain_prints_type_default_and_help(tmp_path: Path) -> None:
     assert "weight" in techsapo(tmp_path, "config", "explain", "app.instances").stdout
     assert "certificates" in techsapo(tmp_path, "config", "explain").stdout
     assert json.loads(techsapo(tmp_path, "config", "explain", "app.port", "--json").stdout)["default"] == 4000
+
+
+def test_a_secret_that_no_terminal_shows_is_printed_as_json_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text('project: x\nredis: {password: "a\\u200bc\\u202ed-password"}\n')
+    (tmp_path / "techsapo.yaml").chmod(0o600)
+    (tmp_path / "redis-server").touch(0o755)
+    show, server = ("config", "secrets", "show", "redis"), {"PATH": str(tmp_path)}
+    plain = techsapo(tmp_path, *show, env=server)
+    assert (plain.returncode, plain.stdout) == (1, "")
+    assert "--json prints it" in plain.stderr
+    told = json.loads(techsapo(tmp_path, *show, "--json", env=server).stdout)
+    assert told["secret"] == "a\u200bc\u202ed-password"
 
 
 def test_init_writes_a_valid_spec_and_a_fresh_password_that_only_its_owner_reads(tmp_path: Path) -> None:
@@ -236,17 +234,13 @@ def test_the_copy_of_the_example_has_a_grafana_password_of_its_own(tmp_path: Pat
     assert f"wrote techsapo.yaml, a copy of {example}\n" in done.stderr
     password = tmp_path / "secrets" / "grafana"
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
-    assert (
-        (tmp_path / "techsapo.yaml")
-        .read_text(encoding="utf-8")
-        .startswith(example.read_text(encoding="utf-8"))
-    )
+    copy = (tmp_path / "techsapo.yaml").read_text(encoding="utf-8")
+    assert copy.startswith(example.read_text(encoding="utf-8"))
     checked = techsapo(tmp_path, "validate")
     assert checked.returncode == 0
     assert "grafana" not in checked.stderr.lower()
-    assert techsapo(tmp_path, "init", "--example", str(example), "techsapo.yaml").returncode == 1, (
-        "it is kept"
-    )
+    again = techsapo(tmp_path, "init", "--example", str(example), "techsapo.yaml")
+    assert again.returncode == 1, "it is kept"
 
 
 def test_a_secret_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
@@ -259,8 +253,6 @@ def test_a_secret_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_p
     assert "redis.password_file: cannot read pipe: it is no regular file" in done.stdout + done.stderr
     (tmp_path / "pipe").read_text()
     waiting.join(60)
-    (tmp_path / "techsapo.yaml").write_text(
-        "project: x\nredis: {password_file: /dev/null}\n", encoding="utf-8"
-    )
+    (tmp_path / "techsapo.yaml").write_text("project: x\nredis: {password_file: /dev/null}\n")
     done = techsapo(tmp_path, "validate")
     assert "cannot read /dev/null: it is no regular file" in done.stdout + done.stderr

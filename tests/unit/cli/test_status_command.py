@@ -47,19 +47,13 @@ ENTRY = LedgerEntry(12, NOW, "root", "up", "0.2.0", "native", None, "", "", "", 
 
 def spec(folder: Path, port: int) -> None:
     """A stack whose app listens on `port`, and whose servers would listen where nobody does."""
+    servers = {name: {"port": free_port()} for name in ("prometheus", "alertmanager")}
+    exporters = {"node": free_port(), "redis": free_port()}
     sections = {
-        "project": "techsapo",
-        "engine": "native",
-        "app": {"port": port},
-        "schedule": {"by": "none"},
+        "project": "techsapo", "engine": "native", "app": {"port": port}, "schedule": {"by": "none"},
         "redis": {"port": free_port()},
-        "monitoring": {
-            "prometheus": {"port": free_port()},
-            "alertmanager": {"port": free_port()},
-            "grafana": {"enabled": False},
-            "exporters": {"node": free_port(), "redis": free_port()},
-        },
-    }
+        "monitoring": {**servers, "grafana": {"enabled": False}, "exporters": exporters},
+    }  # fmt: skip
     (folder / "techsapo.yaml").write_text(json.dumps(sections))
 
 
@@ -127,66 +121,48 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
 
 
-def whole(stack: Stack) -> StackStatus:
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+
+
+def whole() -> StackStatus:
     """How a stack with something in every part is."""
-    of = alerts()
-    began = NOW - timedelta(minutes=12)
-    held = Acknowledgement(
-        "id", Incident({"alertname": "ProviderDown"}, "1795737600"), "hanako", began, NOW, "asking the vendor"
+    of, began = alerts(), NOW - timedelta(minutes=12)
+    incident = Incident({"alertname": "ProviderDown"}, "1795737600")
+    held = Acknowledgement("id", incident, "hanako", began, NOW, "asking the vendor")
+    parts = (
+        HealthPart("app", "app", PartStatus.HEALTHY, "healthy", 0.01, vital=True),
+        HealthPart("redis", "redis", PartStatus.DOWN, "connection refused", hint="`see`"),
+        HealthPart("grafana", "grafana", PartStatus.ABSENT, "no grafana-server on PATH"),
     )
+    observed = {
+        "app": ObservedService("app", "app", State.RUNNING, started=NOW - timedelta(days=3)),
+        "redis": ObservedService("redis", "redis", State.CRASHED),
+    }
+    listed = (
+        Listed(of["RedisDown"], "firing", {}, {}, "Redis is down", began),
+        Listed(of["ProviderDown"], "firing", {}, {}, "claude is down", began, held),
+        Listed(of["MemoryHigh"], "pending", {}, {}, "memory", began),
+        Listed(of["Watchdog"], "firing", {}, {}, "always", began),
+        Listed(of["AppDown"], "quiet", {}, {}, ""),
+    )
+    proved = Proved("20261126T030000Z", None, NOW - timedelta(days=1), "off-site")
+    edited = DriftFinding("file", "app/techsapo.yaml", "was edited by hand")
     return StackStatus(
-        at=NOW,
-        seconds=0.4,
-        maintenance=None,
-        health=Look(
-            HealthReport(
-                (
-                    HealthPart("app", "app", PartStatus.HEALTHY, "healthy", 0.01, vital=True),
-                    HealthPart("redis", "redis", PartStatus.DOWN, "connection refused", hint="`see`"),
-                    HealthPart("grafana", "grafana", PartStatus.ABSENT, "no grafana-server on PATH"),
-                ),
-                0.031,
-            )
-        ),
-        services=Look(
-            Observed(
-                True,
-                {
-                    "app": ObservedService("app", "app", State.RUNNING, started=NOW - timedelta(days=3)),
-                    "redis": ObservedService("redis", "redis", State.CRASHED),
-                },
-            )
-        ),
-        alerts=Look(
-            Listing(
-                (
-                    Listed(of["RedisDown"], "firing", {}, {}, "Redis is down", began),
-                    Listed(of["ProviderDown"], "firing", {}, {}, "claude is down", began, held),
-                    Listed(of["MemoryHigh"], "pending", {}, {}, "memory", began),
-                    Listed(of["Watchdog"], "firing", {}, {}, "always", began),
-                    Listed(of["AppDown"], "quiet", {}, {}, ""),
-                )
-            )
-        ),
-        backups=Look(
-            Backups(
-                4, "20261127T030000Z", NOW - timedelta(hours=4),
-                Proved("20261126T030000Z", None, NOW - timedelta(days=1), "off-site"), (),
-            )
-        ),
-        certificates=Look(()),
-        budget=Look(Spent(1.0, 10.0, 4.0, 100.0)),
-        jobs=Look(()),
-        drift=Look(DriftReport(ENTRY, (DriftFinding("file", "app/techsapo.yaml", "was edited by hand"),))),
+        at=NOW, seconds=0.4, maintenance=None, health=Look(HealthReport(parts, 0.031)),
+        services=Look(Observed(True, observed)), alerts=Look(Listing(listed)),
+        backups=Look(Backups(4, "20261127T030000Z", NOW - timedelta(hours=4), proved, ())),
+        certificates=Look(()), budget=Look(Spent(1.0, 10.0, 4.0, 100.0)), jobs=Look(()),
+        drift=Look(DriftReport(ENTRY, (edited,))),
         versions=Look(Versions("0.2.0+a.b", "3.11.2", "native", ("app",), 12, NOW, "root")),
     )  # fmt: skip
 
 
 def test_the_screen_says_who_has_what_and_what_is_proved(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    found = whole(stack)
+    found = whole()
     shown = "\n".join(str(line) for line in lines(found, stack))
     for words in (
         "health         degraded: 1 of 2 parts well, 1 absent, 31 ms\n",
@@ -206,6 +182,8 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
         assert words in shown, shown
     assert "Watchdog" not in shown
     assert next_of(found) == "`see`"
+    well = HealthReport((HealthPart("app", "app", PartStatus.HEALTHY, "healthy", 0.01, vital=True),), 0.03)
+    assert next_of(replace(found, health=Look(well))) == "`techsapo alerts show RedisDown`"
     Output(as_json=True).json(value(found, stack))
     told = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in told["alerts"]["alerts"]] == ["RedisDown", "ProviderDown", "MemoryHigh"]
@@ -225,22 +203,12 @@ def test_of_several_hosts_it_names_the_one_with_the_address(
     hosts: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     sections = {"project": "t", "floating_address": "10.0.0.100/24", "engine": "swarm"}
-    machines = {
-        name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)
-    }
+    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://{n}"} for i, n in enumerate("abc", 1)}
     stack = open_stack(topology_of(spec_of({**sections, "hosts": machines}), tmp_path), Seen())
-    found = replace(whole(stack), front=Look(hosts))
+    found = replace(whole(), front=Look(hosts))
     assert said in "\n".join(str(line) for line in lines(found, stack))
     assert value(found, stack)["front"] == list(hosts)
-    assert "front" not in value(whole(stack), stack)
-
-
-def test_the_next_step_is_an_alert_that_nobody_has_where_all_else_is_well(tmp_path: Path) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    found = whole(stack)
-    assert found.health.told is not None
-    well = HealthReport((replace(found.health.told.probes[0]),), 0.03)
-    assert next_of(replace(found, health=Look(well))) == "`techsapo alerts show RedisDown`"
+    assert "front" not in value(whole(), stack)
 
 
 def ran(job: str, result: Result, **told: str) -> JobStatus:
@@ -251,9 +219,8 @@ def ran(job: str, result: Result, **told: str) -> JobStatus:
     )
 
 
-def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    found = whole(stack)
+def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
+    found = whole()
     assert found.services.told is not None
     assert found.alerts.told is not None
     assert found.backups.told is not None

@@ -24,13 +24,9 @@ from techsapo_ops.operations.support.bundle import MOST_BYTES, MOST_IN_ALL, Item
 from techsapo_ops.operations.support.scrub import Scrubber
 
 SECRETS = {
-    "spec": 'of-the-"spec"-9f3',
-    "file": "of-a-file-77aa",
-    "environment": "of-dotenv-4c1d",
-    "made": "made-by-up-8e2b",
-    "line": "hunter2hunter2",
-}
-
+    "spec": 'of-the-"spec"-9f3', "file": "of-a-file-77aa", "environment": "of-dotenv-4c1d",
+    "made": "made-by-up-8e2b", "line": "hunter2hunter2",
+}  # fmt: skip
 NO_PROGRAMS = {"PATH": ""}
 HARD = "gr'afa\"na <$p%w\\1"
 

@@ -1,4 +1,4 @@
-"""`techsapo config templates` and what other commands say of a user's own templates."""
+"""`techsapo config generate` and `config templates`, and what is said of a user's own templates."""
 
 from __future__ import annotations
 
@@ -110,9 +110,8 @@ def test_a_folder_that_the_spec_names_and_that_is_not_there_is_an_error_with_its
 def test_validate_tells_of_it_in_json_too(project: Path) -> None:
     (project / "techsapo.yaml").write_text(f"{SPEC}template_overrides: mine\n")
     problem = {"line": 2, "column": 21, "path": "template_overrides"}
-    assert (
-        problem.items() <= json.loads(techsapo(project, "validate", "--json").stdout)["problems"][0].items()
-    )
+    refused = json.loads(techsapo(project, "validate", "--json").stdout)
+    assert problem.items() <= refused["problems"][0].items()
     override(project, "mine")
     override(project, "mine", name="logrotate/techsapo.conf.j2")
     value = json.loads(techsapo(project, "validate", "--json").stdout)
@@ -124,7 +123,10 @@ def test_diff_shows_what_is_yours(project: Path) -> None:
     without = techsapo(project, "config", "templates", "diff", NAME)
     assert (without.returncode, f"you have no template {NAME}" in without.stderr) == (2, True)
     assert f"`techsapo config templates eject {NAME}` makes one" in without.stderr
-    techsapo(project, "config", "templates", "eject", NAME)
+    assert techsapo(project, "config", "templates", "eject", NAME).returncode == 0
+    assert techsapo(project, "config", "templates", "eject", NAME).returncode == 1, "yours is kept"
+    listed = json.loads(techsapo(project, "config", "templates", "list", "--json").stdout)
+    assert {"name": NAME, "overridden": True} in listed
     same = techsapo(project, "config", "templates", "diff", NAME)
     assert (same.returncode, same.stdout) == (0, "")
     assert "unchanged" in same.stderr
@@ -145,3 +147,56 @@ def test_doctor_tells_of_templates(project: Path) -> None:
     assert found() == [("ok", f"in {project}/template-overrides")]
     (project / "techsapo.yaml").write_text(f"{SPEC}template_overrides: mine\n")
     assert ("missing", f"there is no folder {project}/mine") in found()
+
+
+SMALL = """\
+project: techsapo
+monitoring: {prometheus: {enabled: false}, alertmanager: {enabled: false}, grafana: {enabled: false}}
+"""
+
+
+@pytest.fixture
+def small(project: Path) -> Path:
+    (project / "techsapo.yaml").write_text(SMALL)
+    return project
+
+
+def test_check_says_what_would_change_exits_100_and_writes_nothing(small: Path) -> None:
+    done = techsapo(small, "config", "generate", "--check")
+    assert done.returncode == 100
+    assert "added    app/techsapo.yaml" in done.stdout.splitlines()
+    assert done.stderr.splitlines()[-1] == "next: techsapo config generate"
+    assert not (small / ".techsapo").exists()
+
+
+def test_a_missing_tool_is_named_with_its_remedy(small: Path) -> None:
+    (small / "techsapo.yaml").write_text("project: techsapo\n")
+    said = techsapo(small, "config", "generate", "--check").stderr
+    assert "warning: promtool is not here" in said
+    assert "apt-get install prometheus brings it" in said
+
+
+def test_written_once_the_files_are_up_to_date(small: Path) -> None:
+    first = techsapo(small, "config", "generate")
+    assert first.returncode == 0, first.stderr
+    assert (small / ".techsapo/generated/ecosystem.config.js").is_file()
+    assert first.stderr.splitlines()[-1] == "next: techsapo up"
+    again = techsapo(small, "config", "generate", "--check")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "are up to date" in again.stderr
+
+
+def test_a_hand_edited_file_stops_it_and_force_goes_on(small: Path) -> None:
+    techsapo(small, "config", "generate")
+    edited = small / ".techsapo/generated/logrotate/techsapo"
+    edited.write_text("mine\n")
+    refused = techsapo(small, "config", "generate")
+    assert refused.returncode == 1
+    assert str(edited) in refused.stderr
+    looked = techsapo(small, "config", "generate", "--check", "--diff")
+    assert looked.returncode == 100
+    assert "edited   logrotate/techsapo" in looked.stdout
+    assert "\n-mine\n" in looked.stdout
+    assert edited.read_text() == "mine\n"
+    assert techsapo(small, "config", "generate", "--force").returncode == 0
+    assert "mine" not in edited.read_text()

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.notified import notified
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -67,17 +66,6 @@ def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> No
     text, read = app_spec(tmp_path)
     assert "tls" not in read_yaml(text)["redis"]
     assert not read.redis.tls
-
-
-def test_an_alert_a_receiver_or_an_instance_changes_nothing_for_the_app(tmp_path: Path) -> None:
-    before, _ = app_spec(tmp_path)
-    after, _ = app_spec(
-        tmp_path,
-        monitoring={"alerts": {"MemoryHigh": {"threshold": 50}}},
-        notifications=notified({"critical": [{"kind": "webhook", "url": "https://example.com/x"}]}),
-        app={"port": 4010},
-    )
-    assert before == after
 
 
 def test_without_redis_and_mariadb_on_this_host_the_app_is_told_to_do_without(tmp_path: Path) -> None:

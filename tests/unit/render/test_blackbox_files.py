@@ -21,7 +21,6 @@ from techsapo_ops.stack.topology import Topology
 HERE = Path("/srv/techsapo")
 WILDCARD = {"s": {"names": ["*.example.com"]}}
 INNER = {"s": {"names": ["inner"]}}
-SITE = {"certificates": {"site": {"names": ["ops.example.com"]}}}
 
 
 def stack(engine: EngineName = "native", **sections: Any) -> Topology:
@@ -59,30 +58,18 @@ def test_the_front_is_probed_unless_the_spec_says_otherwise(monitoring: dict[str
     assert any("techsapo-probes" in file.content for file in text[:1]) is there
 
 
-@each_row(
-    "engine, address, folder",
-    [
-        ("native", "127.0.0.1:8443", f"{HERE}/.techsapo/certs"),
-        ("compose", "nginx:8443", "/etc/techsapo/certs"),
-    ],
-)
-def test_the_front_is_asked_through_nginx_on_this_host_under_the_name_that_users_call_it_by(
-    engine: EngineName, address: str, folder: str
+@each_row("engine, address", [("native", "127.0.0.1:8443"), ("compose", "nginx:8443")])
+def test_the_front_is_asked_by_tls_under_the_name_that_users_call_it_by(
+    engine: EngineName, address: str
 ) -> None:
-    topology = stack(engine, **SITE)
+    topology = stack(engine, certificates={"site": {"names": ["ops.example.com"]}})
     (front,) = asked(topology)
-    assert front.url == f"https://{address}/ping"
+    assert (front.url, front.scope) == (f"https://{address}/ping", "front")
     page = modules(topology)["front"]["http"]
-    assert page["headers"] == {"Host": "ops.example.com"}
-    assert page["tls_config"] == {"server_name": "ops.example.com", "ca_file": f"{folder}/site/fullchain.pem"}
-    assert page["fail_if_not_ssl"]
-    assert not page["follow_redirects"]
-    assert page["valid_status_codes"] == [200]
+    assert (page["headers"], page["valid_status_codes"]) == ({"Host": "ops.example.com"}, [200])
+    assert (page["fail_if_not_ssl"], page["follow_redirects"]) == (True, False)
     ((_, labels),) = job(topology)
-    assert labels == {
-        "instance": "nginx", "name": "nginx", "scope": "front",
-        "__param_module": "front", "__param_target": f"https://{address}/ping",
-    }  # fmt: skip
+    assert (labels["__param_module"], labels["__param_target"]) == ("front", front.url)
 
 
 def test_without_nginx_each_instance_of_the_app_is_asked() -> None:
@@ -94,15 +81,6 @@ def test_without_nginx_each_instance_of_the_app_is_asked() -> None:
     ]
     assert modules(alone)["front"]["http"]["headers"] == {"Host": "localhost"}
     assert [target for target, _ in job(alone)] == ["127.0.0.1:9115"] * 3
-
-
-def test_plain_nginx_is_asked_by_plain_http() -> None:
-    plain = stack("compose", nginx={"enabled": True, "server_name": "ops.example.com"})
-    (front,) = asked(plain)
-    assert front.url == "http://nginx:8080/ping"
-    assert "tls_config" not in modules(plain)["front"]["http"]
-    assert modules(plain)["front"]["http"]["headers"] == {"Host": "ops.example.com"}
-    assert [target for target, _ in job(plain)] == ["blackbox-exporter:9115"]
 
 
 @each_row(
@@ -148,40 +126,15 @@ def test_the_name_from_outside_is_one_that_the_served_certificate_is_for(
     assert outside_name(spec(**sections)) == name
 
 
-TARGETS = [
-    {"name": "shop", "url": "https://shop.example.com/health", "status": [200, 401]},
-    {"name": "inner", "url": "https://10.0.0.5/", "server_name": "shop.corp", "ca_file": "corp.pem"},
-    {"name": "moved", "url": "http://old.example.com/", "status": [301]},
-    {"name": "mail", "url": "tls://mail.example.com:465"},
-    {"name": "port", "url": "tcp://[fe80::1]:5000"},
-]
-
-
-def test_each_target_of_the_spec_is_asked_by_a_module_of_its_own() -> None:
-    topology = stack("compose", monitoring={"probes": TARGETS})
+def test_a_target_is_asked_with_what_the_spec_says_of_it_and_the_container_can_read_its_ca() -> None:
+    """What such modules make of pages, connections and TLS is in tests/lab/alerts/test_blackbox_lab.py."""
+    inner = {"name": "inner", "url": "https://10.0.0.5/", "server_name": "shop.corp", "ca_file": "corp.pem"}
+    moved = {"name": "moved", "url": "http://old.example.com/", "status": [301]}
+    topology = stack("compose", monitoring={"probes": [inner, moved]})
     found = modules(topology)
-    assert [(a.name, a.scope, a.url) for a in asked(topology)][1:] == [
-        ("shop", "target", "https://shop.example.com/health"),
-        ("inner", "target", "https://10.0.0.5/"),
-        ("moved", "target", "http://old.example.com/"),
-        ("mail", "target", "mail.example.com:465"),
-        ("port", "target", "[fe80::1]:5000"),
-    ]
-    assert found["probe-shop"]["http"]["valid_status_codes"] == [200, 401]
-    assert found["probe-shop"]["http"]["follow_redirects"]
-    assert not found["probe-moved"]["http"]["follow_redirects"]
     ca = "/etc/techsapo/blackbox-ca/probe-inner.pem"
     assert found["probe-inner"]["http"]["tls_config"] == {"server_name": "shop.corp", "ca_file": ca}
     assert found["probe-inner"]["http"]["headers"] == {"Host": "shop.corp"}
-    assert found["probe-mail"]["tcp"]["tls_config"] == {"server_name": "mail.example.com"}
-    assert "tls" not in found["probe-port"]["tcp"]
+    assert not found["probe-moved"]["http"]["follow_redirects"]
     container = kind_of("blackbox-exporter").container(topology, topology.of_kind("blackbox-exporter")[0])
     assert [(str(bind.source), bind.target) for bind in container.binds] == [(f"{HERE}/corp.pem", ca)]
-
-
-def test_a_front_by_tls_gives_the_container_the_certificates_to_read() -> None:
-    topology = stack("compose", **SITE)
-    container = kind_of("blackbox-exporter").container(topology, topology.of_kind("blackbox-exporter")[0])
-    assert [(str(b.source), b.target, b.writable) for b in container.binds] == [
-        (f"{HERE}/.techsapo/certs", "/etc/techsapo/certs", False)
-    ]

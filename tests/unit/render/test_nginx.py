@@ -47,16 +47,6 @@ def test_a_stack_with_one_instance_and_no_certificate_has_no_nginx(tmp_path: Pat
     assert not topology(wanted, tmp_path).has("nginx")
 
 
-def test_with_a_certificate_plain_http_is_sent_on_but_for_health_and_acme(tmp_path: Path) -> None:
-    text = conf(tmp_path, certificates={"site": {"names": ["a.example.com"]}})
-    plain, tls = text[: text.index("ssl_protocols")], text[text.index("ssl_protocols") :]
-    assert "return 308 https://$host:8443$request_uri;" in block(plain, "location / ")
-    assert "proxy_pass" not in plain.split("server {", 1)[1]
-    assert "/.well-known/acme-challenge/" in plain
-    assert 'ssl_certificate "../../certs/site/fullchain.pem";' in tls
-    assert "listen 127.0.0.1:8443 ssl" in tls
-
-
 def test_a_known_server_name_stands_in_the_redirect_and_443_needs_no_port(tmp_path: Path) -> None:
     text = conf(
         tmp_path,
@@ -100,12 +90,6 @@ def test_hsts_is_sent_by_default_where_browsers_can_keep_to_it(
     assert sent == ([] if expected is None else [expected])
 
 
-def test_streams_are_not_buffered_and_web_sockets_live_an_hour(tmp_path: Path) -> None:
-    text = conf(tmp_path, app=THREE_INSTANCES)
-    assert "proxy_buffering off;" in block(text, "location ~ ^/api/v1/(.+/)?stream$")
-    assert "proxy_read_timeout 3600s;" in block(text, "location ^~ /ws/")
-
-
 def test_status_is_for_this_host_alone(tmp_path: Path) -> None:
     status = block(conf(tmp_path, app=THREE_INSTANCES), "location = /nginx-status")
     allowed = [line.strip() for line in status.splitlines() if "allow" in line or "deny" in line]
@@ -140,41 +124,10 @@ def test_the_projects_path_is_not_in_the_file(tmp_path: Path) -> None:
     assert conf(tmp_path / HOSTILE_FOLDER, **sections) == conf(Path("/srv/plain"), **sections)
 
 
-def test_in_containers_services_are_reached_by_name_and_ports_are_the_images(tmp_path: Path) -> None:
-    text = conf(tmp_path, "compose", app=THREE_INSTANCES, nginx={"listen": 80})
-    assert "server app-1:4000 weight=3" in text
-    assert "server app-2:4000 weight=2" in text
-    assert "listen 8080 default_server;" in text
-
-
 def test_a_certificate_folder_that_nginx_can_not_be_given_is_refused() -> None:
     assert quote('a "b" \\c') == '"a \\"b\\" \\\\c"'
     with pytest.raises(OpsError, match="nginx can't be given the path"):
         quote("/srv/$HOME/certs")
-
-
-def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> None:
-    told = conf(tmp_path, app=THREE_INSTANCES)
-    assert "proxy_next_upstream error timeout non_idempotent;" in block(told, "location @techsapo_again")
-    assert "set $techsapo_retried 1;" in block(told, "location @techsapo_again")
-    once = block(told, "location @techsapo_once")
-    assert 'set $techsapo_retried "";' in once
-    assert "proxy_next_upstream" not in once
-    assert '"~^POST:." 1;' in block(told, 'map "$request_method:$http_idempotency_key"')
-    path = block(told, "location = /api/v1/generate ")
-    assert path.index("if ($techsapo_keyed)") < path.index("proxy_pass")
-    assert "non_idempotent" not in path
-    # Whatever a client says of itself is replaced.
-    assert "proxy_set_header X-Techsapo-Retried $techsapo_retried;" in told
-    outside = told.replace(block(told, "location @techsapo_again"), "")
-    drill = block(outside, "location ~ ^/api/v1/drill")
-    assert "non_idempotent" not in outside.replace(drill, "")
-
-
-def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(tmp_path: Path) -> None:
-    told = conf(tmp_path, app=THREE_INSTANCES, redis={"enabled": False})
-    assert "non_idempotent" not in told
-    assert "X-Techsapo-Retried" not in told
 
 
 SIGN_IN = {"auth": {"required": True, "sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}

@@ -19,7 +19,6 @@ from techsapo_ops.stack.template_folders import (
 )
 
 REDIS = "redis/redis.conf.j2"
-NGINX = "nginx/nginx.conf.j2"
 EXTENDS = f'{{% extends "builtin/{REDIS}" %}}'
 """An override that changes nothing but the text of the template."""
 _EXAMPLE = re.compile(r"`template-overrides/(\S+\.j2)`\n\n```jinja\n(.*?)```", re.DOTALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -13,6 +14,7 @@ from rows import each_row
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.formats import go_template_text, to_json, to_yaml
 
 GROUPS = {"groups": [{"name": "g", "rules": []}]}
@@ -34,28 +36,17 @@ def test_the_operators_template_takes_the_place_of_ours(tmp_path: Path) -> None:
     assert templates.render("prometheus/prometheus.yml.j2", **PROMETHEUS).startswith("# Written by techsapo")
 
 
-PROMETHEUS = {
-    "scrape_interval": "15s",
-    "external_labels": {},
-    "rules": "rules",
-    "own_rules": [],
-    "replica": None,
-    "alertmanagers": [],
-    "jobs": [],
-}
+PROMETHEUS: dict[str, Any] = {
+    "scrape_interval": "15s", "external_labels": {}, "rules": "rules", "own_rules": [], "replica": None,
+    "alertmanagers": [], "jobs": [],
+}  # fmt: skip
 
 
 def test_an_override_may_extend_ours_and_change_one_block(tmp_path: Path) -> None:
     name = "prometheus/prometheus.yml.j2"
     ours = "{{ super() }}  - job_name: mine\n"
     text = f"{{% extends 'builtin/{name}' %}}{{% block scrape_configs %}}{ours}{{% endblock %}}"
-    job = {
-        "name": "app",
-        "path": "/metrics",
-        "scheme": "http",
-        "login": None,
-        "targets": [],
-    }
+    job = {"name": "app", "path": "/metrics", "scheme": "http", "login": None, "targets": []}
     templates = override(tmp_path, name, text)
     config = read_yaml(templates.render(name, **{**PROMETHEUS, "jobs": [job]}))
     assert [c["job_name"] for c in config["scrape_configs"]] == ["app", "mine"]
@@ -99,9 +90,8 @@ scalars = st.one_of(
     st.integers(),
     st.booleans(),
     st.none(),
-    st.sampled_from(
-        ["1e9", "010", "yes", "n", "0x1f", "1:30", "~", "- a", "a: b", "#", "2026-01-01", "|", "a\nb\n"]
-    ),
+    st.sampled_from(["1e9", "010", "yes", "n", "0x1f", "1:30", "~", "- a", "a: b", "#", "2026-01-01"]),
+    st.sampled_from(["|", "a\nb\n"]),
 )
 values = st.recursive(
     scalars,
@@ -113,14 +103,10 @@ values = st.recursive(
 )
 
 
-@given(values)
-def test_yaml_gives_back_what_was_put_in(value: object) -> None:
-    assert read_yaml(to_yaml(value)) == value
-
-
 @given(values, st.integers(0, 12))
 @example('"\x85', 0)
-def test_yaml_gives_it_back_at_any_indent(value: object, indent: int) -> None:
+def test_yaml_gives_back_what_was_put_in_at_any_indent(value: object, indent: int) -> None:
+    assert read_yaml(to_yaml(value)) == value
     text = f"{' ' * indent}key:\n{' ' * (indent + 2)}{to_yaml(value, indent + 2)}\n{' ' * indent}after: 1\n"
     assert read_yaml(text) == {"key": value, "after": 1}
 
@@ -166,21 +152,16 @@ def test_go_templates_get_braces_as_text(text: str, escaped: str) -> None:
 def test_a_template_that_reaches_for_more_than_its_values_is_refused_by_name(
     tmp_path: Path, payload: str
 ) -> None:
-    from techsapo_ops.spec.models import Spec
-
     templates = override(tmp_path, RULES, f"fine\n{payload}\n")
     target = tmp_path / "target"
-    with pytest.raises(
-        OpsError, match=rf"template {tmp_path}/{RULES}:2: not allowed in a template"
-    ) as caught:
+    refused = rf"template {tmp_path}/{RULES}:2: not allowed in a template"
+    with pytest.raises(OpsError, match=refused) as caught:
         templates.render(RULES, **GROUPS, folder=target, spec=Spec(project="lab"))
     assert caught.value.hint
     assert not target.exists()
 
 
 def test_a_template_may_take_paths_apart_and_read_the_spec(tmp_path: Path) -> None:
-    from techsapo_ops.spec.models import Spec
-
     text = "{{ (folder / 'logs').parent.name }} {{ spec.app.port }} {{ folder.is_absolute() }}"
     templates = override(tmp_path, RULES, text)
     assert templates.render(RULES, folder=Path("/srv/x"), spec=Spec(project="lab")) == "x 4000 True"

@@ -47,12 +47,9 @@ def script(
         (folder / name).chmod(0o755)
     words = ("switchover", "old", "new", "6379", "sentinel", "26379", "shop", "./cli", "4000", str(patience))
     return subprocess.Popen(
-        ["sh", "-c", _SCRIPT, *words],
-        cwd=folder,
-        env={"PATH": f"{folder}:{os.environ['PATH']}"},
-        stdout=stdout,
-        start_new_session=True,
-    )
+        ["sh", "-c", _SCRIPT, *words], cwd=folder, env={"PATH": f"{folder}:{os.environ['PATH']}"},
+        stdout=stdout, start_new_session=True,
+    )  # fmt: skip
 
 
 def outcome(folder: Path, answers: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -70,12 +67,8 @@ def test_it_is_switched_with_all_that_the_last_master_had_and_nothing_is_left_be
 
     assert said == "promoted 5000 5001"
     assert asked.index("old: CLIENT PAUSE 4000 WRITE") < asked.index("old: INFO replication")
-    assert asked[-4:] == [
-        "old: REPLICAOF new 6379",
-        "old: CLIENT KILL TYPE normal SKIPME yes",
-        RESET,
-        UNPAUSE,
-    ]
+    last = ["old: REPLICAOF new 6379", "old: CLIENT KILL TYPE normal SKIPME yes", RESET, UNPAUSE]
+    assert asked[-4:] == last
 
 
 @each_row(

@@ -32,18 +32,9 @@ RULE = re.compile(r"accepted_exposures: \{([a-z-]+): REASON\}")
 
 def written(spec: dict[str, Any], **more: Any) -> str:
     monitoring = spec.get("monitoring", {})
-    grafana = {"admin_password": "own", **monitoring.get("grafana", {})}
-    return yaml.safe_dump(
-        {
-            "project": "x",
-            "providers": PROVIDERS,
-            "notifications": LISTENERS,
-            **spec,
-            "monitoring": {**monitoring, "grafana": grafana},
-            **more,
-        },
-        allow_unicode=True,
-    )
+    monitoring = {**monitoring, "grafana": {"admin_password": "own", **monitoring.get("grafana", {})}}
+    known = {"project": "x", "providers": PROVIDERS, "notifications": LISTENERS}
+    return yaml.safe_dump({**known, **spec, "monitoring": monitoring, **more}, allow_unicode=True)
 
 
 def rules(found: object) -> list[str]:

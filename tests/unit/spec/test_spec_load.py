@@ -1,4 +1,4 @@
-"""What a good spec comes out as: defaults, variables, overlays, secrets, warnings."""
+"""What a good spec comes out as: defaults, variables, overlays, secrets, masking, warnings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from rows import each_row
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
-from techsapo_ops.spec.load import LoadedSpec, SpecError, load
+from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.models.notifications import SlackReceiver
+from techsapo_ops.spec.problems import SpecError
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -28,12 +29,9 @@ REAL = """
 """
 
 
-WITHOUT_OFFSITE = Schedule(verify_offsite=None)
-
-
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=WITHOUT_OFFSITE)
+    assert result.spec == Spec(project="techsapo", schedule=Schedule(verify_offsite=None))
     assert len(result.spec.providers) == result.spec.wallbounce.tiers.critical.providers
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
@@ -47,11 +45,8 @@ def test_every_example_loads_without_any_variable_set(path: Path, loaded: Loader
 def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
     text = next(p for p in EXAMPLES if p.name == "guide.yaml").read_text(encoding="utf-8")
     result = loaded(text)
-    assert [(i.port, i.weight, i.backup) for i in result.spec.app.instances] == [
-        (4000, 3, False),
-        (4001, 2, False),
-        (4002, 1, True),
-    ]
+    instances = [(i.port, i.weight, i.backup) for i in result.spec.app.instances]
+    assert instances == [(4000, 3, False), (4001, 2, False), (4002, 1, True)]
     assert set(result.disabled) == {"gpt", "gemini", "claude", "openrouter"}
     keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
     env = {**keys, "GRAFANA_PASSWORD": "fresh", "SLACK_URL": "https://hooks.slack.com/x"}
@@ -85,12 +80,8 @@ def test_variables_fill_text_numbers_and_switches(loaded: Loader) -> None:
         "logs: {level: '${LEVEL:-debug}'}\nbackup: {path: '$${NAME}/$x:${TAG:-}1'}\n",
         env=env,
     ).spec
-    assert (spec.project, spec.app.port, spec.nginx.hsts, spec.logs.level) == (
-        "shop-prod",
-        4010,
-        True,
-        "debug",
-    )
+    assert (spec.project, spec.app.port) == ("shop-prod", 4010)
+    assert (spec.nginx.hsts, spec.logs.level) == (True, "debug")
     assert spec.backup.path == "${NAME}/$x:1"
 
 
@@ -144,13 +135,9 @@ def test_one_real_provider_beside_simulated_ones_warns(loaded: Loader) -> None:
         "project: x\nproviders:\n  s1: {kind: simulated}\n  s2: {kind: simulated}\n"
         "  gpt: {kind: openai, model: m, api_key: k}\n"
     )
-    assert [(w.path, w.message) for w in loaded(text).warnings] == [
-        (
-            "providers",
-            "only 1 real provider (gpt): simulated ones never answer beside it, but an analysis compares 2 "
-            "(wallbounce.tiers.basic.providers)",
-        )
-    ]
+    (warning,) = loaded(text).warnings
+    assert warning.path == "providers"
+    assert warning.message.startswith("only 1 real provider (gpt): simulated ones never answer beside it")
 
 
 def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader) -> None:
@@ -358,3 +345,43 @@ def test_a_job_with_nothing_to_do_has_no_time_unless_the_file_gives_one(
     schedule = loaded(f"project: x\n{more}").spec.schedule
     assert (schedule.verify_offsite, schedule.drill_alert) == times
     assert schedule.report is not None
+
+
+@each_row(
+    "written, level",
+    [
+        ("mask: secrets", "secrets"),
+        ("mask: personal", "personal"),
+        ('mask: "off"', "off"),
+        ("mask: false", "off"),
+    ],
+)
+def test_the_spec_says_how_much_is_masked(written: str, level: str, loaded: Loader) -> None:
+    assert loaded(f"project: x\nwallbounce: {{{written}}}").spec.wallbounce.mask == level
+
+
+def test_where_the_spec_says_nothing_secrets_are_masked(loaded: Loader) -> None:
+    assert loaded("project: x").spec.wallbounce.mask == "secrets"
+
+
+def test_a_bare_off_which_yaml_readers_disagree_on_is_refused_with_both_spellings(loaded: Loader) -> None:
+    with pytest.raises(SpecError, match='write false, or "off"'):
+        loaded("project: x\nwallbounce: {mask: off}")
+
+
+@each_row(
+    "url, said",
+    [
+        ("https://shop.example.com/health?token=abc123", True),
+        ("https://shop.example.com/health?x=1&api_key=abc123", True),
+        ("https://shop.example.com/health?X-Amz-Signature=abc123", True),
+        ("https://shop.example.com/health?page=2", False),
+        ("https://shop.example.com/health?token=", False),
+        ("tls://mail.example.com:465", False),
+    ],
+)
+def test_a_key_in_a_probes_query_is_warned_of_and_not_shown(loaded: Loader, url: str, said: bool) -> None:
+    found = loaded(f"project: x\nmonitoring: {{probes: [{{name: shop, url: '{url}'}}]}}\n").warnings
+    told = [str(problem) for problem in found if problem.path == "monitoring.probes.0.url"]
+    assert bool(told) == said
+    assert all("can be read in prometheus.yml" in line and "abc123" not in line for line in told)
