@@ -84,6 +84,10 @@ class World:
     told: list[str] = field(default_factory=list)
     concluded: list[tuple[str, ...]] = field(default_factory=list)
     """What the engine had been told each time when it was to conclude."""
+    together: list[tuple[str, ...]] = field(default_factory=list)
+    """For each step, the services that it was said to be performed with."""
+    throwaways: list[str] = field(default_factory=list)
+    """Kinds of the throwaway copies that are there now."""
     pids: Iterator[int] = field(default_factory=lambda: itertools.count(100))
     lock: Lock = field(default_factory=Lock)
 
@@ -138,23 +142,32 @@ class MemoryEngine(Engine):
 
     def _observed(self, record: Record, measure: bool) -> ObservedService:
         seen = ObservedService(
-            record.name, record.kind, State.STOPPED,
-            fingerprint="" if record.pending else record.fingerprint, config=record.config,
-            files=record.files, host=record.host, port=record.port, user=record.user,
-        )  # fmt: skip
+            record.name,
+            record.kind,
+            State.STOPPED,
+            fingerprint="" if record.pending else record.fingerprint,
+            config=record.config,
+            files=record.files,
+            host=record.host,
+            port=record.port,
+            user=record.user,
+        )
         process = self.world.processes.get(record.name)
         if process is None or not self.world.running:
             return seen
         runs = process.state in {State.RUNNING, State.STARTING, State.BACKOFF}
-        seen = replace(
-            seen, state=process.state, restarts=process.restarts, build=process.build, image=process.image
-        )
-        if not runs:
-            return seen
         return replace(
-            seen, pid=process.pid, started=process.started, outdated=process.outdated,
-            replaced=process.replaced, usage=Usage(1.0, 1 << 20) if measure else None,
-        )  # fmt: skip
+            seen,
+            state=process.state,
+            pid=process.pid if runs else None,
+            started=process.started if runs else None,
+            restarts=process.restarts,
+            build=process.build,
+            outdated=process.outdated and runs,
+            replaced=process.replaced if runs else "",
+            image=process.image,
+            usage=Usage(1.0, 1 << 20) if measure and runs else None,
+        )
 
     @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
@@ -177,6 +190,7 @@ class MemoryEngine(Engine):
         self._dies(f"before {step.action} {step.service}")
         with self.world.lock:
             self.world.told.append(f"{step.action} {step.service}")
+            self.world.together.append(tuple(other.service for other in together))
             if step.action is Action.REMOVE:
                 self.world.processes.pop(step.service, None)
                 self.state.drop(step.service)
@@ -206,9 +220,12 @@ class MemoryEngine(Engine):
         why = self.world.refused(unit, desired.files)
         if step.action is not Action.RELOAD or before is None:
             loaded = before.loaded if before is not None and service.name in self.world.deaf else None
-            loaded = unit.config_digest(desired.files) if loaded is None else loaded
-            image = self.world.images.get(service.name, "")
-            before = Process(unit, loaded, next(self.world.pids), image=image)
+            before = Process(
+                unit,
+                unit.config_digest(desired.files) if loaded is None else loaded,
+                next(self.world.pids),
+                image=self.world.images.get(service.name, ""),
+            )
             self.world.processes[service.name] = before
             before.state = State.BACKOFF if why else State.RUNNING
         elif not why and service.name not in self.world.deaf:
@@ -371,6 +388,7 @@ class MemoryEngine(Engine):
         parent = self.layout.state / "scratch"
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{service}-", dir=parent))
+        self.world.throwaways.append(service)
         runner = SubprocessRunner()
         try:
             if seed is not None:
@@ -381,6 +399,7 @@ class MemoryEngine(Engine):
                 lambda command: replace(command, cwd=folder),
             )  # fmt: skip
         finally:
+            self.world.throwaways.remove(service)
             shutil.rmtree(folder)
 
     def _known(self, service: str) -> None:
