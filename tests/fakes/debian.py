@@ -60,42 +60,6 @@ redis-server:
  *** 5:8.0.2-3+deb13u3 100
         100 /var/lib/dpkg/status
 """
-# By hand after apt_preferences(5): a pin below, one that goes back, a phased update of Ubuntu, no candidate.
-ODD_POLICY = """\
-back:
-  Installed: 2.0-1
-  Candidate: 1.0-1
-  Version table:
- *** 2.0-1 100
-        100 /var/lib/dpkg/status
-     1.0-1 1001
-       1001 http://mirror.example/debian trixie/main amd64 Packages
-gone:
-  Installed: 1.0-1
-  Candidate: (none)
-  Version table:
- *** 1.0-1 -1
-        100 /var/lib/dpkg/status
-own:
-  Installed: 1.0-1
-  Candidate: 1.0-2
-  Version table:
-     1.0-2 500
-        500 https://packages.example.com stable/main all Packages
-        500 file:/srv/own ./ Packages
- *** 1.0-1 100
-        100 /var/lib/dpkg/status
-phased:
-  Installed: 1.0-1ubuntu1
-  Candidate: 1.0-1ubuntu2
-  Package pin: 1.0-1ubuntu2
-  Version table:
-     1.0-1ubuntu2 990 (phased 10%)
-        990 http://archive.ubuntu.com/ubuntu noble-updates/main amd64 Packages
-        990 http://security.ubuntu.com/ubuntu noble-security/main amd64 Packages
- *** 1.0-1ubuntu1 100
-        100 /var/lib/dpkg/status
-"""
 
 
 @dataclass

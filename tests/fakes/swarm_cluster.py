@@ -101,7 +101,7 @@ class SwarmCluster:
     def copied(self) -> SwarmCluster:
         """The same Swarm once more, which goes its own way; nobody is at work on it."""
         other = SwarmCluster(self.project)
-        other.store.take_over(self.store)
+        other.store = self.store.copy()
         for name in ("hosts", "services", "objects", "labels"):
             setattr(other, name, copy.deepcopy(getattr(self, name)))
         other._numbers = itertools.count(1000)
@@ -237,9 +237,6 @@ class SwarmCluster:
         host.images.add(words[-1])
         return 0, ""
 
-    def _compose(self, host: Host, words: list[str], _: Command) -> tuple[int, str]:
-        raise AssertionError(f"nothing is built here: {words} on {host.name}")
-
     def _import(self, host: Host, words: list[str], _: Command) -> tuple[int, str]:
         host.images.add(words[-1])
         return 0, ""
@@ -332,13 +329,9 @@ class SwarmCluster:
             made = self.services[full.removeprefix(f"{self.project}_")]
             refused = full == f"{self.project}_{self._machine(made).refuses}"
             state = {"State": "rejected", "Err": NO_IMAGE} if refused else {"State": "running"}
+            created = "2026-11-27T03:00:00Z"
             found.append(
-                {
-                    "ServiceID": full,
-                    "DesiredState": "running",
-                    "Status": state,
-                    "CreatedAt": "2026-11-27T03:00:00Z",
-                }
+                {"ServiceID": full, "DesiredState": "running", "Status": state, "CreatedAt": created}
             )
         return 0, json.dumps(found)
 
@@ -389,22 +382,14 @@ class SwarmCluster:
             "com.docker.swarm.service.name": f"{self.project}_{container.service}",
             **made["labels"],
         }
-        state = {
-            "Status": "running",
-            "Pid": 7,
-            "StartedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "ExitCode": 0,
-        }
+        started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {
-            "Id": container.id,
-            "Name": f"/{self.project}_{container.service}.node.{container.id}",
+            "Id": container.id, "Name": f"/{self.project}_{container.service}.node.{container.id}",
             "Config": {"Labels": labels, "Image": made["image"], "User": made["user"]},
-            "State": state,
-            "Image": f"sha256:{made['image']}",
-            "RestartCount": 0,
-            "HostConfig": {},
+            "State": {"Status": "running", "Pid": 7, "StartedAt": started, "ExitCode": 0},
+            "Image": f"sha256:{made['image']}", "RestartCount": 0, "HostConfig": {},
             "Created": container.created,
-        }
+        }  # fmt: skip
 
 
 def _copied(source: str, target: str) -> None:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stacks import spec, topology
 
 from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
+from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.swarm_hosts import HostFake, HostsFake
@@ -40,12 +46,8 @@ class StackFake(HostsFake):
         return json.dumps([self._entry(word.removeprefix("id-")) for word in words[2:]])
 
     def _entry(self, name: str) -> dict[str, object]:
-        state = {
-            "Status": self.states[name],
-            "Pid": 7,
-            "ExitCode": 137,
-            "StartedAt": "2026-11-27T03:00:00.1Z",
-        }
+        started = "2026-11-27T03:00:00.1Z"
+        state = {"Status": self.states[name], "Pid": 7, "ExitCode": 137, "StartedAt": started}
         labels = {STACK: self._project, STACK_SERVICE: f"{self._project}_{name}"}
         return {
             "Id": f"id-{name}", "Name": name, "Image": f"sha256:{name}", "RestartCount": 0,
@@ -88,3 +90,16 @@ class StackFake(HostsFake):
     def _node_update(self, host: HostFake, words: tuple[str, ...], command: Command) -> str:
         self.done.append(words)
         return super()._node_update(host, words, command)
+
+
+def on_three_hosts(folder: Path, **sections: Any) -> Topology:
+    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+    return topology(spec(engine="swarm", hosts=machines, mysql={}, **sections), folder, "swarm")
+
+
+def running(
+    stack: Topology, fake: Callable[[Topology], StackFake] = StackFake
+) -> tuple[SwarmEngine, StackFake]:
+    """The engine of `stack`, and the hosts on which it runs."""
+    hosts = fake(stack)
+    return SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})), hosts

@@ -37,10 +37,6 @@ class SwarmStore:
         """The name of a config; nothing for one that is gone."""
         return str(self._configs[id_]["Spec"]["Name"]) if id_ in self._configs else ""
 
-    def take_over(self, other: SwarmStore) -> None:
-        """Have what another one has."""
-        self.now, self._given, self._configs = other.now, other._given, dict(other._configs)
-
     def pass_by(self, seconds: float) -> None:
         """Let time pass on the managers."""
         self.now += timedelta(seconds=seconds)
@@ -53,7 +49,7 @@ class SwarmStore:
     def copy(self) -> SwarmStore:
         """As it is now."""
         other = SwarmStore()
-        other._configs, other._given = dict(self._configs), self._given
+        other.now, other._configs, other._given = self.now, dict(self._configs), self._given
         return other
 
     @property
@@ -99,21 +95,14 @@ class SwarmStore:
         if not _NAME.fullmatch(name):
             return _said(command, 1, "", "Error response from daemon: invalid name, only 64 [a-zA-Z0-9-_.]")
         if name in self.names:
-            return _said(
-                command,
-                1,
-                "",
-                f"Error response from daemon: rpc error: code = AlreadyExists desc = config {name}",
-            )
+            taken = f"Error response from daemon: rpc error: code = AlreadyExists desc = config {name}"
+            return _said(command, 1, "", taken)
         self._given += 1
         key, _, value = label.partition("=")
         data = base64.b64encode(command.stdin or b"").decode()
-        self._configs[f"id{self._given}"] = {
-            "ID": f"id{self._given}",
-            "CreatedAt": self._stamp(),
-            "Spec": {"Name": name, "Labels": {key: value}, "Data": data},
-        }
-        return _said(command, 0, f"id{self._given}")
+        id_, spec = f"id{self._given}", {"Name": name, "Labels": {key: value}, "Data": data}
+        self._configs[id_] = {"ID": id_, "CreatedAt": self._stamp(), "Spec": spec}
+        return _said(command, 0, id_)
 
     def _rm(self, command: Command, argv: list[str]) -> Completed:
         missing = [i for i in argv if self._configs.pop(i, None) is None]

@@ -81,12 +81,8 @@ def commands_imported(package: Package) -> Iterator[Place]:
     commands = frozenset(command_modules(package))
     for module in package:
         for node, target in imported(module, package):
-            if target in commands and not _same(module.name, target):
+            if target in commands and not module.name.startswith(f"{target}."):
                 yield module.place(node, f"imports the command {target.removeprefix(NAME + '.')}")
-
-
-def _same(name: str, command: str) -> bool:
-    return name.startswith(f"{command}.")
 
 
 def command_modules(package: Package) -> Iterator[str]:

@@ -11,7 +11,7 @@ from tests.house.imports import commands_imported, import_circles
 from tests.house.machines import machine_tests
 from tests.house.names import engine_tests, kind_names, redis_files
 from tests.house.said import bare_texts
-from tests.house.shape import long_files, named_alike, see_docstrings, unclear_names
+from tests.house.shape import long_files
 from tests.house.signatures import long_signatures
 from tests.house.source import Package, Place
 
@@ -28,13 +28,9 @@ COUNTERS: dict[str, Counter] = {
         import_circles,
         long_files,
         commands_imported,
-        see_docstrings,
-        unclear_names,
         bare_texts,
     )
 }
-LISTED: dict[str, Counter] = {"named_alike": named_alike}
-"""What is counted without a ceiling."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 from rows import each_row
 
@@ -138,21 +136,3 @@ def test_what_would_not_run_when_it_is_called_is_refused(test) -> None:  # type:
 def test_marks_of_a_row_are_refused() -> None:
     with pytest.raises(ValueError, match="row 2 has marks"):
         each_row("n", [1, pytest.param(2, marks=pytest.mark.skip)])
-
-
-def test_a_row_is_named_alike_in_each_run() -> None:
-    shown: list[str] = []
-
-    class Subtests:
-        def test(self, name: str) -> pytest.RaisesExc[AssertionError]:
-            shown.append(name)
-            return pytest.raises(AssertionError)
-
-    @each_row("n, m", [(generator, 1), (functools.partial(generator), 2), (object(), "x" * 99)])
-    def fails(n: object, m: object) -> None:
-        raise AssertionError
-
-    fails(subtests=Subtests())
-    assert shown == [
-        "generator-1", "functools.partial(<function generator>)-2", f"<object object>-{'x' * 60}",
-    ]  # fmt: skip

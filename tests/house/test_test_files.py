@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+
+from rows import each_row
 
 TESTS = Path(__file__).parents[1]
 _MAYBE = re.compile(r"wait_for\((?:[^\n]*\n){0,9}[^\n]*\btimeout=[1-5]?\d\b")
@@ -33,24 +36,6 @@ def tight(text: str) -> list[str]:
     ]
 
 
-def test_a_lab_waits_a_minute_at_least_for_a_server() -> None:
-    """A bound costs nothing where all goes well, and three workers on two slow cores take their time."""
-    found = {
-        str(path.relative_to(TESTS)): waits
-        for folder in ("core", "lab", "e2e")
-        for path in (TESTS / folder).rglob("*.py")
-        if _MAYBE.search(text := path.read_text(encoding="utf-8"))
-        if (waits := tight(text))
-    }
-    assert found == {}
-
-
-def test_a_tight_wait_is_found() -> None:
-    assert tight("servers.wait_for(up, timeout=20)\nwait_for(up, timeout=90)\nwait_for(up)") == [
-        "servers.wait_for(up, timeout=20)"
-    ]
-
-
 _ASKS = re.compile(r"httpx\.(get|options|head|post|put|patch|delete|request|stream|(Async)?Client)")
 
 
@@ -70,23 +55,27 @@ def hasty(text: str) -> list[str]:
     return found
 
 
-def test_a_lab_gives_an_answer_half_a_minute_at_least() -> None:
+@each_row("candidate, impatient", [(_MAYBE, tight), (_ASKS, hasty)], ids=["wait", "request"])
+def test_a_lab_waits_a_minute_for_a_server_and_half_of_one_for_an_answer(
+    candidate: re.Pattern[str], impatient: Callable[[str], list[str]]
+) -> None:
+    """A bound costs nothing where all goes well, and three workers on two slow cores take their time."""
     found = {
-        str(path.relative_to(TESTS)): asks
+        str(path.relative_to(TESTS)): places
         for folder in ("core", "lab", "e2e")
         for path in (TESTS / folder).rglob("*.py")
-        if "httpx." in (text := path.read_text(encoding="utf-8"))
-        if (asks := hasty(text))
+        if candidate.search(text := path.read_text(encoding="utf-8"))
+        if (places := impatient(text))
     }
     assert found == {}
 
 
-def test_a_hasty_request_is_found() -> None:
+def test_what_is_impatient_is_found() -> None:
+    short = "servers.wait_for(up, timeout=20)"
+    assert tight(f"{short}\nwait_for(up, timeout=90)\nwait_for(up)") == [short]
     kept = "httpx.get(url, timeout=60)\nhttpx.post(url, timeout=1.5)\nhttpx.Client(**options)\nhttpx.Limits()"
-    assert hasty(f"{kept}\nhttpx.get(url)\nhttpx.AsyncClient(timeout=20)") == [
-        "httpx.get(url)",
-        "httpx.AsyncClient(timeout=20)",
-    ]
+    asks = ["httpx.get(url)", "httpx.AsyncClient(timeout=20)"]
+    assert hasty("\n".join((kept, *asks))) == asks
 
 
 def test_a_test_beside_the_labs_names_what_it_needs() -> None:

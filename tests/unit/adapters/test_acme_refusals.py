@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.http_server import Asked, answering
 from rows import each_row
 
 from techsapo_ops.adapters.acme import AcmeError, AcmeServer, Binding, retry_at
@@ -30,45 +29,21 @@ def refusing(*answers: tuple[int, bytes], asked: list[bytes] | None = None) -> I
     `asked` gets what is posted.
     """
     left = list(answers)
+    names = ("newNonce", "newAccount", "newOrder", "revokeCert", "renewalInfo")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            here = f"http://127.0.0.1:{self.server.server_address[1]}"
-            names = ("newNonce", "newAccount", "newOrder", "revokeCert", "renewalInfo")
-            directory: dict[str, Any] = {name: f"{here}/{name}" for name in names}
-            self._say(200, json.dumps(directory).encode())
+    def answer(request: Asked) -> tuple[int, bytes, dict[str, str]]:
+        headers = {"Replay-Nonce": "bm9uY2U", "Retry-After": "60"}
+        if request.method == "GET":
+            directory = {name: f"http://{request.headers['Host']}/{name}" for name in names}
+            return 200, json.dumps(directory).encode(), {**headers, "Content-Type": "application/json"}
+        if request.method == "HEAD":
+            return 200, b"", headers
+        if asked is not None:
+            asked.append(request.body)
+        return *(left.pop(0) if len(left) > 1 else left[0]), headers
 
-        def do_HEAD(self) -> None:
-            self._say(200, b"")
-
-        def do_POST(self) -> None:
-            posted = self.rfile.read(int(self.headers["Content-Length"]))
-            if asked is not None:
-                asked.append(posted)
-            self._say(*(left.pop(0) if len(left) > 1 else left[0]))
-
-        def _say(self, code: int, content: bytes) -> None:
-            self.send_response(code)
-            self.send_header("Replay-Nonce", "bm9uY2U")
-            self.send_header("Retry-After", "60")
-            if self.command == "GET":
-                self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield AcmeServer(f"http://127.0.0.1:{server.server_port}/dir", key_pem(new_key()))
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(answer) as server:
+        yield AcmeServer(f"{server.url}/dir", key_pem(new_key()))
 
 
 def refused(ask: Callable[[], object]) -> AcmeError:
@@ -84,23 +59,25 @@ def problem(code: str, detail: str = "not like this", **more: object) -> bytes:
 UNKNOWN = (400, problem("accountDoesNotExist"))
 
 
-@each_row("status, code", [(400, "malformed"), (500, "serverInternal"), (403, "newCode")])
-def test_a_refusal_keeps_the_ca_s_code_and_words_whatever_the_status(status: int, code: str) -> None:
-    with refusing((status, problem(code))) as server:
-        error = refused(lambda: server.sign_in(None, None))
-    assert error.code == code
-    assert f"not like this ({code})" in error.message
-    assert error.retry_at is not None
-
-
-@each_row("body", [b"<h1>Sorry</h1>", b""])
-@each_row("status, words", [(503, "is in trouble: 503 Service Unavailable"), (404, "as an ACME server")])
-def test_an_answer_without_a_problem_is_told_by_its_status(status: int, words: str, body: bytes) -> None:
+@each_row(
+    "status, body, words, code",
+    [
+        (400, problem("malformed"), "not like this (malformed)", "malformed"),
+        (500, problem("serverInternal"), "not like this (serverInternal)", "serverInternal"),
+        (403, problem("newCode"), "not like this (newCode)", "newCode"),
+        (503, b"<h1>Sorry</h1>", "is in trouble: 503 Service Unavailable", ""),
+        (503, b"", "is in trouble: 503 Service Unavailable", ""),
+        (404, b"<h1>Sorry</h1>", "as an ACME server", ""),
+    ],
+)
+def test_a_refusal_keeps_the_ca_s_code_and_words_and_one_without_is_told_by_its_status(
+    status: int, body: bytes, words: str, code: str
+) -> None:
     with refusing((status, body)) as server:
         error = refused(lambda: server.sign_in(None, None))
     assert words in error.message
-    assert error.code == ""
-    assert (error.retry_at is not None) == (status == 503)
+    assert error.code == code
+    assert (error.retry_at is not None) == (status != 404)
 
 
 def test_sub_problems_are_told_by_name_and_a_rate_limit_says_until_when() -> None:

@@ -1,4 +1,4 @@
-"""The apt port: what it calls, and that policy-rc.d is what it was afterwards."""
+"""apt: what it is called with, that policy-rc.d is what it was afterwards, and what its lists say."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from fakes.debian import POLICY, Debian
 from rows import each_row
 
 from techsapo_ops.adapters.apt import Apt, install_command
+from techsapo_ops.adapters.packages import Packages, parsed
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.errors import OpsError
@@ -25,13 +27,15 @@ class Script:
     """A Runner that notes each call and answers by its first words."""
 
     answers: dict[str, tuple[int, str]] = field(default_factory=dict)
-    during: Callable[[Command], None] = lambda command: None
+    during: Callable[[], object] = lambda: None
+    """Called while packages are installed."""
     calls: list[str] = field(default_factory=list)
 
     def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
         line = str(command)
         self.calls.append(line)
-        self.during(command)
+        if "install" in command.argv:
+            self.during()
         for start, (code, text) in self.answers.items():
             if start in line:
                 return Completed(command, code, text.encode(), b"")
@@ -100,39 +104,37 @@ def test_a_lock_held_by_another_apt_names_its_holder(place: Path) -> None:
 
 
 def test_services_can_not_start_while_packages_are_unpacked(place: Path) -> None:
-    seen: list[tuple[int, bytes]] = []
+    seen: list[int] = []
     policy = place / "sbin/policy-rc.d"
 
-    def during(command: Command) -> None:
-        if "install" in command.argv:
-            seen.append((stat.S_IMODE(policy.stat().st_mode), policy.read_bytes()))
-            assert os.system(f"{policy} redis-server start") >> 8 == 101  # noqa: S605 - our own script
+    def during() -> None:
+        seen.append(stat.S_IMODE(policy.stat().st_mode))
+        assert os.system(f"{policy} redis-server start") >> 8 == 101  # noqa: S605 - our own script
 
     apt(place, Script(during=during)).install(["nginx"], QUIET)
-    assert seen[0][0] == 0o755
+    assert seen == [0o755]
     assert not policy.exists()
+
+
+def interrupted(trouble: type[BaseException] = KeyboardInterrupt) -> Script:
+    def during() -> None:
+        raise trouble("stop")
+
+    return Script(during=during)
 
 
 @each_row("trouble", [KeyboardInterrupt, SystemExit, OpsError])
 def test_an_interrupted_installation_leaves_no_policy(place: Path, trouble: type[BaseException]) -> None:
-    def during(command: Command) -> None:
-        if "install" in command.argv:
-            raise trouble("stop")
-
     with pytest.raises(trouble):
-        apt(place, Script(during=during)).install(["nginx"], QUIET)
+        apt(place, interrupted(trouble)).install(["nginx"], QUIET)
     assert list((place / "sbin").iterdir()) == []
 
 
 def test_a_sigterm_ends_the_installation_like_ctrl_c(place: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-
-    def during(command: Command) -> None:
-        if "install" in command.argv:
-            os.kill(os.getpid(), signal.SIGTERM)
-
+    script = Script(during=lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit) as caught:
-        apt(place, Script(during=during)).install(["nginx"], QUIET)
+        apt(place, script).install(["nginx"], QUIET)
     assert caught.value.code == 143
     assert list((place / "sbin").iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
@@ -143,13 +145,8 @@ def test_an_admin_s_own_policy_comes_back_byte_for_byte(place: Path) -> None:
     policy.write_bytes(b"#!/bin/sh\n# ours\xff\nexit 0\n")
     policy.chmod(0o751)
     before = policy.stat()
-
-    def during(command: Command) -> None:
-        if "install" in command.argv:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        apt(place, Script(during=during)).install(["nginx"], QUIET)
+        apt(place, interrupted()).install(["nginx"], QUIET)
     assert policy.read_bytes() == b"#!/bin/sh\n# ours\xff\nexit 0\n"
     assert policy.stat().st_mode == before.st_mode
     assert policy.stat().st_mtime_ns == before.st_mtime_ns
@@ -170,12 +167,8 @@ def test_what_a_killed_run_left_is_put_right_by_the_next(place: Path, own: bytes
         policy.write_bytes(own)
 
     left: dict[str, bytes] = {}
-
-    def during(command: Command) -> None:
-        if "install" in command.argv:
-            left.update({p.name: p.read_bytes() for p in (place / "sbin").iterdir()})
-
-    apt(place, Script(during=during)).install(["nginx"], QUIET)
+    script = Script(during=lambda: left.update({p.name: p.read_bytes() for p in (place / "sbin").iterdir()}))
+    apt(place, script).install(["nginx"], QUIET)
     for name, content in left.items():
         (place / "sbin" / name).write_bytes(content)
     apt(place, Script()).install(["nginx"], QUIET)
@@ -193,14 +186,8 @@ def test_units_that_the_packages_enabled_are_disabled_and_running_ones_left_alon
     (place / "run/systemd/system").mkdir(parents=True)
     script = Script({"list-units": (0, "cron.service loaded active running x\n")})
     script.answers["list-unit-files"] = (0, "cron.service enabled enabled\n")
-
-    def during(command: Command) -> None:
-        if "install" in command.argv:
-            script.answers["list-unit-files"] = (
-                0, "cron.service enabled enabled\nnginx.service enabled enabled\n",
-            )  # fmt: skip
-
-    script.during = during
+    after = (0, "cron.service enabled enabled\nnginx.service enabled enabled\n")
+    script.during = lambda: script.answers.update({"list-unit-files": after})
     done = apt(place, script, "/usr/bin/systemctl").install(["nginx"], QUIET)
     assert done.disabled == ("nginx.service",)
     assert done.left_running == ("cron.service",)
@@ -215,3 +202,12 @@ def test_without_a_running_systemd_units_are_disabled_by_their_files(place: Path
     assert units.running() == frozenset()
     units.disable(units.enabled())
     assert script.lines("disable") == [f"/usr/bin/systemctl --root={place} disable a.service"]
+
+
+def test_packages_with_a_version_of_security_on_the_way_are_told() -> None:
+    assert parsed(POLICY) == ("curl", "libssl3t64"), "a later point release took the update of libssl3t64 in"
+
+
+def test_an_apt_that_fails_is_told_in_its_first_words() -> None:
+    with pytest.raises(OpsError, match=r"`apt-cache` failed: E: The package cache file is corrupted$"):
+        Packages(Debian(fails="apt-cache")).security_updates()

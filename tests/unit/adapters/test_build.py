@@ -1,9 +1,10 @@
-"""The build that a process runs: what changes it, and what does not."""
+"""The build that a process runs, and the wheel that is made of it: what changes it, and what does not."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rows import each_row
 from techsapo_ops import __version__
 from techsapo_ops.adapters import build
 from techsapo_ops.adapters.build import is_other, note, noted, read_content
+from techsapo_ops.adapters.wheel import write_wheel
 from techsapo_ops.errors import OpsError
 
 LOCK = "PyYAML==6.0.3 \\\n    --hash=sha256:00\ntyping_extensions==4.15.0 \\\n    --hash=sha256:00\n"
@@ -121,25 +123,20 @@ def test_what_runs_elsewhere_is_compared_by_its_code(told: str, elsewhere: bool,
     assert is_other(text, elsewhere=elsewhere) is other
 
 
-def test_a_note_counts_for_the_process_that_wrote_it(tmp_path: Path) -> None:
+def test_a_note_counts_for_the_process_that_wrote_it_and_is_no_link_and_no_pipe(tmp_path: Path) -> None:
     note(tmp_path / "build")
-    assert noted(tmp_path / "build", os.getpid()) == build.build()
-    assert noted(tmp_path / "build", os.getpid() + 1) == "", "an earlier process's note"
-    assert noted(tmp_path / "build", None) == ""
-    assert noted(tmp_path / "absent", os.getpid()) == ""
+    (tmp_path / "link").symlink_to(tmp_path / "build")
+    os.mkfifo(tmp_path / "pipe")
+    own = os.getpid()
+    assert noted(tmp_path / "build", own) == build.build()
+    for name, pid in (("build", own + 1), ("build", None), ("absent", own), ("link", own), ("pipe", own)):
+        assert noted(tmp_path / name, pid) == "", name
 
 
 @each_row("text", ["", "\x1b[31m\n", "{pid} 0.2.0+a\x1b[31m\n", "{pid} 0.2.0", "{pid} " + "9" * 500])
 def test_a_note_of_another_form_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "build").write_text(text.format(pid=os.getpid()))
     assert noted(tmp_path / "build", os.getpid()) == ""
-
-
-def test_a_note_is_no_link_and_no_pipe(tmp_path: Path) -> None:
-    note(tmp_path / "real")
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    os.mkfifo(tmp_path / "pipe")
-    assert [noted(tmp_path / name, os.getpid()) for name in ("link", "pipe")] == ["", ""]
 
 
 def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
@@ -162,3 +159,18 @@ def test_another_build_says_what_of_it_differs(monkeypatch: pytest.MonkeyPatch) 
     both = build.difference("0.2.0+aaaaaaaaaa.9999999999")
     assert both == "the same code on another Python, with other Python packages"
     assert build.difference("") == "it does not tell its build"
+
+
+def test_it_is_the_same_code_with_its_locks_templates_and_entry_points_byte_for_byte(tmp_path: Path) -> None:
+    wheel, facts = write_wheel(tmp_path), f"techsapo_ops-{__version__}.dist-info"
+    (tmp_path / "other").mkdir()
+    assert wheel.read_bytes() == write_wheel(tmp_path / "other").read_bytes()
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+        names = set(packed.namelist())
+    assert read_content(tmp_path / "installed/techsapo_ops").digest == build.content().digest
+    assert names >= {
+        "techsapo_ops/_requirements.lock", "techsapo_ops/_requirements-otel.lock",
+        "techsapo_ops/_templates/nginx/nginx.conf.j2",
+        f"{facts}/entry_points.txt", f"{facts}/licenses/LICENSE", f"{facts}/RECORD",
+    }  # fmt: skip

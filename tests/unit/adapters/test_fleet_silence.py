@@ -1,17 +1,25 @@
-"""How long a command waits for machines that do not answer: once, whoever of its parts asks them."""
+"""Machines that do not answer: how long a command waits for them, and what it says of them."""
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
 
 from techsapo_ops.adapters import fleet
-from techsapo_ops.adapters.away import HostsAway, NoManagerError
+from techsapo_ops.adapters.away import HostsAway, NoManagerError, reasons_of
+from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.swarm_objects import named
+from techsapo_ops.catalogue.translations import words_of
+from techsapo_ops.engines.swarm.nodes import require_all
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import said
+from tests.fakes.swarm_hosts import HostsFake
 
 
 @dataclass
@@ -46,7 +54,9 @@ def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "_ASKED", {})
 
 
-def test_who_was_silent_is_not_waited_for_as_long_by_another_part_of_the_command() -> None:
+def test_who_was_silent_is_not_waited_for_as_long_by_another_part_of_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     machines = Machines(silent={"c"})
     with pytest.raises(OpsError):
         machines.fleet().manager  # noqa: B018 - asked
@@ -56,6 +66,11 @@ def test_who_was_silent_is_not_waited_for_as_long_by_another_part_of_the_command
     assert first["c"] == fleet.REACH_SECONDS
     assert dict(machines.waited)["c"] < fleet.REACH_SECONDS
     assert dict(machines.waited)["a"] == fleet.REACH_SECONDS
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    machines.waited.clear()
+    machines.fleet().containers("shop")
+    assert dict(machines.waited) == dict.fromkeys("abc", fleet.REACH_SECONDS)
 
 
 def test_who_answers_again_is_waited_for_as_ever() -> None:
@@ -115,3 +130,37 @@ def test_that_no_host_can_be_reached_is_something_else_than_no_quorum() -> None:
     with pytest.raises(NoManagerError) as none:
         Machines().fleet().manager  # noqa: B018 - asked
     assert none.value.unreachable == {}
+
+
+SSH = (
+    'error during connect: Get "http://docker.example.com/v1.45/info": command [ssh -o ConnectTimeout=30 -l '
+    "ops -- a docker system dial-stdio] has exited with exit status 255, please make sure the URL is valid, "
+    "and Docker 18.09 or later is installed on the remote host: stderr={}"
+)
+
+
+def test_every_command_says_so_of_hosts_that_do_not_answer() -> None:
+    hosts = HostsFake()
+    hosts.hosts["a"].silent = SSH.format("ssh: Could not resolve hostname a: Name or service not known")
+    hosts.hosts["b"].silent = SSH.format("ssh: connect to host b port 2299: Connection refused")
+    hosts.hosts["c"].silent = "timeout"
+    whys = "a: nobody knows the name a; b: it refuses ssh on port 2299; c: it did not answer within 6 s"
+    silent = Fleet(hosts, "docker", {name: f"ssh://ops@{name}" for name in "abc"})
+
+    with pytest.raises(HostsAway) as all_away:
+        silent.manager.call("node", "ls")
+    assert reasons_of(all_away.value.unreachable) == whys
+
+    silent.containers("shop")
+    with pytest.raises(OpsError, match="not all hosts can be reached") as away:
+        require_all(silent)
+    assert re.sub("[26] s", "6 s", away.value.message).startswith(f"not all hosts can be reached ({whys})")
+    told = str(said(away.value.message, words_of("ja")))
+    assert "a: a という名前" in told
+    assert "nobody" not in told
+    with pytest.raises(OpsError, match="a can't be reached: nobody knows the name a"):
+        silent.members["a"].call("config", "ls")
+    with pytest.raises(OpsError, match=r"^a can't be reached: nobody knows the name a$"):
+        get(silent.members["a"], "/nodes", 6.0)
+    with pytest.raises(OpsError, match="can't be read: a can't be reached: nobody knows the name a"):
+        named(silent.members["a"], "shop.state", "shop.state.1")

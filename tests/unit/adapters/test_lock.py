@@ -66,17 +66,14 @@ def test_a_child_that_is_given_it_keeps_it_and_a_looker_of_the_holders_process_d
     assert not held(path)
 
 
-def test_a_look_asks_for_no_right_to_write(tmp_path: Path) -> None:
+def test_a_look_makes_no_lock_and_asks_for_no_right_to_write(tmp_path: Path) -> None:
     path = tmp_path / "lock"
+    assert not held(path)
+    assert not list(tmp_path.iterdir())
     with exclusive(path):
         path.chmod(0o400)
         assert held(path)
     assert not held(path)
-
-
-def test_a_lock_that_is_not_there_is_held_by_nobody_and_is_not_made(tmp_path: Path) -> None:
-    assert not held(tmp_path / "lock")
-    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_lock_file_is_held_by_nobody_and_waited_for_by_nobody(tmp_path: Path) -> None:
@@ -123,26 +120,16 @@ def test_a_new_lock_file_is_its_users_alone(tmp_path: Path) -> None:
             pass
 
 
-@each_row(
-    "number, hint",
-    [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EDQUOT, "the quota of this user is used up"),
-        (errno.EROFS, "the file system is read-only"),
-        (errno.EMFILE, "`ulimit -n`"),
-        (errno.EACCES, "check who owns the folder"),
-    ],
-)
-def test_the_hint_is_about_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+def test_a_lock_that_can_not_be_made_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, *_: object) -> int:
-        raise OSError(number, os.strerror(number), str(path))
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(lock, "open_file", refuse)
-    with pytest.raises(OpsError, match=os.strerror(number)) as caught, exclusive(tmp_path / "lock"):
+    with pytest.raises(OpsError, match="Read-only") as caught, exclusive(tmp_path / "lock"):
         pass
-    assert hint in caught.value.hint
+    assert "the file system is read-only" in caught.value.hint
 
 
 @each_row("waits, hint", [(True, "pass --wait SECONDS"), (False, "then try again")])

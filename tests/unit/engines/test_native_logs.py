@@ -1,18 +1,25 @@
-"""Log files: times, merging, rotation and following, on real files."""
+"""Lines of log files and of containers: times, merging, rotation and following."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from rows import each_row
 
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.engines.containers import logs
+from techsapo_ops.engines.containers.logs import line_of
 from techsapo_ops.engines.native import history, housekeeping
 from techsapo_ops.engines.native.logs import Follower, line_time, read, rotated
 
@@ -38,7 +45,7 @@ def test_the_time_of_a_line_is_read_from_the_line(case: dict[str, Any]) -> None:
 
 
 @each_row("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
-@pytest.mark.parametrize(
+@each_row(
     "line",
     [
         '{"timestamp":"0001-01-01T00:00:00+14:00","message":"early"}', "0001-01-01T00:00:00Z early",
@@ -63,29 +70,18 @@ def write(path: Path, *lines: str) -> None:
 
 
 def test_lines_of_several_services_are_merged_by_time_and_a_traceback_stays_together(tmp_path: Path) -> None:
-    write(
-        tmp_path / "app.log",
-        "2026-01-01T00:00:01Z failed",
-        "  Traceback",
-        "  ValueError",
-        "2026-01-01T00:00:04Z ok",
-    )
+    failed = ("2026-01-01T00:00:01Z failed", "  Traceback", "  ValueError")
+    write(tmp_path / "app.log", *failed, "2026-01-01T00:00:04Z ok")
     write(tmp_path / "redis.log", "2026-01-01T00:00:00Z up", "2026-01-01T00:00:02Z busy")
-    merged = read(tmp_path, ["app", "redis"], lines=None, since=None)
-    assert [line.text.split()[-1] for line in merged] == [
-        "up",
-        "failed",
-        "Traceback",
-        "ValueError",
-        "busy",
-        "ok",
-    ]
-    assert [line.text.split()[-1] for line in read(tmp_path, ["app", "redis"], lines=2, since=None)] == [
-        "busy",
-        "ok",
-    ]
+
+    def words(lines: int | None, since: datetime | None = None) -> str:
+        found = read(tmp_path, ["app", "redis"], lines=lines, since=since)
+        return " ".join(line.text.split()[-1] for line in found)
+
+    assert words(None) == "up failed Traceback ValueError busy ok"
+    assert words(2) == "busy ok"
     since = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
-    assert len(read(tmp_path, ["app", "redis"], lines=None, since=since)) == 5
+    assert words(None, since) == "failed Traceback ValueError busy ok"
 
 
 def test_rotated_and_compressed_files_come_before_the_present_one(tmp_path: Path) -> None:
@@ -221,3 +217,64 @@ def test_a_line_without_an_end_is_not_kept_for_ever_while_it_is_followed(tmp_pat
         writing.flush()
         assert [line.text for line in follower.lines()] == ["rest", "next"]
     follower.close()
+
+
+STAMP = "2026-11-26T21:39:03.234277373Z"
+CUT = 16_384
+"""Bytes after which Docker cuts a line. Its client then writes the line's time once more (tried with 28)."""
+
+
+def handed_out(text: str) -> str:
+    """`text` as `docker logs --timestamps` shows it."""
+    raw = text.encode()
+    return "".join(
+        f"{STAMP} {raw[n : n + CUT].decode(errors='replace')}" for n in range(0, max(len(raw), 1), CUT)
+    )
+
+
+@each_row("length", [10, CUT, CUT + 1, 3 * CUT, 100_000])
+def test_a_line_that_docker_cut_is_whole_again(length: int) -> None:
+    text = json.dumps({"level": "info", "message": "x" * length})
+    assert line_of("app-1", handed_out(text)).text == text
+
+
+@each_row("length", [5_500, 20_000])
+def test_of_a_cut_character_alone_something_is_lost(length: int) -> None:
+    text = json.dumps({"message": "あ" * length}, ensure_ascii=False)
+    found = line_of("app-1", handed_out(text)).text
+    assert STAMP not in found
+    assert set(json.loads(found)["message"]) <= {"あ", "\ufffd"}
+
+
+class Writing(Docker):
+    """A docker client by whose `logs` each container has the lines of `wrote`; it counts who was followed."""
+
+    def __init__(self, wrote: dict[str, list[str]]) -> None:
+        super().__init__(cast(Runner, None))
+        self.wrote, self.followed = wrote, list[str]()
+
+    def streaming(self, *arguments: str) -> Command:
+        """What prints them, and ends as the container does."""
+        self.followed.append(arguments[-1])
+        return Command(("printf", "%s\n", *self.wrote[arguments[-1]]))
+
+
+def test_the_container_that_takes_another_ones_place_is_followed_and_no_line_comes_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "_AGAIN_SECONDS", 0.01)
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    a, b, c = (f"{later + timedelta(seconds=n):%Y-%m-%dT%H:%M:%S.%f}Z {name}" for n, name in enumerate("abc"))
+    docker = Writing({"first": [a, b], "second": [b, c]})
+
+    def there() -> Iterator[dict[str, ContainerFacts]]:
+        """It runs, has ended for a while, and has a successor."""
+        for name, running in (("first", True), *[("first", False)] * 3, ("second", True)):
+            yield {"redis": cast(ContainerFacts, SimpleNamespace(id=name, running=running))}
+        while True:
+            yield {}
+
+    looks = there()
+    found = logs.lines(docker, lambda: next(looks), ["redis"], follow=True, lines=0, since=None)
+    assert [next(found).text for _ in range(3)] == ["a", "b", "c"]
+    assert docker.followed == ["first", "second"], "what has ended is not read again and again"

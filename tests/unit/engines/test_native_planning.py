@@ -35,17 +35,12 @@ def up_to_date(desired: Desired) -> dict[str, ObservedService]:
     services = {s.name: s for s in desired.topology.services}
     return {
         p.service: ObservedService(
-            p.service,
-            services[p.service].kind,
-            State.RUNNING,
-            pid=1,
-            fingerprint=p.fingerprint,
-            config=p.config_digest(desired.files),
+            p.service, services[p.service].kind, State.RUNNING, pid=1, fingerprint=p.fingerprint,
+            config=p.config_digest(desired.files), port=services[p.service].port,
             files={f.path: f.digest for f in FILES if f.path.startswith(p.config or ("-",))},
-            port=services[p.service].port,
         )
         for p in desired.units
-    }
+    }  # fmt: skip
 
 
 @each_row("case", CASES, ids=[c["name"] for c in CASES])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.services import web_login_files
@@ -45,13 +46,6 @@ def test_each_reader_gets_a_copy_of_its_own_and_the_server_a_hash(stack: Topolog
     assert {stat.S_IMODE(path.stat().st_mode) for path in stack.layout.keys.iterdir()} == {0o600}
 
 
-def test_what_is_there_stays_as_it_is_to_the_hash_s_salt(stack: Topology) -> None:
-    web_login_files.make(stack, "prometheus")
-    before = content(stack)
-    web_login_files.make(stack, "prometheus")
-    assert content(stack) == before
-
-
 def test_a_new_password_reaches_every_copy_in_the_file_that_a_container_has_mounted(stack: Topology) -> None:
     web_login_files.make(stack, "prometheus")
     before = content(stack)
@@ -66,7 +60,7 @@ def test_a_new_password_reaches_every_copy_in_the_file_that_a_container_has_moun
         assert after[name][1] == before[name][1], name
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text", ["", "basic_auth_users: {}\n", 'basic_auth_users:\n  techsapo: "$2b$31$' + "a" * 53 + '"\n']
 )
 def test_a_file_that_its_own_server_changed_is_written_anew_and_not_tried_for_hours(
@@ -78,10 +72,10 @@ def test_a_file_that_its_own_server_changed_is_written_anew_and_not_tried_for_ho
     assert fits(stack, password_file(stack.layout, "prometheus").read_text())
 
 
-def test_a_file_that_others_could_read_is_for_its_reader_alone_again(stack: Topology) -> None:
+def test_what_is_there_stays_to_the_hash_s_salt_and_is_for_its_reader_alone_again(stack: Topology) -> None:
     web_login_files.make(stack, "prometheus")
     before = content(stack)
     web_file(stack.layout, "prometheus").chmod(0o644)
     web_login_files.make(stack, "prometheus")
-    assert stat.S_IMODE(web_file(stack.layout, "prometheus").stat().st_mode) == 0o600
     assert content(stack) == before
+    assert stat.S_IMODE(web_file(stack.layout, "prometheus").stat().st_mode) == 0o600

@@ -5,26 +5,35 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import peers
 import pytest
+from fakes.http_server import Answering, answering
 from fakes.open_stacks import Seen, open_stack
 from rows import each_row
+from stacks import THREE_INSTANCES, spec, topology
 
 from techsapo_ops.adapters import disk
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.adapters.prometheus import Prometheus, Rule, Sample, Target
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.cli.views.health import summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
 from techsapo_ops.health.host_parts import certificate_part, disk_part
-from techsapo_ops.health.report import Status
+from techsapo_ops.health.report import HealthReport, Status
+from techsapo_ops.services.nginx.runtime import RUNTIME
+from techsapo_ops.services.nginx.site import SIGN_IN_LOCATION
 from techsapo_ops.services.probing import health_of
+from techsapo_ops.services.prometheus.health import probe_parts, target_parts
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.spec.models import Spec
@@ -53,21 +62,14 @@ def app_says(status: str, body: object) -> HealthPart:
 
 
 def test_a_healthy_app_tells_what_it_runs_on() -> None:
-    part = app_says(
-        "200 OK",
-        {
-            "status": "healthy",
-            "simulated": True,
-            "dependencies": {
-                "cache": {"status": "healthy", "in_use": "redis"},
-                "audit": {"status": "healthy", "in_use": "sqlite"},
-                "providers": {"sim-a": {"status": "available"}},
-            },
-        },
-    )
-    assert part.status is PartStatus.HEALTHY
+    dependencies = {
+        "cache": {"status": "healthy", "in_use": "redis"},
+        "audit": {"status": "healthy", "in_use": "sqlite"},
+        "providers": {"sim-a": {"status": "available"}},
+    }
+    part = app_says("200 OK", {"status": "healthy", "simulated": True, "dependencies": dependencies})
+    assert (part.status, part.seconds is None) == (PartStatus.HEALTHY, False)
     assert part.detail == "simulated providers, cache redis, audit sqlite"
-    assert part.seconds is not None
 
 
 @each_row(
@@ -90,21 +92,16 @@ def test_an_instance_that_runs_another_build_is_well_and_told(
     assert part.hint == ("`techsapo up`" if outdated else "")
 
 
-def test_a_provider_whose_breaker_is_open_degrades_the_app() -> None:
-    detail = "left alone after 5 failures in a row; next try in 30 s"
-    providers = {"gpt": {"status": "open", "detail": detail, "breaker": {"state": "open", "failures": 5}}}
-    part = app_says("200 OK", {"status": "healthy", "dependencies": {"providers": providers}})
-    assert part.status is PartStatus.DEGRADED
-    assert part.detail == f"gpt: {detail}"
-
-
-def test_a_provider_that_refuses_its_key_degrades_the_app_in_the_words_of_what_to_do() -> None:
+def test_a_provider_that_refuses_its_key_or_is_left_alone_degrades_the_app_with_what_to_do() -> None:
     detail = "the API key is refused; next try in 280 s. To do: put a valid key where `api_key` is taken from"
     told = {"status": "down", "cause": "key", "what_to_do": "put a valid key", "detail": detail}
     well = {"status": "available"}
     providers = {"gpt": told, "claude": well, "local": well}
     part = app_says("200 OK", {"status": "healthy", "dependencies": {"providers": providers}})
     assert (part.status, part.detail) == (PartStatus.DEGRADED, f"gpt: {detail}")
+    opened = {"gpt": {"status": "open", "detail": "left alone", "breaker": {"state": "open", "failures": 5}}}
+    part = app_says("200 OK", {"status": "healthy", "dependencies": {"providers": opened}})
+    assert (part.status, part.detail) == (PartStatus.DEGRADED, "gpt: left alone")
     part = app_says("503 No", {"status": "down", "dependencies": {"providers": {"gpt": told}}})
     assert (part.status, part.detail) == (PartStatus.DOWN, f"gpt: {detail}")
 
@@ -151,17 +148,18 @@ def target(job: str, health: str, error: str = "") -> dict[str, object]:
     }
 
 
-def test_each_target_of_prometheus_is_a_part_with_its_error() -> None:
-    body = targets_answer(
-        target("redis", "down", "connection refused"), target("app", "up"), target("new", "unknown")
-    )
+def test_each_target_of_prometheus_is_a_part_with_its_error_and_no_key_that_is_in_it() -> None:
+    error = 'Get "http://127.0.0.1:1/metrics?token=s3cr3t&x=1": connection refused'
+    body = targets_answer(target("redis", "down", error), target("app", "up"), target("new", "unknown"))
     with peers.peer(peers.http("200 OK", body)) as port:
         found = asked("prometheus", port, 2.0)
+    assert "s3cr3t" not in found[3].detail
+    assert found[3].detail.endswith("connection refused")
     assert [(p.name, p.status.value, p.detail) for p in found] == [
         ("prometheus", "healthy", "HTTP 200"),
         ("target app 127.0.0.1:1", "healthy", "up"),
         ("target new 127.0.0.1:1", "starting", "not scraped yet"),
-        ("target redis 127.0.0.1:1", "down", "connection refused"),
+        ("target redis 127.0.0.1:1", "down", found[3].detail),
     ]
     assert found[1].seconds == 0.25
 
@@ -176,14 +174,6 @@ def test_alerts_that_can_not_fire_degrade_and_are_named_with_what_is_missing() -
         "ClockUnsynchronised: host has no node_time_seconds; "
         "MysqlDown: host has no node_time_seconds"
     )
-
-
-def test_a_key_in_what_was_scraped_is_not_shown_with_its_error() -> None:
-    error = 'Get "http://127.0.0.1:1/metrics?token=s3cr3t&x=1": connection refused'
-    with peers.peer(peers.http("200 OK", targets_answer(target("own", "down", error)))) as port:
-        found = asked("prometheus", port, 2.0)
-    assert "s3cr3t" not in found[1].detail
-    assert "connection refused" in found[1].detail
 
 
 def test_a_prometheus_whose_api_talks_nonsense_degrades() -> None:
@@ -229,25 +219,16 @@ def test_a_certificate_says_how_long_it_lasts(tmp_path: Path) -> None:
     assert at(91).detail == "expired on 2026-04-01"
 
 
-def test_what_is_served_is_compared_with_the_file(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    old, new = ensure(tmp_path / "a", ["x.example"], now=now), ensure(tmp_path / "b", ["x.example"], now=now)
+def test_what_is_served_is_compared_with_the_file_and_the_sites_name(tmp_path: Path) -> None:
+    now, name = datetime.now(UTC), "*.example.com"
+    old, new = (ensure(tmp_path / each, [name], now=now) for each in ("a", "b"))
     with peers.peer(peers.tls(str(old.chain), str(old.key))) as port:
         at = Address("127.0.0.1", port)
-        same = certificate_part("web", old.chain, at, "x.example", now, 2.0)
+        same = certificate_part("web", old.chain, at, name, now, 2.0)
         other = certificate_part("web", new.chain, at, None, now, 2.0)
+        wrong = certificate_part("web", old.chain, at, "x.example", now, 2.0)
     assert same.status is PartStatus.HEALTHY
     assert (other.status, other.hint) == (PartStatus.DEGRADED, "`techsapo restart --reload nginx`")
-
-
-def test_a_certificate_that_no_client_takes_for_the_sites_name_is_told(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    made = ensure(tmp_path / "a", ["*.example.com"], now=now)
-    with peers.peer(peers.tls(str(made.chain), str(made.key))) as port:
-        at = Address("127.0.0.1", port)
-        right = certificate_part("web", made.chain, at, "*.example.com", now, 2.0)
-        wrong = certificate_part("web", made.chain, at, "x.example", now, 2.0)
-    assert right.status is PartStatus.HEALTHY
     assert (wrong.status, wrong.hint) == (PartStatus.DEGRADED, "`techsapo certs status web`")
     assert wrong.detail == "Hostname mismatch, certificate is not valid for 'x.example'."
 
@@ -337,3 +318,115 @@ def test_no_time_at_all_is_refused(tmp_path: Path, timeout: float) -> None:
     topology = stack(tmp_path, 1)
     with pytest.raises(OpsError, match="leaves no time"):
         check(open_stack(topology), timeout=timeout, now=NOW)
+
+
+ADDRESS = "http://oauth2-proxy.example:4180"
+SIGN_IN = {"sign_in": {"address": ADDRESS, "secret": "s" * 32}}
+
+
+def nginx(sign_in: int) -> AbstractContextManager[Answering]:
+    """Answers as nginx with a sign-in proxy that answers `sign_in`."""
+    return answering(lambda asked: (sign_in if asked.path == SIGN_IN_LOCATION else 200, b""))
+
+
+def parts(directory: Path, port: int, **auth: object) -> list[HealthPart]:
+    app = {**THREE_INSTANCES, "auth": auth}
+    found = topology(spec(app=app, nginx={"enabled": True, "listen": port}), directory)
+    return list(RUNTIME.health_parts(found, found.of_kind("nginx")[0], 5))
+
+
+@each_row(
+    "answer, status",
+    [(401, "healthy"), (202, "healthy"), *((s, "degraded") for s in (302, 403, 404, 500, 502))],
+)
+def test_a_sign_in_proxy_that_does_not_answer_nginx_is_degraded_with_what_to_do(
+    tmp_path: Path, answer: int, status: str
+) -> None:
+    with nginx(answer) as server:
+        itself, sign_in = parts(tmp_path, server.server_port, **SIGN_IN)
+    assert (itself.name, itself.status) == ("nginx", PartStatus.HEALTHY)
+    assert (sign_in.name, sign_in.status, sign_in.vital) == ("sign-in", status, False)
+    assert ADDRESS in sign_in.detail
+    assert (str(answer) in sign_in.detail) == (answer in {302, 403, 404})
+    assert ("oauth2-proxy" in sign_in.hint) == (status == "degraded")
+
+
+def test_there_is_no_such_row_where_nobody_signs_in_or_nginx_is_down(tmp_path: Path) -> None:
+    with nginx(401) as server:
+        assert [p.name for p in parts(tmp_path, server.server_port)] == ["nginx"]
+    assert [p.name for p in parts(tmp_path, server.server_port, **SIGN_IN)] == ["nginx"]
+
+
+def probed(name: str, well: bool, scope: str = "target", status: int = 0, asker: str = "") -> list[Sample]:
+    """What Prometheus has of one probe, by the machine that asked."""
+    labels = {"name": name, "scope": scope, "job": "techsapo-probes", "from": asker}
+    values = {"probe_success": float(well), "probe_http_status_code": float(status)}
+    return [Sample({"__name__": metric, **labels}, value, 0.0) for metric, value in values.items()]
+
+
+@each_row(
+    "found, urls, fresh, told",
+    [
+        (
+            [*probed("nginx", False, "front", 502), *probed("nginx", True, status=200)], {}, (),
+            ["nginx down: HTTP 502, not as expected", "nginx healthy: HTTP 200"],
+        ),
+        (  # `status` right after `down` and `up` called it degraded, by a sample of while it was down
+            [*probed("nginx", False, "front"), *probed("other", False, "front")], {}, {"nginx"},
+            ["nginx starting: not probed yet", "other down: no answer"],
+        ),
+        (probed("db", False), {("db", "target"): "http://db.example:8080"}, (), ["db down: no answer"]),
+        (
+            probed("db", False), {("db", "target"): "https://db.example"}, (),
+            ["db down: no answer, or no valid certificate"],
+        ),
+        (
+            [
+                *probed("nginx-b", True, "machine", 200, "a"), *probed("nginx-b", False, "machine", 0, "c"),
+                *probed("redis-b", True, "machine", 0, "a"),
+            ], {}, (),
+            ["nginx-b down: from c: no answer", "redis-b healthy: connected"],
+        ),
+    ],
+    ids=["two scopes", "before a start", "http", "https", "from machines"],
+)  # fmt: skip
+def test_a_probe_is_a_row_for_each_scope_by_what_all_who_asked_found(
+    found: list[Sample],
+    urls: dict[tuple[str, str], str],
+    fresh: Collection[str],
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Prometheus, "query", lambda *_: tuple(found))
+    parts = probe_parts(Prometheus("http://127.0.0.1:1"), urls, set(fresh))
+    assert [f"{p.name} {p.status}: {p.detail}" for p in parts] == [f"probe {each}" for each in told]
+
+
+class JustStarted(Prometheus):
+    """Has taken up no target yet, so long after its start."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def targets(self) -> tuple[Target, ...]:
+        return ()
+
+    def query(self, *_: Any) -> tuple[Sample, ...]:
+        return ()
+
+    def rules(self) -> dict[str, tuple[Rule, ...]]:
+        return {"all": tuple(Rule(name, "", 0, {}, {}) for name in alerts())}
+
+    def started(self) -> datetime:
+        return datetime.now(UTC) - timedelta(seconds=self.seconds)
+
+
+@each_row("seconds, status", [(2, PartStatus.STARTING), (600, PartStatus.DEGRADED)])
+def test_a_prometheus_without_targets_is_not_called_well(
+    tmp_path: Path, seconds: float, status: PartStatus
+) -> None:
+    asked = JustStarted(seconds)
+    (part,) = target_parts(topology(spec(), tmp_path), lambda: asked)
+    assert (part.name, part.status) == ("targets", status)
+    line = summary(HealthReport((part,), 0.01))
+    assert ("1 not known yet" in line) == (status is PartStatus.STARTING)

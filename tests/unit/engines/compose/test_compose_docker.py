@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rows import each_row
+from stacks import EVERYTHING, spec, templates, topology
 
 from techsapo_ops.adapters.docker import Docker, full_reference, without_progress
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -18,13 +19,16 @@ from techsapo_ops.engines.auto import Image, find_out, registry_of
 from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.compose.proof import mismatches
 from techsapo_ops.engines.compose.recorded import ComposeStack
-from techsapo_ops.engines.containers.engine import discard
+from techsapo_ops.engines.compose.starter import Starter
 from techsapo_ops.engines.containers.scratch import bind
+from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.topology import Topology
 
 
@@ -44,40 +48,42 @@ class Client:
         raise AssertionError(line)
 
 
-def entry(**changes: Any) -> dict[str, Any]:
+def entry(
+    service: str = "redis", folder: Path = Path("/srv/x/generated"), project: str = "p", **changes: Any
+) -> dict[str, Any]:
     """A container as `docker container inspect` shows it."""
     labels = {
-        "com.docker.compose.project": "p",
-        "com.docker.compose.service": "redis",
+        "com.docker.compose.project": project,
+        "com.docker.compose.service": service,
         "com.docker.compose.config-hash": "h",
-        "com.docker.compose.project.working_dir": "/srv/x/.techsapo/generated/docker/production",
+        "com.docker.compose.project.working_dir": str(folder),
+        "com.docker.compose.version": "2.26.1",
     }
+    check = {"Test": ["CMD", "redis-cli", "ping"]}
+    port = {"6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "7000"}]}
     found = {
-        "Id": "c1",
-        "Name": "/p-redis-1",
-        "Image": "sha256:1",
-        "RestartCount": 2,
-        "Config": {
-            "Labels": labels,
-            "Image": "redis:8",
-            "User": "999",
-            "Healthcheck": {"Test": ["CMD", "redis-cli", "ping"]},
-        },
+        "Id": "c1", "Name": f"/{project}-{service}-1", "Image": "sha256:1", "RestartCount": 2,
+        "Config": {"Labels": labels, "Image": f"{service}:8", "User": "999", "Healthcheck": check},
         "State": {
-            "Status": "running",
-            "Pid": 77,
-            "StartedAt": "2026-01-31T01:02:03.123456789Z",
-            "ExitCode": 0,
+            "Status": "running", "Pid": 77, "StartedAt": "2026-01-31T01:02:03.123456789Z", "ExitCode": 0,
             "Health": {"Status": "healthy", "Log": [{"Output": "PONG\n"}]},
         },
-        "HostConfig": {"PortBindings": {"6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "7000"}]}},
-    }
+        "HostConfig": {"PortBindings": port},
+    }  # fmt: skip
     return {**found, **changes}
 
 
+def inspected(*made: dict[str, Any]) -> dict[str, tuple[int, str, str]]:
+    """What a client answers of a project that has these containers."""
+    return {
+        "ps": (0, "c1\n", ""),
+        "container inspect": (0, json.dumps(made), ""),
+        "image inspect": (0, "", ""),
+    }
+
+
 def test_a_container_is_read_from_inspect() -> None:
-    client = Client({"container inspect": (0, json.dumps([entry()]), "")})
-    (found,) = Docker(client).inspect(["c1"])
+    (found,) = Docker(Client(inspected(entry()))).inspect(["c1"])
     assert (found.service, found.state, found.pid, found.restarts) == ("redis", "running", 77, 2)
     assert found.started == datetime(2026, 1, 31, 1, 2, 3, 123456, tzinfo=UTC)
     assert found.check == ("redis-cli", "ping")
@@ -85,16 +91,12 @@ def test_a_container_is_read_from_inspect() -> None:
     assert [(p.host, p.port) for p in found.published] == [("127.0.0.1", 7000)]
 
 
-def test_a_stopped_container_has_an_exit_code_and_no_pid() -> None:
+def test_a_stopped_container_has_an_exit_code_and_no_pid_and_one_that_is_gone_is_left_out() -> None:
     state = {"Status": "exited", "Pid": 0, "StartedAt": "0001-01-01T00:00:00Z", "ExitCode": 137}
-    client = Client({"container inspect": (0, json.dumps([entry(State=state)]), "")})
-    (found,) = Docker(client).inspect(["c1"])
+    (found,) = Docker(Client(inspected(entry(State=state)))).inspect(["c1"])
     assert (found.pid, found.started, found.exit_code, found.running) == (None, None, 137, False)
-
-
-def test_a_container_that_is_gone_meanwhile_is_left_out() -> None:
-    client = Client({"container inspect": (1, "[]", "Error: No such container: c1")})
-    assert Docker(client).inspect(["c1"]) == ()
+    gone = Client({"container inspect": (1, "[]", "Error: No such container: c1")})
+    assert Docker(gone).inspect(["c1"]) == ()
 
 
 @each_row(
@@ -111,14 +113,17 @@ def test_what_the_client_says_becomes_a_sentence(said: str, message: str) -> Non
 
 
 def test_image_ids_are_found_by_tag_digest_and_long_name_and_missing_ones_left_out() -> None:
-    out = 'sha256:1 ["redis:8"] ["redis@sha256:d"]\nsha256:2 ["lab/x:latest"] []\n\n'
-    client = Client({"image inspect": (1, out, "Error: No such image: nowhere:1")})
-    wanted = ["docker.io/library/redis:8", "redis@sha256:d", "lab/x", "nowhere:1"]
-    assert Docker(client).image_ids(wanted) == {
-        "docker.io/library/redis:8": "sha256:1",
-        "redis@sha256:d": "sha256:1",
-        "lab/x": "sha256:2",
-    }
+    found = (
+        'sha256:1 ["redis:8"] ["redis@sha256:d"]',
+        'sha256:2 ["lab/x:latest", "localhost:5000/x:latest"] []',
+    )
+    client = Client({"image inspect": (1, "\n".join((*found, "", "")), "Error: No such image: nowhere:1")})
+    ids = {
+        "docker.io/library/redis:8": "sha256:1", "redis@sha256:d": "sha256:1",
+        "lab/x": "sha256:2", "localhost:5000/x": "sha256:2",
+    }  # fmt: skip
+    assert Docker(client).image_ids([*ids, "nowhere:1"]) == ids
+    assert full_reference("sha256:abc") == "sha256:abc"
 
 
 def test_a_secret_for_a_command_inside_a_container_is_not_in_argv() -> None:
@@ -130,31 +135,10 @@ def test_a_secret_for_a_command_inside_a_container_is_not_in_argv() -> None:
     assert asked.argv[:5] == ("docker", "exec", "-i", "--env", "REDISCLI_AUTH")
 
 
-@each_row(
-    "reference, full",
-    [
-        ("redis", "redis:latest"),
-        ("docker.io/library/redis:8", "redis:8"),
-        ("localhost:5000/x", "localhost:5000/x:latest"),
-        ("sha256:abc", "sha256:abc"),
-    ],
-)
-def test_references_are_compared_in_the_daemons_form(reference: str, full: str) -> None:
-    assert full_reference(reference) == full
-
-
-@each_row(
-    "reference, registry",
-    [
-        ("redis:8", "registry-1.docker.io"),
-        ("prom/prometheus:v3", "registry-1.docker.io"),
-        ("docker.io/x/y", "registry-1.docker.io"),
-        ("ghcr.io/x/y:1", "ghcr.io"),
-        ("localhost:5000/x", "localhost:5000"),
-    ],
-)
-def test_the_registry_of_an_image(reference: str, registry: str) -> None:
-    assert registry_of(reference) == registry
+def test_the_registry_of_an_image() -> None:
+    hub = dict.fromkeys(("redis:8", "prom/prometheus:v3", "docker.io/x/y"), "registry-1.docker.io")
+    named = {**hub, "ghcr.io/x/y:1": "ghcr.io", "localhost:5000/x": "localhost:5000"}
+    assert {image: registry_of(image) for image in named} == named
 
 
 PRESENT = 'sha256:1 ["a:1"] []\n'
@@ -194,16 +178,13 @@ def test_of_what_docker_compose_says_the_reason_is_left() -> None:
 
 @each_row("version, count", [("v2.26.1-4", 1), ("2.40.0", 0)])
 def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(version: str, count: int) -> None:
-    made = entry()
-    made["Config"]["Labels"]["com.docker.compose.version"] = "2.26.1"
+    layout = Layout(Path("/srv/x/.techsapo"), Path("/srv/x/.techsapo/generated"))
     answers = {
-        "ps ": (0, "c1\n", ""),
-        "container inspect": (0, json.dumps([made]), ""),
+        **inspected(entry(folder=layout.config / "docker/production")),
         "image inspect": (0, 'sha256:1 ["redis:8"] []\n', ""),
         "compose --project-name": (0, "redis another\n", ""),
         "compose version": (0, f"{version}\n", ""),
     }
-    layout = Layout(Path("/srv/x/.techsapo"), Path("/srv/x/.techsapo/generated"))
     unit = ContainerUnit("redis", "docker/production/docker-compose.prod.yml", "redis:8", "{}")
     topology = Topology(Spec(project="p"), COMPOSE, layout, HostFacts("python"), (), ())
     desired = Desired(topology, (), (unit,))
@@ -213,21 +194,10 @@ def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(versio
 
 @each_row("state, count", [("running", 1), ("exited", 1), ("created", 0)])
 def test_a_container_that_never_ran_is_no_stranger(tmp_path: Path, state: str, count: int) -> None:
-    made = entry(State={**entry()["State"], "Status": state})
-    made["Config"]["Labels"]["com.docker.compose.project.working_dir"] = str(tmp_path)
-    answers = {"ps ": (0, "c1\n", ""), "container inspect": (0, json.dumps([made]), "")}
+    made = entry(folder=tmp_path, State={**entry()["State"], "Status": state})
     topology = Topology(Spec(project="p"), COMPOSE, Layout(tmp_path, tmp_path), HostFacts("python"), (), ())
-    engine = ComposeEngine(topology, Docker(Client({**answers, "image inspect": (0, "", "")})))
+    engine = ComposeEngine(topology, Docker(Client(inspected(made))))
     assert len(engine.prove(Desired(topology, ()), (), strangers=True)) == count
-
-
-def test_images_of_the_app_that_the_ledger_forgot_are_removed_and_no_others() -> None:
-    listed = "techsapo/app:aaa sha256:1\ntechsapo/app:bbb sha256:2\ntechsapo/app:<none> sha256:3\n"
-    client = Client({"image ls": (0, listed, ""), "image rm": (1, "", "image is being used")})
-    discard(Docker(client), {"sha256:1", "sha256:3", "sha256:9"})
-    assert client.asked[-1].argv[1:] == ("image", "rm", "techsapo/app:aaa")
-    discard(Docker(client), {"sha256:9"})
-    assert client.asked[-1].argv[1:3] == ("image", "ls")
 
 
 def test_what_goes_through_a_container_beside_is_not_written_to_a_log_and_it_is_none_of_the_stack() -> None:
@@ -251,10 +221,7 @@ def test_a_folder_of_any_name_is_mounted(folder: str, value: str) -> None:
 
 
 def test_containers_are_looked_at_anew_after_a_change_and_not_for_each_question(tmp_path: Path) -> None:
-    own = entry()
-    own["Config"]["Labels"]["com.docker.compose.project.working_dir"] = str(tmp_path / "generated")
-    answers = {"ps": (0, "c1\n", ""), "container inspect": (0, json.dumps([own]), "")}
-    client = Client({**answers, "image inspect": (0, "", "")})
+    client = Client(inspected(entry(folder=tmp_path / "generated")))
     stack = ComposeStack(Layout(tmp_path, tmp_path / "generated"), "p", Docker(client))
 
     def looks() -> int:
@@ -272,3 +239,86 @@ def test_containers_are_looked_at_anew_after_a_change_and_not_for_each_question(
         stack.glance()
     stack.glance()
     assert looks() == 4
+
+
+class ToldDocker:
+    """A docker client with one container; keeps what would end it, with the options. No reload succeeds."""
+
+    def __init__(self, folder: Path, service: str) -> None:
+        self.entry = entry(service, folder, "techsapo")
+        self.told: list[tuple[str, ...]] = []
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        words = command.argv[1:]
+        said = ""
+        match words:
+            case ("ps", *_):
+                said = "c1\n"
+            case ("container", "inspect", *_):
+                said = json.dumps([self.entry])
+            case ("restart" | "stop" | "rm", *_):
+                self.told.append(words)
+            case ("exec", *_):
+                return Completed(command, 1, b"", b"host not found in upstream")
+            case ("compose", *_):
+                self.told.append(words[words.index("up") :])
+            case _:
+                raise AssertionError(words)
+        return Completed(command, 0, said.encode(), b"")
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeEngine]:
+    folder = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ComposeEngine, "_gate", lambda *_: None)
+        patched.setattr(ComposeEngine, "_settle", lambda *_: None)
+        patched.setattr(Starter, "_free_ports", lambda *_: None)
+        yield ComposeEngine(topology(spec(**EVERYTHING), folder, "compose"), Docker(ToldDocker(folder, "")))
+
+
+@pytest.fixture(scope="module")
+def desired(engine: ComposeEngine) -> Desired:
+    return desired_state(engine.topology, templates())
+
+
+def told(
+    engine: ComposeEngine, action: Action, service: str, desired: Desired | None
+) -> list[tuple[str, ...]]:
+    """What is done to the container; `desired` is None where somebody asked for it."""
+    docker = ToldDocker(engine.layout.config / "docker", service)
+    engine.docker = Docker(docker)
+    engine.perform(Step(action, service, "why"), desired, lambda _: None)
+    return docker.told
+
+
+def test_nginx_has_two_seconds_where_it_starts_again_or_is_made_anew(
+    engine: ComposeEngine, desired: Desired
+) -> None:
+    for asked in (desired, None):
+        assert told(engine, Action.RESTART, "nginx", asked) == [("restart", "-t", "2", "c1")]
+    [words] = told(engine, Action.RECREATE, "nginx", desired)
+    assert words[-3:] == ("-t", "2", "nginx")
+    assert "--force-recreate" in words
+
+
+def test_what_stores_data_and_what_goes_for_good_have_all_of_their_time(
+    engine: ComposeEngine, desired: Desired
+) -> None:
+    for action in (Action.RESTART, Action.RECREATE):
+        [words] = told(engine, action, "redis", desired)
+        assert "-t" not in words
+    stopped, _ = told(engine, Action.REMOVE, "nginx", desired)
+    assert stopped == ("stop", "c1")
+
+
+def test_a_refused_reload_leaves_the_note_of_what_runs_as_it_was(tmp_path: Path) -> None:
+    model = spec(**EVERYTHING)
+    where = topology(model, tmp_path, "compose")
+    engine = ComposeEngine(where, Docker(ToldDocker(where.layout.config / "docker", "nginx")))
+    old = Record("nginx", "nginx", "127.0.0.1", 8080, "101", ("app-1",), 10, "before", "then", container="c1")
+    engine.state.put(old)
+    step = Step(Action.RELOAD, "nginx", "nginx.conf changed")
+    with pytest.raises(OpsError, match="nginx refuses its configuration: host not found"):
+        engine.perform(step, desired_state(where, templates()), lambda _: None)
+    assert engine.state.load()["nginx"] == old, "going back must not make it anew"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import spec, topology
 
-from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
-from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.front import holder_last, holders
@@ -22,25 +19,17 @@ from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.health import PartStatus, Role
 from techsapo_ops.stack.step import Action, Step
-from tests.fakes.swarm_stack import StackFake
+from tests.fakes.swarm_stack import StackFake, on_three_hosts, running
 
 MASTER = "role:master\r\nconnected_slaves:2\r\n"
 REPLICA = "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_link_status:{}\r\n"
+FRONT = {"floating_address": "10.0.0.100/24"}
 GALERA = "wsrep_cluster_size\t{}\nwsrep_cluster_status\t{}\nwsrep_local_state_comment\tSynced\n"
-
-
-def where(folder: Path) -> Any:
-    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-    return topology(
-        spec(engine="swarm", hosts=machines, mysql={}, floating_address="10.0.0.100/24"), folder, "swarm"
-    )
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> tuple[SwarmEngine, StackFake]:
-    found = where(tmp_path)
-    hosts = StackFake(found)
-    return SwarmEngine(found, Fleet(hosts, "docker", {m.name: m.docker for m in found.machines})), hosts
+    return running(on_three_hosts(tmp_path, **FRONT))
 
 
 def test_the_holder_is_whoever_says_so_and_who_does_not_answer_is_passed_over(
@@ -73,7 +62,7 @@ def test_of_each_kind_the_holder_comes_last_and_nothing_else_changes_its_place()
 def test_what_stands_beside_a_service_is_on_its_machine_and_one_that_is_missing_is_named(
     tmp_path: Path,
 ) -> None:
-    found = where(tmp_path)
+    found = on_three_hosts(tmp_path, **FRONT)
     redis = found.of_kind("redis")[1]
     assert found.beside(redis, "sentinel").name == "sentinel-b"
     without = replace(found, services=tuple(s for s in found.services if s.name != "sentinel-b"))
@@ -81,8 +70,8 @@ def test_what_stands_beside_a_service_is_on_its_machine_and_one_that_is_missing_
         without.beside(redis, "sentinel")
 
 
-@pytest.mark.parametrize(
-    ("asked", "wanted"),
+@each_row(
+    "asked, wanted",
     [
         (("nginx", "keepalived"), "nginx-a nginx-c nginx-b keepalived-b keepalived-c keepalived-a"),
         (("nginx-b", "nginx-c"), "nginx-c nginx-b"),
@@ -96,7 +85,7 @@ def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine, hosts = stack
-    engine.layout.state.mkdir(parents=True)
+    engine.layout.state.mkdir(parents=True, exist_ok=True)
     records = {s.name: Record(s.name, s.kind, "", 0, None, (), 10) for s in engine.topology.services}
     engine.state.save(records)
     holder = ["b"]
@@ -145,7 +134,7 @@ FAULT = "may not have the address: nginx or the network of its host"
 def test_each_says_what_it_is_in_its_cluster(
     kind: str, said: str, words: str, wrong: bool, sole: bool | None, tmp_path: Path
 ) -> None:
-    stack = where(tmp_path)
+    stack = on_three_hosts(tmp_path, **FRONT)
     assert runtime_of(stack.of_kind(kind)[0]).role(stack, said) == Role(words, wrong, sole)
 
 
@@ -176,33 +165,3 @@ def test_health_has_the_role_in_place_of_a_mere_yes_and_no_fault_where_that_is_n
     hosts.answer = fails
     found = engine.prober_inside()(service, 5.0)
     assert (found.ok, found.detail) == (True, "PONG")
-
-
-def test_a_host_that_was_waited_for_is_not_waited_for_anew_and_found_once_it_is_back(
-    stack: tuple[SwarmEngine, StackFake], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, hosts = stack
-    waited: list[float] = []
-    before = hosts.run
-
-    def run(command: Command, *, timeout: float = 60.0) -> Completed:
-        if command.argv[2] == "ssh://ops@c" and command.argv[3] == "ps":
-            waited.append(timeout)
-        return before(command, timeout=timeout)
-
-    monkeypatch.setattr(hosts, "run", run)
-    hosts.hosts["c"].silent = "timeout"
-    engine.containers()
-    engine.containers()
-    assert waited[0] == REACH_SECONDS
-    assert waited[1] < REACH_SECONDS
-    assert "c" in engine.fleet.unreachable
-    at = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: at + 60)
-    engine.containers()
-    assert waited[2] == REACH_SECONDS
-    hosts.hosts["c"].silent = ""
-    engine.containers()
-    assert engine.fleet.unreachable == {}
-    engine.containers()
-    assert waited[-1] == REACH_SECONDS

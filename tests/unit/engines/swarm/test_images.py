@@ -15,31 +15,23 @@ from techsapo_ops.engines.swarm import images
 from techsapo_ops.errors import OpsError
 
 
-def client(folder: Path, save: str, load: str) -> Fleet:
-    """Two machines whose docker client is a program that does only what is said here."""
+def client(folder: Path, save: str, load: str, names: str = "ab") -> Fleet:
+    """Machines whose docker client is a program that does only what is said here; $name is who is asked."""
     program = folder / "docker"
-    program.write_text(f"#!/bin/sh\ncase $3 in\nsave) {save} ;;\nload) {load} ;;\n*) exit 9 ;;\nesac\n")
+    cases = f"save) {save} ;;\nload) {load} ;;\n*) exit 9 ;;"
+    program.write_text(f"#!/bin/sh\nname=${{2##*/}}\ncase $3 in\n{cases}\nesac\n")
     program.chmod(0o755)
-    return Fleet(SubprocessRunner(), str(program), {name: f"unix:///{name}" for name in "ab"})
+    return Fleet(SubprocessRunner(), str(program), {name: f"unix:///{name}" for name in names})
 
 
 def copy(fleet: Fleet) -> None:
-    images._copy(fleet, "a", "techsapo/app:1", ["b"])
-
-
-def of_three(folder: Path, save: str, load: str) -> Fleet:
-    """As `client`, of three machines; $name is the one that is asked."""
-    client(folder, save, load)
-    program = folder / "docker"
-    program.write_text(program.read_text().replace("case", "name=${2##*/}\ncase", 1))
-    return Fleet(SubprocessRunner(), str(program), {name: f"unix:///{name}" for name in "abc"})
+    images._copy(fleet, "a", "techsapo/app:1", [name for name in fleet.members if name != "a"])
 
 
 def test_what_one_machine_saves_once_several_load(tmp_path: Path) -> None:
     """More of it than fits into a pipe, and one that takes it slowly."""
     saving = f"echo saved >> {tmp_path}/saves; head -c 3000000 /dev/zero; echo the end"
-    fleet = of_three(tmp_path, saving, f"[ $name = b ] && sleep 0.2; cat > {tmp_path}/$name")
-    images._copy(fleet, "a", "techsapo/app:1", ["b", "c"])
+    copy(client(tmp_path, saving, f"[ $name = b ] && sleep 0.2; cat > {tmp_path}/$name", "abc"))
     for name in "bc":
         loaded = (tmp_path / name).read_bytes()
         assert (len(loaded), loaded[-8:]) == (3_000_008, b"the end\n")
@@ -48,9 +40,9 @@ def test_what_one_machine_saves_once_several_load(tmp_path: Path) -> None:
 
 def test_one_that_does_not_take_it_is_named_and_the_others_have_all(tmp_path: Path) -> None:
     refusing = "if [ $name = b ]; then echo no space left on device >&2; exit 1; fi"
-    fleet = of_three(tmp_path, "head -c 3000000 /dev/zero", f"{refusing}; cat > {tmp_path}/$name")
+    fleet = client(tmp_path, "head -c 3000000 /dev/zero", f"{refusing}; cat > {tmp_path}/$name", "abc")
     with pytest.raises(OpsError, match=r"from a to b: b: no space left on device$"):
-        images._copy(fleet, "a", "techsapo/app:1", ["b", "c"])
+        copy(fleet)
     assert (tmp_path / "c").stat().st_size == 3_000_000
 
 
@@ -60,21 +52,10 @@ def test_where_several_are_to_have_what_is_given_up_nothing_of_it_runs_on(
     monkeypatch.setattr(images, "_COPY_SECONDS", 0.5)
     running = f"echo $$ >> {tmp_path}/running; exec sleep 600"
     with pytest.raises(OpsError, match="cannot copy techsapo/app:1 from a to b, c: it took longer"):
-        images._copy(of_three(tmp_path, running, running), "a", "techsapo/app:1", ["b", "c"])
+        copy(client(tmp_path, running, running, "abc"))
     pids = (tmp_path / "running").read_text().split()
     assert len(pids) == 3
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-def test_a_copy_that_takes_without_end_is_given_up_and_nothing_of_it_runs_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(images, "_COPY_SECONDS", 0.5)
-    fleet = client(tmp_path, f"echo $$ > {tmp_path}/saver; exec sleep 600", "exec sleep 600")
-    with pytest.raises(OpsError, match="cannot copy techsapo/app:1 from a to b: it took longer"):
-        copy(fleet)
-    saver = (tmp_path / "saver").read_text().strip()
-    assert not Path(f"/proc/{saver}").exists()
 
 
 @each_row("bring", [copy, lambda fleet: images._pull(fleet, "techsapo/app:1", "b")], ids=["copy", "pull"])

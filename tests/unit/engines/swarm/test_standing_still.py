@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
@@ -55,7 +56,7 @@ def late(stack: SwarmStack) -> Iterator[Lease]:
     shared_state._LEASES.pop(stack.layout.state, None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "words",
     [
         "stack rm shop", "service rm shop_app-a", "service update --force shop_app-a", "network rm n",
@@ -78,7 +79,7 @@ def test_nothing_is_changed_once_another_one_may_be_at_work(
     assert calls.done[-1] == tuple(words.split())
 
 
-@pytest.mark.parametrize(
+@each_row(
     "words",
     ["service ls", "stack ps shop", "volume ls", "node ls", "node inspect n", "ps -a", "config inspect c",
      "node update --availability active n"],
@@ -97,16 +98,3 @@ def test_a_down_that_stood_still_removes_nothing_and_can_be_called_again(
     del shared_state._LEASES[stack.layout.state]
     stack.stop(remove_data=True)
     assert ("stack", "rm", "shop") in calls.done
-
-
-def test_a_host_whose_docker_does_not_answer_is_not_to_be_changed_for_native_programs(
-    stack: SwarmStack,
-) -> None:
-    def gone(command: Command, *, timeout: float = 60.0) -> Completed:
-        return Completed(command, 1, b"", b"Cannot connect to the Docker daemon at unix:///a.")
-
-    stack.fleet.runner.run = gone  # type: ignore[method-assign] # of a stand-in
-    with pytest.raises(OpsError, match="a can't be reached: its Docker does not run") as refused:
-        stack.fleet.members["a"].call("ps")
-    assert "native" not in refused.value.hint
-    assert refused.value.hint == "on a: `systemctl status docker`"

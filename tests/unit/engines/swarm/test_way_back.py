@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import rendered, spec, topology
+from stacks import rendered
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm import engine as engines
@@ -16,24 +16,13 @@ from techsapo_ops.operations.apply.outcome import not_back
 from techsapo_ops.operations.apply.steps import without_lost
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.step import Action, Step
-from tests.fakes.swarm_stack import StackFake
+from tests.fakes.swarm_stack import StackFake, on_three_hosts, running
 
 
 @pytest.fixture
-def hosts(tmp_path: Path) -> StackFake:
-    return StackFake(where(tmp_path))
-
-
-def where(folder: Path) -> Any:
-    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-    return topology(spec(engine="swarm", hosts=machines, mysql={}), folder, "swarm")
-
-
-@pytest.fixture
-def engine(tmp_path: Path, hosts: StackFake, monkeypatch: pytest.MonkeyPatch) -> SwarmEngine:
-    """What it prepares is noted in `hosts.done`: what, and who is left out of it."""
-    stack = where(tmp_path)
-    made = SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines}))
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[SwarmEngine, StackFake]:
+    """What the engine prepares is noted in `hosts.done`: what, and who is left out of it."""
+    made, hosts = running(on_three_hosts(tmp_path))
 
     def noted(what: str) -> Any:
         return lambda *_, **__: hosts.done.append((what,))
@@ -47,7 +36,7 @@ def engine(tmp_path: Path, hosts: StackFake, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(engines, "require_network", lambda *_: None)
     monkeypatch.setattr(engines, "before_steps", lambda *_: None)
     monkeypatch.setattr(made, "share", lambda: hosts.done.append(("share",)))
-    return made
+    return made, hosts
 
 
 def desired(engine: SwarmEngine) -> Desired:
@@ -57,8 +46,9 @@ def desired(engine: SwarmEngine) -> Desired:
 
 
 def test_an_apply_is_of_all_machines_and_its_way_back_of_those_that_answer(
-    engine: SwarmEngine, hosts: StackFake
+    prepared: tuple[SwarmEngine, StackFake],
 ) -> None:
+    engine, hosts = prepared
     hosts.hosts["c"].silent = "timeout"
     with pytest.raises(OpsError, match="can be reached"):
         engine.prepare(desired(engine))
@@ -71,7 +61,8 @@ def test_an_apply_is_of_all_machines_and_its_way_back_of_those_that_answer(
     assert hosts.done == [("share",), ("images", "a", "b"), ("folders", "c"), ("labels",)]
 
 
-def test_without_a_quorum_nobody_goes_back(engine: SwarmEngine, hosts: StackFake) -> None:
+def test_without_a_quorum_nobody_goes_back(tmp_path: Path) -> None:
+    engine, hosts = running(on_three_hosts(tmp_path))
     for name in "abc":
         hosts.hosts[name].silent = "timeout"
     with pytest.raises(OpsError, match="a, b, c can't be reached"):
@@ -80,7 +71,7 @@ def test_without_a_quorum_nobody_goes_back(engine: SwarmEngine, hosts: StackFake
 
 def test_one_that_was_lost_is_passed_over_and_told_how_it_gets_in_line(tmp_path: Path) -> None:
     steps = [Step(Action.RESTART, name, "changed") for name in ("redis-a", "redis-c", "left-over")]
-    found = without_lost(steps, Desired(where(tmp_path), (), ()), {"c": "no answer"})
+    found = without_lost(steps, Desired(on_three_hosts(tmp_path), (), ()), {"c": "no answer"})
     assert [step.service for step in found] == ["redis-a", "left-over"]
     told = not_back({"c": "no answer"}, 4)
     assert told is not None

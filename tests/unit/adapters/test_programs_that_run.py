@@ -1,18 +1,24 @@
+"""How a program that is still at work is ended, fed and read: by nobody is it waited for without end."""
+
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from rows import each_row
 
-from techsapo_ops.adapters import pipes
+from techsapo_ops.adapters import pipes, process, supervised
 from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled, conversation
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.process import Command, SubprocessRunner
+from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.errors import OpsError
 
 
@@ -136,3 +142,74 @@ def test_output_that_an_orphan_holds_open_is_waited_for_no_longer_than_patience(
         pytest.raises(Stalled, match="has said nothing for 1 s"),
     ):
         program.read()
+
+
+GENTLE = """
+import pathlib, signal, sys, time
+def leave(number, frame):
+    pathlib.Path(sys.argv[1]).write_text("tidied up")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+while True: time.sleep(0.05)
+"""
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(0.05)"
+
+
+def test_a_program_that_takes_too_long_may_tidy_up_before_it_ends(tmp_path: Path) -> None:
+    command = Command((sys.executable, "-c", GENTLE, str(tmp_path / "note")))
+    with pytest.raises(OpsError, match="did not end within"):
+        SubprocessRunner().run(command, timeout=1.0)
+    assert (tmp_path / "note").read_text() == "tidied up"
+
+
+def test_a_program_deaf_to_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_TERM_SECONDS", 0.2)
+    with pytest.raises(OpsError, match="did not end within"):
+        SubprocessRunner().run(Command((sys.executable, "-c", DEAF)), timeout=0.5)
+
+
+def test_ctrl_c_as_a_program_ends_by_itself_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_and_is_interrupted(self: subprocess.Popen[bytes], *_: object, **__: object) -> None:
+        self.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", ends_and_is_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        SubprocessRunner().run(Command(("true",)))
+
+
+def test_a_pipe_that_an_orphan_holds_open_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_TERM_SECONDS", 0.2)
+    monkeypatch.chdir(tmp_path)
+    orphan = "setsid sh -c 'echo $$ >new; mv new pid; exec sleep 600'"
+    with pytest.raises(OpsError, match="did not end within"):
+        SubprocessRunner().run(Command(("sh", "-c", f"{orphan} & echo started")), timeout=0.5)
+    if Path("pid").exists():  # else this machine is too slow to have begun it
+        os.kill(int(Path("pid").read_text()), signal.SIGKILL)  # it is still there
+
+
+@each_row("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_a_program_is_started_ends_it(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def starting(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        made.append(popen(*arguments, **options))
+        os.kill(os.getpid(), number)
+        return made[0]
+
+    monkeypatch.setattr(supervised.subprocess, "Popen", starting)
+    with interruptible():
+        ended = supervised.supervise(Command(("sleep", "60")), timeout=60, line=lambda _: None)
+    assert (ended.interrupted, ended.timed_out) == (True, False)
+    assert made[0].poll() is not None
+
+
+def test_afterwards_signals_do_what_they_did() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    supervised.supervise(Command(("true",)), timeout=60, line=lambda _: None)
+    assert signal.getsignal(signal.SIGTERM) is before
