@@ -168,8 +168,6 @@ def test_restore_swaps_the_log_in_with_the_app_stopped_and_goes_on_writing(
     lab.well()
     lab.run("restore", done["safety"], "--yes")
     assert count(lab) == 0
-    lab.run("restore", backup.id, "--only", "sqlite", "--yes")
-    assert count(lab) == ROWS
 
 
 def test_a_log_that_is_gone_or_damaged_is_said_and_comes_back(lab: Project, backup: Backup) -> None:

@@ -105,7 +105,7 @@ def test_a_rate_limit_is_explained_and_waited_for(edge: Edge, tmp_path: Path) ->
         assert edge.status()["failures"] == 0
 
 
-@each_row("where", ["/order-plz", "/chalZ/", "/certZ/"])
+@each_row("where", ["/order-plz", "/certZ/"])
 def test_an_order_broken_off_by_the_ca_changes_nothing_and_the_next_one_is_whole(
     edge: Edge, tmp_path: Path, where: str
 ) -> None:

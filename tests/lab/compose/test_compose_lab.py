@@ -378,12 +378,34 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
         del stack.environment["PATH"]
 
 
-def test_down_with_volumes_leaves_nothing_in_docker(stack: Project) -> None:
-    assert left_over("volume", PROJECT)
+def audited(stack: Project) -> bool:
+    """Whether the first instance says that its audit log is the database, and that this is well."""
+    port = stack.spec["app"]["instances"][0]["port"]
+    try:
+        told = httpx.get(f"http://127.0.0.1:{port}/api/v1/health", timeout=60, trust_env=False).json()
+    except httpx.HTTPError:
+        return False
+    audit = told["dependencies"]["audit"]
+    return audit["status"] in {"ok", "healthy", "up"} and audit["in_use"] != "sqlite"
+
+
+def test_down_keeps_the_data_and_the_generated_files_run_with_plain_docker_compose(stack: Project) -> None:
+    """`up` made the passwords and keys."""
     assert "redis" in stack.run("down").stderr
     assert left_over("container", PROJECT) == left_over("network", PROJECT) == []
     assert left_over("volume", PROJECT), "without --volumes the data stays"
+    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
+        path = stack.state / "generated/docker" / file
+        docker("compose", "-f", str(path), "up", "-d", "--wait", "--no-build", "--pull", "never", timeout=200)
+    wait_for(lambda: audited(stack), what="the app on MariaDB")
+
+
+def test_up_takes_over_what_plain_docker_compose_started_and_a_new_password_arrives(stack: Project) -> None:
+    stack.write(mysql={**stack.spec["mysql"], "password": "another \\ 'one' $x"})
+    stack.run("up", "--yes", timeout=400)
+    wait_for(lambda: audited(stack), what="the app on MariaDB with the new password")
+    stack.run("plan")
     stack.run("down", "--volumes", "--yes")
-    assert left_over("volume", PROJECT) == []
+    assert left_over("container", PROJECT) == left_over("volume", PROJECT) == []
     listed = json.loads(stack.run("ps", "--json").stdout)
     assert (listed["running"], listed["services"]) == (False, [])
