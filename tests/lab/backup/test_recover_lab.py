@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import warm
-from card_lines import steps
 from gone_stack import PASSWORD, Gone, empty_host, facts, lost
 from projects import Project, another_user
 from servers import free_port, running, tcp_open
@@ -92,6 +92,20 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
         assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
         host.run("backup", "verify", "--offsite", "-e", "lab")  # it reaches its repository
+
+
+def steps(card: str) -> dict[int, str]:
+    """What is to be typed, by the number of the step."""
+    found: dict[int, list[str]] = {}
+    number = 0
+    for line in card.splitlines():
+        if heading := re.match(r"(\d)\. ", line):
+            number = int(heading[1])
+        elif number and line.startswith("  "):
+            found.setdefault(number, []).append(line[2:])
+        else:
+            number = 0
+    return {key: "\n".join(lines) + "\n" for key, lines in found.items()}
 
 
 def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(

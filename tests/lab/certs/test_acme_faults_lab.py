@@ -66,7 +66,7 @@ def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(e
     code = 0
     edge.dns.point(NAME, "127.0.0.2")
     try:
-        with impostor("127.0.0.2", edge.project.spec["nginx"]["listen"], lambda _: (404, b"not here")):
+        with impostor("127.0.0.2", edge.project.spec["nginx"]["listen"]):
             # Pebble takes an earlier validation for one order in a hundred, at PEBBLE_AUTHZREUSE=0 too.
             for _ in range(3):
                 before, live = edge.served(), edge.live()
