@@ -7,8 +7,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 import yaml
@@ -71,18 +69,12 @@ def test_an_up_that_was_interrupted_while_services_started_is_completed_by_the_n
     assert len(container_ids(PROJECT)) == 6
 
 
-def query(stack: Project, expression: str) -> list[dict[str, Any]]:
-    answer = stack.ask("prometheus", f"api/v1/query?query={quote(expression)}")
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return found
-
-
 def test_the_front_is_asked_by_tls_under_its_outside_name_by_an_exporter_that_has_no_key(
     stack: Project,
 ) -> None:
     front = 'probe_success{name="nginx"}'
-    wait_for(lambda: [r["value"][1] for r in query(stack, front)] == ["1"], what="the front answers")
-    (shown,) = query(stack, 'probe_ssl_last_chain_info{job="techsapo-probes"}')
+    wait_for(lambda: [r["value"][1] for r in stack.query(front)] == ["1"], what="the front answers")
+    (shown,) = stack.query('probe_ssl_last_chain_info{job="techsapo-probes"}')
     assert shown["metric"]["subjectalternative"] == NAME
     folder, exporter = "/etc/techsapo/certs/site", container_ids(PROJECT)["blackbox-exporter"]
     read = {

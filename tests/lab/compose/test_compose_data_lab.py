@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backup_lab import stack_of
 from container_data import (
     MYSQL_PASSWORD,
     PROJECT,
@@ -19,7 +20,6 @@ from container_data import (
     redis,
     scratch_containers,
     sql,
-    stack_of,
 )
 from cryptography import x509
 from docker_lab import DockerLab, container_ids, docker, left_over

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,12 +52,6 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     with docker_project(lab_images, spec, FOLDER) as made:
         made.run("up", timeout=400)
         yield made
-
-
-def query(stack: Project, expression: str) -> list[dict[str, Any]]:
-    asked = stack.ask("prometheus", f"api/v1/query?query={urllib.parse.quote(expression)}")
-    result: list[dict[str, Any]] = asked["data"]["result"]
-    return result
 
 
 def all_well() -> bool:
@@ -210,13 +202,13 @@ def test_node_exporter_sees_the_hosts_files_but_no_secret(stack: Project) -> Non
 
 
 def test_node_exporter_reports_the_hosts_memory_file_system_and_network(stack: Project) -> None:
-    wait_for(lambda: bool(query(stack, "node_memory_MemTotal_bytes")), what="node exporter scraped")
+    wait_for(lambda: bool(stack.query("node_memory_MemTotal_bytes")), what="node exporter scraped")
     total = int(re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024  # type: ignore[index]
-    assert float(query(stack, "node_memory_MemTotal_bytes")[0]["value"][1]) == total
+    assert float(stack.query("node_memory_MemTotal_bytes")[0]["value"][1]) == total
     facts = os.statvfs("/")
-    root = query(stack, 'node_filesystem_size_bytes{mountpoint="/"}')
+    root = stack.query('node_filesystem_size_bytes{mountpoint="/"}')
     assert [float(r["value"][1]) for r in root] == [facts.f_blocks * facts.f_frsize]
-    seen = {r["metric"]["device"] for r in query(stack, "node_network_receive_bytes_total")}
+    seen = {r["metric"]["device"] for r in stack.query("node_network_receive_bytes_total")}
     own = {path.name for path in Path("/sys/class/net").iterdir() if path.name != "bonding_masters"}
     assert {"lo", "docker0"} <= seen
     # Not those of its container; other stacks' come and go.
