@@ -64,15 +64,6 @@ def test_durations_that_alertmanager_writes_its_own_way_are_no_difference(stack:
     assert stack.findings(code=0) == {}
 
 
-def test_a_broken_template_is_refused_before_anything_is_touched(stack: Project) -> None:
-    before, pids, known = files(stack), stack.pids(), len(stack.applies())
-    broken = stack.override("prometheus/prometheus.yml.j2", "global: {scrape_interval: often}\n")
-    refused = stack.run("up", code=1)
-    assert "promtool refuses prometheus/prometheus.yml" in refused.stderr
-    broken.unlink()
-    assert (files(stack), stack.pids(), len(stack.applies())) == (before, pids, known)
-
-
 def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_from(stack: Project) -> None:
     # The app is started anew, and again on the way back: a certificate's names are names that it answers to.
     before, pids = files(stack), {**stack.pids(), "app": None}
