@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -132,15 +133,20 @@ def front(directory: Path, ca: Pebble) -> Iterator[Front]:
 
 
 @contextmanager
-def impostor(host: str, port: int) -> Iterator[None]:
-    """A web server that does not have the proof of any validation."""
+def impostor(host: str, port: int, reply: Callable[[str], tuple[int, bytes] | None]) -> Iterator[None]:
+    """A web server that answers validations by `reply` (path → status and body; None: never)."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(404)
-            self.send_header("Content-Length", "8")
+            found = reply(self.path)
+            if found is None:
+                time.sleep(15)
+                return
+            status, content = found
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(b"not here")
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Quiet."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from card_lines import steps
 from gone_stack import PASSWORD, Gone, empty_host, facts, lost
 from projects import Project, another_user
 from servers import free_port, running, tcp_open
@@ -42,6 +42,8 @@ def recover(host: Project, gone: Gone, *words: str, code: int = 0) -> subprocess
 
 
 POINTS = ("fetching", "fetch", "placing", "moving", "place", "up", "restoring", *STEPS[3:])
+KINDS = ("fetching", "fetch", "placing", "up", "restoring", "certificates")
+"""Within a step and after it, before anything is placed and then, with the data half there and whole."""
 
 
 def faulty(host: Project, gone: Gone, point: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -49,6 +51,11 @@ def faulty(host: Project, gone: Gone, point: str, *words: str) -> subprocess.Com
     argv = [sys.executable, FAULT, point, "recover", "--from", str(gone.repository), *words]
     environment = {**os.environ, **host.environment}
     return warm.run(argv, environment, cwd=host.directory, text=True, timeout=180)
+
+
+@pytest.mark.nightly
+def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
+    killed_at(POINTS, gone)
 
 
 def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_there_stay(gone: Gone) -> None:
@@ -92,20 +99,6 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
         assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
         host.run("backup", "verify", "--offsite", "-e", "lab")  # it reaches its repository
-
-
-def steps(card: str) -> dict[int, str]:
-    """What is to be typed, by the number of the step."""
-    found: dict[int, list[str]] = {}
-    number = 0
-    for line in card.splitlines():
-        if heading := re.match(r"(\d)\. ", line):
-            number = int(heading[1])
-        elif number and line.startswith("  "):
-            found.setdefault(number, []).append(line[2:])
-        else:
-            number = 0
-    return {key: "\n".join(lines) + "\n" for key, lines in found.items()}
 
 
 def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(
@@ -174,12 +167,15 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
         assert "no recovery is under way" in host.run("recover", "--abandon", "--yes", code=1).stderr
 
 
-@pytest.mark.nightly
-def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
-    """Of them `test_recovery_lab.py` has one."""
+def test_killed_in_each_kind_of_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
+    killed_at(KINDS, gone)
+
+
+def killed_at(points: tuple[str, ...], gone: Gone) -> None:
+    """Kill one recovery at each of these points, go on each time, and see that all is back."""
     with empty_host(gone) as host:
-        placing = POINTS.index("placing")
-        for number, point in enumerate(POINTS):
+        placing = points.index("placing")
+        for number, point in enumerate(points):
             agreed = ("--yes",) if number <= placing else ()  # from there on nobody is asked again
             killed = faulty(host, gone, point, *agreed)
             assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)
