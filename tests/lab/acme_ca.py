@@ -97,7 +97,6 @@ def pebble(
     *,
     port: int | None = None,
     validity: int = 90 * 86400,
-    environment: Mapping[str, str] | None = None,
     bindings: Mapping[str, str] | None = None,
 ) -> Iterator[Pebble]:
     """Pebble that validates http-01 on `http_port` and issues for `validity` seconds.
@@ -129,7 +128,6 @@ def pebble(
         "PEBBLE_VA_NOSLEEP": "1",
         "PEBBLE_AUTHZREUSE": "0",
         "PEBBLE_WFE_NONCEREJECT": "0",  # the library asks again once, and pebble may refuse twice
-        **(environment or {}),
     }
     argv = [
         "/usr/bin/env", *(f"{k}={v}" for k, v in variables.items()),

@@ -19,8 +19,6 @@ from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"
@@ -97,10 +95,6 @@ def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
     ):
         made.run("up", "--yes", timeout=200)
         yield Edge(made, dns, ca)
-
-
-def stack_of(lab: Project) -> Stack:
-    return open_stack(open_project(lab.directory / "techsapo.yaml"))
 
 
 def sql(statement: str) -> str:

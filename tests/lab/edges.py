@@ -65,12 +65,9 @@ class Edge:
         return found
 
     def status(self, code: int = 0) -> dict[str, Any]:
-        return self.statuses(code)["techsapo"]
-
-    def statuses(self, code: int = 0) -> dict[str, dict[str, Any]]:
-        """What `certs status --json` says, by name."""
-        found = json.loads(self.techsapo("status", "--json", code=code))
-        return {status["name"]: status for status in found}
+        """What `certs status --json` says of it."""
+        (found,) = json.loads(self.techsapo("status", "--json", code=code))
+        return dict(found)
 
     def orders(self) -> int:
         """How many orders the CA has got so far."""
@@ -113,7 +110,7 @@ def served(port: int, name: str = NAME) -> x509.Certificate:
     return x509.load_der_x509_certificate(shown)
 
 
-def acme_spec(directory: str, ca_file: Path, **certificate: Any) -> dict[str, Any]:
+def acme_spec(directory: str, ca_file: Path) -> dict[str, Any]:
     """App and nginx with one certificate from the CA at `directory`."""
     spec = only_redis(
         nginx={"listen": free_port(), "tls_listen": free_port(), "server_name": NAME},
@@ -124,7 +121,6 @@ def acme_spec(directory: str, ca_file: Path, **certificate: Any) -> dict[str, An
                 "contact": "ops@example.com",
                 "directory": directory,
                 "ca_file": str(ca_file),
-                **certificate,
             }
         },
     )
@@ -133,22 +129,13 @@ def acme_spec(directory: str, ca_file: Path, **certificate: Any) -> dict[str, An
 
 
 @contextmanager
-def acme_edge(
-    directory: Path, *, validity: int = 90 * 86400, environment: dict[str, str] | None = None
-) -> Iterator[Edge]:
+def acme_edge(directory: Path) -> Iterator[Edge]:
     """A stack that is up with its stand-in certificate, and pebble beside it."""
     port = free_port()
     spec = acme_spec(f"https://127.0.0.1:{port}/dir", directory / "pebble/.ca/ca.pem")
     with (
         challenge_dns(directory / "dns") as dns,
-        pebble(
-            directory / "pebble",
-            dns,
-            spec["nginx"]["listen"],
-            port=port,
-            validity=validity,
-            environment=environment,
-        ) as ca,
+        pebble(directory / "pebble", dns, spec["nginx"]["listen"], port=port) as ca,
         project(spec) as made,
     ):
         made.run("up", "--yes")

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import warm
@@ -148,6 +149,12 @@ class Project:
         asked = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", headers=self.login(kind))
         with urllib.request.urlopen(asked, timeout=60) as answer:
             return json.load(answer)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """What Prometheus of this stack finds."""
+        answer = self.ask("prometheus", f"api/v1/query?query={quote(expression)}")
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
 
     def override(self, name: str, text: str) -> Path:
         """Write a template of the user's own."""

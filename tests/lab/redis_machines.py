@@ -57,10 +57,6 @@ class RedisLab:
         """That of a service or of its machine."""
         return next(m.address for m in self.topology.machines if m.name == name[-1])
 
-    def machine_of(self, address: str) -> str:
-        """The name of the machine with that address."""
-        return next(m.name for m in self.topology.machines if m.address == address)
-
     def data(self, service: str) -> Path:
         """The volume of a service."""
         return self.folder / service / "data"

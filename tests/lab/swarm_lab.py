@@ -108,19 +108,6 @@ class SwarmLab:
         number = {"disabled": 0, "forwarding": 3}[state]
         self.wire.run(f"bridge link set dev {self.machines[host].port} state {number}")
 
-    @contextlib.contextmanager
-    def parted(self, one: str, other: str) -> Iterator[None]:
-        """Nothing passes between these two, and both see everybody else."""
-        ends = self.machines[one].port, self.machines[other].port
-        rules = [f"FORWARD -i {here} -o {there} -j DROP" for here, there in (ends, ends[::-1])]
-        for rule in rules:
-            self.wire.run(f"ebtables -A {rule}")
-        try:
-            yield
-        finally:
-            for rule in rules:
-                self.wire.run(f"ebtables -D {rule}")
-
     def kill(self, host: str) -> None:
         """Take the power of a machine; nobody sees a connection end. Its disk keeps what it has."""
         self.machines[host].off()
@@ -129,19 +116,6 @@ class SwarmLab:
         """Switch on one that was killed; its daemon answers. The swarm may not yet have heard of it."""
         self.machines[host].boot()
         self.machines[host].answers()
-
-    def kill_daemon(self, host: str) -> None:
-        """kill -9 of its dockerd alone, which the machine starts again after a second."""
-        self.machines[host].daemon().kill()
-
-    @contextlib.contextmanager
-    def paused(self, host: str, container: str) -> Iterator[None]:
-        """Stop every process of a container of `host`, and let them go on at the end of the block."""
-        self.docker(host, "pause", container)
-        try:
-            yield
-        finally:
-            self.docker(host, "unpause", container)
 
     @contextlib.contextmanager
     def full(self, host: str) -> Iterator[None]:

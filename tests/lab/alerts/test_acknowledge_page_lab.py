@@ -81,6 +81,7 @@ def paging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     catalogue.alerts.cache_clear()
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("paging")
 def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path, axe: str) -> None:
     port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager", "slack")}

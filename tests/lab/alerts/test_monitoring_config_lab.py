@@ -24,26 +24,12 @@ from techsapo_ops.catalogue.rules import recording_rules
 
 pytestmark = pytest.mark.lab
 
-HOSTILE = [
-    '"',
-    "'",
-    "\\",
-    ";",
-    "#",
-    "{{ $value }}",
-    "{{",
-    "}}",
-    "${HOME}",
-    "%(x)s",
-    "日本語",
-    "x" * 3000,
-]
+HOSTILE = ["\"'\\;#", "{{ $value }}", "{{", "}}", "${HOME} %(x)s 日本語" + "x" * 3000]
 
 
 SPECS = {
     "defaults": {"project": "techsapo"},
     "everything": EVERYTHING,
-    "english": {**EVERYTHING, "locale": "en"},
     "next": {
         **EVERYTHING,
         "notifications": {
@@ -121,72 +107,6 @@ def test_every_panel_query_is_valid_promql(tmp_path: Path) -> None:
 def get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=60) as response:
         return json.load(response)["data"] if "/api/v1/" in url else json.load(response)
-
-
-def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path: Path) -> None:
-    ports = {name: servers.free_port() for name in ("prometheus", "alertmanager")}
-    spec = spec_of(
-        {
-            "project": "techsapo",
-            "redis": {"enabled": False},
-            "app": {"port": servers.free_port()},
-            "monitoring": {
-                "prometheus": {
-                    "port": ports["prometheus"], "scrape_interval": "1s",
-                },
-                "alertmanager": {"port": ports["alertmanager"], "group_wait": "1s"},
-                "grafana": {"enabled": False},
-                "exporters": {"node": None, "blackbox": None},
-                "alerts": {"AppDown": {"for": "1s"}, "TargetDown": {"enabled": False}},
-            },
-        }
-    )  # fmt: skip
-    files = monitoring_files(spec, tmp_path)
-    for kind in ports:
-        write([f for f in files.values() if f.path.startswith(f"{kind}/")], tmp_path)
-    with (
-        servers.alertmanager(
-            files["alertmanager/alertmanager.yml"].content,
-            tmp_path / "alertmanager",
-            port=ports["alertmanager"],
-        ) as alertmanager,
-        # It takes 5 s to find its Alertmanager; what fires before would be sent again a minute later.
-        servers.prometheus(
-            files["prometheus/prometheus.yml"].content,
-            tmp_path / "prometheus",
-            port=ports["prometheus"],
-            flags=["--rules.alert.resend-delay=2s"],
-        ) as prometheus,
-    ):
-        groups = get(f"{prometheus.url}/api/v1/rules")["groups"]
-        loaded = {r["name"] for g in groups for r in g["rules"] if r["type"] == "alerting"}
-        theirs = {a.name for a in alerts().values() if not a.can_fire(["prometheus", "alertmanager"])}
-        assert theirs
-        of_machines = {a.name for a in alerts().values() if a.machines}
-        assert loaded == set(alerts()) - {"TargetDown"} - theirs - of_machines
-
-        def received() -> dict[str, Any]:
-            return {a["labels"]["alertname"]: a for a in get(f"{alertmanager.url}/api/v2/alerts")}
-
-        servers.wait_for(lambda: {"Watchdog", "AppDown"} <= set(received()), what="alerts")
-        found = received()
-        assert [r["name"] for r in found["AppDown"]["receivers"]] == ["page"]
-        assert [r["name"] for r in found["Watchdog"]["receivers"]] == ["watchdog"]
-        assert found["AppDown"]["annotations"]["runbook_url"].endswith("/runbooks/AppDown")
-
-        def targets() -> dict[str, str]:
-            active = get(f"{prometheus.url}/api/v1/targets?state=active")["activeTargets"]
-            return {t["labels"]["instance"]: t["health"] for t in active}
-
-        wanted = {"app": "down", "prometheus": "up", "alertmanager": "up"}
-        servers.wait_for(lambda: targets() == wanted, what="targets")
-        unhealthy = [
-            (r["name"], r.get("lastError"))
-            for g in get(f"{prometheus.url}/api/v1/rules")["groups"]
-            for r in g["rules"]
-            if r["health"] == "err"
-        ]
-        assert unhealthy == []
 
 
 MDSTAT = """\

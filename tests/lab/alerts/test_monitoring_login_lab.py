@@ -163,6 +163,7 @@ def test_a_new_password_is_taken_over_by_running_servers(stack: Project) -> None
     all_log_in(stack)
 
 
+@pytest.mark.nightly  # `tests/core/test_killed_apply.py` has every other change
 def test_an_up_that_was_killed_while_it_brought_the_login_is_undone_or_completed(stack: Project) -> None:
     stack.write(monitoring=monitoring_with(stack, login=False))
     stack.run("up")

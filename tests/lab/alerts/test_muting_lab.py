@@ -28,21 +28,6 @@ pytestmark = pytest.mark.lab
 Labels = dict[str, str]
 PAIRS = [(cause, a.name) for a in alerts().values() for cause in a.muted_by]
 APART = [(cause, effect, label) for cause, effect in PAIRS for label in alerts()[effect].muted_by[cause]]
-NOT_ITS_EFFECT = [
-    ("BackupVerificationFailed", "BackupOld"),
-    ("AnswersForged", "RedisDown"),
-    ("CertificateAlmostExpired", "CertificateNotServed"),
-    ("AppDown", "NginxDown"),
-    ("AppDown", "RedisDown"),
-    ("AppDown", "DiskAlmostFull"),
-    ("AppDown", "ProviderDown"),
-    ("NginxDown", "AppDown"),
-    ("NginxDown", "ProbeFailing"),
-    ("RedisDown", "AuditErrors"),
-    ("BudgetExhausted", "LlmErrorsHigh"),
-    ("ProviderDown", "ConfidenceLow"),
-]
-"""Pairs of which one was muted by the other once, or might be taken for its effect."""
 
 
 class Held:
@@ -139,18 +124,6 @@ def test_a_cause_does_not_mute_what_another_thing_suffers(
     held.fire(cause)
     servers.wait_for(lambda: held.held_back(its) == [cause], what=f"{effect} is held back")
     assert held.held_back(another) == []
-
-
-@each_row("cause, other", NOT_ITS_EFFECT)
-def test_an_alert_mutes_nothing_that_is_not_its_effect(both: Both, cause: str, other: str) -> None:
-    held = both.of()
-    told = held.fire(other)
-    held.fire(cause)
-    # Alertmanager takes alerts in their order: once this one mutes, it knows of the cause, too.
-    held.fire("BudgetExhausted", period="of this test")
-    follows = held.fire("BudgetHigh", period="of this test")
-    servers.wait_for(lambda: held.held_back(follows) != [], what="Alertmanager has them all")
-    assert held.held_back(told) == []
 
 
 @each_row("several", [False, True])

@@ -225,10 +225,13 @@ def test_who_was_told_before_somebody_acknowledged_hears_when_it_is_over_and_nob
     assert (told("firing"), told("resolved")) == ({"next-0"}, {"next-0"})
 
 
+@pytest.mark.nightly
 def test_the_next_incident_needs_another_and_a_silence_keeps_the_next_receivers_quiet_too(
     acknowledged: Stack,
 ) -> None:
     stack = acknowledged
+    stack.break_app()
+    stack.techsapo("alerts", "ack", "AppDown", "--by", "taro", "--take-over")
     stack.over()
     assert json.loads(stack.techsapo("alerts", "ack", "--list", "--json"))["acknowledgements"] == []
     stack.told.notes.clear()

@@ -8,10 +8,7 @@ import pytest
 import servers
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.alertmanager import Alertmanager
-from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.probe import ProbeResult, probe
-from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.stack.service_facts import Probe
 
 pytestmark = pytest.mark.lab
@@ -50,57 +47,6 @@ def test_mariadb_answers_and_a_wrong_password_is_named(tmp_path: Path) -> None:
         for _ in range(12):  # a hundred broken handshakes would make MariaDB block this host
             assert not ask(kind, server, "root", "x").ok
         assert ask(kind, server, "root", server.password).ok
-
-
-def test_prometheus_tells_targets_values_and_its_configuration(tmp_path: Path) -> None:
-    port, gone = servers.free_port(), servers.free_port()
-    config = f"""
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - {{job_name: self, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}
-  - {{job_name: gone, static_configs: [{{targets: ["127.0.0.1:{gone}"]}}]}}
-"""
-    with servers.prometheus(config, tmp_path, port=port) as server:
-        client = Prometheus(server.url)
-        assert client.ready()
-        servers.wait_for(lambda: {t.health for t in client.targets()} == {"up", "down"}, what="scrapes")
-        down, up = client.targets()
-        assert (down.job, down.health) == ("gone", "down")
-        assert "connection refused" in down.error
-        assert (up.job, up.error) == ("self", "")
-        assert up.scrape_seconds > 0
-        servers.wait_for(lambda: len(client.query("up")) == 2, what="samples")
-        assert {s.labels["job"]: s.value for s in client.query("up")} == {"self": 1.0, "gone": 0.0}
-        assert client.query("1 / 0")[0].value == float("inf")
-        assert "job_name: gone" in client.config()
-        with pytest.raises(ApiError, match="parse error"):
-            client.query("sum(")
-
-
-def test_alertmanager_tells_its_alerts_and_status(tmp_path: Path) -> None:
-    config = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
-    with servers.alertmanager(config, tmp_path) as server:
-        client = Alertmanager(server.url)
-        assert client.ready()
-        assert client.alerts() == ()
-        _post(
-            server.url + "/api/v2/alerts",
-            b'[{"labels":{"alertname":"Test"},"annotations":{"summary":"\xe5\x95\x8f\xe9\xa1\x8c"}}]',
-        )
-        servers.wait_for(lambda: client.alerts() != (), what="alert")
-        alert = client.alerts()[0]
-        assert alert.labels == {"alertname": "Test"}
-        assert alert.annotations["summary"] == "問題"
-        assert alert.receivers == ("nobody",)
-        assert client.status().cluster == "disabled"
-        assert "receiver: nobody" in client.status().config
-
-
-def _post(url: str, body: bytes) -> None:
-    from techsapo_ops.adapters.http import send
-
-    sent = send(url, body, timeout=5, headers={"Content-Type": "application/json"})
-    assert sent.ok, sent.text
 
 
 def test_nginx_on_a_tls_port_is_not_taken_for_ready(tmp_path: Path) -> None:

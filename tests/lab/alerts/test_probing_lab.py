@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 from projects import Project, project, small_spec
@@ -40,16 +38,8 @@ def stack() -> Iterator[Project]:
         yield made
 
 
-def query(stack: Project, expression: str) -> list[dict[str, Any]]:
-
-    found: list[dict[str, Any]] = stack.ask("prometheus", f"api/v1/query?query={quote(expression)}")["data"][
-        "result"
-    ]
-    return found
-
-
 def value(stack: Project, expression: str) -> float | None:
-    return next((float(r["value"][1]) for r in query(stack, expression)), None)
+    return next((float(r["value"][1]) for r in stack.query(expression)), None)
 
 
 def firing(stack: Project) -> dict[str, str]:
@@ -61,7 +51,7 @@ def firing(stack: Project) -> dict[str, str]:
 
 def test_the_front_answers_by_its_outside_name_and_health_has_a_row_of_it(stack: Project) -> None:
     wait_for(lambda: value(stack, "techsapo:probes:success") == 1, what="the front answers")
-    (shown,) = query(stack, 'probe_ssl_last_chain_info{job="techsapo-probes"}')
+    (shown,) = stack.query('probe_ssl_last_chain_info{job="techsapo-probes"}')
     assert shown["metric"]["subjectalternative"] == NAME
     row = next(p for p in stack.health()["probes"] if p["name"] == "probe nginx")
     assert (row["status"], row["kind"], row["detail"]) == ("healthy", "probe", "HTTP 200")
@@ -71,10 +61,10 @@ def test_the_front_answers_by_its_outside_name_and_health_has_a_row_of_it(stack:
 def test_the_app_counts_no_probe_as_a_user(stack: Project) -> None:
     wait_for(lambda: (value(stack, 'techsapo_http_requests_total{route="/ping"}') or 0) > 5)
     users = 'techsapo_http_requests_total{route!~"/ping|/metrics|/health|/api/v1/health"}'
-    assert query(stack, f"{users} > 0") == []
-    assert query(stack, "techsapo:http_requests:rate5m > 0") == []
+    assert stack.query(f"{users} > 0") == []
+    assert stack.query("techsapo:http_requests:rate5m > 0") == []
     for counted in ("rate_limit_hits", "auth_failures", "anomaly_requests", "wallbounce_requests"):
-        assert query(stack, f"techsapo_{counted}_total > 0") == [], counted
+        assert stack.query(f"techsapo_{counted}_total > 0") == [], counted
 
 
 def test_a_probe_that_is_answered_is_no_line_in_the_access_log(stack: Project) -> None:

@@ -335,15 +335,3 @@ def test_a_hundred_identical_questions_over_two_instances_are_one_analysis_that_
     assert len({body["answer"] for body in bodies}) == 1
     assert calls == 4  # two answers and two gradings
     assert spent_today(server) == pytest.approx(paid, abs=1e-9)
-
-
-def test_a_restart_does_not_forget_what_was_spent(tmp_path: Path) -> None:
-    budget = {"monthly_usd": 1000, "daily_usd": 10, "count_simulated": True}
-    alone = {"providers": PRICED, "budget": budget}
-    with serving(tmp_path, **alone) as app:
-        cost = ask(app, "one").json()["cost_usd"]
-        assert cost > 0
-    with serving(tmp_path, **alone) as app:
-        wait_for(
-            lambda: gauge(app, "spent_usd", "day") == pytest.approx(cost, rel=1e-3), what="figure of before"
-        )

@@ -93,17 +93,6 @@ def test_tools_are_refused_so_that_the_client_says_which_parameter(shared: Pool)
         assert told.choices[0].message.content
 
 
-def test_a_model_with_notes_says_its_verdict_to_a_client_that_shows_text_alone(shared: Pool) -> None:
-    with client(shared.app()) as api:
-        stream = api.chat.completions.create(
-            model="techsapo-premium+notes",
-            messages=[{"role": "user", "content": "Why does the pod crash? Answer in English."}],
-            stream=True,
-        )
-        text = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
-    assert "\n---\n- Verdict: " in text
-
-
 def test_errors_are_the_clients_own_kinds(tmp_path: Path) -> None:
     with serving(tmp_path, **NEEDED) as app:
         key = make_key(keys_of(app), "ci", per_minute=6)

@@ -54,9 +54,9 @@ def front(stack: Project) -> str:
     return f"http://127.0.0.1:{stack.spec['nginx']['listen']}"
 
 
-def post(stack: Project, word: str, *, keyed: bool = True) -> str:
+def post(stack: Project, word: str) -> str:
     """Ask about `word`; the status, or the words of the failure."""
-    headers = {"Idempotency-Key": word} if keyed else {}
+    headers = {"Idempotency-Key": word}
     body = {"prompt": f"the disk is full: {word}"}
     try:
         url = f"{front(stack)}/api/v1/generate"
@@ -127,24 +127,3 @@ def test_no_request_fails_and_none_is_paid_twice_when_the_busiest_instance_is_ki
     assert again <= unknown(stack), "only what was under way is asked once more"
     assert again <= ASKERS * 2
     assert vendor.refused == 0
-
-
-def test_a_post_without_a_key_is_sent_once(stack: Project, vendor: Counting) -> None:
-    wait_for(lambda: len(stack.pids()) == 6, what="the instance is back")
-    before = vendor.asked("nectarine").total()
-    told: list[str] = []
-
-    def ask() -> None:
-        told.append(post(stack, "nectarine", keyed=False))
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: vendor.asked("nectarine").total() > before, what="they are under way")
-    for name in ("app-1", "app-2"):
-        os.kill(stack.pids()[name], signal.SIGKILL)
-    for thread in threads:
-        thread.join()
-    assert set(told) == {"502"}
-    assert vendor.asked("nectarine")["thinks answers"] <= 2 * len(told)
-    assert vendor.asked("nectarine")["thinks grades"] <= 2 * len(told)

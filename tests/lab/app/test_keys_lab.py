@@ -57,26 +57,6 @@ def test_a_key_opens_the_api_and_a_revoked_one_nothing_any_more(app: Server) -> 
     assert keys_of(app).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_running_app_takes_both_keys_during_an_overlap_and_the_new_one_alone_after_it(app: Server) -> None:
-    made = json.loads(techsapo(app.directory, "keys", "create", "turning", "--json").stdout)
-    wait_for(lambda: with_key(app, made["key"]).status_code == 200, what="the key opens")
-    done = techsapo(app.directory, "keys", "rotate", "turning", "--overlap", "3s", "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    end = datetime.fromisoformat(told["ending"][0]["expires"])
-    wait_for(lambda: with_key(app, told["key"]).status_code == 200, what="the new key opens")
-    if datetime.now(UTC) < end - timedelta(seconds=1):  # on a host that is not too slow to tell
-        assert with_key(app, made["key"]).status_code == 200
-    wait_for(lambda: with_key(app, made["key"]).status_code == 401, what="the old key has ended")
-    assert datetime.now(UTC) >= end
-    assert with_key(app, told["key"]).status_code == 200
-    done = techsapo(app.directory, "keys", "rotate", told["id"], "--overlap", "0", "--json")
-    last = json.loads(done.stdout)["key"]
-    wait_for(lambda: with_key(app, told["key"]).status_code == 401, what="ended at once")
-    assert with_key(app, last).status_code == 200
-    assert last not in keys_of(app).read_text()
-
-
 def test_the_command_line_asks_with_the_key_of_its_environment(app: Server) -> None:
     key = make_key(keys_of(app), "me")
     wait_for(lambda: with_key(app, key).status_code == 200, what="the key is known")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -12,7 +11,6 @@ import httpx
 import pytest
 from projects import Project, project, small_spec
 from servers import free_port, wait_for
-from terminal import typed
 
 pytestmark = pytest.mark.lab
 
@@ -88,14 +86,3 @@ def test_levels_are_told_apart_over_all_services(stack: Project) -> None:
     assert [line for line in everything if line["level"] == "warn"] == [
         line for line in grave if line["level"] == "warn"
     ]
-
-
-def test_on_a_terminal_a_line_is_time_level_service_and_message(stack: Project) -> None:
-    code, shown = typed(stack, "logs", "app-1", "--grep", "Serving", "-n", "1")
-    assert code == 0
-    assert re.fullmatch(
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info  app-1 Serving url=\S+ simulated=true\n", shown
-    ), shown
-    code, shown = typed(stack, "logs", "nginx", "-n", "1")
-    assert code == 0
-    assert re.search(r"^[\d: -]{20}      nginx requestId=\S+ client=127\.0\.0\.1 method=", shown), shown

@@ -227,19 +227,6 @@ def test_a_stopped_redis_slows_no_request_beyond_its_time_out(tmp_path: Path) ->
             wait_for(lambda: cache_of(app) == "redis", what="redis is used again")
 
 
-def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None:
-    with redis(tmp_path / "redis", password="lab's pass") as server:
-        settings = {"enabled": True, "port": server.port, "password": "lab's pass"}
-        share_key(tmp_path / "a", tmp_path / "b")
-        with (
-            serving(tmp_path / "a", redis=settings) as a,
-            serving(tmp_path / "b", redis=settings) as b,
-        ):
-            wait_for(lambda: cached(a, "shared"), what="a keeps it")
-            assert ask(b, "shared").json()["cache"] == "hit"
-            assert "lab's pass" not in a.log()
-
-
 def test_who_waits_for_another_instances_answer_is_told_so_at_once(tmp_path: Path) -> None:
     endless = {n: {**p, "latency": "50s"} for n, p in QUICK.items()}
     with (

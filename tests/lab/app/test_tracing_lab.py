@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-import time
-import urllib.parse
 from pathlib import Path
 
 import httpx
@@ -43,46 +40,6 @@ def test_what_waits_when_the_app_is_told_to_end_reaches_the_collector(tmp_path: 
     assert len(collector.named("invoke_workflow wall-bounce")) == 3
     ids = {span.span_id for span in collector.spans}
     assert all(span.parent in ids for span in collector.spans if span.parent), "no span without its parent"
-
-
-def test_a_collector_that_never_answers_slows_neither_requests_nor_the_end(tmp_path: Path) -> None:
-    over = threading.Event()
-    with collecting() as collector:
-        collector.hold = lambda: [over.wait(400), None][1]
-        try:
-            with serving(tmp_path, app={"tracing": {"endpoint": collector.url}}) as server:
-                for n in range(20):
-                    asked(server.url, n)
-                server.process.terminate()
-                assert server.process.wait(60) == 0
-                assert not over.is_set()
-        finally:
-            over.set()
-
-
-def test_a_bucket_leads_to_the_trace_of_a_request_that_fell_into_it(tmp_path: Path) -> None:
-    with collecting() as collector, serving(tmp_path, app={"tracing": {"endpoint": collector.url}}) as server:
-        config = (
-            "global: {scrape_interval: 1s}\n"
-            f"scrape_configs: [{{job_name: a, static_configs: [{{targets: ['127.0.0.1:{server.port}']}}]}}]\n"
-        )
-        with servers.prometheus(config, tmp_path / "prometheus") as prometheus:
-            asked(server.url)
-
-            def known() -> set[str]:
-                query = {
-                    "query": "techsapo_wallbounce_duration_seconds_bucket",
-                    "start": 0,
-                    "end": time.time() + 1,
-                }
-                url = f"{prometheus.url}/api/v1/query_exemplars?{urllib.parse.urlencode(query)}"
-                found = httpx.get(url, timeout=60, trust_env=False).json()["data"]
-                return {e["labels"]["trace_id"] for series in found for e in series["exemplars"]}
-
-            servers.wait_for(lambda: bool(known()), what="an exemplar")
-            servers.wait_for(lambda: bool(collector.named("POST /api/v1/generate")), what="the trace")
-            (request,) = collector.named("POST /api/v1/generate")
-            assert known() == {request.trace_id}
 
 
 def test_nothing_of_a_trace_is_passed_on_to_vendors(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_a_header_of_100_mb_is_refused_before_it_has_come(app: Server) -> None:
     assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200
 
 
+@pytest.mark.nightly  # `tests/unit/serve/test_request_bounds.py` has one of each
 def test_2000_silent_or_half_sent_requests_hold_up_nobody_and_end_by_themselves(app: Server) -> None:
     idle = sockets_of(app)
     half_sent = b"GET /ping HTTP/1.1\r\nHost: x\r\n"

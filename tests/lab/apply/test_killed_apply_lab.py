@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -15,6 +13,7 @@ import pytest
 from killed import change_redis, configuration, faulty, killed_at
 from projects import Project, only_redis, project
 from servers import tcp_open
+from terminal import typed
 
 pytestmark = pytest.mark.lab
 
@@ -127,34 +126,16 @@ def test_a_disk_that_is_full_when_an_apply_is_to_be_recorded_is_told_and_complet
     stack.run("changes", "drift")
 
 
-def on_a_terminal(stack: Project, answer: str, *arguments: str) -> tuple[int, str]:
-    """Run `techsapo` on a terminal of its own, answer its question; exit code and all that it showed."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        stack.argv(*arguments), cwd=stack.directory, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    shown = b""
-    with suppress(OSError):  # the terminal is gone when the program has ended
-        while part := os.read(ours, 4096):
-            shown += part
-            if b"go ahead?" in shown and answer:
-                os.write(ours, f"{answer}\n".encode())
-                answer = ""
-    os.close(ours)
-    return process.wait(60), shown.decode()
-
-
 def test_on_a_terminal_up_shows_the_plan_and_does_nothing_without_a_yes(stack: Project) -> None:
     before, pids, known = configuration(stack), stack.pids(), stack.applies()
     mark = change_redis(stack)
-    code, shown = on_a_terminal(stack, "n", "up")
+    code, shown = typed(stack, "up", ask="go ahead?", answer="n\n")
     assert code == 1
     assert "redis/redis.conf" in shown
     assert "restart" in shown
     assert "nothing was changed" in shown
     assert (configuration(stack), stack.pids(), stack.applies()) == (before, pids, known)
-    code, shown = on_a_terminal(stack, "y", "up")
+    code, shown = typed(stack, "up", ask="go ahead?", answer="y\n")
     assert code == 0, shown
     assert mark in configuration(stack)
-    assert "go ahead?" not in on_a_terminal(stack, "", "up")[1], "there is nothing to ask for"
+    assert "go ahead?" not in typed(stack, "up")[1], "there is nothing to ask for"

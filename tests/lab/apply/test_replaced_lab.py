@@ -43,6 +43,7 @@ def metric(stack: Project) -> dict[str, float]:
     return {line.partition('service="')[2].partition('"')[0]: float(line.split()[-1]) for line in told}
 
 
+@pytest.mark.nightly
 def test_a_redis_that_was_replaced_is_named_until_it_is_restarted(stack: Project, programs: Path) -> None:
     stack.run("jobs", "run", "drift")
     assert metric(stack) == {"redis": 0, "app": 0, "scheduler": 0}

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,36 +39,6 @@ def prometheus(stack: Project, path: str) -> Any:
     return stack.ask("prometheus", f"api/v1/{path}")["data"]
 
 
-def test_a_kept_plan_is_done_once_and_only_as_it_was_looked_at(stack: Project) -> None:
-    alerts = {"MemoryHigh": {"threshold": 78, "for": "90s"}}
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
-    stack.run("plan", "prometheus", "--out", "change.plan", code=100)
-    known = len(stack.applies())
-    stack.run("up", "app", "--plan", "change.plan", code=2)
-    stack.run("up", "-e", "production", "--plan", "change.plan", code=2)
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 79}}})
-    looked = stack.run("up", "--plan", "change.plan", "--dry-run", code=1).stderr
-    changed = stack.run("up", "--plan", "change.plan", code=1).stderr
-    assert looked == changed
-    assert "so nothing was done. Different since: the spec, or a secret file" in changed
-    assert (len(stack.applies()), loaded_threshold(stack)) == (known, "77")
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
-    both = [
-        subprocess.Popen(
-            stack.argv("up", "--plan", "change.plan", "--wait", "60"), cwd=stack.directory,
-            env={**os.environ, **stack.environment}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    said = [each.communicate(timeout=120)[1] for each in both]
-    assert sorted(each.returncode for each in both) == [0, 1], said
-    assert (len(stack.applies()), loaded_threshold(stack)) == (known + 1, "78")
-    alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
-    stack.run("up")  # as the tests below find it
-
-
 def test_durations_that_alertmanager_writes_its_own_way_are_no_difference(stack: Project) -> None:
     monitoring = stack.spec["monitoring"]
     alertmanager = {**monitoring["alertmanager"], "group_interval": "90s", "group_wait": "1m30s"}
@@ -93,15 +62,6 @@ def test_durations_that_alertmanager_writes_its_own_way_are_no_difference(stack:
     done = json.loads(stack.run("up", "--json").stdout)
     assert {s["service"] for s in done["steps"] if s["action"] != "nothing"} == {"alertmanager"}
     assert stack.findings(code=0) == {}
-
-
-def test_a_broken_template_is_refused_before_anything_is_touched(stack: Project) -> None:
-    before, pids, known = files(stack), stack.pids(), len(stack.applies())
-    broken = stack.override("prometheus/prometheus.yml.j2", "global: {scrape_interval: often}\n")
-    refused = stack.run("up", code=1)
-    assert "promtool refuses prometheus/prometheus.yml" in refused.stderr
-    broken.unlink()
-    assert (files(stack), stack.pids(), len(stack.applies())) == (before, pids, known)
 
 
 def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_from(stack: Project) -> None:

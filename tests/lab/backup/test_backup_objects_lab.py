@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backup_lab import Root, backed_up, forged, stack_of
+from backup_lab import Root, forged
 from projects import Project, only_redis, project
 from servers import free_port
 
@@ -43,16 +43,6 @@ def lab() -> Iterator[Project]:
             for statement in OBJECTS:
                 sql.execute(statement)
         yield made
-
-
-@pytest.fixture(scope="module")
-def backup(lab: Project) -> Backup:
-    return backed_up(lab)
-
-
-@pytest.fixture(scope="module")
-def stack(lab: Project) -> Stack:
-    return stack_of(lab)
 
 
 def content(backup: Backup, kind: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from backup_lab import killed
+from backup_lab import killed, stack_of
 from projects import Project, project, small_spec
 from servers import wait_for
 
@@ -17,8 +17,6 @@ from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
@@ -89,17 +87,10 @@ def soon() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def stack(lab: Project) -> Stack:
-    return open_stack(open_project(lab.directory / "techsapo.yaml"))
-
-
 @pytest.fixture(scope="module")
 def backup(lab: Project) -> Backup:
     wait_for(lambda: asked(lab, "count_over_time(up[1m])")[0] > 2, what="some scrapes")
-    return create_backup(
-        open_stack(open_project(lab.directory / "techsapo.yaml")), only=("prometheus",)
-    ).backup
+    return create_backup(stack_of(lab), only=("prometheus",)).backup
 
 
 def test_a_snapshot_holds_every_block_and_what_was_in_memory_and_is_gone_afterwards(

@@ -10,17 +10,15 @@ from pathlib import Path
 import hostile
 import pytest
 import yaml
+from backup_lab import stack_of
 from hostile import END, ID, entry, names_of
 from projects import Project, only_redis, project
 
 from techsapo_ops.backup.config import ConfigBackup
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.keys import new_key, text_of
 
 pytestmark = pytest.mark.lab
@@ -45,10 +43,6 @@ def lab(tmp_path: Path) -> Iterator[Project]:
         (made.layout.api_keys.parent).mkdir(parents=True)
         made.layout.api_keys.write_text(text_of([key]))
         yield made
-
-
-def stack_of(made: Project) -> Stack:
-    return open_stack(open_project(made.directory / "techsapo.yaml"))
 
 
 def backed_up(made: Project) -> Backup:

@@ -109,6 +109,7 @@ def test_a_volume_of_sqlite_that_is_gone_makes_the_day_count_as_spent_until_it_i
         made.run("ask", "502")
 
 
+@pytest.mark.nightly
 def test_a_docker_volume_that_is_removed_or_emptied_is_told_and_refused(lab_images: DockerLab) -> None:
     spec = only_redis(project=f"lab-lost-{os.getpid()}", providers=QUICK, schedule={"by": "none"})
     with docker_project(lab_images, spec, "lost") as made:

@@ -51,11 +51,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def backup(lab: Project) -> Backup:
-    return backed_up(lab)
-
-
 @pytest.fixture
 def copied(lab: Project, backup: Backup, tmp_path: Path) -> tuple[Stack, Path]:
     """The stack with a copy of the repository, to be damaged."""

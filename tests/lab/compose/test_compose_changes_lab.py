@@ -7,8 +7,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import pytest
 import yaml
@@ -60,13 +58,6 @@ def interrupted_first_up(stack: Project) -> None:
     assert "`techsapo up` completes the apply" in said
 
 
-def threshold(stack: Project) -> str:
-    """What MemoryHigh compares with in the running Prometheus."""
-    groups = stack.ask("prometheus", "api/v1/rules")["data"]["groups"]
-    queries = [r["query"] for g in groups for r in g["rules"] if r["name"] == "MemoryHigh"]
-    return str(queries[0]).rpartition("> ")[2]
-
-
 def changing(stack: Project) -> dict[str, str]:
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     return {s["service"]: s["action"] for s in plan["steps"] if s["action"] != "nothing"}
@@ -78,18 +69,12 @@ def test_an_up_that_was_interrupted_while_services_started_is_completed_by_the_n
     assert len(container_ids(PROJECT)) == 6
 
 
-def query(stack: Project, expression: str) -> list[dict[str, Any]]:
-    answer = stack.ask("prometheus", f"api/v1/query?query={quote(expression)}")
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return found
-
-
 def test_the_front_is_asked_by_tls_under_its_outside_name_by_an_exporter_that_has_no_key(
     stack: Project,
 ) -> None:
     front = 'probe_success{name="nginx"}'
-    wait_for(lambda: [r["value"][1] for r in query(stack, front)] == ["1"], what="the front answers")
-    (shown,) = query(stack, 'probe_ssl_last_chain_info{job="techsapo-probes"}')
+    wait_for(lambda: [r["value"][1] for r in stack.query(front)] == ["1"], what="the front answers")
+    (shown,) = stack.query('probe_ssl_last_chain_info{job="techsapo-probes"}')
     assert shown["metric"]["subjectalternative"] == NAME
     folder, exporter = "/etc/techsapo/certs/site", container_ids(PROJECT)["blackbox-exporter"]
     read = {
@@ -110,16 +95,6 @@ def test_docker_shows_no_secret_of_the_app_either(stack: Project) -> None:
         assert secret not in shown
 
 
-def test_a_reload_that_prometheus_refuses_is_told(stack: Project) -> None:
-    config = stack.state / "generated" / "docker" / "config" / "prometheus" / "prometheus.yml"
-    kept = config.read_bytes()
-    config.write_bytes(kept + b"nonsense: true\n")
-    said = stack.run("restart", "--reload", "prometheus", code=1).stderr
-    assert "prometheus refuses its configuration, and runs on with what it had" in said
-    config.write_bytes(kept)
-    stack.run("restart", "--reload", "prometheus")
-
-
 def test_a_new_password_of_prometheus_is_taken_over_by_running_containers(stack: Project) -> None:
     ids, old = container_ids(PROJECT), stack.login("prometheus")
     password_file(stack.layout, "prometheus").unlink()
@@ -127,25 +102,6 @@ def test_a_new_password_of_prometheus_is_taken_over_by_running_containers(stack:
     assert container_ids(PROJECT) == ids
     assert status(stack, "prometheus", "metrics", **old) == 401
     assert status(stack, "prometheus", "metrics", **stack.login("prometheus")) == 200
-
-
-def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project) -> None:
-    before, known = container_ids(PROJECT), stack.applies()[-1].id
-    wrong = stack.override(
-        "redis/redis.conf.j2",
-        '{% extends "builtin/redis/redis.conf.j2" %}{% block extra %}io-threads none{% endblock %}\n',
-    )
-    failed = stack.run("up", "--timeout", "6", code=1)
-    wrong.unlink()
-    assert "redis did not become ready" in failed.stderr
-    assert "io-threads" in failed.stderr, "the log says why"
-    assert f"went back to @{known}" in failed.stderr
-    after = container_ids(PROJECT)
-    assert {name for name in after if after[name] != before[name]} <= {"redis"}
-    last = stack.applies()[-1]
-    assert (last.result, last.back_to) == ("rolled-back", known)
-    assert stack.findings(code=0) == {}
-    stack.run("plan")
 
 
 def test_a_reload_that_nginx_refuses_is_gone_back_from(stack: Project) -> None:
@@ -195,26 +151,6 @@ def test_drift_sees_what_was_stopped_paused_made_anew_or_is_strange_and_up_mends
     after = container_ids(PROJECT)
     assert {name for name in after if after[name] != ids[name]} == {"redis"}
     assert stack.findings(code=0) == {}
-
-
-def test_rollback_goes_to_any_apply_without_the_spec_and_touches_what_differs_alone(stack: Project) -> None:
-    good, before = stack.applies()[-1].id, container_ids(PROJECT)
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 77}}})
-    assert changing(stack) == {"prometheus": "reload"}
-    stack.run("up", "--yes")
-    assert threshold(stack) == "77"
-    spec = stack.directory / "techsapo.yaml"
-    spec.rename(stack.directory / "elsewhere.yaml")
-    done = json.loads(stack.run("rollback", f"@{good}", "--yes", "--json").stdout)
-    (stack.directory / "elsewhere.yaml").rename(spec)
-    actions = {s["service"]: s["action"] for s in done["steps"] if s["action"] != "nothing"}
-    assert actions == {"prometheus": "reload"}
-    assert threshold(stack) == "90"
-    assert container_ids(PROJECT) == before
-    assert stack.findings(code=0) == {}
-    last = stack.applies()[-1]
-    assert (last.command, last.restores, last.result) == ("rollback", good, "ok")
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {}})
 
 
 def in_redis() -> str:

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -54,12 +52,6 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     with docker_project(lab_images, spec, FOLDER) as made:
         made.run("up", timeout=400)
         yield made
-
-
-def query(stack: Project, expression: str) -> list[dict[str, Any]]:
-    asked = stack.ask("prometheus", f"api/v1/query?query={urllib.parse.quote(expression)}")
-    result: list[dict[str, Any]] = asked["data"]["result"]
-    return result
 
 
 def all_well() -> bool:
@@ -210,13 +202,13 @@ def test_node_exporter_sees_the_hosts_files_but_no_secret(stack: Project) -> Non
 
 
 def test_node_exporter_reports_the_hosts_memory_file_system_and_network(stack: Project) -> None:
-    wait_for(lambda: bool(query(stack, "node_memory_MemTotal_bytes")), what="node exporter scraped")
+    wait_for(lambda: bool(stack.query("node_memory_MemTotal_bytes")), what="node exporter scraped")
     total = int(re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024  # type: ignore[index]
-    assert float(query(stack, "node_memory_MemTotal_bytes")[0]["value"][1]) == total
+    assert float(stack.query("node_memory_MemTotal_bytes")[0]["value"][1]) == total
     facts = os.statvfs("/")
-    root = query(stack, 'node_filesystem_size_bytes{mountpoint="/"}')
+    root = stack.query('node_filesystem_size_bytes{mountpoint="/"}')
     assert [float(r["value"][1]) for r in root] == [facts.f_blocks * facts.f_frsize]
-    seen = {r["metric"]["device"] for r in query(stack, "node_network_receive_bytes_total")}
+    seen = {r["metric"]["device"] for r in stack.query("node_network_receive_bytes_total")}
     own = {path.name for path in Path("/sys/class/net").iterdir() if path.name != "bonding_masters"}
     assert {"lo", "docker0"} <= seen
     # Not those of its container; other stacks' come and go.
@@ -378,12 +370,34 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
         del stack.environment["PATH"]
 
 
-def test_down_with_volumes_leaves_nothing_in_docker(stack: Project) -> None:
-    assert left_over("volume", PROJECT)
+def audited(stack: Project) -> bool:
+    """Whether the first instance says that its audit log is the database, and that this is well."""
+    port = stack.spec["app"]["instances"][0]["port"]
+    try:
+        told = httpx.get(f"http://127.0.0.1:{port}/api/v1/health", timeout=60, trust_env=False).json()
+    except httpx.HTTPError:
+        return False
+    audit = told["dependencies"]["audit"]
+    return audit["status"] in {"ok", "healthy", "up"} and audit["in_use"] != "sqlite"
+
+
+def test_down_keeps_the_data_and_the_generated_files_run_with_plain_docker_compose(stack: Project) -> None:
+    """`up` made the passwords and keys."""
     assert "redis" in stack.run("down").stderr
     assert left_over("container", PROJECT) == left_over("network", PROJECT) == []
     assert left_over("volume", PROJECT), "without --volumes the data stays"
+    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
+        path = stack.state / "generated/docker" / file
+        docker("compose", "-f", str(path), "up", "-d", "--wait", "--no-build", "--pull", "never", timeout=200)
+    wait_for(lambda: audited(stack), what="the app on MariaDB")
+
+
+def test_up_takes_over_what_plain_docker_compose_started_and_a_new_password_arrives(stack: Project) -> None:
+    stack.write(mysql={**stack.spec["mysql"], "password": "another \\ 'one' $x"})
+    stack.run("up", "--yes", timeout=400)
+    wait_for(lambda: audited(stack), what="the app on MariaDB with the new password")
+    stack.run("plan")
     stack.run("down", "--volumes", "--yes")
-    assert left_over("volume", PROJECT) == []
+    assert left_over("container", PROJECT) == left_over("volume", PROJECT) == []
     listed = json.loads(stack.run("ps", "--json").stdout)
     assert (listed["running"], listed["services"]) == (False, [])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from docker_lab import DockerLab, container_ids, docker, docker_project
@@ -13,9 +12,7 @@ from guarded_redis import APP, EXPORTER, OPERATOR, fetched, guarded_spec
 from projects import Project
 from servers import wait_for
 
-from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.services.redis.accounts import password_file
-from techsapo_ops.stack.own_tls import certificate
 
 pytestmark = pytest.mark.lab
 
@@ -77,29 +74,3 @@ def test_each_container_has_its_own_password_no_key_and_inspect_shows_none(lab: 
     assert not [name for name, password in passwords.items() if password in readable]
     assert docker("exec", containers["app"], "ls", "/etc/techsapo/redis-ca").stdout.split() == ["ca.pem"]
     assert "redis-tls" not in docker("exec", containers["app"], "ls", "/etc/techsapo").stdout
-
-
-def test_what_was_backed_up_in_a_container_comes_back(lab: Project) -> None:
-    made = json.loads(lab.run("backup", "--only", "redis", "--json").stdout)
-    deep = lab.run("backup", "verify", "--deep", "--json", timeout=200)
-    assert json.loads(deep.stdout)["ok"] is True
-    assert said(lab, OPERATOR, "del", "mine") == "1"
-    lab.run("restore", made["id"], "--only", "redis", "--yes", timeout=200)
-    assert said(lab, OPERATOR, "get", "mine") == "kept"
-    assert "NOAUTH" in said(lab, None, "get", "mine")
-
-
-def test_a_certificate_that_is_due_is_renewed_by_up_and_restarts_redis_alone(lab: Project) -> None:
-    folder, before = certificate(lab.layout, "redis"), container_ids(PROJECT)
-    (folder / "privkey.pem").unlink()
-    names = ["redis", "localhost", "127.0.0.1", "::1"]
-    ensure(folder, names, days=365, now=datetime.now(UTC) - timedelta(days=260))
-    old = (folder / "fullchain.pem").read_bytes()
-    steps = json.loads(lab.run("plan", "--json", code=100).stdout)["steps"]
-    ((service, reason),) = [(s["service"], s["reason"]) for s in steps if s["action"] != "nothing"]
-    assert service == "redis"
-    assert reason.startswith("a new certificate, for it is due for renewal")
-    lab.run("up", "--yes", timeout=200)
-    assert (folder / "fullchain.pem").read_bytes() != old
-    well(lab)
-    assert container_ids(PROJECT) == before

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alert_lab import Receiver, receiving
 from fakes.notified import notified
 from projects import Project, project, small_spec
 from servers import free_port, wait_for
@@ -26,38 +24,14 @@ def _where_it_is_day() -> str:
     return "UTC" if 10 <= datetime.now(UTC).hour < 23 else "Etc/GMT-12"
 
 
-@dataclass
-class Hook:
-    """A receiver that takes everything."""
-
-    url: str
-    statuses: list[str] = field(default_factory=list)
-    """Of each message, firing or resolved."""
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Receiver]:
+    with receiving() as told:
+        yield told
 
 
 @pytest.fixture(scope="module")
-def hook() -> Iterator[Hook]:
-    taking = Hook("")
-
-    class Taking(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            taking.statuses.append(message["status"])
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Taking) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        taking.url = f"http://127.0.0.1:{server.server_port}/"
-        yield taking
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Project]:
+def stack(tmp_path_factory: pytest.TempPathFactory, hook: Receiver) -> Iterator[Project]:
     spec = small_spec(engine="native", nginx={"listen": free_port()}, locale="en")
     spec["app"] = {
         "drain": "0s",
@@ -74,7 +48,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Proj
     days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
     spec["notifications"] = notified(
         {
-            "critical": [{"kind": "webhook", "url": hook.url}],
+            "critical": [{"kind": "webhook", "url": hook.url("critical")}],
             "business_hours": {
                 "days": days,
                 "start": "10:00",
@@ -158,7 +132,7 @@ def standing(stack: Project) -> list[Any]:
     return [alert for alert in found if alert["labels"]["alertname"] == "Drill"]
 
 
-def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project, hook: Hook) -> None:
+def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project, hook: Receiver) -> None:
     # Whoever acknowledges the alert of another drill, which Alertmanager still has, has nothing of this one.
     wait_for(lambda: not standing(stack), what="the end of the drill before")
     drill = stack.popen("drill", "alert", "--to-page", "--json")
@@ -174,7 +148,9 @@ def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project, 
     assert report["facts"] == {"receivers": "webhook", "acknowledged_by": "hanako"}
     assert phases(report)["acknowledged"] is not None
     # Until Alertmanager has said that it is over, the next one is the same alert that goes on.
-    wait_for(lambda: hook.statuses[-1:] == ["resolved"], what="the end of the first page is told")
+    wait_for(
+        lambda: [n.status for n in hook.notes[-1:]] == ["resolved"], what="the end of the first page is told"
+    )
     missed = drilled(stack, "alert", "--to-page", "--within", "10", code=1)
     assert missed["missed"] == ["acknowledged"]
     text = (stack.state / "textfile" / "drills.prom").read_text(encoding="utf-8")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -181,25 +179,3 @@ def test_down_ends_a_stack_whose_state_directory_was_deleted() -> None:
         shutil.rmtree(made.state)
         made.run("down")
         made.assert_gone()
-
-
-def test_up_killed_at_any_moment_leaves_what_up_or_down_can_finish() -> None:
-    with project(only_redis()) as made:
-        for delay in (0.6, 1.5):
-            _up_killed_after(made, delay)
-        made.run("up")
-        assert set(made.pids()) == {"redis", "app", "scheduler"}
-        assert len(made.members()) == 5, "supervisor, housekeeping, scheduler, redis, app: nothing twice"
-        made.run("down")
-        made.assert_gone()
-        _up_killed_after(made, 1.0)
-        made.run("down")
-        made.assert_gone()
-
-
-def _up_killed_after(made: Project, seconds: float) -> None:
-    process = made.popen("up")
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    process.kill()
-    process.communicate()

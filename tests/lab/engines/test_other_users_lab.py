@@ -19,7 +19,6 @@ from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.adapters.strict_modes import UntrustedError
 from techsapo_ops.engines.native.engine import NativeEngine
-from techsapo_ops.engines.native.recorded import _user_of
 from techsapo_ops.services.registry import service_users
 
 pytestmark = [
@@ -105,13 +104,6 @@ def test_a_program_that_a_service_is_entered_for_is_judged(
     os.chown(program, SOMEBODY, SOMEBODY)
     with pytest.raises(UntrustedError, match="is owned by uid 54321"):
         SubprocessRunner().run(engine.enter(service, hello))
-
-
-def test_a_service_is_told_with_the_user_that_its_process_really_has() -> None:
-    with subprocess.Popen(["/usr/bin/sleep", "60"], user="nobody") as process:
-        found = _user_of(process.pid)
-        process.kill()
-    assert found == "nobody"
 
 
 def test_only_users_that_reach_the_state_directory_are_listed(open_folder: Path) -> None:

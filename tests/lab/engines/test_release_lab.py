@@ -89,6 +89,7 @@ def test_a_wheel_has_the_runbooks_and_shows_them(built: tuple[Path, Path], tmp_p
     assert page.partition("## 意味")[2].partition("## English")[0].strip() in done.stdout
 
 
+@pytest.mark.nightly
 def test_the_list_of_parts_is_that_of_the_lock_the_same_each_time_and_without_this_machine(
     tmp_path: Path,
 ) -> None:

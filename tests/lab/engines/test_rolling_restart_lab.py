@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_requests import asked, both_answer
+from front_requests import asked
 from projects import Installed, Project, installed_copy, only_redis, project
 from servers import free_port, wait_for
 
@@ -129,8 +129,6 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
 def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     stack: Project, installed: Installed
 ) -> None:
-    stack.write(app={**stack.spec["app"], "drain": "1s"})
-    stack.run("up")
     before, file = stack.pids(), Path("serve/lifecycle.py")
     installed.edit(str(file), "from __future__", "raise SystemExit('broken on purpose')\nfrom __future__")
     with asked(stack) as counts:
@@ -141,18 +139,6 @@ def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     installed.edit(str(file), "raise SystemExit('broken on purpose')\n", "")
     assert actions(json.loads(stack.run("up", "--json").stdout)["steps"])["app-2"] == "nothing"
     assert stack.run("plan").stdout == "up to date\n"
-
-
-def test_a_restart_drains_one_instance_at_a_time_and_no_request_fails(stack: Project) -> None:
-    assert stack.spec["app"]["drain"] == "1s", "as the test before left it"
-    wait_for(lambda: both_answer(stack), what="both instances asked by nginx")
-    before = stack.pids()
-    with asked(stack) as counts:
-        said = stack.run("restart", "app").stderr
-    after = stack.pids()
-    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
-    assert "restarted app-1, app-2\n" in said
-    assert set(counts) == {"200"}, counts
 
 
 def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:

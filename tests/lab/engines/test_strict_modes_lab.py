@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -185,20 +183,6 @@ def test_one_file_in_a_tree_is_enough_and_the_command_is_about_the_whole(top: Pa
     assert [fault.fix for fault in services.faults] == [f"chmod -R go-w {top}/ops"]
 
 
-def test_the_error_names_the_paths_and_one_command_for_all(top: Path) -> None:
-    os.chown(top / "ops", ALICE, ALICE)
-    os.chown(top / "ops" / "spec", ALICE, ALICE)
-    modes = StrictModes(frozenset({0}))
-    modes.judge(top / "ops" / "spec")
-    with pytest.raises(UntrustedError) as refused:
-        modes.require()
-    assert f"{top}/ops is owned by uid 54321 (mode 0755); {top}/ops/spec is" in refused.value.message
-    assert refused.value.hint.startswith(
-        f"`chown root {top}/ops {top}/ops/spec`; or write 54321 into {strict_modes.TRUSTED_USERS}"
-    )
-    assert refused.value.exit_code == 1
-
-
 def test_nobody_is_asked_to_give_a_home_away(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(top, DAEMON.pw_uid, DAEMON.pw_gid)
     entry = pwd.struct_passwd((*DAEMON[:5], str(top), DAEMON[6]))
@@ -306,19 +290,6 @@ def test_without_root_neither_and_the_folder_is_to_leave_path(program: Path) -> 
     assert f"`sudo chown {BOB} {program.parent} {program}`" in said
     assert "take its folder out of PATH" in said
     assert "trusted-users" not in said, "that is root's alone"
-
-
-def test_the_fixed_path_holds_in_all_that_root_starts(tmp_path: Path, repository: Path) -> None:
-    """No variable brings another one."""
-    code = (
-        "import os, subprocess; from techsapo_ops.cli.root_path import fix_search_path;"
-        "fix_search_path(); print(subprocess.run(['sh', '-c', 'echo $PATH'], capture_output=True).stdout)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=repository, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "b'/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\\n'" in done.stdout
 
 
 def test_what_is_run_is_the_program_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

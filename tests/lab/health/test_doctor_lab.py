@@ -14,7 +14,6 @@ from servers import binary
 from techsapo_ops.adapters.apt import POLICY, Apt
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.systemd import Units
-from techsapo_ops.errors import OpsError
 
 pytestmark = pytest.mark.lab
 needs_root = pytest.mark.skipif(
@@ -60,22 +59,6 @@ def test_a_package_is_installed_and_the_policy_is_as_before(absent: None) -> Non
     assert f"installing {TINY}" in said
     assert state() == before
     assert real_apt().install([TINY], said.append).packages == ()
-
-
-@needs_root
-def test_a_package_that_does_not_exist_is_apt_s_own_error_and_the_policy_is_as_before() -> None:
-    before = POLICY.read_bytes() if POLICY.exists() else None
-    with pytest.raises(OpsError):
-        Apt(SubprocessRunner(), Units(SubprocessRunner(), None))._apt(
-            _install("no-such-package-techsapo"), 60
-        )
-    assert (POLICY.read_bytes() if POLICY.exists() else None) == before
-
-
-def _install(name: str):
-    from techsapo_ops.adapters.apt import install_command
-
-    return install_command([name])
 
 
 def test_units_are_disabled_by_their_files_where_systemd_does_not_run(tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def walked(name: str, folder: Path) -> None:
         assert word in said, word
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(1500)
 def test_its_commands_lead_from_an_empty_machine_to_production(lab_images: DockerLab, tmp_path: Path) -> None:
     with machine(tmp_path) as name:

@@ -167,7 +167,7 @@ class Around:
 
 
 @pytest.fixture(scope="module")
-def around(lab: RedisLab) -> Iterator[Around]:
+def around(lab: RedisLab) -> Around:
     """Reservations, writes and a key at two instances, and in the middle of them the master is killed.
 
     How long a failover takes on a busy machine is not the point: each write waits as long as it must.
@@ -175,7 +175,7 @@ def around(lab: RedisLab) -> Iterator[Around]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (redis_link, budget_confirmed):
             patch.setattr(module, "PATIENCE", 60.0)
-        yield lost_master(lab)
+        return lost_master(lab)
 
 
 def lost_master(lab: RedisLab) -> Around:

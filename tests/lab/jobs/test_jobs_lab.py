@@ -94,7 +94,6 @@ def under_cron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnderCron]:
 def test_the_crontab_keeps_what_else_is_in_it_and_installing_again_changes_nothing(
     under_cron: UnderCron,
 ) -> None:
-    """The first test: until the last one cron has had its minute, and nobody waited for it."""
     under_cron.run("crontab", "-", content="# mine\n\nMAILTO=\n")
     assert "certs, at " in under_cron.techsapo("certs", "install-cron").stderr
     assert jobs_in(under_cron.run("crontab", "-l").stdout.encode()) == {"certs"}
@@ -189,7 +188,10 @@ def test_a_crontab_that_cron_refuses_is_told_with_its_words(tmp_path: Path) -> N
         crontab_that(refusing, tmp_path).write(b"x\n")
 
 
+@pytest.mark.nightly
 def test_the_real_cron_runs_a_job_of_every_minute_once_a_minute(under_cron: UnderCron) -> None:
+    under_cron.run("crontab", "-", content="# mine\n\nMAILTO=\n")
+    assert under_cron.techsapo("cron", "install").returncode == 0
     made = under_cron.project
     folder = made.state / "jobs" / "costs"
 

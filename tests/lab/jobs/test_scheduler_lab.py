@@ -8,9 +8,7 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -59,47 +57,24 @@ def test_it_is_a_service_like_the_others(stack: Project) -> None:
     stack.well()
 
 
-@pytest.fixture(scope="module")
-def hanging() -> Iterator[dict[str, Future[None]]]:
-    """What hangs, by name, each in a stack of its own and all at once: each waits for a deadline."""
-    cases: dict[str, Callable[[Project], None]] = {
-        "scheduler": restarted_as_health_says,
-        "its run": lambda made: ended_all_the_same(made, suspend_a_run),
-        "supervisor": lambda made: ended_all_the_same(made, lambda made: made.supervisor().suspend()),
-    }
-
-    def stack_of(spec: dict[str, Any], case: Callable[[Project], None]) -> None:
-        with project(spec) as made:
-            made.run("up", timeout=180)
-            case(made)
-
-    with ThreadPoolExecutor(len(cases)) as pool:
-        yield {name: pool.submit(stack_of, only_redis(), case) for name, case in cases.items()}
-
-
-@pytest.mark.usefixtures("hanging")
 def test_it_tells_again_and_again_that_it_is_alive(stack: Project) -> None:
     wait_for(lambda: heartbeat(stack) > 0, what="its first heartbeat")
     first = heartbeat(stack)
     wait_for(lambda: heartbeat(stack) > first, what="the next heartbeat")
 
 
+@pytest.mark.nightly  # by day `tests/unit/engines/test_bounded_stop.py` has the deadline
 @each_row("what", ["its run", "supervisor"])
-def test_down_ends_by_its_deadline_with_0_whatever_hangs(what: str, hanging: dict[str, Future[None]]) -> None:
+def test_down_ends_by_its_deadline_with_0_whatever_hangs(what: str) -> None:
     """A run that took longer than 10 s to end, as on a busy machine, made `down` fail."""
-    hanging[what].result()
-
-
-def test_one_that_hangs_is_missed_and_the_command_that_health_names_fixes_it(
-    hanging: dict[str, Future[None]],
-) -> None:
-    hanging["scheduler"].result()
-
-
-def ended_all_the_same(made: Project, hang: Callable[[Project], None]) -> None:
-    hang(made)
-    made.run("down", timeout=120)
-    made.assert_gone()
+    with project(only_redis()) as made:
+        made.run("up", timeout=180)
+        if what == "supervisor":
+            made.supervisor().suspend()
+        else:
+            suspend_a_run(made)
+        made.run("down", timeout=120)
+        made.assert_gone()
 
 
 def suspend_a_run(made: Project) -> None:
@@ -122,7 +97,8 @@ def suspend_a_run(made: Project) -> None:
     assert [run for run in runs if run.status() == psutil.STATUS_STOPPED]
 
 
-def restarted_as_health_says(stack: Project) -> None:
+@pytest.mark.nightly  # by day `tests/core/test_jobs.py` has one that is stopped
+def test_one_that_hangs_is_missed_and_the_command_that_health_names_fixes_it(stack: Project) -> None:
     hung = scheduler(stack)
     hung.suspend()
     assert part(stack)["status"] == "healthy"

@@ -59,35 +59,19 @@ def test_other_rights_reach_a_server_that_runs(tmp_path: Path) -> None:
             client(wanted.layout, port).ping()
 
 
-def test_accounts_are_turned_on_and_off_and_on_again_without_a_loss_of_data() -> None:
-    login = {"port": free_port(), "accounts": False}
-    with project(only_redis(redis=login, schedule={"by": "none"})) as made:
-        made.run("up")
-        client(made.layout, login["port"]).set("mine", "kept")
-        made.write(redis={**login, "accounts": True})
-        made.run("up", "--yes")
-        with pytest.raises(redis.AuthenticationError):
-            client(made.layout, login["port"]).ping()
-        operator = client(made.layout, login["port"], OPERATOR)
-        assert operator.get("mine") == b"kept"
-        assert {each["user"] for each in operator.client_list()} <= {APP, OPERATOR}
-        made.run("rollback", "--yes")
-        assert client(made.layout, login["port"]).get("mine") == b"kept"
-        made.run("up", "--yes")
-        assert client(made.layout, login["port"], OPERATOR).get("mine") == b"kept"
-        made.well()
-
-
-def test_accounts_and_tls_are_turned_on_in_one_apply_and_off_in_another() -> None:
+def test_accounts_and_tls_are_turned_on_and_off_and_on_again_without_a_loss_of_data() -> None:
     login = {"port": free_port(), "accounts": False}
     with project(only_redis(redis=login, schedule={"by": "none"})) as made:
         made.run("up")
         client(made.layout, login["port"]).set("mine", "kept")
         made.write(redis={**login, "accounts": True, "tls": True})
         made.run("up", "--yes")
+        operator = client(made.layout, login["port"], OPERATOR, ca=ca_file(made.layout, "redis"))
+        assert operator.get("mine") == b"kept"
+        assert {each["user"] for each in operator.client_list()} <= {APP, OPERATOR}
+        made.run("rollback", "--yes")
+        assert client(made.layout, login["port"]).get("mine") == b"kept"
+        made.run("up", "--yes")
         asked = client(made.layout, login["port"], OPERATOR, ca=ca_file(made.layout, "redis"))
         assert asked.get("mine") == b"kept"
         made.well()
-        made.write(redis=login)
-        made.run("up", "--yes")
-        assert client(made.layout, login["port"]).get("mine") == b"kept"
