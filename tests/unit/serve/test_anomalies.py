@@ -82,9 +82,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def after(tmp_path: Path, deed: Deed) -> dict[str, float]:
     keys = keys_in(tmp_path / "keys.json")
-    app = {
-        "auth": {"required": True, "keys_file": str(tmp_path / "keys.json"), **PROXY},
-    }
+    app = {"auth": {"required": True, "keys_file": str(tmp_path / "keys.json"), **PROXY}}
     app = make_app(tmp_path, app=app)
 
     async def main() -> dict[str, float]:

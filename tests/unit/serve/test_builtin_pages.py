@@ -163,14 +163,7 @@ def test_the_status_page_is_told_what_nobody_is_told_of_and_until_when(tmp_path:
     quiet = ("suppressed", True, ("critical",), now, tuple(made))
     server.held = [
         Alert({"alertname": "ProviderDown", "severity": "critical"}, {}, *quiet),
-        Alert(
-            {"alertname": "BudgetHigh", "severity": "warning"},
-            {},
-            "suppressed",
-            False,
-            (),
-            now,
-        ),
+        Alert({"alertname": "BudgetHigh", "severity": "warning"}, {}, "suppressed", False, (), now),
         # Of the time before: it is about to fire again, and nobody would be told of that anyway.
         Alert({"alertname": "MemoryHigh", "severity": "critical"}, {}, *quiet),
     ]

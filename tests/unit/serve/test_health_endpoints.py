@@ -105,11 +105,7 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
         "other": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
         "claude": {"kind": "anthropic", "model": "claude-sonnet-5-5", "api_key": "k"},
     }
-    app = make_app(
-        tmp_path,
-        providers=providers,
-        wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}},
-    )
+    app = make_app(tmp_path, providers=providers, wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}})
     breaker = next(b for b in app.registry.breakers if b.provider == "local")
     breaker.admit().ended(FailureKind.UNAVAILABLE)
     body = detailed(app)

@@ -13,8 +13,8 @@ def seal(key: bytes = b"key", now: float = NOW) -> DrillSeal:
     return DrillSeal(key, lambda: now)
 
 
-PROOF = seal().proof("POST", "/api/v1/drill", "drill-1-000001")
 ASKED = ("POST", "/api/v1/drill", "drill-1-000001")
+PROOF = seal().proof(*ASKED)
 
 
 def test_a_proof_holds_for_its_request_until_its_time_is_over() -> None:
