@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator import client_of, make_app
+import httpx
+from instances import within
+from orchestrator import make_app
 
 from techsapo_ops.stores.keys import KeyFile, new_key
 
@@ -19,12 +20,11 @@ def row_of(directory: Path, headers: dict[str, str], **sections: Any) -> dict[st
     """The row that one question with `headers` leaves."""
     app = make_app(directory, **sections)
 
-    async def main() -> int:
-        async with client_of(app) as client:
-            url = "/api/v1/generate"
-            return (await client.post(url, json={"prompt": "502"}, headers=headers)).status_code
+    async def work(client: httpx.AsyncClient) -> int:
+        url = "/api/v1/generate"
+        return (await client.post(url, json={"prompt": "502"}, headers=headers)).status_code
 
-    assert asyncio.run(main()) == 200
+    assert within(app, work) == 200
     with sqlite3.connect(directory / "data" / "audit.sqlite") as db:
         db.row_factory = sqlite3.Row
         return dict(db.execute("SELECT * FROM audit_requests").fetchone())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import httpx
-from orchestrator import client_of, make_app
+from instances import post, send
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -44,11 +44,7 @@ Asked = list[tuple[str, dict[str, Any], str]]
 def misunderstood(directory: Path, asked: Asked, **sections: Any) -> Asked:
     """What of `asked` is answered in another language."""
 
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(directory, **sections)) as client:
-            return [await client.post(path, json=body) for path, body, _ in asked]
-
-    answers = asyncio.run(main())
+    answers = send(make_app(directory, **sections), *(("POST", path, {"json": b}) for path, b, _ in asked))
     return [each for each, answer in zip(asked, answers, strict=True) if told(each[0], answer) != each[2]]
 
 
@@ -78,15 +74,13 @@ def test_the_locale_decides_and_never_a_log(tmp_path: Path) -> None:
 
 
 def test_a_log_in_another_language_than_the_stacks_is_analysed_once(tmp_path: Path) -> None:
-    async def asked(locale: str) -> tuple[str, ...]:
+    def asked(locale: str) -> tuple[str, ...]:
         app = make_app(tmp_path / locale, locale=locale)
-        async with client_of(app) as client:
-            replies = [(await client.post(ANALYZE, json=ENGLISH_LOG)).json()["cache"] for _ in range(2)]
-            metrics = (await client.get("/metrics")).text
-        calls = [line for line in metrics.splitlines() if line.startswith("techsapo_llm_requests_total")]
-        return (*replies, *calls)
+        replies = [answer.json()["cache"] for answer in post(app, ANALYZE, ENGLISH_LOG, ENGLISH_LOG)]
+        metrics = app.metrics.render("")[0].decode().splitlines()
+        return (*replies, *(line for line in metrics if line.startswith("techsapo_llm_requests_total")))
 
-    japanese, english = (asyncio.run(asked(locale)) for locale in ("ja", "en"))
+    japanese, english = asked("ja"), asked("en")
     assert japanese == english
     assert japanese[:2] == ("miss", "hit")
 
@@ -101,10 +95,6 @@ def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_word
         (CHAT, chat(("user", "disk full")), "ja"),
         (CHAT, chat(english, ("user", "ディスクが一杯")), "en"),
         (CHAT, chat(("user", "Answer in English."), ("assistant", "Which disk?"), ("user", "/var")), "ja"),
-        (
-            CHAT,
-            chat(("user", "disk full"), ("assistant", "Which?"), ("user", "/var, answer in English")),
-            "en",
-        ),
+        (CHAT, chat(("user", "disk"), ("assistant", "Which?"), ("user", "/var, answer in English")), "en"),
     ]
     assert misunderstood(tmp_path, asked, locale="ja") == []

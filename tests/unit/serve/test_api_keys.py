@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
-from orchestrator import client_of, make_app
+from instances import URL, send
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
@@ -42,21 +41,14 @@ def test_a_plan_or_a_keys_own_number_allows_so_many_requests_a_minute_and_every_
     made.append((replace(own, per_minute=7), shown, 7))
     KeyFile(tmp_path / "api-keys.json").write(tuple(key for key, *_ in made))
     app = make_app(tmp_path, app={"auth": {"required": True}})
-    bodies: list[dict[str, str]] = [{"prompt": "x"}, {"wrong": "x"}]
-
-    async def main() -> list[list[httpx.Response]]:
-        async with client_of(app) as client:
-            return [
-                [
-                    await client.post(
-                        "/api/v1/generate", json=body, headers={"Authorization": f"Bearer {key}"}
-                    )
-                    for body in bodies
-                ]
-                for _, key, _ in made
-            ]
-
-    for (*_, limit), answers in zip(made, asyncio.run(main()), strict=True):
+    asked = [
+        ("POST", URL, {"json": body, "headers": {"Authorization": f"Bearer {key}"}})
+        for _, key, _ in made
+        for body in ({"prompt": "x"}, {"wrong": "x"})
+    ]
+    answered = iter(send(app, *asked))
+    for *_, limit in made:
+        answers = [next(answered), next(answered)]
         assert [r.status_code for r in answers] == [200, 422]
         assert [r.headers["x-ratelimit-limit"] for r in answers] == [str(limit)] * 2
         left = [int(r.headers["x-ratelimit-remaining"]) for r in answers]

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestrator import client_of, make_spec
+from instances import within
+from orchestrator import make_spec
 
 from techsapo_ops.serve import closed
 from techsapo_ops.serve.app import App
@@ -30,30 +31,28 @@ def app_in(directory: Path) -> App:
 def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
     app = app_in(tmp_path)
 
-    async def main() -> None:
-        async with client_of(app) as client:
+    async def work(client: httpx.AsyncClient) -> None:
+        async def ask(accept: str = "*/*") -> httpx.Response:
+            return await client.post("/api/v1/generate", json={"prompt": "x"}, headers={"Accept": accept})
 
-            async def ask(accept: str = "*/*") -> httpx.Response:
-                return await client.post("/api/v1/generate", json={"prompt": "x"}, headers={"Accept": accept})
+        assert (await ask()).status_code == 200
+        before = app.metrics.render("")[0]
+        (tmp_path / PAGE).write_text("<h1>later</h1>")
+        (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
+        (tmp_path / ALONE).touch()
+        told = await ask()
+        assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "120", TOLD)
+        assert told.headers["content-type"] == "application/problem+json"
+        assert (await ask("text/html")).text == "<h1>later</h1>"
+        counted = [line for line in app.metrics.render("")[0].splitlines() if b"generate" in line]
+        assert counted == [line for line in before.splitlines() if b"generate" in line]
+        assert (await client.get("/ping")).status_code == 200
+        status = (await client.get("/api/v1/status")).json()
+        assert status["maintenance"]["detail"] == TOLD["detail"]
+        (tmp_path / PROBLEM).unlink()
+        assert (await ask()).status_code == 200
 
-            assert (await ask()).status_code == 200
-            before = app.metrics.render("")[0]
-            (tmp_path / PAGE).write_text("<h1>later</h1>")
-            (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
-            (tmp_path / ALONE).touch()
-            told = await ask()
-            assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "120", TOLD)
-            assert told.headers["content-type"] == "application/problem+json"
-            assert (await ask("text/html")).text == "<h1>later</h1>"
-            counted = [line for line in app.metrics.render("")[0].splitlines() if b"generate" in line]
-            assert counted == [line for line in before.splitlines() if b"generate" in line]
-            assert (await client.get("/ping")).status_code == 200
-            status = (await client.get("/api/v1/status")).json()
-            assert status["maintenance"]["detail"] == TOLD["detail"]
-            (tmp_path / PROBLEM).unlink()
-            assert (await ask()).status_code == 200
-
-    asyncio.run(main())
+    within(app, work)
 
 
 def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(

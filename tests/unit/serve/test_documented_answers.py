@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from documented import Documented
-from orchestrator import client_of, make_app
+from instances import within
+from orchestrator import make_app
 from rows import each_row
 
 ASK, LOGS, CHAT = "/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"
@@ -54,12 +55,11 @@ async def ask_for_everything(client: httpx.AsyncClient, documented: Documented) 
 def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sections: dict[str, Any]) -> None:
     app = make_app(tmp_path, **sections)
 
-    async def main() -> tuple[Documented, set[int]]:
-        async with client_of(app) as client:
-            documented = Documented((await client.get("/openapi.json")).json())
-            return documented, await ask_for_everything(client, documented)
+    async def work(client: httpx.AsyncClient) -> tuple[Documented, set[int]]:
+        documented = Documented((await client.get("/openapi.json")).json())
+        return documented, await ask_for_everything(client, documented)
 
-    documented, statuses = asyncio.run(main())
+    documented, statuses = within(app, work)
     assert documented.asked == documented.json_operations()
     assert statuses >= {200, 400, 404, 415, 422, 503}
 
@@ -67,31 +67,27 @@ def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sect
 def test_a_dead_or_closed_instance_answers_as_documented_too(tmp_path: Path) -> None:
     app = make_app(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
 
-    async def main() -> list[tuple[int, str]]:
-        async with client_of(app) as client:
-            documented = Documented((await client.get("/openapi.json")).json())
-            away = {"X-Forwarded-For": "192.0.2.1"}  # from elsewhere, through a proxy
-            asked = [await client.post(ASK, json={"prompt": "x"}), await client.post(CHAT, json=DISK)]
-            asked += [await client.get(path, headers=away) for path in ("/api/v1/health", "/api/v1/status")]
-            await asyncio.to_thread(app.audit.close)
-            asked += [await client.get(path) for path in ("/health", "/api/v1/health")]
-            for answer in asked:
-                documented.check(answer)
-            return [answer.status_code for answer in asked]
+    async def work(client: httpx.AsyncClient) -> list[tuple[int, str]]:
+        documented = Documented((await client.get("/openapi.json")).json())
+        away = {"X-Forwarded-For": "192.0.2.1"}  # from elsewhere, through a proxy
+        asked = [await client.post(ASK, json={"prompt": "x"}), await client.post(CHAT, json=DISK)]
+        asked += [await client.get(path, headers=away) for path in ("/api/v1/health", "/api/v1/status")]
+        await asyncio.to_thread(app.audit.close)
+        asked += [await client.get(path) for path in ("/health", "/api/v1/health")]
+        for answer in asked:
+            documented.check(answer)
+        return [answer.status_code for answer in asked]
 
-    assert asyncio.run(main()) == [401, 401, 401, 401, 503, 503]
+    assert within(app, work) == [401, 401, 401, 401, 503, 503]
 
 
 def test_an_answer_with_a_key_that_is_not_documented_is_found(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-
-    async def main() -> None:
-        async with client_of(app) as client:
-            documented = Documented((await client.get("/openapi.json")).json())
-            answer = await client.get("/health")
+    async def work(client: httpx.AsyncClient) -> None:
+        documented = Documented((await client.get("/openapi.json")).json())
+        answer = await client.get("/health")
+        documented.check(answer)
+        answer._content = answer.content.replace(b'{"status"', b'{"further":1,"status"')
+        with pytest.raises(AssertionError):
             documented.check(answer)
-            answer._content = answer.content.replace(b'{"status"', b'{"further":1,"status"')
-            with pytest.raises(AssertionError):
-                documented.check(answer)
 
-    asyncio.run(main())
+    within(make_app(tmp_path), work)

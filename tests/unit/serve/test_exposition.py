@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import asyncio
 import threading
 from pathlib import Path
 
-import httpx
-from orchestrator import client_of, make_app
+from instances import samples, send
+from orchestrator import make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
 from techsapo_ops.catalogue.metrics import metrics
@@ -18,7 +16,7 @@ DURATION, REQUESTS = "techsapo_http_request_duration_seconds", "techsapo_http_re
 
 
 def value(text: str, name: str) -> float:
-    return sum(s.value for f in text_string_to_metric_families(text) for s in f.samples if s.name == name)
+    return sum(number for (found, _), number in samples(text).items() if found == name)
 
 
 def exemplars(text: str) -> set[str]:
@@ -75,11 +73,8 @@ def test_any_accept_header_is_answered_in_a_format_of_prometheus(tmp_path: Path)
         ",;=,\u00e9": "text/plain",
     }
 
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(tmp_path)) as client:
-            return [await client.get("/metrics", headers={"Accept": a.encode()}) for a in wanted]
-
-    answers = asyncio.run(main())
+    asked = (("GET", "/metrics", {"headers": {"Accept": a.encode()}}) for a in wanted)
+    answers = send(make_app(tmp_path), *asked)
     assert [answer.status_code for answer in answers] == [200] * len(wanted)
     assert [answer.headers["content-type"].partition(";")[0] for answer in answers] == [*wanted.values()]
 

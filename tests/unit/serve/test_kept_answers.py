@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import httpx
 import pytest
+from instances import URL, within
 from orchestrator import QUICK, client_of, make_app, make_spec
 from pydantic import BaseModel
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve import kept_answers
-from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.chat import ChatBody
 from techsapo_ops.serve.kept_answers import answer_setting
 from techsapo_ops.serve.metering import Account
@@ -28,16 +28,12 @@ from techsapo_ops.spec.models.app import Budget, Limits, WallBounce
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
-from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import SharedLock
-from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.wallbounce.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.question import Composed, Question
 from techsapo_ops.wallbounce.seats import Turn
 from techsapo_ops.wallbounce.verdict import Weights
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8"))
-URL = "/api/v1/generate"
 KINDS: dict[str, type[BaseModel]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(Provider)[0])
 }
@@ -47,19 +43,17 @@ ANALYZE, CHAT = "/api/v1/analyze-logs", "/v1/chat/completions"
 
 
 async def ask(client: httpx.AsyncClient, prompt: str, **more: Any) -> str:
-    told = (await client.post(URL, json={"prompt": prompt, **more})).json()
-    return str(told["cache"])
+    return str((await client.post(URL, json={"prompt": prompt, **more})).json()["cache"])
 
 
 def test_two_questions_that_differ_in_any_character_have_an_answer_each(tmp_path: Path) -> None:
-    async def main() -> dict[str, list[str]]:
-        async with client_of(make_app(tmp_path)) as client:
-            return {
-                case["differ"]: [await ask(client, case[which]) for which in ("one", "other", "one", "other")]
-                for case in CASES
-            }
+    async def work(client: httpx.AsyncClient) -> dict[str, list[str]]:
+        return {
+            case["differ"]: [await ask(client, case[which]) for which in ("one", "other", "one", "other")]
+            for case in CASES
+        }
 
-    found = asyncio.run(main())
+    found = within(make_app(tmp_path), work)
     assert {differ for differ, told in found.items() if told != ["miss", "miss", "hit", "hit"]} == set()
 
 
@@ -70,20 +64,17 @@ def conversation(text: str) -> dict[str, Any]:
 
 
 def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_each(tmp_path: Path) -> None:
-    async def main() -> list[list[str]]:
-        async with client_of(make_app(tmp_path)) as client:
-            found = []
-            for case in CASES[:4]:
-                found.append(list[str]())
-                for which in ("one", "other", "one", "other"):
-                    text = case[which]
-                    log = {"error_output": text, "user_command": "kubectl apply"}
-                    found[-1].append((await client.post(ANALYZE, json=log)).json()["cache"])
-                    chat = await client.post(CHAT, json=conversation(text))
-                    found[-1].append(chat.json()["techsapo"]["cache"])
-            return found
+    async def work(client: httpx.AsyncClient) -> list[str]:
+        found = []
+        for case in CASES[:4]:
+            for which in ("one", "other", "one", "other"):
+                log = {"error_output": case[which], "user_command": "kubectl apply"}
+                found.append((await client.post(ANALYZE, json=log)).json()["cache"])
+                chat = await client.post(CHAT, json=conversation(case[which]))
+                found.append(chat.json()["techsapo"]["cache"])
+        return found
 
-    assert asyncio.run(main()) == [["miss"] * 4 + ["hit"] * 4] * 4
+    assert within(make_app(tmp_path), work) == (["miss"] * 4 + ["hit"] * 4) * 4
 
 
 @each_row("text", ["  a: 1\nb: 2\n", "\tall:", "x\n\n"])
@@ -97,12 +88,11 @@ def test_models_are_shown_a_message_and_a_log_to_the_letter(text: str) -> None:
 def test_identical_questions_under_way_are_one_analysis_and_similar_ones_are_not(tmp_path: Path) -> None:
     slow = {n: {**p, "latency": "150ms"} for n, p in QUICK.items()}
 
-    async def main() -> list[str]:
-        async with client_of(make_app(tmp_path, providers=slow)) as client:
-            prompts = ("a:\n  b: 1", "a:\n  b: 1", "a:\nb: 1", "a: b: 1")
-            return list(await asyncio.gather(*(ask(client, prompt) for prompt in prompts)))
+    async def work(client: httpx.AsyncClient) -> list[str]:
+        prompts = ("a:\n  b: 1", "a:\n  b: 1", "a:\nb: 1", "a: b: 1")
+        return list(await asyncio.gather(*(ask(client, prompt) for prompt in prompts)))
 
-    assert sorted(asyncio.run(main())) == ["hit", "miss", "miss", "miss"]
+    assert sorted(within(make_app(tmp_path, providers=slow), work)) == ["hit", "miss", "miss", "miss"]
 
 
 def other(value: Any) -> Any:
@@ -174,21 +164,20 @@ def test_every_setting_of_an_analysis_decides_the_answer() -> None:
 def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too() -> None:
     spec = make_spec()
     fitted = Calibration((Fit("basic", ("a", "b"), Weights(1, 2, 3), 9, {}),))
+    setting = answer_setting(Options(spec, "app-1", Path("data")), "0.2.0+abc.def")
     digests = [
         digest(spec),
         digest(spec, mask="secrets"),
         digest(spec, calibration=fitted),
         answer_setting(Options(spec, "app-1", Path("data")), "0.2.0+abd.def")(list(spec.providers)),
-        *(
-            answer_setting(Options(spec, "app-1", Path("data")), "0.2.0+abc.def")(names)
-            for names in (["sim-a", "sim-b"], ["sim-b", "sim-a"])
-        ),
+        setting(["sim-a", "sim-b"]),
+        setting(["sim-b", "sim-a"]),
     ]
     assert len(set(digests)) == len(digests)
 
 
 def test_of_a_question_all_but_who_asks_and_what_masks_decides_it() -> None:
-    answers = kept_answers.KeptAnswers(None, None, 0, lambda _: "setting", lambda _: None)  # type: ignore[arg-type]
+    answers = kept_answers.KeptAnswers(None, None, 0, lambda _: "setting", lambda _: None)
     question = Question("x", "en", "req-1")
     for each in fields(Question):
         copy = replace(question, **{each.name: other(getattr(question, each.name))})
@@ -204,15 +193,14 @@ def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_
     down: set[str] = set()
     monkeypatch.setattr(app.metrics, "turn", lambda name: Turn.RESTING if name in down else Turn.WELL)
 
-    async def main() -> list[str]:
-        async with client_of(app) as client:
-            told = [await ask(client, "x")]
-            down.add("sim-a")
-            told += [await ask(client, "x"), await ask(client, "x")]
-            down.clear()
-            return [*told, await ask(client, "x")]
+    async def work(client: httpx.AsyncClient) -> list[str]:
+        told = [await ask(client, "x")]
+        down.add("sim-a")
+        told += [await ask(client, "x"), await ask(client, "x")]
+        down.clear()
+        return [*told, await ask(client, "x")]
 
-    assert asyncio.run(main()) == ["miss", "miss", "hit", "hit"]
+    assert within(app, work) == ["miss", "miss", "hit", "hit"]
 
 
 def test_an_answer_that_a_budget_cut_short_is_not_kept(
@@ -268,14 +256,11 @@ def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> None:
             self.kept.append(key)
             return True
 
-    answers = kept_answers.KeptAnswers(
-        cast(AnswerCache, Cache()), cast(SharedLock, None), 60, lambda _: "", lambda _: None,
-        cast(KeptShare, Share()),
-    )  # fmt: skip
+    answers = kept_answers.KeptAnswers(Cache(), None, 60, lambda _: "", lambda _: None, Share())
 
     async def main() -> None:
         for key, caller in (("1", "greedy"), ("2", "greedy"), ("3", "modest")):
-            await answers.keep(key, cast(AnswerBody, Body()), caller)
+            await answers.keep(key, Body(), caller)
 
     asyncio.run(main())
     assert Cache.kept == ["1", "3"]

@@ -6,7 +6,9 @@ import weakref
 from contextvars import Context, copy_context
 from pathlib import Path
 
-from orchestrator import QUICK, client_of, make_app
+import httpx
+from instances import within
+from orchestrator import QUICK, make_app
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.spec.models import Spec
@@ -29,10 +31,8 @@ def test_an_analysis_leaves_no_circle_for_the_garbage_collector(tmp_path: Path) 
     exposed = app.metrics.render("")[0].decode()
     for status in ("success", "error"):
         labels = f'model="simulated-2",provider="sim-b",status="{status}",task_type="basic"'
-        calls = f"techsapo_llm_requests_total{{{labels}}} "
-        assert float(exposed.partition(calls)[2].split()[0]) > 0, (
-            "analyses with and without a failure were tried"
-        )
+        calls = exposed.partition(f"techsapo_llm_requests_total{{{labels}}} ")[2]
+        assert float(calls.split()[0]) > 0, "analyses with and without a failure were tried"
 
 
 def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
@@ -58,31 +58,26 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
 def circles(app: App) -> list[str]:
     """Names of our own types among what only the garbage collector frees after some questions."""
 
-    async def main() -> list[str]:
-        async with client_of(app) as client:
+    async def work(client: httpx.AsyncClient) -> list[str]:
+        async def ask(prompt: str) -> None:
+            for accept in ("application/json", "text/event-stream"):
+                body = {"prompt": f"{prompt} {accept}"}
+                await client.post("/api/v1/generate", json=body, headers={"accept": accept})
 
-            async def ask(prompt: str) -> None:
-                for accept in ("application/json", "text/event-stream"):
-                    body = {"prompt": f"{prompt} {accept}"}
-                    await client.post("/api/v1/generate", json=body, headers={"accept": accept})
-
-            await ask("the first one fills caches")
+        await ask("the first one fills caches")
+        gc.collect()
+        gc.freeze()  # an exception that an earlier test kept may be let go meanwhile
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for n in range(QUESTIONS):
+                await ask(f"question {n}")
+            await asyncio.sleep(0.05)
             gc.collect()
-            gc.freeze()  # an exception that an earlier test kept may be let go meanwhile
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            try:
-                for n in range(QUESTIONS):
-                    await ask(f"question {n}")
-                await asyncio.sleep(0.05)
-                gc.collect()
-                return [
-                    type(each).__name__
-                    for each in gc.garbage
-                    if type(each).__module__.startswith("techsapo_ops")
-                ]
-            finally:
-                gc.set_debug(0)
-                gc.garbage.clear()
-                gc.unfreeze()
+            kinds = (type(each) for each in gc.garbage)
+            return [kind.__name__ for kind in kinds if kind.__module__.startswith("techsapo_ops")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.unfreeze()
 
-    return asyncio.run(main())
+    return within(app, work)

@@ -28,10 +28,7 @@ class Wire:
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
-    async def within() -> None:
-        await asyncio.wait_for(work(), 10)
-
-    asyncio.run(within())
+    asyncio.run(asyncio.wait_for(work(), 10))
 
 
 def test_every_client_gets_the_very_same_bytes() -> None:
@@ -132,11 +129,8 @@ def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
             frame = await seat.next()
             task.cancel()
         assert frame is not None
-        message = json.loads(frame.json)
-        assert message == {
-            "type": "metrics",
-            "data": {"time": 1700000000.0, "instance": "app-1", "metrics": figures()},
-        }
+        data = {"time": 1700000000.0, "instance": "app-1", "metrics": figures()}
+        assert json.loads(frame.json) == {"type": "metrics", "data": data}
         history = telemetry.history().document()
         assert history["series"] == {
             "techsapo_wallbounce_success_rate": [0.5],

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
-import httpx
-from orchestrator import client_of, make_app
+from instances import send
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.serve.body_route import MOST_DEPTH, deeper_than
 
 CHAT = '{"model": "techsapo-basic", "messages": [{"role": "user", "content": "502?"}], "metadata": {"m": %s}}'
+
+
+JSON, KEY = {"Content-Type": "application/json"}, "Idempotency-Key"
 
 
 def nested(depth: int) -> str:
@@ -22,18 +25,11 @@ def test_a_chat_body_that_is_nested_too_deeply_is_refused_and_one_at_the_bound_i
 ) -> None:
     depths = (MOST_DEPTH, 200, 1000, 1020, 5000, 400_000, MOST_DEPTH - 2)
 
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(tmp_path)) as client:
-            headers = {"Content-Type": "application/json"}
-            bodies = [CHAT % nested(depth) for depth in depths]
-            return [
-                await client.post(
-                    "/v1/chat/completions", content=b, headers={**headers, "Idempotency-Key": f"{n}"}
-                )
-                for n, b in enumerate(bodies)
-            ]
-
-    *refused, answered = asyncio.run(main())
+    asked = [
+        ("POST", "/v1/chat/completions", {"content": CHAT % nested(depth), "headers": {**JSON, KEY: f"{n}"}})
+        for n, depth in enumerate(depths)
+    ]
+    *refused, answered = send(make_app(tmp_path), *asked)
     codes = [(answer.status_code, answer.json()["error"]["code"]) for answer in refused]
     assert codes[:4] == [(400, "invalid_request")] * 4
     assert codes[4][0] == 400, "Python 3.13 reads 5,000 levels, 3.11 does not"
@@ -44,8 +40,6 @@ def test_a_chat_body_that_is_nested_too_deeply_is_refused_and_one_at_the_bound_i
 
 @each_row("form", ['{"a": %s}', "[1, %s]"])
 def test_levels_are_counted_in_objects_and_in_arrays(form: str) -> None:
-    import json
-
     text, levels = "1", 0
     while levels < 5:
         text, levels = form % text, levels + 1

@@ -47,11 +47,9 @@ def test_the_language_that_a_request_wants(accepted: list[str], language: str) -
 
 
 def test_a_problem_in_japanese() -> None:
+    told = msg("unknown field; /openapi.json lists those that there are")
     problem = Problem(
-        422,
-        "invalid_request",
-        msg("unknown field; /openapi.json lists those that there are"),
-        errors=[{"field": "prompt", "message": msg("is missing")}],
+        422, "invalid_request", told, errors=[{"field": "prompt", "message": msg("is missing")}]
     )
     english, japanese = (json.loads(problem.answer(scope(told)).body) for told in ("en", "ja"))
     assert (english["title"], english["errors"][0]["message"]) == (HTTPStatus(422).phrase, "is missing")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 from collections import Counter
@@ -12,7 +11,8 @@ from typing import Any
 
 import pytest
 import structlog
-from orchestrator import client_of, make_app
+from instances import URL, send
+from orchestrator import make_app
 
 from techsapo_ops.serve.logs import REFUSED_LINES, configure_logs
 from techsapo_ops.spec.models.data import Logs
@@ -66,13 +66,8 @@ def test_a_flood_without_keys_leaves_the_lines_of_a_failed_analysis(tmp_path: Pa
     stream, _ = log
     app = make_app(tmp_path, app={"auth": {"required": True}})
 
-    async def main() -> None:
-        async with client_of(app) as client:
-            for n in range(60):
-                await client.post("/api/v1/generate", json={}, headers={"X-API-Key": f"{n}"})
-                await client.get(f"/.env?{n}")
-
-    asyncio.run(main())
+    for_keys = [("POST", URL, {"json": {}, "headers": {"X-API-Key": f"{n}"}}) for n in range(60)]
+    send(app, *for_keys, *(("GET", f"/.env?{n}", {}) for n in range(60)))
     told = Counter(line["message"] for line in lines(stream))
     assert told["HTTP request"] == 2 * REFUSED_LINES, "those of 401 and those of 404"
     assert told["Authentication failed"] == REFUSED_LINES

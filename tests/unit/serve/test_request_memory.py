@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from rows import each_row
 
-from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.request_memory import RequestMemory
-from techsapo_ops.stores.request_journal import Begun, Left, LostLock, RequestJournal
+from techsapo_ops.stores.request_journal import Begun, Left, LostLock
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF
 from techsapo_ops.wallbounce.events import Charge
@@ -66,8 +65,8 @@ class Paying:
 
 def begun(left: Left, account: Paying) -> tuple[Journal, Counter[str]]:
     journal, counts = Journal(left), Counter[str]()
-    memory = RequestMemory(cast(RequestJournal, journal), lambda outcome: counts.update([outcome]))
-    asyncio.run(memory.begin(cast(Account, account), "req-1"))
+    memory = RequestMemory(journal, lambda outcome: counts.update([outcome]))
+    asyncio.run(memory.begin(account, "req-1"))
     return journal, counts
 
 
@@ -101,16 +100,16 @@ def test_nothing_is_paid_twice(left: Left, takes_over: bool) -> None:
 @each_row("lost, said", [(False, ["closed"]), (True, ["handed over", "closed"])])
 def test_who_has_lost_the_question_settles_nothing(lost: bool, said: list[str]) -> None:
     account = Paying()
-    memory = RequestMemory(cast(RequestJournal, Journal(Left(), lost=lost)), lambda _: None)
-    asyncio.run(memory.close(cast(Account, account)))
+    memory = RequestMemory(Journal(Left(), lost=lost), lambda _: None)
+    asyncio.run(memory.close(account))
     assert account.said == said
 
 
 def test_who_has_lost_the_question_makes_no_call_until_it_is_cancelled() -> None:
-    memory = RequestMemory(cast(RequestJournal, Journal(Left(), lost=True)), lambda _: None)
+    memory = RequestMemory(Journal(Left(), lost=True), lambda _: None)
 
     async def main() -> None:
-        for waits in (memory.asking(CALL, 1.0), memory.begin(cast(Account, Paying()), "req-1")):
+        for waits in (memory.asking(CALL, 1.0), memory.begin(Paying(), "req-1")):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(waits, 0.05)
 
@@ -120,7 +119,7 @@ def test_who_has_lost_the_question_makes_no_call_until_it_is_cancelled() -> None
 def test_a_reply_that_is_known_is_counted_and_its_provider_has_answered() -> None:
     counts = Counter[str]()
     journal = Journal(Left(HEAD, replies={CALL: "x", "grade\tb\tm\t0": "y"}))
-    memory = RequestMemory(cast(RequestJournal, journal), lambda outcome: counts.update([outcome]))
+    memory = RequestMemory(journal, lambda outcome: counts.update([outcome]))
     assert (memory.seed, list(memory.answered)) == (7, ["a"])
     assert memory.reply(CALL) == "x"
     assert memory.reply("answer\tc\tm\t0") is None

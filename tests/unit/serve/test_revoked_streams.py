@@ -13,6 +13,7 @@ import httpx
 import pytest
 from orchestrator import make_app
 from rows import each_row
+from test_metrics_stream import Wire
 
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.live import SSE_PATH
@@ -66,11 +67,9 @@ def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Clie
         return GONE if first is None or first in client.body else None
 
     async def main() -> None:
-        stream = EventStream(work, barred)
         scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "state": {}}
-        receive: Any = client.receive
-        send: Any = client.send
-        await asyncio.wait_for(stream(scope, receive, send), 5)
+        stream = EventStream(work, barred)(scope, client.receive, client.send)
+        await asyncio.wait_for(stream, 5)
 
     asyncio.run(main())
     return client, cancelled
@@ -91,22 +90,6 @@ def test_before_its_first_event_the_answer_itself_says_so(monkeypatch: pytest.Mo
     assert (client.status, json.loads(client.body)["code"]) == (401, "unauthorized")
 
 
-class Link:
-    """A connection that tells whether it was cut."""
-
-    def __init__(self) -> None:
-        self.cut = False
-
-    def abort(self) -> None:
-        self.cut = True
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-
 def test_the_metrics_streams_of_one_key_end_and_no_others() -> None:
     broadcast = Broadcast()
     with (
@@ -120,12 +103,12 @@ def test_the_metrics_streams_of_one_key_end_and_no_others() -> None:
 
 
 def test_who_does_not_read_why_it_ended_is_cut_off() -> None:
-    broadcast, link = Broadcast(), Link()
-    with broadcast.seat(link, "one"):
+    broadcast, wire = Broadcast(), Wire()
+    with broadcast.seat(wire, "one"):
         broadcast.bar(lambda _: "revoked")
-        assert not link.cut
+        assert not wire.cut
         broadcast.bar(lambda _: "revoked")
-        assert link.cut
+        assert wire.cut
 
 
 @each_row("ends", ["revoked", "expired", "unknown", None])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import errno
 import io
 import json
@@ -9,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
-from orchestrator import client_of, make_app
+from instances import URL, send, within
+from orchestrator import make_app
 
 from techsapo_ops.serve.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
@@ -40,29 +41,20 @@ def ask(directory: Path, stream: io.StringIO, level: str = "info", **sections: A
     app = make_app(directory, **sections)
     configure_logs(Logs.model_validate({"level": level}), "app-1", stream)
 
-    async def main() -> None:
-        async with client_of(app) as client:
-            headers = {"X-Request-ID": "req_12345", "X-User-ID": "user_abc"}
-            await client.post("/api/v1/generate", json={"prompt": PROMPT}, headers=headers)
-            await client.get("/ping")
-
-    asyncio.run(main())
+    headers = {"X-Request-ID": "req_12345", "X-User-ID": "user_abc"}
+    send(app, ("POST", URL, {"json": {"prompt": PROMPT}, "headers": headers}), ("GET", "/ping", {}))
     return lines(stream)
 
 
 def test_a_finished_analysis_is_one_line_with_the_guides_fields(tmp_path: Path, stream: io.StringIO) -> None:
-    told = [e for e in ask(tmp_path, stream) if e["message"] == "Wall-bounce analysis completed"]
-    (line,) = told
+    (line,) = [e for e in ask(tmp_path, stream) if e["message"] == "Wall-bounce analysis completed"]
     assert not [e for e in lines(stream) if e.get("route") == "/ping"], "probes are told at debug only"
     assert list(line)[:4] == ["timestamp", "level", "message", "instance"]
-    assert line["level"] == "info"
     assert line["timestamp"].endswith("Z")
-    assert (line["requestId"], line["userId"]) == ("req_12345", "user_abc")
+    assert (line["level"], line["requestId"], line["userId"]) == ("info", "req_12345", "user_abc")
     assert line["providers"] == ["sim-a", "sim-b"]
-    assert 0 < line["confidence"] <= 1
-    assert 0 < line["consensus"] <= 1
-    assert line["processingTime"] >= 0
-    assert line["cost"] > 0
+    assert all(0 < line[score] <= 1 for score in ("confidence", "consensus"))
+    assert (line["processingTime"] >= 0, line["cost"] > 0) == (True, True)
 
 
 def test_below_a_threshold_the_line_is_a_warning(tmp_path: Path, stream: io.StringIO) -> None:
@@ -97,8 +89,7 @@ def test_why_a_provider_failed_is_told_in_the_vendors_words_without_what_they_re
 
 
 def test_the_prompt_is_in_no_line_at_any_level(tmp_path: Path, stream: io.StringIO) -> None:
-    ask(tmp_path, stream, level="debug")
-    assert stream.getvalue()
+    assert ask(tmp_path, stream, level="debug")
     assert "hunter2" not in stream.getvalue()
 
 
@@ -141,14 +132,13 @@ def test_a_full_disk_fails_no_request_and_the_loss_is_told_later(tmp_path: Path,
     app = make_app(tmp_path)
     configure_logs(Logs(), "app-1", disk)
 
-    async def main() -> tuple[int, int]:
-        async with client_of(app) as client:
-            first = await client.post("/api/v1/generate", json={"prompt": "x"})
-            disk.full = False
-            second = await client.post("/api/v1/generate", json={"prompt": "y"})
-            return first.status_code, second.status_code
+    async def work(client: httpx.AsyncClient) -> tuple[int, int]:
+        first = await client.post("/api/v1/generate", json={"prompt": "x"})
+        disk.full = False
+        second = await client.post("/api/v1/generate", json={"prompt": "y"})
+        return first.status_code, second.status_code
 
-    assert asyncio.run(main()) == (200, 200)
+    assert within(app, work) == (200, 200)
     told = lines(disk)
     assert told[0]["message"] == "Log lines were lost"
     assert told[0]["lines"] >= 2

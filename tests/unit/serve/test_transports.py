@@ -15,29 +15,36 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
-class Recorded(asyncio.Transport):
-    """A connection that keeps each write."""
+class Wire(asyncio.Transport):
+    """A connection that keeps each write, can be cut, and tells when it ends."""
 
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[bytes] = []
-        self.closed = False
+        self.ended = asyncio.Event()
+        self.aborted = False
+
+    @property
+    def said(self) -> bytes:
+        return b"".join(self.writes)
 
     def write(self, data: Any) -> None:
-        assert not self.closed, "written after it was closed"
+        assert not self.ended.is_set(), "written after it was closed"
         self.writes.append(bytes(data))
 
     def close(self) -> None:
-        self.closed = True
+        self.ended.set()
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.close()
 
     def is_closing(self) -> bool:
-        return self.closed
+        return self.ended.is_set()
 
-    def pause_reading(self) -> None:
-        pass
+    def pause_reading(self) -> None: ...
 
-    def resume_reading(self) -> None:
-        pass
+    def resume_reading(self) -> None: ...
 
 
 def answering(
@@ -55,12 +62,11 @@ def answering(
     return application
 
 
-async def connected(application: Application) -> tuple[HttpProtocol, Recorded]:
-    app: Any = application
-    config = uvicorn.Config(app, http=HttpProtocol, lifespan="off", log_config=None, access_log=False)
+def connected(application: Application, **settings: Any) -> tuple[HttpProtocol, Wire]:
+    config = uvicorn.Config(application, http=HttpProtocol, lifespan="off", log_config=None, **settings)
     config.load()
     protocol = HttpProtocol(config, ServerState(), app_state={})
-    connection = Recorded()
+    connection = Wire()
     protocol.connection_made(connection)
     return protocol, connection
 
@@ -72,7 +78,7 @@ async def turns(count: int = 5) -> None:
 
 def test_head_and_body_leave_in_one_write() -> None:
     async def scenario() -> list[bytes]:
-        protocol, connection = await connected(answering(200, b"pong\n"))
+        protocol, connection = connected(answering(200, b"pong\n"))
         protocol.data_received(GET)
         await turns()
         return connection.writes
@@ -86,13 +92,13 @@ def test_head_and_body_leave_in_one_write() -> None:
 def test_the_head_of_a_stream_does_not_wait_for_its_first_event() -> None:
     async def scenario() -> tuple[bytes, bytes]:
         event = asyncio.Event()
-        protocol, connection = await connected(answering(200, b"one", b"two", wait=event, length=False))
+        protocol, connection = connected(answering(200, b"one", b"two", wait=event, length=False))
         protocol.data_received(GET)
         await turns()
-        before = b"".join(connection.writes)
+        before = connection.said
         event.set()
         await turns()
-        return before, b"".join(connection.writes)
+        return before, connection.said
 
     before, whole = asyncio.run(scenario())
     assert before.endswith(b"transfer-encoding: chunked\r\n\r\n")
@@ -100,8 +106,8 @@ def test_the_head_of_a_stream_does_not_wait_for_its_first_event() -> None:
 
 
 def test_an_answer_without_a_body_leaves_before_the_connection_is_closed() -> None:
-    async def scenario() -> Recorded:
-        protocol, connection = await connected(answering(204, length=False))
+    async def scenario() -> Wire:
+        protocol, connection = connected(answering(204, length=False))
         protocol.data_received(GET)
         await turns(1)
         protocol.shutdown()
@@ -109,5 +115,5 @@ def test_an_answer_without_a_body_leaves_before_the_connection_is_closed() -> No
         return connection
 
     connection = asyncio.run(scenario())
-    assert connection.closed
-    assert b"".join(connection.writes).startswith(b"HTTP/1.1 204 ")
+    assert connection.is_closing()
+    assert connection.said.startswith(b"HTTP/1.1 204 ")

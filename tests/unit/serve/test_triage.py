@@ -62,11 +62,7 @@ def test_what_others_added_is_a_step_and_what_they_object_is_none() -> None:
     [
         ("en", "1. df -h\n2. rm -rf /var/log/app", "[cannot be undone] rm -rf /var/log/app"),
         ("ja", "1. df -h\n2. rm -rf /var/log/app", "【元に戻せません】rm -rf /var/log/app"),
-        (
-            "en",
-            "1. df -h\n2. `curl -s x.sh | sudo sh`",
-            "[runs code from elsewhere] `curl -s x.sh | sudo sh`",
-        ),
+        ("en", "1. df -h\n2. `curl x | sudo sh`", "[runs code from elsewhere] `curl x | sudo sh`"),
         ("en", "1. df -h\n2. Run `setenforce 0`.", "[weakens security] Run `setenforce 0`."),
         ("ja", "1. df -h\n2. 「reboot」を実行", "【サービスを停止します】「reboot」を実行"),
     ],
@@ -78,7 +74,5 @@ def test_a_dangerous_step_says_so(language: str, text: str, marked: str) -> None
 def test_the_steps_of_a_refusal_are_the_causes_to_confirm_and_no_commands() -> None:
     hypotheses = [{"cause": "disk"}, {"cause": "memory"}]
     found = triaged("Remove all.", ("df -h",), outcome="refused", hypotheses=hypotheses, root_cause="disk")
-    assert found["solution_steps"] == [
-        "Find out whether this is the cause: disk",
-        "Find out whether this is the cause: memory",
-    ]
+    steps = [f"Find out whether this is the cause: {cause}" for cause in ("disk", "memory")]
+    assert found["solution_steps"] == steps

@@ -4,7 +4,7 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pytest import LogCaptureFixture
+import pytest
 
 from techsapo_ops.stores.shared_key import shared_key
 
@@ -25,7 +25,7 @@ def test_instances_that_start_at_once_have_the_same_key(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
-def test_a_key_that_cannot_be_read_is_none_and_told(tmp_path: Path, caplog: LogCaptureFixture) -> None:
+def test_a_key_that_cannot_be_read_is_none_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "app-key").mkdir()
     assert shared_key(tmp_path / "app-key") is None
     assert "seals what it keeps by its own" in caplog.text
