@@ -53,7 +53,7 @@ def post(app: App, path: str, *bodies: Any, **headers: str) -> list[httpx.Respon
 async def until(client: httpx.AsyncClient, line: str) -> str:
     """The metrics, once they have `line`."""
     async with asyncio.timeout(60):
-        while line not in (text := (await client.get("/metrics")).text):
+        while line not in (text := (await client.get("/metrics")).text):  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
         return text
 

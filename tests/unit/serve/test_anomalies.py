@@ -102,11 +102,10 @@ def test_honest_requests_are_no_anomaly(tmp_path: Path) -> None:
     assert not any(after(tmp_path, deed).values())
 
 
-@each_row(
-    "path",
-    ["/.env", "/a/../../etc/passwd?", "/backup.sql.gz?", "/.git/config", "/wp-login.php", "/?f=../x"]
-    + ["/api-keys.json"],
-)
+SOUGHT = ["/.env", "/a/../../etc/passwd?", "/backup.sql.gz?", "/.git/config", "/wp-login.php", "/?f=../x"]
+
+
+@each_row("path", [*SOUGHT, "/api-keys.json"])
 def test_paths_that_attackers_look_for_are_known(path: str) -> None:
     assert signs().paths.search(path)
 

@@ -21,8 +21,9 @@ OWN = {"kind": "openai-compatible", "base_url": "http://127.0.0.1:9/v1", "model"
 def detailed(app: App, code: int = 200) -> dict[str, Any]:
     async def work(client: httpx.AsyncClient) -> dict[str, Any]:
         async with asyncio.timeout(60):
-            while "not opened yet" in (answer := await client.get("/api/v1/health")).text:
-                await asyncio.sleep(0.02)
+            answer = await client.get("/api/v1/health")
+            while "not opened yet" in answer.text:
+                answer = await client.get("/api/v1/health")
         assert answer.status_code == code
         return dict(answer.json())
 
