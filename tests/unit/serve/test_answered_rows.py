@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from instances import within
-from orchestrator import make_app
+from orchestrator import client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve import audit_trail
@@ -55,35 +55,30 @@ def test_no_answer_is_given_before_its_row_is_on_disk(
     assert "confidence" in answer.text
 
 
-def test_an_answer_whose_row_no_disk_takes_is_held_back_and_costs_nothing_the_next_time(
+async def test_an_answer_whose_row_no_disk_takes_is_held_back_and_costs_nothing_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(tmp_path)
-
-    async def work(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
+    async with client_of(app) as client:
         with monkeypatch.context() as patch:
             futures = held_back(app, patch)
             asked = asyncio.create_task(client.post(URL, json={"prompt": "502"}))
             await some(futures)
             futures[0].set_result(False)
             refused = await asked
-        return refused, await client.post(URL, json={"prompt": "502"})
-
-    refused, again = within(app, work)
+        again = await client.post(URL, json={"prompt": "502"})
     assert (refused.status_code, refused.json()["code"]) == (503, "audit_unavailable")
     assert int(refused.headers["retry-after"]) >= 1
     assert (again.status_code, again.json()["cache"]) == (200, "hit")
 
 
-def test_a_disk_that_hangs_holds_an_answer_back_for_a_bounded_time(
+async def test_a_disk_that_hangs_holds_an_answer_back_for_a_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(tmp_path)
     monkeypatch.setattr(audit_trail, "KEPT_WITHIN", 0.05)
-
-    async def work(client: httpx.AsyncClient) -> httpx.Response:
+    async with client_of(app) as client:
         with monkeypatch.context() as patch:
             held_back(app, patch)
-            return await client.post(URL, json={"prompt": "502"})
-
-    assert within(app, work).json()["code"] == "audit_unavailable"
+            refused = await client.post(URL, json={"prompt": "502"})
+    assert refused.json()["code"] == "audit_unavailable"

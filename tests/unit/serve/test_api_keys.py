@@ -32,10 +32,6 @@ def test_a_broken_file_is_told_and_production_does_not_start_on_it(tmp_path: Pat
         key_ring(Auth(required=True, refuse_without_keys=True), path)
 
 
-def test_an_open_api_has_no_keys(tmp_path: Path) -> None:
-    assert key_ring(Auth(required=False), tmp_path / "keys.json") is None
-
-
 def test_a_plan_or_a_keys_own_number_allows_so_many_requests_a_minute_and_every_answer_says_so(
     tmp_path: Path,
 ) -> None:

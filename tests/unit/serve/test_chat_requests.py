@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from instances import URL, post, samples, within
+from instances import URL, post, samples
 from openai.types.chat import CompletionCreateParams, completion_create_params
-from orchestrator import QUICK, make_app
+from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -99,15 +99,12 @@ def counted(app: App, direction: str) -> int:
     return int(sum(n for (name, k), n in found if name == "techsapo_llm_tokens_total" and wanted in k))
 
 
-def test_usage_counts_every_call_that_was_billed_and_nothing_of_a_kept_answer(tmp_path: Path) -> None:
+async def test_usage_counts_every_call_that_was_billed_and_nothing_of_a_kept_answer(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
-    async def work(client: httpx.AsyncClient) -> tuple[dict[str, Any], tuple[int, int], dict[str, Any]]:
+    async with client_of(app) as client:
         one = (await client.post(CHAT, json=GOOD)).json()
         billed = (counted(app, "input"), counted(app, "output"))
-        return one, billed, (await client.post(CHAT, json=GOOD)).json()
-
-    one, billed, again = within(app, work)
+        again = (await client.post(CHAT, json=GOOD)).json()
     usage = one["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == billed
     assert usage["total_tokens"] == sum(billed) > 0
@@ -151,13 +148,11 @@ def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     assert bare.json()["techsapo"]["cache"] == "hit", "it is the same answer"
 
 
-def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:
-    async def work(client: httpx.AsyncClient) -> tuple[list[str], list[int]]:
+async def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:
+    async with client_of(make_app(tmp_path)) as client:
         models = [m["id"] for m in (await client.get("/v1/models")).json()["data"]]
         paths = (*models, "techsapo-basic%2Bnotes", "techsapo-basic+", "gpt-6.1-sol")
-        return models, [(await client.get(f"/v1/models/{name}")).status_code for name in paths]
-
-    models, found = within(make_app(tmp_path), work)
+        found = [(await client.get(f"/v1/models/{name}")).status_code for name in paths]
     tiers = ("basic", "premium", "critical")
     assert models == [f"techsapo-{t}" for t in tiers] + [f"techsapo-{t}+notes" for t in tiers]
     assert found == [200] * 7 + [404] * 2

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from instances import within
-from orchestrator import make_spec
+from orchestrator import client_of, make_spec
 
 from techsapo_ops.serve import closed
 from techsapo_ops.serve.app import App
@@ -28,10 +26,10 @@ def app_in(directory: Path) -> App:
     return App(Options(make_spec(), "app-1", directory / "data", maintenance=directory))
 
 
-def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
+async def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
     app = app_in(tmp_path)
+    async with client_of(app) as client:
 
-    async def work(client: httpx.AsyncClient) -> None:
         async def ask(accept: str = "*/*") -> httpx.Response:
             return await client.post("/api/v1/generate", json={"prompt": "x"}, headers={"Accept": accept})
 
@@ -52,10 +50,8 @@ def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_pa
         (tmp_path / PROBLEM).unlink()
         assert (await ask()).status_code == 200
 
-    within(app, work)
 
-
-def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(
+async def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     came, sent = [], []
@@ -69,17 +65,14 @@ def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_fo
     async def receive() -> Any:
         raise AssertionError
 
-    async def main() -> None:
-        front, scope = closed.Closed(app, tmp_path), {"type": "websocket", "path": "/ws", "headers": []}
-        monkeypatch.setattr(closed, "LOOK", 3600.0)
-        front._looked = -3600.0
-        await front(scope, receive, send)
-        for name in (PROBLEM, ALONE):
-            (tmp_path / name).touch()
-        await front(scope, receive, send)
-        monkeypatch.setattr(closed, "LOOK", 0.0)
-        await front(scope, receive, send)
-
-    asyncio.run(main())
+    front, scope = closed.Closed(app, tmp_path), {"type": "websocket", "path": "/ws", "headers": []}
+    monkeypatch.setattr(closed, "LOOK", 3600.0)
+    front._looked = -3600.0
+    await front(scope, receive, send)
+    for name in (PROBLEM, ALONE):
+        (tmp_path / name).touch()
+    await front(scope, receive, send)
+    monkeypatch.setattr(closed, "LOOK", 0.0)
+    await front(scope, receive, send)
     assert came == ["/ws", "/ws"]
     assert sent == [{"type": "websocket.close", "code": 1013, "reason": "maintenance"}]

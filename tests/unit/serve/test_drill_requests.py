@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,6 @@ from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 KEY = b"the app's"
 PATH = "/api/v1/drill"
 JSON = {"Content-Type": "application/json"}
-
-
-def whole(test: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
-    """A test that runs in an event loop of its own."""
-
-    @wraps(test)
-    def run(tmp_path: Path) -> None:
-        asyncio.run(test(tmp_path))
-
-    return run
 
 
 def made(directory: Path, key: bytes | None = KEY) -> App:
@@ -68,7 +57,6 @@ def rows(directory: Path) -> list[tuple[str, str, str, float]]:
         ).fetchall()
 
 
-@whole
 async def test_one_is_carried_out_once_whatever_number_of_times_it_is_sent(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
         answers = [await post(client, "drill-1-1", {"seconds": 0}) for _ in range(3)]
@@ -79,7 +67,6 @@ async def test_one_is_carried_out_once_whatever_number_of_times_it_is_sent(tmp_p
     assert rows(tmp_path) == [("drill-1-1", "drill", "drill", 0)]
 
 
-@whole
 async def test_who_can_not_prove_to_be_a_drill_is_refused_and_counted_as_anybody(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
         strange = await client.post(PATH, json={}, headers=proven("drill-1-1", key=b"another"))
@@ -93,7 +80,6 @@ async def test_who_can_not_prove_to_be_a_drill_is_refused_and_counted_as_anybody
     assert rows(tmp_path) == []
 
 
-@whole
 async def test_a_drill_gets_no_answer_to_a_question(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
         refused = await post(client, "drill-1-1", {"prompt": "hello"})
@@ -102,7 +88,6 @@ async def test_a_drill_gets_no_answer_to_a_question(tmp_path: Path) -> None:
     assert rows(tmp_path) == []
 
 
-@whole
 async def test_what_is_overheard_can_not_become_another_request(tmp_path: Path) -> None:
     alert = "/api/v1/drill/alert"
     async with client_of(made(tmp_path)) as client:

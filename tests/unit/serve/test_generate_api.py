@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from instances import URL, get, post, send, until, within
-from orchestrator import QUICK, make_app
+from instances import URL, get, post, send, until
+from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.app import App
@@ -108,16 +108,13 @@ def test_a_validation_problem_never_repeats_what_was_sent(tmp_path: Path) -> Non
     assert "hunter2" not in response.text
 
 
-def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Path) -> None:
+async def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Path) -> None:
     limits = {"concurrency": 1, "request_timeout": "3s"}
     app = make_app(tmp_path, providers=SLOW, app={"limits": limits})
-
-    async def work(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
+    async with client_of(app) as client:
         first = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
         await until(client, "techsapo_inflight_analyses 1.0")
-        return await client.post(URL, json={"prompt": "b"}), await first
-
-    refused, slow = within(app, work)
+        refused, slow = await client.post(URL, json={"prompt": "b"}), await first
     assert problem(refused) == (503, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
     assert problem(slow) == (504, "timeout")
@@ -179,15 +176,12 @@ def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(
     assert "the inside" not in response.text
 
 
-def test_a_sane_request_id_is_kept_and_any_other_replaced(tmp_path: Path) -> None:
+async def test_a_sane_request_id_is_kept_and_any_other_replaced(tmp_path: Path) -> None:
     kept = ["req_12345", "a.b-C_9", "x" * 128]
     replaced = ["x" * 129, "", "a b", "<script>", "-dash"]
-
-    async def work(client: httpx.AsyncClient) -> list[str]:
+    async with client_of(make_app(tmp_path)) as client:
         sent = [{"X-Request-ID": given} for given in (*kept, *replaced)]
-        return [(await client.get("/ping", headers=each)).headers["x-request-id"] for each in sent]
-
-    returned = within(make_app(tmp_path), work)
+        returned = [(await client.get("/ping", headers=each)).headers["x-request-id"] for each in sent]
     assert returned[:3] == kept
     assert all(returned)
     assert not set(returned[3:]) & set(replaced)

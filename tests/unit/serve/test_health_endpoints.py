@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 from instances import get, send, within
-from orchestrator import QUICK, make_app, make_spec
+from orchestrator import QUICK, client_of, make_app, make_spec
 from rows import each_row
 from servers import free_port
 
@@ -65,15 +65,12 @@ def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:
     assert all(r.headers["connection"] == "close" for r in (ping, basic, answer))
 
 
-def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None:
+async def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
-    async def work(client: httpx.AsyncClient) -> httpx.Response:
+    async with client_of(app) as client:
         assert (await client.get("/health")).json()["status"] == "ok"
         await asyncio.to_thread(app.audit.close)
-        return await client.get("/health")
-
-    response = within(app, work)
+        response = await client.get("/health")
     assert response.status_code == 503
     assert response.json()["detail"] == "the audit writer has stopped"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any, get_args
 
 import httpx
 import pytest
-from instances import URL, within
+from instances import URL
 from orchestrator import QUICK, client_of, make_app, make_spec
 from pydantic import BaseModel
 from rows import each_row
@@ -46,14 +45,12 @@ async def ask(client: httpx.AsyncClient, prompt: str, **more: Any) -> str:
     return str((await client.post(URL, json={"prompt": prompt, **more})).json()["cache"])
 
 
-def test_two_questions_that_differ_in_any_character_have_an_answer_each(tmp_path: Path) -> None:
-    async def work(client: httpx.AsyncClient) -> dict[str, list[str]]:
-        return {
+async def test_two_questions_that_differ_in_any_character_have_an_answer_each(tmp_path: Path) -> None:
+    async with client_of(make_app(tmp_path)) as client:
+        found = {
             case["differ"]: [await ask(client, case[which]) for which in ("one", "other", "one", "other")]
             for case in CASES
         }
-
-    found = within(make_app(tmp_path), work)
     assert {differ for differ, told in found.items() if told != ["miss", "miss", "hit", "hit"]} == set()
 
 
@@ -63,8 +60,10 @@ def conversation(text: str) -> dict[str, Any]:
     return {"model": "techsapo-basic", "messages": [told, {"role": "user", "content": text}]}
 
 
-def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_each(tmp_path: Path) -> None:
-    async def work(client: httpx.AsyncClient) -> list[str]:
+async def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_each(
+    tmp_path: Path,
+) -> None:
+    async with client_of(make_app(tmp_path)) as client:
         found = []
         for case in CASES[:4]:
             for which in ("one", "other", "one", "other"):
@@ -72,9 +71,7 @@ def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_e
                 found.append((await client.post(ANALYZE, json=log)).json()["cache"])
                 chat = await client.post(CHAT, json=conversation(case[which]))
                 found.append(chat.json()["techsapo"]["cache"])
-        return found
-
-    assert within(make_app(tmp_path), work) == (["miss"] * 4 + ["hit"] * 4) * 4
+    assert found == (["miss"] * 4 + ["hit"] * 4) * 4
 
 
 @each_row("text", ["  a: 1\nb: 2\n", "\tall:", "x\n\n"])
@@ -83,16 +80,6 @@ def test_models_are_shown_a_message_and_a_log_to_the_letter(text: str) -> None:
     for prompt in asked:
         assert isinstance(prompt, Composed)
         assert {part.text for part in prompt.parts[1:]} == {text}
-
-
-def test_identical_questions_under_way_are_one_analysis_and_similar_ones_are_not(tmp_path: Path) -> None:
-    slow = {n: {**p, "latency": "150ms"} for n, p in QUICK.items()}
-
-    async def work(client: httpx.AsyncClient) -> list[str]:
-        prompts = ("a:\n  b: 1", "a:\n  b: 1", "a:\nb: 1", "a: b: 1")
-        return list(await asyncio.gather(*(ask(client, prompt) for prompt in prompts)))
-
-    assert sorted(within(make_app(tmp_path, providers=slow), work)) == ["hit", "miss", "miss", "miss"]
 
 
 def other(value: Any) -> Any:
@@ -186,24 +173,22 @@ def test_of_a_question_all_but_who_asks_and_what_masks_decides_it() -> None:
     assert answers.key(question, "basic", "") != answers.key(question, "premium", "")
 
 
-def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_is_back(
+async def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(tmp_path)
     down: set[str] = set()
     monkeypatch.setattr(app.metrics, "turn", lambda name: Turn.RESTING if name in down else Turn.WELL)
-
-    async def work(client: httpx.AsyncClient) -> list[str]:
+    async with client_of(app) as client:
         told = [await ask(client, "x")]
         down.add("sim-a")
         told += [await ask(client, "x"), await ask(client, "x")]
         down.clear()
-        return [*told, await ask(client, "x")]
+        told.append(await ask(client, "x"))
+    assert told == ["miss", "miss", "hit", "hit"]
 
-    assert within(app, work) == ["miss", "miss", "hit", "hit"]
 
-
-def test_an_answer_that_a_budget_cut_short_is_not_kept(
+async def test_an_answer_that_a_budget_cut_short_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first reservation, for the tier itself, finds room."""
@@ -219,23 +204,18 @@ def test_an_answer_that_a_budget_cut_short_is_not_kept(
 
     monkeypatch.setattr(Account, "_reserve", once)
     unsure = {n: {**p, "accuracy": 0.5, "seed": seed} for seed, (n, p) in enumerate(QUICK.items())}
-
-    async def main() -> list[tuple[list[str], str]]:
-        told = []
-        async with client_of(make_app(tmp_path, providers=unsure)) as client:
-            for number in range(12):
-                body = {"prompt": f"question {number}"}
-                first = (await client.post(URL, json=body)).json()
-                told.append((first["notes"], (await client.post(URL, json=body)).json()["cache"]))
-        return told
-
-    told = asyncio.run(main())
+    told = []
+    async with client_of(make_app(tmp_path, providers=unsure)) as client:
+        for number in range(12):
+            body = {"prompt": f"question {number}"}
+            first = (await client.post(URL, json=body)).json()
+            told.append((first["notes"], (await client.post(URL, json=body)).json()["cache"]))
     short = {again for notes, again in told if "refused_for_budget" in notes}
     whole = {again for notes, again in told if notes == []}
     assert (short, whole) == ({"miss"}, {"hit"})
 
 
-def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> None:
+async def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> None:
     class Share:
         left = 1000
 
@@ -257,10 +237,6 @@ def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> None:
             return True
 
     answers = kept_answers.KeptAnswers(Cache(), None, 60, lambda _: "", lambda _: None, Share())
-
-    async def main() -> None:
-        for key, caller in (("1", "greedy"), ("2", "greedy"), ("3", "modest")):
-            await answers.keep(key, Body(), caller)
-
-    asyncio.run(main())
+    for key, caller in (("1", "greedy"), ("2", "greedy"), ("3", "modest")):
+        await answers.keep(key, Body(), caller)
     assert Cache.kept == ["1", "3"]

@@ -131,21 +131,19 @@ def test_what_was_spent_before_a_reset_does_not_count_and_what_after_does(tmp_pa
         assert day_of(app_of(tmp_path)) == Balance(NANO, 0)
 
 
-def test_a_gap_of_yesterday_is_none_of_todays_and_one_day_of_the_months(tmp_path: Path, note: Path) -> None:
+async def test_a_gap_of_yesterday_is_none_of_todays_and_one_day_of_the_months(
+    tmp_path: Path, note: Path
+) -> None:
     then = datetime(2026, 1, 20, 12, tzinfo=UTC)
     log_with(tmp_path / "data", (0.5, datetime(2026, 1, 2, tzinfo=UTC)))
     gap = Gap(datetime(2026, 1, 1, tzinfo=UTC), then, then + timedelta(hours=2))
-    note.write_text(BudgetNote(gaps=(gap,)).text())
+    note.write_text(BudgetNote(gaps=(gap,)).text())  # noqa: ASYNC240
     known = history(tmp_path)
-
-    async def main() -> None:
-        of = Ledger.of
-        assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then)) == 5 * NANO
-        assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then + DAY)) == 0
-        assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then)) == 5 * NANO, "rows came back"
-        assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then + 20 * DAY)) == 0
-
-    asyncio.run(main())
+    of = Ledger.of
+    assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then)) == 5 * NANO
+    assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then + DAY)) == 0
+    assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then)) == 5 * NANO, "rows came back"
+    assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then + 20 * DAY)) == 0
 
 
 def test_of_a_month_whose_rows_are_all_gone_each_day_until_then_counts_as_spent(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from instances import URL, post, samples, until, within
-from orchestrator import QUICK, make_app
+from orchestrator import QUICK, client_of, make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from servers import free_port
 
@@ -103,10 +103,9 @@ def test_an_idle_instance_has_no_ratios(idle: str) -> None:
     assert "techsapo_llm_success_rate_by_provider" not in exported
 
 
-def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
+async def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
     app = make_app(tmp_path, budget={"count_simulated": True})
-
-    async def work(client: httpx.AsyncClient) -> tuple[dict[str, float], str]:
+    async with client_of(app) as client:
         bodies = [(await client.post(URL, json={"prompt": p})).json() for p in ("a", "b", "a")]
         first, second, _ = bodies
         told = {
@@ -114,9 +113,7 @@ def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
             "confidence": (first["confidence"] + second["confidence"]) / 2,
             "consensus": (first["consensus"] + second["consensus"]) / 2,
         }
-        return told, (await client.get("/metrics")).text
-
-    told, text = within(app, work)
+        text = (await client.get("/metrics")).text
     seen = samples(text)
     task = ("task_type", "basic")
     assert seen[("techsapo_wallbounce_requests_total", (("status", "success"), task))] == 2
@@ -238,10 +235,10 @@ def test_the_first_failure_of_a_route_is_seen_since_its_series_begins_at_0(idle:
         assert seen[("techsapo_http_request_duration_seconds_count", labels[:2])] == 0
 
 
-def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
+async def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
     app = make_app(tmp_path)
+    async with client_of(app) as client:
 
-    async def work(client: httpx.AsyncClient) -> tuple[int, int]:
         async def http_series() -> int:
             return len(samples((await client.get("/metrics")).text))
 
@@ -252,10 +249,7 @@ def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
         for n in range(300):
             path = f"/x{n}/%2e%2e/{n}?q={n}" if n % 2 else f"/api/v1/generate/{n}"
             await client.request("GET" if n % 3 else f"M{n}", path, headers={"x-user-id": f"u{n}"})
-        return before, await http_series()
-
-    before, after = within(app, work)
-    assert after == before
+        assert await http_series() == before
 
 
 def test_a_bucket_leads_to_the_request_that_fell_into_it(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from instances import post, within
-from orchestrator import QUICK, make_app
+from orchestrator import QUICK, client_of, make_app
 from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
@@ -158,17 +158,14 @@ def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     assert whole >= 0.4
 
 
-def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Path) -> None:
+async def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=SLOW)
-
-    async def work(client: httpx.AsyncClient) -> None:
+    async with client_of(app) as client:
         same = {"Idempotency-Key": "k"}
         await asyncio.gather(
             *(ask(client, "JSON") for _ in range(3)),
             *(client.post(GENERATE, json={"prompt": "y"}, headers=same) for _ in range(3)),
         )
-
-    within(app, work)
     assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {GENERATE: 2}
 
 
@@ -180,16 +177,13 @@ def test_what_is_refused_at_the_door_takes_no_part_in_the_time_that_is_ours(tmp_
     assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {GENERATE: 1}
 
 
-def test_the_guides_response_time_is_that_of_answers_to_users_alone(tmp_path: Path) -> None:
+async def test_the_guides_response_time_is_that_of_answers_to_users_alone(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
-    async def work(client: httpx.AsyncClient) -> None:
+    async with client_of(app) as client:
         for path in ("/api/v1/status", "/health", "/metrics", "/", "/api/v1/dashboards"):
             await client.get(path)
         assert seen(app, "techsapo_http_p95_response_time") == {}
         await ask(client, "JSON")
-
-    within(app, work)
     assert seen(app, "techsapo_http_p95_response_time")[""] > 0
 
 
@@ -201,7 +195,7 @@ class Clock:
         return self.now
 
 
-def test_a_loop_that_does_not_run_is_not_a_wait_for_the_vendor() -> None:
+async def test_a_loop_that_does_not_run_is_not_a_wait_for_the_vendor() -> None:
     """The call was open for 12 s, in 10 of which nothing of ours ran: these are ours."""
     clock = Clock()
     delays: list[float] = []
@@ -220,12 +214,9 @@ def test_a_loop_that_does_not_run_is_not_a_wait_for_the_vendor() -> None:
             clock.now += 10  # somebody blocks the loop: the timer is late
         counted.append(wait.seconds())
 
-    async def main() -> None:
-        watching = asyncio.create_task(lag.watch(pause))
-        await over.wait()
-        watching.cancel()
-
-    asyncio.run(main())
+    watching = asyncio.create_task(lag.watch(pause))
+    await over.wait()
+    watching.cancel()
     assert counted == [0.0], "also before the watch itself has run again"
     assert delays == [10.0]
     assert own.seconds() == pytest.approx(10 + 2 * TICK)

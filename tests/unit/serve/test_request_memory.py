@@ -105,15 +105,11 @@ def test_who_has_lost_the_question_settles_nothing(lost: bool, said: list[str]) 
     assert account.said == said
 
 
-def test_who_has_lost_the_question_makes_no_call_until_it_is_cancelled() -> None:
+async def test_who_has_lost_the_question_makes_no_call_until_it_is_cancelled() -> None:
     memory = RequestMemory(Journal(Left(), lost=True), lambda _: None)
-
-    async def main() -> None:
-        for waits in (memory.asking(CALL, 1.0), memory.begin(Paying(), "req-1")):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(waits, 0.05)
-
-    asyncio.run(main())
+    for waits in (memory.asking(CALL, 1.0), memory.begin(Paying(), "req-1")):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(waits, 0.05)
 
 
 def test_a_reply_that_is_known_is_counted_and_its_provider_has_answered() -> None:

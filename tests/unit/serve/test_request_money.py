@@ -58,23 +58,19 @@ def test_a_call_is_booked_at_its_cost_and_one_that_was_cut_off_at_its_worst_case
     asyncio.run(main())
 
 
-def test_what_others_have_reserved_is_not_free_until_they_settle(
+async def test_what_others_have_reserved_is_not_free_until_they_settle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("techsapo_ops.serve.metering.WAITS", ())
-
-    async def main() -> None:
-        budget = Budget(tmp_path)
-        first, second = budget.account(), budget.account()
-        await first.open(9.0)
-        with pytest.raises(Problem) as refused:
-            await second.open(2.0)
-        assert refused.value.code == "budget_reserved"
-        await second.open(1.0)
-        with pytest.raises(NotAskedError):
-            await second.hold(2.0)
-        assert second.short
-        await first.close()
-        assert await second.hold(2.0) == 2 * NANO
-
-    asyncio.run(main())
+    budget = Budget(tmp_path)
+    first, second = budget.account(), budget.account()
+    await first.open(9.0)
+    with pytest.raises(Problem) as refused:
+        await second.open(2.0)
+    assert refused.value.code == "budget_reserved"
+    await second.open(1.0)
+    with pytest.raises(NotAskedError):
+        await second.hold(2.0)
+    assert second.short
+    await first.close()
+    assert await second.hold(2.0) == 2 * NANO

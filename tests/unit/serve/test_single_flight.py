@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from instances import SSE, URL, post, samples, until, within
-from orchestrator import QUICK, make_app
+from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.app import App
@@ -26,14 +26,11 @@ def calls(app: App) -> float:
     return sum(n for (name, k), n in found if name == "techsapo_llm_requests_total" and success in k)
 
 
-def test_a_hundred_identical_questions_cost_one_analysis(tmp_path: Path) -> None:
+async def test_a_hundred_identical_questions_cost_one_analysis(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=UNHURRIED, app={"limits": {"concurrency": 2}})
-
-    async def work(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    async with client_of(app) as client:
         asked = [client.post(URL, json={"prompt": "disk full"}) for _ in range(100)]
-        return [r.json() for r in await asyncio.gather(*asked)]
-
-    told = within(app, work)
+        told = [r.json() for r in await asyncio.gather(*asked)]
     assert Counter(t["cache"] for t in told) == {"miss": 1, "hit": 99}
     paid = [t["cost_usd"] for t in told if t["cost_usd"]]
     assert len(paid) == 1
@@ -42,18 +39,15 @@ def test_a_hundred_identical_questions_cost_one_analysis(tmp_path: Path) -> None
     assert len({t["answer"] for t in told}) == 1
 
 
-def test_the_analysis_goes_on_for_the_others_when_the_first_client_goes(tmp_path: Path) -> None:
+async def test_the_analysis_goes_on_for_the_others_when_the_first_client_goes(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=UNHURRIED)
-
-    async def work(client: httpx.AsyncClient) -> httpx.Response:
+    async with client_of(app) as client:
         first = asyncio.create_task(client.post(URL, json={"prompt": "x"}))
         await until(client, "techsapo_inflight_analyses 1.0")
         second = asyncio.create_task(client.post(URL, json={"prompt": "x"}))
         await asyncio.sleep(0.02)
         first.cancel()
-        return await second
-
-    assert within(app, work).status_code == 200
+        assert (await second).status_code == 200
 
 
 def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -114,19 +108,15 @@ def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path:
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_another_body_with_a_key_that_is_under_way_is_refused_at_once(tmp_path: Path) -> None:
+async def test_another_body_with_a_key_that_is_under_way_is_refused_at_once(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=HELD)
-
-    async def work(client: httpx.AsyncClient) -> httpx.Response:
+    async with client_of(app) as client:
         key = {"Idempotency-Key": "k-1"}
         first = asyncio.create_task(client.post(URL, json={"prompt": "x"}, headers=key))
         await until(client, "techsapo_inflight_analyses 1.0")
         refused = await client.post(URL, json={"prompt": "y"}, headers=key)
         assert not first.done()
         first.cancel()
-        return refused
-
-    refused = within(app, work)
     assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
 
 
@@ -161,10 +151,9 @@ def test_a_repeated_chat_stream_is_paid_once(tmp_path: Path) -> None:
     assert calls(app) == 4
 
 
-def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> None:
+async def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=HELD)
-
-    async def work(client: httpx.AsyncClient) -> None:
+    async with client_of(app) as client:
         headers = {"Idempotency-Key": "k-1", "Accept": "text/event-stream"}
         asking = asyncio.create_task(client.post(URL, json={"prompt": "x"}, headers=headers))
         await until(client, "techsapo_inflight_analyses 1.0")
@@ -172,8 +161,6 @@ def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> 
         with pytest.raises(asyncio.CancelledError):
             await asking
         await until(client, "techsapo_inflight_analyses 0.0")
-
-    within(app, work)
     assert calls(app) == 0
 
 

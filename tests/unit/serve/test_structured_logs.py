@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import structlog
-from instances import URL, send, within
-from orchestrator import make_app
+from instances import URL, send
+from orchestrator import client_of, make_app
 
 from techsapo_ops.serve.logs import REFUSED_LINES, configure_logs
 from techsapo_ops.spec.models.data import Logs
@@ -130,18 +129,17 @@ class FullDisk(io.StringIO):
         return super().write(text)
 
 
-def test_a_full_disk_fails_no_request_and_the_loss_is_told_later(tmp_path: Path, stream: io.StringIO) -> None:
+async def test_a_full_disk_fails_no_request_and_the_loss_is_told_later(
+    tmp_path: Path, stream: io.StringIO
+) -> None:
     disk = FullDisk()
     app = make_app(tmp_path)
     configure_logs(Logs(), "app-1", disk)
-
-    async def work(client: httpx.AsyncClient) -> tuple[int, int]:
+    async with client_of(app) as client:
         first = await client.post("/api/v1/generate", json={"prompt": "x"})
         disk.full = False
         second = await client.post("/api/v1/generate", json={"prompt": "y"})
-        return first.status_code, second.status_code
-
-    assert within(app, work) == (200, 200)
+    assert (first.status_code, second.status_code) == (200, 200)
     told = lines(disk)
     assert told[0]["message"] == "Log lines were lost"
     assert told[0]["lines"] >= 2

@@ -167,17 +167,15 @@ def test_what_is_no_body_and_does_not_end_is_refused(begins: bytes, goes_on: byt
     assert asyncio.run(main()) < 10_000
 
 
-def test_a_head_within_the_bound_is_answered_whatever_its_pieces() -> None:
-    async def main() -> Wire:
-        protocol, wire = connected(PONG)
-        for _ in range(3):
-            for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 5000 + b"\r\n\r\n":
-                protocol.data_received(bytes([byte]))
-            await turns()
-        protocol.connection_lost(None)
-        return wire
-
-    assert asyncio.run(main()).said.count(b"pong\n") == 3
+async def test_a_head_within_the_bound_is_answered_whatever_its_pieces() -> None:
+    protocol, wire = connected(PONG)
+    for _ in range(3):
+        for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 5000 + b"\r\n\r\n":
+            protocol.data_received(bytes([byte]))
+        await turns()
+    protocol.connection_lost(None)
+    found = wire
+    assert found.said.count(b"pong\n") == 3
 
 
 @pytest.mark.usefixtures("no_patience")
@@ -219,16 +217,14 @@ def test_neither_an_answer_nor_what_waits_for_it_is_bounded_by_that(ahead: bytes
     assert b"pong\n" in asyncio.run(main()).said
 
 
-def test_of_a_body_that_nobody_read_nothing_is_kept() -> None:
-    async def main() -> int:
-        protocol, _ = connected(PONG)
-        protocol.data_received(POST + b"x" * 50_000)
-        await turns()
-        kept = len(protocol.cycle.body)
-        protocol.connection_lost(None)
-        return kept
-
-    assert asyncio.run(main()) == 0
+async def test_of_a_body_that_nobody_read_nothing_is_kept() -> None:
+    protocol, _ = connected(PONG)
+    protocol.data_received(POST + b"x" * 50_000)
+    await turns()
+    kept = len(protocol.cycle.body)
+    protocol.connection_lost(None)
+    found = kept
+    assert found == 0
 
 
 def test_headers_after_the_body_are_no_headers_of_the_request() -> None:
@@ -250,42 +246,34 @@ def test_headers_after_the_body_are_no_headers_of_the_request() -> None:
     assert [name for name, _ in seen[0]] == [b"host", b"transfer-encoding"]
 
 
-def test_what_is_not_http_is_told_so_and_never_in_the_middle_of_an_answer() -> None:
+async def test_what_is_not_http_is_told_so_and_never_in_the_middle_of_an_answer() -> None:
     async def slow(_scope: Any, _receive: Any, _send: Any) -> None:
         await asyncio.sleep(60)
 
-    async def main() -> tuple[Wire, Wire]:
-        other, first = connected(PONG)
-        other.data_received(b"\x16\x03\x01\x02\x00\x01")
-        other.connection_lost(None)
-        protocol, second = connected(slow)
-        protocol.data_received(GET + b"\x16\x03\x01")
-        protocol.connection_lost(None)
-        return first, second
-
-    first, second = asyncio.run(main())
+    other, first = connected(PONG)
+    other.data_received(b"\x16\x03\x01\x02\x00\x01")
+    other.connection_lost(None)
+    protocol, second = connected(slow)
+    protocol.data_received(GET + b"\x16\x03\x01")
+    protocol.connection_lost(None)
     assert first.said.startswith(b"HTTP/1.1 400 ")
     assert second.aborted
     assert second.said == b""
 
 
-def test_beyond_so_many_connections_a_request_is_answered_503() -> None:
-    async def main() -> bytes:
-        protocol, wire = connected(PONG, limit_concurrency=1)  # this connection is one
-        protocol.data_received(GET)
-        await turns()
-        protocol.connection_lost(None)
-        return wire.said
-
-    assert asyncio.run(main()).startswith(b"HTTP/1.1 503 ")
+async def test_beyond_so_many_connections_a_request_is_answered_503() -> None:
+    protocol, wire = connected(PONG, limit_concurrency=1)  # this connection is one
+    protocol.data_received(GET)
+    await turns()
+    protocol.connection_lost(None)
+    found = wire.said
+    assert found.startswith(b"HTTP/1.1 503 ")
 
 
-def test_a_long_body_in_small_chunks_is_no_trailer() -> None:
-    async def main() -> Wire:
-        protocol, wire = connected(PONG)
-        protocol.data_received(CHUNKED)
-        for _ in range(300):
-            protocol.data_received(b"3e8\r\n" + b"a" * 1000 + b"\r\n")
-        return wire
-
-    assert not asyncio.run(main()).ended.is_set()
+async def test_a_long_body_in_small_chunks_is_no_trailer() -> None:
+    protocol, wire = connected(PONG)
+    protocol.data_received(CHUNKED)
+    for _ in range(300):
+        protocol.data_received(b"3e8\r\n" + b"a" * 1000 + b"\r\n")
+    found = wire
+    assert not found.ended.is_set()
