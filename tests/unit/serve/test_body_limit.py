@@ -91,37 +91,33 @@ def test_a_body_that_nobody_asks_for_is_not_read() -> None:
     asyncio.run(BodyLimit(Echo(reads=False), 10)(scope, receive, _silent))
 
 
-def test_large_bodies_are_held_up_to_a_bound_in_all_and_small_ones_always_read() -> None:
+async def test_large_bodies_are_held_up_to_a_bound_in_all_and_small_ones_always_read() -> None:
     """Each of these holds its body until its answer; the second large one finds no room."""
     sizes, codes = [SMALL + 60, SMALL + 60, SMALL, SMALL + 60], []
+    ends = asyncio.Event()
 
-    async def main() -> None:
-        ends = asyncio.Event()
+    async def held(scope: Any, receive: Any, send: Any) -> None:
+        await Echo()(scope, receive, _silent)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if not ends.is_set():
+            await ends.wait()
 
-        async def held(scope: Any, receive: Any, send: Any) -> None:
-            await Echo()(scope, receive, _silent)
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            if not ends.is_set():
-                await ends.wait()
+    limit = BodyLimit(held, 2 * SMALL, held=100)
 
-        limit = BodyLimit(held, 2 * SMALL, held=100)
+    async def one(size: int) -> None:
+        scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"1")], "state": {}}
 
-        async def one(size: int) -> None:
-            scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"1")], "state": {}}
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"x" * size, "more_body": False}
 
-            async def receive() -> Message:
-                return {"type": "http.request", "body": b"x" * size, "more_body": False}
+        await limit(scope, receive, _silent)
+        codes.append((size, scope["state"].get("problem")))
 
-            await limit(scope, receive, _silent)
-            codes.append((size, scope["state"].get("problem")))
-
-        first = [asyncio.create_task(one(size)) for size in sizes[:3]]
-        await asyncio.sleep(0)
-        ends.set()
-        await asyncio.gather(*first)
-        await one(sizes[3])
-
-    asyncio.run(main())
+    first = [asyncio.create_task(one(size)) for size in sizes[:3]]
+    await asyncio.sleep(0)
+    ends.set()
+    await asyncio.gather(*first)
+    await one(sizes[3])
     large = SMALL + 60
     assert Counter(codes) == {(large, None): 2, (large, "overloaded"): 1, (SMALL, None): 1}
 

@@ -42,15 +42,15 @@ def one_by_one(app: App, headers: list[dict[str, str]]) -> list[str]:
     return within(app, work)
 
 
-@each_row("share", [None, "all"])
-def test_one_team_shares_its_answers_by_default(tmp_path: Path, share: str | None) -> None:
+@each_row(
+    "share, caches",
+    [(None, ["miss", "hit", "hit"]), ("all", ["miss", "hit", "hit"]), ("caller", ["miss", "miss", "hit"])],
+)
+def test_one_team_shares_its_answers_unless_each_key_is_to_have_its_own(
+    tmp_path: Path, share: str | None, caches: list[str]
+) -> None:
     app, (a, b) = keyed(tmp_path, share)
-    assert one_by_one(app, [a, b, a]) == ["miss", "hit", "hit"]
-
-
-def test_with_caller_no_key_is_told_what_another_asked(tmp_path: Path) -> None:
-    app, (a, b) = keyed(tmp_path, "caller")
-    assert one_by_one(app, [a, b, a, b]) == ["miss", "miss", "hit", "hit"]
+    assert one_by_one(app, [a, b, a]) == caches
 
 
 def test_with_caller_nobody_waits_for_the_same_question_of_another_key(tmp_path: Path) -> None:

@@ -79,45 +79,35 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-def test_head_and_body_leave_in_one_write() -> None:
-    async def scenario() -> list[bytes]:
-        protocol, connection = connected(answering(200, b"pong\n"))
-        protocol.data_received(GET)
-        await turns()
-        return connection.writes
-
-    first, *rest = asyncio.run(scenario())
+async def test_head_and_body_leave_in_one_write() -> None:
+    protocol, connection = connected(answering(200, b"pong\n"))
+    protocol.data_received(GET)
+    await turns()
+    first, *rest = connection.writes
     assert first.startswith(b"HTTP/1.1 200 ")
     assert first.endswith(b"\r\n\r\npong\n")
     assert b"".join(rest) == b""
 
 
-def test_the_head_of_a_stream_does_not_wait_for_its_first_event() -> None:
-    async def scenario() -> tuple[bytes, bytes]:
-        event = asyncio.Event()
-        protocol, connection = connected(answering(200, b"one", b"two", wait=event, length=False))
-        protocol.data_received(GET)
-        await turns()
-        before = connection.said
-        event.set()
-        await turns()
-        return before, connection.said
-
-    before, whole = asyncio.run(scenario())
+async def test_the_head_of_a_stream_does_not_wait_for_its_first_event() -> None:
+    event = asyncio.Event()
+    protocol, connection = connected(answering(200, b"one", b"two", wait=event, length=False))
+    protocol.data_received(GET)
+    await turns()
+    before = connection.said
+    event.set()
+    await turns()
+    before, whole = before, connection.said
     assert before.endswith(b"transfer-encoding: chunked\r\n\r\n")
     assert whole == before + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
 
-def test_an_answer_without_a_body_leaves_before_the_connection_is_closed() -> None:
-    async def scenario() -> Wire:
-        protocol, connection = connected(answering(204, length=False))
-        protocol.data_received(GET)
-        await turns(1)
-        protocol.shutdown()
-        await turns()
-        return connection
-
-    connection = asyncio.run(scenario())
+async def test_an_answer_without_a_body_leaves_before_the_connection_is_closed() -> None:
+    protocol, connection = connected(answering(204, length=False))
+    protocol.data_received(GET)
+    await turns(1)
+    protocol.shutdown()
+    await turns()
     assert connection.is_closing()
     assert connection.said.startswith(b"HTTP/1.1 204 ")
 

@@ -48,19 +48,16 @@ def test_steps_are_the_numbered_lines_or_else_the_sentences(text: str, steps: li
     assert triaged(text)["solution_steps"] == steps
 
 
-def test_a_command_that_no_step_names_is_a_step_of_its_own() -> None:
-    found = triaged("Run df -h.", commands=("df -h", "du -x /var"))
-    assert found["solution_steps"] == ["Run df -h.", "du -x /var"]
+def test_commands_that_no_step_names_and_what_others_added_are_steps_and_what_they_object_is_none() -> None:
+    found = triaged(
+        "Run df -h.", ("df -h", "du -x"), amendments=[{"provider": "a", "claim": "Rotate daily."}]
+    )
+    assert found["solution_steps"] == ["Run df -h.", "du -x", "Rotate daily."]
 
 
 def test_the_first_sentence_stands_for_a_cause_that_is_not_named() -> None:
     assert triaged("The disk is full. Remove logs.")["root_cause"] == "The disk is full."
     assert triaged("The disk is full.", root_cause="A core dump")["root_cause"] == "A core dump"
-
-
-def test_what_others_added_is_a_step_and_what_they_object_is_none() -> None:
-    found = triaged("Remove old logs.", amendments=[{"provider": "a", "claim": "Rotate daily."}])
-    assert found["solution_steps"] == ["Remove old logs.", "Rotate daily."]
 
 
 @each_row(

@@ -20,10 +20,6 @@ def left(**lines: Any) -> Left:
     return Left.of({name.replace("_", " "): value for name, value in lines.items()})
 
 
-def test_without_a_head_nobody_has_begun() -> None:
-    assert left(begun_a_first=1.0) == Left()
-
-
 def test_a_call_that_was_under_way_is_paid_at_worst_and_one_that_ended_as_it_did() -> None:
     ended = {"usd": 0.25, "reply": {"text": "x"}}
     found = left(head=HEAD, begun_a_first=1.0, begun_b_first=2.0, ended_b_first=ended, ended_c_first=ended)
@@ -36,6 +32,7 @@ def test_a_call_that_was_under_way_is_paid_at_worst_and_one_that_ended_as_it_did
 
 
 def test_the_order_of_the_lines_decides_nothing() -> None:
+    assert left(begun_a_first=1.0) == Left(), "without a head nobody has begun"
     found = left(head=HEAD, ended_a_first={"usd": 0.25, "reply": None}, begun_a_first=1.0)
     assert (found.unpaid, found.replies) == ((Begun("a", 0.25, known=True),), {})
 

@@ -8,6 +8,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rows import each_row
@@ -22,8 +23,10 @@ DAY = 86_400
 KEPT = SEAL.closed("lab:answer:1", b'{"text": "restart it"}', DAY)
 
 
-def test_what_was_sealed_is_opened_at_its_place() -> None:
+def test_what_was_sealed_is_opened_at_its_place_until_its_time_is_over() -> None:
     assert SEAL.opened("lab:answer:1", KEPT) == b'{"text": "restart it"}'
+    later = Seal(b"k" * 48, lambda: time.time() + DAY + 1)
+    assert later.opened("lab:answer:1", KEPT) is None, "though somebody kept it for longer"
 
 
 @each_row(
@@ -45,11 +48,6 @@ def test_a_value_that_was_moved_or_is_by_another_key_is_forged(seal: Seal, place
         seal.opened(place, KEPT)
 
 
-def test_a_value_that_somebody_keeps_for_longer_ends_when_it_was_to() -> None:
-    later = Seal(b"k" * 48, lambda: time.time() + DAY + 1)
-    assert later.opened("lab:answer:1", KEPT) is None
-
-
 def test_place_and_value_cannot_be_cut_elsewhere() -> None:
     one, other = (SEAL.closed(p, v, 60) for p, v in (("a", b"bc"), ("ab", b"c")))
     assert re.findall(rb"[0-9a-f]{64}", one) != re.findall(rb"[0-9a-f]{64}", other)
@@ -66,10 +64,14 @@ ASKED = ("POST", "/api/v1/drill", "drill-1-000001")
 PROOF = drill().proof(*ASKED)
 
 
-def test_a_proof_holds_for_its_request_until_its_time_is_over() -> None:
+def test_a_proof_holds_for_its_request_and_body_until_its_time_is_over() -> None:
     assert drill().holds(PROOF, *ASKED)
     assert drill(now=NOW + LIFE).holds(PROOF, *ASKED)
     assert not drill(now=NOW + LIFE + 1).holds(PROOF, *ASKED)
+    assert drill().holds(drill().proof(*ASKED, b"{}"), *ASKED, b"{}")
+    assert not drill(b"other").holds(PROOF, *ASKED), "it is another stack's"
+    years = drill(now=NOW + MOST_LIFE).proof(*ASKED)
+    assert not drill().holds(years, *ASKED), "its MAC is right, its time is not"
 
 
 @each_row(
@@ -80,9 +82,10 @@ def test_a_proof_holds_for_its_request_until_its_time_is_over() -> None:
         ("POST", "/api/v1/drill", "drill-1-000002"),
         ("POST", "/api/v1/drill drill-1", "000001"),
         ("POST", "/api/v1/drilldrill-1-", "000001"),  # the same characters in a row
+        (*ASKED, b"{}"),
     ],
 )
-def test_a_proof_holds_for_no_other_request(asked: tuple[str, str, str]) -> None:
+def test_a_proof_holds_for_no_other_request_or_body(asked: tuple[Any, ...]) -> None:
     assert not drill().holds(PROOF, *asked)
 
 
@@ -94,20 +97,6 @@ def test_what_is_no_proof_is_refused(proof: str) -> None:
     assert not drill().holds(proof, *ASKED)
 
 
-def test_a_proof_holds_for_no_other_body() -> None:
-    assert not drill().holds(PROOF, *ASKED, b"{}")
-    assert drill().holds(drill().proof(*ASKED, b"{}"), *ASKED, b"{}")
-
-
-def test_another_stack_s_proof_is_refused() -> None:
-    assert not drill(b"other").holds(PROOF, *ASKED)
-
-
-def test_a_proof_for_years_is_refused_though_its_mac_is_right() -> None:
-    made = drill(now=NOW + MOST_LIFE).proof(*ASKED)
-    assert not drill().holds(made, *ASKED)
-
-
 PROMPT = "Dockerコンテナが起動しない"
 
 
@@ -116,15 +105,12 @@ def test_it_fits_the_column_and_names_its_form_and_key(prompt: str) -> None:
     assert re.fullmatch(r"k1\.[0-9a-f]{8}\.[0-9a-f]{52}", PromptHash(b"key").of(prompt))
 
 
-def test_without_the_key_nobody_finds_out_which_question_it_was() -> None:
+def test_without_the_key_nobody_finds_out_which_question_it_was_nor_compares_across_keys() -> None:
     made = PromptHash(b"key").of(PROMPT)
     assert hashlib.sha256(PROMPT.encode()).hexdigest()[:20] not in made
     assert PromptHash(b"another").of(PROMPT).split(".")[2] != made.split(".")[2]
-
-
-def test_another_key_tells_itself_by_its_name_so_that_nobody_compares_across() -> None:
     keys = {PromptHash(key).of(PROMPT).split(".")[1] for key in (b"key", b"another", None, None)}
-    assert len(keys) == 4
+    assert len(keys) == 4, "it tells by which key it is"
 
 
 def test_the_key_is_made_once_for_its_owner_alone_and_then_read(tmp_path: Path) -> None:
