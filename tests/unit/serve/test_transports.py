@@ -97,9 +97,8 @@ async def test_the_head_of_a_stream_does_not_wait_for_its_first_event() -> None:
     before = connection.said
     event.set()
     await turns()
-    before, whole = before, connection.said
     assert before.endswith(b"transfer-encoding: chunked\r\n\r\n")
-    assert whole == before + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+    assert connection.said == before + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
 
 async def test_an_answer_without_a_body_leaves_before_the_connection_is_closed() -> None:
@@ -164,8 +163,7 @@ async def test_a_head_within_the_bound_is_answered_whatever_its_pieces() -> None
             protocol.data_received(bytes([byte]))
         await turns()
     protocol.connection_lost(None)
-    found = wire
-    assert found.said.count(b"pong\n") == 3
+    assert wire.said.count(b"pong\n") == 3
 
 
 @pytest.mark.usefixtures("no_patience")
@@ -213,8 +211,7 @@ async def test_of_a_body_that_nobody_read_nothing_is_kept() -> None:
     await turns()
     kept = len(protocol.cycle.body)
     protocol.connection_lost(None)
-    found = kept
-    assert found == 0
+    assert kept == 0
 
 
 def test_headers_after_the_body_are_no_headers_of_the_request() -> None:
@@ -256,8 +253,7 @@ async def test_beyond_so_many_connections_a_request_is_answered_503() -> None:
     protocol.data_received(GET)
     await turns()
     protocol.connection_lost(None)
-    found = wire.said
-    assert found.startswith(b"HTTP/1.1 503 ")
+    assert wire.said.startswith(b"HTTP/1.1 503 ")
 
 
 async def test_a_long_body_in_small_chunks_is_no_trailer() -> None:
@@ -265,5 +261,4 @@ async def test_a_long_body_in_small_chunks_is_no_trailer() -> None:
     protocol.data_received(CHUNKED)
     for _ in range(300):
         protocol.data_received(b"3e8\r\n" + b"a" * 1000 + b"\r\n")
-    found = wire
-    assert not found.ended.is_set()
+    assert not wire.ended.is_set()
