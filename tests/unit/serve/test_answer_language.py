@@ -1,7 +1,9 @@
-"""Which language an answer is in: the stack's, unless somebody asks for another."""
+"""Which language an answer is in, and a problem: the stack's, unless somebody asks for another."""
 
 from __future__ import annotations
 
+import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.asking import AnswerLanguage
+from techsapo_ops.serve.problems import Problem, reader_language
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 
@@ -98,3 +102,53 @@ def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_word
         (CHAT, chat(("user", "disk"), ("assistant", "Which?"), ("user", "/var, answer in English")), "en"),
     ]
     assert misunderstood(tmp_path, asked, locale="ja") == []
+
+
+def scope(*accepted: str, path: str = "/api/v1/generate") -> dict[str, Any]:
+    return {"path": path, "headers": [(b"accept-language", told.encode("latin-1")) for told in accepted]}
+
+
+@each_row(
+    "accepted, language",
+    [
+        ([], "en"),
+        ([""], "en"),
+        (["ja"], "ja"),
+        (["ja-JP,ja;q=0.9,en;q=0.8"], "ja"),
+        (["en-US,en;q=0.9,ja;q=0.8"], "en"),
+        (["en;q=0.5, ja;q=0.8"], "ja"),
+        (["ja;q=0"], "en"),
+        (["fr, de;q=0.9"], "en"),
+        (["fr, ja;q=0.1"], "ja"),
+        (["*"], "en"),
+        (["fr", "JA"], "ja"),
+        (["ja;q=much"], "en"),
+        (["ja;q=nan, en;q=0.1"], "en"),
+        (["jax, enx"], "en"),
+        (["en;q=0.5, ja-JP"], "ja"),
+        (["ja;q=2, en;q=0.1"], "en"),
+        (["ja;q=-1, fr"], "en"),
+        (["ja;q=0.9, ja-JP;q=0"], "ja"),
+        ([",".join(["x"] * 32) + ",ja"], "en"),
+        ([",".join(["x"] * 9000) + ",ja"], "en"),
+        (["\xff\xfe;;==,,ja"], "ja"),
+    ],
+)
+def test_the_language_that_a_request_wants(accepted: list[str], language: str) -> None:
+    assert reader_language(scope(*accepted)) == language
+
+
+def test_a_problem_in_japanese() -> None:
+    told = msg("unknown field; /openapi.json lists those that there are")
+    problem = Problem(
+        422, "invalid_request", told, errors=[{"field": "prompt", "message": msg("is missing")}]
+    )
+    english, japanese = (json.loads(problem.answer(scope(told)).body) for told in ("en", "ja"))
+    assert (english["title"], english["errors"][0]["message"]) == (HTTPStatus(422).phrase, "is missing")
+    assert japanese["title"] == "内容を処理できません"
+    assert "/openapi.json" in japanese["detail"]
+    assert japanese["detail"] != english["detail"]
+    assert japanese["errors"][0]["message"] == "ありません"
+    for stable in ("type", "status", "code"):
+        assert japanese[stable] == english[stable]
+    assert japanese["errors"][0]["field"] == "prompt"

@@ -25,8 +25,8 @@ PATH = "/api/v1/drill"
 JSON = {"Content-Type": "application/json"}
 
 
-def made(directory: Path, key: bytes | None = KEY) -> App:
-    return App(Options(make_spec(), "app-1", directory / "data", app_key=key))
+def made(directory: Path) -> App:
+    return App(Options(make_spec(), "app-1", directory / "data", app_key=KEY))
 
 
 def proven(
