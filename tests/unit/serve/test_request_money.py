@@ -1,4 +1,4 @@
-"""The money of one request; and going on with a question whose instance died: what is paid, and who goes on."""
+"""The money of one request; and of one whose instance died: what is paid, and who goes on."""
 
 from __future__ import annotations
 
