@@ -96,7 +96,6 @@ def test_a_body_that_is_not_said_to_be_json_is_refused(tmp_path: Path, content_t
 
 def test_a_stranger_is_refused_before_the_body_is_looked_at(tmp_path: Path) -> None:
     app = make_app(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
-
     paths = (URL, "/api/v1/analyze-logs", "/v1/chat/completions")
     answers = send(app, *(("POST", path, {"content": b"{"}) for path in paths))
     assert [answer.status_code for answer in answers] == [401] * 3
@@ -189,7 +188,7 @@ async def test_a_sane_request_id_is_kept_and_any_other_replaced(tmp_path: Path) 
 
 def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-    for response in get(app, *("/", "/docs", "/nope", "/metrics", "/web/ask.js")):
+    for response in get(app, "/", "/docs", "/nope", "/metrics", "/web/ask.js"):
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert "unsafe" not in response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff"

@@ -81,7 +81,6 @@ async def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
 ) -> None:
     basic, premium = key("basic"), key("premium")
     app = with_keys(tmp_path, [basic[0], premium[0]])
-
     async with asking(app) as post, held_up(monkeypatch):
         flood = [post(f"{SLOW} {n}", basic[1]) for n in range(70)]
         await until(lambda: sum(task.done() for task in flood) == 70 - 32)
@@ -98,7 +97,6 @@ async def test_who_waits_for_another_keys_question_is_not_refused_for_that_key(
     """The basic key is beyond its share, and both ask the same at the same moment."""
     basic, premium = key("basic"), key("premium")
     app = with_keys(tmp_path, [basic[0], premium[0]], concurrency=4)
-
     async with asking(app) as post, held_up(monkeypatch):
         flood = [post(f"{SLOW} {n}", basic[1]) for n in range(2)]
         await until(lambda: app.metrics.samples("techsapo_inflight_analyses")[0][1] == 2)

@@ -98,7 +98,6 @@ def test_a_provider_that_cannot_be_closed_is_told_and_the_rest_is_closed(
             raise OSError("no route")
 
     monkeypatch.setattr(type(app.registry.usable[0]), "close", close)
-
     within(app, lambda client: client.get("/ping"))
     told = [line for line in caplog.records if line.message == "A provider could not be closed"]
     assert [vars(line)["provider"] for line in told] == ["sim-a"]
@@ -116,6 +115,5 @@ def test_an_audit_log_that_cannot_be_closed_keeps_no_connection_open(
 
     monkeypatch.setattr(app.audit, "close", broken)
     monkeypatch.setattr(AnswerCache, "close", close)
-
     within(app, lambda client: client.get("/ping"))
     assert closed == ["cache", "cache"]  # of answers, and of replies

@@ -63,7 +63,6 @@ def counted(app: App) -> tuple[dict[str, float], dict[str, float]]:
 @each_row("carrier", CARRIERS)
 def test_an_analysis_that_is_answered_counts_once_whatever_carries_it(carrier: str, tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
     path, body, own = CARRIERS[carrier]
     assert [answer.status_code for answer in post(app, path, body, body, **own)] == [200, 200]  # one is kept
     assert counted(app) == ({"success": 1}, {"basic": 1})
@@ -92,7 +91,6 @@ def test_a_stream_that_breaks_is_a_failed_stream_and_a_failed_analysis(
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr("techsapo_ops.serve.analyst.answer_body", broken)
-
     with pytest.raises(RuntimeError):
         within(app, lambda client: ask(client, "events"))
     assert ends(app) == {"error": 1}
@@ -101,7 +99,6 @@ def test_a_stream_that_breaks_is_a_failed_stream_and_a_failed_analysis(
 
 def test_those_who_join_a_question_that_fails_do_not_make_more_failures_of_it(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers={n: {**p, "error_rate": 1} for n, p in SLOW.items()})
-
     answers = within(app, lambda client: asyncio.gather(*(ask(client, "JSON") for _ in range(5))))
     assert {answer.status_code for answer in answers} == {502}
     assert ends(app) == {"error": 1}
@@ -109,7 +106,6 @@ def test_those_who_join_a_question_that_fails_do_not_make_more_failures_of_it(tm
 
 def test_what_is_refused_for_the_budget_is_no_failure(tmp_path: Path) -> None:
     app = make_app(tmp_path, budget={"per_request_usd": 0.000001, "count_simulated": True})
-
     answers = within(app, lambda client: asyncio.gather(ask(client, "JSON"), ask(client, "events")))
     assert [answer.status_code for answer in answers] == [402, 402]
     assert ends(app) == {"refused": 2}
@@ -119,7 +115,6 @@ def test_what_is_refused_for_the_budget_is_no_failure(tmp_path: Path) -> None:
 
 def test_an_app_that_is_full_has_failed_who_asks(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=SLOW, app={"limits": {"concurrency": 1}})
-
     asked = ({"json": {"prompt": f"x {n}"}} for n in range(3))
     answers = within(app, lambda client: asyncio.gather(*(client.post(GENERATE, **each) for each in asked)))
     assert sorted(answer.status_code for answer in answers) == [200, 503, 503]
@@ -129,7 +124,6 @@ def test_an_app_that_is_full_has_failed_who_asks(tmp_path: Path) -> None:
 def test_an_analysis_out_of_time_counts_as_failed_with_all_its_time(tmp_path: Path) -> None:
     endless = {n: {**p, **ENDLESS} for n, p in QUICK.items()}
     app = make_app(tmp_path, providers=endless, app={"limits": {"request_timeout": "100ms"}})
-
     assert within(app, lambda client: ask(client, "JSON")).status_code == 504
     assert ends(app) == {"error": 1}
     assert seen(app, USED, "le", le="0.95") == {}, "no provider answered in its part of the time"
@@ -141,7 +135,6 @@ def test_an_analysis_that_gave_a_provider_up_at_the_end_of_a_phase_has_used_all_
 ) -> None:
     one_is_late = {**QUICK, "sim-b": {**QUICK["sim-b"], **ENDLESS}}
     app = make_app(tmp_path, providers=one_is_late, app={"limits": {"request_timeout": "500ms"}})
-
     within(app, lambda client: ask(client, "JSON"))
     assert seen(app, USED, "le", le="0.95") == {}, "it ended when less than half of it was over"
     assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
@@ -149,7 +142,6 @@ def test_an_analysis_that_gave_a_provider_up_at_the_end_of_a_phase_has_used_all_
 
 def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=SLOW)
-
     within(app, lambda client: ask(client, "JSON"))
     whole = seen(app, "techsapo_http_request_duration_seconds_sum", "route")[GENERATE]
     own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE]
@@ -171,7 +163,6 @@ async def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Pat
 
 def test_what_is_refused_at_the_door_takes_no_part_in_the_time_that_is_ours(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
     bodies = ({"prompt": " "}, {"prompt": "x", "task_type": "none"}, {}, {"prompt": "x"})
     assert [answer.status_code for answer in post(app, GENERATE, *bodies)] == [422, 422, 422, 200]
     assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {GENERATE: 1}

@@ -142,7 +142,6 @@ async def test_a_question_that_is_refused_has_the_status_of_its_refusal(
 ) -> None:
     monkeypatch.setattr(streams, "BEGIN_WITHIN", PATIENCE)  # on a busy machine headers would come first
     app = make_app(tmp_path, budget={"monthly_usd": 0.0000001, "count_simulated": True}, providers=ENDLESS)
-
     async with app.asgi.router.lifespan_context(app.asgi):
         for path, body in (("/api/v1/generate", {"prompt": "x"}), ("/v1/chat/completions", CHAT)):
             async with post(app, path, body) as client:

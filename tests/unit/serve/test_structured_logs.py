@@ -191,7 +191,6 @@ def test_another_reason_and_what_is_about_no_refused_request_is_written(log: Log
 def test_a_flood_without_keys_leaves_the_lines_of_a_failed_analysis(tmp_path: Path, log: Log) -> None:
     stream, _ = log
     app = make_app(tmp_path, app={"auth": {"required": True}})
-
     for_keys = [("POST", URL, {"json": {}, "headers": {"X-API-Key": f"{n}"}}) for n in range(60)]
     send(app, *for_keys, *(("GET", f"/.env?{n}", {}) for n in range(60)))
     told = Counter(line["message"] for line in lines(stream))

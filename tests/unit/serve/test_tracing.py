@@ -46,7 +46,6 @@ def ask(
     endpoint = collector if isinstance(collector, str) else collector.url
     own = {"tracing": {"endpoint": endpoint, **(settings or {})}, **sections.pop("app", {})}
     app = make_app(directory, app=own, **sections)
-
     bodies = ({"prompt": f"{SECRET} {n}", "task_type": "basic"} for n in range(times))
     named = {"X-Request-ID": "req_1", **(headers or {})}
     asked = [("POST", URL, {"json": body, "headers": named}) for body in bodies]
