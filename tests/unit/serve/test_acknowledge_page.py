@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from fakes.alertmanager import FakeAlertmanager, gone
+from instances import within
 from orchestrator import client_of, make_spec
 from rows import each_row
 from structlog.testing import capture_logs
@@ -63,23 +64,15 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
     return Kept(monkeypatch)
 
 
-Work = Callable[[httpx.AsyncClient], Awaitable[Any]]
-
-
-def run(directory: Path, work: Work, **sections: Any) -> Any:
-    """What `work` returns with a client of an app whose key of links is KEY."""
+def app_of(directory: Path, **sections: Any) -> App:
+    """An app whose key of links is KEY."""
     directory.mkdir(exist_ok=True)
     (directory / "key").write_text(KEY, encoding="ascii")
     options = Options(
         make_spec(**{"locale": "en", **sections}), "app-1", directory / "data",
         prometheus=NOWHERE, alertmanager=NOWHERE, acknowledge_key=directory / "key",
     )  # fmt: skip
-
-    async def main() -> Any:
-        async with client_of(App(options)) as client:
-            return await work(client)
-
-    return asyncio.run(main())
+    return App(options)
 
 
 def link(alert: str = "AppDown", *, project: str | None = None, key: str = KEY, start: int = START) -> str:
@@ -94,6 +87,10 @@ def form(page: str) -> dict[str, str]:
     return {name: value for name, value in fields if name != "take_over"}
 
 
+def submitted(directory: Path, headers: Mapping[str, str] | None = None, **more: str) -> httpx.Response:
+    return within(app_of(directory), lambda client: submit(client, headers, **more))
+
+
 async def submit(
     client: httpx.AsyncClient, headers: Mapping[str, str] | None = None, **more: str
 ) -> httpx.Response:
@@ -101,11 +98,9 @@ async def submit(
     return await client.post("/alerts/AppDown/acknowledge", data=form(page.text) | more, headers=headers)
 
 
-def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: Kept) -> None:
-    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
-        return [await client.get(link()), await client.head(link()), await client.get(link())]
-
-    pages = run(tmp_path, work)
+async def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: Kept) -> None:
+    async with client_of(app_of(tmp_path)) as client:
+        pages = [await client.get(link()), await client.head(link()), await client.get(link())]
     assert [p.status_code for p in pages] == [200, 200, 200]
     assert "Say that you have AppDown" in pages[0].text
     assert "AppDown への対応を引き受ける" in pages[0].text
@@ -114,7 +109,7 @@ def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: Kept) -
 
 
 def test_the_form_acknowledges_in_the_name_that_was_written(tmp_path: Path, kept: Kept) -> None:
-    answer = run(tmp_path, lambda client: submit(client, by=" 花子 <b> ", hours="2", comment="on it"))
+    answer = submitted(tmp_path, by=" 花子 <b> ", hours="2", comment="on it")
     assert answer.status_code == 200
     assert "花子 &lt;b&gt; (unverified) has AppDown" in answer.text
     (made,) = kept.silences
@@ -149,61 +144,43 @@ def test_a_signature_that_is_not_of_this_alert_and_stack_lets_nobody_in(tmp_path
             pages += [await client.get(address), await client.post(path, data=sent)]
         return pages
 
-    for page in run(tmp_path, work):
+    for page in within(app_of(tmp_path), work):
         assert page.status_code == 403, page.url
         assert "This link does not work" in page.text
         assert "<script>" not in page.text
     assert kept.silences == []
 
 
-def test_without_its_key_no_link_works_any_more(tmp_path: Path, kept: Kept) -> None:
-    async def work(client: httpx.AsyncClient) -> list[int]:
+async def test_without_its_key_no_link_works_any_more(tmp_path: Path, kept: Kept) -> None:
+    async with client_of(app_of(tmp_path)) as client:
         before = await client.get(link())
         (tmp_path / "key").unlink()
-        return [before.status_code, (await client.get(link())).status_code]
-
-    assert run(tmp_path, work) == [200, 403]
+        assert (before.status_code, (await client.get(link())).status_code) == (200, 403)
 
 
 def test_another_sites_form_acknowledges_nothing(tmp_path: Path, kept: Kept) -> None:
     for origin in ("https://evil.example", "null"):
-        answer = run(tmp_path, lambda client, o=origin: submit(client, {"Origin": o}, by="mallory"))
+        answer = submitted(tmp_path, {"Origin": origin}, by="mallory")
         assert answer.status_code == 403
     assert kept.silences == []
-    answer = run(tmp_path, lambda client: submit(client, {"Origin": "http://localhost"}, by="hanako"))
+    answer = submitted(tmp_path, {"Origin": "http://localhost"}, by="hanako")
     assert (answer.status_code, kept.by) == (200, ["hanako" + MARK])
 
 
-def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, kept: Kept) -> None:
-    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+async def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, kept: Kept) -> None:
+    async with client_of(app_of(tmp_path)) as client:
         sent = {**form((await client.get(link())).text), "by": "hanako"}
         kept.firing = [{**LABELS, "since": "1800000000"}]  # it fires anew: what was open is another incident
         anew = await client.post("/alerts/AppDown/acknowledge", data=sent)
         kept.firing = []
-        return [anew, await client.post("/alerts/AppDown/acknowledge", data=sent), await client.get(link())]
-
-    anew, late, page = run(tmp_path, work)
+        late = await client.post("/alerts/AppDown/acknowledge", data=sent)
+        page = await client.get(link())
     assert (anew.status_code, late.status_code, page.status_code) == (410, 200, 200)
-    assert "This link has expired" in anew.text
+    assert "The AppDown of its message is over" in anew.text
+    assert "このリンクは期限切れです" in anew.text
+    assert "<form" not in anew.text
     assert "AppDown does not fire now" in late.text
     assert "AppDown does not fire now" in page.text
-    assert kept.silences == []
-
-
-def test_a_link_expires_with_its_alert_and_opens_no_later_one(tmp_path: Path, kept: Kept) -> None:
-    later = START + 3600
-    kept.firing = [{**LABELS, "since": str(later)}]
-
-    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
-        of_now = form((await client.get(link(start=later))).text)
-        old = of_now | {"signature": link().partition("=")[2], "by": "mallory"}
-        return [await client.get(link()), await client.post("/alerts/AppDown/acknowledge", data=old)]
-
-    for page in run(tmp_path, work):
-        assert page.status_code == 410
-        assert "The AppDown of its message is over" in page.text
-        assert "このリンクは期限切れです" in page.text
-        assert "<form" not in page.text
     assert kept.silences == []
 
 
@@ -225,35 +202,35 @@ def test_a_link_holds_as_long_as_what_went_on_at_its_start(
     if told is not None:
         began = datetime.fromtimestamp(told + 0.25, UTC)
         kept.server.held = [Alert(LABELS, {}, "active", False, ("critical",), began)]
-    assert run(tmp_path, lambda client: client.get(link(start=start))).status_code == status
+    assert within(app_of(tmp_path), lambda client: client.get(link(start=start))).status_code == status
 
 
 def test_a_name_that_nobody_verified_is_not_that_of_who_signed_in(tmp_path: Path, kept: Kept) -> None:
-    page = run(tmp_path, lambda client: client.get(link())).text
+    page = within(app_of(tmp_path), lambda client: client.get(link())).text
     assert "so the name is not verified" in page
     assert "（未確認）" not in page
-    run(tmp_path, lambda client: submit(client, by="hanako@example.com"))
+    submitted(tmp_path, by="hanako@example.com")
     assert kept.by == ["hanako@example.com" + MARK]
-    run(tmp_path / "ja", lambda client: submit(client, by="花子", take_over="yes"), locale="ja")
+    within(app_of(tmp_path / "ja", locale="ja"), lambda client: submit(client, by="花子", take_over="yes"))
     assert kept.by == ["花子（未確認）"]
 
 
 def test_what_another_has_is_taken_over_only_by_saying_so(tmp_path: Path, kept: Kept) -> None:
-    run(tmp_path, lambda client: submit(client, by="hanako"))
-    answer = run(tmp_path, lambda client: submit(client, by="taro"))
+    submitted(tmp_path, by="hanako")
+    answer = submitted(tmp_path, by="taro")
     assert answer.status_code == 409
     assert "hanako (unverified) has it" in answer.text
     assert kept.by == ["hanako" + MARK]
-    assert run(tmp_path, lambda client: submit(client, by="taro", take_over="yes")).status_code == 200
+    assert submitted(tmp_path, by="taro", take_over="yes").status_code == 200
     assert kept.by == ["taro" + MARK]
 
 
 def test_a_form_that_is_refused_keeps_what_was_typed(tmp_path: Path, kept: Kept) -> None:
     kept.firing = [{**LABELS, "instance": f"app-{n}", "since": "1700000000"} for n in (1, 2)]
-    run(tmp_path, lambda client: submit(client, by="hanako", of=first_of(kept)))
+    submitted(tmp_path, by="hanako", of=first_of(kept))
 
     typed = {"by": 'taro "<i>', "hours": "24", "comment": 'see "<b>" & co'}
-    page = run(tmp_path, lambda client: submit(client, of=first_of(kept), **typed))
+    page = submitted(tmp_path, of=first_of(kept), **typed)
     assert (page.status_code, kept.by) == (409, ["hanako" + MARK])
     assert page.text.count('name="by" value="taro &#34;&lt;i&gt;"') == 2  # a form for each language
     assert page.text.count('name="comment" value="see &#34;&lt;b&gt;&#34; &amp; co"') == 2
@@ -275,13 +252,12 @@ REFUSED: list[dict[str, str]] = [
 ]
 
 
-def test_a_time_a_name_or_a_comment_that_the_form_does_not_take_is_refused(
+async def test_a_time_a_name_or_a_comment_that_the_form_does_not_take_is_refused(
     tmp_path: Path, kept: Kept
 ) -> None:
-    async def work(client: httpx.AsyncClient) -> list[int]:
-        return [(await submit(client, **{"by": "hanako", **wrong})).status_code for wrong in REFUSED]
-
-    assert run(tmp_path, work) == [422] * len(REFUSED)
+    async with client_of(app_of(tmp_path)) as client:
+        found = [(await submit(client, **{"by": "hanako", **wrong})).status_code for wrong in REFUSED]
+    assert found == [422] * len(REFUSED)
     assert kept.silences == []
 
 
@@ -294,58 +270,54 @@ def test_the_log_says_who_acknowledged_what_from_where(tmp_path: Path, kept: Kep
 
     found: list[Any] = []
     events = ("Alert acknowledged", "Link to acknowledge an alert refused")
-    run(tmp_path, work)
+    within(app_of(tmp_path), work)
     assert [(line["event"], line["alert"], line["client"]) for line in found] == [
         (event, "AppDown", "127.0.0.1") for event in events
     ]
     assert all(line["requestId"] for line in found)
 
 
-def test_who_signed_in_is_not_asked_for_a_name(tmp_path: Path, kept: Kept) -> None:
+async def test_who_signed_in_is_not_asked_for_a_name(tmp_path: Path, kept: Kept) -> None:
     sign_in = {"auth": {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}
     headers = {"X-Techsapo-User": "hanako@example.com", "X-Techsapo-Sign-In": "s" * 32}
-
-    async def work(client: httpx.AsyncClient) -> httpx.Response:
+    async with client_of(app_of(tmp_path, app=sign_in)) as client:
         refused = await submit(client, by="mallory")
         assert (refused.status_code, kept.by) == (401, [])
         client.headers.update(headers)
-        return await submit(client, by="mallory")
-
-    run(tmp_path, work, app=sign_in)
+        await submit(client, by="mallory")
     assert kept.by == ["hanako@example.com"]
 
 
-def test_what_alertmanager_does_not_keep_is_not_told_as_done(tmp_path: Path, kept: Kept) -> None:
-    def behind(asked: str) -> None:
-        if asked == "silence":  # its clock is set back right after
-            kept.server.before = lambda _: setattr(
-                kept.server, "clock", lambda: datetime.now(UTC) - timedelta(minutes=5)
-            )
+def behind(server: FakeAlertmanager) -> None:
+    server.clock = lambda: datetime.now(UTC) - timedelta(minutes=5)
 
-    kept.server.before = behind
-    answer = run(tmp_path, lambda client: submit(client, by="hanako"))
+
+def away(server: FakeAlertmanager) -> None:
+    server.before = gone
+
+
+@each_row(
+    "fault, words",
+    [
+        (behind, "Alertmanager did not keep it"),
+        (away, "Run techsapo alerts ack AppDown on the host"),
+    ],
+)
+def test_what_alertmanager_does_not_keep_is_not_told_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[FakeAlertmanager], None], words: str
+) -> None:
+    kept = Kept(monkeypatch)
+    kept.server.before = lambda asked: fault(kept.server) if asked == "silence" else None
+    answer = submitted(tmp_path, by="hanako")
     assert answer.status_code == 503
-    assert "Alertmanager did not keep it" in answer.text
+    assert words in answer.text
 
 
-def test_a_server_that_goes_away_half_way_is_told_of(tmp_path: Path, kept: Kept) -> None:
-    def half(asked: str) -> None:
-        if asked == "silence":
-            kept.server.before = gone
-
-    kept.server.before = half
-    answer = run(tmp_path, lambda client: submit(client, by="hanako"))
-    assert answer.status_code == 503
-    assert "Run techsapo alerts ack AppDown on the host" in answer.text
-
-
-def test_a_form_that_is_none_is_refused_and_no_error_of_ours(tmp_path: Path, kept: Kept) -> None:
-    async def work(client: httpx.AsyncClient) -> list[int]:
+async def test_a_form_that_is_none_is_refused_and_no_error_of_ours(tmp_path: Path, kept: Kept) -> None:
+    async with client_of(app_of(tmp_path)) as client:
         bodies = (b"a=1&" * 300, b"signature=" + b"x" * 20_000, b"\xff\xfe%zz&&==", b"")
         sent = [await client.post("/alerts/AppDown/acknowledge", content=body) for body in bodies]
-        return [answer.status_code for answer in sent]
-
-    assert run(tmp_path, work) == [403] * 4
+    assert [answer.status_code for answer in sent] == [403] * 4
     assert kept.silences == []
 
 
@@ -354,7 +326,7 @@ def test_servers_that_do_not_answer_are_told_of(tmp_path: Path, monkeypatch: pyt
         raise Unreachable(NOWHERE, "refused")
 
     monkeypatch.setattr(Prometheus, "query", away)
-    page = run(tmp_path, lambda client: client.get(link()))
+    page = within(app_of(tmp_path), lambda client: client.get(link()))
     assert page.status_code == 503
     assert "techsapo alerts ack AppDown" in page.text
 
@@ -385,7 +357,7 @@ def test_a_flood_of_guesses_is_cut_off_and_a_link_that_is_signed_works_on(
         assert {g.status_code for g in guesses[:30]} == {403}
         return [*(g.status_code for g in guesses[-2:]), (await submit(client, by="hanako")).status_code]
 
-    assert run(tmp_path, work) == [429, 429, 200]
+    assert within(app_of(tmp_path), work) == [429, 429, 200]
     assert kept.by == ["hanako" + MARK]
 
 
@@ -399,11 +371,11 @@ def test_who_has_a_link_asks_the_servers_only_so_often(
         data = {"signature": link().partition("=")[2]} if method == "POST" else None
         return [(await client.request(method, link(), data=data)).status_code for _ in range(31)]
 
-    answers = run(tmp_path, work)
+    answers = within(app_of(tmp_path), work)
     assert (429 in answers[:30], answers[30]) == (False, 429)
 
 
-def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
+async def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
     tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fired = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -413,13 +385,10 @@ def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
     monkeypatch.setattr(Prometheus, "alerts", lambda _: firing)
     query = kept._query
     monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "incident" in expr else ())
-
-    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+    async with client_of(app_of(tmp_path)) as client:
         page = await client.get(link())
         await submit(client, by="hanako")
-        return [page, await client.get("/api/v1/status")]
-
-    page, status = run(tmp_path, work)
+        status = await client.get("/api/v1/status")
     assert f"since {fired.astimezone():%Y-%m-%d %H:%M:%S %Z}<" in page.text
     (alert,) = status.json()["alerts"]
     assert datetime.fromisoformat(alert["since"]) == fired
@@ -461,7 +430,7 @@ def test_an_acknowledgement_leaves_out_whom_was_told_already(tmp_path: Path, kep
     kept.server.held = [
         told("0"), told("1"), told("2", "suppressed"), told("3", since="1"), told("4", service="other"),
     ]  # fmt: skip
-    assert run(tmp_path, lambda client: submit(client, by="花子")).status_code == 200
+    assert submitted(tmp_path, by="花子").status_code == 200
     (made,) = kept.silences
     assert [str(m) for m in made.matchers if m.name == "next"] == ["next=~.+", "next!~0|1"]
     assert [str(a.incident) for a in acknowledgements(Alertmanager(NOWHERE))] == ["AppDown"]

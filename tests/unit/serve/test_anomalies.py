@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,8 +8,8 @@ from typing import get_args
 
 import httpx
 import pytest
-from orchestrator import client_of, make_app
-from prometheus_client.parser import text_string_to_metric_families
+from instances import samples, within
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.anomalies import Reason, signs
@@ -21,7 +20,6 @@ from techsapo_ops.stores.keys import KeyFile, new_key
 
 URL = "/api/v1/generate"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-PROXY = {"proxies": ["127.0.0.1"]}
 Deed = Callable[[httpx.AsyncClient, dict[str, str]], Awaitable[object]]
 
 
@@ -64,15 +62,6 @@ def keys_in(path: Path) -> dict[str, str]:
     return {name: shown for name, (_, shown) in made.items()}
 
 
-def anomalies(text: str) -> dict[str, float]:
-    return {
-        s.labels["reason"]: s.value
-        for family in text_string_to_metric_families(text)
-        for s in family.samples
-        if s.name == "techsapo_anomaly_requests_total"
-    }
-
-
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small limits, so that a deed is a few requests."""
@@ -82,17 +71,15 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def after(tmp_path: Path, deed: Deed) -> dict[str, float]:
     keys = keys_in(tmp_path / "keys.json")
-    app = {
-        "auth": {"required": True, "keys_file": str(tmp_path / "keys.json"), **PROXY},
-    }
-    app = make_app(tmp_path, app=app)
+    auth = {"required": True, "keys_file": str(tmp_path / "keys.json"), "proxies": ["127.0.0.1"]}
+    app = make_app(tmp_path, app={"auth": auth})
 
-    async def main() -> dict[str, float]:
-        async with client_of(app) as client:
-            await deed(client, keys)
-            return anomalies(app.metrics.render("")[0].decode())
+    async def work(client: httpx.AsyncClient) -> dict[str, float]:
+        await deed(client, keys)
+        found = samples(app.metrics.render("")[0].decode())
+        return {dict(k)["reason"]: n for (s, k), n in found.items() if s == "techsapo_anomaly_requests_total"}
 
-    return asyncio.run(main())
+    return within(app, work)
 
 
 @each_row("reason", get_args(Reason))
@@ -107,27 +94,18 @@ def test_each_anomaly_of_the_catalogue_is_counted_for_its_reason_and_no_other(
 
 def test_honest_requests_are_no_anomaly(tmp_path: Path) -> None:
     async def deed(client: httpx.AsyncClient, keys: dict[str, str]) -> None:
-        await ask(
-            client, "How do I list secrets in Kubernetes, and where is /etc/passwd?", **bearer(keys["good"])
-        )
+        asked = "How do I list secrets in Kubernetes, and where is /etc/passwd?"
+        await ask(client, asked, **bearer(keys["good"]))
         for path in ("/", "/health", "/openapi.json", "/favicon.ico"):
             await client.get(path)
 
     assert not any(after(tmp_path, deed).values())
 
 
-@each_row(
-    "path",
-    [
-        "/.env",
-        "/a/../../etc/passwd?",
-        "/backup.sql.gz?",
-        "/.git/config",
-        "/wp-login.php",
-        "/?f=../x",
-        "/api-keys.json",
-    ],
-)
+SOUGHT = ["/.env", "/a/../../etc/passwd?", "/backup.sql.gz?", "/.git/config", "/wp-login.php", "/?f=../x"]
+
+
+@each_row("path", [*SOUGHT, "/api-keys.json"])
 def test_paths_that_attackers_look_for_are_known(path: str) -> None:
     assert signs().paths.search(path)
 

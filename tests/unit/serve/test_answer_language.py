@@ -1,17 +1,21 @@
-"""Which language an answer is in: the stack's, unless somebody asks for another."""
+"""Which language an answer is in, and a problem: the stack's, unless somebody asks for another."""
 
 from __future__ import annotations
 
-import asyncio
+import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import httpx
-from orchestrator import client_of, make_app
+from instances import post, send
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.asking import AnswerLanguage
+from techsapo_ops.serve.problems import Problem, reader_language
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 
@@ -44,11 +48,7 @@ Asked = list[tuple[str, dict[str, Any], str]]
 def misunderstood(directory: Path, asked: Asked, **sections: Any) -> Asked:
     """What of `asked` is answered in another language."""
 
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(directory, **sections)) as client:
-            return [await client.post(path, json=body) for path, body, _ in asked]
-
-    answers = asyncio.run(main())
+    answers = send(make_app(directory, **sections), *(("POST", path, {"json": b}) for path, b, _ in asked))
     return [each for each, answer in zip(asked, answers, strict=True) if told(each[0], answer) != each[2]]
 
 
@@ -78,15 +78,13 @@ def test_the_locale_decides_and_never_a_log(tmp_path: Path) -> None:
 
 
 def test_a_log_in_another_language_than_the_stacks_is_analysed_once(tmp_path: Path) -> None:
-    async def asked(locale: str) -> tuple[str, ...]:
+    def asked(locale: str) -> tuple[str, ...]:
         app = make_app(tmp_path / locale, locale=locale)
-        async with client_of(app) as client:
-            replies = [(await client.post(ANALYZE, json=ENGLISH_LOG)).json()["cache"] for _ in range(2)]
-            metrics = (await client.get("/metrics")).text
-        calls = [line for line in metrics.splitlines() if line.startswith("techsapo_llm_requests_total")]
-        return (*replies, *calls)
+        replies = [answer.json()["cache"] for answer in post(app, ANALYZE, ENGLISH_LOG, ENGLISH_LOG)]
+        metrics = app.metrics.render("")[0].decode().splitlines()
+        return (*replies, *(line for line in metrics if line.startswith("techsapo_llm_requests_total")))
 
-    japanese, english = (asyncio.run(asked(locale)) for locale in ("ja", "en"))
+    japanese, english = asked("ja"), asked("en")
     assert japanese == english
     assert japanese[:2] == ("miss", "hit")
 
@@ -101,10 +99,56 @@ def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_word
         (CHAT, chat(("user", "disk full")), "ja"),
         (CHAT, chat(english, ("user", "ディスクが一杯")), "en"),
         (CHAT, chat(("user", "Answer in English."), ("assistant", "Which disk?"), ("user", "/var")), "ja"),
-        (
-            CHAT,
-            chat(("user", "disk full"), ("assistant", "Which?"), ("user", "/var, answer in English")),
-            "en",
-        ),
+        (CHAT, chat(("user", "disk"), ("assistant", "Which?"), ("user", "/var, answer in English")), "en"),
     ]
     assert misunderstood(tmp_path, asked, locale="ja") == []
+
+
+def scope(*accepted: str, path: str = "/api/v1/generate") -> dict[str, Any]:
+    return {"path": path, "headers": [(b"accept-language", told.encode("latin-1")) for told in accepted]}
+
+
+@each_row(
+    "accepted, language",
+    [
+        ([], "en"),
+        ([""], "en"),
+        (["ja"], "ja"),
+        (["ja-JP,ja;q=0.9,en;q=0.8"], "ja"),
+        (["en-US,en;q=0.9,ja;q=0.8"], "en"),
+        (["en;q=0.5, ja;q=0.8"], "ja"),
+        (["ja;q=0"], "en"),
+        (["fr, de;q=0.9"], "en"),
+        (["fr, ja;q=0.1"], "ja"),
+        (["*"], "en"),
+        (["fr", "JA"], "ja"),
+        (["ja;q=much"], "en"),
+        (["ja;q=nan, en;q=0.1"], "en"),
+        (["jax, enx"], "en"),
+        (["en;q=0.5, ja-JP"], "ja"),
+        (["ja;q=2, en;q=0.1"], "en"),
+        (["ja;q=-1, fr"], "en"),
+        (["ja;q=0.9, ja-JP;q=0"], "ja"),
+        ([",".join(["x"] * 32) + ",ja"], "en"),
+        ([",".join(["x"] * 9000) + ",ja"], "en"),
+        (["\xff\xfe;;==,,ja"], "ja"),
+    ],
+)
+def test_the_language_that_a_request_wants(accepted: list[str], language: str) -> None:
+    assert reader_language(scope(*accepted)) == language
+
+
+def test_a_problem_in_japanese() -> None:
+    told = msg("unknown field; /openapi.json lists those that there are")
+    problem = Problem(
+        422, "invalid_request", told, errors=[{"field": "prompt", "message": msg("is missing")}]
+    )
+    english, japanese = (json.loads(problem.answer(scope(told)).body) for told in ("en", "ja"))
+    assert (english["title"], english["errors"][0]["message"]) == (HTTPStatus(422).phrase, "is missing")
+    assert japanese["title"] == "内容を処理できません"
+    assert "/openapi.json" in japanese["detail"]
+    assert japanese["detail"] != english["detail"]
+    assert japanese["errors"][0]["message"] == "ありません"
+    for stable in ("type", "status", "code"):
+        assert japanese[stable] == english[stable]
+    assert japanese["errors"][0]["field"] == "prompt"

@@ -1,12 +1,19 @@
+"""How long and how deep a body may be."""
+
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from instances import send
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.serve.body_limit import SMALL, BodyLimit
+from techsapo_ops.serve.body_route import MOST_DEPTH, deeper_than
 from techsapo_ops.serve.problems import Problem
 
 Message = dict[str, Any]
@@ -72,51 +79,82 @@ def test_a_longer_one_is_refused_before_the_app_sees_it(
     assert (status, problem["code"], echo.bodies) == (413, "body_too_large", [])
 
 
+async def _silent(_: Message) -> None:
+    pass
+
+
 def test_a_body_that_nobody_asks_for_is_not_read() -> None:
     async def receive() -> Message:
         raise AssertionError("it was read")
 
-    async def send(_: Message) -> None:
-        pass
-
     scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"5")], "state": {}}
-    asyncio.run(BodyLimit(Echo(reads=False), 10)(scope, receive, send))
+    asyncio.run(BodyLimit(Echo(reads=False), 10)(scope, receive, _silent))
 
 
-def test_large_bodies_are_held_up_to_a_bound_in_all_and_small_ones_always_read() -> None:
+async def test_large_bodies_are_held_up_to_a_bound_in_all_and_small_ones_always_read() -> None:
     """Each of these holds its body until its answer; the second large one finds no room."""
     sizes, codes = [SMALL + 60, SMALL + 60, SMALL, SMALL + 60], []
+    ends = asyncio.Event()
 
-    async def main() -> None:
-        ends = asyncio.Event()
+    async def held(scope: Any, receive: Any, send: Any) -> None:
+        await Echo()(scope, receive, _silent)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if not ends.is_set():
+            await ends.wait()
 
-        async def held(scope: Any, receive: Any, send: Any) -> None:
-            await Echo()(scope, receive, _silent)
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            if not ends.is_set():
-                await ends.wait()
+    limit = BodyLimit(held, 2 * SMALL, held=100)
 
-        limit = BodyLimit(held, 2 * SMALL, held=100)
+    async def one(size: int) -> None:
+        scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"1")], "state": {}}
 
-        async def one(size: int) -> None:
-            scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"1")], "state": {}}
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"x" * size, "more_body": False}
 
-            async def receive() -> Message:
-                return {"type": "http.request", "body": b"x" * size, "more_body": False}
+        await limit(scope, receive, _silent)
+        codes.append((size, scope["state"].get("problem")))
 
-            await limit(scope, receive, _silent)
-            codes.append((size, scope["state"].get("problem")))
+    first = [asyncio.create_task(one(size)) for size in sizes[:3]]
+    await asyncio.sleep(0)
+    ends.set()
+    await asyncio.gather(*first)
+    await one(sizes[3])
+    large = SMALL + 60
+    assert Counter(codes) == {(large, None): 2, (large, "overloaded"): 1, (SMALL, None): 1}
 
-        first = [asyncio.create_task(one(size)) for size in sizes[:3]]
-        await asyncio.sleep(0)
-        ends.set()
-        await asyncio.gather(*first)
-        await one(sizes[3])
 
-    async def _silent(_: Message) -> None:
-        pass
+CHAT = '{"model": "techsapo-basic", "messages": [{"role": "user", "content": "502?"}], "metadata": {"m": %s}}'
 
-    asyncio.run(main())
-    assert sorted(codes, key=str) == sorted(
-        [(SMALL + 60, None), (SMALL + 60, "overloaded"), (SMALL, None), (SMALL + 60, None)], key=str
-    )
+
+JSON, KEY = {"Content-Type": "application/json"}, "Idempotency-Key"
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def test_a_chat_body_that_is_nested_too_deeply_is_refused_and_one_at_the_bound_is_answered(
+    tmp_path: Path,
+) -> None:
+    depths = (MOST_DEPTH, 200, 1000, 1020, 5000, 400_000, MOST_DEPTH - 2)
+
+    asked = [
+        ("POST", "/v1/chat/completions", {"content": CHAT % nested(depth), "headers": {**JSON, KEY: f"{n}"}})
+        for n, depth in enumerate(depths)
+    ]
+    *refused, answered = send(make_app(tmp_path), *asked)
+    codes = [(answer.status_code, answer.json()["error"]["code"]) for answer in refused]
+    assert codes[:4] == [(400, "invalid_request")] * 4
+    assert codes[4][0] == 400, "Python 3.13 reads 5,000 levels, 3.11 does not"
+    assert codes[5] == (400, "malformed_json")
+    assert f"deeper than {MOST_DEPTH} levels" in refused[0].json()["error"]["message"]
+    assert answered.status_code == 200
+
+
+@each_row("form", ['{"a": %s}', "[1, %s]"])
+def test_levels_are_counted_in_objects_and_in_arrays(form: str) -> None:
+    text, levels = "1", 0
+    while levels < 5:
+        text, levels = form % text, levels + 1
+    value: Any = json.loads(text)
+    assert not deeper_than(5, value, text.encode())
+    assert deeper_than(4, value, text.encode())

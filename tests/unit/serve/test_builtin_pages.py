@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from fakes.alertmanager import FakeAlertmanager
-from orchestrator import client_of, make_app
+from instances import get
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Matcher
@@ -22,24 +23,18 @@ WEB = files("techsapo_ops.serve") / "web"
 PAGES = ("/", "/dashboards", "/status", "/docs")
 
 
-def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> list[httpx.Response]:
-    app = make_app(directory, locale=locale)
-
-    async def main() -> list[httpx.Response]:
-        async with client_of(app) as client:
-            return [await client.get(path, headers=headers) for path in paths]
-
-    return asyncio.run(main())
+def got(directory: Path, *paths: str, locale: str = "ja") -> list[httpx.Response]:
+    return get(make_app(directory, locale=locale), *paths)
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> list[httpx.Response]:
     """Each page, as a stack in Japanese has it."""
-    return get(tmp_path_factory.mktemp("pages"), *PAGES)
+    return got(tmp_path_factory.mktemp("pages"), *PAGES)
 
 
 def test_pages_start_in_the_specs_language(tmp_path: Path, pages: list[httpx.Response]) -> None:
-    for locale, found in (("ja", pages), ("en", get(tmp_path, *PAGES, locale="en"))):
+    for locale, found in (("ja", pages), ("en", got(tmp_path, *PAGES, locale="en"))):
         for page in found:
             assert page.headers["content-type"] == "text/html; charset=utf-8"
             tag = f'<html lang="{locale}" data-locale="{locale}" data-keys="off" data-people="one">'
@@ -57,21 +52,16 @@ def test_pages_know_whether_the_next_one_at_the_browser_may_be_somebody_else(
     (tmp_path / "keys").write_text('{"version": 1, "keys": []}')
     if "keys_file" in auth:
         auth = {**auth, "keys_file": str(tmp_path / "keys")}
-    app = make_app(tmp_path, app={"auth": auth})
-
-    async def main() -> str:
-        async with client_of(app) as client:
-            signed_in = {"X-Techsapo-User": "hanako", "X-Techsapo-Sign-In": "s" * 32}
-            return (await client.get("/", headers=signed_in)).text
-
-    assert f'data-people="{people}"' in asyncio.run(main())
+    signed_in = {"X-Techsapo-User": "hanako", "X-Techsapo-Sign-In": "s" * 32}
+    (page,) = get(make_app(tmp_path, app={"auth": auth}), "/", **signed_in)
+    assert f'data-people="{people}"' in page.text
 
 
 def test_everything_that_a_page_names_is_served_from_here(
     tmp_path: Path, pages: list[httpx.Response]
 ) -> None:
     named = sorted({path for page in pages for path in re.findall(r'(?:src|href)="(/[^"#]*)"', page.text)})
-    told = {path: r.status_code for path, r in zip(named, get(tmp_path, *named), strict=True)}
+    told = {path: r.status_code for path, r in zip(named, got(tmp_path, *named), strict=True)}
     helped = {told.pop(path) for path in named if path.startswith("/help")}
     assert helped <= {200, 307}, "it leads on to the help in the reader's language"
     assert set(told.values()) == {200}
@@ -99,19 +89,14 @@ def test_every_word_that_a_page_names_is_there() -> None:
 
 
 def test_a_dashboard_that_there_is_not_is_a_problem_and_so_is_a_hostile_name(tmp_path: Path) -> None:
-    nothing, hostile, span, absent = get(
-        tmp_path,
-        "/api/v1/dashboards/nothing",
-        '/api/v1/dashboards/main?instance=x"} or up{a="',
-        "/api/v1/dashboards/main?span=99y",
-        "/api/v1/dashboards/main",
-    )
-    assert [r.status_code for r in (nothing, hostile, span, absent)] == [404, 422, 422, 503]
-    assert absent.json()["code"] == "no_prometheus"
+    names = ("nothing", 'main?instance=x"} or up{a="', "main?span=99y", "main")
+    answers = got(tmp_path, *(f"/api/v1/dashboards/{name}" for name in names))
+    assert [r.status_code for r in answers] == [404, 422, 422, 503]
+    assert answers[-1].json()["code"] == "no_prometheus"
 
 
 def test_the_dashboards_of_a_stack_without_prometheus_say_so(tmp_path: Path) -> None:
-    catalogue, recent = get(tmp_path, "/api/v1/dashboards", "/api/v1/metrics/recent")
+    catalogue, recent = got(tmp_path, "/api/v1/dashboards", "/api/v1/metrics/recent")
     told = catalogue.json()
     assert told["prometheus"] == "absent"
     names = [d["name"] for d in told["dashboards"]]
@@ -163,14 +148,7 @@ def test_the_status_page_is_told_what_nobody_is_told_of_and_until_when(tmp_path:
     quiet = ("suppressed", True, ("critical",), now, tuple(made))
     server.held = [
         Alert({"alertname": "ProviderDown", "severity": "critical"}, {}, *quiet),
-        Alert(
-            {"alertname": "BudgetHigh", "severity": "warning"},
-            {},
-            "suppressed",
-            False,
-            (),
-            now,
-        ),
+        Alert({"alertname": "BudgetHigh", "severity": "warning"}, {}, "suppressed", False, (), now),
         # Of the time before: it is about to fire again, and nobody would be told of that anyway.
         Alert({"alertname": "MemoryHigh", "severity": "critical"}, {}, *quiet),
     ]
@@ -196,4 +174,4 @@ def test_both_languages_have_every_word() -> None:
 
 def test_only_the_pages_own_files_are_served(tmp_path: Path) -> None:
     paths = ("/web/../app.py", "/web/%2e%2e/app.py", "/web/app.py", "/web/", "/web/a/b")
-    assert [answer.status_code for answer in get(tmp_path, *paths)] == [404] * 5
+    assert [answer.status_code for answer in got(tmp_path, *paths)] == [404] * 5

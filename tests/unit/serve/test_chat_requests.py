@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from instances import URL, post, samples
 from openai.types.chat import CompletionCreateParams, completion_create_params
 from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.serve.answers import Prompts
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.wallbounce.question import Composed
@@ -23,24 +24,15 @@ CHAT = "/v1/chat/completions"
 GOOD = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "disk full"}]}
 
 
-def post(directory: Path, *bodies: Any, **sections: Any) -> list[httpx.Response]:
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(directory, **sections)) as client:
-            return [await client.post(CHAT, json=body) for body in bodies]
-
-    return asyncio.run(main())
+def chat(directory: Path, *bodies: Any, **sections: Any) -> list[httpx.Response]:
+    return post(make_app(directory, **sections), CHAT, *bodies)
 
 
 def test_what_can_not_be_done_is_refused_by_openais_code(tmp_path: Path) -> None:
-    bodies = [
-        {
-            name: value
-            for name, value in {**GOOD, **case.get("body", {})}.items()
-            if name != case.get("without")
-        }
-        for case in CASES["refused"]
-    ]
-    for case, answer in zip(CASES["refused"], post(tmp_path, *bodies), strict=True):
+    bodies = [{**GOOD, **case.get("body", {})} for case in CASES["refused"]]
+    for body, case in zip(bodies, CASES["refused"], strict=True):
+        body.pop(case.get("without"), None)
+    for case, answer in zip(CASES["refused"], chat(tmp_path, *bodies), strict=True):
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["param"], error["type"]) == (
             case.get("status", 400), case["code"], case["param"], "invalid_request_error",
@@ -51,7 +43,7 @@ def test_what_can_not_be_done_is_refused_by_openais_code(tmp_path: Path) -> None
 
 def test_what_asks_for_nothing_else_is_answered(tmp_path: Path) -> None:
     bodies = [{**GOOD, **more} for more in CASES["accepted"]]
-    for body, answer in zip(bodies, post(tmp_path, *bodies), strict=True):
+    for body, answer in zip(bodies, chat(tmp_path, *bodies), strict=True):
         assert answer.status_code == 200, (body, answer.text)
         assert answer.json()["choices"][0]["message"]["content"], body
 
@@ -67,8 +59,6 @@ def test_every_parameter_of_openais_client_is_known() -> None:
 def test_a_conversation_says_what_was_called_and_what_came_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from techsapo_ops.serve.answers import Prompts
-
     seen: list[Composed] = []
     question = Prompts.question
 
@@ -77,40 +67,26 @@ def test_a_conversation_says_what_was_called_and_what_came_back(
         return await question(self, prompt, *rest)
 
     monkeypatch.setattr(Prompts, "question", listening)
-    post(tmp_path, {**GOOD, **CASES["accepted"][-1]})
+    chat(tmp_path, {**GOOD, **CASES["accepted"][-1]})
     (prompt,) = seen
     assert prompt.parts == (
-        ("system", "Be brief."),
-        ("developer", "Be brief."),
-        ("user", "why?"),
-        ("assistant", "df({})"),
-        ("tool", "100% full"),
-        ("assistant", "du({})"),
-        ("tool", "90G /var/log"),
-        ("assistant", "shell(ls /var/log)"),
-        ("tool", "syslog"),
-        ("assistant", "I can't."),
+        ("system", "Be brief."), ("developer", "Be brief."), ("user", "why?"), ("assistant", "df({})"),
+        ("tool", "100% full"), ("assistant", "du({})"), ("tool", "90G /var/log"),
+        ("assistant", "shell(ls /var/log)"), ("tool", "syslog"), ("assistant", "I can't."),
         ("user", "why?\nwhich disk?"),
-    )
+    )  # fmt: skip
 
 
 def test_a_body_that_is_no_object_and_one_that_is_no_json_are_told_in_openais_shape(tmp_path: Path) -> None:
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(tmp_path)) as client:
-            headers = {"Content-Type": "application/json"}
-            return [await client.post(CHAT, content=c, headers=headers) for c in (b"[]", b"{", b"")]
-
-    told = asyncio.run(main())
-    assert [(a.status_code, a.json()["error"]["code"]) for a in told] == [
-        (400, "invalid_type"),
-        (400, "malformed_json"),
-        (400, "invalid_request"),
-    ]
+    told = chat(tmp_path, b"[]", b"{", b"")
+    assert {a.status_code for a in told} == {400}
+    codes = [a.json()["error"]["code"] for a in told]
+    assert codes == ["invalid_type", "malformed_json", "invalid_request"]
 
 
 def test_too_long_a_conversation_is_what_openais_clients_cut(tmp_path: Path) -> None:
     message = {"role": "user", "content": "x" * 30}
-    (answer,) = post(tmp_path, {**GOOD, "messages": [message]}, app={"limits": {"max_prompt": 20}})
+    (answer,) = chat(tmp_path, {**GOOD, "messages": [message]}, app={"limits": {"max_prompt": 20}})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "context_length_exceeded")
     assert answer.json()["problem"] == "prompt_too_long"
@@ -118,21 +94,17 @@ def test_too_long_a_conversation_is_what_openais_clients_cut(tmp_path: Path) -> 
 
 def counted(app: App, direction: str) -> int:
     """Tokens of all calls to providers, as the metrics have them."""
-    text = app.metrics.render("")[0].decode()
-    lines = [x for x in text.splitlines() if x.startswith("techsapo_llm_tokens_total{")]
-    return int(sum(float(x.rpartition(" ")[2]) for x in lines if f'direction="{direction}"' in x))
+    found = samples(app.metrics.render("")[0].decode()).items()
+    wanted = ("direction", direction)
+    return int(sum(n for (name, k), n in found if name == "techsapo_llm_tokens_total" and wanted in k))
 
 
-def test_usage_counts_every_call_that_was_billed_and_nothing_of_a_kept_answer(tmp_path: Path) -> None:
+async def test_usage_counts_every_call_that_was_billed_and_nothing_of_a_kept_answer(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
-    async def main() -> tuple[dict[str, Any], tuple[int, int], dict[str, Any]]:
-        async with client_of(app) as client:
-            one = (await client.post(CHAT, json=GOOD)).json()
-            billed = (counted(app, "input"), counted(app, "output"))
-            return one, billed, (await client.post(CHAT, json=GOOD)).json()
-
-    one, billed, again = asyncio.run(main())
+    async with client_of(app) as client:
+        one = (await client.post(CHAT, json=GOOD)).json()
+        billed = (counted(app, "input"), counted(app, "output"))
+        again = (await client.post(CHAT, json=GOOD)).json()
     usage = one["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == billed
     assert usage["total_tokens"] == sum(billed) > 0
@@ -142,11 +114,7 @@ def test_usage_counts_every_call_that_was_billed_and_nothing_of_a_kept_answer(tm
 
 
 def test_the_answer_of_the_api_says_what_all_calls_took_beside_each_answers_own(tmp_path: Path) -> None:
-    async def main() -> dict[str, Any]:
-        async with client_of(make_app(tmp_path)) as client:
-            return dict((await client.post("/api/v1/generate", json={"prompt": "x"})).json())
-
-    told = asyncio.run(main())
+    told = post(make_app(tmp_path), URL, {"prompt": "x"})[0].json()
     for direction in ("input", "output"):
         answers = sum(p["tokens"][direction] for p in told["providers"])
         assert told["tokens"][direction] > answers, "gradings are billed too"
@@ -162,7 +130,7 @@ def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     }
     body = {**GOOD, "model": "techsapo-premium+notes", "stream": stream}
     plain = {**GOOD, "model": "techsapo-premium"}
-    told, bare = post(tmp_path, body, plain, providers=split, locale=locale)
+    told, bare = chat(tmp_path, body, plain, providers=split, locale=locale)
     if stream:
         chunks = [line[6:] for line in told.text.splitlines() if line.startswith("data: {")]
         choices = [c for chunk in chunks for c in json.loads(chunk)["choices"]]
@@ -180,21 +148,18 @@ def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     assert bare.json()["techsapo"]["cache"] == "hit", "it is the same answer"
 
 
-def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:
-    async def main() -> tuple[list[str], list[int]]:
-        async with client_of(make_app(tmp_path)) as client:
-            models = [m["id"] for m in (await client.get("/v1/models")).json()["data"]]
-            paths = (*models, "techsapo-basic%2Bnotes", "techsapo-basic+", "gpt-6.1-sol")
-            return models, [(await client.get(f"/v1/models/{name}")).status_code for name in paths]
-
-    models, found = asyncio.run(main())
+async def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:
+    async with client_of(make_app(tmp_path)) as client:
+        models = [m["id"] for m in (await client.get("/v1/models")).json()["data"]]
+        paths = (*models, "techsapo-basic%2Bnotes", "techsapo-basic+", "gpt-6.1-sol")
+        found = [(await client.get(f"/v1/models/{name}")).status_code for name in paths]
     tiers = ("basic", "premium", "critical")
     assert models == [f"techsapo-{t}" for t in tiers] + [f"techsapo-{t}+notes" for t in tiers]
     assert found == [200] * 7 + [404] * 2
 
 
 def test_in_a_stream_there_are_comments_and_chunks_alone(tmp_path: Path) -> None:
-    (answer,) = post(tmp_path, {**GOOD, "stream": True, "stream_options": {"include_usage": True}})
+    (answer,) = chat(tmp_path, {**GOOD, "stream": True, "stream_options": {"include_usage": True}})
     lines = [line for line in answer.text.splitlines() if line]
     assert lines[0] == ": asked"
     assert {line[:6] for line in lines if not line.startswith(":")} == {"data: "}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -27,36 +26,32 @@ def app_in(directory: Path) -> App:
     return App(Options(make_spec(), "app-1", directory / "data", maintenance=directory))
 
 
-def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
+async def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
     app = app_in(tmp_path)
+    async with client_of(app) as client:
 
-    async def main() -> None:
-        async with client_of(app) as client:
+        async def ask(accept: str = "*/*") -> httpx.Response:
+            return await client.post("/api/v1/generate", json={"prompt": "x"}, headers={"Accept": accept})
 
-            async def ask(accept: str = "*/*") -> httpx.Response:
-                return await client.post("/api/v1/generate", json={"prompt": "x"}, headers={"Accept": accept})
-
-            assert (await ask()).status_code == 200
-            before = app.metrics.render("")[0]
-            (tmp_path / PAGE).write_text("<h1>later</h1>")
-            (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
-            (tmp_path / ALONE).touch()
-            told = await ask()
-            assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "120", TOLD)
-            assert told.headers["content-type"] == "application/problem+json"
-            assert (await ask("text/html")).text == "<h1>later</h1>"
-            counted = [line for line in app.metrics.render("")[0].splitlines() if b"generate" in line]
-            assert counted == [line for line in before.splitlines() if b"generate" in line]
-            assert (await client.get("/ping")).status_code == 200
-            status = (await client.get("/api/v1/status")).json()
-            assert status["maintenance"]["detail"] == TOLD["detail"]
-            (tmp_path / PROBLEM).unlink()
-            assert (await ask()).status_code == 200
-
-    asyncio.run(main())
+        assert (await ask()).status_code == 200
+        before = app.metrics.render("")[0]
+        (tmp_path / PAGE).write_text("<h1>later</h1>")
+        (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
+        (tmp_path / ALONE).touch()
+        told = await ask()
+        assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "120", TOLD)
+        assert told.headers["content-type"] == "application/problem+json"
+        assert (await ask("text/html")).text == "<h1>later</h1>"
+        counted = [line for line in app.metrics.render("")[0].splitlines() if b"generate" in line]
+        assert counted == [line for line in before.splitlines() if b"generate" in line]
+        assert (await client.get("/ping")).status_code == 200
+        status = (await client.get("/api/v1/status")).json()
+        assert status["maintenance"]["detail"] == TOLD["detail"]
+        (tmp_path / PROBLEM).unlink()
+        assert (await ask()).status_code == 200
 
 
-def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(
+async def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     came, sent = [], []
@@ -70,17 +65,14 @@ def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_fo
     async def receive() -> Any:
         raise AssertionError
 
-    async def main() -> None:
-        front, scope = closed.Closed(app, tmp_path), {"type": "websocket", "path": "/ws", "headers": []}
-        monkeypatch.setattr(closed, "LOOK", 3600.0)
-        front._looked = -3600.0
-        await front(scope, receive, send)
-        for name in (PROBLEM, ALONE):
-            (tmp_path / name).touch()
-        await front(scope, receive, send)
-        monkeypatch.setattr(closed, "LOOK", 0.0)
-        await front(scope, receive, send)
-
-    asyncio.run(main())
+    front, scope = closed.Closed(app, tmp_path), {"type": "websocket", "path": "/ws", "headers": []}
+    monkeypatch.setattr(closed, "LOOK", 3600.0)
+    front._looked = -3600.0
+    await front(scope, receive, send)
+    for name in (PROBLEM, ALONE):
+        (tmp_path / name).touch()
+    await front(scope, receive, send)
+    monkeypatch.setattr(closed, "LOOK", 0.0)
+    await front(scope, receive, send)
     assert came == ["/ws", "/ws"]
     assert sent == [{"type": "websocket.close", "code": 1013, "reason": "maintenance"}]

@@ -1,4 +1,4 @@
-"""Each JSON answer is what /openapi.json says of it, with no key that it does not tell of."""
+"""Each JSON answer is what /openapi.json says of it, and no browser or proxy may keep it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from documented import Documented
+from instances import get, within
 from orchestrator import client_of, make_app
 from rows import each_row
 
@@ -54,44 +55,65 @@ async def ask_for_everything(client: httpx.AsyncClient, documented: Documented) 
 def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sections: dict[str, Any]) -> None:
     app = make_app(tmp_path, **sections)
 
-    async def main() -> tuple[Documented, set[int]]:
-        async with client_of(app) as client:
-            documented = Documented((await client.get("/openapi.json")).json())
-            return documented, await ask_for_everything(client, documented)
+    async def work(client: httpx.AsyncClient) -> tuple[Documented, set[int]]:
+        documented = Documented((await client.get("/openapi.json")).json())
+        return documented, await ask_for_everything(client, documented)
 
-    documented, statuses = asyncio.run(main())
+    documented, statuses = within(app, work)
     assert documented.asked == documented.json_operations()
     assert statuses >= {200, 400, 404, 415, 422, 503}
 
 
-def test_a_dead_or_closed_instance_answers_as_documented_too(tmp_path: Path) -> None:
+async def test_a_dead_or_closed_instance_answers_as_documented_too(tmp_path: Path) -> None:
     app = make_app(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
-
-    async def main() -> list[tuple[int, str]]:
-        async with client_of(app) as client:
-            documented = Documented((await client.get("/openapi.json")).json())
-            away = {"X-Forwarded-For": "192.0.2.1"}  # from elsewhere, through a proxy
-            asked = [await client.post(ASK, json={"prompt": "x"}), await client.post(CHAT, json=DISK)]
-            asked += [await client.get(path, headers=away) for path in ("/api/v1/health", "/api/v1/status")]
-            await asyncio.to_thread(app.audit.close)
-            asked += [await client.get(path) for path in ("/health", "/api/v1/health")]
-            for answer in asked:
-                documented.check(answer)
-            return [answer.status_code for answer in asked]
-
-    assert asyncio.run(main()) == [401, 401, 401, 401, 503, 503]
+    async with client_of(app) as client:
+        documented = Documented((await client.get("/openapi.json")).json())
+        away = {"X-Forwarded-For": "192.0.2.1"}  # from elsewhere, through a proxy
+        asked = [await client.post(ASK, json={"prompt": "x"}), await client.post(CHAT, json=DISK)]
+        asked += [await client.get(path, headers=away) for path in ("/api/v1/health", "/api/v1/status")]
+        await asyncio.to_thread(app.audit.close)
+        asked += [await client.get(path) for path in ("/health", "/api/v1/health")]
+        for answer in asked:
+            documented.check(answer)
+    assert [answer.status_code for answer in asked] == [401, 401, 401, 401, 503, 503]
 
 
-def test_an_answer_with_a_key_that_is_not_documented_is_found(tmp_path: Path) -> None:
+async def test_an_answer_with_a_key_that_is_not_documented_is_found(tmp_path: Path) -> None:
+    async with client_of(make_app(tmp_path)) as client:
+        documented = Documented((await client.get("/openapi.json")).json())
+        answer = await client.get("/health")
+        documented.check(answer)
+        answer._content = answer.content.replace(b'{"status"', b'{"further":1,"status"')
+        with pytest.raises(AssertionError):
+            documented.check(answer)
+
+
+ENDLESS = {("get", "/api/v1/metrics/stream")}
+"""Its head is sent by serve/streams.py, as of all event streams; it ends with its client alone."""
+
+
+def test_every_operation_says_that_its_answer_is_not_to_be_kept(tmp_path: Path) -> None:
     app = make_app(tmp_path)
 
-    async def main() -> None:
-        async with client_of(app) as client:
-            documented = Documented((await client.get("/openapi.json")).json())
-            answer = await client.get("/health")
-            documented.check(answer)
-            answer._content = answer.content.replace(b'{"status"', b'{"further":1,"status"')
-            with pytest.raises(AssertionError):
-                documented.check(answer)
+    async def work(client: httpx.AsyncClient) -> dict[str, str | None]:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        operations = {(method, path) for path, methods in paths.items() for method in methods}
+        assert operations >= ENDLESS
+        found = {}
+        for method, path in sorted(operations - ENDLESS):
+            for body in ({}, {"prompt": "disk full"}) if method == "post" else ({},):
+                given = {"json": body} if method == "post" else {}
+                answer = await client.request(method.upper(), path.replace("{", "").replace("}", ""), **given)
+                found[f"{method} {path} {answer.status_code}"] = answer.headers.get("cache-control")
+        for path in ("/openapi.json", "/nothing", "/web/nothing.js"):
+            found[path] = (await client.get(path)).headers.get("cache-control")
+        return found
 
-    asyncio.run(main())
+    found = within(app, work)
+    assert len(found) > 10
+    assert {path: said for path, said in found.items() if said != "no-store"} == {}
+
+
+def test_a_page_and_its_files_are_kept_and_asked_for_again(tmp_path: Path) -> None:
+    answers = get(make_app(tmp_path), "/", "/status", "/web/words.js", "/favicon.ico")
+    assert {answer.headers.get("cache-control") for answer in answers} == {"no-cache"}

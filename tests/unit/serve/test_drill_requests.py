@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from instances import within
 from orchestrator import client_of, make_spec
 from rows import each_row
 
@@ -22,20 +22,11 @@ from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
 KEY = b"the app's"
 PATH = "/api/v1/drill"
+JSON = {"Content-Type": "application/json"}
 
 
-def whole(test: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
-    """A test that runs in an event loop of its own."""
-
-    @wraps(test)
-    def run(tmp_path: Path) -> None:
-        asyncio.run(test(tmp_path))
-
-    return run
-
-
-def made(directory: Path, key: bytes | None = KEY) -> App:
-    return App(Options(make_spec(), "app-1", directory / "data", app_key=key))
+def made(directory: Path) -> App:
+    return App(Options(make_spec(), "app-1", directory / "data", app_key=KEY))
 
 
 def proven(
@@ -49,17 +40,14 @@ async def post(
 ) -> httpx.Response:
     """What a drill sends as `name`, with `headers` in place of its own."""
     sent = json.dumps(body).encode()
-    own = {**proven(name, path=path, body=sent), "Idempotency-Key": name, "Content-Type": "application/json"}
+    own = {**proven(name, path=path, body=sent), "Idempotency-Key": name, **JSON}
     return await client.post(path, content=sent, headers={**own, **headers})
 
 
 async def counted(client: httpx.AsyncClient) -> Mapping[str, float]:
     """Every series that is not 0, but for what the process itself measures of time."""
-    lines = (await client.get("/metrics")).text.splitlines()
-    values = {
-        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")
-    }
-    return {name: value for name, value in values.items() if value}
+    lines = [line.rpartition(" ") for line in (await client.get("/metrics")).text.splitlines()]
+    return {name: float(value) for name, _, value in lines if name[0] != "#" and float(value)}
 
 
 def rows(directory: Path) -> list[tuple[str, str, str, float]]:
@@ -69,7 +57,6 @@ def rows(directory: Path) -> list[tuple[str, str, str, float]]:
         ).fetchall()
 
 
-@whole
 async def test_one_is_carried_out_once_whatever_number_of_times_it_is_sent(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
         answers = [await post(client, "drill-1-1", {"seconds": 0}) for _ in range(3)]
@@ -80,7 +67,6 @@ async def test_one_is_carried_out_once_whatever_number_of_times_it_is_sent(tmp_p
     assert rows(tmp_path) == [("drill-1-1", "drill", "drill", 0)]
 
 
-@whole
 async def test_who_can_not_prove_to_be_a_drill_is_refused_and_counted_as_anybody(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
         strange = await client.post(PATH, json={}, headers=proven("drill-1-1", key=b"another"))
@@ -94,7 +80,6 @@ async def test_who_can_not_prove_to_be_a_drill_is_refused_and_counted_as_anybody
     assert rows(tmp_path) == []
 
 
-@whole
 async def test_a_drill_gets_no_answer_to_a_question(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
         refused = await post(client, "drill-1-1", {"prompt": "hello"})
@@ -103,25 +88,23 @@ async def test_a_drill_gets_no_answer_to_a_question(tmp_path: Path) -> None:
     assert rows(tmp_path) == []
 
 
-@whole
 async def test_what_is_overheard_can_not_become_another_request(tmp_path: Path) -> None:
     alert = "/api/v1/drill/alert"
     async with client_of(made(tmp_path)) as client:
-        heard = {**proven("drill-1-1", body=b'{"seconds": 0}'), "Content-Type": "application/json"}
+        none = b'{"seconds": 0}'
+        heard = {**proven("drill-1-1", body=none), **JSON}
         again = [
             await client.post(PATH, content=body, headers={**heard, **key})
             for body, key in (
-                (b'{"seconds": 0}', {}),
-                (b'{"seconds": 0}', {"Idempotency-Key": "another"}),
+                (none, {}),
+                (none, {"Idempotency-Key": "another"}),
                 (b'{"seconds": 30}', {"Idempotency-Key": "drill-1-1"}),
                 (b" " * 1000, {"Idempotency-Key": "drill-1-1"}),
             )
         ]
-        ending = {
-            **proven("drill-1-2", path=alert, body=b'{"seconds": 0}'), "Content-Type": "application/json"
-        }  # fmt: skip
+        ending = {**proven("drill-1-2", path=alert, body=none), **JSON}
         fired = await client.post(alert, content=b'{"seconds": 1800}', headers=ending)
-        ended = await client.post(alert, content=b'{"seconds": 0}', headers=ending)
+        ended = await client.post(alert, content=none, headers=ending)
     assert {answer.status_code for answer in again} == {401}
     assert (fired.status_code, ended.status_code) == (401, 200)
     assert rows(tmp_path) == []
@@ -133,14 +116,13 @@ def test_it_is_answered_only_once_its_row_is_on_disk(
 ) -> None:
     app, row = made(tmp_path), Future[bool]()
 
-    async def main() -> int:
-        async with client_of(app) as client:
-            with monkeypatch.context() as patch:
-                patch.setattr(app.audit, "put", lambda _: row)
-                asked = asyncio.create_task(post(client, "drill-1-1", {"seconds": 0}))
-                done, _ = await asyncio.wait([asked], timeout=0.05)
-                assert not done
-                row.set_result(kept)
-                return (await asked).status_code
+    async def work(client: httpx.AsyncClient) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(app.audit, "put", lambda _: row)
+            asked = asyncio.create_task(post(client, "drill-1-1", {"seconds": 0}))
+            done, _ = await asyncio.wait([asked], timeout=0.05)
+            assert not done
+            row.set_result(kept)
+            return (await asked).status_code
 
-    assert asyncio.run(main()) == status
+    assert within(app, work) == status

@@ -1,24 +1,27 @@
+"""How metrics are counted and written, and the windows that means and quantiles look through."""
+
 from __future__ import annotations
 
-import asyncio
+import random
 import threading
 from pathlib import Path
 
-import httpx
-from orchestrator import client_of, make_app
+import pytest
+from instances import samples, send
+from orchestrator import make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.serve.metric_registry import MetricRegistry
+from techsapo_ops.serve.windows import SLOT, SLOTS, Mean, Quantiles
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DURATION, REQUESTS = "techsapo_http_request_duration_seconds", "techsapo_http_requests_total"
 
 
 def value(text: str, name: str) -> float:
-    return sum(s.value for f in text_string_to_metric_families(text) for s in f.samples if s.name == name)
+    return sum(number for (found, _), number in samples(text).items() if found == name)
 
 
 def exemplars(text: str) -> set[str]:
@@ -75,11 +78,8 @@ def test_any_accept_header_is_answered_in_a_format_of_prometheus(tmp_path: Path)
         ",;=,\u00e9": "text/plain",
     }
 
-    async def main() -> list[httpx.Response]:
-        async with client_of(make_app(tmp_path)) as client:
-            return [await client.get("/metrics", headers={"Accept": a.encode()}) for a in wanted]
-
-    answers = asyncio.run(main())
+    asked = (("GET", "/metrics", {"headers": {"Accept": a.encode()}}) for a in wanted)
+    answers = send(make_app(tmp_path), *asked)
     assert [answer.status_code for answer in answers] == [200] * len(wanted)
     assert [answer.headers["content-type"].partition(";")[0] for answer in answers] == [*wanted.values()]
 
@@ -93,3 +93,60 @@ def test_the_first_analysis_is_seen_since_every_known_histogram_begins_at_0(tmp_
             assert f'{name}_sum{{task_type="{task}"}} 0.0\n' in text
     assert 'techsapo_llm_request_duration_seconds_count{model="simulated-1",provider="sim-a"} 0.0\n' in text
     assert 'techsapo_llm_agreement_count{provider_pair="sim-a|sim-b"} 0.0\n' in text
+
+
+class FakeClock:
+    """Time that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_mean_forgets_what_is_older_than_five_minutes() -> None:
+    clock = FakeClock()
+    mean = Mean(clock)
+    mean.add(1)
+    clock.now += 200
+    mean.add(0)
+    assert mean.value() == 0.5
+    clock.now += 150
+    assert mean.value() == 0
+    clock.now += 300
+    assert mean.value() is None
+
+
+def test_memory_stays_bounded_over_a_long_time() -> None:
+    clock = FakeClock()
+    mean = Mean(clock)
+    for _ in range(1000):
+        mean.add(1)
+        clock.now += SLOT
+    assert len(mean._window._slots) <= SLOTS
+
+
+@each_row("quantile", [0.5, 0.95, 0.99])
+def test_a_quantile_is_within_ten_percent(quantile: float) -> None:
+    draw = random.Random(4)
+    values = sorted(draw.lognormvariate(-1, 1) for _ in range(5000))
+    quantiles = Quantiles(FakeClock())
+    for value in values:
+        quantiles.add(value)
+    true = values[int(quantile * len(values)) - 1]
+    assert quantiles.value(quantile) == pytest.approx(true, rel=0.1)
+
+
+def test_a_quantile_that_one_value_just_reaches_is_that_value() -> None:
+    quantiles = Quantiles(FakeClock())
+    for value in (0.1, 10.0):
+        quantiles.add(value)
+    assert quantiles.value(0.5) == pytest.approx(0.1, rel=0.1)
+
+
+def test_values_beyond_the_last_bound_are_still_counted() -> None:
+    quantiles = Quantiles(FakeClock())
+    quantiles.add(10_000)
+    assert quantiles.value(0.95) == pytest.approx(150, rel=0.1)
+    assert Quantiles(FakeClock()).value(0.95) is None

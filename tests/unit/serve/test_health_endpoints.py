@@ -1,46 +1,41 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
+from instances import get, send, within
 from orchestrator import QUICK, client_of, make_app, make_spec
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options, PageFacts
 from techsapo_ops.wallbounce.failures import FailureKind
 
-
-def get(app: App, *paths: str) -> list[httpx.Response]:
-    async def main() -> list[httpx.Response]:
-        async with client_of(app) as client:
-            return [await client.get(path) for path in paths]
-
-    return asyncio.run(main())
+OWN = {"kind": "openai-compatible", "base_url": "http://127.0.0.1:9/v1", "model": "m", "price": {}}
 
 
-def detailed(app: App) -> dict[str, Any]:
-    async def main() -> dict[str, Any]:
-        async with client_of(app) as client:
-            for _ in range(200):
-                body: dict[str, Any] = (await client.get("/api/v1/health")).json()
-                if "not opened yet" not in body["dependencies"]["audit"]["detail"]:
-                    return body
-                await asyncio.sleep(0.02)
-            raise AssertionError(body)
+def detailed(app: App, code: int = 200) -> dict[str, Any]:
+    async def work(client: httpx.AsyncClient) -> dict[str, Any]:
+        async with asyncio.timeout(60):
+            answer = await client.get("/api/v1/health")
+            while "not opened yet" in answer.text:
+                answer = await client.get("/api/v1/health")
+        assert answer.status_code == code
+        return dict(answer.json())
 
-    return asyncio.run(main())
+    return within(app, work)
 
 
 def test_a_fresh_instance_is_healthy_and_says_what_is_in_use(tmp_path: Path) -> None:
     body = detailed(make_app(tmp_path))
-    assert body["status"] == "healthy"
-    assert body["simulated"] is True
-    assert body["dependencies"]["cache"]["in_use"] == "memory"
-    assert body["dependencies"]["audit"]["in_use"] == "sqlite"
-    assert set(body["dependencies"]["providers"]) == {"sim-a", "sim-b", "sim-c"}
+    used = body["dependencies"]
+    assert (body["status"], body["simulated"]) == ("healthy", True)
+    assert (used["cache"]["in_use"], used["audit"]["in_use"]) == ("memory", "sqlite")
+    assert set(used["providers"]) == {"sim-a", "sim-b", "sim-c"}
 
 
 def test_without_its_redis_and_database_an_instance_is_degraded_and_uses_its_memory(tmp_path: Path) -> None:
@@ -56,10 +51,8 @@ def test_a_single_provider_is_a_degraded_state_and_one_that_is_off_is_named(tmp_
     providers = {"one": QUICK["sim-a"], "off": {"kind": "simulated", "enabled": False}}
     body = detailed(make_app(tmp_path, providers=providers))
     assert body["status"] == "degraded"
-    assert body["dependencies"]["providers"]["off"] == {
-        "status": "unavailable",
-        "detail": "disabled in the spec",
-    }
+    off = body["dependencies"]["providers"]["off"]
+    assert off == {"status": "unavailable", "detail": "disabled in the spec"}
 
 
 def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:
@@ -72,44 +65,26 @@ def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:
     assert all(r.headers["connection"] == "close" for r in (ping, basic, answer))
 
 
-def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None:
+async def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
-    async def main() -> httpx.Response:
-        async with client_of(app) as client:
-            assert (await client.get("/health")).json()["status"] == "ok"
-            await asyncio.to_thread(app.audit.close)
-            return await client.get("/health")
-
-    response = asyncio.run(main())
+    async with client_of(app) as client:
+        assert (await client.get("/health")).json()["status"] == "ok"
+        await asyncio.to_thread(app.audit.close)
+        response = await client.get("/health")
     assert response.status_code == 503
     assert response.json()["detail"] == "the audit writer has stopped"
 
 
 def test_probes_answer_head_as_well(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-
-    async def main() -> list[int]:
-        async with client_of(app) as client:
-            return [(await client.head(path)).status_code for path in ("/", "/ping", "/health")]
-
-    assert asyncio.run(main()) == [200, 200, 200]
+    answers = send(make_app(tmp_path), *(("HEAD", path, {}) for path in ("/", "/ping", "/health")))
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 
 def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: Path) -> None:
-    from importlib.metadata import version
-
-    own = {"kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m"}
-    providers = {
-        "local": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
-        "other": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
-        "claude": {"kind": "anthropic", "model": "claude-sonnet-5-5", "api_key": "k"},
-    }
-    app = make_app(
-        tmp_path,
-        providers=providers,
-        wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}},
-    )
+    own = {**OWN, "price": {"input": 1, "output": 2}, "attempts": 1}
+    claude = {"kind": "anthropic", "model": "claude-sonnet-5-5", "api_key": "k"}
+    providers = {"local": own, "other": own, "claude": claude}
+    app = make_app(tmp_path, providers=providers, wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}})
     breaker = next(b for b in app.registry.breakers if b.provider == "local")
     breaker.admit().ended(FailureKind.UNAVAILABLE)
     body = detailed(app)
@@ -122,28 +97,14 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
     assert "next try in" in told["local"]["detail"]
 
 
-def test_with_fewer_than_two_providers_to_ask_an_instance_is_degraded(tmp_path: Path) -> None:
-    own = {
-        "kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m",
-        "price": {},
-    }  # fmt: skip
-    rules = {"breaker": {"failures": 1}}
-    assert detailed(make_app(tmp_path, providers={"a": own, "b": own}))["status"] == "healthy"
-    app = make_app(tmp_path, providers={"a": own, "b": own}, wallbounce=rules)
-    app.registry.breakers[0].admit().ended(FailureKind.UNAVAILABLE)
-    assert detailed(app)["status"] == "degraded"
-
-
-def test_an_instance_whose_providers_are_all_left_alone_is_down(tmp_path: Path) -> None:
-    own = {
-        "kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m",
-        "price": {},
-    }  # fmt: skip
-    app = make_app(tmp_path, providers={"a": own, "b": own}, wallbounce={"breaker": {"failures": 1}})
-    for breaker in app.registry.breakers:
+@each_row("left_alone, status", [(0, "healthy"), (1, "degraded"), (2, "down")])
+def test_with_fewer_than_two_providers_to_ask_an_instance_is_degraded_and_with_none_down(
+    tmp_path: Path, left_alone: int, status: str
+) -> None:
+    app = make_app(tmp_path, providers={"a": OWN, "b": OWN}, wallbounce={"breaker": {"failures": 1}})
+    for breaker in app.registry.breakers[:left_alone]:
         breaker.admit().ended(FailureKind.UNAVAILABLE)
-    (answer,) = get(app, "/api/v1/health")
-    assert (answer.status_code, answer.json()["status"]) == (503, "down")
+    assert detailed(app, 503 if status == "down" else 200)["status"] == status
 
 
 def test_the_status_tells_what_others_may_reach_and_why_that_is_meant(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from orchestrator import client_of, make_app
+from instances import within
+from orchestrator import make_app
 
 from techsapo_ops.adapters.build import PACKAGED_PAGES
 from techsapo_ops.cli.reference import reference_pages
@@ -145,14 +146,11 @@ def test_pages_of_docs_open_without_a_key_and_their_links_too(
     pages = Made(ROOT / "docs", reference_pages())
     monkeypatch.setattr(help_pages, "pages_of", lambda package, reference: pages)
 
-    async def main() -> dict[str, httpx.Response]:
-        async with client_of(app) as client:
-            some = sorted(pages.names)[
-                ::12
-            ]  # each takes its time; that no link is dead is tried on the sources
-            return {name: await client.get(f"/help/{name}") for name in some}
+    async def work(client: httpx.AsyncClient) -> dict[str, httpx.Response]:
+        some = sorted(pages.names)[::12]  # each takes its time; that no link is dead is tried on the sources
+        return {name: await client.get(f"/help/{name}") for name in some}
 
-    answers = asyncio.run(main())
+    answers = within(app, work)
     assert {answer.status_code for answer in answers.values()} == {200}
     for name, answer in answers.items():
         assert " style=" not in answer.text

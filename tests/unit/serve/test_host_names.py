@@ -8,24 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator import make_spec
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.options import Options
 
 CASES = Path(__file__).parents[2] / "cases"
 HOSTS = read_yaml((CASES / "hosts.yaml").read_text("utf-8"))
 ORIGINS = read_yaml((CASES / "origins.yaml").read_text("utf-8"))
-NAMES = {"app": {"allowed_hosts": ["ops.example.com", "*.lan.example"]}}
 Header = tuple[bytes, bytes]
 
 
 def make(directory: Path, *, keys: bool = False) -> App:
-    app = {**NAMES["app"], "auth": {"required": keys, "proxies": ["127.0.0.1"]}}
-    spec = make_spec(app=app)
-    return App(Options(spec, "app-1", directory / "data"))
+    auth = {"required": keys, "proxies": ["127.0.0.1"]}
+    return make_app(directory, app={"allowed_hosts": ["ops.example.com", "*.lan.example"], "auth": auth})
 
 
 def call(app: App, kind: str, path: str, headers: list[Header], version: str = "1.1") -> tuple[int, Any]:
@@ -115,8 +112,7 @@ def test_a_request_without_host_is_only_taken_from_http_1_0(strict: App) -> None
 
 
 def test_nobody_but_a_believed_proxy_says_how_a_browser_came(tmp_path: Path) -> None:
-    spec = make_spec(app={"auth": {"proxies": ["192.0.2.1"]}})
-    app = App(Options(spec, "app-1", tmp_path / "data"))
+    app = make_app(tmp_path, app={"auth": {"proxies": ["192.0.2.1"]}})
     forwarded = (b"x-forwarded-host", b"localhost:3000")
     headers = named("localhost:4000", (b"origin", b"http://localhost:3000"), forwarded)
     assert call(app, "websocket", "/ws/metrics", headers)[0] == 403

@@ -12,18 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestrator import client_of, make_spec
+from instances import URL
+from orchestrator import client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.stores.keys import ApiKey, KeyFile, Plan, new_key
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
-URL = "/api/v1/generate"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SLOW = "a slow question"
 
@@ -74,49 +73,38 @@ async def asking(app: App) -> AsyncIterator[Post]:
 def with_keys(directory: Path, keys: list[ApiKey], **limits: Any) -> App:
     KeyFile(directory / "api-keys.json").write(tuple(keys))
     app = {"auth": {"required": True}, "limits": limits}
-    spec = make_spec(app=app, budget={"monthly_usd": 1e6, "daily_usd": 1e6})
-    return App(Options(spec, "app-1", directory / "data"))
+    return make_app(directory, app=app, budget={"monthly_usd": 1e6, "daily_usd": 1e6})
 
 
-def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
+async def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     basic, premium = key("basic"), key("premium")
     app = with_keys(tmp_path, [basic[0], premium[0]])
-
-    async def main() -> tuple[Counter[tuple[int, str]], httpx.Response]:
-        async with asking(app) as post, held_up(monkeypatch):
-            flood = [post(f"{SLOW} {n}", basic[1]) for n in range(70)]
-            await until(lambda: sum(task.done() for task in flood) == 70 - 32)
-            answer = await post("502 after a deploy", premium[1])
-            refused = [task.result() for task in flood if task.done()]
-            assert all(int(each.headers["Retry-After"]) >= 1 for each in refused)
-            return Counter((each.status_code, each.json()["code"]) for each in refused), answer
-
-    refused, answer = asyncio.run(main())
-    assert answer.status_code == 200
-    assert refused == {(429, "key_busy"): 70 - 32}, "half of the 64 places are left to others"
+    async with asking(app) as post, held_up(monkeypatch):
+        flood = [post(f"{SLOW} {n}", basic[1]) for n in range(70)]
+        await until(lambda: sum(task.done() for task in flood) == 70 - 32)
+        assert (await post("502 after a deploy", premium[1])).status_code == 200
+        refused = [task.result() for task in flood if task.done()]
+    assert all(int(each.headers["Retry-After"]) >= 1 for each in refused)
+    codes = Counter((each.status_code, each.json()["code"]) for each in refused)
+    assert codes == {(429, "key_busy"): 70 - 32}, "half of the 64 places are left to others"
 
 
-def test_who_waits_for_another_keys_question_is_not_refused_for_that_key(
+async def test_who_waits_for_another_keys_question_is_not_refused_for_that_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The basic key is beyond its share, and both ask the same at the same moment."""
     basic, premium = key("basic"), key("premium")
     app = with_keys(tmp_path, [basic[0], premium[0]], concurrency=4)
-
-    async def main() -> list[int]:
-        async with asking(app) as post, held_up(monkeypatch):
-            flood = [post(f"{SLOW} {n}", basic[1]) for n in range(2)]
-            await until(lambda: app.metrics.samples("techsapo_inflight_analyses")[0][1] == 2)
-            both = [post("502 after a deploy", basic[1]), post("502 after a deploy", premium[1])]
-            answers = [await task for task in both]
-            for task in flood:
-                task.cancel()
-            await asyncio.gather(*flood, return_exceptions=True)
-            return [answer.status_code for answer in answers]
-
-    assert asyncio.run(main()) == [429, 200]
+    async with asking(app) as post, held_up(monkeypatch):
+        flood = [post(f"{SLOW} {n}", basic[1]) for n in range(2)]
+        await until(lambda: app.metrics.samples("techsapo_inflight_analyses")[0][1] == 2)
+        both = [post("502 after a deploy", basic[1]), post("502 after a deploy", premium[1])]
+        assert [(await task).status_code for task in both] == [429, 200]
+        for task in flood:
+            task.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
 
 
 def take_all(places: Shares, one: ApiKey, held: ExitStack) -> None:
@@ -124,15 +112,12 @@ def take_all(places: Shares, one: ApiKey, held: ExitStack) -> None:
         held.enter_context(places.place(one))
 
 
+ALONE = [(["basic"], [32]), (["standard"], [43]), (["premium"], [52])]
+
+
 @each_row(
     "plans, shares",
-    [
-        (["basic"], [32]),
-        (["standard"], [43]),
-        (["premium"], [52]),
-        (["basic", "basic"], [32, 16]),
-        (["basic", "basic", "premium"], [32, 16, 13]),
-    ],
+    [*ALONE, (["basic", "basic"], [32, 16]), (["basic", "basic", "premium"], [32, 16, 13])],
 )
 def test_each_key_gets_so_many_of_64_places_one_after_the_other(plans: list[Plan], shares: list[int]) -> None:
     places, got = Shares(64), []

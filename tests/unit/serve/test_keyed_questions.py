@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -14,8 +14,7 @@ from starlette.requests import Request
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.idempotency import ONCE, RETRIED, Idempotency, SendOnce
 from techsapo_ops.serve.request_memory import RequestMemory
-from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import Held, SharedLock
+from techsapo_ops.stores.flights import Held
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import RequestJournals
@@ -60,12 +59,7 @@ def request(**headers: str) -> Request:
 
 
 def asked(shared: bool, came: Request) -> None:
-    idempotency = Idempotency(
-        cast(AnswerCache, Kept()),
-        cast(SharedLock, Lock(shared=shared)),
-        cast(RequestJournals, None),
-        KeptShare(RedisLink(None, ""), "", 1),
-    )
+    idempotency = Idempotency(Kept(), Lock(shared=shared), None, KeptShare(RedisLink(None, ""), "", 1))
 
     async def work(memory: object) -> dict[str, Any]:
         assert memory is None
@@ -96,6 +90,10 @@ class Own(Lock):
         return await work(Held("lock", doing))
 
 
+def journals() -> RequestJournals:
+    return RequestJournals(RedisLink(None, ""), "", None, lambda: None)
+
+
 class Full:
     """A share that has room for callers but for one."""
 
@@ -115,12 +113,7 @@ def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
             done.append("kept")  # the answer, and by which name it is found by its id
             return True
 
-    idempotency = Idempotency(
-        cast(AnswerCache, Keeping()),
-        cast(SharedLock, Own(shared=True)),
-        RequestJournals(RedisLink(None, ""), "", None, lambda: None),
-        cast(KeptShare, Full()),
-    )
+    idempotency = Idempotency(Keeping(), Own(shared=True), journals(), Full())
 
     async def work(memory: object) -> dict[str, Any]:
         return {"request_id": "req-1"}
@@ -164,12 +157,8 @@ def test_what_has_asked_a_provider_goes_on_when_its_client_hangs_up(
             done.append("answered")
             return {"request_id": "req-1"}
 
-        idempotency = Idempotency(
-            cast(AnswerCache, Kept()),
-            cast(SharedLock, Own(shared=True, confirms=confirms)),
-            RequestJournals(RedisLink(None, ""), "", None, lambda: None),
-            KeptShare(RedisLink(None, ""), "", 1 << 20),
-        )
+        share = KeptShare(RedisLink(None, ""), "", 1 << 20)
+        idempotency = Idempotency(Kept(), Own(shared=True, confirms=confirms), journals(), share)
 
         def ask() -> Coroutine[Any, Any, Any]:
             return idempotency.once(request(idempotency_key="k"), Caller(None, None, ""), Body(), work)
@@ -184,8 +173,7 @@ def test_what_has_asked_a_provider_goes_on_when_its_client_hangs_up(
                 return None
             again = asyncio.create_task(ask())
             left.set()
-            answer: dict[str, Any] = await again
-            return answer
+            return dict(await again)
 
     assert asyncio.run(main()) == ({"request_id": "req-1"} if came_to[-1] == "answered" else None)
     assert done == came_to

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from orchestrator import client_of, make_app
+from instances import within
+from orchestrator import make_app
 from servers import free_port
 from structlog.testing import capture_logs
 
@@ -28,71 +29,40 @@ def steps_of(app: App) -> list[str]:
     return [name for name, _ in app._clean_ups._steps]
 
 
-def test_what_was_started_last_is_undone_first_and_once() -> None:
-    async def main() -> list[str]:
-        done: list[str] = []
-        clean_ups = CleanUps()
-        for name in ("first", "second", "third"):
-            clean_ups.add(name, step(done, name))
-        await clean_ups.run()
-        await clean_ups.run()
-        return done
-
-    assert asyncio.run(main()) == ["third", "second", "first"]
-
-
-def test_a_clean_up_that_fails_is_logged_by_its_name_and_the_others_run() -> None:
-    async def main() -> list[str]:
-        done: list[str] = []
+async def test_what_was_started_last_is_undone_first_and_once_and_a_step_that_fails_is_logged() -> None:
+    done: list[str] = []
+    with capture_logs() as logs:
         clean_ups = CleanUps()
         clean_ups.add("first", step(done, "first"))
         clean_ups.add("audit log", broken)
         clean_ups.add("third", step(done, "third"))
         await clean_ups.run()
-        return done
-
-    with capture_logs() as logs:
-        assert asyncio.run(main()) == ["third", "first"]
-    assert [(line["event"], line["step"]) for line in logs] == [
-        ("A clean-up failed; the others go on", "audit log")
-    ]
+        await clean_ups.run()
+    assert done == ["third", "first"]
+    (line,) = logs
+    assert (line["event"], line["step"]) == ("A clean-up failed; the others go on", "audit log")
 
 
-def test_a_background_task_that_fails_is_logged_at_once_by_its_name() -> None:
+async def test_a_background_task_that_fails_is_logged_at_once_by_its_name() -> None:
     async def fails() -> None:
         raise OSError("no answer")
 
-    async def main() -> None:
+    with capture_logs() as logs:
         clean_ups = CleanUps()
         clean_ups.start_task("budgets", fails())
         for _ in range(3):  # its start, its end, and what hears of that
             await asyncio.sleep(0)
         assert [(line["task"], line["log_level"]) for line in logs] == [("budgets", "error")]
         await clean_ups.run()
-
-    with capture_logs() as logs:
-        asyncio.run(main())
     assert len(logs) == 1
 
 
-def test_an_app_that_was_not_started_has_nothing_to_stop(tmp_path: Path) -> None:
+async def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-    asyncio.run(app.stop())
-    assert steps_of(app) == []
-    assert not app.audit.alive
-
-
-def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-
-    async def main() -> list[str]:
-        await app.start()
-        names = steps_of(app)
-        assert app.audit.alive
-        await app.stop()
-        return names
-
-    names = asyncio.run(main())
+    await app.start()
+    names = steps_of(app)
+    assert app.audit.alive
+    await app.stop()
     assert not app.audit.alive
     log = names.index("audit log")
     writers, others = names[log + 1 :], names[:log]
@@ -128,12 +98,7 @@ def test_a_provider_that_cannot_be_closed_is_told_and_the_rest_is_closed(
             raise OSError("no route")
 
     monkeypatch.setattr(type(app.registry.usable[0]), "close", close)
-
-    async def main() -> None:
-        await app.start()
-        await app.stop()
-
-    asyncio.run(main())
+    within(app, lambda client: client.get("/ping"))
     told = [line for line in caplog.records if line.message == "A provider could not be closed"]
     assert [vars(line)["provider"] for line in told] == ["sim-a"]
     assert not app.audit.alive
@@ -150,10 +115,5 @@ def test_an_audit_log_that_cannot_be_closed_keeps_no_connection_open(
 
     monkeypatch.setattr(app.audit, "close", broken)
     monkeypatch.setattr(AnswerCache, "close", close)
-
-    async def main() -> None:
-        async with client_of(app):
-            pass
-
-    asyncio.run(main())
+    within(app, lambda client: client.get("/ping"))
     assert closed == ["cache", "cache"]  # of answers, and of replies

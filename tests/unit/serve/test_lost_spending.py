@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from audit_rows import ROW
 from orchestrator import client_of, make_spec
 
 from techsapo_ops.adapters.address import Address
@@ -23,7 +24,6 @@ from techsapo_ops.stack.budget_note import BudgetNote, Gap
 from techsapo_ops.stack.data_note import MARK
 from techsapo_ops.stores.audit.log import AuditLog, Unreadable
 from techsapo_ops.stores.audit.server import audit_server
-from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, SpendingUnknown
 from techsapo_ops.stores.redis_link import RedisLink
@@ -43,20 +43,13 @@ def note(tmp_path: Path) -> Path:
     return tmp_path / "note.json"
 
 
-def row(cost: float, at: datetime) -> AuditRow:
-    return AuditRow(
-        id=f"{at.timestamp():032.6f}", time=at, instance="app-1", request_id="r", user_id=None,
-        task_type="basic", prompt_hash="a" * 64, providers=("sim-a",), confidence=0.8, consensus=0.7,
-        accepted=True, simulated=True, cache="miss", cost_usd=cost, status="accepted", processing_ms=12,
-    )  # fmt: skip
-
-
-def log_with(data: Path, *rows: AuditRow) -> None:
+def log_with(data: Path, *rows: tuple[float, datetime]) -> None:
+    """An audit log of rows of such a cost at such a time."""
     data.mkdir(parents=True, exist_ok=True)
     log = AuditLog(None, data)
     log.start()
-    for each in rows:
-        log.put(each)
+    for cost, at in rows:
+        log.put(replace(ROW, id=f"{at.timestamp():032.6f}", time=at, simulated=True, cost_usd=cost))
     log.close()
 
 
@@ -95,7 +88,7 @@ def test_a_stack_that_was_never_applied_starts_at_zero(tmp_path: Path) -> None:
 
 
 def test_a_process_that_starts_anew_goes_on_from_the_audit_log(tmp_path: Path, note: Path) -> None:
-    log_with(tmp_path / "data", row(4.999, NOW))
+    log_with(tmp_path / "data", (4.999, NOW))
     (tmp_path / "data" / MARK).touch()
     note.write_text(BudgetNote({"app-1": NOW - DAY}).text())
     app = app_of(tmp_path)
@@ -132,27 +125,25 @@ def test_a_reset_lets_a_running_app_start_at_zero(tmp_path: Path, note: Path) ->
 
 
 def test_what_was_spent_before_a_reset_does_not_count_and_what_after_does(tmp_path: Path, note: Path) -> None:
-    log_with(tmp_path / "data", row(4.0, NOW - timedelta(seconds=5)), row(1.0, NOW))
+    log_with(tmp_path / "data", (4.0, NOW - timedelta(seconds=5)), (1.0, NOW))
     note.write_text(BudgetNote(resets={"day": NOW - timedelta(seconds=2)}).text())
     if NOW - timedelta(seconds=5) >= NOW.replace(hour=0, minute=0, second=5):
         assert day_of(app_of(tmp_path)) == Balance(NANO, 0)
 
 
-def test_a_gap_of_yesterday_is_none_of_todays_and_one_day_of_the_months(tmp_path: Path, note: Path) -> None:
+async def test_a_gap_of_yesterday_is_none_of_todays_and_one_day_of_the_months(
+    tmp_path: Path, note: Path
+) -> None:
     then = datetime(2026, 1, 20, 12, tzinfo=UTC)
-    log_with(tmp_path / "data", row(0.5, datetime(2026, 1, 2, tzinfo=UTC)))
+    log_with(tmp_path / "data", (0.5, datetime(2026, 1, 2, tzinfo=UTC)))
     gap = Gap(datetime(2026, 1, 1, tzinfo=UTC), then, then + timedelta(hours=2))
-    note.write_text(BudgetNote(gaps=(gap,)).text())
+    note.write_text(BudgetNote(gaps=(gap,)).text())  # noqa: ASYNC240
     known = history(tmp_path)
-
-    async def main() -> None:
-        of = Ledger.of
-        assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then)) == 5 * NANO
-        assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then + DAY)) == 0
-        assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then)) == 5 * NANO, "rows came back"
-        assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then + 20 * DAY)) == 0
-
-    asyncio.run(main())
+    of = Ledger.of
+    assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then)) == 5 * NANO
+    assert await known.unaccounted(of(EVERYBODY, "day", 5.0, then + DAY)) == 0
+    assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then)) == 5 * NANO, "rows came back"
+    assert await known.unaccounted(of(EVERYBODY, "month", 1000.0, then + 20 * DAY)) == 0
 
 
 def test_of_a_month_whose_rows_are_all_gone_each_day_until_then_counts_as_spent(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from html.parser import HTMLParser
 from pathlib import Path
 
-import httpx
-from orchestrator import client_of, make_app
+from instances import URL, send
+from orchestrator import make_app
 from rows import each_row
 from typing_extensions import override
 
@@ -74,9 +73,8 @@ HOSTILE = [
 @each_row("text", HOSTILE)
 def test_nothing_acts_or_fetches(text: str) -> None:
     read = Reader(html_of(text))
-    assert [link for link in read.links if not link.startswith("https://a.example")] == [
-        link for link in read.links if link == "https://elsewhere.example/pixel.png"
-    ]
+    elsewhere = {link for link in read.links if not link.startswith("https://a.example")}
+    assert elsewhere <= {"https://elsewhere.example/pixel.png"}
     assert "<img" not in html_of(text)
 
 
@@ -140,17 +138,10 @@ def test_a_table_as_models_write_it_is_one() -> None:
     assert html_of(f"first\n\n{long}\nlast\n").count("<tr>") == 301
 
 
-@each_row(
-    "text",
-    [
-        "x" * 200_000,
-        "[" * 200_000,
-        "[" * LONGEST,
-        "<![CDATA[" * 2200,
-        "> " * LONGEST,
-        ("a " * 99 + "\n") * 5000,
-    ],
-)
+TOO_LONG = ["x" * 200_000, "[" * 200_000, "[" * LONGEST, "<![CDATA[" * 2200, "> " * LONGEST]
+
+
+@each_row("text", [*TOO_LONG, ("a " * 99 + "\n") * 5000])
 def test_a_text_too_long_to_be_read_is_one_paragraph(text: str) -> None:
     made = html_of(text)
     assert made.startswith("<p>")
@@ -158,41 +149,20 @@ def test_a_text_too_long_to_be_read_is_one_paragraph(text: str) -> None:
 
 
 def test_markdown_is_what_models_write() -> None:
-    made = html_of(
-        "# Top\n\nfirst\nsecond\n\n1. `df -h`\n\n```sh\nsudo x\n```\n\n|a|b|\n|-|-|\n|1|~~2~~|\n", 4
-    )
-    for part in (
-        "<h4>Top</h4>",
-        "first<br>",
-        "<ol>",
-        "<pre><code>sudo x\n</code></pre>",
-        "<td><s>2</s></td>",
-    ):
-        assert part in made
+    text = "# Top\n\nfirst\nsecond\n\n1. `df -h`\n\n```sh\nsudo x\n```\n\n|a|b|\n|-|-|\n|1|~~2~~|\n"
+    parts = ("<h4>Top</h4>", "first<br>", "<ol>", "<pre><code>sudo x\n</code></pre>", "<td><s>2</s></td>")
+    assert [part for part in parts if part not in html_of(text, 4)] == []
 
 
-def test_html_is_asked_for_by_true_or_not_at_all(tmp_path: Path) -> None:
-    async def main() -> httpx.Response:
-        async with client_of(make_app(tmp_path)) as client:
-            return await client.post("/api/v1/generate?html=1", json={"prompt": "disk full"})
-
-    answer = asyncio.run(main())
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-
-
-def test_the_api_gives_html_where_it_is_asked_for_and_only_there(tmp_path: Path) -> None:
+def test_the_api_gives_html_where_it_is_asked_for_by_true_and_only_there(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-
-    async def main() -> list[httpx.Response]:
-        async with client_of(app) as client:
-            body = {"prompt": "disk full"}
-            return [
-                await client.post(f"/api/v1/generate{query}", json=body) for query in ("", "?html=true", "")
-            ]
-
-    plain, marked, after = (response.json() for response in asyncio.run(main()))
+    queries = ("", "?html=true", "", "?html=1")
+    body = {"json": {"prompt": "disk full"}}
+    *answers, odd = send(app, *(("POST", f"{URL}{query}", body) for query in queries))
+    plain, marked, after = (answer.json() for answer in answers)
     assert marked["answer_html"].startswith("<p>")
     assert all(p["answer_html"].startswith("<p>") for p in marked["providers"])
     for each in (plain, after):
         assert "answer_html" not in each
         assert all("answer_html" not in p for p in each["providers"])
+    assert (odd.status_code, odd.json()["code"]) == (422, "invalid_request")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-from orchestrator import client_of, make_spec
+from instances import SSE, URL, post, send
+from orchestrator import make_spec
 from rows import each_row
 
 from techsapo_ops.masking import MaskLevel
@@ -25,6 +25,7 @@ from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.shown import masked
 
 SECRET = "Qx7rRt2v"
+LOGS, CHAT = "/api/v1/analyze-logs", "/v1/chat/completions"
 PROMPT = f"mysql -uroot -p{SECRET} says Access denied, and MYSQL_PWD={SECRET} too"
 MASKED = "mysql -uroot -p[PASSWORD_1] says Access denied, and MYSQL_PWD=[PASSWORD_1] too"
 LOOSE = "export VAULT_TOKEN=hvs.CAESIJ1234567890abcdef"
@@ -35,19 +36,14 @@ def app_at(folder: Path, level: MaskLevel, sent: list[tuple[str, str]]) -> App:
     """An instance whose providers note what they were sent, and whose answers hold a secret of their own."""
     app = App(Options(make_spec(), "app-1", folder / "data", mask=level))
     for provider in app.registry.usable:
-        _record(provider, sent)
+
+        async def call(ask: Ask, real: Any = provider.call) -> Reply:
+            sent.append((ask.phase, _sent(ask)))
+            reply: Reply = await real(ask)
+            return replace(reply, text=f"{reply.text}\n{LOOSE}") if isinstance(reply, Answer) else reply
+
+        provider.call = call
     return app
-
-
-def _record(provider: Any, sent: list[tuple[str, str]]) -> None:
-    real = provider.call
-
-    async def call(ask: Ask) -> Reply:
-        sent.append((ask.phase, _sent(ask)))
-        reply: Reply = await real(ask)
-        return replace(reply, text=f"{reply.text}\n{LOOSE}") if isinstance(reply, Answer) else reply
-
-    provider.call = call
 
 
 def _sent(ask: Ask) -> str:
@@ -59,23 +55,17 @@ def _sent(ask: Ask) -> str:
 
 
 def asked(app: App, *requests: tuple[str, dict[str, Any], dict[str, str]]) -> list[httpx.Response]:
-    async def main() -> list[httpx.Response]:
-        async with client_of(app) as client:
-            return [await client.post(path, json=body, headers=headers) for path, body, headers in requests]
-
-    return asyncio.run(main())
+    return send(
+        app, *(("POST", path, {"json": body, "headers": headers}) for path, body, headers in requests)
+    )
 
 
 WAYS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
-    "generate": ("/api/v1/generate", {"prompt": PROMPT, "task_type": "critical"}, {}),
-    "its stream": ("/api/v1/generate", {"prompt": PROMPT}, {"Accept": "text/event-stream"}),
-    "analyze-logs": (
-        "/api/v1/analyze-logs",
-        {"user_command": PROMPT, "error_output": f"PASSWORD={SECRET}"},
-        {},
-    ),
+    "generate": (URL, {"prompt": PROMPT, "task_type": "critical"}, {}),
+    "its stream": (URL, {"prompt": PROMPT}, SSE),
+    "analyze-logs": (LOGS, {"user_command": PROMPT, "error_output": f"PASSWORD={SECRET}"}, {}),
     "chat completions": (
-        "/v1/chat/completions",
+        CHAT,
         {
             "model": "techsapo-basic",
             "messages": [
@@ -86,7 +76,7 @@ WAYS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
         {},
     ),
     "their stream": (
-        "/v1/chat/completions",
+        CHAT,
         {"model": "techsapo-basic", "stream": True, "messages": [{"role": "user", "content": PROMPT}]},
         {},
     ),
@@ -114,12 +104,13 @@ def test_with_masking_off_a_provider_is_sent_what_was_written(tmp_path: Path) ->
 def test_the_asker_is_told_how_much_was_masked_also_by_an_answer_that_was_kept(tmp_path: Path) -> None:
     sent: list[tuple[str, str]] = []
     other = {"prompt": PROMPT.replace(SECRET, "0therP4ss"), "task_type": "critical"}
-    answers = asked(
+    *answers, streamed = asked(
         app_at(tmp_path, "secrets", sent),
         WAYS["generate"],
-        ("/api/v1/generate", other, {}),
-        ("/api/v1/generate", {"prompt": MASKED, "task_type": "critical"}, {}),
+        (URL, other, {}),
+        (URL, {"prompt": MASKED, "task_type": "critical"}, {}),
         WAYS["chat completions"],
+        WAYS["its stream"],
     )
     told = [answer.json() for answer in answers]
     assert [(body["masked"], body["cache"]) for body in told[:3]] == [
@@ -128,11 +119,7 @@ def test_the_asker_is_told_how_much_was_masked_also_by_an_answer_that_was_kept(t
         ({}, "hit"),
     ]
     assert told[3]["techsapo"]["masked"] == {"secret": 1}
-
-
-def test_a_stream_tells_it_too(tmp_path: Path) -> None:
-    (response,) = asked(app_at(tmp_path, "secrets", []), WAYS["its stream"])
-    verdict = response.text.split("event: verdict\ndata: ")[1].splitlines()[0]
+    verdict = streamed.text.split("event: verdict\ndata: ")[1].splitlines()[0]
     assert json.loads(verdict)["masked"] == {"password": 1}
 
 
@@ -183,9 +170,9 @@ def test_a_prompt_that_is_kept_in_the_audit_log_is_masked_whatever_vendors_are_s
     spec = make_spec(audit={"prompt": "masked"})
     app = App(Options(spec, "app-1", tmp_path / "data", mask=level))
     rows: list[AuditRow] = []
-    app.audit.put = rows.append  # type: ignore[method-assign,assignment] # in the place of a database
+    app.audit.put = rows.append  # in the place of a database
     prompt = f"{PROMPT}; ask taro@corp.co.jp"
-    asked(app, ("/api/v1/generate", {"prompt": prompt}, {}), ("/api/v1/generate", {"prompt": prompt}, {}))
+    post(app, URL, {"prompt": prompt}, {"prompt": prompt})
     kept = [str(row.prompt) for row in rows]
     assert len(kept) == 2, "of a kept answer too"
     assert all(text.startswith(MASKED) for text in kept)

@@ -8,15 +8,14 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from instances import URL, post, samples, until, within
 from orchestrator import QUICK, client_of, make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 from servers import free_port
 
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.serve.app import App
 
-URL = "/api/v1/generate"
 SERVER_ONLY = {"techsapo_active_connections"}
 """Known to the HTTP server, which a test in this process does not have."""
 REDIS_ONLY = {"techsapo_redis_consecutive_errors"}
@@ -24,35 +23,27 @@ LIMITED_ONLY = {"techsapo_memory_limit_bytes"}
 """Where this process runs in a cgroup with a limit."""
 DRILL_ONLY = {"techsapo_drill_alert_until_timestamp_seconds"}
 """While the alert Drill is asked for."""
-VENDORS_ONLY = {
-    "techsapo_llm_breaker_state",
-    "techsapo_provider_model_retires_timestamp_seconds",
-    "techsapo_provider_refusing",
-}
+VENDORS_ONLY = {"techsapo_llm_breaker_state", "techsapo_provider_refusing"}
+VENDORS_ONLY |= {"techsapo_provider_model_retires_timestamp_seconds"}
 """Simulated providers have no breaker and no model that ends, and none refuses here."""
+COMPATIBLE = "openai-compatible"
 VENDORS = {
     name: {"kind": kind, "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9/v1", "price": {}}
-    for name, kind in {
-        "gpt": "openai",
-        "gemini": "google",
-        "flash": "google",
-        "qwen": "openai-compatible",
-    }.items()
+    for name, kind in (("gpt", "openai"), ("gemini", "google"), ("flash", "google"), ("qwen", COMPATIBLE))
 }
 GUIDE = {name for name, metric in metrics().items() if metric.kind == "untyped"}
 
 
 def scrape(app: App, *prompts: str, paths: tuple[str, ...] = ()) -> str:
-    async def main() -> str:
-        async with client_of(app) as client:
-            for prompt in prompts:
-                await client.post(URL, json={"prompt": prompt})
-            for path in paths:
-                await client.get(path)
-            await client.get("/metrics")  # CPU needs two looks
-            return (await client.get("/metrics")).text
+    async def work(client: httpx.AsyncClient) -> str:
+        for prompt in prompts:
+            await client.post(URL, json={"prompt": prompt})
+        for path in paths:
+            await client.get(path)
+        await client.get("/metrics")  # CPU needs two looks
+        return (await client.get("/metrics")).text
 
-    return asyncio.run(main())
+    return within(app, work)
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +58,11 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> str:
     return scrape(make_app(tmp_path_factory.mktemp("app")))
 
 
-def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return {
-        (s.name, tuple(sorted(s.labels.items()))): s.value
-        for family in text_string_to_metric_families(text)
-        for s in family.samples
-    }
+def called(provider: str, status: str) -> tuple[tuple[str, str], ...]:
+    """The labels of calls of a basic question."""
+    return (
+        ("model", "simulated-1"), ("provider", provider), ("status", status), ("task_type", "basic"),
+    )  # fmt: skip
 
 
 def names(text: str) -> set[str]:
@@ -84,17 +74,15 @@ def test_every_metric_of_the_catalogue_is_exported_and_nothing_else(tmp_path: Pa
     app = make_app(tmp_path)
     held = {"alert": "AppDown", "of": "", "by": "hanako"}  # what a stack with Alertmanager has
     app.metrics.read("techsapo_alert_acknowledged", lambda: [(held, 1)])
-    exported = names(scrape(app, "disk full"))
+    text = scrape(app, "disk full")
+    exported = names(text)
     wanted = {series for metric in metrics().values() for series in metric.series}
     assert wanted - exported - SERVER_ONLY - LIMITED_ONLY == VENDORS_ONLY | REDIS_ONLY | DRILL_ONLY
     assert exported - wanted == set()
-
-
-def test_labels_are_those_of_the_catalogue(disk_full: str) -> None:
-    for name, labels in samples(disk_full):
-        metric = next((m for m in metrics().values() if name in m.series), None)
-        if metric is not None:
-            assert {k for k, _ in labels} - {"le"} == set(metric.labels), name
+    by_series = {series: metric for metric in metrics().values() for series in metric.series}
+    for name, labels in samples(text):
+        if name in by_series:
+            assert {k for k, _ in labels} - {"le"} == set(by_series[name].labels), name
 
 
 def test_the_guides_names_are_untyped_and_stand_as_they_are_written(disk_full: str) -> None:
@@ -107,27 +95,21 @@ def test_the_guides_names_are_untyped_and_stand_as_they_are_written(disk_full: s
 
 
 def test_an_idle_instance_has_no_ratios(idle: str) -> None:
-    exported = names(idle)
-    for ratio in ("success_rate", "avg_confidence_5m", "consensus_score"):
-        assert f"techsapo_wallbounce_{ratio}" not in exported
-    assert "techsapo_llm_success_rate_by_provider" not in exported
+    ratios = {f"techsapo_wallbounce_{r}" for r in ("success_rate", "avg_confidence_5m", "consensus_score")}
+    assert names(idle) & {*ratios, "techsapo_llm_success_rate_by_provider"} == set()
 
 
-def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
+async def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
     app = make_app(tmp_path, budget={"count_simulated": True})
-
-    async def main() -> tuple[dict[str, float], str]:
-        async with client_of(app) as client:
-            bodies = [(await client.post(URL, json={"prompt": p})).json() for p in ("a", "b", "a")]
-            first, second, _ = bodies
-            told = {
-                "cost": sum(b["cost_usd"] for b in bodies),
-                "confidence": (first["confidence"] + second["confidence"]) / 2,
-                "consensus": (first["consensus"] + second["consensus"]) / 2,
-            }
-            return told, (await client.get("/metrics")).text
-
-    told, text = asyncio.run(main())
+    async with client_of(app) as client:
+        bodies = [(await client.post(URL, json={"prompt": p})).json() for p in ("a", "b", "a")]
+        first, second, _ = bodies
+        told = {
+            "cost": sum(b["cost_usd"] for b in bodies),
+            "confidence": (first["confidence"] + second["confidence"]) / 2,
+            "consensus": (first["consensus"] + second["consensus"]) / 2,
+        }
+        text = (await client.get("/metrics")).text
     seen = samples(text)
     task = ("task_type", "basic")
     assert seen[("techsapo_wallbounce_requests_total", (("status", "success"), task))] == 2
@@ -162,13 +144,12 @@ def test_the_guide_names_vendors_where_it_asks_for_costs_and_success(tmp_path: P
 
 
 def test_breakers_tell_their_state(tmp_path: Path) -> None:
-    breaker = {"breaker": {"failures": 1}}
     one = {name: {**VENDORS[name], "attempts": 1} for name in ("gpt", "qwen")}
-    seen = samples(scrape(make_app(tmp_path, providers=one, wallbounce=breaker), "a"))
+    app = make_app(tmp_path, providers=one, wallbounce={"breaker": {"failures": 1}})
+    seen = samples(scrape(app, "a"))
     labels = (("model", "m"), ("provider", "gpt"))
-    assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "open")))] == 1
-    assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "closed")))] == 0
-    assert seen[("techsapo_provider_up", (("provider", "gpt"),))] == 0
+    told = [seen[("techsapo_llm_breaker_state", (*labels, ("state", s)))] for s in ("open", "closed")]
+    assert (told, seen[("techsapo_provider_up", (("provider", "gpt"),))]) == ([1, 0], 0)
 
 
 def test_errors_are_counted_by_the_code_of_their_problem(tmp_path: Path) -> None:
@@ -189,15 +170,11 @@ def test_a_redis_that_is_away_is_counted_by_use_and_in_a_row(tmp_path: Path) -> 
 def test_rows_of_the_audit_log_and_those_that_wait_are_counted(tmp_path: Path) -> None:
     app = make_app(tmp_path)
 
-    async def main() -> str:
-        async with client_of(app) as client:
-            await client.post(URL, json={"prompt": "a"})
-            text = ""
-            while 'techsapo_audit_writes_total{status="success"} 1.0' not in text:
-                text = (await client.get("/metrics")).text
-            return text
+    async def work(client: httpx.AsyncClient) -> str:
+        await client.post(URL, json={"prompt": "a"})
+        return await until(client, 'techsapo_audit_writes_total{status="success"} 1.0')
 
-    seen = samples(asyncio.run(main()))
+    seen = samples(within(app, work))
     assert seen[("techsapo_audit_queue_rows", ())] == 0
     assert seen[("techsapo_audit_spool_rows", ())] == 0
     app.audit.put(SimpleNamespace(id="1"))  # type: ignore[arg-type] # it has stopped: whatever comes waits
@@ -206,15 +183,9 @@ def test_rows_of_the_audit_log_and_those_that_wait_are_counted(tmp_path: Path) -
 
 def test_simulated_money_is_shown_and_uses_no_budget_up(tmp_path: Path) -> None:
     app = make_app(tmp_path, budget={"monthly_usd": 0.0000001, "per_request_usd": 0.0000001})
-
-    async def main() -> tuple[list[httpx.Response], str]:
-        async with client_of(app) as client:
-            asked = [await client.post("/api/v1/generate", json={"prompt": f"x {n}"}) for n in range(4)]
-            return asked, (await client.get("/metrics")).text
-
-    answers, text = asyncio.run(main())
+    answers = post(app, URL, *({"prompt": f"x {n}"} for n in range(4)))
     assert {r.status_code for r in answers} == {200}
-    seen = samples(text)
+    seen = samples(app.metrics.render("")[0].decode())
     cost = sum(r.json()["cost_usd"] for r in answers)
     assert cost > 0
     assert seen[("techsapo_wallbounce_cost_usd", ())] == pytest.approx(cost)
@@ -226,12 +197,7 @@ def test_simulated_money_is_shown_and_uses_no_budget_up(tmp_path: Path) -> None:
 def test_failures_are_counted_by_kind(tmp_path: Path) -> None:
     down = {name: {**provider, "rate_limit_rate": 1} for name, provider in QUICK.items()}
     seen = samples(scrape(make_app(tmp_path, providers=down), "a"))
-    labels = (
-        ("model", "simulated-1"),
-        ("provider", "sim-a"),
-        ("status", "rate_limited"),
-        ("task_type", "basic"),
-    )
+    labels = called("sim-a", "rate_limited")
     assert seen[("techsapo_llm_requests_total", labels)] == 1
     assert seen[("techsapo_wallbounce_requests_total", (("status", "error"), ("task_type", "basic")))] == 1
     assert seen[("techsapo_wallbounce_success_rate", ())] == 0
@@ -242,25 +208,16 @@ def test_a_call_that_ends_with_its_client_is_not_the_providers_fault(tmp_path: P
     app = make_app(tmp_path, providers=slow)
     answered = 'provider="sim-b",status="success",task_type="basic"} 1.0'
 
-    async def main() -> str:
-        async with client_of(app) as client:
-            asked = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
-            text = ""
-            while answered not in text:
-                text = (await client.get("/metrics")).text
-            asked.cancel()
-            while "techsapo_inflight_analyses 0.0" not in text:
-                text = (await client.get("/metrics")).text
-            # That scrape may have written the counters before the call ended and the gauge after it.
-            return (await client.get("/metrics")).text
+    async def work(client: httpx.AsyncClient) -> str:
+        asked = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
+        await until(client, answered)
+        asked.cancel()
+        await until(client, "techsapo_inflight_analyses 0.0")
+        # That scrape may have written the counters before the call ended and the gauge after it.
+        return (await client.get("/metrics")).text
 
-    seen = samples(asyncio.run(main()))
-    labels = (
-        ("model", "simulated-1"),
-        ("provider", "sim-a"),
-        ("status", "cancelled"),
-        ("task_type", "basic"),
-    )
+    seen = samples(within(app, work))
+    labels = called("sim-a", "cancelled")
     assert seen[("techsapo_llm_requests_total", labels)] == 1
     assert ("techsapo_llm_success_rate_by_provider", (("provider", "sim-a"),)) not in seen
 
@@ -274,40 +231,34 @@ def test_the_first_failure_of_a_route_is_seen_since_its_series_begins_at_0(idle:
         assert seen[("techsapo_http_request_duration_seconds_count", labels[:2])] == 0
 
 
-def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
+async def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
     app = make_app(tmp_path)
+    async with client_of(app) as client:
 
-    async def main() -> tuple[int, int]:
-        async with client_of(app) as client:
+        async def http_series() -> int:
+            return len(samples((await client.get("/metrics")).text))
 
-            async def http_series() -> int:
-                return len(samples((await client.get("/metrics")).text))
-
-            await client.get("/x")
-            await client.request("BREW", "/x")
-            await client.get("/metrics")
-            before = await http_series()
-            for n in range(300):
-                path = f"/x{n}/%2e%2e/{n}?q={n}" if n % 2 else f"/api/v1/generate/{n}"
-                await client.request("GET" if n % 3 else f"M{n}", path, headers={"x-user-id": f"u{n}"})
-            return before, await http_series()
-
-    before, after = asyncio.run(main())
-    assert after == before
+        await client.get("/x")
+        await client.request("BREW", "/x")
+        await client.get("/metrics")
+        before = await http_series()
+        for n in range(300):
+            path = f"/x{n}/%2e%2e/{n}?q={n}" if n % 2 else f"/api/v1/generate/{n}"
+            await client.request("GET" if n % 3 else f"M{n}", path, headers={"x-user-id": f"u{n}"})
+        assert await http_series() == before
 
 
 def test_a_bucket_leads_to_the_request_that_fell_into_it(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     long = "q" * 128
 
-    async def main() -> str:
-        async with client_of(app) as client:
-            for request_id in ("req-7", long):
-                await client.post(URL, json={"prompt": request_id}, headers={"X-Request-ID": request_id})
-            return app.metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()
+    async def work(client: httpx.AsyncClient) -> str:
+        for request_id in ("req-7", long):
+            await client.post(URL, json={"prompt": request_id}, headers={"X-Request-ID": request_id})
+        return app.metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()
 
     ids: dict[str, set[str]] = {}
-    for family in openmetrics(asyncio.run(main())):
+    for family in openmetrics(within(app, work)):
         for sample in family.samples:
             if sample.exemplar is not None:
                 ids.setdefault(family.name, set()).add(sample.exemplar.labels["request_id"])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 
 from rows import each_row
 
@@ -27,59 +26,43 @@ class Wire:
         return default
 
 
-def run(work: Callable[[], Awaitable[None]]) -> None:
-    async def within() -> None:
-        await asyncio.wait_for(work(), 10)
+async def test_every_client_gets_the_very_same_bytes() -> None:
+    broadcast = Broadcast()
+    with broadcast.seat() as one, broadcast.seat() as two:
+        waiting = asyncio.gather(one.next(), two.next())
+        await asyncio.sleep(0)
+        await broadcast.publish('{"n":1}')
+        first, second = await waiting
+        assert first is second
+        assert first is not None
+        assert first.event == f'id: {broadcast.name}-1\ndata: {{"n":1}}\n\n'.encode()
 
-    asyncio.run(within())
 
-
-def test_every_client_gets_the_very_same_bytes() -> None:
-    async def work() -> None:
-        broadcast = Broadcast()
-        with broadcast.seat() as one, broadcast.seat() as two:
-            waiting = asyncio.gather(one.next(), two.next())
+async def test_a_client_that_does_not_read_misses_three_frames_and_is_then_cut_off() -> None:
+    broadcast, wire = Broadcast(), Wire()
+    with broadcast.seat(wire) as slow, broadcast.seat() as quick:
+        assert wire.high == 0
+        for number in range(4):
+            assert not wire.cut
+            reading = asyncio.create_task(quick.next())
             await asyncio.sleep(0)
-            await broadcast.publish('{"n":1}')
-            first, second = await waiting
-            assert first is second
-            assert first is not None
-            assert first.event == f'id: {broadcast.name}-1\ndata: {{"n":1}}\n\n'.encode()
-
-    run(work)
-
-
-def test_a_client_that_does_not_read_misses_three_frames_and_is_then_cut_off() -> None:
-    async def work() -> None:
-        broadcast, wire = Broadcast(), Wire()
-        with broadcast.seat(wire) as slow, broadcast.seat() as quick:
-            assert wire.high == 0
-            for number in range(4):
-                assert not wire.cut
-                reading = asyncio.create_task(quick.next())
-                await asyncio.sleep(0)
-                await broadcast.publish(str(number))
-                frame = await reading
-                assert frame is not None
-                assert frame.json == str(number)
-            assert wire.cut
-            assert await slow.next() is None
-        assert len(broadcast) == 0
-
-    run(work)
-
-
-def test_a_slow_client_is_given_the_newest_frame_alone() -> None:
-    async def work() -> None:
-        broadcast = Broadcast()
-        with broadcast.seat(Wire()) as seat:
-            for number in range(3):
-                await broadcast.publish(str(number))
-            frame = await seat.next()
+            await broadcast.publish(str(number))
+            frame = await reading
             assert frame is not None
-            assert frame.json == "2"
+            assert frame.json == str(number)
+        assert wire.cut
+        assert await slow.next() is None
+    assert len(broadcast) == 0
 
-    run(work)
+
+async def test_a_slow_client_is_given_the_newest_frame_alone() -> None:
+    broadcast = Broadcast()
+    with broadcast.seat(Wire()) as seat:
+        for number in range(3):
+            await broadcast.publish(str(number))
+        frame = await seat.next()
+        assert frame is not None
+        assert frame.json == "2"
 
 
 @each_row(
@@ -96,58 +79,49 @@ def test_a_slow_client_is_given_the_newest_frame_alone() -> None:
     ],
 )
 def test_a_client_that_comes_back_gets_what_it_missed(last_id: str, expected: list[str]) -> None:
-    async def work() -> None:
+    async def main() -> None:
         broadcast = Broadcast()
         for number in range(1, REPLAY + 11):
             await broadcast.publish(str(number))
         missed = broadcast.missed(last_id.replace("{name}", broadcast.name))
         assert [frame.json for frame in missed] == expected
 
-    run(work)
+    asyncio.run(main())
 
 
-def test_the_end_wakes_everybody_and_nobody_new_waits() -> None:
-    async def work() -> None:
-        broadcast = Broadcast()
-        with broadcast.seat() as seat:
-            waiting = asyncio.create_task(seat.next())
-            await asyncio.sleep(0)
-            broadcast.close()
-            assert await waiting is None
-        with broadcast.seat() as late:
-            assert await late.next() is None
-
-    run(work)
+async def test_the_end_wakes_everybody_and_nobody_new_waits() -> None:
+    broadcast = Broadcast()
+    with broadcast.seat() as seat:
+        waiting = asyncio.create_task(seat.next())
+        await asyncio.sleep(0)
+        broadcast.close()
+        assert await waiting is None
+    with broadcast.seat() as late:
+        assert await late.next() is None
 
 
 def figures() -> Values:
     return {"techsapo_wallbounce_success_rate": 0.5, "techsapo_provider_cost_usd": {"a": 1.0, "b": 2.0}}
 
 
-def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
-    async def work() -> None:
-        telemetry = Telemetry(figures, "app-1", interval=0.01, clock=lambda: 1700000000.0)
-        with telemetry.broadcast.seat() as seat:
-            task = asyncio.create_task(telemetry.run())
-            frame = await seat.next()
-            task.cancel()
-        assert frame is not None
-        message = json.loads(frame.json)
-        assert message == {
-            "type": "metrics",
-            "data": {"time": 1700000000.0, "instance": "app-1", "metrics": figures()},
-        }
-        history = telemetry.history().document()
-        assert history["series"] == {
-            "techsapo_wallbounce_success_rate": [0.5],
-            "techsapo_provider_cost_usd{a}": [1.0],
-            "techsapo_provider_cost_usd{b}": [2.0],
-        }
-
-    run(work)
+async def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
+    telemetry = Telemetry(figures, "app-1", interval=0.01, clock=lambda: 1700000000.0)
+    with telemetry.broadcast.seat() as seat:
+        task = asyncio.create_task(telemetry.run())
+        frame = await seat.next()
+        task.cancel()
+    assert frame is not None
+    data = {"time": 1700000000.0, "instance": "app-1", "metrics": figures()}
+    assert json.loads(frame.json) == {"type": "metrics", "data": data}
+    history = telemetry.history().document()
+    assert history["series"] == {
+        "techsapo_wallbounce_success_rate": [0.5],
+        "techsapo_provider_cost_usd{a}": [1.0],
+        "techsapo_provider_cost_usd{b}": [2.0],
+    }
 
 
-def test_a_reading_that_fails_ends_no_stream() -> None:
+async def test_a_reading_that_fails_ends_no_stream() -> None:
     results = iter([ZeroDivisionError(), figures()])
 
     def read() -> Values:
@@ -156,11 +130,8 @@ def test_a_reading_that_fails_ends_no_stream() -> None:
             raise result
         return result
 
-    async def work() -> None:
-        telemetry = Telemetry(read, "app-1", interval=0.01)
-        with telemetry.broadcast.seat() as seat:
-            task = asyncio.create_task(telemetry.run())
-            assert await seat.next() is not None
-            task.cancel()
-
-    run(work)
+    telemetry = Telemetry(read, "app-1", interval=0.01)
+    with telemetry.broadcast.seat() as seat:
+        task = asyncio.create_task(telemetry.run())
+        assert await seat.next() is not None
+        task.cancel()

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
-from orchestrator import client_of, make_app
+from instances import URL, send
+from orchestrator import make_app
 
-from techsapo_ops.serve.app import App
 from techsapo_ops.serve.reading import Offers
 from techsapo_ops.wallbounce.question import Question
-
-
-def run(app: App, *requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
-    async def main() -> list[httpx.Response]:
-        async with client_of(app) as client:
-            return [await client.request(method, path, **more) for method, path, more in requests]
-
-    return asyncio.run(main())
 
 
 def test_each_tier_says_whom_it_asks_and_what_that_costs_at_most(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     question = {"json": {"prompt": "disk full"}}
-    asked, told, long = run(
+    asked, told, long = send(
         app,
-        ("POST", "/api/v1/generate", question),
+        ("POST", URL, question),
         ("GET", "/api/v1/tiers", {}),
         ("GET", "/api/v1/tiers?characters=4000", {}),
     )
@@ -49,12 +39,12 @@ def test_an_answer_is_given_again_by_its_id_where_its_question_had_a_key_to_be_r
         "headers": {"Idempotency-Key": "k", "X-Request-ID": "mine-1"},
     }
     other = {"json": {"prompt": "disk full"}, "headers": {"X-Request-ID": "mine-2"}}
-    asked, found, marked, unkept, unknown, bad = run(
+    asked, found, marked, unkept, unknown, bad = send(
         make_app(tmp_path),
-        ("POST", "/api/v1/generate", question),
+        ("POST", URL, question),
         ("GET", "/api/v1/answers/mine-1", {}),
         ("GET", "/api/v1/answers/mine-1?html=true", {}),
-        ("POST", "/api/v1/generate", other),
+        ("POST", URL, other),
         ("GET", "/api/v1/answers/mine-2", {}),
         ("GET", "/api/v1/answers/%20x", {}),
     )
@@ -69,11 +59,11 @@ def test_the_id_of_an_answer_leads_to_the_first_one_that_had_it(tmp_path: Path) 
     def question(key: str, prompt: str) -> dict[str, Any]:
         return {"json": {"prompt": prompt}, "headers": {"Idempotency-Key": key, "X-Request-ID": "same"}}
 
-    first, second, again, found = run(
+    first, second, again, found = send(
         make_app(tmp_path),
-        ("POST", "/api/v1/generate", question("a", "disk full")),
-        ("POST", "/api/v1/generate", question("b", "port closed")),
-        ("POST", "/api/v1/generate", question("b", "port closed")),
+        ("POST", URL, question("a", "disk full")),
+        ("POST", URL, question("b", "port closed")),
+        ("POST", URL, question("b", "port closed")),
         ("GET", "/api/v1/answers/same", {}),
     )
     assert second.json()["answer"] != first.json()["answer"]

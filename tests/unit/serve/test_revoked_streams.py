@@ -13,6 +13,7 @@ import httpx
 import pytest
 from orchestrator import make_app
 from rows import each_row
+from test_metrics_stream import Wire
 
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.live import SSE_PATH
@@ -30,26 +31,20 @@ ASKED: dict[str, dict[str, Any]] = {
 GONE = Problem(401, "unauthorized", "that API key was revoked")
 
 
-class Client:
-    """What a client of an event stream has received."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = b""
-
-    async def send(self, message: dict[str, Any]) -> None:
-        self.status = message.get("status", self.status)
-        self.body += message.get("body", b"")
-
-    async def receive(self) -> dict[str, Any]:
-        await asyncio.Event().wait()
-        return {}
-
-
-def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, bool]:
-    """A stream that says `first` and works on, whose key is revoked then, and whether its work ended."""
+async def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[int, bytes]:
+    """Status and body of a stream that says `first` and works on, until its key is revoked."""
     monkeypatch.setattr("techsapo_ops.serve.streams.KEY_CHECK", 0.01)
-    client, cancelled = Client(), False
+    sent: list[dict[str, Any]] = []
+    cancelled = False
+
+    def body() -> bytes:
+        return b"".join(message.get("body", b"") for message in sent)
+
+    async def receive() -> None:
+        await asyncio.Event().wait()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
 
     async def work(put: Put) -> None:
         nonlocal cancelled
@@ -63,48 +58,27 @@ def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Clie
         put(b"too late")
 
     def barred() -> Problem | None:
-        return GONE if first is None or first in client.body else None
+        return GONE if first is None or first in body() else None
 
-    async def main() -> None:
-        stream = EventStream(work, barred)
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "state": {}}
-        receive: Any = client.receive
-        send: Any = client.send
-        await asyncio.wait_for(stream(scope, receive, send), 5)
-
-    asyncio.run(main())
-    return client, cancelled
-
-
-def test_an_analysis_that_is_streamed_ends_with_its_key_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    client, cancelled = streamed(b"event: answered\ndata: {}\n\n", monkeypatch)
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "state": {}}
+    await asyncio.wait_for(EventStream(work, barred)(scope, receive, send), 5)
     assert cancelled, "nobody pays for it any more"
-    last = client.body.decode().split("\n\n")[-2].splitlines()
+    return sent[0]["status"], body()
+
+
+async def test_a_streamed_analysis_ends_with_its_key_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, body = await streamed(b"event: answered\ndata: {}\n\n", monkeypatch)
+    last = body.decode().split("\n\n")[-2].splitlines()
     assert last[0] == "event: problem"
     told = json.loads(last[1].removeprefix("data: "))
     assert (told["status"], told["code"]) == (401, "unauthorized")
 
 
-def test_before_its_first_event_the_answer_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    client, cancelled = streamed(None, monkeypatch)
-    assert cancelled
-    assert (client.status, json.loads(client.body)["code"]) == (401, "unauthorized")
-
-
-class Link:
-    """A connection that tells whether it was cut."""
-
-    def __init__(self) -> None:
-        self.cut = False
-
-    def abort(self) -> None:
-        self.cut = True
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
+async def test_before_its_first_event_the_answer_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    status, body = await streamed(None, monkeypatch)
+    assert (status, json.loads(body)["code"]) == (401, "unauthorized")
 
 
 def test_the_metrics_streams_of_one_key_end_and_no_others() -> None:
@@ -112,20 +86,20 @@ def test_the_metrics_streams_of_one_key_end_and_no_others() -> None:
     with (
         broadcast.seat(None, "one") as first,
         broadcast.seat(None, "two") as second,
-        broadcast.seat() as open_,
+        broadcast.seat() as free,
     ):
         broadcast.bar(lambda key: "revoked" if key == "one" else "")
-        assert [seat.over for seat in (first, second, open_)] == [True, False, False]
+        assert [seat.over for seat in (first, second, free)] == [True, False, False]
         assert (first.barred, second.barred) == ("revoked", "")
 
 
 def test_who_does_not_read_why_it_ended_is_cut_off() -> None:
-    broadcast, link = Broadcast(), Link()
-    with broadcast.seat(link, "one"):
+    broadcast, wire = Broadcast(), Wire()
+    with broadcast.seat(wire, "one"):
         broadcast.bar(lambda _: "revoked")
-        assert not link.cut
+        assert not wire.cut
         broadcast.bar(lambda _: "revoked")
-        assert link.cut
+        assert wire.cut
 
 
 @each_row("ends", ["revoked", "expired", "unknown", None])

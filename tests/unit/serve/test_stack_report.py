@@ -60,16 +60,11 @@ def test_a_disk_that_is_mounted_twice_is_told_once_by_its_shortest_path_and_the_
         return {"instance": "host", "device": device, "mountpoint": mountpoint}
 
     places = [at("/var/lib/docker", "sda"), at("/", "sda"), at("/data", "sdb"), at("/empty", "sdc")]
-    prometheus = Told(
-        **{
-            f"node_filesystem_size_bytes{{{DISKS}}}": [
-                (size, where) for size, where in zip((100, 100, 200, 0), places, strict=True)
-            ],
-            f"node_filesystem_avail_bytes{{{DISKS}}}": [
-                (free, where) for free, where in zip((60, 60, 20, 0), places, strict=True)
-            ],
-        }
-    )
+    sizes = {
+        f"node_filesystem_{what}_bytes{{{DISKS}}}": list(zip(numbers, places, strict=True))
+        for what, numbers in (("size", (100, 100, 200, 0)), ("avail", (60, 60, 20, 0)))
+    }
+    prometheus = Told(**sizes)
     found = [(d.mountpoint, d.used_percent, d.free_bytes, d.full_percent) for d in disks_of(prometheus, {})]
     assert found == [("/data", 90.0, 20.0, 90.0), ("/", 40.0, 60.0, 90.0)]
 
@@ -115,13 +110,9 @@ def test_on_several_machines_each_service_is_called_by_its_own_and_what_machines
         ],
     )
     assert {s.name: s.up for s in services_of(prometheus)} == {
-        "app-1-b": True,
-        "prometheus-a": True,
-        "sentinel-c": False,
-        "redis-a": True,
-        "redis-b": None,
+        "app-1-b": True, "prometheus-a": True, "sentinel-c": False, "redis-a": True, "redis-b": None,
         "redis-c": False,
-    }
+    }  # fmt: skip
 
 
 def test_the_host_with_the_address_that_several_share_is_named() -> None:

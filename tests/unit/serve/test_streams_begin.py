@@ -53,26 +53,13 @@ class Client:
 
 def post(app: App, path: str, body: dict[str, Any]) -> Client:
     content = json.dumps(body).encode()
-    headers = [
-        (b"host", b"localhost"),
-        (b"content-type", b"application/json"),
-        (b"accept", b"text/event-stream"),
-        (b"content-length", str(len(content)).encode()),
-    ]
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    headers += [(b"accept", b"text/event-stream"), (b"content-length", str(len(content)).encode())]
     scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "server": ("localhost", 80),
-    }
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": headers, "client": ("127.0.0.1", 1), "server": ("localhost", 80),
+    }  # fmt: skip
     return Client(app.asgi, scope, content)
 
 
@@ -125,46 +112,37 @@ async def late(_put: streams.Put) -> None:
     raise Problem(503, "budget_reserved", "later", retry_after=1.5)
 
 
-def served(work: Any, messages: int) -> list[Message]:
-    async def main() -> list[Message]:
-        async with Client(EventStream(work), {"type": "http", "path": "/x"}, b"") as client:
-            return [await client.next() for _ in range(messages)]
-
-    return asyncio.run(main())
+async def served(work: Any, messages: int) -> list[Message]:
+    async with Client(EventStream(work), {"type": "http", "path": "/x"}, b"") as client:
+        return [await client.next() for _ in range(messages)]
 
 
-def test_headers_do_not_wait_for_ever_and_silence_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers_do_not_wait_for_ever_and_silence_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "BEGIN_WITHIN", 0.01)
     monkeypatch.setattr(streams, "HEARTBEAT", 0.01)
-    start, *beats = served(silent, 4)
+    start, *beats = await served(silent, 4)
     assert start["status"] == 200
     assert [beat["body"] for beat in beats] == [b": still at work\n\n"] * 3
 
 
-def test_a_problem_after_the_headers_is_an_event_with_the_same_document(
+async def test_a_problem_after_the_headers_is_an_event_with_the_same_document(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (refused, content) = served(late, 2)
+    (refused, content) = await served(late, 2)
     assert refused["status"] == 503, "before the headers it is the answer itself"
     monkeypatch.setattr(streams, "BEGIN_WITHIN", 0.01)
-    told = served(late, 4)
+    told = await served(late, 4)
     event = next(m["body"] for m in told if m.get("body", b"").startswith(b"event: problem\n"))
     assert json.loads(event.split(b"data: ")[1]) == json.loads(content["body"])
     assert json.loads(content["body"])["retry_after"] == 2
 
 
-def test_a_question_that_is_refused_has_the_status_of_its_refusal(
+async def test_a_question_that_is_refused_has_the_status_of_its_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "BEGIN_WITHIN", PATIENCE)  # on a busy machine headers would come first
     app = make_app(tmp_path, budget={"monthly_usd": 0.0000001, "count_simulated": True}, providers=ENDLESS)
-
-    async def main() -> list[int]:
-        async with app.asgi.router.lifespan_context(app.asgi):
-            found = []
-            for path, body in (("/api/v1/generate", {"prompt": "x"}), ("/v1/chat/completions", CHAT)):
-                async with post(app, path, body) as client:
-                    found.append((await client.next())["status"])
-            return found
-
-    assert asyncio.run(main()) == [402, 402]
+    async with app.asgi.router.lifespan_context(app.asgi):
+        for path, body in (("/api/v1/generate", {"prompt": "x"}), ("/v1/chat/completions", CHAT)):
+            async with post(app, path, body) as client:
+                assert (await client.next())["status"] == 402

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import re
@@ -14,7 +13,8 @@ from typing import Any
 
 import pytest
 from collector import Collector, Seen, collecting
-from orchestrator import QUICK, client_of, make_app
+from instances import SSE, URL, send
+from orchestrator import QUICK, make_app
 from rows import each_row
 from servers import free_port
 
@@ -27,12 +27,9 @@ from techsapo_ops.spec.models.data import Logs
 SECRET = "秘密の質問 hunter2 sk-ant-api03-AAAAAAAAAAAAAAAAAAAA"
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE, SPAN = PARENT.split("-")[1:3]
-STRICT = {
-    "tiers": {
-        name: {"providers": n, "confidence": 0.99}
-        for name, n in (("basic", 2), ("premium", 3), ("critical", 3))
-    }
-}
+COUNTS = {"basic": 2, "premium": 3, "critical": 3}
+STRICT = {"tiers": {name: {"providers": n, "confidence": 0.99} for name, n in COUNTS.items()}}
+DOWN = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
 
 
 def ask(
@@ -49,21 +46,12 @@ def ask(
     endpoint = collector if isinstance(collector, str) else collector.url
     own = {"tracing": {"endpoint": endpoint, **(settings or {})}, **sections.pop("app", {})}
     app = make_app(directory, app=own, **sections)
-
-    async def main() -> None:
-        async with client_of(app) as client:
-            for n in range(times):
-                answer = await client.post(
-                    "/api/v1/generate",
-                    json={"prompt": f"{SECRET} {n}", "task_type": "basic"},
-                    headers={"X-Request-ID": "req_1", **(headers or {})},
-                )
-                assert answer.status_code in (200, 500, 502, 503), answer.text
-                assert "traceparent" not in answer.headers
-            for path in paths:
-                await client.get(path)
-
-    asyncio.run(main())
+    bodies = ({"prompt": f"{SECRET} {n}", "task_type": "basic"} for n in range(times))
+    named = {"X-Request-ID": "req_1", **(headers or {})}
+    asked = [("POST", URL, {"json": body, "headers": named}) for body in bodies]
+    for answer in send(app, *asked, *(("GET", path, {}) for path in paths))[:times]:
+        assert answer.status_code in (200, 500, 502, 503), answer.text
+        assert "traceparent" not in answer.headers
 
 
 def children(collector: Collector, parent: Seen) -> list[Seen]:
@@ -97,10 +85,9 @@ def test_a_question_is_a_trace_of_request_analysis_phases_and_calls(tmp_path: Pa
         for call in calls:
             assert call.kind == "client"
             assert call.name == f"chat {call.attributes['gen_ai.request.model']}"
-            assert call.attributes["gen_ai.operation.name"] == "chat"
-            assert call.attributes["gen_ai.provider.name"] == "simulated"
-            assert call.attributes["gen_ai.usage.input_tokens"] > 0
-            assert call.attributes["gen_ai.usage.output_tokens"] > 0
+            told = [call.attributes[f"gen_ai.{what}.name"] for what in ("operation", "provider")]
+            assert told == ["chat", "simulated"]
+            assert all(call.attributes[f"gen_ai.usage.{way}_tokens"] > 0 for way in ("input", "output"))
             assert call.attributes["techsapo.phase"] == {"asking": "answer", "grading": "grade"}[phase.name]
             assert phase.start - 5_000_000 <= call.start <= call.end <= phase.end
     assert len({span.trace_id for span in collector.spans}) == 1
@@ -122,38 +109,26 @@ def test_a_bounce_and_a_step_up_are_in_the_trace(tmp_path: Path) -> None:
 
 
 def test_a_call_that_fails_is_marked_by_its_kind_and_not_by_its_words(tmp_path: Path) -> None:
-    broken = {
-        **QUICK,
-        "sim-b": {**QUICK["sim-b"], "error_rate": 1},
-        "sim-c": {**QUICK["sim-c"], "enabled": False},
-    }
+    broken = {**QUICK, "sim-b": DOWN["sim-b"], "sim-c": {**QUICK["sim-c"], "enabled": False}}
     with collecting() as collector:
         ask(tmp_path, collector, providers=broken)
-    failed = [span for span in collector.spans if span.failed]
-    assert [(s.attributes["techsapo.provider"], s.attributes["error.type"]) for s in failed] == [
-        ("sim-b", "unavailable")
-    ]
+    (failed,) = (span.attributes for span in collector.spans if span.failed)
+    assert (failed["techsapo.provider"], failed["error.type"]) == ("sim-b", "unavailable")
     assert all(span.status_message == "" for span in collector.spans)
 
 
-def test_an_analysis_without_a_verdict_and_its_request_are_marked_failed(tmp_path: Path) -> None:
-    broken = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
+@each_row("headers, status", [({}, 502), (SSE, 200)])
+def test_an_analysis_without_a_verdict_and_its_request_are_marked_failed_whatever_its_status(
+    tmp_path: Path, headers: dict[str, str], status: int
+) -> None:
     with collecting() as collector:
-        ask(tmp_path, collector, providers=broken)
+        ask(tmp_path, collector, headers, providers=DOWN)
     (analysis,) = collector.named("invoke_workflow wall-bounce")
     (request,) = collector.named("POST /api/v1/generate")
     assert analysis.attributes["error.type"] == "providers_failed"
-    assert request.attributes["error.type"] == str(request.attributes["http.response.status_code"])
+    assert request.attributes["http.response.status_code"] == status
+    assert request.attributes["error.type"] == "502"
     assert (analysis.failed, request.failed) == (True, True)
-
-
-def test_a_stream_that_tells_of_a_failure_is_marked_failed_though_its_status_is_200(tmp_path: Path) -> None:
-    broken = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
-    with collecting() as collector:
-        ask(tmp_path, collector, {"Accept": "text/event-stream"}, providers=broken)
-    (request,) = collector.named("POST /api/v1/generate")
-    assert request.attributes["http.response.status_code"] == 200
-    assert int(request.attributes["error.type"]) >= 500
 
 
 def test_no_word_of_a_question_or_an_answer_and_no_key_is_sent(tmp_path: Path) -> None:
@@ -202,35 +177,19 @@ def test_a_trusted_network_continues_its_trace_and_decides_whether_it_is_recorde
     (request,) = collector.named("POST /api/v1/generate")
     assert (request.trace_id, request.parent, request.links) == (TRACE, SPAN, ())
     with collecting() as collector:
-        ask(
-            tmp_path,
-            collector,
-            {"traceparent": PARENT, "X-Forwarded-For": "203.0.113.9"},
-            settings=trusting,
-            app={"auth": {"required": False, "proxies": ["127.0.0.1"]}},
-        )
+        proxied = {"traceparent": PARENT, "X-Forwarded-For": "203.0.113.9"}
+        believing = {"auth": {"required": False, "proxies": ["127.0.0.1"]}}
+        ask(tmp_path, collector, proxied, settings=trusting, app=believing)
     assert collector.spans == [], "whom the proxy speaks for is not trusted"
 
 
 def test_a_traceparent_that_is_none_is_let_go(tmp_path: Path) -> None:
-    parents = (
-        "",
-        "nonsense",
-        f"00-{'0' * 32}-00f067aa0ba902b7-01",
-        f"ff{PARENT[2:]}",
-        f"{PARENT}é",
-        "x" * 4000,
-    )
+    zeros = f"00-{'0' * 32}-00f067aa0ba902b7-01"
+    parents = ("", "nonsense", zeros, f"ff{PARENT[2:]}", f"{PARENT}é", "x" * 4000)
     with collecting() as collector:
         app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
-
-        async def main() -> None:
-            async with client_of(app) as client:
-                for given in parents:
-                    headers = {"traceparent": given.encode("latin-1")}
-                    await client.post("/api/v1/generate", json={"prompt": "x"}, headers=headers)  # type: ignore[arg-type]
-
-        asyncio.run(main())
+        headers = ({"traceparent": given.encode("latin-1")} for given in parents)
+        send(app, *(("POST", URL, {"json": {"prompt": "x"}, "headers": each}) for each in headers))
     requests = collector.named("POST /api/v1/generate")
     assert [(request.links, request.parent) for request in requests] == [((), "")] * len(parents)
 
@@ -241,15 +200,9 @@ def test_the_trace_is_in_the_lines_of_its_request_and_beside_its_exemplars(tmp_p
         configure_logs(Logs(), "app-1", stream)
         app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
 
-        async def main() -> str:
-            async with client_of(app) as client:
-                named = {"X-Request-ID": "r" * 128}
-                body = {"prompt": "x", "task_type": "basic"}
-                await client.post("/api/v1/generate", json=body, headers=named)
-                accept = {"Accept": "application/openmetrics-text"}
-                return (await client.get("/metrics", headers=accept)).text
-
-        exposed = asyncio.run(main())
+        asked = {"json": {"prompt": "x", "task_type": "basic"}, "headers": {"X-Request-ID": "r" * 128}}
+        accept = {"headers": {"Accept": "application/openmetrics-text"}}
+        exposed = send(app, ("POST", URL, asked), ("GET", "/metrics", accept))[1].text.splitlines()
     (request,) = collector.named("POST /api/v1/generate")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     told = {line["message"]: line for line in lines if "trace_id" in line}
@@ -257,14 +210,9 @@ def test_the_trace_is_in_the_lines_of_its_request_and_beside_its_exemplars(tmp_p
     assert told["HTTP request"]["span_id"] == request.span_id
     assert told["Wall-bounce analysis completed"]["trace_id"] == request.trace_id
     for metric in ("techsapo_http_request_duration_seconds", "techsapo_llm_request_duration_seconds"):
-        buckets = [
-            line for line in exposed.splitlines() if line.startswith(f"{metric}_bucket") and " # " in line
-        ]
-        assert buckets
+        buckets = [line for line in exposed if line.startswith(f"{metric}_bucket") and " # " in line]
         assert any(f'trace_id="{request.trace_id}"' in line for line in buckets)
-    exemplars = [
-        line.partition(" # {")[2].partition("}")[0] for line in exposed.splitlines() if " # {" in line
-    ]
+    exemplars = [line.partition(" # {")[2].partition("}")[0] for line in exposed if " # {" in line]
     assert exemplars
     assert all("trace_id" in labels for labels in exemplars)
     assert max(len(re.sub('["=,]', "", labels)) for labels in exemplars) <= 128, "OpenMetrics allows no more"
@@ -318,11 +266,8 @@ def test_without_the_extra_the_app_answers_and_says_what_to_install(
     stream = io.StringIO()
     configure_logs(Logs(), "app-1", stream)
     ask(tmp_path, "http://127.0.0.1:4318")
-    (line,) = [
-        found
-        for found in map(json.loads, stream.getvalue().splitlines())
-        if "Nothing is traced" in found["message"]
-    ]
+    lines = map(json.loads, stream.getvalue().splitlines())
+    (line,) = [line for line in lines if "Nothing is traced" in line["message"]]
     assert "techsapo-ops[otel]" in line["hint"]
 
 

@@ -1,4 +1,4 @@
-"""Steps and cause of a log's triage, from the text of the answer."""
+"""Steps and cause of a log's triage; what is told of calls that brought no answer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from typing import Any
 
 from rows import each_row
 
+from techsapo_ops.serve.answer_body import problem_of
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
+from techsapo_ops.serve.progress import as_document
 from techsapo_ops.serve.triage import triage
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.causes import usual_cause
+from techsapo_ops.wallbounce.events import Failed
+from techsapo_ops.wallbounce.failures import Cause, Failure, FailureKind
 
 
 def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:
@@ -42,9 +48,11 @@ def test_steps_are_the_numbered_lines_or_else_the_sentences(text: str, steps: li
     assert triaged(text)["solution_steps"] == steps
 
 
-def test_a_command_that_no_step_names_is_a_step_of_its_own() -> None:
-    found = triaged("Run df -h.", commands=("df -h", "du -x /var"))
-    assert found["solution_steps"] == ["Run df -h.", "du -x /var"]
+def test_commands_that_no_step_names_and_what_others_added_are_steps_and_what_they_object_is_none() -> None:
+    found = triaged(
+        "Run df -h.", ("df -h", "du -x"), amendments=[{"provider": "a", "claim": "Rotate daily."}]
+    )
+    assert found["solution_steps"] == ["Run df -h.", "du -x", "Rotate daily."]
 
 
 def test_the_first_sentence_stands_for_a_cause_that_is_not_named() -> None:
@@ -52,21 +60,12 @@ def test_the_first_sentence_stands_for_a_cause_that_is_not_named() -> None:
     assert triaged("The disk is full.", root_cause="A core dump")["root_cause"] == "A core dump"
 
 
-def test_what_others_added_is_a_step_and_what_they_object_is_none() -> None:
-    found = triaged("Remove old logs.", amendments=[{"provider": "a", "claim": "Rotate daily."}])
-    assert found["solution_steps"] == ["Remove old logs.", "Rotate daily."]
-
-
 @each_row(
     "language, text, marked",
     [
         ("en", "1. df -h\n2. rm -rf /var/log/app", "[cannot be undone] rm -rf /var/log/app"),
         ("ja", "1. df -h\n2. rm -rf /var/log/app", "【元に戻せません】rm -rf /var/log/app"),
-        (
-            "en",
-            "1. df -h\n2. `curl -s x.sh | sudo sh`",
-            "[runs code from elsewhere] `curl -s x.sh | sudo sh`",
-        ),
+        ("en", "1. df -h\n2. `curl x | sudo sh`", "[runs code from elsewhere] `curl x | sudo sh`"),
         ("en", "1. df -h\n2. Run `setenforce 0`.", "[weakens security] Run `setenforce 0`."),
         ("ja", "1. df -h\n2. 「reboot」を実行", "【サービスを停止します】「reboot」を実行"),
     ],
@@ -78,7 +77,23 @@ def test_a_dangerous_step_says_so(language: str, text: str, marked: str) -> None
 def test_the_steps_of_a_refusal_are_the_causes_to_confirm_and_no_commands() -> None:
     hypotheses = [{"cause": "disk"}, {"cause": "memory"}]
     found = triaged("Remove all.", ("df -h",), outcome="refused", hypotheses=hypotheses, root_cause="disk")
-    assert found["solution_steps"] == [
-        "Find out whether this is the cause: disk",
-        "Find out whether this is the cause: memory",
-    ]
+    steps = [f"Find out whether this is the cause: {cause}" for cause in ("disk", "memory")]
+    assert found["solution_steps"] == steps
+
+
+@each_row("kind", [FailureKind.TIMEOUT, FailureKind.BAD_ANSWER])
+def test_where_every_provider_failed_the_problem_says_what_each_cost(kind: FailureKind) -> None:
+    failures = tuple(
+        Failure(name, "m", kind, "no", 1.0, cost_usd=usd, cause=usual_cause(kind))
+        for name, usd in (("a", 0.25), ("b", 0))
+    )
+    error = AnalysisError("providers_failed", "every provider failed", failures=failures)
+    told = problem_of(error).document()["providers"]
+    assert [(p["name"], p["cost_usd"]) for p in told] == [("a", 0.25), ("b", 0)]
+
+
+def test_a_streams_failure_says_what_it_cost() -> None:
+    failure = Failure("a", "m", FailureKind.BAD_ANSWER, "cut off", 1.0, cost_usd=0.25, cause=Cause.CUT_OFF)
+    told = as_document(Failed("req-1", "basic", failure))
+    assert told is not None
+    assert told["cost_usd"] == 0.25

@@ -1,4 +1,4 @@
-"""The audit database as a file: who opens it while another one makes it waits, and makes nothing twice."""
+"""The audit database: who opens the file while another makes it waits; migrations; the app's rights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from rows import each_row
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from techsapo_ops.services.mysql.accounts import TABLES, Passwords, accounts_sql, adding, narrowed
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.audit import migrate, sqlite
+from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
 from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.tables import AuditStore, audit_tables
 
 MIGRATE = """
 import sys
@@ -108,3 +115,45 @@ def test_making_it_takes_no_lock_from_who_has_it_open_here(tmp_path: Path) -> No
         others = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
         done = subprocess.run([sys.executable, "-c", others], capture_output=True, text=True, check=False)
     assert "database is locked" in done.stderr
+
+
+def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_as_sql_they_make_what_they_make_by_a_connection() -> None:
+    made = sql_from(None)
+    assert f"VALUES ('{HEAD}')" in made
+    for table in audit_tables():
+        assert f"CREATE TABLE IF NOT EXISTS {table.name}" in made
+        assert [column.name for column in table.columns if column.name not in made] == []
+
+
+def test_as_sql_nothing_is_said_of_the_newest_schema_or_of_one_beyond_it() -> None:
+    assert sql_from(HEAD) == ""
+    assert sql_from("9999") == ""
+
+
+HOSTS = ("127.0.0.1", "%")
+
+
+def test_rows_are_added_to_the_tables_that_the_app_writes_and_to_no_other() -> None:
+    assert {table.name for table in audit_tables()} == set(TABLES)
+    granted = [line for line in adding(Mysql(), HOSTS) if line.startswith("GRANT")]
+    assert len(granted) == len(TABLES) * len(HOSTS)
+    assert all(line.startswith("GRANT INSERT ON `techsapo_audit`.`audit_") for line in granted)
+
+
+@each_row(
+    "sql",
+    [
+        accounts_sql(Mysql(), Passwords(Secret("a"), Secret("b")), HOSTS).split(";\n"),
+        narrowed(Mysql(), HOSTS),
+    ],
+    ids=["each start", "once all runs"],
+)
+def test_nothing_gives_the_app_s_account_more_than_to_read_the_whole_database(sql: list[str]) -> None:
+    whole = [line for line in sql if "`techsapo_audit`.* TO 'techsapo'@" in line]
+    assert {line.partition(" ON ")[0] for line in whole} == {"GRANT SELECT"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from rows import each_row
+from servers import wait_for
+from written import ROW as PLAIN
+from written import told, writing
 
 from techsapo_ops.stores.audit import earlier as module
-from techsapo_ops.stores.audit import log as logs
 from techsapo_ops.stores.audit import tables
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.log import AuditLog
@@ -25,32 +26,23 @@ from techsapo_ops.stores.audit.tables import AuditStore
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 CALL = AuditCall("gpt", "m", "answer", "ok", 0.25, 100, 20, 900)
-ROW = AuditRow(
-    id="0" * 32, time=NOON, instance="app-1", request_id="req_0", user_id="ci", task_type="basic",
-    prompt_hash="a" * 64, providers=("gpt", "日本"), confidence=0.8, consensus=None, accepted=True,
-    simulated=False, cache="miss", cost_usd=0.5, status="accepted", processing_ms=12, key_id="k1",
+ROW = replace(
+    PLAIN, time=NOON, user_id="ci", providers=("gpt", "日本"), consensus=None, simulated=False, key_id="k1",
     prompt="伏せた質問", threshold=0.7, claimed_user="bob", calls=(CALL, replace(CALL, phase="grade")),
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database or a disk that was away is tried again at once."""
-    monkeypatch.setattr(logs, "RETRY", 0.02)
-
-
 def rows(count: int, first: int = 0) -> list[AuditRow]:
-    return [
-        replace(ROW, id=f"{n:032x}", time=NOON + timedelta(seconds=n)) for n in range(first, first + count)
-    ]
+    numbers = range(first, first + count)
+    return [replace(ROW, id=f"{n:032x}", time=NOON + timedelta(seconds=n)) for n in numbers]
 
 
-def kept(folder: Path, *more: AuditRow, name: str = "audit.sqlite") -> Path:
-    store = AuditStore(None, folder / name)
+def kept(folder: Path, *more: AuditRow) -> Path:
+    store = AuditStore(None, folder / "audit.sqlite")
     if more:
         store.insert(list(more))
     store.close()
-    return folder / name
+    return folder / "audit.sqlite"
 
 
 class Database:
@@ -155,17 +147,11 @@ def test_an_instance_takes_its_history_along_and_counts_its_money_from_the_first
     caplog.set_level(logging.INFO, "techsapo.audit")
     (tmp_path / "data").mkdir()
     kept(tmp_path / "data", *rows(4))
-    AuditStore(SERVER, mariadb).insert(
-        rows(1)
-    )  # as of another instance, or of a take-over that was cut short
-    log = AuditLog(SERVER, tmp_path / "data")
-    assert log.spent_since(NOON, None) == 2.0
-    log.start()
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "data" / f"audit.sqlite{NOTE}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert log.spent_since(NOON, None) == 2.0
-    log.close()
+    AuditStore(SERVER, mariadb).insert(rows(1))  # another instance's, or of a take-over that was cut short
+    assert AuditLog(SERVER, tmp_path / "data").spent_since(NOON, None) == 2.0
+    with writing(SERVER, tmp_path / "data") as log:
+        wait_for((tmp_path / "data" / f"audit.sqlite{NOTE}").exists, what="all taken over")
+        assert log.spent_since(NOON, None) == 2.0
     assert whole(mariadb) == whole(tmp_path / "data" / "audit.sqlite")
     assert "Audit rows of SQLite were taken over" in caplog.text
 
@@ -175,9 +161,7 @@ def test_a_history_that_cannot_be_read_is_said_and_keeps_nothing_from_being_writ
 ) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "audit.sqlite").write_bytes(b"no database at all" * 100)
-    log = AuditLog(SERVER, tmp_path / "data")
-    log.start()
-    log.put(ROW)
-    log.close()
+    with writing(SERVER, tmp_path / "data") as log:
+        assert told(log, ROW)
     assert "The audit rows in SQLite can't be taken over" in caplog.text
     assert len(whole(mariadb)[0]) == 1

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
 import sqlalchemy as sa
 from pymysql.err import OperationalError
 from rows import each_row
+from written import rows
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import cluster as clusters
@@ -23,16 +22,6 @@ from techsapo_ops.stores.audit.replay import AGAIN, BATCH, OVERDUE, Replay
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
 from techsapo_ops.stores.audit.tables import AuditStore
-
-ROW = AuditRow(
-    id="0" * 32, time=datetime(2026, 11, 27, tzinfo=UTC), instance="app-1", request_id="req_0", user_id=None,
-    task_type="basic", prompt_hash="a" * 64, providers=("sim-a",), confidence=0.8, consensus=0.7,
-    accepted=True, simulated=True, cache="miss", cost_usd=0.5, status="accepted", processing_ms=12,
-)  # fmt: skip
-
-
-def rows(count: int, first: int = 0) -> list[AuditRow]:
-    return [replace(ROW, id=f"{n:032x}") for n in range(first, first + count)]
 
 
 def refused(code: int) -> Exception:
@@ -297,7 +286,7 @@ def test_a_commit_that_lost_against_another_is_tried_again_by_the_same_member(la
             super().insert(new)
 
     busy = Busy()
-    lab.store._members[0] = cast("clusters.AuditStore", busy)
+    lab.store._members[0] = busy
     assert lab.insert(rows(1))
     assert lab.store.member == 0
     assert busy.asked == ["insert", "insert"]
@@ -332,8 +321,8 @@ def test_rows_that_wait_nowhere_else_are_taken_when_others_show_them(lab: Lab) -
 
 
 def test_what_one_database_took_leaves_the_disk_at_once_and_what_it_refused_stays(tmp_path: Path) -> None:
-    store, spool, dropped = AuditStore(None, tmp_path / "audit.sqlite"), Spool(tmp_path / "spool.jsonl"), []
-    taken: list[int] = []
+    store, spool = AuditStore(None, tmp_path / "audit.sqlite"), Spool(tmp_path / "spool.jsonl")
+    dropped, taken = list[int](), list[int]()
 
     def insert(new: list[AuditRow]) -> bool:
         if len(taken) == 2:
@@ -342,7 +331,7 @@ def test_what_one_database_took_leaves_the_disk_at_once_and_what_it_refused_stay
         taken.append(len(new))
         return True
 
-    replay = replays.Replay(spool, insert, lambda count, _: dropped.append(count), store)
+    replay = Replay(spool, insert, lambda count, _: dropped.append(count), store)
     spool.append(rows(2 * BATCH + 3))
     replay.run()
     assert (taken, dropped, replay.written) == ([BATCH, BATCH], [2 * BATCH], 0)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from techsapo_ops.stores import renewals
-from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.renewals import Renewals
 
 LIFE = 0.5
@@ -58,7 +57,7 @@ def under_lock(work: Callable[[asyncio.Event], Awaitable[None]]) -> Link:
     link = Link()
 
     async def main() -> None:
-        renewed, lost = Renewals(lambda: cast(RedisLink, link)), asyncio.Event()
+        renewed, lost = Renewals(lambda: link), asyncio.Event()
         end = renewed.keep("lock", "mine", LIFE, lost.set)
         await work(lost)
         end()
@@ -96,7 +95,7 @@ def test_it_is_told_in_the_loop_of_the_work_that_another_has_the_lock() -> None:
     link.holder = "another"
 
     async def main() -> None:
-        renewed, lost = Renewals(lambda: cast(RedisLink, link)), asyncio.Event()
+        renewed, lost = Renewals(lambda: link), asyncio.Event()
         renewed.keep("lock", "mine", LIFE, lost.set)
         async with asyncio.timeout(60):
             await lost.wait()

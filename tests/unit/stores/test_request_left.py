@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from rows import each_row
@@ -11,17 +11,13 @@ from rows import each_row
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.stores import request_journal as journals
 from techsapo_ops.stores.flights import Held
-from techsapo_ops.stores.request_journal import Begun, Left, LostLock, RequestJournal, RequestJournals
+from techsapo_ops.stores.request_journal import MOST_BYTES, Begun, Left, LostLock, RequestJournal
 
 HEAD = {"owner": "o-1", "sent": "d", "attempts": ["first"]}
 
 
 def left(**lines: Any) -> Left:
     return Left.of({name.replace("_", " "): value for name, value in lines.items()})
-
-
-def test_without_a_head_nobody_has_begun() -> None:
-    assert left(begun_a_first=1.0) == Left()
 
 
 def test_a_call_that_was_under_way_is_paid_at_worst_and_one_that_ended_as_it_did() -> None:
@@ -36,10 +32,9 @@ def test_a_call_that_was_under_way_is_paid_at_worst_and_one_that_ended_as_it_did
 
 
 def test_the_order_of_the_lines_decides_nothing() -> None:
-    ended = {"usd": 0.25, "reply": None}
-    found = left(head=HEAD, ended_a_first=ended, begun_a_first=1.0)
-    assert found.unpaid == (Begun("a", 0.25, known=True),)
-    assert found.replies == {}
+    assert left(begun_a_first=1.0) == Left(), "without a head nobody has begun"
+    found = left(head=HEAD, ended_a_first={"usd": 0.25, "reply": None}, begun_a_first=1.0)
+    assert (found.unpaid, found.replies) == ((Begun("a", 0.25, known=True),), {})
 
 
 def test_what_an_attempt_that_paid_for_itself_had_asked_is_known_and_not_paid_again() -> None:
@@ -59,22 +54,20 @@ class Store:
 
     def __init__(self) -> None:
         self.lines: dict[str, Any] = {}
+        self.sizes: dict[str, int] = {}
         self.ours = True
-        self.dropped: list[str] = []
 
     async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
         if self.ours:
             self.lines[place[1]] = load(value)
+            self.sizes[place[1]] = len(value)
         return self.ours
-
-    async def drop(self, name: str) -> None:
-        self.dropped.append(name)
 
 
 def journal(store: Store, before: Left | None = None) -> RequestJournal:
     held = Held("lock")
     held.token = "second00" + "0" * 24
-    return RequestJournal(cast(RequestJournals, store), "k", held, "d", before or Left())
+    return RequestJournal(store, "k", held, "d", before or Left())
 
 
 @each_row("carried, attempts", [(True, ["first", "second00"]), (False, ["second00"])])
@@ -140,3 +133,21 @@ def test_of_what_is_too_much_the_cost_is_kept_without_the_reply(monkeypatch: pyt
         asyncio.run(made.ended(call, 0.5, reply))
     assert [line["reply"] for line in store.lines.values()] == ["x", None, "x"]
     assert [line["usd"] for line in store.lines.values()] == [0.5, 0.5, 0.5]
+
+
+def test_every_call_of_a_long_analysis_with_long_replies_is_known_with_its_cost() -> None:
+    store = Store()
+    made = journal(store)
+
+    async def main() -> None:
+        await made.begin("owner", {}, carried=False)
+        for number in range(150):
+            await made.asking(f"answer\tp{number}\tmodel\tdigest", 0.5)
+            await made.ended(f"answer\tp{number}\tmodel\tdigest", 0.25, {"text": "x" * 100_000})
+
+    asyncio.run(main())
+    found = Left.of(store.lines)
+    assert len(found.unpaid) == 150
+    assert {(each.usd, each.known) for each in found.unpaid} == {(0.25, True)}
+    assert 30 < len(found.replies) < 50
+    assert sum(store.sizes.values()) < MOST_BYTES + 20_000

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from servers import free_port, wait_for
+from servers import wait_for
+from written import ROW, away, rows, spooled, told, writing
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import log as logs
-from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.server import AuditServer
-from techsapo_ops.stores.audit.spool import NAME, AuditRow, Spool, Spools
+from techsapo_ops.stores.audit.spool import NAME, Spool, Spools
 
-ROW = AuditRow(
-    id="0" * 32, time=datetime(2026, 11, 27, tzinfo=UTC), instance="app-1", request_id="req_0", user_id=None,
-    task_type="basic", prompt_hash="a" * 64, providers=("sim-a",), confidence=0.8, consensus=0.7,
-    accepted=True, simulated=True, cache="miss", cost_usd=0.5, status="accepted", processing_ms=12,
-)  # fmt: skip
 _HOLDS = """
 import sys, time
 from pathlib import Path
@@ -32,17 +24,12 @@ time.sleep(600)
 """
 
 
-def away() -> AuditServer:
-    """A cluster of which no member is there."""
-    others = (Address("127.0.0.1", free_port()),)
-    return AuditServer("127.0.0.1", free_port(), "audit", "app", others=others)
+OTHER = Address("127.0.0.1", 1)
 
 
 def test_each_process_has_a_file_of_its_own(tmp_path: Path) -> None:
-    first = Spools(tmp_path)
-    second = Spools(tmp_path)
-    assert first.own == tmp_path / NAME
-    assert second.own == tmp_path / "audit-spool-2.jsonl"
+    first, second = Spools(tmp_path), Spools(tmp_path)
+    assert (first.own, second.own) == (tmp_path / NAME, tmp_path / "audit-spool-2.jsonl")
     first.close()
     assert Spools(tmp_path).own == tmp_path / NAME
 
@@ -74,30 +61,23 @@ def test_what_the_last_process_left_is_taken_over_while_the_next_one_runs(
     monkeypatch.setattr(logs, "PROBE", 0.1)
     last = Spools(tmp_path)
     Spool(last.own).append([ROW])
-    log = AuditLog(away(), tmp_path)
-    log.start()
-    future = log.put(replace(ROW, id="1" * 32))
-    assert future is not None
-    assert future.result(timeout=60)
-    assert [row.id for row in Spool(last.own).read()] == [ROW.id], "its process lives"
-    last.close()
-    wait_for(lambda: not last.own.exists(), what="its rows taken over")
-    log.close()
-    assert {row.id for row in Spool(tmp_path / "audit-spool-2.jsonl").read()} == {ROW.id, "1" * 32}
+    with writing(away(OTHER), tmp_path) as log:
+        assert told(log, rows(1, 1)[0])
+        assert spooled(last.own) == ["req_0"], "its process lives"
+        last.close()
+        wait_for(lambda: not last.own.exists(), what="its rows taken over")
+    assert set(spooled(tmp_path / "audit-spool-2.jsonl")) == {"req_0", "req_1"}
     assert Spools(tmp_path).own == last.own
 
 
 def test_one_host_keeps_the_one_file_and_no_lock(tmp_path: Path) -> None:
-    log = AuditLog(None, tmp_path)
-    log.start()
-    log.close()
+    with writing(None, tmp_path):
+        pass
     assert not list(tmp_path.glob("*.lock"))
 
 
 def test_in_a_cluster_rows_wait_in_the_spool(tmp_path: Path) -> None:
-    log = AuditLog(away(), tmp_path)
-    log.start()
-    assert log.put(ROW).result(60)
-    wait_for(lambda: [row.id for row in Spool(tmp_path / NAME).read()] == [ROW.id], what="it is on disk")
-    wait_for(lambda: log.status().spooled == 1, what="it is told")
-    log.close()
+    with writing(away(OTHER), tmp_path) as log:
+        assert told(log, ROW)
+        wait_for(lambda: spooled(tmp_path) == ["req_0"], what="it is on disk")
+        wait_for(lambda: log.status().spooled == 1, what="it is told")

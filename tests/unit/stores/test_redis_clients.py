@@ -1,4 +1,4 @@
-"""Connections to a Redis that speaks TLS: one context for all, which trusts the stack's own CA alone."""
+"""Every client of the stack's Redis finds it at the same place, and trusts the stack's own CA alone."""
 
 from __future__ import annotations
 
@@ -58,3 +58,23 @@ def test_a_ca_that_was_made_anew_is_the_next_connections(tmp_path: Path) -> None
     redis.ca.unlink()
     with pytest.raises(FileNotFoundError):
         contexts(client)
+
+
+@each_row(
+    "listens, asked",
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "::1"),
+        ("localhost", "127.0.0.1"),
+        ("fd00::5", "fd00::5"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_links_and_rate_limits_ask_the_same_address(listens: str, asked: str) -> None:
+    server = RedisServer(listens, 7001)
+    clients = (
+        connect(server),
+        limits._storage(server, "x").bridge.storage,  # type: ignore[attr-defined] # RedisStorage has it
+    )
+    places = [client.connection_pool.connection_kwargs for client in clients]
+    assert [(place["host"], place["port"]) for place in places] == [(asked, 7001)] * 2
