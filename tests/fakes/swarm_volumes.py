@@ -8,10 +8,11 @@ from tests.fakes.swarm_store import SwarmStore
 
 
 class Machines:
-    """A Runner; nothing else than what sharing asks is answered."""
+    """A Runner; nothing else than what sharing asks is answered. `silent` machines answer nothing at all."""
 
     def __init__(self) -> None:
         self.store = SwarmStore()
+        self.silent: set[str] = set()
         self.volumes: dict[str, dict[str, bytes]] = {name: {} for name in "abc"}
 
     def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
@@ -19,6 +20,8 @@ class Machines:
         assert command.argv[:2] == ("docker", "--host"), command.argv
         name, words = command.argv[2], command.argv[3:]
         volume = self.volumes[name]
+        if name in self.silent:
+            return Completed(command, 1, b"", b"Cannot connect to the Docker daemon")
         if words[0] in {"config", "info"}:
             return self.store.run(Command(("docker", *words), stdin=command.stdin), timeout=timeout)
         if words[:2] == ("node", "ls"):

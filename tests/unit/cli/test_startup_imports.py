@@ -46,7 +46,7 @@ LOW = {"cli", "catalogue", "errors", "messages", "operations", "services", "adap
 @each_row(
     "command, packages, rooms, most",
     [
-        ("ps", set(), LOW | {"engines"}, 57),
+        ("ps", set(), LOW | {"engines"}, 58),
         ("validate", {"yaml", "cython_runtime"}, LOW | {"masking", "render"}, 88),
     ],
 )

@@ -52,7 +52,7 @@ def test_commands_that_no_step_names_and_what_others_added_are_steps_and_what_th
     found = triaged(
         "Run df -h.", ("df -h", "du -x"), amendments=[{"provider": "a", "claim": "Rotate daily."}]
     )
-    assert found["solution_steps"] == ["Run df -h.", "du -x", "Rotate daily."]
+    assert found["solution_steps"] == ["Run df -h.", "Rotate daily.", "du -x"]
 
 
 def test_the_first_sentence_stands_for_a_cause_that_is_not_named() -> None:
