@@ -1,88 +1,177 @@
-"""Makes a backup: every source at once, the manifest last."""
+"""Makes a backup as a person, a job or a restore asks for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
-from techsapo_ops.backup.repository import Backup, Repository, stamp
-from techsapo_ops.backup.shrinking import shrinks
+from techsapo_ops.apply.administration import chain_of
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.offsite import NOT_ASKED_FOR, copy_away
+from techsapo_ops.backup.repository.create import Watch, create
+from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
+from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository.origin import MAC
+from techsapo_ops.backup.repository.restic import restic_of
+from techsapo_ops.backup.telling import noted, shared
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.backup import Part, Source
+from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.backup import Source
+from techsapo_ops.stack.journal import Operation, require_ended
+from techsapo_ops.stack.stack import Stack
 
 
-class Watch:
-    """Looks on while sources are taken, from several threads; this one looks away."""
-
-    def told(self, kind: str, count: int) -> None:
-        """Of the source `kind`, `count` bytes are done."""
-
-    def ended(self, part: Part) -> None:
-        """A source is done."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
-class _Cancelled(Exception):
-    """Another source has failed."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a stack is backed up, and by kind why the rest is not."""
+
+    sources: tuple[Source, ...]
+    left_out: dict[str, str]
 
 
-def create(
-    repository: Repository,
-    draft: Manifest,
-    sources: Sequence[Source],
-    now: Callable[[], datetime],
-    watch: Watch | None = None,
-) -> Backup:
-    """Take all sources at once and return the finished backup; the caller holds the repository's lock.
+def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
+    """What a backup of the stack, or of the kinds in `only`, is made of; none of it is read yet.
 
-    Sources that shrank are marked, but for what a restore puts aside, which may be any half of a stack. When
-    one source fails, the others are stopped and nothing is kept. Raises OpsError naming the source.
+    Raises OpsError for a kind that there is not at all, or one that is asked for and can't be had.
     """
-    started = now()
-    name, partial, sequence = repository.begin(started)
-    try:
-        parts = _take(sources, partial, stamp(started), watch or Watch())
-        shrunk = () if draft.tag == SAFETY_TAG else shrinks(parts, *repository.compared())
-        manifest = replace(
-            draft, id=name, sequence=sequence, started=started, ended=now(), parts=parts, shrunk=shrunk
-        )
-        return repository.commit(partial, manifest)
-    except BaseException:
-        repository.abandon(partial)
-        raise
-
-
-def _take(sources: Sequence[Source], folder: Path, stamp: str, watch: Watch) -> tuple[Part, ...]:
-    cancelled = False
-
-    def take(source: Source) -> Part:
-        def progress(count: int) -> None:
-            if cancelled:
-                raise _Cancelled
-            watch.told(source.kind, count)
-
-        part = source.take(folder, stamp, progress)
-        watch.ended(part)
-        return part
-
-    with ThreadPoolExecutor(max(len(sources), 1), "backup") as pool:
-        futures = {pool.submit(take, source): source for source in sources}
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            cancelled = True
-    failed = [f for f in done if f.exception() is not None]
-    for future in failed:
-        error = future.exception()
-        if isinstance(error, OpsError):
+    known = registry.names()
+    for name in only:
+        if name not in known:
+            raise unknown(msg("source"), name, known)
+    sources: list[Source] = []
+    left_out: dict[str, str] = {}
+    for kind in registry.kinds():
+        if only and kind.name not in only:
+            left_out[kind.name] = NOT_ASKED_FOR
+            continue
+        found = kind.sources(stack)
+        if kind.too_secret and not isinstance(found, str):
+            wanting = msg(": set backup.offsite") if stack.spec.backup.offsite is None else ""
+            found = msg(
+                "{too_secret}, so it goes off-site alone, encrypted{wanting}",
+                too_secret=kind.too_secret,
+                wanting=wanting,
+            )
+        if not isinstance(found, str):
+            sources += found
+        elif kind.name in only:
             raise OpsError(
-                msg("{kind}: {message}", kind=futures[future].kind, message=error.message), error.hint
-            ) from None
-    for future in failed:
-        if (error := future.exception()) is not None and not isinstance(error, _Cancelled):
-            raise error
-    return tuple(future.result() for future in futures)
+                msg("{kind} can't be backed up: {found}", kind=kind.name, found=found),
+                msg("leave it out of --only"),
+            )
+        else:
+            left_out[kind.name] = found
+    return Selection(tuple(sources), left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new backup and what was noticed while it was made. `away` is the id of its snapshot off-site; empty
+    where the spec names no second place.
+    """
+
+    backup: Backup
+    warnings: tuple[str, ...] = ()
+    away: str = ""
+
+
+def create_backup(
+    stack: Stack,
+    *,
+    only: Sequence[str] = (),
+    tag: str = "",
+    wait: float = 0.0,
+    now: Callable[[], datetime] = _now,
+    watch: Watch | None = None,
+) -> Created:
+    """Back up the stack, or the kinds in `only`, and copy that off-site where the spec says where.
+
+    Raises OpsError; then nothing is kept, but for a backup that is whole here and not off-site.
+    """
+    require_ended(stack.layout, Operation.RESTORE, Operation.RECOVERY)  # a backup of now would hold half
+    selection, away = select(stack, only), restic_of(stack)
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        warnings: list[str] = []  # twice the same, where it was done twice
+        unheard = shared(stack, lambda: warnings.extend(_prepare(stack, repository, now())), wait)
+        backup = _take(stack, selection, tag, now, watch)
+        unheard = shared(stack, lambda: noted(stack, repository), wait) or unheard
+        copied = copy_away(stack, away, backup) if away is not None else ""
+    warnings += [str(shrink) for shrink in backup.read().shrunk]
+    for part in backup.read().parts:
+        warnings += [f"{part.kind}: {warning}" for warning in registry.of(part).warnings(part)]
+    if unheard:
+        warnings.append(unheard)
+    return Created(backup, tuple(dict.fromkeys(warnings)), copied)
+
+
+def put_aside(stack: Stack, kinds: Sequence[str], wait: float = 0.0) -> Backup:
+    """Back up what a restore of `kinds` is about to replace. Raises OpsError; then nothing is kept.
+
+    What may lie off-site alone is put aside there, with a backup of the configuration. The rest stays here:
+    it is needed for minutes.
+    """
+    require_ended(stack.layout, Operation.RESTORE)
+    secret = {kind.name for kind in registry.kinds() if kind.too_secret}
+    carrier = [kind.name for kind in registry.kinds() if kind.is_configuration]
+    here = [each for kind in kinds for each in (carrier if kind in secret else [kind])]
+    selection = select(stack, tuple(dict.fromkeys(here)))
+    away = restic_of(stack) if secret.intersection(kinds) else None
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        _prepare(stack, repository, _now())
+        backup = _take(stack, selection, SAFETY_TAG, _now, None)
+        noted(stack, repository)
+        if away is not None:
+            copy_away(stack, away, backup)
+    return backup
+
+
+def _take(
+    stack: Stack, selection: Selection, tag: str, now: Callable[[], datetime], watch: Watch | None
+) -> Backup:
+    repository = repository_of(stack)
+    draft = replace(
+        Manifest.draft(stack.spec.project, stack.topology.engine, tag, selection.left_out),
+        administration=chain_of(stack.layout).read().head,
+    )
+    return create(repository, draft, selection.sources, now, watch)
+
+
+def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
+    """Remove what killed backups left, and see to the key; returns what is to be told."""
+    for kind in registry.kinds():
+        kind.tidy(stack)
+    warnings = []
+    if repository.make_key() and (lost := lost_key(repository)):
+        warnings.append(lost)
+    before = [b.read().started for b in repository.ours()]
+    if before and max(before) > now:
+        warnings.append(
+            msg(
+                "the newest backup is from {before:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: was "
+                "the clock set back? Backups stay in the order in which they were made",
+                before=max(before),
+            )
+        )
+    return warnings
+
+
+def lost_key(repository: Repository) -> str:
+    """What is to be told where there are backups with a MAC, though the key was made just now; else empty."""
+    others = [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
+    if not others:
+        return ""
+    return msg(
+        "{count} backups carry the MAC of a key that is not here, the newest {others}; new "
+        'ones get a new key. Get the old one back from off-site: docs/backup.md, "Whose '
+        'backup it is"',
+        count=len(others),
+        others=others[-1],
+    )

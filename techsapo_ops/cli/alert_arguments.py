@@ -11,9 +11,9 @@ from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
 from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.watch.alerts import known
 from techsapo_ops.services.alertmanager.silencing import SHORTEST, WHY_NOT_WATCHDOG, mutes_watchdog
 from techsapo_ops.services.monitoring import alertmanager_of
+from techsapo_ops.watch.alerts.firing import known
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.apply.administration import recorded
 from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, until
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import acting_user
@@ -16,8 +17,6 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.alerts import firing, held_now
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
@@ -25,6 +24,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     withdraw,
 )
 from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.watch.alerts.firing import firing, held_now
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence

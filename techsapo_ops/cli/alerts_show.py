@@ -13,13 +13,13 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.watch.alerts import known
-from techsapo_ops.operations.watch.one_alert import OneAlert, one_alert
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
+from techsapo_ops.watch.alerts.firing import known
+from techsapo_ops.watch.alerts.one_alert import OneAlert, one_alert
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.watch.alerts import Listed
+    from techsapo_ops.watch.alerts.firing import Listed
 
 _LABEL = 10
 

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from techsapo_ops.backup import registry
+from techsapo_ops.backup.kinds import registry
 
 Command = TypeVar("Command", bound=Callable[..., object])
 

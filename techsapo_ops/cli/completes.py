@@ -60,7 +60,7 @@ def _services(project: Project) -> Iterable[str]:
 
 
 def _backups(project: Project) -> Iterable[str]:
-    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.backup.repository.folder import repository_of
     from techsapo_ops.cli.open_stack import open_stack
 
     return ["latest", *(backup.id for backup in reversed(repository_of(open_stack(project)).backups()))]

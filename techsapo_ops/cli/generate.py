@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.folders import keep_out_of_git
+from techsapo_ops.apply.generate import examine, write_files
 from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import CHANGES_PENDING, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.own_rules import require_own_rules
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.generate import examine, write_files
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.changes import FileChange
-    from techsapo_ops.operations.apply.generate import Generated
+    from techsapo_ops.apply.changes import FileChange
+    from techsapo_ops.apply.generate import Generated
     from techsapo_ops.stack.topology import Topology
 
 _LISTED = 6

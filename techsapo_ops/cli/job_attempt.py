@@ -18,10 +18,10 @@ from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.native.launch import die_with_parent
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.context import JobContext, load
+from techsapo_ops.jobs.job import JobResult
+from techsapo_ops.jobs.wrapper import encode
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs import JobContext, load
-from techsapo_ops.schedule.job import JobResult
-from techsapo_ops.schedule.wrapper import encode
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack

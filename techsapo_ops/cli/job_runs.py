@@ -18,10 +18,10 @@ from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.runs import Runs
+from techsapo_ops.jobs.timetable import CronTable, announce, scheduled
+from techsapo_ops.jobs.wrapper import RunContext
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.timetable import CronTable, announce, scheduled
-from techsapo_ops.schedule.runs import Runs
-from techsapo_ops.schedule.wrapper import RunContext
 from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import Layout

@@ -13,7 +13,7 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import which
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.backup.repository.restic import Restic
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import interactive
 from techsapo_ops.errors import OpsError

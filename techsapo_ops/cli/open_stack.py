@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.host import gather
+from techsapo_ops.apply.audit_database import AuditDatabase
+from techsapo_ops.apply.environment import change_of
+from techsapo_ops.apply.history import History
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
 from techsapo_ops.cli.project import Project
@@ -18,9 +21,6 @@ from techsapo_ops.engines.opening import Opening, tell_nobody
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.environment import change_of
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
 from techsapo_ops.stack.places import EngineName, places_of

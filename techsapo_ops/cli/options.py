@@ -101,7 +101,7 @@ class SpecChoice:
 
     def overlay(self) -> str | None:
         """The overlay that is applied to the spec: the one that was named, else the applied one."""
-        from techsapo_ops.operations.apply.environment import environment_of
+        from techsapo_ops.apply.environment import environment_of
 
         return environment_of(self.file.resolve().parent / STATE_DIRECTORY, self.environment)
 
@@ -112,7 +112,7 @@ class SpecChoice:
         """
         chosen = {"--file": str(self.file)} if self._is_named else {}
         if self.environment is not None:
-            from techsapo_ops.operations.apply.environment import applied_environment
+            from techsapo_ops.apply.environment import applied_environment
 
             state = self.file.resolve().parent / STATE_DIRECTORY
             if (applied_environment(state) or NO_ENVIRONMENT) != self.environment:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import NotUtf8Error, read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.apply.environment import environment_of
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.environment import environment_of
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.offsite import inside_backups
 from techsapo_ops.spec.problems import Mark, Problem, SpecError, problem_at

@@ -14,6 +14,12 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.apply.audit_database import AuditDatabase
+from techsapo_ops.apply.outcome import Listener
+from techsapo_ops.apply.transaction import INTERRUPTED
+from techsapo_ops.backup.recover.doors import Prospect
+from techsapo_ops.backup.recover.draft import Draft
+from techsapo_ops.backup.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.job_runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
@@ -23,15 +29,8 @@ from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.engines.opening import Opening
 from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.timetable import announce
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.outcome import Listener
-from techsapo_ops.operations.apply.transaction import INTERRUPTED
-from techsapo_ops.operations.audit_database import AuditDatabase
-from techsapo_ops.operations.doctor import examine
-from techsapo_ops.operations.jobs.timetable import announce
-from techsapo_ops.operations.recover.doors import Prospect
-from techsapo_ops.operations.recover.draft import Draft
-from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
@@ -39,6 +38,7 @@ from techsapo_ops.spec.load import load
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.doctor.look import examine
 
 
 @dataclass(frozen=True, slots=True)

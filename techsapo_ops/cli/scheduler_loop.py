@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from techsapo_ops.schedule.job import Job
-    from techsapo_ops.schedule.scheduler import JobScheduler
-    from techsapo_ops.schedule.wrapper import RunContext
+    from techsapo_ops.jobs.job import Job
+    from techsapo_ops.jobs.scheduler import JobScheduler
+    from techsapo_ops.jobs.wrapper import RunContext
     from techsapo_ops.spec.models.data import Schedule
 
 
@@ -39,8 +39,8 @@ def start_when_due(
     from techsapo_ops.cli.signals import interrupted_once
     from techsapo_ops.cli.state_directory import layout_beside
     from techsapo_ops.cli.trusted_project import require_trust
-    from techsapo_ops.operations.jobs.timetable import announce, scheduled
-    from techsapo_ops.schedule.scheduler import JobScheduler, overdue, record_killed
+    from techsapo_ops.jobs.scheduler import JobScheduler, overdue, record_killed
+    from techsapo_ops.jobs.timetable import announce, scheduled
     from techsapo_ops.services.scheduler import heartbeat
 
     # Each run asks this again: a project that others can change later on runs nothing.
@@ -104,7 +104,7 @@ def _watch(scheduler: JobScheduler, context: RunContext, source: Path, changed: 
     """
     import threading
 
-    from techsapo_ops.schedule.scheduler import LOOK_SECONDS
+    from techsapo_ops.jobs.scheduler import LOOK_SECONDS
     from techsapo_ops.services.scheduler import heartbeat
 
     content = source.read_bytes() if source.is_file() else b""

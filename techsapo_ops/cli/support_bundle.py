@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from techsapo_ops.adapters.disk import human
+from techsapo_ops.apply.administration import recorded
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.support.bundle import Sources, write
-from techsapo_ops.operations.support.scrub import scrubber_of
+from techsapo_ops.watch.doctor.bundle import Sources, write
+from techsapo_ops.watch.doctor.scrub import scrubber_of
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.options import SpecChoice

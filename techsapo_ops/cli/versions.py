@@ -57,9 +57,9 @@ def _system() -> str:
 
 def _stack(project: Any) -> dict[str, Any]:
     """What the stack runs; `others` are the services of another build than this one."""
+    from techsapo_ops.apply.ledger import Ledger
     from techsapo_ops.cli.open_stack import open_stack
-    from techsapo_ops.operations.apply.ledger import Ledger
-    from techsapo_ops.operations.status.programs import program_versions
+    from techsapo_ops.watch.status.programs import program_versions
 
     stack = open_stack(project)
     applied = Ledger(stack.layout.state).current()

@@ -1,4 +1,4 @@
-"""What every kind of data that is backed up knows to do; backup/registry.py lists them."""
+"""What every kind of data that is backed up knows to do; backup/kinds/registry.py lists them."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from techsapo_ops.backup.create import create
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.repository.create import create
+from techsapo_ops.backup.repository.folder import Repository
+from techsapo_ops.backup.repository.manifest import Manifest
 from techsapo_ops.services.mysql.dump import DUMP
 from tests.bench.backup_servers import MEGABYTES, ROWS, STAMP, best, filled, shell, timed
 from tests.bench.row import Row

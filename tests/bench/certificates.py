@@ -30,7 +30,7 @@ def run() -> Iterator[Row]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
     from edges import NAME, acme_edge
 
-    from techsapo_ops.operations.certificates.renew import renew
+    from techsapo_ops.certs.renew import renew
 
     with tempfile.TemporaryDirectory() as folder, acme_edge(Path(folder)) as edge:
         edge.techsapo("issue")

@@ -21,8 +21,8 @@ def run(rows: int = ROWS, megabytes: int = MEGABYTES) -> Iterator[Row]:
     from projects import only_redis, project
     from servers import free_port
 
-    from techsapo_ops.operations.backup.create import create_backup
-    from techsapo_ops.operations.backup.verify import verify_backup
+    from techsapo_ops.backup.create import create_backup
+    from techsapo_ops.backup.verify import verify_backup
 
     spec = only_redis(mysql={"port": free_port()}, redis={"port": free_port(), "maxmemory": "2G"})
     with project(spec) as made:

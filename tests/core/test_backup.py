@@ -15,8 +15,8 @@ from projects import Project
 from servers import binary
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.backup.repository.folder import Backup
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.needs("redis-server", "mariadbd", "mariadb-install-db", "mariadb-dump", "promtool")

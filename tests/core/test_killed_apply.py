@@ -11,7 +11,7 @@ from projects import Project, only_redis, project
 from rows import each_row
 from servers import tcp_open
 
-from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.apply.ledger import Ledger
 
 pytestmark = pytest.mark.needs("redis-server")
 

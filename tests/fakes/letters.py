@@ -9,10 +9,10 @@ from typing import Any
 
 from fakes.memory_project import MemoryProject
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.backup import registry
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.restore.going_back import undo_interrupted
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.going_back import undo_interrupted
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.journal import REPLACE, Replaced, restore_journal

@@ -11,13 +11,13 @@ from stacks import host, spec, templates, topology
 
 from fakes.memory_engine import MemoryEngine, World
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.apply.drift import drift
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.ledger import Ledger
+from techsapo_ops.apply.outcome import Outcome
+from techsapo_ops.apply.rollback import RollbackReport, rollback
+from techsapo_ops.apply.up import UpReport, up
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.drift import drift
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.outcome import Outcome
-from techsapo_ops.operations.apply.rollback import RollbackReport, rollback
-from techsapo_ops.operations.apply.up import UpReport, up
 from techsapo_ops.stack.desired import RenderedFile, Unit
 from techsapo_ops.stack.stack import Stack
 

@@ -16,17 +16,17 @@ from stacks import spec, templates, topology
 
 from fakes.memory_engine import Killed
 from fakes.memory_project import QUIET, NoProgram, Told
+from techsapo_ops.apply import plan
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.plan import StackPlan, plan_of
+from techsapo_ops.apply.rollback import RollbackReport, rollback
+from techsapo_ops.apply.stop import down
+from techsapo_ops.apply.up import UpReport, up
 from techsapo_ops.engines import at_work
 from techsapo_ops.engines.opening import Opening, recorded
 from techsapo_ops.engines.swarm import lease, tasks, watch
 from techsapo_ops.engines.swarm.lease import LOST_SECONDS
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
-from techsapo_ops.operations.apply import plan
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.plan import StackPlan, plan_of
-from techsapo_ops.operations.apply.rollback import RollbackReport, rollback
-from techsapo_ops.operations.apply.stop import down
-from techsapo_ops.operations.apply.up import UpReport, up
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import RenderedFile

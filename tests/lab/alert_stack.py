@@ -25,8 +25,8 @@ from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from orchestrator import serving
 
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.outcome import tell_prometheus
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.apply.outcome import tell_prometheus
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.keys import KeyFile, new_key

@@ -20,9 +20,9 @@ from projects import Project, project, small_spec
 from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.origin import MAC
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, repository_of, sums_of
+from techsapo_ops.backup.repository.folder import MANIFEST, SUMS, Backup, repository_of, sums_of
+from techsapo_ops.backup.repository.manifest import Manifest
+from techsapo_ops.backup.repository.origin import MAC
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack

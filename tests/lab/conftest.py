@@ -15,7 +15,7 @@ from pool import Pool
 from projects import Project
 from servers import binary
 
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup.repository.folder import Backup
 from techsapo_ops.stack.stack import Stack
 
 

@@ -18,7 +18,7 @@ from projects import Project, small_spec
 from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup.repository.folder import Backup
 from techsapo_ops.stack.stack import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"

@@ -18,12 +18,12 @@ from cryptography import x509
 from projects import Project, only_redis, project
 from servers import free_port
 
+from techsapo_ops.certs.needs import Certificates, certificates_of
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.output import print_error
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
 
 NAME = "techsapo.example.com"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import fault_point_swarm
 
-from techsapo_ops.operations.apply import generate, ledger
+from techsapo_ops.apply import generate, ledger
 from techsapo_ops.stack.journal import Entry, Journal
 
 MOMENTS = {

@@ -18,9 +18,9 @@ from typing import Any
 
 import fault_point
 
-from techsapo_ops.backup.offsite import Restic
-from techsapo_ops.operations.recover import run
-from techsapo_ops.operations.recover.journal import RecoveryJournal
+from techsapo_ops.backup.recover import run
+from techsapo_ops.backup.recover.journal import RecoveryJournal
+from techsapo_ops.backup.repository.restic import Restic
 from techsapo_ops.stack.journal import Entry, Journal
 
 

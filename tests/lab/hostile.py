@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
-from techsapo_ops.backup.origin import MAC, Keyring
-from techsapo_ops.backup.repository import MANIFEST, SUMS
+from techsapo_ops.backup.repository.folder import MANIFEST, SUMS
+from techsapo_ops.backup.repository.origin import MAC, Keyring
 
 ID = "20260131T020000Z"
 STAMP = "2026-01-31T02:00:00+00:00"

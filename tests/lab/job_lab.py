@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.schedule.job import Job
-from techsapo_ops.schedule.runs import Runs
-from techsapo_ops.schedule.wrapper import RunContext
+from techsapo_ops.jobs.job import Job
+from techsapo_ops.jobs.runs import Runs
+from techsapo_ops.jobs.wrapper import RunContext
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

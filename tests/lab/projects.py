@@ -25,10 +25,10 @@ from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
 from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.apply.ledger import Ledger
+from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.recorded import NativeStack
-from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.services.web_login import USER, password_file
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService

@@ -26,7 +26,7 @@ from servers import binary, wait_for
 
 from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
-from techsapo_ops.operations.certificates.own import ensure_own_certificates
+from techsapo_ops.certs.own import ensure_own_certificates
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import APP, OPERATOR, password_file
 from techsapo_ops.services.registry import kind_of

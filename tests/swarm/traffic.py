@@ -16,7 +16,7 @@ from typing import Any
 
 from servers import wait_for
 
-from techsapo_ops.operations.drills.outcome import Attempt, Outcome, Request
+from techsapo_ops.drills.outcome import Attempt, Outcome, Request
 from tests.swarm.load import Load
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.apply.administration import recorded
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_watchdog, severity_text, until
 from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json, silence_json
@@ -21,17 +22,16 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.runbook import runbook
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.alerts import known, listed
-from techsapo_ops.operations.watch.delivery import try_out
-from techsapo_ops.operations.watch.unreached import unreached_lines
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements_of
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.alerts.delivery import try_out
+from techsapo_ops.watch.alerts.firing import known, listed
+from techsapo_ops.watch.alerts.unreached import unreached_lines
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.watch.alerts import Listed
+    from techsapo_ops.watch.alerts.firing import Listed
 
 app = CommandGroup()
 

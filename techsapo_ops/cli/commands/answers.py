@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.apply.budget import reset_budget as reset
+from techsapo_ops.apply.stop import locked
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.calibrate import calibrate
 from techsapo_ops.cli.open_stack import open_stack
@@ -18,13 +20,11 @@ from techsapo_ops.cli.output import Output, require_yes
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.messages import msg, template
-from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.budget import reset_budget as reset
-from techsapo_ops.operations.watch.costs import AUDIT, first_day
-from techsapo_ops.operations.watch.costs import costs as sum_up
 from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.budget_ledger import PERIODS
+from techsapo_ops.watch.costs import AUDIT, first_day
+from techsapo_ops.watch.costs import costs as sum_up
 
 app = CommandGroup()
 

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.disk import human
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.checks import LEVEL
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup import unlock_test as operation
+from techsapo_ops.backup.accept import accept_backup
+from techsapo_ops.backup.create import create_backup, select
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.prune import prune_backups
+from techsapo_ops.backup.repository.checks import LEVEL
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.verify import verify_backup
+from techsapo_ops.backup.verify_offsite import verify_offsite
 from techsapo_ops.cli.backup_kinds import BackedUpOption, parse
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
@@ -28,17 +34,11 @@ from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg, template
-from techsapo_ops.operations.backup import unlock_test as operation
-from techsapo_ops.operations.backup.accept import accept_backup
-from techsapo_ops.operations.backup.create import create_backup, select
-from techsapo_ops.operations.backup.prune import prune_backups
-from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.backup.verify_offsite import verify_offsite
 from techsapo_ops.spec.secret import Secret
 
 if TYPE_CHECKING:
-    from techsapo_ops.backup.repository import Repository
-    from techsapo_ops.backup.verify import Verification
+    from techsapo_ops.backup.repository.folder import Repository
+    from techsapo_ops.backup.repository.verify import Verification
 
 app = CommandGroup(
     invoke_without_command=True,

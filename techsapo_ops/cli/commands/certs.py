@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.apply.administration import recorded
+from techsapo_ops.certs.authority import revocable
+from techsapo_ops.certs.authority import revoke as revoke_at_ca
+from techsapo_ops.certs.metrics import write_metrics
+from techsapo_ops.certs.needs import Certificates, certificates_of
+from techsapo_ops.certs.renew import redeploy
+from techsapo_ops.certs.renew import renew as perform
 from techsapo_ops.certs.self_signed import CA_FOLDER
+from techsapo_ops.certs.status import status as look
 from techsapo_ops.cli import job_runs
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
@@ -29,17 +37,9 @@ from techsapo_ops.cli.views.certificates import (
 )
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.certificates.authority import revocable
-from techsapo_ops.operations.certificates.authority import revoke as revoke_at_ca
-from techsapo_ops.operations.certificates.metrics import write_metrics
-from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
-from techsapo_ops.operations.certificates.renew import redeploy
-from techsapo_ops.operations.certificates.renew import renew as perform
-from techsapo_ops.operations.certificates.status import status as look
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.certificates.renew import Renewal
+    from techsapo_ops.certs.renew import Renewal
 
 app = CommandGroup()
 

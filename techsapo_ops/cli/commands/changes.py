@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.apply.difference import difference
+from techsapo_ops.apply.drift import EDITED
+from techsapo_ops.apply.drift import drift as find_drift
+from techsapo_ops.apply.ledger import Ledger
+from techsapo_ops.apply.ledger_entry import describe_files
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import CHANGES_PENDING, JsonQuietOutput, SpecFile
@@ -14,14 +19,9 @@ from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.state_words import action_word
 from techsapo_ops.cli.views.plan import difference_line, difference_summary
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.apply.difference import difference
-from techsapo_ops.operations.apply.drift import EDITED
-from techsapo_ops.operations.apply.drift import drift as find_drift
-from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.ledger_entry import describe_files
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
+    from techsapo_ops.apply.ledger_entry import LedgerEntry
 
 
 app = CommandGroup()

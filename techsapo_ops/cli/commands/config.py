@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.apply.administration import recorded
 from techsapo_ops.cli import templates
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.generate import generate
@@ -16,13 +17,12 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.secrets import find_secret, kept_secrets, reveal
 from techsapo_ops.spec.describe import explain as look_up
 from techsapo_ops.spec.redact import resolved
 from techsapo_ops.spec.schema import json_schema
 from techsapo_ops.stack.formats import to_yaml
 from techsapo_ops.stack.kept_secret import KeptSecret
+from techsapo_ops.watch.secrets import find_secret, kept_secrets, reveal
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.describe import Child

@@ -8,8 +8,8 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.job_runs import cron_table, install_cron
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import QuietOutput, SpecPlace
+from techsapo_ops.jobs.timetable import scheduled
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.jobs.timetable import scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
 app = CommandGroup()

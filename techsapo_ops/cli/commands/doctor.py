@@ -24,26 +24,26 @@ from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.timetable import look_at_starters
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.doctor import distrusted, examine, repair
-from techsapo_ops.operations.doctor_backups import look_at_backups
-from techsapo_ops.operations.doctor_looks import (
+from techsapo_ops.spec.load import load
+from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.watch.alerts.unreached import look_at_notifications
+from techsapo_ops.watch.doctor.backups import look_at_backups
+from techsapo_ops.watch.doctor.look import distrusted, examine, repair
+from techsapo_ops.watch.doctor.looks import (
     look_at_card,
     look_at_exposure,
     look_at_models,
     look_at_services,
     look_at_templates,
 )
-from techsapo_ops.operations.jobs.timetable import look_at_starters
-from techsapo_ops.operations.waiting import Waiting, finding, look
-from techsapo_ops.operations.watch.unreached import look_at_notifications
-from techsapo_ops.spec.load import load
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.watch.doctor.waiting import Waiting, finding, look
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.doctor import Diagnosis, Repair
     from techsapo_ops.stack.stack import Stack
     from techsapo_ops.stack.topology import Topology
+    from techsapo_ops.watch.doctor.look import Diagnosis, Repair
 
 
 def doctor(

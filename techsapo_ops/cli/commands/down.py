@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.apply.stop import down as stop
 from techsapo_ops.cli.options import (
     QuietOutput,
     SpecFile,
@@ -15,7 +16,6 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import require_yes
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.stop import down as stop
 
 
 def down(

@@ -19,13 +19,13 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.drills.report import find, reports
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.report import find, reports
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.drills.failover import Fault
-    from techsapo_ops.operations.drills.report import Drill, Failover, Phase, Report, Work
-    from techsapo_ops.operations.drills.traffic import Load
+    from techsapo_ops.drills.failover import Fault
+    from techsapo_ops.drills.report import Drill, Failover, Phase, Report, Work
+    from techsapo_ops.drills.traffic import Load
     from techsapo_ops.stack.stack import Stack
 
 
@@ -37,7 +37,7 @@ app = CommandGroup(
 
 def _perform(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, out: Output) -> None:
     """Do it, show its report, and end with 1 where something was missed."""
-    from techsapo_ops.operations.drills.report import perform
+    from techsapo_ops.drills.report import perform
 
     report, file = perform(stack, drill, what, work, warn=out.warn)
     if out.as_json:
@@ -51,7 +51,7 @@ def _perform(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work,
 
 def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool, out: Output) -> None:
     """Ask whether what `fault` names is to be lost, and lose it."""
-    from techsapo_ops.operations.drills.failover import SECONDS, failover
+    from techsapo_ops.drills.failover import SECONDS, failover
 
     if not confirm(msg("do it?"), yes=yes):
         out.say(msg("nothing was done; --yes begins without asking"))
@@ -74,9 +74,9 @@ def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 
       techsapo drill restore
     """
-    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.backup.repository.folder import repository_of
     from techsapo_ops.cli.views.backups import Bars
-    from techsapo_ops.operations.drills.trials import drill_restore
+    from techsapo_ops.drills.trials import drill_restore
 
     stack = open_stack(place.open())
     now = datetime.now(UTC)
@@ -111,7 +111,7 @@ def alert(
 
       techsapo drill alert --to-page --within 300
     """
-    from techsapo_ops.operations.drills.alerting import drill_alert
+    from techsapo_ops.drills.alerting import drill_alert
 
     stack = open_stack(place.open())
     now = datetime.now(UTC)
@@ -135,8 +135,8 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
 
       techsapo drill failover-app --yes --json
     """
-    from techsapo_ops.operations.drills.instance import busiest
-    from techsapo_ops.operations.drills.traffic import load_of
+    from techsapo_ops.drills.instance import busiest
+    from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())
     instance = busiest(stack)
@@ -178,8 +178,8 @@ def failover_host(
 
       techsapo drill failover-host b --seconds 30
     """
-    from techsapo_ops.operations.drills.host import chosen
-    from techsapo_ops.operations.drills.traffic import load_of
+    from techsapo_ops.drills.host import chosen
+    from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())
     lost = chosen(stack, host, seconds)
@@ -203,8 +203,8 @@ def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
       techsapo drill recover
     """
     from techsapo_ops.cli.recover_doors import RecoverDoors
-    from techsapo_ops.operations.drills.traffic import fresh_run
-    from techsapo_ops.operations.drills.trials import drill_recover
+    from techsapo_ops.drills.traffic import fresh_run
+    from techsapo_ops.drills.trials import drill_recover
 
     stack = open_stack(place.open())
     name = fresh_run()

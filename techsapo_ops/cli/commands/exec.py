@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.apply.executing import execute
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.operations.executing import execute
 
 
 def run(

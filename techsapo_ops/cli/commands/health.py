@@ -15,11 +15,11 @@ from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output, document
 from techsapo_ops.cli.views.health import EXIT_CODES, WRONG, away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import check
-from techsapo_ops.operations.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.watch.health.check import check
 
 if TYPE_CHECKING:
-    from techsapo_ops.health.report import HealthReport
+    from techsapo_ops.watch.health.report import HealthReport
 
 
 def health(

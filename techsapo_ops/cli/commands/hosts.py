@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.apply.administration import recorded
+from techsapo_ops.apply.stop import locked
+from techsapo_ops.apply.up import up
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
@@ -25,19 +28,16 @@ from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
 from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.hosts.check import check as look
+from techsapo_ops.hosts.drain import activate as perform_activate
+from techsapo_ops.hosts.drain import drain as perform_drain
+from techsapo_ops.hosts.join import add as join
+from techsapo_ops.hosts.join import beside_others
+from techsapo_ops.hosts.leave import leaving
+from techsapo_ops.hosts.leave import remove as leave
+from techsapo_ops.hosts.replace import replace as perform_replace
+from techsapo_ops.hosts.switchover import switchover as take_over
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.apply.up import up
-from techsapo_ops.operations.hosts.check import check as look
-from techsapo_ops.operations.hosts.drain import activate as perform_activate
-from techsapo_ops.operations.hosts.drain import drain as perform_drain
-from techsapo_ops.operations.hosts.join import add as join
-from techsapo_ops.operations.hosts.join import beside_others
-from techsapo_ops.operations.hosts.leave import leaving
-from techsapo_ops.operations.hosts.leave import remove as leave
-from techsapo_ops.operations.hosts.replace import replace as perform_replace
-from techsapo_ops.operations.switchover import switchover as take_over
 from techsapo_ops.spec.problems import unknown
 
 if TYPE_CHECKING:

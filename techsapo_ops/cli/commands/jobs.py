@@ -36,17 +36,17 @@ from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.runs import Runs, Starter
+from techsapo_ops.jobs.status import find_job, job_statuses
+from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.wrapper import due, run_job
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.timetable import nobody_starts
-from techsapo_ops.schedule.runs import Runs, Starter
-from techsapo_ops.schedule.status import find_job, job_statuses
-from techsapo_ops.schedule.wrapper import due, run_job
 from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.spec.models.data import Schedule
 
 if TYPE_CHECKING:
-    from techsapo_ops.schedule.runs import Run
-    from techsapo_ops.schedule.wrapper import Finished
+    from techsapo_ops.jobs.runs import Run
+    from techsapo_ops.jobs.wrapper import Finished
 
 INTERRUPTED = 130
 
@@ -147,7 +147,7 @@ def run(
             raise
 
     def on_one_of_them() -> Finished | str:
-        from techsapo_ops.operations.jobs.cluster import Cluster
+        from techsapo_ops.jobs.cluster import Cluster
 
         command = perform_command(name, place.file, place.environment)
         hosts = Cluster(layout, note, runner(), lambda: tell_machines(place))

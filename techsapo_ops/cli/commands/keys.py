@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.away import lacking
-from techsapo_ops.backup.key_files import alone_with_keys
+from techsapo_ops.apply.administration import begin, recorded, why
+from techsapo_ops.backup.kinds.key_files import alone_with_keys
 from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack, topology_for
@@ -21,7 +22,6 @@ from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
-from techsapo_ops.operations.administration import begin, recorded, why
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.user_path import user_path
@@ -29,9 +29,9 @@ from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
+    from techsapo_ops.apply.administration import Warn
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.project import Project
-    from techsapo_ops.operations.administration import Warn
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
 

@@ -14,7 +14,7 @@ from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.log_lines import LogView, line_document
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.watch.log_filter import ORDER, Level, LogFilter
+from techsapo_ops.watch.log_filter import ORDER, Level, LogFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

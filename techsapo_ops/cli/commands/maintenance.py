@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.apply.maintenance import turn_off, turn_on
+from techsapo_ops.apply.stop import locked
 from techsapo_ops.cli.arguments import TIMES, span_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
@@ -15,8 +17,6 @@ from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecFile, SpecPlac
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.maintenance import turn_off, turn_on
 from techsapo_ops.stack.maintenance import maintenance_of
 
 app = CommandGroup()

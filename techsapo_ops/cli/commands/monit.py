@@ -18,10 +18,10 @@ from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.views.services import age
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg, template
-from techsapo_ops.operations.watch.usage import Monitor
+from techsapo_ops.watch.usage import Monitor
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.watch.usage import Reading
+    from techsapo_ops.watch.usage import Reading
 
 COLUMNS = ("SERVICE", "STATE", "PID", "CPU", template("MEMORY"), "RESTARTS", "UPTIME", template("REQ/S"))
 _INTERVAL = 2.0

@@ -8,19 +8,19 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.apply.app_start import plan_start_problems
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.plan import plan_of
+from techsapo_ops.apply.spec_files import applied_elsewhere
+from techsapo_ops.apply.taken_ports import taken_ports
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import CHANGES_PENDING, EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.own_rules import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.plan import tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
+from techsapo_ops.jobs.timetable import nobody_starts
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.app_start import plan_start_problems
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.plan import plan_of
-from techsapo_ops.operations.apply.spec_files import applied_elsewhere
-from techsapo_ops.operations.apply.taken_ports import taken_ports
-from techsapo_ops.operations.jobs.timetable import nobody_starts
 from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
 
 
@@ -63,7 +63,7 @@ def plan(
     found = plan_of(stack, only)
     problems = plan_start_problems(found, stack.disabled)
     if keep is not None and not problems:
-        from techsapo_ops.operations.apply.plan_file import save_plan
+        from techsapo_ops.apply.plan_file import save_plan
 
         save_plan(keep, found, History.of(stack), only, engine)
     for warning in project.override_warnings():

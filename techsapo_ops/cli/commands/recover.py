@@ -12,6 +12,14 @@ from typing import Annotated, Literal
 import typer
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.apply.stop import down
+from techsapo_ops.backup.card import page
+from techsapo_ops.backup.card.facts import card_of, note_printed
+from techsapo_ops.backup.recover.abandoned import abandon as remove_what_was_made
+from techsapo_ops.backup.recover.draft import values_of
+from techsapo_ops.backup.recover.journal import Asked, Desk, others
+from techsapo_ops.backup.recover.recovered import Recovered
+from techsapo_ops.backup.recover.run import Recovery
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import runner
@@ -39,14 +47,6 @@ from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import has_password
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.stop import down
-from techsapo_ops.operations.card import page
-from techsapo_ops.operations.card.facts import card_of, note_printed
-from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
-from techsapo_ops.operations.recover.draft import values_of
-from techsapo_ops.operations.recover.journal import Asked, Desk, others
-from techsapo_ops.operations.recover.recovered import Recovered
-from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import RESTIC_CACHE
 

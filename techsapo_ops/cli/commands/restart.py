@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.apply.app_start import require_app_restarts
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.stop import reload, running_names
+from techsapo_ops.apply.stop import restart as perform
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import NamedServicesArgument, QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.cli.output import confirm, interactive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.apply.app_start import require_app_restarts
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.stop import reload, running_names
-from techsapo_ops.operations.apply.stop import restart as perform
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output

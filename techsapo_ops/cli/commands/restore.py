@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.restore import run as operation
+from techsapo_ops.backup.restore.going_back import start_servers, undo_interrupted
+from techsapo_ops.backup.restore.intent import intend
+from techsapo_ops.backup.restore.scratch import into_scratch
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
 from techsapo_ops.cli.next_command import without
@@ -27,14 +31,10 @@ from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.cli.views.backups import Bars
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.backup import restore as operation
-from techsapo_ops.operations.backup.going_back import start_servers, undo_interrupted
-from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.stack.journal import START, Replaced, interrupted
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.backup.intent import Intent
+    from techsapo_ops.backup.restore.intent import Intent
     from techsapo_ops.stack.engine import Scratch
     from techsapo_ops.stack.stack import Stack
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.apply import rollback as operation
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import (
     FullOutput,
@@ -19,11 +20,10 @@ from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import plan_summary, show_plan
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply import rollback as operation
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-    from techsapo_ops.operations.apply.plan import StackPlan
+    from techsapo_ops.apply.ledger_entry import LedgerEntry
+    from techsapo_ops.apply.plan import StackPlan
 
 
 def rollback(

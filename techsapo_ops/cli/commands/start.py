@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from techsapo_ops.apply.stopping import start_services
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import GateOption, NamedServicesArgument, QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.stopping import start_services
 
 
 def start(

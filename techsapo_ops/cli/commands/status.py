@@ -19,9 +19,9 @@ from techsapo_ops.cli.views.status import LABEL, Line, lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.status.status import status_of
-from techsapo_ops.operations.status.week import LONGEST, week_of
 from techsapo_ops.spec.cron import local_zone
+from techsapo_ops.watch.status.status import status_of
+from techsapo_ops.watch.status.week import LONGEST, week_of
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.options import SpecChoice

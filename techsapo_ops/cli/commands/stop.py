@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.apply.stopping import stop_services
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.stopping import stop_services
 
 
 def stop(

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.apply.app_start import require_app_starts
+from techsapo_ops.apply.plan import plan_of
+from techsapo_ops.apply.spec_files import applied_elsewhere
+from techsapo_ops.apply.up import up as up_with_data
+from techsapo_ops.apply.up import up_empty
+from techsapo_ops.backup.restore.going_back import undo_interrupted
 from techsapo_ops.cli.open_stack import choose_engine, history_beside, stack_on
 from techsapo_ops.cli.options import (
     CHANGES_PENDING,
@@ -32,19 +38,13 @@ from techsapo_ops.cli.views.plan import plan_summary, show_plan, tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.app_start import require_app_starts
-from techsapo_ops.operations.apply.plan import plan_of
-from techsapo_ops.operations.apply.spec_files import applied_elsewhere
-from techsapo_ops.operations.apply.up import up as up_with_data
-from techsapo_ops.operations.apply.up import up_empty
-from techsapo_ops.operations.backup.going_back import undo_interrupted
 from techsapo_ops.services.registry import facts
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
 from techsapo_ops.stack.journal import Operation, require_ended
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.plan import StackPlan
-    from techsapo_ops.operations.apply.up import UpReport
+    from techsapo_ops.apply.plan import StackPlan
+    from techsapo_ops.apply.up import UpReport
     from techsapo_ops.stack.places import EngineName
 
 
@@ -190,7 +190,7 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
 
     Raises OpsError (exit code 2) where they say something else, and for a file that is not to be trusted.
     """
-    from techsapo_ops.operations.apply.plan_file import read_plan, require_holds
+    from techsapo_ops.apply.plan_file import read_plan, require_holds
 
     saved = read_plan(file)
     chosen = saved.environment or NO_ENVIRONMENT

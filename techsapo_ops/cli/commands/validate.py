@@ -92,7 +92,7 @@ def _require_start(project: Project) -> None:
     """Raise SpecError where the app could not start with this spec, and the keys and files that are here."""
     if _is_plain(project):
         return
-    from techsapo_ops.operations.apply.app_start import app_start_problems
+    from techsapo_ops.apply.app_start import app_start_problems
     from techsapo_ops.spec.problems import problem_at
 
     loaded = project.loaded
@@ -149,7 +149,7 @@ def _nobody_starts(project: Project) -> str:
     if places is None or not places.isolated:
         return ""
     from techsapo_ops.cli.open_stack import topology_for
-    from techsapo_ops.operations.jobs.timetable import nobody_starts
+    from techsapo_ops.jobs.timetable import nobody_starts
 
     return nobody_starts(topology_for(project), runner())
 

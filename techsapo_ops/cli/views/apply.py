@@ -10,8 +10,8 @@ from techsapo_ops.cli.views.plan import in_brackets
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.origin import Origins
-    from techsapo_ops.operations.apply.outcome import GoneBack, Outcome
+    from techsapo_ops.apply.origin import Origins
+    from techsapo_ops.apply.outcome import GoneBack, Outcome
 
 
 class Progress:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 from typing_extensions import override
 
 from techsapo_ops.adapters.disk import human
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.checks import LEVEL
-from techsapo_ops.backup.create import Watch
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.checks import LEVEL
+from techsapo_ops.backup.repository.create import Watch
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
 from techsapo_ops.errors import OpsError
@@ -21,7 +21,7 @@ from techsapo_ops.messages import joined, msg
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from techsapo_ops.backup.repository import Backup, Repository
+    from techsapo_ops.backup.repository.folder import Backup, Repository
     from techsapo_ops.cli.output import Output
     from techsapo_ops.stack.backup import Part
 

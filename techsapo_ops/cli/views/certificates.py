@@ -10,9 +10,9 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from techsapo_ops.certs.renew import Renewal
+    from techsapo_ops.certs.status import Status
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificates.renew import Renewal
-    from techsapo_ops.operations.certificates.status import Status
 
 _NEEDS = {
     str(word): word

@@ -8,7 +8,7 @@ from techsapo_ops.cli.state_words import state_word
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.health.report import HealthReport
+    from techsapo_ops.watch.health.report import HealthReport
 
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
 WRONG = 3

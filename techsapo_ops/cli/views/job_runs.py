@@ -10,8 +10,8 @@ from techsapo_ops.catalogue.jobs import jobs
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from techsapo_ops.schedule.runs import Run
-    from techsapo_ops.schedule.status import JobStatus
+    from techsapo_ops.jobs.runs import Run
+    from techsapo_ops.jobs.status import JobStatus
 
 
 def clock(time: datetime | None) -> str:

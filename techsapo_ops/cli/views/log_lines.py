@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.operations.watch.log_filter import line_level, line_object
+from techsapo_ops.watch.log_filter import line_level, line_object
 
 if TYPE_CHECKING:
     from rich.text import Text

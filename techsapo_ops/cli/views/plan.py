@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.apply.changes import ChangeKind
 from techsapo_ops.cli.state_words import action_word
 from techsapo_ops.messages import Message, joined, msg, template
-from techsapo_ops.operations.apply.changes import ChangeKind
 from techsapo_ops.stack.step import Action
 
 if TYPE_CHECKING:
+    from techsapo_ops.apply.difference import Difference
+    from techsapo_ops.apply.origin import Origin
+    from techsapo_ops.apply.plan import StackPlan
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.apply.difference import Difference
-    from techsapo_ops.operations.apply.origin import Origin
-    from techsapo_ops.operations.apply.plan import StackPlan
     from techsapo_ops.stack.step import Step
 
 _FEW_FILES = 12

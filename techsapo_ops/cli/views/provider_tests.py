@@ -9,7 +9,7 @@ from techsapo_ops.wallbounce.try_provider import CheckName, Outcome, usd
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.provider_tests import ProviderTests
+    from techsapo_ops.wallbounce.providers.trials import ProviderTests
     from techsapo_ops.wallbounce.try_provider import Tried
 
 _COLUMNS = ("name", "state", "model", "schema", "seconds", "usd", "price", "retires")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.providers import ListedProvider
     from techsapo_ops.wallbounce.provider import Price
+    from techsapo_ops.wallbounce.providers.listing import ListedProvider
 
 COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "retires")
 NUMBERS = ("longest",)

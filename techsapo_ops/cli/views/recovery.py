@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.backup.description import NOT_TAKEN
+from techsapo_ops.backup.recover.look import age
+from techsapo_ops.backup.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
+from techsapo_ops.backup.repository.description import NOT_TAKEN
 from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.recover.look import age
-from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
+    from techsapo_ops.backup.recover.look import Look
+    from techsapo_ops.backup.recover.recovered import Recovered
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.recover.look import Look
-    from techsapo_ops.operations.recover.recovered import Recovered
 
 TITLES = {
     "fetch": msg("fetch the copy"),

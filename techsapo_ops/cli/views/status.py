@@ -12,21 +12,21 @@ from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.state_words import state_word
 from techsapo_ops.cli.views.health import away_rows, next_step, summary
 from techsapo_ops.cli.views.services import age
+from techsapo_ops.jobs.runs import Run
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.schedule.runs import Run
 
 if TYPE_CHECKING:
-    from techsapo_ops.health.report import HealthReport
-    from techsapo_ops.operations.apply.drift import DriftReport
-    from techsapo_ops.operations.certificates.status import Status as CertificateStatus
-    from techsapo_ops.operations.status.kept import Backups
-    from techsapo_ops.operations.status.spent import Spent
-    from techsapo_ops.operations.status.status import Look, StackStatus
-    from techsapo_ops.operations.status.versions import Versions
-    from techsapo_ops.operations.watch.alerts import Listed, Listing
-    from techsapo_ops.schedule.status import JobStatus
+    from techsapo_ops.apply.drift import DriftReport
+    from techsapo_ops.certs.status import Status as CertificateStatus
+    from techsapo_ops.jobs.status import JobStatus
     from techsapo_ops.stack.observed import Observed
     from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.watch.alerts.firing import Listed, Listing
+    from techsapo_ops.watch.health.report import HealthReport
+    from techsapo_ops.watch.status.kept import Backups
+    from techsapo_ops.watch.status.spent import Spent
+    from techsapo_ops.watch.status.status import Look, StackStatus
+    from techsapo_ops.watch.status.versions import Versions
 
 _MOST = 6
 """Lines below a part; the rest is counted."""

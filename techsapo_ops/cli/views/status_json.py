@@ -11,11 +11,11 @@ from techsapo_ops.cli.output import document
 from techsapo_ops.cli.views.services import service_json
 
 if TYPE_CHECKING:
-    from techsapo_ops.health.report import HealthReport
-    from techsapo_ops.operations.apply.drift import DriftReport
-    from techsapo_ops.operations.status.status import Look, StackStatus
-    from techsapo_ops.operations.watch.alerts import Listing
+    from techsapo_ops.apply.drift import DriftReport
     from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.watch.alerts.firing import Listing
+    from techsapo_ops.watch.health.report import HealthReport
+    from techsapo_ops.watch.status.status import Look, StackStatus
 
 _AS_THEY_ARE = ("backups", "certificates", "budget", "versions")
 

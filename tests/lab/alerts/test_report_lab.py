@@ -19,13 +19,13 @@ from slack import incoming_webhook
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.jobs import JobContext
-from techsapo_ops.operations.jobs import report as job
-from techsapo_ops.operations.status.week import Week, week_of
+from techsapo_ops.apply.history import History
+from techsapo_ops.jobs.context import JobContext
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch import report_job as job
+from techsapo_ops.watch.status.week import Week, week_of
 
 pytestmark = pytest.mark.lab
 

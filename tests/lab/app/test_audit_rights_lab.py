@@ -18,8 +18,8 @@ from rows import each_row
 from servers import free_port, wait_for
 from test_audit_lab import ROW
 
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit.migrate import HEAD

@@ -21,13 +21,13 @@ from projects import Project, another_user, only_redis, project
 from rows import each_row
 from servers import wait_for
 
-from techsapo_ops.backup.create import Watch, create
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.repository import MANIFEST, Backup, repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.prune import prune_backups
+from techsapo_ops.backup.repository.create import Watch, create
+from techsapo_ops.backup.repository.folder import MANIFEST, Backup, repository_of
+from techsapo_ops.backup.repository.manifest import Manifest
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.prune import prune_backups
-from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql import dump as mysql
 from techsapo_ops.services.mysql.session import Session, administrator

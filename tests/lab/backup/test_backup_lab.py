@@ -14,11 +14,11 @@ from fakes.open_stacks import with_backup
 from projects import Project
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import MANIFEST, Backup
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.repository.folder import MANIFEST, Backup
+from techsapo_ops.backup.restore.intent import intend
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab

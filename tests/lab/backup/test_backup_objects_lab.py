@@ -13,8 +13,8 @@ from projects import Project, only_redis, project
 from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.backup.repository.folder import Backup
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab

@@ -16,11 +16,11 @@ from servers import wait_for
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import scratch_api

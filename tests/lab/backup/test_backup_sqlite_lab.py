@@ -13,14 +13,14 @@ from projects import Project, only_redis, project
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab

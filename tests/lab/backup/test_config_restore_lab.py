@@ -14,11 +14,11 @@ from backup_lab import stack_of
 from hostile import END, ID, entry, names_of
 from projects import Project, only_redis, project
 
-from techsapo_ops.backup.config import ConfigBackup
-from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup.kinds.config import ConfigBackup
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stores.keys import new_key, text_of
 
 pytestmark = pytest.mark.lab

@@ -18,11 +18,11 @@ from projects import only_redis, project, small_spec
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.create import create_backup
 from tests.recovery.places import PASSWORD, sftp
 
 pytestmark = pytest.mark.lab

@@ -18,15 +18,15 @@ from servers import free_port
 from terminal import typed
 
 from techsapo_ops.adapters.disk import Room
-from techsapo_ops.backup.checks import LEVEL, of_offsite
-from techsapo_ops.backup.description import FILE, FOLDER
-from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.backup.verify import QUICK, verify
+from techsapo_ops.backup import verify_offsite as operation
+from techsapo_ops.backup.repository.checks import LEVEL, of_offsite
+from techsapo_ops.backup.repository.description import FILE, FOLDER
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.repository.verify import QUICK, verify
+from techsapo_ops.backup.restore import copied as copied_module
+from techsapo_ops.backup.restore import fetched
+from techsapo_ops.backup.verify_offsite import verify_offsite
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import copied as copied_module
-from techsapo_ops.operations.backup import fetched
-from techsapo_ops.operations.backup import verify_offsite as operation
-from techsapo_ops.operations.backup.verify_offsite import verify_offsite
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab

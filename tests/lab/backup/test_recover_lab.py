@@ -17,9 +17,9 @@ from gone_stack import PASSWORD, Gone, empty_host, facts, lost
 from projects import Project, another_user
 from servers import free_port, running, tcp_open
 
+from techsapo_ops.backup.recover.journal import STEPS, Desk
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.views.recovery import TITLES
-from techsapo_ops.operations.recover.journal import STEPS, Desk
 
 pytestmark = pytest.mark.lab
 

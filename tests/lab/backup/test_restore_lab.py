@@ -19,12 +19,12 @@ from servers import next_second, wait_for
 from terminal import typed
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
 

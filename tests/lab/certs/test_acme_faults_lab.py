@@ -20,8 +20,8 @@ from edges import NAME, Edge, acme_edge
 from rows import each_row
 from servers import free_port
 
-from techsapo_ops.operations.certificates.authority import ca_of, signed_in
-from techsapo_ops.operations.certificates.renew import renew
+from techsapo_ops.certs.authority import ca_of, signed_in
+from techsapo_ops.certs.renew import renew
 
 pytestmark = pytest.mark.lab
 

@@ -15,9 +15,9 @@ from edges import NAME, Edge, acme_edge
 from rows import each_row
 
 from techsapo_ops.adapters.tls import names_of
+from techsapo_ops.apply.administration import actions, chain_of
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.certs.self_signed import local_authority, sign
-from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.spec.models import Spec
 
 pytestmark = pytest.mark.lab

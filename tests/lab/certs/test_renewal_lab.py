@@ -14,7 +14,7 @@ from edges import NAME, Edge, acme_edge
 from handshakes import connecting
 from servers import wait_for
 
-from techsapo_ops.operations.certificates.renew import renew
+from techsapo_ops.certs.renew import renew
 
 pytestmark = pytest.mark.lab
 LIFE = 30

@@ -29,12 +29,12 @@ from servers import next_second, wait_for
 
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
+from techsapo_ops.backup.restore.scratch import into_scratch
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import api as prometheus_api

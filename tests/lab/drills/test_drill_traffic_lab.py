@@ -11,8 +11,8 @@ import pytest
 from orchestrator import serving
 from servers import Server, free_port, wait_for
 
+from techsapo_ops.drills.traffic import Load, Traffic
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.traffic import Load, Traffic
 from techsapo_ops.spec.secret import Secret
 
 pytestmark = pytest.mark.lab

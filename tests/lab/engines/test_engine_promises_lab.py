@@ -14,11 +14,11 @@ from fakes.memory_project import MemoryProject, refuses
 from projects import only_redis, project
 
 from techsapo_ops.adapters.process import Command, SubprocessRunner
+from techsapo_ops.apply.generate import write_files
+from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Engine, GateError
 from techsapo_ops.stack.observed import State

@@ -19,7 +19,7 @@ from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.operations.apply.generate import write_files
+from techsapo_ops.apply.generate import write_files
 from techsapo_ops.render.host import log_files, logrotate_files
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates

@@ -27,7 +27,7 @@ from techsapo_ops.engines.native import daemon, launch, members, prepare
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.errors import OpsError
-from techsapo_ops.schedule.runs import RunLog
+from techsapo_ops.jobs.runs import RunLog
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout

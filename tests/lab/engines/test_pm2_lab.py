@@ -21,7 +21,7 @@ import pytest
 from servers import binary, free_port, http_ok, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
-from techsapo_ops.operations.apply.generate import write_files
+from techsapo_ops.apply.generate import write_files
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 

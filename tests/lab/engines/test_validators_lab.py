@@ -14,9 +14,9 @@ from rows import each_row
 from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, spec, topology
 
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
+from techsapo_ops.apply.generate import Generated
+from techsapo_ops.apply.generate import examine as examine_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.generate import Generated
-from techsapo_ops.operations.apply.generate import examine as examine_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack

@@ -17,9 +17,9 @@ from swarm_lab import SwarmLab, swarm_lab
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.apply.spec_files import keep_spec_files
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.shared_state import SharedState
-from techsapo_ops.operations.apply.spec_files import keep_spec_files
 from techsapo_ops.stack.machine import machines_of
 from tests.fakes.open_stacks import open_stack
 

@@ -11,15 +11,15 @@ from fakes.letters import Letters
 from fakes.open_stacks import stack_in
 from rows import each_row
 
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import MAC, State
-from techsapo_ops.backup.repository import MANIFEST, repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.folder import MANIFEST, repository_of
+from techsapo_ops.backup.repository.origin import MAC, State
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.going_back import go_back_if_interrupted
+from techsapo_ops.backup.restore.intent import intend
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
-from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part

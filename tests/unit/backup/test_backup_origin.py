@@ -19,15 +19,15 @@ from hostile import END, ID, entry, names_of
 from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
-from techsapo_ops.backup.config_archive import ConfigSource
-from techsapo_ops.backup.create import create
-from techsapo_ops.backup.manifest import LAST_SEQUENCE, Manifest
-from techsapo_ops.backup.origin import KEY, MAC, Keyring, State
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, Repository
-from techsapo_ops.backup.retention import Known, judge
-from techsapo_ops.backup.verify import faults
+from techsapo_ops.backup.kinds.config_archive import ConfigSource
+from techsapo_ops.backup.metrics import samples
+from techsapo_ops.backup.repository.create import create
+from techsapo_ops.backup.repository.folder import MANIFEST, SUMS, Backup, Repository
+from techsapo_ops.backup.repository.manifest import LAST_SEQUENCE, Manifest
+from techsapo_ops.backup.repository.origin import KEY, MAC, Keyring, State
+from techsapo_ops.backup.repository.retention import Known, judge
+from techsapo_ops.backup.repository.verify import faults
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.metrics import samples
 from techsapo_ops.spec.models.data import Keep
 
 AT = datetime(2026, 1, 31, 3, tzinfo=UTC)
@@ -320,7 +320,7 @@ def test_of_a_backup_that_is_not_ours_nothing_is_read(
     def read(_: Path) -> str:
         raise AssertionError("it was read")
 
-    monkeypatch.setattr("techsapo_ops.backup.verify.file_sha256", read)
+    monkeypatch.setattr("techsapo_ops.backup.repository.verify.file_sha256", read)
     (said,) = faults(backup, repository.origin(backup))
     assert said.startswith("it is unauthenticated: it has no MAC; where it is yours: `techsapo backup accept")
 

@@ -12,23 +12,23 @@ from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.disk import Room
-from techsapo_ops.backup import trial_room
-from techsapo_ops.backup.description import What
-from techsapo_ops.backup.repository import repository_of
-from techsapo_ops.backup.trial_room import require_room
+from techsapo_ops.backup import job as jobs
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.describing import kept_at, kept_paths
+from techsapo_ops.backup.kinds import trial_room
+from techsapo_ops.backup.kinds.trial_room import require_room
+from techsapo_ops.backup.repository.description import What
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.describing import kept_at, kept_paths
-from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.doctor_backups import look_at_backups
-from techsapo_ops.operations.jobs import JobContext
-from techsapo_ops.operations.jobs import backup as jobs
+from techsapo_ops.jobs.context import JobContext
 from techsapo_ops.spec.models.data import Backup
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.places import COMPOSE
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.doctor.backups import look_at_backups
 
 GIB = 1024**3
 

@@ -14,11 +14,11 @@ import pytest
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.backup.elsewhere import Places
-from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
-from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.metrics import samples
+from techsapo_ops.backup.repository.elsewhere import Places
+from techsapo_ops.backup.repository.folder import Repository
+from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.metrics import samples
 from techsapo_ops.services.app.backup import BACKUP
 
 OLD, NEW, LAST = "20260101T000000Z", "20260102T000000Z", "20260103T000000Z"

@@ -15,15 +15,15 @@ from projects import only_redis
 from rows import each_row
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.config_places import config_source
-from techsapo_ops.backup.masked_spec import filled
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.kinds.config_places import config_source
+from techsapo_ops.backup.kinds.masked_spec import filled
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.logins import open_secrets
 from techsapo_ops.spec.models.data import Backup

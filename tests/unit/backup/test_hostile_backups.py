@@ -21,15 +21,15 @@ from fakes.open_stacks import stack_in, with_backup
 from hostile import END, ID, entry, names_of
 from rows import each_row
 
-from techsapo_ops.backup import config_archive, registry
-from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup.repository import Repository, repository_of
+from techsapo_ops.backup.kinds import config_archive, registry
+from techsapo_ops.backup.prune import prune_backups
+from techsapo_ops.backup.repository import manifest as manifests
+from techsapo_ops.backup.repository.folder import Repository, repository_of
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import Intent, intend
+from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.cli.views.backups import backup_json
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.intent import Intent, intend
-from techsapo_ops.operations.backup.prune import prune_backups
-from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.stack.stack import Stack
 
 ARCHIVES = tuple(hostile.archives(Path("/victim"), "paths/x"))
@@ -263,11 +263,11 @@ from pathlib import Path
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.backup.verify import verify_backup
+from techsapo_ops.backup.prune import prune_backups
 from techsapo_ops.backup import registry
-from techsapo_ops.operations.backup.intent import Intent, intend
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.restore.intent import Intent, intend
+from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.operations.backup import restore
 spec, *places = sys.argv[1:]
 stack = open_stack(open_project(Path(spec)))

@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 from rows import each_row
 
-from techsapo_ops.backup import description
-from techsapo_ops.backup.description import Description, Kept, What, read
-from techsapo_ops.backup.repository import Backup, Repository
+from techsapo_ops.backup.repository import description
+from techsapo_ops.backup.repository.description import Description, Kept, What, read
+from techsapo_ops.backup.repository.folder import Backup, Repository
+from techsapo_ops.backup.restore.copied import Copied
+from techsapo_ops.backup.restore.fetched import files, kit
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.copied import Copied
-from techsapo_ops.operations.backup.fetched import files, kit
 
 KEPT = Kept("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)
 WHOLE = Description(

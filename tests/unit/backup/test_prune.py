@@ -11,15 +11,15 @@ import pytest
 from fakes.open_stacks import stack_in
 from typer.testing import CliRunner
 
-from techsapo_ops.backup.checks import note_offsite, of_offsite
-from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot, project_tag
-from techsapo_ops.backup.retention import Known, judge
+from techsapo_ops.apply.administration import actions, chain_of
+from techsapo_ops.backup import prune, unlock_test
+from techsapo_ops.backup.prune import prune_backups
+from techsapo_ops.backup.repository.checks import note_offsite, of_offsite
+from techsapo_ops.backup.repository.restic import PART_TAG, AwaySnapshot, project_tag
+from techsapo_ops.backup.repository.retention import Known, judge
+from techsapo_ops.backup.unlock_test import try_password
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.backup import prune, unlock_test
-from techsapo_ops.operations.backup.prune import prune_backups
-from techsapo_ops.operations.backup.unlock_test import try_password
 from techsapo_ops.spec.models.data import Keep
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack

@@ -11,8 +11,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.backup import offsite
-from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.backup.repository import restic as offsite
+from techsapo_ops.backup.repository.restic import Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
 
@@ -148,7 +148,7 @@ def test_restic_is_started_by_work_on_copies_alone_and_never_to_tell_how_things_
         if re.search(r"\b(Restic|restic_of)\b", path.read_text(encoding="utf-8"))
     }
     assert asking == {
-        "backup/offsite.py", "cli/named_repository.py", "operations/drills/trials.py",
+        "backup/repository/restic.py", "cli/named_repository.py", "drills/trials.py",
         *(f"operations/backup/{name}.py" for name in (
             "copied", "create", "offsite", "prune", "unlock_test", "verify_offsite",
         )),

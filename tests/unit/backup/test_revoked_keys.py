@@ -14,13 +14,13 @@ from fakes.memory_project import MemoryProject
 from fakes.open_stacks import stack_in
 from rows import each_row
 
-from techsapo_ops.backup.config import ConfigBackup
+from techsapo_ops.apply.administration import begin, chain_of
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.kinds.config import ConfigBackup
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.going_back import go_back_if_interrupted
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.administration import begin, chain_of
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.key_endings import REVOKE, ends_of, recorded_endings
 from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, new_key

@@ -17,8 +17,8 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.operations.status.programs import program_versions
-from techsapo_ops.operations.watch.one_alert import one_alert
+from techsapo_ops.watch.alerts.one_alert import one_alert
+from techsapo_ops.watch.status.programs import program_versions
 
 
 def techsapo(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -76,7 +76,7 @@ def test_an_alert_is_shown_with_its_silences_receivers_and_first_steps(
     monkeypatch.setattr(Prometheus, "alerts", lambda _: (Firing(labels, {"summary": "down"}, "firing", now),))
     monkeypatch.setattr(Alertmanager, "alerts", lambda _: ())
     monkeypatch.setattr(Alertmanager, "silences", lambda _: (of_it, other))
-    monkeypatch.setattr("techsapo_ops.operations.watch.alerts.holders", lambda *_: {})
+    monkeypatch.setattr("techsapo_ops.watch.alerts.firing.holders", lambda *_: {})
     spec = spec_of(
         {
             "project": "t",

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from rows import each_row
 
+from techsapo_ops.certs.needs import Due, Need
+from techsapo_ops.certs.renew import Renewal
 from techsapo_ops.cli.views.certificates import renewal_error
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.needs import Due, Need
-from techsapo_ops.operations.certificates.renew import Renewal
 
 
 @each_row("message", ["http-01 needs the stack's nginx", "certificate site: http-01 needs the stack's nginx"])

@@ -17,7 +17,7 @@ from techsapo_ops.cli import output
 from techsapo_ops.cli.commands import hosts
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts.leave import Leaving
+from techsapo_ops.hosts.leave import Leaving
 
 DOCKER = """#!/bin/sh
 # As docker's client says it of a socket where nobody listens; b's daemon answers where `answers` is there,

@@ -12,7 +12,7 @@ WATCHED = """
 from datetime import UTC, datetime
 from techsapo_ops.cli.commands import monit
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.watch.usage import Reading
+from techsapo_ops.watch.usage import Reading
 
 class Away:
     looked = 0

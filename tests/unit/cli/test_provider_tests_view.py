@@ -10,8 +10,8 @@ from rows import each_row
 
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.provider_tests import all_well, show
-from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
 from techsapo_ops.spec.load import load
+from techsapo_ops.wallbounce.providers.trials import ProviderTests, plan_tests
 from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")

@@ -13,8 +13,8 @@ from in_process import techsapo
 from rows import each_row
 
 from techsapo_ops.cli.views.providers import notes
-from techsapo_ops.operations.providers import list_providers
 from techsapo_ops.spec.load import load
+from techsapo_ops.wallbounce.providers.listing import list_providers
 
 SPEC = """\
 project: x

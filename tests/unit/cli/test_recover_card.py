@@ -14,14 +14,14 @@ from rich.cells import cell_len as width
 from rows import each_row
 from typer.testing import CliRunner
 
+from techsapo_ops.backup.card.facts import card_of
+from techsapo_ops.backup.card.page import COLUMNS, LINES
+from techsapo_ops.backup.card.typed import commands
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.operations.card.facts import card_of
-from techsapo_ops.operations.card.page import COLUMNS, LINES
-from techsapo_ops.operations.card.typed import commands
-from techsapo_ops.operations.doctor_looks import look_at_card
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.doctor.looks import look_at_card
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (

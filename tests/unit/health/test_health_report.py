@@ -21,11 +21,11 @@ from techsapo_ops.cli.commands import health as command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.health import next_step
-from techsapo_ops.health.alerts import AskedMeanwhile, silence_parts
-from techsapo_ops.health.report import HealthReport, Status
-from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
+from techsapo_ops.watch.health.report import HealthReport, Status
+from techsapo_ops.watch.health.sole import with_one_of_each
 
 UP, WRONG, GONE = PartStatus.HEALTHY, PartStatus.DEGRADED, PartStatus.DOWN
 

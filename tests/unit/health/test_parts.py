@@ -27,9 +27,6 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.cli.views.health import summary
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import _at_once, _Job, check
-from techsapo_ops.health.host_parts import certificate_part, disk_part
-from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import SIGN_IN_LOCATION
 from techsapo_ops.services.probing import health_of
@@ -43,6 +40,9 @@ from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.health.check import _at_once, _Job, check
+from techsapo_ops.watch.health.host_parts import certificate_part, disk_part
+from techsapo_ops.watch.health.report import HealthReport, Status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -20,9 +20,9 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Firing
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.watch.alerts import Listed, listed
-from techsapo_ops.operations.watch.delivery import Delivery, try_out
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.alerts.delivery import Delivery, try_out
+from techsapo_ops.watch.alerts.firing import Listed, listed
 
 
 def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quiet(stack: Stack) -> None:

@@ -13,11 +13,11 @@ from fakes.memory_project import MemoryProject, refuses
 from rows import each_row
 
 from techsapo_ops.adapters.textfile import read_textfile
+from techsapo_ops.apply import transaction
+from techsapo_ops.apply.difference import difference
+from techsapo_ops.apply.drift import drift
+from techsapo_ops.apply.up import UpReport
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply import transaction
-from techsapo_ops.operations.apply.difference import difference
-from techsapo_ops.operations.apply.drift import drift
-from techsapo_ops.operations.apply.up import UpReport
 from techsapo_ops.stack.step import Action
 
 GIGABYTE = ("maxmemory 1G", "maxmemory 1g", "maxmemory 1073741824")
@@ -86,7 +86,7 @@ def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project)
 def test_images_that_no_kept_apply_names_are_discarded(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("techsapo_ops.operations.apply.ledger.KEPT", 2)
+    monkeypatch.setattr("techsapo_ops.apply.ledger.KEPT", 2)
     for number, memory in enumerate(("100M", "200M", "300M", "400M"), 1):
         project.world.images["app"] = f"sha256:{(number + 1) // 2}"
         project.up(memory)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from three_hosts import of
 
-from techsapo_ops.operations import audit_database
-from techsapo_ops.operations.audit_database import AuditDatabase
+from techsapo_ops.apply import audit_database
+from techsapo_ops.apply.audit_database import AuditDatabase
 from techsapo_ops.services.mysql.session import Passing
 
 

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.certs.deploy import deploy, finish
+from techsapo_ops.certs.needs import Certificates, Managed
 from techsapo_ops.certs.self_signed import sign
 from techsapo_ops.certs.store import Origin, Store, Version
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.deploy import deploy, finish
-from techsapo_ops.operations.certificates.needs import Certificates, Managed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

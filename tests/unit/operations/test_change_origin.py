@@ -12,15 +12,15 @@ from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.build import build
+from techsapo_ops.apply import origin
+from techsapo_ops.apply.changes import changes
+from techsapo_ops.apply.generate import write_files
+from techsapo_ops.apply.ledger import Ledger
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.apply.plan import desired_state
+from techsapo_ops.apply.snapshot import Snapshot
+from techsapo_ops.apply.steps import with_new_build
 from techsapo_ops.engines import planning
-from techsapo_ops.operations.apply import origin
-from techsapo_ops.operations.apply.changes import changes
-from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.snapshot import Snapshot
-from techsapo_ops.operations.apply.steps import with_new_build
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.observed import Observed, ObservedService, State

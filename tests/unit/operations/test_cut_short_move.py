@@ -14,14 +14,14 @@ import pytest
 from three_hosts import of
 
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.apply.journal import apply_journal, may_run_on, require_left
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.apply.stop import down
 from techsapo_ops.engines.opening import Opening, recorded
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.journal import apply_journal, may_run_on, require_left
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
@@ -78,7 +78,7 @@ def where(tmp_path: Path) -> Topology:
 @pytest.fixture
 def client(where: Topology, monkeypatch: pytest.MonkeyPatch) -> OneHost:
     monkeypatch.setattr(shutil, "which", lambda name, *_, **__: f"/usr/bin/{name}")
-    monkeypatch.setattr("techsapo_ops.operations.apply.stop.locked", lambda *_: nullcontext(0))
+    monkeypatch.setattr("techsapo_ops.apply.stop.locked", lambda *_: nullcontext(0))
     return OneHost(where.layout.config, ("redis",))
 
 

@@ -25,10 +25,6 @@ from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.engines.compose import host_report as compose
 from techsapo_ops.engines.native import host_report as native
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import doctor
-from techsapo_ops.operations.doctor import Diagnosis, repair
-from techsapo_ops.operations.doctor_looks import look_at_exposure, look_at_models
-from techsapo_ops.operations.waiting import Waiting, finding, look
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -37,6 +33,10 @@ from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.doctor import look as doctor
+from techsapo_ops.watch.doctor.look import Diagnosis, repair
+from techsapo_ops.watch.doctor.looks import look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor.waiting import Waiting, finding, look
 
 ALL = {
     name: f"/usr/bin/{name}"

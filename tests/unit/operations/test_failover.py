@@ -18,14 +18,14 @@ from fakes.open_stacks import open_stack
 from fakes.swarm_stack import StackFake
 from three_hosts import fleet, of
 
+from techsapo_ops.drills import failover as course
+from techsapo_ops.drills.failover import failover
+from techsapo_ops.drills.host import LostHost, chosen
+from techsapo_ops.drills.outcome import Attempt, Outcome, Request
+from techsapo_ops.drills.report import Report
+from techsapo_ops.drills.traffic import Load
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills import failover as course
-from techsapo_ops.operations.drills.failover import failover
-from techsapo_ops.operations.drills.host import LostHost, chosen
-from techsapo_ops.operations.drills.outcome import Attempt, Outcome, Request
-from techsapo_ops.operations.drills.report import Report
-from techsapo_ops.operations.drills.traffic import Load
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology

@@ -13,9 +13,9 @@ from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.written import MANIFEST
+from techsapo_ops.apply.changes import ChangeKind, FileChange, changes
+from techsapo_ops.apply.generate import write_files
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
-from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
 

@@ -15,19 +15,19 @@ from three_hosts import fleet, of
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.backup.elsewhere import Place, Places, places_of
+from techsapo_ops.backup.repository.elsewhere import Place, Places, places_of
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
 from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts.check import Checked, check
-from techsapo_ops.operations.hosts.drain import needed
-from techsapo_ops.operations.hosts.facts import Level
-from techsapo_ops.operations.hosts.join import Joined, add
-from techsapo_ops.operations.hosts.leave import remove
-from techsapo_ops.operations.hosts.replace import replace
+from techsapo_ops.hosts.check import Checked, check
+from techsapo_ops.hosts.drain import needed
+from techsapo_ops.hosts.facts import Level
+from techsapo_ops.hosts.join import Joined, add
+from techsapo_ops.hosts.leave import remove
+from techsapo_ops.hosts.replace import replace
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.machine import Machine

@@ -10,7 +10,12 @@ import typer
 from fakes.letters import Killed, Letters, backup, half, killed, read, states, undo, write
 from fakes.memory_project import MemoryProject
 
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.apply.stop import locked, restart
+from techsapo_ops.apply.stopping import start_services, stop_services
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.restore import going_back
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.cli.commands import plan as plan_command
 from techsapo_ops.cli.commands import restore as restore_command
 from techsapo_ops.cli.commands import up as up_command
@@ -19,11 +24,6 @@ from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.health import next_step
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import check
-from techsapo_ops.operations.apply.stop import locked, restart
-from techsapo_ops.operations.apply.stopping import start_services, stop_services
-from techsapo_ops.operations.backup import going_back, restore
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.journal import (
     REPLACE,
     START,
@@ -34,6 +34,7 @@ from techsapo_ops.stack.journal import (
     require_ended,
 )
 from techsapo_ops.stack.observed import FOLDER_GONE
+from techsapo_ops.watch.health.check import check
 
 
 def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:

@@ -19,11 +19,11 @@ from techsapo_ops.engines import at_work as at_works
 from techsapo_ops.engines.swarm import lease as leases
 from techsapo_ops.engines.swarm.machines_note import MachinesNote, note_machines
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.jobs import cluster as clusters
-from techsapo_ops.operations.jobs.cluster import Cluster
-from techsapo_ops.schedule.job import Job
-from techsapo_ops.schedule.runs import Run, Runs
-from techsapo_ops.schedule.wrapper import Finished, RunContext
+from techsapo_ops.jobs import cluster as clusters
+from techsapo_ops.jobs.cluster import Cluster
+from techsapo_ops.jobs.job import Job
+from techsapo_ops.jobs.runs import Run, Runs
+from techsapo_ops.jobs.wrapper import Finished, RunContext
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from tests.fakes.swarm_volumes import Machines

@@ -14,14 +14,14 @@ from fakes.notified import notified
 from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
+from techsapo_ops.apply import ledger as ledgers
+from techsapo_ops.apply.difference import difference
+from techsapo_ops.apply.journal import FILES, SERVICES, apply_journal, record_interrupted
+from techsapo_ops.apply.ledger import SECRETS_KEPT, Ledger
+from techsapo_ops.apply.ledger_entry import Done, LedgerEntry
+from techsapo_ops.apply.plan import desired_state
+from techsapo_ops.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply import ledger as ledgers
-from techsapo_ops.operations.apply.difference import difference
-from techsapo_ops.operations.apply.journal import FILES, SERVICES, apply_journal, record_interrupted
-from techsapo_ops.operations.apply.ledger import SECRETS_KEPT, Ledger
-from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
-from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.layout import Layout
 

@@ -15,21 +15,21 @@ from typer.testing import CliRunner
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
-from techsapo_ops.backup.create import create
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.apply import drift_job as drift_job
+from techsapo_ops.apply.administration import actions, chain_of
+from techsapo_ops.apply.budget import note_gap, reset_budget
+from techsapo_ops.apply.data import note_restored, note_unnoted, unnoted_data
+from techsapo_ops.apply.plan import plan_of
+from techsapo_ops.apply.stop import down
+from techsapo_ops.apply.up import UpReport, up, up_empty
+from techsapo_ops.backup.create import create_backup
+from techsapo_ops.backup.repository.create import create
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.repository.manifest import Manifest
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.apply.data import note_restored, note_unnoted, unnoted_data
-from techsapo_ops.operations.apply.plan import plan_of
-from techsapo_ops.operations.apply.stop import down
-from techsapo_ops.operations.apply.up import UpReport, up, up_empty
-from techsapo_ops.operations.backup.create import create_backup
-from techsapo_ops.operations.budget import note_gap, reset_budget
-from techsapo_ops.operations.jobs import JobContext
-from techsapo_ops.operations.jobs import drift as drift_job
+from techsapo_ops.jobs.context import JobContext
 from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount, Part
 from techsapo_ops.stack.budget_note import BudgetNote, Gap, read_note

@@ -12,9 +12,8 @@ from monitoring_stack import spec_of, topology_of
 from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Matcher, Silence
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import maintenance
-from techsapo_ops.operations.maintenance import (
+from techsapo_ops.apply import maintenance
+from techsapo_ops.apply.maintenance import (
     LONGEST_MESSAGE,
     LONGEST_SILENCE,
     at_odds,
@@ -23,6 +22,7 @@ from techsapo_ops.operations.maintenance import (
     turn_off,
     turn_on,
 )
+from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (
     ALONE,

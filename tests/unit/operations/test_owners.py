@@ -12,10 +12,10 @@ from unittest.mock import Mock
 import pytest
 from stacks import EVERYTHING, host, spec, topology
 
+from techsapo_ops.apply import executing
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import executing
-from techsapo_ops.operations.secrets import kept_secrets, reveal
 from techsapo_ops.services.app import api_keys
+from techsapo_ops.watch.secrets import kept_secrets, reveal
 
 
 def stack_at(state: Path) -> Any:

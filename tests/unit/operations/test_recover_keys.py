@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from techsapo_ops.adapters.chain import Chain
-from techsapo_ops.backup.description import Description, Kept, What
-from techsapo_ops.backup.offsite import AwaySnapshot
-from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.backup.copied import Copied
-from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
+from techsapo_ops.apply.administration import actions, chain_of
+from techsapo_ops.backup.recover.keys import copied_endings, later_endings, settle, working
+from techsapo_ops.backup.repository.description import Description, Kept, What
+from techsapo_ops.backup.repository.restic import AwaySnapshot
+from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.key_endings import REVOKE, ends_of, recorded_endings

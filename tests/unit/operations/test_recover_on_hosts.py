@@ -13,11 +13,11 @@ from three_hosts import fleet, of
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.backup.recover.abandoned import abandon
+from techsapo_ops.backup.recover.journal import Asked, Desk, Recovering
+from techsapo_ops.backup.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.engines.swarm.shared_state import SharedState, forget
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.recover.abandoned import abandon
-from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
-from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from tests.fakes.swarm_hosts import HostFake, HostsFake
 from tests.fakes.swarm_store import SwarmStore
 from tests.fakes.swarm_volumes import Machines

@@ -14,18 +14,18 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
-from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot
-from techsapo_ops.backup.origin import Keyring
-from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.recover.choice import Choice, chosen
+from techsapo_ops.backup.recover.draft import draft_of
+from techsapo_ops.backup.recover.journal import Asked, Desk, Recovering
+from techsapo_ops.backup.recover.placing import places_in, put, require_free
+from techsapo_ops.backup.repository.description import FILE, FOLDER, Description, Kept, What
+from techsapo_ops.backup.repository.folder import Repository
+from techsapo_ops.backup.repository.manifest import Manifest
+from techsapo_ops.backup.repository.origin import Keyring
+from techsapo_ops.backup.repository.restic import PART_TAG, AwaySnapshot
+from techsapo_ops.backup.restore.copied import Copied, choose, open_copy, require_whole
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.copied import Copied, choose, open_copy, require_whole
-from techsapo_ops.operations.recover.choice import Choice, chosen
-from techsapo_ops.operations.recover.draft import draft_of
-from techsapo_ops.operations.recover.journal import Asked, Desk, Recovering
-from techsapo_ops.operations.recover.placing import places_in, put, require_free
 from techsapo_ops.stack.places import EngineName
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.operations.certificates.own import ensure_own_certificates, with_own_certificates
+from techsapo_ops.certs.own import ensure_own_certificates, with_own_certificates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.own_tls import ca_file, own_tls

@@ -12,9 +12,9 @@ from fakes.letters import Killed, Letters, backup, killed, read, states, undo, w
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
 
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.journal import START, interrupted
 
 

@@ -14,12 +14,12 @@ from rows import each_row
 from three_hosts import fleet, of
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup import registry
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.engines.swarm import access
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.mysql import member_runtime as runtime
 from techsapo_ops.services.redis import backup as of_redis
 from techsapo_ops.stack.backup_kind import Untouched

@@ -18,13 +18,13 @@ from fakes.notified import notified
 from rows import each_row
 
 from techsapo_ops.adapters import files as adapter
+from techsapo_ops.apply import plan_file
+from techsapo_ops.apply.plan import StackPlan, plan_of
+from techsapo_ops.apply.plan_file import read_plan, require_holds, save_plan
+from techsapo_ops.apply.up import UpReport, up
 from techsapo_ops.cli.commands.up import Wanted, by_plan
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply import plan_file
-from techsapo_ops.operations.apply.plan import StackPlan, plan_of
-from techsapo_ops.operations.apply.plan_file import read_plan, require_holds, save_plan
-from techsapo_ops.operations.apply.up import UpReport, up
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack

@@ -17,9 +17,9 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.nodes import nodes_of, note_drained
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts import drain as of_drain
-from techsapo_ops.operations.hosts import join
-from techsapo_ops.operations.hosts.drain import activate, drain, wait_ready
+from techsapo_ops.hosts import drain as of_drain
+from techsapo_ops.hosts import join
+from techsapo_ops.hosts.drain import activate, drain, wait_ready
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service

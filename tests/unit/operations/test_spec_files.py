@@ -8,9 +8,9 @@ from pathlib import Path
 
 from three_hosts import of
 
-from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.spec_files import FOLDER, applied_elsewhere, keep_spec_files
+from techsapo_ops.apply.ledger import Ledger
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.apply.spec_files import FOLDER, applied_elsewhere, keep_spec_files
 from techsapo_ops.stack.layout import SPEC_SEEN, Layout
 from techsapo_ops.stack.stack import Stack
 from tests.fakes.open_stacks import open_stack

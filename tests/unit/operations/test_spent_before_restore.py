@@ -16,10 +16,10 @@ from fakes.letters import Letters, backup, half, read, write
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
-from techsapo_ops.backup import registry
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.restore import run as restore
+from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services import audit_spent, sqlite_tool
 from techsapo_ops.stack.journal import interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack

@@ -9,13 +9,13 @@ from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.apply.report import notes
 from techsapo_ops.catalogue.jobs import JobFacts, jobs
-from techsapo_ops.operations.apply.report import notes
-from techsapo_ops.operations.jobs import load
-from techsapo_ops.operations.jobs.timetable import NOBODY, look_at_starters, nobody_starts
-from techsapo_ops.schedule.crontab import Line, crontab_block
-from techsapo_ops.schedule.job import configured
-from techsapo_ops.schedule.runs import Run, Runs
+from techsapo_ops.jobs.context import load
+from techsapo_ops.jobs.crontab import Line, crontab_block
+from techsapo_ops.jobs.job import configured
+from techsapo_ops.jobs.runs import Run, Runs
+from techsapo_ops.jobs.timetable import NOBODY, look_at_starters, nobody_starts
 from techsapo_ops.stack.topology import Topology
 
 

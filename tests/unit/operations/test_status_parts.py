@@ -17,20 +17,20 @@ from stacks import host, spec, topology
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.backup.checks import note_offsite
-from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.operations.budget import note_gap
-from techsapo_ops.operations.status import kept, spent
-from techsapo_ops.operations.status.kept import backups_of
-from techsapo_ops.operations.status.spent import Spent, spent_of
-from techsapo_ops.operations.watch.costs import AUDIT, costs
+from techsapo_ops.apply.budget import note_gap
+from techsapo_ops.backup.repository.checks import note_offsite
+from techsapo_ops.backup.repository.folder import Backup
+from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import KnownData
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows
+from techsapo_ops.watch.costs import AUDIT, costs
+from techsapo_ops.watch.status import kept, spent
+from techsapo_ops.watch.status.kept import backups_of
+from techsapo_ops.watch.status.spent import Spent, spent_of
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 

@@ -10,16 +10,16 @@ import pytest
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
 
+from techsapo_ops.apply.drift import drift
+from techsapo_ops.apply.stop import restart
+from techsapo_ops.apply.stopping import start_services, stop_services
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import check
-from techsapo_ops.operations.apply.drift import drift
-from techsapo_ops.operations.apply.stop import restart
-from techsapo_ops.operations.apply.stopping import start_services, stop_services
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.observed import Observed, State
 from techsapo_ops.stack.stopped import NOTE, stopped_of
 from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.health.check import check
 
 
 @pytest.fixture

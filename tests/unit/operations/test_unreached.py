@@ -14,9 +14,9 @@ from fakes.notified import notified
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.watch.alerts.unreached import look_at_notifications
 
 SLACK = [{"kind": "slack", "url": "https://hooks.slack.com/x"}]
 WATCHER = [{"kind": "webhook", "url": "https://hc-ping.com/x"}]

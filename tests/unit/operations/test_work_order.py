@@ -13,9 +13,9 @@ from fakes.memory_project import Told
 from rows import each_row
 from three_hosts import of
 
+from techsapo_ops.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
+from techsapo_ops.apply.work import Marks, Work, stretches, together
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
-from techsapo_ops.operations.apply.work import Marks, Work, stretches, together
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.observed import Observed, ObservedService, State

@@ -9,9 +9,9 @@ import pytest
 from rows import each_row
 from stacks import rendered, spec, templates, topology, with_alerts
 
+from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.stack.desired import RenderedFile
 
 HERE = Path("/opt/stack")

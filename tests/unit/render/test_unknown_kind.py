@@ -9,8 +9,8 @@ from fakes.toy.kind import Toy
 from rows import each_row
 from stacks import spec, templates, topology
 
-from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.steps import by_proof
+from techsapo_ops.apply.plan import desired_state
+from techsapo_ops.apply.steps import by_proof
 from techsapo_ops.render.compose import compose_files, container_units
 from techsapo_ops.services.registry import including
 from techsapo_ops.stack.desired import ContainerUnit

@@ -11,13 +11,13 @@ from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
-from techsapo_ops.health.check import check
-from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.probing import ask, forget_sign_of_life, health_of
 from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS, last_beat
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.health.check import check
+from techsapo_ops.watch.health.report import HealthReport, Status
 
 
 def beaten(folder: Path, ago: float) -> Path:

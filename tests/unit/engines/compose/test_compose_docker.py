@@ -15,6 +15,7 @@ from stacks import EVERYTHING, spec, templates, topology
 from techsapo_ops.adapters.docker import Docker, full_reference, without_progress
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.engines.auto import Image, find_out, registry_of
 from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.compose.proof import mismatches
@@ -23,7 +24,6 @@ from techsapo_ops.engines.compose.starter import Starter
 from techsapo_ops.engines.containers.scratch import bind
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.layout import Layout

@@ -16,13 +16,13 @@ from stacks import EVERYTHING, spec, templates, topology, with_alerts
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.engines.compose import readable
 from techsapo_ops.engines.containers import gate
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.stack import observed
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
-from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import GateError
 from techsapo_ops.stack.observed import Observed, ObservedService, State

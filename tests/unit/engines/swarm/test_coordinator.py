@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from rows import each_row
 
+from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.engines.swarm import tasks
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.engine import NAMES_KEY, swarm_of
 from techsapo_ops.engines.swarm.folders import _packed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.ledger import Ledger
 from tests.fakes.swarm_commands import AFTER, PROJECT, Commands
 
 SHARES = f"note create {PROJECT}.state"

@@ -10,11 +10,11 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.apply.stop import restart
 from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.front import holder_last, holders
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.health import PartStatus, Role

@@ -14,16 +14,16 @@ from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.apply.drift import drift
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.stop import running_names
 from techsapo_ops.engines.opening import recorded
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import check
-from techsapo_ops.operations.apply.drift import drift
-from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.stop import running_names
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.observed import State, Usage
+from techsapo_ops.watch.health.check import check
 from tests.fakes.swarm_commands import Commands
 
 GONE = "Cannot connect to the Docker daemon at ssh://ops@c. Is the docker daemon running?"

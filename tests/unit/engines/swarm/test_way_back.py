@@ -9,11 +9,11 @@ import pytest
 from stacks import rendered
 
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.apply.outcome import not_back
+from techsapo_ops.apply.steps import without_lost
 from techsapo_ops.engines.swarm import engine as engines
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.outcome import not_back
-from techsapo_ops.operations.apply.steps import without_lost
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.step import Action, Step
 from tests.fakes.swarm_stack import StackFake, on_three_hosts, running

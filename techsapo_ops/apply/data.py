@@ -1,0 +1,200 @@
+"""A stack's data in an apply: it is noted, and where it is gone nothing is made in its place unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.apply.administration import Warn, recorded
+from techsapo_ops.apply.budget import note_audit, note_gap
+from techsapo_ops.apply.plan import StackPlan
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.services.lost_data import LostData, is_there, lost_data
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.backup import Amount
+from techsapo_ops.stack.budget_note import Gap
+from techsapo_ops.stack.data_note import MARK, DataNote, KnownData
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action
+from techsapo_ops.stack.topology import Topology
+
+_COUNTING_SECONDS = 3600.0
+"""A large database takes minutes to count its rows."""
+
+
+def require_data(stack: Stack, found: StackPlan) -> None:
+    """Raise OpsError where data of what `found` is about is gone: an `up` would make it anew, empty."""
+    if lost := lost_of(found):
+        told = [str(each) for each in lost]
+        backup = newest_backup(stack, {each.known.kind for each in lost})
+        back = f"techsapo restore {backup}" if backup else ""
+        told.append(
+            msg("the newest backup of it is {backup}", backup=backup)
+            if backup
+            else msg("there is no backup of it")
+        )
+        raise OpsError(joined("\n", told), _hint(back))
+
+
+def _hint(back: str) -> str:
+    if not back:
+        return msg(
+            "put its folder or volume back, if it was moved or not mounted; else `techsapo up --empty` "
+            "starts without it"
+        )
+    return msg(
+        "put its folder or volume back, if it was moved or not mounted; else `techsapo up --empty` "
+        "starts without it, then `{back}` brings the backup back",
+        back=back,
+    )
+
+
+def lost_of(found: StackPlan) -> tuple[LostData, ...]:
+    """What is gone of the services that a plan is about."""
+    about = {step.service for step in found.steps.steps if step.action is not Action.REMOVE}
+    return tuple(each for each in found.lost if each.service in about)
+
+
+def newest_backup(stack: Stack, kinds: Collection[str]) -> str:
+    """Id of the newest backup that has data of these kinds of services; empty where there is none."""
+    sources = {
+        backup.name
+        for kind in kinds
+        if (backup := kind_of(kind).backup()) is not None and not backup.too_secret
+    }
+    try:
+        known = repository_of(stack).ours()
+    except OpsError:
+        return ""
+    having = [b.id for b in known if sources <= {part.source for part in b.read().parts}]
+    return having[-1] if having else ""
+
+
+def start_empty(stack: Stack, lost: Sequence[LostData], warn: Warn) -> None:
+    """Give up the data that is gone: what still runs without it is stopped, and it is no longer looked for.
+
+    Raises OpsError where that can't be recorded.
+    """
+    what = {"lost": {each.service: str(each) for each in lost}}
+    with recorded(stack.layout, msg("up --empty"), what, warn):
+        observed = stack.engine.observe()
+        for each in lost:
+            seen = observed.services.get(each.service)
+            if seen is not None and seen.state.kept_running:
+                stack.engine.halt(each.service)
+        _note_gaps(stack.topology, lost)
+        DataNote(stack.layout, stack.topology.engine).forget([each.service for each in lost])
+
+
+def _note_gaps(topology: Topology, lost: Sequence[LostData]) -> None:
+    """Tell the app which audit rows are gone: they are what budgets are rebuilt from."""
+    now = datetime.now(UTC)
+    for each in lost:
+        if kind_of(each.known.kind).has_audit_log(topology):
+            note_gap(topology.layout, Gap(each.known.since, each.known.seen, now), [each.service])
+
+
+def note_data(stack: Stack, *, new: bool = True) -> None:
+    """Note which services have data now, and how much; without `new` those alone that are noted already.
+
+    Data that is gone stays noted. Raises OpsError where the note can't be written.
+    """
+    if stack.topology.places.shares_data:
+        return
+    note = DataNote(stack.layout, stack.topology.engine)
+    known = note.known()
+    asked = {
+        service.name: partial(_seen, stack, service, known.get(service.name))
+        for service in stack.topology.services
+        if new or service.name in known
+    }
+    found = {}
+    for name, seen in at_once(asked, _COUNTING_SECONDS).items():
+        if isinstance(seen, Exception):
+            raise seen
+        if seen is not None:
+            found[name] = seen
+    if not new:
+        note.refresh(found)
+        return
+    note.add(found)
+    # What was scaled away, or is no longer in the spec, may be cleared away.
+    note.forget([name for name in note.known() if stack.topology.find(name) is None])
+    noted = note.known().items()
+    audit = {n: each.since for n, each in noted if kind_of(each.kind).has_audit_log(stack.topology)}
+    note_audit(stack.layout, audit)
+
+
+def unnoted_data(stack: Stack) -> tuple[Service, ...]:
+    """The services that run and have data which no apply has seen, such as what Redis saved later."""
+    if stack.topology.places.shares_data:
+        return ()
+    known, observed = DataNote(stack.layout, stack.topology.engine).known(), stack.engine.observe().services
+    return tuple(
+        service
+        for service in stack.topology.services
+        if service.name not in known
+        and service.name in observed
+        and observed[service.name].state.kept_running
+        and (names := kind_of(service).data_names(stack.topology))
+        and (entries := stack.engine.data_entries(service.name)) is not None
+        and is_there(entries, names)
+    )
+
+
+def note_unnoted(stack: Stack) -> None:
+    """Note that data, while nobody else is at work on the stack: else what is being given up came back."""
+    found = {
+        each.name: seen for each in unnoted_data(stack) if (seen := _seen(stack, each, None)) is not None
+    }
+    DataNote(stack.layout, stack.topology.engine).add(found)
+
+
+def note_restored(stack: Stack, part_kinds: Collection[str]) -> None:
+    """Note the data that a restore of these parts brought back in place of data that was gone."""
+    kinds = ((registry.find(part.partition(":")[0]), part) for part in part_kinds)
+    names = {kind.service(part) for kind, part in kinds if kind is not None}
+    lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    back = [each for each in lost if each.service in names]
+    services = {service.name: service for service in stack.topology.services}
+    found = {n.service: seen for n in back if (seen := _seen(stack, services[n.service], None)) is not None}
+    _note_gaps(stack.topology, [each for each in back if each.service in found])
+    DataNote(stack.layout, stack.topology.engine).add(found)
+
+
+def _seen(stack: Stack, service: Service, known: KnownData | None) -> KnownData | None:
+    names = kind_of(service).data_names(stack.topology)
+    try:
+        entries = stack.engine.data_entries(service.name) if names else None
+    except OpsError:
+        return None
+    if entries is None or not is_there(entries, names):
+        return None
+    if MARK not in entries and (known is not None or not _marked(stack, service)):
+        return None
+    now = datetime.now(UTC)
+    return KnownData(service.kind, now, now, _amount(stack, service))
+
+
+def _marked(stack: Stack, service: Service) -> bool:
+    """Leave the mark in a data folder, as the user of its service; whether that succeeded."""
+    try:
+        made = stack.runner.run(stack.engine.beside(service.name, Command(("sh", "-c", f": > {MARK}"))))
+    except OpsError:
+        return False
+    return made.code == 0
+
+
+def _amount(stack: Stack, service: Service) -> Amount | None:
+    backup = kind_of(service).backup()
+    try:
+        return backup.present_amount(stack, service.name) if backup is not None else None
+    except OpsError:  # it is there, whatever it holds
+        return None

@@ -1,0 +1,175 @@
+"""What is no longer as it was applied: files edited by hand, processes changed outside techsapo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from techsapo_ops.apply.changes import ChangeKind
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.journal import apply_journal
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.apply.maintenance import at_odds
+from techsapo_ops.apply.plan import Purpose, StackPlan, plan
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.journal import half_restored
+from techsapo_ops.stack.observed import Observed, State
+from techsapo_ops.stack.step import Action
+
+EDITED = msg("was edited by hand")
+Kind = Literal["apply", "file", "maintenance", "restore", "service", "stranger", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """One thing that differs: a path, a service or a stranger's port, and how."""
+
+    kind: Kind
+    name: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftReport:
+    """All that differs from the apply `against`; nothing when the stack is as it was left.
+
+    `services` are the names of those that exist.
+    """
+
+    against: LedgerEntry
+    findings: tuple[DriftFinding, ...]
+    services: tuple[str, ...] = ()
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """The services that run what an update has replaced."""
+        return frozenset(finding.name for finding in self.findings if finding.kind == "update")
+
+
+def drift(history: History) -> DriftReport:
+    """Compare disk and processes with the last good apply; changes nothing and reads no spec.
+
+    Raises OpsError when nothing was applied yet.
+    """
+    current = history.ledger.current()
+    if current is None:
+        raise OpsError(
+            msg("nothing was applied yet"), msg("`techsapo up` does; `techsapo plan` shows what it would do")
+        )
+    snapshot = history.snapshot(current)
+    running = history.engine(snapshot)
+    found = plan(snapshot, running, Purpose.DRIFT)
+    findings = [
+        *_applies(history),
+        *_files(found),
+        *(
+            DriftFinding("maintenance", name, what)
+            for name, what in at_odds(snapshot.desired.topology.layout)
+        ),
+        *_services(found, running),
+        *_updates(found),
+        *(
+            DriftFinding("stranger", "", odd.what)
+            for odd in running.prove(snapshot.desired, (), strangers=True)
+        ),
+    ]
+    return DriftReport(current, tuple(findings), (*found.observed.services, *found.observed.beside))
+
+
+def _applies(history: History) -> Iterator[DriftFinding]:
+    ledger = history.ledger
+    last = ledger.entries()[-1]
+    if half_restored(history.layout):
+        yield DriftFinding("restore", "restore", msg("was interrupted half way: `techsapo up` goes back"))
+    if apply_journal(history.layout).path.exists():
+        yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is under way, or was interrupted"))
+    elif last.result == "failed":
+        yield DriftFinding(
+            "apply", f"@{last.id}", msg("failed and was not gone back from: {reason}", reason=last.reason)
+        )
+
+
+def _files(found: StackPlan) -> Iterator[DriftFinding]:
+    wanted = {file.path for file in found.desired.files}
+    for change in found.files:
+        if change.path not in wanted:
+            what = msg("was generated but is no part of what was applied")
+        elif change.kind is ChangeKind.ADDED:
+            what = msg("is missing")
+        elif change.modes is not None:
+            mode, file_mode = change.modes
+            what = msg("has mode {mode:04o} instead of {file_mode:04o}", mode=mode, file_mode=file_mode)
+        elif change.kind is ChangeKind.EDITED:
+            what = EDITED
+        else:
+            what = msg("was generated anew but not applied")
+        yield DriftFinding("file", change.path, what)
+
+
+def _services(found: StackPlan, running: Running) -> Iterator[DriftFinding]:
+    desired, observed = found.desired, found.observed
+    if not observed.running and desired.topology.services:
+        yield DriftFinding("service", "stack", msg("does not run"))
+        yield from _ports(desired, observed, running)
+        return
+    for step in found.steps.changes:
+        seen = observed.services.get(step.service)
+        if seen is not None and seen.replaced == step.reason:
+            continue
+        if step.action is Action.REMOVE:
+            what = msg("runs but is no part of what was applied")
+        elif step.reason == "not there yet":
+            what = msg("is gone")
+        elif step.action in {Action.RELOAD, Action.RESTART} and step.reason.endswith(" changed"):
+            what = msg("runs with an older configuration: {reason}", reason=step.reason)
+        else:
+            what = step.reason
+        yield DriftFinding("service", step.service, what)
+    for name, stopped in observed.stopped.items():
+        seen = observed.services.get(name)
+        if seen is not None and seen.state is State.RUNNING:
+            yield DriftFinding("service", name, msg("runs, although it was {stopped}", stopped=stopped))
+    yield from _ports(desired, observed, running)
+
+
+def _updates(found: StackPlan) -> Iterator[DriftFinding]:
+    """Services that still run what an update has replaced: nobody changed them, they need a start."""
+    steps = {step.service: step for step in found.steps.changes}
+    for name, seen in found.observed.services.items():
+        if seen.replaced:
+            command = "up" if name in steps else msg("restart {name}", name=name)
+            yield DriftFinding(
+                "update",
+                name,
+                msg(
+                    "{replaced}: `techsapo {command}` starts it anew", replaced=seen.replaced, command=command
+                ),
+            )
+    for name, why in found.observed.beside.items():
+        again = msg("`techsapo down`, then `techsapo up` start it anew, with all services")
+        yield DriftFinding("update", name, msg("{why}: {again}", why=why, again=again))
+
+
+def _ports(desired: Desired, observed: Observed, running: Running) -> Iterator[DriftFinding]:
+    """Ports of services that do not run, which somebody else has taken."""
+    topology = desired.topology
+    idle = [
+        service
+        for service in topology.services
+        if topology.published(service)
+        and ((seen := observed.services.get(service.name)) is None or seen.pid is None)
+    ]
+    if not idle:
+        return
+    holders = running.holders()
+    for service in idle:
+        if holder := holders.get(service.port):
+            yield DriftFinding(
+                "stranger",
+                service.name,
+                msg("its port {port} is held by {holder}", port=service.port, holder=holder),
+            )

@@ -1,0 +1,114 @@
+"""How the steps of an apply ended, and who hears of it: the user, and Prometheus for charts and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from techsapo_ops.adapters.textfile import Sample, write_textfile
+from techsapo_ops.apply.ledger_entry import Done, LedgerEntry
+from techsapo_ops.apply.snapshot import Snapshot
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.step import Action, Step
+
+_TEXTFILE = "apply"
+"""Name of the file for node exporter's textfile collector, and value of its label `name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one step ended: `error` is None for a service that passed its gate and runs what was wanted."""
+
+    step: Step
+    seconds: float
+    error: OpsError | None = None
+
+    @property
+    def recorded(self) -> Done | None:
+        """What the ledger keeps of it; nothing of a service that was left as it was."""
+        step, error = self.step, self.error
+        if step.action is Action.NOTHING and error is None:
+            return None
+        first = error.message.splitlines()[0] if error is not None else None
+        return Done(str(step.action), step.service, step.reason, round(self.seconds, 3), first)
+
+
+class Listener(Protocol):
+    """Told how the work goes."""
+
+    def say(self, text: str) -> None:
+        """A line about what is being done."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """A line that is shown whatever else was asked for."""
+        ...
+
+    def done(self, outcome: Outcome) -> None:
+        """A step has ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GoneBack:
+    """The way back after a failure: to which apply, and what of it failed too."""
+
+    to: int
+    snapshot: Snapshot | None
+    outcomes: tuple[Outcome, ...]
+    error: OpsError | None = None
+
+    @property
+    def failures(self) -> tuple[OpsError, ...]:
+        """Why the stack is not entirely what it was; none when it is."""
+        errors = [o.error for o in self.outcomes if o.error is not None]
+        return (*errors, self.error) if self.error is not None else tuple(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How an apply ended. `entry` is None when there was nothing to do and nothing to record.
+
+    `error` is a failure that is no service's, such as a full disk.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    entry: LedgerEntry | None = None
+    back: GoneBack | None = None
+    error: OpsError | None = None
+
+
+def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
+    """What is told of the machines that went back to nothing, as they do not answer; None for none."""
+    if not lost:
+        return None
+    reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
+    return OpsError(
+        msg("not gone back ({reasons}): what runs there, or starts when it is there again, may be what "
+            "failed", reasons=reasons),
+        msg("once {name} answers: `techsapo rollback @{to}`, or `techsapo up` with a spec that works; where "
+            "it is lost for good: `techsapo hosts replace {name}`", name=next(iter(lost)), to=to),
+    )  # fmt: skip
+
+
+def tell_prometheus(entry: LedgerEntry, layout: Layout, warn: Callable[[str], None]) -> None:
+    """Leave the newest apply for Prometheus in place of the one before, which that has by now.
+
+    The apply is done and recorded: where this can't be written, `warn` says so.
+    """
+    labels = {
+        "number": str(entry.id), "user": entry.user, "command": entry.command, "result": entry.result,
+        "files": str(len(entry.files)),
+    }  # fmt: skip
+    ended = entry.time.timestamp() + entry.seconds
+    samples = [
+        Sample("techsapo_apply_timestamp_seconds", ended, labels),
+        Sample("techsapo_apply_duration_seconds", entry.seconds, {"number": str(entry.id)}),
+    ]
+    try:
+        write_textfile(layout.textfiles, _TEXTFILE, samples)
+    except OpsError as error:
+        warn(msg("the dashboards will not mark this apply: {message}", message=error.message))

@@ -1,0 +1,103 @@
+"""What becomes of a plan's steps for reasons that the engine's notes do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from techsapo_ops.adapters.build import build, difference
+from techsapo_ops.apply.rolling import DISTURBING
+from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import kinds
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.observed import Observed, State
+from techsapo_ops.stack.step import Action, Plan, Step
+
+
+def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Collection[str]) -> str | None:
+    """The instance of the same kind whose start failed, for one that still runs and was to be disturbed.
+
+    A new version that does not start takes one instance down and not all.
+    """
+    seen = before.services.get(step.service)
+    if step.action not in DISTURBING or seen is None or seen.state is not State.RUNNING:
+        return None
+    kinds = {s.name: s.kind for s in desired.topology.services}
+    return next((n for n in kinds if n in failed and kinds[n] == kinds[step.service]), None)
+
+
+def without_lost(steps: Sequence[Step], desired: Desired, lost: Collection[str]) -> list[Step]:
+    """The steps of what is not on one of the machines that are lost."""
+    there = {s.name for s in desired.topology.services if s.machine.name in lost}
+    return [step for step in steps if step.service not in there]
+
+
+def by_proof(plan: Plan, desired: Desired, running: Running) -> Plan:
+    """`plan` with a step for each service that seems up to date and by its own account is not.
+
+    After a kill between a reload and its proof, or when someone started a process with other arguments,
+    the engine's notes say that all is well. A service that does not answer is left to its gate.
+    """
+    quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
+    found = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
+    told = {unit.service for unit in desired.units if unit.reload_signal is not None}
+
+    def step(one: Step) -> Step:
+        mismatch = found.get(one.service)
+        if mismatch is None or one.action is not Action.NOTHING:
+            return one
+        reloads = not mismatch.restart and one.service in told
+        return Step(Action.RELOAD if reloads else Action.RECREATE, one.service, mismatch.what)
+
+    return Plan(tuple(step(one) for one in plan.steps)) if found else plan
+
+
+def with_new_build(plan: Plan, observed: Observed) -> Plan:
+    """`plan` with a restart of each service that seems up to date and runs another build than the installed.
+
+    By what each process noted when it started and not by what the last `up` knew: the supervisor may have
+    started it again since, with the code of that moment.
+    """
+
+    def step(one: Step) -> Step:
+        seen = observed.services.get(one.service)
+        if seen is None or not seen.outdated or one.action is Action.REMOVE:
+            return one
+        why = msg(
+            "runs {build}, installed is {build2} ({what})",
+            build=seen.build or msg("a build that it does not tell"),
+            build2=build(),
+            what=difference(seen.build or ""),
+        )
+        if one.action is Action.NOTHING:
+            return Step(Action.RESTART, one.service, why)
+        return replace(one, reason=msg("{reason}; {why}", reason=one.reason, why=why)) if seen.build else one
+
+    return Plan(tuple(step(one) for one in plan.steps))
+
+
+def with_emptied(plan: Plan, lost: Collection[str]) -> Plan:
+    """`plan` with a restart of each service in `lost`, whose data is gone and is made anew."""
+
+    def step(one: Step) -> Step:
+        if one.service not in lost or one.action not in {Action.NOTHING, Action.RELOAD}:
+            return one
+        return Step(Action.RESTART, one.service, msg("its data is gone: it starts empty"))
+
+    return Plan(tuple(step(one) for one in plan.steps)) if lost else plan
+
+
+def with_renewed(plan: Plan, renewed: str) -> Plan:
+    """`plan` with a reload of what serves certificates where one is `renewed`, which says which and why."""
+    if not renewed:
+        return plan
+    serving = {kind.name for kind in kinds() if kind.serves_certificates}
+    return Plan(
+        tuple(
+            Step(Action.RELOAD, s.service, renewed)
+            if s.service in serving and s.action is Action.NOTHING
+            else s
+            for s in plan.steps
+        )
+    )

@@ -1,0 +1,133 @@
+"""What is done to a running stack: stop it, restart or reload services. Renders nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from techsapo_ops.apply.administration import Warn, recorded
+from techsapo_ops.apply.budget import forget_audit
+from techsapo_ops.apply.journal import may_run_on
+from techsapo_ops.apply.rolling import Rolling
+from techsapo_ops.engines.at_work import at_work, tell_nobody
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.data_note import DataNote
+from techsapo_ops.stack.journal import Operation, interrupted, require_ended
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.step import Action, Step
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Recorded, Running
+
+
+def locked(
+    layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody
+) -> AbstractContextManager[int]:
+    """Be the only techsapo at work on the stack; see engines.at_work."""
+    return at_work(layout, wait, say)
+
+
+def down(
+    stack: Recorded,
+    *,
+    wait: float = 0.0,
+    remove_data: bool = False,
+    warn: Warn = lambda _: None,
+) -> tuple[str, ...]:
+    """Stop everything; returns the names that were stopped, none when nothing ran.
+
+    Also where it can't be recorded, as on a full disk, of which `warn` is told: what does harm has to be
+    stopped. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
+    """
+    if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
+        return stack.stop(remove_data=remove_data)
+    with locked(stack.layout, wait, warn):
+        with recorded(stack.layout, "down", {"remove_data": remove_data}, warn, anyway=True) as known:
+            if remove_data:  # first: what is half removed is not missed either
+                DataNote(stack.layout, stack.name).forget()
+                forget_audit(stack.layout)
+            elsewhere = may_run_on(stack.layout)
+            stopped = stack.stop(remove_data=remove_data)
+            known["stopped"] = list(stopped)
+            if elsewhere:
+                warn(
+                    msg("it was to move from {host} to several hosts: what may still run there alone can be "
+                        "stopped there alone, by `techsapo down` in its folder", host=elsewhere)
+                )  # fmt: skip
+        return stopped
+
+
+def restart(
+    running: Running,
+    services: Sequence[str],
+    *,
+    wait: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[str, ...]:
+    """Restart `services` (names or kinds; all when empty) one at a time, each until it is ready.
+
+    Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. Returns
+    their names in the order in which it was done. Raises OpsError when nothing runs, GateError for the first
+    that does not come back.
+    """
+    with locked(running.layout, wait, say):
+        names = running_names(running, services)
+        require_not_half(running.layout, names)
+        observed = running.observe()
+        rolling = Rolling(observed, say, pause)
+        done: list[str] = []
+        for kind, same in groupby(names, key=lambda name: observed.services[name].kind):
+            # Asked for each kind when its turn comes: what was done before may have moved what they go by.
+            for name in running.in_turn(tuple(same)):
+                step = Step(Action.RESTART, name, msg("asked for"))
+                rolling.before(step, kind)
+                step.perform(running, say=say)
+                done.append(name)
+        return tuple(done)
+
+
+def require_not_half(layout: Layout, names: Sequence[str]) -> None:
+    """Raise OpsError where one of `names` would answer from what an interrupted restore left."""
+    if (left := interrupted(layout)) is not None and set(left.facts.apps) & set(names):
+        require_ended(layout, Operation.RESTORE)
+
+
+def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> tuple[str, ...]:
+    """Make `services` (names or kinds) read their configuration again; returns their names.
+
+    Raises as `restart` does.
+    """
+    with locked(running.layout, wait):
+        names = running_names(running, services)
+        for name in names:
+            Step(Action.RELOAD, name, msg("asked for")).perform(running)
+        return names
+
+
+def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
+    """Names of the services meant by `words` (all when empty), in the order in which they were started.
+
+    Those that somebody has stopped are passed over. Raises OpsError where none is left.
+    """
+    observed = running.observe()
+    observed.require_known()
+    if not observed.running or not observed.services:
+        raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
+    for word in words:
+        if not any(word in {s.name, s.kind} for s in observed.services.values()):
+            raise unknown(msg("service"), word, observed.services)
+    meant = [s.name for s in observed.services.values() if not words or s.name in words or s.kind in words]
+    names = tuple(name for name in meant if name not in observed.stopped)
+    if not names:
+        name = meant[0]
+        raise OpsError(
+            msg("{name} was {stopped}", name=name, stopped=observed.stopped[name]),
+            msg("`techsapo start {name}` starts it", name=name),
+        )
+    return names

@@ -1,0 +1,195 @@
+"""Brings a stack up: render, validators, plan, transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from techsapo_ops.adapters.away import lacking
+from techsapo_ops.apply.app_start import require_app_starts
+from techsapo_ops.apply.changes import ChangeKind, edited_error
+from techsapo_ops.apply.data import lost_of, note_data, require_data, start_empty
+from techsapo_ops.apply.generate import validate
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.journal import record_interrupted, require_left
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.apply.maintenance import follow
+from techsapo_ops.apply.outcome import Applied, GoneBack, Listener, Outcome
+from techsapo_ops.apply.plan import StackPlan, plan_of
+from techsapo_ops.apply.report import Row, notes, row
+from techsapo_ops.apply.snapshot import Snapshot
+from techsapo_ops.apply.spec_files import applied_elsewhere, keep_spec_files
+from techsapo_ops.apply.steps import with_emptied
+from techsapo_ops.apply.stop import locked
+from techsapo_ops.apply.stopping import forget_others
+from techsapo_ops.apply.taken_ports import require_free
+from techsapo_ops.apply.transaction import Transaction
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action
+from techsapo_ops.stack.topology import Absent
+from techsapo_ops.validators.check import MissingTool, require
+
+
+@dataclass(frozen=True, slots=True)
+class UpReport:
+    """What `up` found and did."""
+
+    plan: StackPlan
+    rows: tuple[Row, ...]
+    outcomes: tuple[Outcome, ...]
+    absent: tuple[Absent, ...]
+    notes: tuple[str, ...]
+    missing_tools: tuple[MissingTool, ...] = ()
+    entry: LedgerEntry | None = None
+    """The apply in the ledger; None when there was nothing to record."""
+    back: GoneBack | None = None
+    """The way back to the last good apply, after a failure."""
+
+    @property
+    def failures(self) -> tuple[Outcome, ...]:
+        """The steps that failed."""
+        return tuple(o for o in self.outcomes if o.error is not None)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return bool(self.plan.files or self.plan.environment) or any(
+            o.step.action is not Action.NOTHING for o in self.outcomes
+        )
+
+
+def up(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    wait: float = 0.0,
+    approve: Callable[[StackPlan], bool] = lambda _: True,
+) -> UpReport | None:
+    """Bring the stack to what the spec says; None when `approve` refused the plan.
+
+    It is asked while no other techsapo can be at work, also where there is nothing to do.
+
+    Files are checked by the real tools and written before anything is started; afterwards what runs is read
+    back. When something fails, the last good apply is brought back (`UpReport.back`); without one, a service
+    that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
+    both. Every apply is recorded in the ledger, and one that was killed is completed.
+
+    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone, somebody else has a
+    port that a service of a running stack is to have, the app could not start, a file was edited by hand
+    (unless `force`) or refused by its tool, and for a failure that is no service's.
+    """
+    return _up(stack, listener, only=only, force=force, empty=False, wait=wait, approve=approve)
+
+
+def up_empty(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    wait: float = 0.0,
+    approve: Callable[[StackPlan], bool] = lambda _: True,
+) -> UpReport | None:
+    """As `up`, but without data that was there and is gone: it is made anew, empty, and that is recorded."""
+    return _up(stack, listener, only=only, force=force, empty=True, wait=wait, approve=approve)
+
+
+def _up(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str],
+    force: bool,
+    empty: bool,
+    wait: float,
+    approve: Callable[[StackPlan], bool],
+) -> UpReport | None:
+    history = History.of(stack)
+    stack.engine.announce()
+    with locked(stack.layout, wait, listener.warn):
+        require_left(stack.layout)
+        found = plan_of(stack, only)
+        lost = lost_of(found)
+        if empty:
+            found = replace(found, steps=with_emptied(found.steps, [each.service for each in lost]))
+        else:
+            require_data(stack, found)
+        require_free(found, history, stack.engine)
+        require_app_starts(found, stack.disabled)
+        if told := applied_elsewhere(stack):  # before anybody agrees to it
+            listener.warn(told)
+        if not approve(found):
+            return None
+        missing: tuple[MissingTool, ...] = ()
+        if found.files:
+            edited = [c for c in found.files if c.kind is ChangeKind.EDITED]
+            if edited and not force:
+                raise edited_error(edited, stack.layout.config)
+            listener.say(msg("checking and writing {count} files", count=len(found.files)))
+            report = validate(stack, found.desired.files)
+            require(report)
+            missing = report.missing
+        interrupted = record_interrupted(stack.layout)
+        if interrupted is not None:
+            listener.say(
+                msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
+            )
+        keep_spec_files(stack)
+        if lost:
+            start_empty(stack, lost, listener.warn)
+        applied = Transaction(
+            found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
+        ).run()
+        forget_others(stack.topology)
+        follow(stack.layout)  # maintenance goes on in folders that are new
+        if words := lacking(stack.engine.deliver()):
+            listener.warn(words)
+        require_applied(applied)
+        if applied.back is None and not any(o.error for o in applied.outcomes):
+            note_data(stack)
+        if applied.back is None:
+            stack.engine.brought_up()
+        current = applied.back.snapshot if applied.back is not None else None
+        left = current or found.wanted
+        rows = stack_rows(left, stack.engine, applied)
+        return UpReport(
+            found,
+            rows,
+            applied.outcomes,
+            left.desired.topology.absent,
+            notes(left.desired.topology, stack.runner),
+            missing,
+            applied.entry,
+            applied.back,
+        )
+
+
+def require_applied(applied: Applied) -> None:
+    """Raise OpsError for a failure of an apply that is no service's, with what became of the stack."""
+    if applied.error is None:
+        return
+    back = applied.back
+    after = ""
+    if back is not None:
+        after = msg("\nwent back to @{to}", to=back.to)
+        after += joined(
+            "", (msg("\nbut not entirely: {message}", message=error.message) for error in back.failures)
+        )
+    raise OpsError(applied.error.message + after, applied.error.hint, exit_code=applied.error.exit_code)
+
+
+def stack_rows(snapshot: Snapshot, running: Running, applied: Applied) -> tuple[Row, ...]:
+    """A row for each service of `snapshot`, the state that the stack is left in."""
+    observed = running.observe()
+    outcomes = applied.outcomes if applied.back is None else applied.back.outcomes
+    failed = {o.step.service for o in outcomes if o.error is not None}
+    topology = snapshot.desired.topology
+    return tuple(
+        row(topology, service, observed.services.get(service.name), service.name in failed)
+        for service in topology.services
+    )

@@ -1,0 +1,167 @@
+"""The recovery card on one A4 page, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.cells import cell_len as width
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.line_breaks import wrapped
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.backup.card.facts import Card, ssh_of
+from techsapo_ops.backup.card.typed import commands
+from techsapo_ops.catalogue.page_words import Words
+
+COLUMNS = 80
+LINES = 66
+"""Of an A4 page at ten characters an inch and six lines."""
+_MOST = 6
+"""Names of a list that are printed."""
+_NAME = 100
+_SHORT = 100
+_LONGEST = 300
+"""Characters of one value from the spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading with facts by name, or with lines to type."""
+
+    heading: str
+    facts: tuple[tuple[str, str], ...] = ()
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    note: str = ""
+
+
+def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterator[Block]:
+    """What stands on the card, from top to bottom."""
+    say = Words(locale, "card.yaml")
+    typed = commands(card)
+    yield Block(
+        say("need"),
+        (
+            (say("repository"), card.repository),
+            (say("password"), card.password_kept or say("password_unknown")),
+            (say("logins"), _login(card, say)),
+            *(
+                ((say("variables"), say("variables_kept", names=_some(card.variables, say, most))),)
+                if card.variables
+                else ()
+            ),
+            (say("machine"), say("machine_is", room=human(card.room))),
+            *(((say("hosts"), say("hosts_are", names=_some(card.hosts, say, most))),) if card.hosts else ()),
+            (say("call"), _some(card.contacts, say, most) or say("call_unknown")),
+        ),
+    )
+    yield Block(
+        say("steps"),
+        steps=tuple(
+            (f"{number}. {say(f'step_{name}', version=card.version)}", typed[name])
+            for number, name in enumerate(("packages", "logins", "kit", "recover"), 1)
+        ),
+        note=say("asks"),
+    )
+    yield Block(
+        say("after"),
+        (
+            (
+                say("dns"),
+                say("dns_to", names=_some(card.names, say, most)) if card.names else say("dns_none"),
+            ),
+            (say("ports"), say("separator").join(map(str, card.ports)) or say("ports_none")),
+            (say("see"), say("see_is", tool="techsapo", folder=card.directory)),
+        ),
+    )
+    proved = (
+        say("proved_is", when=_day(card.proved, now), id=card.proof, time=_time(card.proof_seconds, say))
+        if card.proved is not None
+        else say("proved_never")
+    )
+    drilled = (
+        ((say("drill"), say("drill_is", when=_day(card.drilled, now), time=_time(card.drill_seconds, say))),)
+        if card.drilled is not None
+        else ()
+    )
+    copied = _day(card.copied, now) if card.copied is not None else say("copied_never")
+    yield Block(
+        say("known"),
+        (
+            (say("proved"), proved),
+            (say("copied"), copied),
+            *drilled,
+            (say("made"), say("made_is", version=card.version, host=card.host)),
+        ),
+    )
+
+
+def text(card: Card, locale: str, now: datetime) -> str:
+    """The card as plain text that fits the page. `now` is aware; times are told by its zone.
+
+    Where the spec has much to say, lines below headings go first, then names of lists, then blank lines.
+    """
+    lines = list(_lines(card, locale, now, _MOST, ruled=True))
+    for most in (_MOST, 3, 1):
+        if len(lines) > LINES:
+            lines = list(_lines(card, locale, now, most, ruled=False))
+    return "\n".join(lines) + "\n"
+
+
+def _lines(card: Card, locale: str, now: datetime, most: int, *, ruled: bool) -> Iterator[str]:
+    say = Words(locale, "card.yaml")
+    title, when = say("title", project=card.project), say("printed", when=f"{now:%Y-%m-%d %H:%M}")
+    yield title + " " * max(2, COLUMNS - width(title) - width(when)) + when
+    yield from wrapped(say("keep"), COLUMNS)
+    for block in blocks(card, locale, now, most):
+        if most > 1:
+            yield ""
+        yield block.heading
+        if ruled:
+            yield "-" * min(width(block.heading), COLUMNS)
+        longest = max((width(name) for name, _ in block.facts), default=0)
+        for name, value in block.facts:
+            value = _line(value, _LONGEST if most > 1 else _SHORT)
+            lead = f"{name}{' ' * (longest - width(name))}  "
+            for line in wrapped(value, COLUMNS - longest - 2):
+                yield lead + line
+                lead = " " * (longest + 2)
+        for step, typed in block.steps:
+            yield from (*wrapped(step, COLUMNS), *(f"  {line}" for line in typed))
+        if block.note:
+            yield from wrapped(block.note, COLUMNS)
+
+
+def _login(card: Card, say: Words) -> str:
+    if card.logins:
+        return say("logins_kept", names=say("separator").join(card.logins))
+    kind, colon, _ = card.repository.partition(":")
+    if not colon:
+        return say("login_disk")
+    if kind != "sftp":
+        return say("logins_none")
+    place, port = ssh_of(card.repository)
+    return say("login_ssh", place=say("ssh_port", place=place, port=port) if port else place)
+
+
+def _some(values: Sequence[str], say: Words, most: int) -> str:
+    shown = [_line(value, _NAME) for value in values[:most]]
+    if len(values) > most:
+        shown.append(say("more", count=len(values) - most))
+    return say("separator").join(shown)
+
+
+def _line(value: str, most: int = _LONGEST) -> str:
+    found = " ".join(harmless(value).split())
+    return found if len(found) <= most else found[: most - 1] + "…"
+
+
+def _day(moment: datetime, now: datetime) -> str:
+    return f"{moment.astimezone(now.tzinfo):%Y-%m-%d %H:%M}"
+
+
+def _time(seconds: float, say: Words) -> str:
+    return (
+        say("seconds", count=round(seconds)) if seconds < 90 else say("minutes", count=f"{seconds / 60:.1f}")
+    )

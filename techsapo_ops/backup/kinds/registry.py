@@ -1,0 +1,61 @@
+"""Every kind of data that is backed up: what each kind of service has, and the configuration.
+
+What backup, verify, restore, a dry run, help, completion and doctor know of a kind comes from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.backup.kinds.config import ConfigBackup
+from techsapo_ops.services import registry as services
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup_kind import BackupKind, History
+
+_OF_NO_SERVICE: list[BackupKind] = [ConfigBackup()]
+
+
+def kinds() -> tuple[BackupKind, ...]:
+    """Every kind, in the order in which they are told of."""
+    return (*(found for kind in services.kinds() if (found := kind.backup()) is not None), *_OF_NO_SERVICE)
+
+
+def names() -> tuple[str, ...]:
+    """The words that `--only` takes."""
+    return tuple(kind.name for kind in kinds())
+
+
+def find(name: str) -> BackupKind | None:
+    """The kind of that name; None for one that this techsapo does not know."""
+    return next((kind for kind in kinds() if kind.name == name), None)
+
+
+def of(part: Part) -> BackupKind:
+    """The kind of a part of which it is known that there is one. Raises LookupError for another."""
+    found = find(part.source)
+    if found is None:
+        raise LookupError(part.source)
+    return found
+
+
+def histories() -> dict[str, History]:
+    """How the data goes on after a backup, by kind, for the kinds of which any moment can be had."""
+    return {kind.name: kind.history for kind in kinds() if kind.history is not None}
+
+
+@contextmanager
+def including(kind: BackupKind) -> Iterator[None]:
+    """`kind` as one more, the last, for the length of a with block; for tests of the seam."""
+    _OF_NO_SERVICE.append(kind)
+    try:
+        yield
+    finally:
+        _OF_NO_SERVICE.remove(kind)
+
+
+def describe(part: Part) -> str:
+    """What a part holds, in a few words; its size where this techsapo does not know the kind."""
+    kind = find(part.source)
+    return kind.describe(part) if kind is not None else human(part.raw_bytes)

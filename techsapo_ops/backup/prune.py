@@ -1,0 +1,151 @@
+"""Removes the backups that backup.keep does not want any more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from techsapo_ops.apply.administration import Warn, recorded
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.kinds.shrinking import unaccepted
+from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository.restic import restic_of
+from techsapo_ops.backup.repository.retention import Known, Verdict, judge
+from techsapo_ops.backup.restore.copied import copies_of, note_copies
+from techsapo_ops.backup.telling import noted, shared
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.backup import Shrink
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Verdicts on all backups, oldest first, and the bytes that were or would be freed here."""
+
+    verdicts: tuple[Verdict, ...]
+    bytes: int
+    offsite: tuple[Verdict, ...] = ()
+    """Those on the off-site copies, by the backup's id, where `backup.offsite.prune` lets them be removed."""
+
+
+def prune_backups(
+    stack: Stack, *, dry_run: bool = False, wait: float = 0.0, warn: Warn = lambda _: None
+) -> Pruned:
+    """Remove the backups that backup.keep does not want any more, and off-site copies where the spec says so.
+
+    Here also where that can't be recorded, of which `warn` is told: it is what makes room on a full disk.
+    Raises OpsError, also where only the copies could not be removed.
+    """
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        backups = repository.backups()
+        ours = {b.id for b in repository.ours()}
+        known = [_known(b, repository.checks(b), ours=b.id in ours) for b in backups]
+        shrank = _last_before(known, unaccepted(*repository.compared()))
+        known = [replace(each, shrank=shrank.get(each.id, "")) for each in known]
+        zone = datetime.now().astimezone().tzinfo or UTC
+        verdicts = judge(known, stack.spec.backup.keep, zone, _logs(stack))
+        going = {v.id for v in verdicts if not v.keep}
+        freed = sum(_size(b) for b in backups if b.id in going)
+        if not dry_run:
+            if going:
+                what = {"backups": sorted(going)}
+                with recorded(stack.layout, msg("backup prune"), what, warn, anyway=True):
+                    for backup in backups:
+                        if backup.id in going:
+                            repository.remove(backup)
+            shared(stack, lambda: noted(stack, repository), wait)
+    here = {verdict.id for verdict in verdicts if verdict.keep}
+    return Pruned(verdicts, freed, _prune_offsite(stack, here, zone, warn, wait, dry_run=dry_run))
+
+
+def _prune_offsite(
+    stack: Stack, here: Collection[str], zone: tzinfo, warn: Warn, wait: float, *, dry_run: bool
+) -> tuple[Verdict, ...]:
+    """By `keep` as here; copies of a part alone are counted by themselves, and take no whole one's place.
+
+    Those of backups that stay `here` stay as well, whatever the reason was.
+    """
+    offsite = stack.spec.backup.offsite
+    away = restic_of(stack) if offsite is not None and offsite.prune else None
+    if away is None:
+        return ()
+    away.reach()
+    ours, unreadable = copies_of(stack, away)
+    if unreadable:
+        raise OpsError(
+            unreadable, msg("`techsapo backup verify --offsite` tells more; nothing was removed there")
+        )
+    copies = {copy.id: copy for copy in ours}
+    known = [Known(id_, copy.time, kinds=(str(copy.whole),)) for id_, copy in copies.items()]
+    verdicts = [
+        replace(verdict, keep=True, reasons=(msg("it stays here"),))
+        if copies[verdict.id].backup in here and not verdict.keep
+        else verdict
+        for verdict in judge(known, stack.spec.backup.keep, zone, ())
+    ]
+    going = [verdict.id for verdict in verdicts if not verdict.keep]
+    if going and not dry_run:
+        what = {"copies": sorted(copies[id_].backup for id_ in going)}
+        with recorded(stack.layout, msg("backup prune"), what, warn):
+            away.forget(going)
+        with repository_of(stack).lock(wait):
+            note_copies(stack, away, (copy.backup for id_, copy in copies.items() if id_ not in going))
+    return tuple(replace(verdict, id=copies[verdict.id].backup) for verdict in verdicts)
+
+
+def _last_before(known: Sequence[Known], shrunk: Iterable[tuple[Manifest, Shrink]]) -> dict[str, str]:
+    """The last backups before a source shrank, by id, each with the id of the one that shrank.
+
+    Where such a one is gone, or no good, the last good one before it is meant.
+    """
+    ids = [each.id for each in known]
+    found = {}
+    for manifest, shrink in shrunk:
+        end = ids.index(shrink.than) + 1 if shrink.than in ids else ids.index(manifest.id)
+        before = [k for k in known[:end] if k.good and not (k.tampered or k.safety)]
+        if last := [k.id for k in before if shrink.source in k.kinds]:
+            found[last[-1]] = manifest.id
+    return found
+
+
+def _known(backup: Backup, checks: dict[str, Any], *, ours: bool) -> Known:
+    manifest = backup.manifest
+    if manifest is None:
+        return Known(backup.id, datetime.fromtimestamp(backup.folder.stat().st_mtime, UTC), good=False)
+    quick, deep = checks.get("quick", {}), checks.get("deep", {})
+    return Known(
+        backup.id, manifest.started,
+        good=quick.get("ok", True) and deep.get("ok", True),
+        deep=bool(deep.get("ok", False)),
+        logs=_begins(manifest),
+        kinds=manifest.kinds,
+        safety=manifest.tag == SAFETY_TAG,
+        tampered=not ours,
+    )  # fmt: skip
+
+
+def _begins(manifest: Manifest) -> frozenset[str]:
+    """The logs with which the parts go on that can be had as they were at any moment after."""
+    histories = registry.histories()
+    parts = [part for part in manifest.parts if part.source in histories]
+    return frozenset(filter(None, (histories[part.source].begins(part) for part in parts)))
+
+
+def _logs(stack: Stack) -> frozenset[str] | None:
+    """Every log that the servers still have; None where one can't be asked."""
+    found: set[str] = set()
+    for history in registry.histories().values():
+        logs = history.logs(stack)
+        if logs is None:
+            return None
+        found.update(logs)
+    return frozenset(found)
+
+
+def _size(backup: Backup) -> int:
+    return sum(p.stat().st_size for p in backup.folder.iterdir() if p.is_file())

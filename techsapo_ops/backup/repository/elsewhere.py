@@ -1,0 +1,137 @@
+"""Where backups of a stack lie that are not here: each stays on the host, and in the folder, that made it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
+from techsapo_ops.adapters.packed import cannot_write
+from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A backup, and who has it: `host` as it calls itself, `folder` that of its backups there."""
+
+    id: str
+    host: str
+    folder: str
+    begun: str
+    sources: tuple[str, ...]
+    bytes: int
+    tag: str
+
+    @property
+    def safety(self) -> bool:
+        """Whether a restore made it of what was there before."""
+        return self.tag == SAFETY_TAG
+
+    @property
+    def started(self) -> datetime:
+        """When it was begun."""
+        return datetime.fromisoformat(self.begun)
+
+
+class Places:
+    """Notes in the folder `noted`, which travels between the machines, of the backups of all of them.
+
+    `here` is the folder of the backups of this one.
+    """
+
+    def __init__(self, noted: Path, here: Path) -> None:
+        self._noted = noted
+        self._host, self._folder = socket.gethostname(), str(here.absolute())
+
+    def elsewhere(self) -> tuple[Place, ...]:
+        """Those that others have, oldest first; a note that can't be read is passed over."""
+        return tuple(p for p in self._all() if (p.host, p.folder) != (self._host, self._folder))
+
+    def require_here(self, word: str, known: Collection[str]) -> None:
+        """Raise OpsError where `word`, an id, the beginning of one or `latest`, is of a backup that another
+        host has, and of none of `known`.
+        """
+        if any(each.startswith(word) for each in known):
+            return
+        others = [p for p in self.elsewhere() if (word == "latest" and not p.safety) or p.id.startswith(word)]
+        if others:
+            raise not_here(others[-1], self._folder)
+
+    def require_newest(self, chosen: Manifest) -> None:
+        """Raise OpsError where another host has a backup that was begun after `chosen`, the newest here."""
+        newer = [p for p in self.elsewhere() if p.started > chosen.started and not p.safety]
+        if newer:
+            error = not_here(newer[-1], self._folder)
+            told = msg("{message}, and is newer than {id} here", message=error.message, id=chosen.id)
+            raise OpsError(told, msg("{hint}; or name the one that is meant", hint=error.hint), exit_code=2)
+
+    def note(self, manifests: Iterable[Manifest]) -> None:
+        """Let the notes of this host be of these backups. Raises OpsError where one can't be written."""
+        private_folder(self._noted, self._noted.parent)
+        known = {manifest.id: manifest for manifest in manifests}
+        for id_, manifest in known.items():
+            place = Place(
+                id_, self._host, self._folder, manifest.started.isoformat(), tuple(manifest.kinds),
+                manifest.bytes, manifest.tag,
+            )  # fmt: skip
+            content = (json.dumps(asdict(place)) + "\n").encode()
+            path = self._noted / f"{id_}.{self._host}.json"
+            if not path.exists() or path.read_bytes() != content:
+                write_atomic(path, content, 0o600)
+        for place in self._all():
+            if (place.host, place.folder) == (self._host, self._folder) and place.id not in known:
+                remove_file(self._noted / f"{place.id}.{place.host}.json")
+
+    def lost(self, host: str) -> tuple[Place, ...]:
+        """Forget the backups of a host that is gone for good; those that it had, oldest first.
+
+        Raises OpsError where a note can't be removed.
+        """
+        gone = []
+        for path in sorted(self._noted.glob("*.json")):
+            place = _read(path)
+            if place is None or place.host != host:
+                continue
+            try:
+                remove_file(path)
+            except OSError as error:
+                raise cannot_write(path, error) from None
+            gone.append(place)
+        return tuple(sorted(gone, key=lambda place: (place.started, place.id)))
+
+    def _all(self) -> tuple[Place, ...]:
+        found = [_read(path) for path in sorted(self._noted.glob("*.json"))]
+        return tuple(sorted((p for p in found if p is not None), key=lambda p: (p.started, p.id)))
+
+
+def not_here(place: Place, folder: str) -> OpsError:
+    """What is to be told of who wants a backup that another host has, where backups are in `folder`."""
+    return OpsError(
+        msg("the backup {id} lies on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
+        msg("run this there, or copy its folder into {folder}", folder=folder),
+        exit_code=2,
+    )
+
+
+def places_of(layout: Layout, here: Path) -> Places:
+    """Of the stack with that state directory, whose backups here are in `here`."""
+    return Places(layout.state / "backup-places", here)
+
+
+def _read(path: Path) -> Place | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        place = Place(**{**value, "sources": tuple(value["sources"])})
+        return place if place.started.tzinfo is not None else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

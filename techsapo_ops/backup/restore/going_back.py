@@ -1,0 +1,210 @@
+"""Goes back from a restore that failed, or that was killed and is in the journal still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from techsapo_ops.apply.administration import recorded
+from techsapo_ops.apply.data import note_restored
+from techsapo_ops.apply.outcome import Listener
+from techsapo_ops.apply.stop import locked
+from techsapo_ops.apply.up import up
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
+from techsapo_ops.backup.repository.verify import faults
+from techsapo_ops.backup.restore.bringing_back import (
+    Say,
+    Told,
+    bring_back,
+    follow,
+    require_same,
+    start_apps,
+    start_left_off,
+)
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.backup_kind import BackupKind
+from techsapo_ops.stack.journal import REPLACE, START, Replaced, interrupted, restore_journal
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
+
+_INSTEAD = msg(
+    "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
+)
+
+
+def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float = 0.0) -> None:
+    """Go back from a restore that did not end, also in a stack that is off; nothing where there is none.
+
+    Of a stack that is off the servers of its data are started first, and the apps last, by going back: they
+    would answer from data that is neither old nor new. A server that does not start with what the restore
+    left may do so with what is brought back. Raises OpsError.
+    """
+    entry = interrupted(stack.layout)
+    if entry is None:
+        return
+    if entry.step != START:
+        start_servers(stack, entry.facts, listener, wait=wait)
+    go_back_if_interrupted(stack, wait=wait, say=say)
+
+
+def start_servers(stack: Stack, left: Replaced, listener: Listener, *, wait: float = 0.0) -> None:
+    """Start what has to run to bring anything back over what a restore left half way. Raises OpsError."""
+    running = {name for name, seen in stack.engine.observe().services.items() if seen.state is State.RUNNING}
+    servers = _servers(stack.topology, left)
+    if not running.issuperset(servers):
+        up(stack, listener, only=servers, wait=wait)
+
+
+def _servers(topology: Topology, left: Replaced) -> list[str]:
+    """What has to run to go back. Where nothing but the apps holds data, those are."""
+    known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
+    named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
+    there = [each.name for name in named for each in topology.meant(name)]
+    return [name for name in there if name not in left.apps] or there
+
+
+def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
+    """Go back from a restore that was killed; returns the id of the backup that was brought back, if any.
+
+    That backup is fetched where the restore ran on another machine. One whose data is whole is only ended:
+    an app may have written to it since.
+    """
+    layout = stack.layout
+    if interrupted(layout) is None:
+        return None
+    with locked(layout, wait):
+        entry = interrupted(layout)
+        if entry is None:
+            return None
+        left = entry.facts
+        _require_known(left.kinds)
+        if entry.step == START:
+            say(msg("a restore was interrupted when its data was whole; it stays"))
+            conclude(stack, left.kinds)
+            start_left_off(stack, left.apps, say)
+            return None
+        say(msg("a restore was interrupted; going back to what was there before"))
+        repository = repository_of(stack)
+        safety = _safety_of(stack, repository, left.safety) if left.safety else None
+        if safety is not None and not (origin := repository.origin(safety)).ours:
+            raise OpsError(
+                msg(
+                    "going back is not possible: {id}: {wrong}", id=safety.id, wrong=faults(safety, origin)[0]
+                ),
+                msg('docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
+            )
+        what = {"safety": left.safety, "parts": list(left.kinds)}
+        with recorded(layout, msg("restore undone"), what, say):
+            go_back(stack, safety, left, say, lambda _kind, _bytes: None)
+    return left.safety
+
+
+def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, told: Told) -> None:
+    """The opposite of each step of a restore, the last one's first: halt the apps, bring back what was there
+    before, `safety` and what lies beside, start the apps. Raises OpsError; the same again goes on.
+    """
+    try:
+        for name in left.apps:
+            stack.engine.halt(name)
+        for part_kind, kind in kept_beside(left.kinds):
+            kind.put_back(stack, part_kind)
+        if safety is not None:
+            for part in [p for p in safety.read().parts if p.kind in left.kinds]:
+                if not registry.of(part).keeps_replaced:
+                    bring_back(stack, safety, part, told)
+                require_same(stack, part)
+        follow(stack, left.kinds)
+    except OpsError as error:
+        kept = msg("what was there is in the backup {id}; ", id=safety.id) if safety is not None else ""
+        raise OpsError(
+            msg("going back failed: {message}", message=error.message),
+            msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
+        ) from None
+    note_whole(stack)
+    try:
+        start_apps(stack, left.apps, say)
+    except OpsError as error:
+        raise OpsError(
+            msg("the data is as it was, but {message}", message=error.message),
+            msg("`techsapo up` tries again"),
+        ) from None
+    conclude(stack, left.kinds)
+
+
+def note_begun(stack: Stack, left: Replaced) -> None:
+    """From here on somebody has to go back, on any machine. Raises OpsError; then nobody has to."""
+    journal = restore_journal(stack.layout)
+    journal.begin(left, REPLACE)
+    try:
+        stack.engine.share()
+    except BaseException:
+        journal.end()
+        raise
+
+
+def note_whole(stack: Stack, **changes: tuple[str, ...]) -> None:
+    """From here on nobody goes back; `changes` are facts that are others by now.
+
+    Where a full disk takes no note, the app starts all the same.
+    """
+    with suppress(OpsError):
+        journal = restore_journal(stack.layout)
+        if journal.read() is not None:
+            journal.reach(START, **changes)
+            stack.engine.share()
+
+
+def note_half(layout: Layout) -> None:
+    """From here on somebody has to go back again. Raises OpsError."""
+    journal = restore_journal(layout)
+    if journal.read() is not None:
+        journal.reach(REPLACE)
+
+
+def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
+    """End a restore, or the way back from it, whose data is whole.
+
+    The journal's entry goes first: what lies beside is of no use to anybody then.
+    """
+    restore_journal(stack.layout).end()
+    with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
+        note_restored(stack, part_kinds)
+    for part_kind, kind in kept_beside(part_kinds):
+        kind.forget(stack, part_kind)
+    stack.engine.forget_aside()
+
+
+def _safety_of(stack: Stack, repository: Repository, name: str) -> Backup:
+    """The backup that the restore made first. Raises OpsError where it is gone, which nobody mistyped."""
+    try:
+        return repository.find(name)
+    except OpsError:
+        if stack.engine.fetch_aside(name, repository.path):
+            return repository.find(name)
+        raise OpsError(
+            msg("going back is not possible: there is no backup {id} with what was there before", id=name),
+            _INSTEAD,
+        ) from None
+
+
+def _require_known(part_kinds: Sequence[str]) -> None:
+    """Raise OpsError for a kind that this techsapo does not know, before anything of it is given up."""
+    unknown = [each for each in part_kinds if registry.find(each.partition(":")[0]) is None]
+    if unknown:
+        raise OpsError(
+            msg(
+                "a restore was interrupted, and this techsapo does not know how to go back from {unknown}",
+                unknown=unknown[0],
+            ),
+            msg("use the version that began it: `techsapo restore` of that one goes back"),
+        )
+
+
+def kept_beside(part_kinds: Sequence[str]) -> list[tuple[str, BackupKind]]:
+    """Those of the kinds of parts of which what was replaced lies beside."""
+    known = [(each, registry.find(each.partition(":")[0])) for each in part_kinds]
+    return [(each, kind) for each, kind in known if kind is not None and kind.keeps_replaced]

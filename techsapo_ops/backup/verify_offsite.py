@@ -1,0 +1,198 @@
+"""Looks at what is off-site alone: fetches it, restores it on trial, and compares it with what is here.
+
+Everything comes out of the repository: on an empty host there is nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.backup.metrics import write_metrics
+from techsapo_ops.backup.offsite import for_now
+from techsapo_ops.backup.repository.checks import LEVEL, note_offsite, of_offsite
+from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.repository.restic import AwaySnapshot, Restic, restic_of
+from techsapo_ops.backup.repository.verify import PartResult, Verification, verify
+from techsapo_ops.backup.restore.copied import (
+    LostCopyError,
+    choose,
+    copies_of,
+    fetch,
+    note_copies,
+    noted_copies,
+    open_copy,
+    place_id,
+)
+from techsapo_ops.backup.restore.fetched import copies, files, kit
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import PROOF_FOLDER
+from techsapo_ops.stack.stack import Stack
+
+_READ_ALL = timedelta(days=20)
+"""Age of the last reading of the whole repository from which on it is read again: in every third week."""
+
+Say = Callable[[str], None]
+Told = Callable[[str, int], None]
+
+
+def verify_offsite(
+    stack: Stack,
+    word: str = "latest",
+    *,
+    wait: float = 0.0,
+    say: Say = lambda _: None,
+    told: Told = lambda _kind, _bytes: None,
+) -> Verification:
+    """Fetch a backup from off-site, restore it on trial, and write the result down.
+
+    What is wrong with the copy is in the result, also where restic can't restore it. Raises OpsError where it
+    could not be looked at: nothing is reached, the password is wrong, there is no room.
+    """
+    away = restic_of(stack)
+    if away is None:
+        raise OpsError(
+            msg("the spec has no backup.offsite, so nothing is off-site"),
+            msg('docs/backup.md, "A second place", shows how to have one'),
+            exit_code=2,
+        )
+    with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):
+        at, began = datetime.now(UTC), monotonic()
+        say(msg("asking {place}", place=_place(away)))
+        away.reach()
+        ours, unreadable = copies_of(stack, away)
+        before = noted_copies(stack, away)
+        problems = tuple(filter(None, (unreadable, _gone(before, ours))))
+        if not ours and not problems:
+            raise OpsError(
+                msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
+            )
+        found = Verification(max(before, default=""), LEVEL, "", (), ())
+        if ours:
+            snapshot = _chosen(ours, word, stack.spec.project)
+            found = _fetched(stack, away, snapshot, say, told)
+        found = replace(
+            found,
+            level=LEVEL,
+            at=at.isoformat(),
+            seconds=round(monotonic() - began, 3),
+            problems=(*(problems if word == "latest" or not ours else ()), *found.problems),
+        )
+        _note(stack, found, wait)
+        if not (found.ok and _lately_read(stack, away)) and (
+            damage := _read_all(stack, away, ours, say, wait)
+        ):
+            found = replace(found, problems=(*found.problems, damage))
+            _note(stack, found, wait)
+        with repository_of(stack).lock(wait):
+            since = set(noted_copies(stack, away)).difference(before)
+            note_copies(stack, away, (*(copy.backup for copy in ours), *since))
+    return found
+
+
+def _fetched(stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, told: Told) -> Verification:
+    with for_now(stack, PROOF_FOLDER) as folder:
+        say(msg("fetching {backup} of {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time))
+        return _looked(stack, away, snapshot, folder, told)
+
+
+def _note(stack: Stack, found: Verification, wait: float) -> None:
+    look, repository = {**asdict(found), "ok": found.ok}, repository_of(stack)
+    with repository.lock(wait):
+        note_offsite(stack.layout, last=look, **({"good": look} if found.ok else {}))
+        here = next((b for b in repository.backups() if b.id == found.id), None)
+        if here is not None:
+            repository.note(here, LEVEL, look)
+        write_metrics(stack, repository)
+
+
+def _place(away: Restic) -> str:
+    """The kind of the repository: its address may hold a login."""
+    kind, colon, _ = away.repository.partition(":")
+    return (
+        msg("the {kind} repository", kind=kind)
+        if colon
+        else msg("the repository {repository}", repository=away.repository)
+    )
+
+
+def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapshot:
+    """The newest copy of all that this stack had, or the newest of the backup that `word` begins."""
+    if word == "latest":
+        return choose(ours, None, project)
+    found = [each for each in ours if each.backup.startswith(word)]
+    if not found:
+        raise OpsError(
+            msg("no backup {word} of this stack is off-site", word=word),
+            msg("`techsapo backup` copies one there"),
+        )
+    return found[-1]
+
+
+def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
+    """Of which days copies were there `before` and are no longer, in words; "" for none.
+
+    Who may write to the server needs no password to remove copies, or to put an old repository back.
+    """
+    lost = sorted(set(before) - {copy.backup for copy in ours})
+    days = dict.fromkeys(f"{id_[:4]}-{id_[4:6]}-{id_[6:8]}" for id_ in lost)
+    if not days:
+        return ""
+    return msg(
+        "copies of {days} are no longer there: somebody removed them, or the repository is another one",
+        days=", ".join(days),
+    )
+
+
+def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, told: Told) -> Verification:
+    """Fetch a copy, and look at what came back as at a backup that was made here."""
+    began = monotonic()
+    try:
+        fetch(away, snapshot.id, folder)
+    except LostCopyError as error:
+        return Verification(snapshot.backup, LEVEL, "", (), (error.message,))
+    fetching = PartResult("fetching", (), round(monotonic() - began, 3))
+    try:
+        copied = open_copy(folder, snapshot)
+    except OpsError as error:
+        return Verification(snapshot.backup, LEVEL, "", (fetching,), (error.message,))
+    found = verify(stack, copied.repository, copied.backup, LEVEL, told)
+    here = next((b for b in repository_of(stack).backups() if b.id == copied.backup.id), None)
+    problems = found.problems
+    if here is not None and here.digest != copied.backup.digest:
+        problems += (msg("its manifest is another than that of the same backup here"),)
+    parts = (fetching, *found.parts, *copies(stack, copied, told), files(copied), *kit(copied))
+    return replace(found, parts=parts, problems=problems)
+
+
+def _lately_read(stack: Stack, away: Restic) -> bool:
+    """Whether every byte of that repository was read, and found right, not long ago."""
+    read = of_offsite(stack.layout).get("read", {})
+    if not read.get("ok") or read.get("place") != place_id(away):
+        return False
+    return datetime.now(UTC) - datetime.fromisoformat(read["at"]) < _READ_ALL
+
+
+def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say, wait: float) -> str:
+    """What is wrong with the bytes of the repository, and which days that touches; empty for nothing.
+
+    The copy that was fetched has a part of them alone; the others are wanted when that one is no good.
+    """
+    say(msg("reading all of the repository"))
+    wrong, touched = away.read_all()
+    with repository_of(stack).lock(wait):
+        at = datetime.now(UTC).isoformat()
+        note_offsite(stack.layout, read={"ok": not wrong, "at": at, "place": place_id(away)})
+    if not wrong:
+        return ""
+    days = sorted({f"{copy.time.astimezone():%Y-%m-%d}" for copy in ours if copy.id in touched})
+    return msg(
+        "the repository is damaged; copies that this touches are of: {days}. restic says: {wrong}",
+        days=", ".join(days) or msg("no day that can be told"),
+        wrong=wrong,
+    )

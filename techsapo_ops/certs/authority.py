@@ -1,0 +1,164 @@
+"""What the CA of a certificate is asked: an order, a revocation, and when it wants a renewal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from techsapo_ops.adapters.acme import AcmeError, AcmeServer, Binding, Proof
+from techsapo_ops.certs.account import AcmeCa
+from techsapo_ops.certs.challenges import DnsResponder, Everywhere, HttpResponder, Responder
+from techsapo_ops.certs.checks import require
+from techsapo_ops.certs.material import Pair, key_pem, new_key, signing_request
+from techsapo_ops.certs.needs import Certificates, Managed
+from techsapo_ops.certs.store import Origin, Version
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.problems import unknown
+
+REASONS = {
+    "unspecified": 0,
+    "keyCompromise": 1,
+    "affiliationChanged": 3,
+    "superseded": 4,
+    "cessationOfOperation": 5,
+}
+"""Why a certificate is revoked, by the names and codes of RFC 5280, 5.3.1, that a subscriber may give."""
+_SHORTEST_ASK = timedelta(minutes=1)
+_LONGEST_ASK = timedelta(days=1)
+
+
+def ordered(certificate: Managed) -> Pair:
+    """A new certificate from the CA, with a key of its own.
+
+    A run that was killed begins anew: CAs count certificates, not orders. Raises OpsError, AcmeError for
+    what the CA refuses.
+    """
+    stack, state = certificate.stack, certificate.store.state
+    if state.retry_at is not None and state.retry_at > stack.now():
+        raise AcmeError(
+            msg(
+                "the CA wants to be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC and not before: "
+                "{failure}",
+                retry_at=state.retry_at,
+                failure=state.failure or msg("too many requests"),
+            ),
+            msg("`techsapo certs renew` waits until then by itself"),
+            code="rateLimited",
+            retry_at=state.retry_at,
+        )
+    responder = _responder(certificate)
+    server = signed_in(certificate, certificate.spec.directory)
+    stack.say(msg("ordering certificate {name} from {host}", name=certificate.name, host=server.host))
+    key, placed = new_key(), list[Proof]()
+
+    def place(proof: Proof) -> None:
+        placed.append(proof)
+        responder.place(proof)
+
+    try:
+        chain = server.certificate(signing_request(key, certificate.spec.names), responder.kind, place)
+    finally:
+        for proof in placed:
+            try:
+                responder.clear(proof)
+            except OpsError as error:
+                stack.say(
+                    msg("could not clear up after {name}: {message}", name=proof.name, message=error.message)
+                )
+    pair = Pair(key_pem(key), chain, msg("the certificate from {host}", host=server.host))
+    require(pair, certificate.required, stack.now())
+    return pair
+
+
+def _responder(certificate: Managed) -> Responder:
+    stack = certificate.stack
+    if certificate.spec.dns_hook is not None:
+        return DnsResponder(stack.runner, certificate.spec.dns_hook, stack.folder)
+    site = stack.site
+    if site is None or not site.running():
+        raise OpsError(
+            msg("http-01 needs the stack's nginx, which does not run"),
+            msg("`techsapo up` starts it; dns-01 works without"),
+        )
+    # By the address of the front, or by a name with several addresses, the CA may ask any of them.
+    return Everywhere([HttpResponder(each.run, each.challenges, each.url) for each in site.there()])
+
+
+def ask_when(certificate: Managed, version: Version) -> None:
+    """Ask the CA when it wants `version` to be renewed, as often as it allows.
+
+    A CA that can't be asked keeps nothing from being renewed by the certificate's own life.
+    """
+    store, now = certificate.store, certificate.stack.now()
+    state, pair, directory = store.state, version.intact, certificate.spec.directory
+    if pair is None or version.origin != Origin("acme", directory) or pair.leaf.not_valid_after_utc <= now:
+        return
+    serial = f"{pair.leaf.serial_number:x}"
+    if state.suggested_serial == serial and state.ask_again_at is not None and state.ask_again_at > now:
+        return
+    try:
+        server = ca_of(certificate, directory).server(certificate.stack.topology.layout.acme)
+        at, again = server.renewal_time(pair.chain)
+    except AcmeError as error:
+        certificate.stack.say(
+            msg(
+                "certificate {name}: no renewal information: {message}",
+                name=certificate.name,
+                message=error.message,
+            )
+        )
+        return
+    again = min(max(again, now + _SHORTEST_ASK), now + _LONGEST_ASK)
+    store.remember(replace(state, suggested_at=at, suggested_serial=serial, ask_again_at=again))
+
+
+def revocable(certificates: Certificates, name: str, reason: str) -> Version:
+    """The version that `revoke` would revoke. Raises OpsError for one that no CA issued, an unknown name or
+    reason.
+    """
+    (certificate,) = certificates.managed([name])
+    if reason not in REASONS:
+        raise unknown(msg("reason"), reason, REASONS)
+    version = certificate.store.live()
+    if version is None or version.origin.source != "acme":
+        raise OpsError(
+            msg("certificate {name} is not from an ACME CA", name=name), msg("there is nothing to revoke")
+        )
+    return version
+
+
+def revoke(certificates: Certificates, name: str, reason: str, *, wait: float = 0.0) -> Version:
+    """Revoke the certificate `name` at its CA; returns the version, which stays in use until it is renewed.
+
+    One that is revoked already is no error: a run that was killed may not have noted it. Raises OpsError as
+    `revocable` does, and for what the CA refuses.
+    """
+    with certificates.alone(wait):
+        version = revocable(certificates, name, reason)
+        certificate = certificates.of(name)
+        server = signed_in(certificate, version.origin.directory)
+        try:
+            server.revoke(version.pair.leaf, REASONS[reason])
+        except AcmeError as error:
+            if error.code != "alreadyRevoked":
+                raise
+        certificate.store.remember(replace(certificate.store.state, revoked=version.number))
+        return version
+
+
+def signed_in(certificate: Managed, directory: str) -> AcmeServer:
+    """The CA of `directory`, spoken to as the account of `certificate`. Raises OpsError, AcmeError."""
+    root, spec_path = certificate.stack.topology.layout.acme, f"certificates.{certificate.name}"
+    return ca_of(certificate, directory).signed_in(root, certificate.spec.contact, spec_path)
+
+
+def ca_of(certificate: Managed, directory: str) -> AcmeCa:
+    """The CA of `directory`, as the spec of `certificate` says how to reach it."""
+    spec = certificate.spec
+    binding = None
+    if spec.eab_key_id is not None and spec.eab_hmac_key is not None and directory == spec.directory:
+        binding = Binding(spec.eab_key_id, spec.eab_hmac_key.reveal())
+    known_by = None if spec.ca_file is None else certificate.stack.folder / Path(spec.ca_file).expanduser()
+    return AcmeCa(directory, known_by, binding)

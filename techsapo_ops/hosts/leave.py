@@ -1,0 +1,158 @@
+"""A machine leaves the Swarm of its stack: taken out of the spec before, or gone for good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.backup.repository.elsewhere import places_of
+from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
+from techsapo_ops.engines.swarm.nodes import Node, nodes_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
+
+_SECONDS = 60.0
+_PAUSE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What is to leave: the nodes of a name, whether the spec and the note of the stack's machines have it.
+
+    `staying` is how many managers that answer stay.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    named: bool
+    noted: bool
+    staying: int
+
+    @property
+    def question(self) -> str:
+        """What somebody is asked before it is taken out."""
+        whose = (
+            msg("{host}, which the spec names,", host=self.name)
+            if self.named
+            else msg("{host}, which the spec does not name,", host=self.name)
+        )
+        return msg(
+            "Take {host} out of the Swarm? It can't come back as the same node; {count} other managers "
+            "answer.",
+            host=whose,
+            count=self.staying,
+        )
+
+
+def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
+    """What `remove` would take out; changes nothing. Raises as `remove` does."""
+    fleet, layout, machines = engine.fleet, engine.layout, engine.topology.machines
+    named = any(machine.name == name for machine in machines)
+    if named and not gone:
+        raise OpsError(
+            msg("{name} is one of the {count} hosts of the spec, and a stack has three or five",
+                name=name, count=len(machines)),
+            msg("one that was lost: `techsapo hosts replace {name}`, or --gone to replace it later; "
+                "of five, two: take both out of `hosts`, `techsapo up`, then remove each", name=name),
+            exit_code=2,
+        )  # fmt: skip
+    nodes = nodes_of(fleet.manager)
+    found = tuple(node for node in nodes if node.name == name)
+    noted = any(machine.name == name for machine in noted_machines(layout.state).machines)
+    # A call that was killed may have taken the node out, and have told nobody.
+    if not found and not (noted or named):
+        raise OpsError(
+            msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
+        )
+    if named:
+        require_gone(fleet, machines, name, found)
+    elif any(node.ready and node.label for node in found):
+        raise OpsError(
+            msg("services of the stack may still run on {name}", name=name),
+            msg("`techsapo up` with the spec that does not name it stops them; then once more"),
+        )
+    staying = sum(bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in found)
+    return Leaving(name, found, named, noted, staying)
+
+
+def remove(
+    engine: SwarmEngine,
+    name: str,
+    *,
+    gone: bool,
+    say: Callable[[str], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[Node, ...]:
+    """Take the node `name` out of the Swarm; the nodes that were removed.
+
+    One that the spec still names is removed only where it is `gone` for good, in somebody's explicit word: a
+    stack has three or five, and waits for the third to be replaced. Those that wait for what it had are given
+    that word, and those that count the others forget what the spec does not name any more. Killed at any
+    step, the same call goes on. Raises OpsError for one that answers and is said to be gone, and where no
+    quorum answers.
+    """
+    what, layout = leaving(engine, name, gone=gone), engine.layout
+    if what.named:
+        forget_backups(layout, name, say)
+    for node in what.nodes:
+        forget(engine.fleet.manager, node, pause)
+    note = noted_machines(layout.state)
+    if what.noted:
+        note_machines(layout.state, note.project, [m for m in note.machines if m.name != name])
+    if what.named:
+        for words in engine.give_up(name):
+            say(words)
+    else:
+        engine.forget_members()
+    return what.nodes
+
+
+def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> None:
+    """List those no more that lay on a machine that is gone for good, and say so. Raises OpsError."""
+    if gone := places_of(layout, layout.state).lost(name):
+        say(
+            msg(
+                "{count} backups lay on {host} and are lost with it, the newest {id}; what went off-site is "
+                "there still",
+                count=len(gone),
+                host=name,
+                id=gone[-1].id,
+            )
+        )
+
+
+def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[Node]) -> None:
+    """Raise OpsError where the machine of these nodes still answers, to a manager or to its Docker."""
+    machine = next((m for m in machines if m.name == name), None)
+    found = daemons_of(fleet, [machine])[0] if machine is not None else {}
+    another = any(daemon.node != node.id for daemon in found.values() for node in nodes)
+    there = any(node.ready and node.reach != "unreachable" for node in nodes)
+    if not another and (found or there):
+        raise OpsError(
+            msg("{name} answers: it is not gone", name=name),
+            msg("lost a moment ago: try again in a minute; for a while: `techsapo hosts drain {name}`; to "
+                "replace it: drain it, and on it `docker swarm leave --force`", name=name),
+        )  # fmt: skip
+
+
+def forget(manager: Docker, node: Node, pause: Callable[[float], None] = time.sleep) -> None:
+    """Take a node out of Raft and off the list. Raises OpsError in Docker's words."""
+    if node.reach:
+        manager.call("node", "demote", node.id, timeout=_SECONDS)
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        done = manager.attempt("node", "rm", "--force", node.id, timeout=_SECONDS)
+        if done.code == 0 or "not found" in done.output:
+            return
+        if time.monotonic() > deadline:  # it is demoted a moment after it was said
+            raise OpsError(
+                msg("can't remove the node {name}: {said}", name=node.name, said=manager.words(done))
+            )
+        pause(_PAUSE)

@@ -1,0 +1,271 @@
+"""Probes every part of a stack at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.textfile import read_textfile
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.services.lost_data import lost_data
+from techsapo_ops.services.nginx.certificate import tls_address
+from techsapo_ops.services.probing import health_of, part_of
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.engine import Prober
+from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
+from techsapo_ops.stack.maintenance import maintenance_of
+from techsapo_ops.stack.observed import FOLDER_GONE
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.stopped import Stopped, stopped_of
+from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
+from techsapo_ops.watch.health.host_parts import certificate_part, disk_part
+from techsapo_ops.watch.health.job_runs import jobs_part
+from techsapo_ops.watch.health.report import HealthReport
+from techsapo_ops.watch.health.sole import with_one_of_each
+
+# Python's own work after a probe was cut at its deadline.
+_GRACE = 0.25
+_SHRUNK = "techsapo_backup_shrunk"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    name: str
+    kind: str
+    run: Callable[[], tuple[HealthPart, ...]]
+    vital: bool = False
+
+
+def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
+    """Probe all services, Prometheus's targets, the disk and the served certificates, all at once.
+
+    It takes as long as the slowest probe and no longer than `timeout` seconds (and a moment). What can't
+    be reached is a result, not an error. `now` (an aware time) is what certificates are judged by. Raises
+    OpsError for a `timeout` of 0 or less.
+    """
+    if not timeout > 0:
+        raise OpsError(
+            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("pass e.g. --timeout 5"),
+        )
+    preload()
+    started = time.monotonic()
+    topology = stack.topology
+    away = _away(stack)
+    held = AskedMeanwhile(stack, timeout + _GRACE)
+    disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
+    updates = _Job("updates", "updates", partial(_updates, stack))
+    data = _Job("data", "data", partial(_data, stack))
+    jobs = [
+        *_services(stack, timeout, away),
+        *_targets(stack, timeout, away),
+        disk,
+        *_certificates(topology, now, timeout),
+        _Job("silences", "silences", partial(silence_parts, stack, timeout)),
+        updates,
+        data,
+    ]
+    closed = (*_half_restored(stack), *_maintenance(stack, now), *_shrunk(stack))
+    absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
+    asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
+    parts = (*asked, *closed, *jobs_part(topology, now), *absent)
+    return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
+
+
+def _away(stack: Stack) -> Mapping[str, str]:
+    """The machines that can't be reached, and why."""
+    try:
+        return stack.engine.away()
+    except OpsError:  # the probes tell it
+        return {}
+
+
+def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator[_Job]:
+    """The services: those that this host does not reach are asked by their engine."""
+    topology, stopped = stack.topology, _stopped(stack)
+    inside = None
+    for service in topology.services:
+        vital = kind_of(service).vital
+        if service.name in stopped:
+            ask = partial(_left_stopped, service, str(stopped[service.name]))
+        elif topology.places.publishes(service):
+            ask = partial(health_of, topology, service, timeout)
+        elif service.machine.name in away:
+            ask = partial(_not_reached, service, service.machine.name, away)
+        else:
+            inside = inside or stack.engine.prober_inside()
+            ask = partial(_inside, inside, service, timeout)
+        yield _Job(service.name, service.kind, ask, vital)
+
+
+def _targets(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator[_Job]:
+    """What is scraped, where a Prometheus is not reached from this host: of several the first one says it."""
+    from techsapo_ops.services.monitoring import prometheus_of
+    from techsapo_ops.services.prometheus.health import asked_within, target_parts
+
+    if all(service.machine.name in away for service in asked_within(stack.topology)):
+        return
+    asked = prometheus_of(stack, timeout)
+    if asked is not None:
+        yield _Job("targets", "target", partial(target_parts, stack.topology, lambda: asked))
+
+
+def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
+    """`parts`, where a service that does not answer was never applied, or was rolled back."""
+    names = {service.name for service in stack.topology.services}
+    if not any(p.name in names and p.status is PartStatus.DOWN for p in parts):
+        return list(parts)
+    try:
+        seen = stack.engine.observe()
+    except OpsError:
+        return list(parts)
+    if not (seen.running and seen.services):
+        return list(parts)
+    missing = names - {*seen.services, *seen.stopped}
+    why = msg("the spec has it, what was applied last has not")
+    hint = msg("`techsapo plan` shows what differs, `techsapo up` starts it")
+    return [
+        replace(p, detail=why, hint=hint)
+        if p.name in missing and p.status is PartStatus.DOWN and not p.away
+        else p
+        for p in parts
+    ]
+
+
+def _stopped(stack: Stack) -> Mapping[str, Stopped]:
+    """What somebody has stopped; none for a user who may not read it, whom the probes tell."""
+    try:
+        return stopped_of(stack.layout)
+    except OpsError:
+        return {}
+
+
+def _left_stopped(service: Service, words: str) -> tuple[HealthPart, ...]:
+    hint = f"`techsapo start {service.name}`"
+    vital = kind_of(service).vital
+    return (HealthPart(service.name, service.kind, PartStatus.DOWN, words, hint=hint, vital=vital),)
+
+
+def _not_reached(service: Service, machine: str, away: Mapping[str, str]) -> tuple[HealthPart, ...]:
+    words = msg("{machine} can't be reached: {why}", machine=machine, why=away[machine])
+    hint, vital = f"`techsapo hosts check {machine}`", kind_of(service).vital
+    return (
+        HealthPart(service.name, service.kind, PartStatus.DOWN, words, hint=hint, vital=vital, away=machine),
+    )
+
+
+def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPart, ...]:
+    return (part_of(service, prober(service, timeout)),)
+
+
+def _data(stack: Stack) -> tuple[HealthPart, ...]:
+    """That data is gone which was there."""
+    try:
+        lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    except OpsError as error:
+        return (HealthPart("data", "data", PartStatus.UNTESTED, error.message, hint=error.hint),)
+    hint = msg("`techsapo up` names the newest backup of it")
+    detail = joined("; ", (str(each) for each in lost))
+    return (HealthPart("data", "data", PartStatus.DOWN, detail, hint=hint),) if lost else ()
+
+
+def _updates(stack: Stack) -> tuple[HealthPart, ...]:
+    """What still runs from before an update. It is no fault: it works.
+
+    Where data folders are gone, that alone.
+    """
+    try:
+        services = stack.engine.observe().services.values()
+    except OpsError as error:
+        return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
+    if gone := [s.name for s in services if s.drift == FOLDER_GONE]:
+        detail = msg(
+            "of {names} the data folder was removed; what they hold is lost when they end",
+            names=", ".join(gone),
+        )
+        hint = msg("`techsapo backup` what still runs, then `techsapo up --empty` and `techsapo restore`")
+        return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
+    found = [
+        (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
+        for s in services
+        if s.replaced
+    ]
+    if not found:
+        return ()
+    detail = joined("; ", (what for what, _ in found))
+    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{found[0][1]}`"),)
+
+
+def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
+    """That users are turned away: meant, until the time when it was to end is over."""
+    found = maintenance_of(stack.layout)
+    if found is None:
+        return ()
+    status = PartStatus.DEGRADED if found.forgotten(now) else PartStatus.HEALTHY
+    hint = msg("`techsapo maintenance off` lets users in again")
+    return (HealthPart("maintenance", "maintenance", status, str(found), hint=hint),)
+
+
+def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
+    """That a restore was cut short: its apps are off, and nothing in their logs says why."""
+    if not half_restored(stack.layout):
+        return ()
+    left = CUT_SHORT[Operation.RESTORE]
+    return (HealthPart("restore", "restore", PartStatus.DOWN, left.what, hint=left.then),)
+
+
+def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
+    """That a backup has less than half of what the one before had, as the last command on backups left it."""
+    try:
+        samples = read_textfile(stack.layout.textfiles, "backups")
+    except OpsError:  # node exporter can't read it either, and JobAbsent tells
+        return ()
+    sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
+    if not sources:
+        return ()
+    detail = msg("{sources} shrank: see the newest backup", sources=", ".join(sources))
+    hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
+    return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
+
+
+def _certificates(topology: Topology, now: datetime, timeout: float) -> Iterator[_Job]:
+    spec = topology.spec
+    for name, certificate in spec.certificates.items():
+        if certificate.source == "external":
+            continue
+        at = tls_address(topology) if name == spec.served_certificate else None
+        names = certificate.names or ((spec.nginx.server_name,) if spec.nginx.server_name else ())
+        chain = topology.layout.certs / name / "fullchain.pem"
+        look = partial(certificate_part, name, chain, at, names[0] if names else None, now, timeout)
+        yield _Job(f"certificate {name}", "certificate", partial(_alone, look))
+
+
+def _alone(look: Callable[[], HealthPart]) -> tuple[HealthPart, ...]:
+    return (look(),)
+
+
+def _at_once(jobs: Sequence[_Job], timeout: float) -> list[HealthPart]:
+    """Run all jobs at the same time and give each until `timeout`."""
+    found = at_once({str(number): job.run for number, job in enumerate(jobs)}, timeout + _GRACE)
+    parts: list[HealthPart] = []
+    for job, told in zip(jobs, found.values(), strict=True):
+        if isinstance(told, Exception):
+            late = isinstance(told, TimeoutError)
+            why = (
+                msg("did not answer within {timeout:g} s", timeout=timeout)
+                if late
+                else msg("{kind}: {told}", kind=type(told).__name__, told=told)
+            )
+            parts.append(HealthPart(job.name, job.kind, PartStatus.DOWN, why, timeout, vital=job.vital))
+        else:
+            parts += told
+    return parts

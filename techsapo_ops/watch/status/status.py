@@ -1,0 +1,181 @@
+"""What `techsapo status` shows, asked at the same time: each part by whoever tells of it elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Generic, TypeVar, cast
+
+from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.away import HostsAway
+from techsapo_ops.adapters.http import preload
+from techsapo_ops.apply.drift import DriftReport, drift
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.ledger_entry import LedgerEntry
+from techsapo_ops.certs.needs import certificates_of
+from techsapo_ops.certs.status import Status as CertificateStatus
+from techsapo_ops.certs.status import status as certificate_statuses
+from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.runs import Runs
+from techsapo_ops.jobs.status import JobStatus, job_statuses
+from techsapo_ops.messages import msg
+from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
+from techsapo_ops.stack.maintenance import Maintenance, maintenance_of
+from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.alerts.firing import Listed, Listing, listed
+from techsapo_ops.watch.health.check import check
+from techsapo_ops.watch.health.report import HealthReport, Status
+from techsapo_ops.watch.status.kept import Backups, backups_of
+from techsapo_ops.watch.status.spent import Spent, spent_of
+from techsapo_ops.watch.status.versions import Versions, versions_of
+
+T = TypeVar("T")
+_MARGIN = 1.0
+"""Seconds beyond the bound of the probes, which say themselves what did not answer."""
+ASKED = timedelta(minutes=1)
+"""In which Prometheus has asked every service once after an apply, and evaluated its rules."""
+SETTLED = timedelta(minutes=5)
+"""After an apply in which alerts that became pending by it are not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Generic[T]):
+    """What one part told, or `why` it could not be read."""
+
+    told: T | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StackStatus:
+    """How the stack was at `at`; the look took so many `seconds`."""
+
+    at: datetime
+    seconds: float
+    maintenance: Maintenance | None
+    health: Look[HealthReport]
+    services: Look[Observed]
+    alerts: Look[Listing]
+    backups: Look[Backups]
+    certificates: Look[tuple[CertificateStatus, ...]]
+    budget: Look[Spent]
+    jobs: Look[tuple[JobStatus, ...]]
+    drift: Look[DriftReport]
+    versions: Look[Versions]
+    front: Look[tuple[str, ...]] | None = None
+    """The hosts that have the floating address; None where there is none."""
+
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """By name the hosts that could not be reached, and why."""
+
+    @property
+    def status(self) -> Status:
+        """As `techsapo health` says; down where that can't be told."""
+        return Status.DOWN if self.health.told is None else self.health.told.status
+
+
+def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> StackStatus:
+    """Ask every part at once, and wait for none longer than `timeout` seconds (and a moment).
+
+    What can't be read is said in its part, not raised. `zone` is the one in which jobs are due. Raises
+    OpsError for a `timeout` of 0 or less.
+    """
+    if not timeout > 0:
+        raise OpsError(
+            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("pass e.g. --timeout 10"),
+        )
+    preload()
+    began = time.monotonic()
+    spec, layout = stack.spec, stack.layout
+    # Once, before all of them ask for it: a silent host is waited for here alone.
+    away = stack.engine.away()
+    asked: dict[str, Callable[[], Any]] = {
+        "health": lambda: check(stack, timeout=timeout, now=now),
+        "services": lambda: _services(stack),
+        "alerts": lambda: _listed(stack, now),
+        "backups": lambda: backups_of(stack),
+        "certificates": lambda: certificate_statuses(certificates_of(stack, lambda _: None)),
+        "budget": lambda: spent_of(stack, now),
+        "jobs": lambda: job_statuses(
+            spec.schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone
+        ),
+        "drift": lambda: _drift(stack),
+        "versions": lambda: versions_of(stack),
+    }
+    if spec.floating_address is not None:
+        asked["front"] = lambda: _front(stack)
+    found = {name: _look(told) for name, told in at_once(asked, timeout + _MARGIN).items()}
+    return StackStatus(
+        at=now,
+        seconds=time.monotonic() - began,
+        maintenance=maintenance_of(layout),
+        **cast(dict[str, Any], found),
+        unreachable=away,
+    )
+
+
+def _listed(stack: Stack, now: datetime) -> Listing:
+    """The alerts, without those that are pending because the stack was being started or changed."""
+    found = listed(stack, prometheus_of(stack), alertmanager_of(stack))
+    try:
+        entries = History.of(stack).ledger.entries()
+    except OpsError:  # whoever looks for drift says so
+        return found
+    return without_start(found, entries[-1], now) if entries else found
+
+
+def without_start(found: Listing, apply: LedgerEntry, now: datetime) -> Listing:
+    """`found` without what became pending during `apply`, or before everything was asked once after it.
+
+    Only for some minutes: what is still pending then has another reason. What fires stays.
+    """
+    ended = apply.time + timedelta(seconds=apply.seconds)
+    if now > ended + SETTLED:
+        return found
+
+    def of_the_start(each: Listed) -> bool:
+        return (
+            each.state == "pending" and each.since is not None and apply.time <= each.since <= ended + ASKED
+        )
+
+    return replace(found, alerts=tuple(each for each in found.alerts if not of_the_start(each)))
+
+
+def _services(stack: Stack) -> Observed:
+    seen = stack.engine.observe()
+    seen.require_known()
+    return seen
+
+
+def _drift(stack: Stack) -> DriftReport:
+    history = History.of(stack)
+    if history.ledger.current() is None:  # of this folder; hosts may know of one
+        stack.engine.observe().require_known()
+    return drift(history)
+
+
+def _front(stack: Stack) -> tuple[str, ...]:
+    from techsapo_ops.engines.swarm.engine import swarm_of
+    from techsapo_ops.engines.swarm.front import holders
+
+    engine = swarm_of(stack.engine)
+    found = holders(stack.topology, engine.fleet, engine.glance().containers)
+    if not found and engine.fleet.unreachable:
+        raise HostsAway(engine.fleet.unreachable)
+    return found
+
+
+def _look(told: Any) -> Look[Any]:
+    if isinstance(told, HostsAway):
+        return Look(why=told.why)
+    if isinstance(told, OpsError):
+        return Look(why=told.message.partition("\n")[0])
+    if isinstance(told, TimeoutError | OSError):
+        return Look(why=str(told))
+    if isinstance(told, Exception):
+        return Look(why=f"{type(told).__name__}: {told}")
+    return Look(told)
