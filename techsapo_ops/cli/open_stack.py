@@ -13,7 +13,7 @@ from techsapo_ops.apply.audit_database import AuditDatabase
 from techsapo_ops.apply.environment import change_of
 from techsapo_ops.apply.history import History
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
+from techsapo_ops.cli.hosts.newest_state import bring_newest, told_by_spec
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.auto import Choice, Image, images_of

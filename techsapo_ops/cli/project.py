@@ -122,7 +122,7 @@ class Project:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is to be known of the spec, of files with its secrets, and of the project's own templates."""
-        from techsapo_ops.cli.open_files import open_files
+        from techsapo_ops.cli.spec.open_files import open_files
 
         read = (
             Problem(1, 1, "", found.message, found.hint, os.path.relpath(found.path, self.directory))

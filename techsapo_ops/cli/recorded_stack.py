@@ -21,7 +21,7 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     """
     layout = layout_beside(file)
     if may_be_newer_elsewhere(layout, file):
-        from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
+        from techsapo_ops.cli.hosts.newest_state import bring_newest, told_by_spec
 
         told = told_by_spec(file, layout)
         if bring_newest(layout, told) and told is not None:

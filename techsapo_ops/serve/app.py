@@ -14,47 +14,47 @@ from starlette.types import Lifespan
 from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
-from techsapo_ops.serve import health
-from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
-from techsapo_ops.serve.acknowledgements import TIMEOUT, Acknowledgements
-from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
-from techsapo_ops.serve.anomalies import Anomalies
-from techsapo_ops.serve.answers import Answers, Prompts
-from techsapo_ops.serve.api import api_routes
-from techsapo_ops.serve.asking import AnswerLanguage, Asking
-from techsapo_ops.serve.audit_trail import AuditTrail
-from techsapo_ops.serve.auth import Gate, key_ring
-from techsapo_ops.serve.body_limit import HELD, BodyLimit
-from techsapo_ops.serve.charts import Charts
-from techsapo_ops.serve.chat import chat_routes
-from techsapo_ops.serve.closed import Closed
-from techsapo_ops.serve.description import described
-from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health, probe_routes
-from techsapo_ops.serve.help_pages import help_routes
-from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
-from techsapo_ops.serve.idempotency import Idempotency
+from techsapo_ops.serve.answers.analyst import Analyst, tell_of_tiers
+from techsapo_ops.serve.answers.answers import Answers, Prompts
+from techsapo_ops.serve.answers.api import api_routes
+from techsapo_ops.serve.answers.asking import AnswerLanguage, Asking
+from techsapo_ops.serve.answers.audit_trail import AuditTrail
+from techsapo_ops.serve.answers.chat import chat_routes
+from techsapo_ops.serve.answers.drill import DrillAlert, drill_routes
+from techsapo_ops.serve.answers.reading import Offers, reading_routes
+from techsapo_ops.serve.answers.spending import open_spending
+from techsapo_ops.serve.answers.stored_answers import KeptAnswers, answer_setting
+from techsapo_ops.serve.http.anomalies import Anomalies
+from techsapo_ops.serve.http.auth import Gate, key_ring
+from techsapo_ops.serve.http.body_limit import HELD, BodyLimit
+from techsapo_ops.serve.http.closed import Closed
+from techsapo_ops.serve.http.description import described
+from techsapo_ops.serve.http.hosts import HostCheck, HostNames, SameOrigin
+from techsapo_ops.serve.http.idempotency import Idempotency
+from techsapo_ops.serve.http.middleware import Envelope
+from techsapo_ops.serve.http.problems import add_problem_handlers
+from techsapo_ops.serve.http.proxies import Proxies
+from techsapo_ops.serve.http.responses import json_response
+from techsapo_ops.serve.http.shares import Shares
+from techsapo_ops.serve.http.sign_in import SignIn, sign_in_routes
 from techsapo_ops.serve.instance import Instance, prepare_data, read_state, this_instance
-from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
-from techsapo_ops.serve.live import live_routes, watch_keys
-from techsapo_ops.serve.metrics import Metrics
-from techsapo_ops.serve.middleware import Envelope
-from techsapo_ops.serve.model_ends import ModelEnds
-from techsapo_ops.serve.monitoring import monitoring_routes
+from techsapo_ops.serve.metrics import health
+from techsapo_ops.serve.metrics.health import Health, probe_routes
+from techsapo_ops.serve.metrics.live import live_routes, watch_keys
+from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.serve.metrics.model_ends import ModelEnds
+from techsapo_ops.serve.metrics.telemetry import Telemetry, read_values
+from techsapo_ops.serve.metrics.tracing import UNTRACED, Tracing
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.pages import page_routes
-from techsapo_ops.serve.problems import add_problem_handlers
-from techsapo_ops.serve.proxies import Proxies
-from techsapo_ops.serve.reading import Offers, reading_routes
-from techsapo_ops.serve.responses import json_response
-from techsapo_ops.serve.runbook_pages import runbook_routes
-from techsapo_ops.serve.shares import Shares
-from techsapo_ops.serve.sign_in import SignIn, sign_in_routes
-from techsapo_ops.serve.spending import open_spending
-from techsapo_ops.serve.status_report import StatusReport
-from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.tracing import UNTRACED, Tracing
+from techsapo_ops.serve.pages.acknowledge_page import Door, acknowledge_routes, key_in
+from techsapo_ops.serve.pages.acknowledgements import TIMEOUT, Acknowledgements
+from techsapo_ops.serve.pages.charts import Charts
+from techsapo_ops.serve.pages.help_pages import help_routes
+from techsapo_ops.serve.pages.monitoring import monitoring_routes
+from techsapo_ops.serve.pages.pages import page_routes
+from techsapo_ops.serve.pages.runbook_pages import runbook_routes
+from techsapo_ops.serve.pages.status_report import StatusReport
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
@@ -66,9 +66,9 @@ from techsapo_ops.stores.drill_seal import DrillSeal
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.kinds import listed_model
-from techsapo_ops.wallbounce.registry import build_registry
+from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.registry import build_registry
 from techsapo_ops.wallbounce.seats import Turn
 from techsapo_ops.wallbounce.tiers import policy_of
 
@@ -354,7 +354,7 @@ def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> T
         log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
         return UNTRACED
     from techsapo_ops.adapters.otlp import span_processor
-    from techsapo_ops.serve.otel_tracing import OtelTracing
+    from techsapo_ops.serve.metrics.otel_tracing import OtelTracing
 
     headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
     return OtelTracing(spec, instance, providers, span_processor(settings.endpoint, headers))

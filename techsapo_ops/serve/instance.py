@@ -14,9 +14,9 @@ from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.metric_registry import only
-from techsapo_ops.serve.metrics import Metrics
-from techsapo_ops.serve.spending import Spending
+from techsapo_ops.serve.answers.spending import Spending
+from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.serve.metrics.registry import only
 from techsapo_ops.stack.layout import BUILD_NOTE
 from techsapo_ops.stores.audit.log import AuditLog
 

@@ -13,7 +13,7 @@ from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.told_addresses import Authorities
-from techsapo_ops.wallbounce.calibration import Calibration
+from techsapo_ops.wallbounce.verdict.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from math import inf
 from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.events import AskedAgain, Began, Event, Graded, Phase
-from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
-from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
-from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.examination.grades import Critique, Grade, Grades
+from techsapo_ops.wallbounce.examination.sheets import Sheet, believed
+from techsapo_ops.wallbounce.examination.shown import masked, shown
+from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.providers.failures import Failure, FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.worst_cases import worst_of_ask
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.sheets import Sheet, believed
-from techsapo_ops.wallbounce.shown import masked, shown
-from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
 T = TypeVar("T")
 R = TypeVar("R", Answer, Grades)

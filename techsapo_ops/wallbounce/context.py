@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from techsapo_ops.wallbounce.events import Charge, Event, Observer
+from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
 from techsapo_ops.wallbounce.tiers import TaskType
-from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 CUT_OFF = "cut_off"
 """Status of a call that was given up while it was under way: what a vendor bills for it is not known."""

@@ -8,11 +8,11 @@ from typing import Literal
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.bounce import Bounce
-from techsapo_ops.wallbounce.escalation import Escalation
-from techsapo_ops.wallbounce.failures import Failure
-from techsapo_ops.wallbounce.grades import Grades
+from techsapo_ops.wallbounce.examination.bounce import Bounce
+from techsapo_ops.wallbounce.examination.grades import Grades
+from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.verdict.escalation import Escalation
 
 Phase = Literal["answer", "grade", "revise"]
 

@@ -8,24 +8,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from techsapo_ops.wallbounce import bounce, integrate
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import AskRevision
-from techsapo_ops.wallbounce.bounce import Bounce
-from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Afford, Calls
-from techsapo_ops.wallbounce.escalation import Escalation, next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.events import Bounced, Escalated
-from techsapo_ops.wallbounce.examination import Candidate, Examination
-from techsapo_ops.wallbounce.failures import Failure
-from techsapo_ops.wallbounce.grades import Critique, Grade
-from techsapo_ops.wallbounce.provider import SIMULATED, Provider
+from techsapo_ops.wallbounce.examination import bounce
+from techsapo_ops.wallbounce.examination.bounce import Bounce
+from techsapo_ops.wallbounce.examination.examination import Candidate, Examination
+from techsapo_ops.wallbounce.examination.grades import Critique, Grade
+from techsapo_ops.wallbounce.examination.sheets import Sheet, sheets
+from techsapo_ops.wallbounce.providers.asks import AskRevision
+from techsapo_ops.wallbounce.providers.failures import Failure
+from techsapo_ops.wallbounce.providers.provider import SIMULATED, Provider
+from techsapo_ops.wallbounce.providers.worst_cases import worst_of_escalation, worst_of_round
 from techsapo_ops.wallbounce.seats import Seats
-from techsapo_ops.wallbounce.sheets import Sheet, sheets
 from techsapo_ops.wallbounce.tiers import Policy, TaskType
-from techsapo_ops.wallbounce.verdict import Outcome, Verdict, decisive, judge
-from techsapo_ops.wallbounce.worst_cases import worst_of_escalation, worst_of_round
+from techsapo_ops.wallbounce.verdict import integrate
+from techsapo_ops.wallbounce.verdict.calibration import Calibration
+from techsapo_ops.wallbounce.verdict.escalation import Escalation, next_tier, outcome, reason_to_escalate
+from techsapo_ops.wallbounce.verdict.verdict import Outcome, Verdict, decisive, judge
 
 SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5}
 """Share of the time that is left which a phase may take, so that the phases after it still have some."""

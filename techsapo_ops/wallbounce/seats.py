@@ -9,11 +9,11 @@ from enum import Enum
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.calls import Afford, Calls, at_once
-from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.events import SatIn
-from techsapo_ops.wallbounce.failures import Failure
-from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.worst_cases import PROMPT_OVERHEAD, worst_cost
+from techsapo_ops.wallbounce.providers.causes import Cause
+from techsapo_ops.wallbounce.providers.failures import Failure
+from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.worst_cases import PROMPT_OVERHEAD, worst_cost
 
 Came = list[tuple[Provider, Answer | Failure]]
 """Who was asked, in this order, and what came of it."""

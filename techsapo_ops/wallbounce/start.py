@@ -18,8 +18,8 @@ from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stores.audit.spool import NAME as SPOOL
 from techsapo_ops.stores.keys import KeyFile, KeyRing
-from techsapo_ops.wallbounce.calibration import Calibration, loads
-from techsapo_ops.wallbounce.registry import look_up, no_provider
+from techsapo_ops.wallbounce.providers.registry import look_up, no_provider
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, loads
 
 
 @dataclass(frozen=True, slots=True)

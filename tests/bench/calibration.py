@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from techsapo_ops.wallbounce.fitting import auroc, brier, ece
+from techsapo_ops.wallbounce.verdict.fitting import auroc, brier, ece
 from tests.bench.row import Row
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "wallbounce"))

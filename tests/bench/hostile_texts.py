@@ -8,12 +8,12 @@ from itertools import cycle, islice
 
 from techsapo_ops.masking.masker import mask
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.claims import speaks_to_graders
-from techsapo_ops.wallbounce.commands import commands_of, dangerous, destructive
-from techsapo_ops.wallbounce.grade_reading import parse_grades
-from techsapo_ops.wallbounce.grades import Peer
-from techsapo_ops.wallbounce.parsing import parse_answer
-from techsapo_ops.wallbounce.screen import screen
+from techsapo_ops.wallbounce.examination.claims import speaks_to_graders
+from techsapo_ops.wallbounce.examination.grade_reading import parse_grades
+from techsapo_ops.wallbounce.examination.grades import Peer
+from techsapo_ops.wallbounce.examination.screen import screen
+from techsapo_ops.wallbounce.providers.parsing import parse_answer
+from techsapo_ops.wallbounce.verdict.commands import commands_of, dangerous, destructive
 from tests.bench.row import Row
 
 SHORT, LONG = 16_000, 64_000

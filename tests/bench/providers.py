@@ -103,7 +103,7 @@ async def _rate(call: Callable[[], Awaitable[object]], seconds: float = SECONDS)
 async def _bare(url: str) -> tuple[float, float]:
     import aiohttp
 
-    from techsapo_ops.wallbounce.prompts import answer_prompt
+    from techsapo_ops.wallbounce.examination.prompts import answer_prompt
     from techsapo_ops.wallbounce.question import Question
     from tests.bench.upstream import chat_body
 
@@ -120,9 +120,9 @@ async def _bare(url: str) -> tuple[float, float]:
 
 async def _providers(kinds: list[str], url: str) -> tuple[float, float]:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.wallbounce.asks import AskAnswer
+    from techsapo_ops.wallbounce.providers.asks import AskAnswer
+    from techsapo_ops.wallbounce.providers.registry import build_registry
     from techsapo_ops.wallbounce.question import Question
-    from techsapo_ops.wallbounce.registry import build_registry
 
     registry = build_registry(Spec.model_validate({"project": "p", "providers": _specs(kinds, url)}), {})
     await registry.warm()

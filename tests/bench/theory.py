@@ -12,12 +12,12 @@ from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import AskAnswer, AskRevision
-from techsapo_ops.wallbounce.fitting import auroc, ece, fit_capped, reported
-from techsapo_ops.wallbounce.grades import Critique
+from techsapo_ops.wallbounce.examination.grades import Critique
+from techsapo_ops.wallbounce.providers.asks import AskAnswer, AskRevision
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TIERS, TierRule
+from techsapo_ops.wallbounce.verdict.fitting import auroc, ece, fit_capped, reported
 from tests.bench.row import Row
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "wallbounce"))

@@ -231,9 +231,9 @@ def test_a_command_that_is_imported_is_counted_and_what_lies_in_its_folder_is_no
         imports.commands_imported,
         cli__main='COMMANDS = {"up": LazyEntry("up", "up"), "jobs": LazyEntry("jobs", "app")}',
         cli__commands__up="",
-        cli__commands__jobs__package="from techsapo_ops.cli.commands.jobs import view",
-        cli__commands__jobs__view="from techsapo_ops.cli.commands.jobs import app",
-        cli__commands__drift="def f():\n    from techsapo_ops.cli.commands.up import show",
+        cli__commands__jobs__package="from techsapo_ops.cli.jobs.jobs import view",
+        cli__commands__jobs__view="from techsapo_ops.cli.jobs.jobs import app",
+        cli__commands__drift="def f():\n    from techsapo_ops.cli.apply.up import show",
         operations__x="from techsapo_ops.cli.commands import up",
     )
     assert found == [("cli/commands/drift.py", 2), ("operations/x.py", 1)]

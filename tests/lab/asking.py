@@ -14,13 +14,13 @@ from vendors.wires import WIRES
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
-from techsapo_ops.wallbounce.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.failures import ProviderError
-from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
-from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.examination.grades import Critique, Grades, Peer
+from techsapo_ops.wallbounce.providers.asks import AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
+from techsapo_ops.wallbounce.providers.failures import ProviderError
+from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.registry import Registry, build_registry
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.registry import Registry, build_registry
 
 KEY = "sk-lab-0123456789"
 PRICE = {"input": 2, "output": 8}

@@ -11,12 +11,13 @@ import techsapo_ops
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.cli import options
-from techsapo_ops.cli.commands import health, jobs
+from techsapo_ops.cli.jobs import jobs
 from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.cli.reference import NAMES, reference_pages
 from techsapo_ops.cli.reference.commands import commands
 from techsapo_ops.cli.reference.man import write_man_pages
 from techsapo_ops.cli.reference.parts import facts
+from techsapo_ops.cli.watch import health
 from techsapo_ops.spec.fields import ROOT as SPEC
 from techsapo_ops.spec.fields import fields_of
 

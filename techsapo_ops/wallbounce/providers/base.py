@@ -17,14 +17,14 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.grade_reading import parse_grades
-from techsapo_ops.wallbounce.grades import Grades, Peer
-from techsapo_ops.wallbounce.parsing import parse_answer, well_formed
-from techsapo_ops.wallbounce.prices import list_price
-from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
-from techsapo_ops.wallbounce.provider import WORST_CASE, Price
+from techsapo_ops.wallbounce.examination.grade_reading import parse_grades
+from techsapo_ops.wallbounce.examination.grades import Grades, Peer
+from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
+from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.parsing import parse_answer, well_formed
+from techsapo_ops.wallbounce.providers.prices import list_price
+from techsapo_ops.wallbounce.providers.provider import WORST_CASE, Price
 from techsapo_ops.wallbounce.question import Question
 
 CUT_OFF = msg("the answer was cut off; raise max_output_tokens")

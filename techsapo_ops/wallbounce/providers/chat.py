@@ -12,8 +12,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.providers.body import LIMIT, MODEL, NAME, SCHEMA, SYSTEM, USER
+from techsapo_ops.wallbounce.providers.causes import Cause
 from techsapo_ops.wallbounce.providers.reading import Counts, Ending, at
 from techsapo_ops.wallbounce.providers.vendor_error import VendorError
 from techsapo_ops.wallbounce.providers.wire import Form, WiredModel

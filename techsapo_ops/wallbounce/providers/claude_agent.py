@@ -22,11 +22,11 @@ from typing_extensions import override
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.prompts import Prompt, with_schema
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.examination.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.providers.anthropic import Anthropic
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.providers.reading import refusal
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY
 from techsapo_ops.wallbounce.providers.vendor_error import MAX_RETRY_AFTER, failure_in_200

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from techsapo_ops.wallbounce.provider import WORST_CASE, Price, Provider
 from techsapo_ops.wallbounce.providers.anthropic import Anthropic
 from techsapo_ops.wallbounce.providers.chat import Compatible, OpenRouter
 from techsapo_ops.wallbounce.providers.claude_agent import Agent
 from techsapo_ops.wallbounce.providers.google import Google
 from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
 from techsapo_ops.wallbounce.providers.openai import OpenAI
+from techsapo_ops.wallbounce.providers.provider import WORST_CASE, Price, Provider
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 

@@ -10,8 +10,8 @@ from techsapo_ops.spec.model_facts import announced_end, answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
-from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.registry import Registry, look_up
+from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
 

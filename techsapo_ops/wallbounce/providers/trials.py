@@ -14,8 +14,8 @@ from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.wallbounce.registry import recipe
-from techsapo_ops.wallbounce.try_provider import AT_MOST, Candidate, Tried, try_provider
+from techsapo_ops.wallbounce.providers.registry import recipe
+from techsapo_ops.wallbounce.providers.try_provider import AT_MOST, Candidate, Tried, try_provider
 
 
 @dataclass(frozen=True, slots=True)

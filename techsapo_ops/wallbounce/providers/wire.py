@@ -21,11 +21,10 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.adapters.sse import MEDIA_TYPE, Parser
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import KeyedProvider
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.prompts import Prompt, with_schema
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.examination.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
 from techsapo_ops.wallbounce.providers.body import Slot, filled, merged, placed
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.listed import (
     LONGEST_LIST,
     NO_LIST,
@@ -33,6 +32,7 @@ from techsapo_ops.wallbounce.providers.listed import (
     listed_alone,
     listed_among,
 )
+from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.providers.reading import Reading, ReadModel
 from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
 from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of

@@ -16,7 +16,7 @@ from vendors import Vendor, vendor
 from vendors.wires import Chat
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.wallbounce.breaker import REST
+from techsapo_ops.wallbounce.providers.breaker import REST
 
 pytestmark = pytest.mark.lab
 

@@ -26,9 +26,9 @@ from servers import Server, free_port, wait_for
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from techsapo_ops.serve.broadcast import Broadcast
-from techsapo_ops.serve.live import ServerSentEvents
-from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol
+from techsapo_ops.serve.http.broadcast import Broadcast
+from techsapo_ops.serve.http.transports import HttpProtocol, WebSocketProtocol
+from techsapo_ops.serve.metrics.live import ServerSentEvents
 from techsapo_ops.stores.keys import KeyFile
 
 pytestmark = pytest.mark.lab

@@ -15,7 +15,7 @@ from api_keys import NEEDED
 from orchestrator import serving
 from servers import Server, wait_for
 
-from techsapo_ops.serve.transports import REQUEST_SECONDS
+from techsapo_ops.serve.http.transports import REQUEST_SECONDS
 
 pytestmark = pytest.mark.lab
 

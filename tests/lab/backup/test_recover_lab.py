@@ -19,7 +19,7 @@ from servers import free_port, running, tcp_open
 
 from techsapo_ops.backup.recover.journal import STEPS, Desk
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.cli.views.recovery import TITLES
+from techsapo_ops.cli.backup.recovery_view import TITLES
 
 pytestmark = pytest.mark.lab
 

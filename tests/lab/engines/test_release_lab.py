@@ -75,7 +75,7 @@ def test_a_wheel_has_the_runbooks_and_shows_them(built: tuple[Path, Path], tmp_p
     show = (
         "import techsapo_ops, sys; sys.argv = ['techsapo', 'alerts', 'runbook', 'AppDown', '--lang', 'ja']\n"
         "from techsapo_ops.cli.main import main\n"
-        "from techsapo_ops.serve.runbook_pages import _page\n"
+        "from techsapo_ops.serve.pages.runbook_pages import _page\n"
         "print(techsapo_ops.__file__, _page('AppDown', 'en', '', 0)[0].decode())\n"
         "main()\n"
     )

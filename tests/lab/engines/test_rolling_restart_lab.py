@@ -75,7 +75,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     before, (old, runs) = stack.pids(), listed(stack)
     assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None, "scheduler": old}
     scheduler = (stack.state / "run/scheduler.build").read_text()
-    installed.edit("serve/health.py", "detail = {} if", 'detail = {"detail": "fixed"} if')
+    installed.edit("serve/metrics/health.py", "detail = {} if", 'detail = {"detail": "fixed"} if')
 
     new, runs = listed(stack)
     assert (new != old, set(runs.values())) == (True, {None, old})
@@ -115,7 +115,7 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     stack: Project, installed: Installed
 ) -> None:
     old, _ = listed(stack)
-    installed.edit("serve/health.py", '"detail": "fixed"', '"detail": "twice"')
+    installed.edit("serve/metrics/health.py", '"detail": "fixed"', '"detail": "twice"')
     pid = stack.pids()["app-2"]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)

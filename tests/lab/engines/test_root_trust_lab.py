@@ -327,7 +327,7 @@ def test_a_package_of_another_user_is_refused_with_the_command_that_helps(
     trust(project, ALICE)
     assert techsapo_of(checkout, project, "validate").returncode == 0
     owned_by(0, checkout)
-    file = checkout / "techsapo_ops/cli/commands/ps.py"
+    file = checkout / "techsapo_ops/cli/watch/ps.py"
     file.chmod(0o666)  # what is left where the folders alone were given to root
     said = refused(techsapo_of(checkout, project, "validate"), file)
     assert f"chmod -R o-w {checkout / 'techsapo_ops'}`" in said

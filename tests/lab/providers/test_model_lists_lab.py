@@ -16,10 +16,10 @@ from rows import each_row
 from vendors import Vendor, vendor
 from vendors.wires import WIRES
 
-from techsapo_ops.serve import model_ends
+from techsapo_ops.serve.metrics import model_ends
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.causes import Cause
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.causes import Cause
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
 

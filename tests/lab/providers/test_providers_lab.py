@@ -16,9 +16,9 @@ from vendors.wires import WIRES
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
-from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.grades import Grades, Stance
+from techsapo_ops.wallbounce.examination.grades import Grades, Stance
+from techsapo_ops.wallbounce.providers.asks import AskAnswer
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 
 pytestmark = pytest.mark.lab
 

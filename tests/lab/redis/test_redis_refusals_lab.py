@@ -15,7 +15,7 @@ import servers
 from orchestrator import make_spec
 from rows import each_row
 
-from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.metrics.metrics import Metrics
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import Ledger

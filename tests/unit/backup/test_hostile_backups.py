@@ -28,7 +28,7 @@ from techsapo_ops.backup.repository.folder import Repository, repository_of
 from techsapo_ops.backup.restore import run as restore
 from techsapo_ops.backup.restore.intent import Intent, intend
 from techsapo_ops.backup.verify import verify_backup
-from techsapo_ops.cli.views.backups import backup_json
+from techsapo_ops.cli.backup.backups_view import backup_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.stack import Stack
 

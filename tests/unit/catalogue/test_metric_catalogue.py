@@ -11,7 +11,7 @@ from techsapo_ops.catalogue.anomalies import Reason
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
-from techsapo_ops.serve.problems import Code
+from techsapo_ops.serve.http.problems import Code
 from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 from techsapo_ops.stores.keys import Refusal
 

@@ -19,7 +19,7 @@ from techsapo_ops.catalogue.models import (
     models,
 )
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.wallbounce.prices import list_price
+from techsapo_ops.wallbounce.providers.prices import list_price
 
 ROOT = Path(__file__).parents[3]
 TREES = ("techsapo_ops", "templates", "examples")

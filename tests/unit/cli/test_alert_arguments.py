@@ -12,9 +12,9 @@ from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.cli.commands import alerts
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.watch import alerts
 from techsapo_ops.errors import OpsError
 
 SPEC = {"project": "t"}

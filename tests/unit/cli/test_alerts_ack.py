@@ -13,9 +13,9 @@ from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 from rows import each_row
 
-from techsapo_ops.cli import alerts_ack
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.watch import alerts_ack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import (
     Incident,

@@ -13,7 +13,7 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.cli import main as cli
-from techsapo_ops.cli.orchestrator import candidates
+from techsapo_ops.cli.app.orchestrator import candidates
 from techsapo_ops.spec.models import Spec
 
 ANSWER: dict[str, Any] = {
@@ -103,7 +103,7 @@ Ask = Callable[..., Said]
 def ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """`techsapo ask WORDS`; a question is sent again without a pause, and a parallel run wraps no line."""
     monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.setattr("techsapo_ops.cli.orchestrator.PAUSE", 0.0)
+    monkeypatch.setattr("techsapo_ops.cli.app.orchestrator.PAUSE", 0.0)
 
     def run(*words: str) -> Said:
         monkeypatch.setattr("sys.argv", ["techsapo", "ask", *words])

@@ -4,7 +4,7 @@ from rows import each_row
 
 from techsapo_ops.certs.needs import Due, Need
 from techsapo_ops.certs.renew import Renewal
-from techsapo_ops.cli.views.certificates import renewal_error
+from techsapo_ops.cli.certs.certificates_view import renewal_error
 from techsapo_ops.errors import OpsError
 
 

@@ -22,7 +22,7 @@ from rows import each_row
 from techsapo_ops.catalogue.translations import LANGUAGES
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.http.problems import Problem
 
 TABLE = read_yaml((Path(__file__).parents[2] / "cases" / "first_hour.yaml").read_text(encoding="utf-8"))
 MINIMAL = "project: techsapo\n"

@@ -21,8 +21,8 @@ from rows import each_row
 import techsapo_ops.cli
 from techsapo_ops.adapters.terminal import harmless, harmless_json
 from techsapo_ops.cli import main, output
+from techsapo_ops.cli.app.answer_view import show_answer, show_triage
 from techsapo_ops.cli.output import Output, console, print_error, write, write_json
-from techsapo_ops.cli.views.answer import show_answer, show_triage
 from techsapo_ops.errors import OpsError
 
 HOSTILE = {

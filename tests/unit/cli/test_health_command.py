@@ -89,9 +89,9 @@ def test_doctor_fix_without_root_prints_the_exact_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from techsapo_ops.adapters import host
-    from techsapo_ops.cli.commands.doctor import doctor
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.watch.doctor import doctor
     from techsapo_ops.errors import OpsError
 
     spec(tmp_path, free_port())

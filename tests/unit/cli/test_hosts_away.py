@@ -14,7 +14,7 @@ import yaml
 from rows import each_row
 
 from techsapo_ops.cli import output
-from techsapo_ops.cli.commands import hosts
+from techsapo_ops.cli.hosts import hosts
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.leave import Leaving

@@ -17,7 +17,7 @@ from in_process import techsapo
 from rows import each_row
 from typer.testing import CliRunner
 
-from techsapo_ops.cli.commands import keys as keys_command
+from techsapo_ops.cli.app import keys as keys_command
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.cli.commands.logs import _printer
-from techsapo_ops.cli.views.log_lines import LONGEST
+from techsapo_ops.cli.watch.log_lines_view import LONGEST
+from techsapo_ops.cli.watch.logs import _printer
 from techsapo_ops.stack.observed import LogLine
 
 NOON = datetime(2026, 1, 31, 12, 0, 1, 250_000, tzinfo=UTC)

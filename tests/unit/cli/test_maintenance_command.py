@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from techsapo_ops.cli.commands import maintenance
+from techsapo_ops.cli.apply import maintenance
 from techsapo_ops.cli.main import app
 from techsapo_ops.stack.maintenance import Maintenance
 

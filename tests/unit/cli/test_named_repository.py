@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.cli import named_repository
+from techsapo_ops.cli.backup import named_repository
+from techsapo_ops.cli.backup.named_repository import restic_at
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.named_repository import restic_at
 from techsapo_ops.errors import OpsError
 
 HIDDEN = "hidden-one"

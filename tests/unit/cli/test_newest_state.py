@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rows import each_row
 
-from techsapo_ops.cli import newest_state
+from techsapo_ops.cli.hosts import newest_state
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.engines.swarm.machines_note import MachinesNote

@@ -9,8 +9,8 @@ import pytest
 from fakes.memory_project import OFF, MemoryProject
 
 from techsapo_ops.apply.plan import StackPlan, plan_of
+from techsapo_ops.cli.apply.plan_view import plan_json, plan_line, show_plan
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.plan import plan_json, plan_line, show_plan
 
 NO_REDIS: dict[str, Any] = {"redis": OFF}
 

@@ -20,8 +20,8 @@ from techsapo_ops.apply.drift import DriftFinding, DriftReport
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.status import lines, next_of
-from techsapo_ops.cli.views.status_json import value
+from techsapo_ops.cli.watch.status_json import value
+from techsapo_ops.cli.watch.status_view import lines, next_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import Result, Run
 from techsapo_ops.jobs.status import JobStatus, find_job

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.cli.told_stores import Told
+from techsapo_ops.cli.app.store_options import Told
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 

@@ -8,8 +8,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.cli import main as cli
-from techsapo_ops.wallbounce.calibration import loads
-from techsapo_ops.wallbounce.verdict import PROVISIONAL
+from techsapo_ops.wallbounce.verdict.calibration import loads
+from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL
 
 
 def write(path: Path, count: int, *, right: bool | None = None) -> Path:

@@ -17,10 +17,10 @@ from stacks import spec, topology
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
-from techsapo_ops.cli.commands import health as command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.health import next_step
+from techsapo_ops.cli.watch import health as command
+from techsapo_ops.cli.watch.health_view import next_step
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts

@@ -25,7 +25,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.prometheus import Prometheus, Rule, Sample, Target
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.cli.views.health import summary
+from techsapo_ops.cli.watch.health_view import summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import SIGN_IN_LOCATION

@@ -16,13 +16,13 @@ from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.restore import going_back
 from techsapo_ops.backup.restore import run as restore
 from techsapo_ops.backup.restore.intent import intend
-from techsapo_ops.cli.commands import plan as plan_command
-from techsapo_ops.cli.commands import restore as restore_command
-from techsapo_ops.cli.commands import up as up_command
-from techsapo_ops.cli.commands.up import Wanted
+from techsapo_ops.cli.apply import plan as plan_command
+from techsapo_ops.cli.apply import up as up_command
+from techsapo_ops.cli.apply.up import Wanted
+from techsapo_ops.cli.backup import restore as restore_command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.health import next_step
+from techsapo_ops.cli.watch.health_view import next_step
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.journal import (
     REPLACE,

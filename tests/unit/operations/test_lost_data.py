@@ -26,8 +26,8 @@ from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.repository.create import create
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.repository.manifest import Manifest
+from techsapo_ops.cli.apply.plan_view import plan_json
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.context import JobContext
 from techsapo_ops.services.lost_data import LostData, lost_data

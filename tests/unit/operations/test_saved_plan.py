@@ -22,7 +22,7 @@ from techsapo_ops.apply import plan_file
 from techsapo_ops.apply.plan import StackPlan, plan_of
 from techsapo_ops.apply.plan_file import read_plan, require_holds, save_plan
 from techsapo_ops.apply.up import UpReport, up
-from techsapo_ops.cli.commands.up import Wanted, by_plan
+from techsapo_ops.cli.apply.up import Wanted, by_plan
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.observed import State

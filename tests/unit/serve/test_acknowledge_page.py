@@ -20,12 +20,12 @@ from structlog.testing import capture_logs
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
-from techsapo_ops.serve import acknowledge_page
-from techsapo_ops.serve.acknowledge_page import Attempts, _digest
-from techsapo_ops.serve.acknowledgements import GLANCE, Acknowledgements
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.pages import acknowledge_page
+from techsapo_ops.serve.pages.acknowledge_page import Attempts, _digest
+from techsapo_ops.serve.pages.acknowledgements import GLANCE, Acknowledgements
 from techsapo_ops.services.alertmanager.acknowledging import Claim, Incident, acknowledgements
 from techsapo_ops.services.alertmanager.signing import signature
 

@@ -13,8 +13,8 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.anomalies import Reason, signs
-from techsapo_ops.serve import anomalies as limits
-from techsapo_ops.serve.anomalies import MOST_ADDRESSES, Anomalies
+from techsapo_ops.serve.http import anomalies as limits
+from techsapo_ops.serve.http.anomalies import MOST_ADDRESSES, Anomalies
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.stores.keys import KeyFile, new_key
 

@@ -14,8 +14,8 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.asking import AnswerLanguage
-from techsapo_ops.serve.problems import Problem, reader_language
+from techsapo_ops.serve.answers.asking import AnswerLanguage
+from techsapo_ops.serve.http.problems import Problem, reader_language
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 

@@ -10,7 +10,7 @@ from instances import within
 from orchestrator import client_of, make_app
 from rows import each_row
 
-from techsapo_ops.serve import audit_trail
+from techsapo_ops.serve.answers import audit_trail
 from techsapo_ops.serve.app import App
 from techsapo_ops.stores.audit.spool import AuditRow
 

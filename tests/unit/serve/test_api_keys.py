@@ -15,7 +15,7 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve.auth import key_ring
+from techsapo_ops.serve.http.auth import key_ring
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.stores.keys import KeyFile, Plan, new_key
 

@@ -12,9 +12,9 @@ from instances import send
 from orchestrator import make_app
 from rows import each_row
 
-from techsapo_ops.serve.body_limit import SMALL, BodyLimit
-from techsapo_ops.serve.body_route import MOST_DEPTH, deeper_than
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.http.body_limit import SMALL, BodyLimit
+from techsapo_ops.serve.http.body_route import MOST_DEPTH, deeper_than
+from techsapo_ops.serve.http.problems import Problem
 
 Message = dict[str, Any]
 

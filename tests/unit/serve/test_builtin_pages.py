@@ -16,8 +16,8 @@ from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Matcher
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
-from techsapo_ops.serve.acknowledgements import Acknowledgements
-from techsapo_ops.serve.status_report import StatusReport
+from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
+from techsapo_ops.serve.pages.status_report import StatusReport
 
 WEB = files("techsapo_ops.serve") / "web"
 PAGES = ("/", "/dashboards", "/status", "/docs")

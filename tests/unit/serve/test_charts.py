@@ -11,9 +11,9 @@ from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
 from techsapo_ops.serve.bodies.monitoring import FiguresBody
-from techsapo_ops.serve.charts import Charts, View, read_applies
+from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.options import PageFacts
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.pages.charts import Charts, View, read_applies
 
 
 class Answering(Prometheus):

@@ -14,9 +14,9 @@ from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.serve.answers import Prompts
+from techsapo_ops.serve.answers.answers import Prompts
+from techsapo_ops.serve.answers.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.wallbounce.question import Composed
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/chat_requests.yaml").read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from orchestrator import client_of, make_spec
 
-from techsapo_ops.serve import closed
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.http import closed
 from techsapo_ops.serve.options import Options
 from techsapo_ops.stack.maintenance import ALONE, PAGE, PROBLEM
 

@@ -11,7 +11,7 @@ from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.problems import MEDIA_TYPE
+from techsapo_ops.serve.http.problems import MEDIA_TYPE
 from techsapo_ops.spec.models.app import MAX_BODY
 
 SLOW = {name: {**provider, "latency": "30s"} for name, provider in QUICK.items()}
@@ -140,7 +140,7 @@ def test_a_tier_that_no_day_can_pay_is_told_at_the_start(
         def warning(self, _event: str, **fields: Any) -> None:
             told.append(fields)
 
-    monkeypatch.setattr("techsapo_ops.serve.analyst.log", Log())
+    monkeypatch.setattr("techsapo_ops.serve.answers.analyst.log", Log())
 
     async def warmed(budget: dict[str, Any]) -> list[str]:
         told.clear()
@@ -169,7 +169,7 @@ def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(
     def broken(_: object) -> None:
         raise RuntimeError("the inside")
 
-    monkeypatch.setattr("techsapo_ops.serve.health.Health.basic", broken)
+    monkeypatch.setattr("techsapo_ops.serve.metrics.health.Health.basic", broken)
     (response,) = get(make_app(tmp_path), "/health")
     assert problem(response) == (500, "internal_error")
     assert "the inside" not in response.text

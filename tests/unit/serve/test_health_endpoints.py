@@ -13,7 +13,7 @@ from servers import free_port
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options, PageFacts
-from techsapo_ops.wallbounce.failures import FailureKind
+from techsapo_ops.wallbounce.providers.failures import FailureKind
 
 OWN = {"kind": "openai-compatible", "base_url": "http://127.0.0.1:9/v1", "model": "m", "price": {}}
 

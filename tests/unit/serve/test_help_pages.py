@@ -15,9 +15,9 @@ from orchestrator import make_app
 
 from techsapo_ops.adapters.build import PACKAGED_PAGES
 from techsapo_ops.cli.reference import reference_pages
-from techsapo_ops.serve import help_pages
-from techsapo_ops.serve.help_pages import Made, Reference, help_routes, pages_of
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.pages import help_pages
+from techsapo_ops.serve.pages.help_pages import Made, Reference, help_routes, pages_of
 
 ROOT = Path(__file__).parents[3]
 

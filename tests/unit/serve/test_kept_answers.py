@@ -17,23 +17,23 @@ from pydantic import BaseModel
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.serve import kept_answers
+from techsapo_ops.serve.answers import stored_answers as kept_answers
+from techsapo_ops.serve.answers.chat import ChatBody
+from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.answers.stored_answers import answer_setting
+from techsapo_ops.serve.answers.triage import prompt_of
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.chat import ChatBody
-from techsapo_ops.serve.kept_answers import answer_setting
-from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.triage import prompt_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget, Limits, WallBounce
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
 from techsapo_ops.stores.keys import KeyFile, new_key
-from techsapo_ops.wallbounce.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.question import Composed, Question
 from techsapo_ops.wallbounce.seats import Turn
-from techsapo_ops.wallbounce.verdict import Weights
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit
+from techsapo_ops.wallbounce.verdict.verdict import Weights
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8"))
 KINDS: dict[str, type[BaseModel]] = {

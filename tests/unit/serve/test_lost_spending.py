@@ -15,9 +15,9 @@ from audit_rows import ROW
 from orchestrator import client_of, make_spec
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.serve import budget_history
+from techsapo_ops.serve.answers import budget_history
+from techsapo_ops.serve.answers.budget_history import BudgetHistory
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.budget_history import BudgetHistory
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.budget_note import BudgetNote, Gap

@@ -10,7 +10,7 @@ from orchestrator import make_app
 from rows import each_row
 from typing_extensions import override
 
-from techsapo_ops.serve.markup import LONGEST, html_of
+from techsapo_ops.serve.pages.markup import LONGEST, html_of
 
 PLAIN = "p br hr strong em s code pre blockquote ul li h3 h4 h5 h6 table thead tbody tr th td"
 ALLOWED: dict[str, set[str]] = {tag: set() for tag in PLAIN.split()}

@@ -5,8 +5,8 @@ import json
 
 from rows import each_row
 
-from techsapo_ops.serve.broadcast import REPLAY, Broadcast
-from techsapo_ops.serve.telemetry import Telemetry, Values
+from techsapo_ops.serve.http.broadcast import REPLAY, Broadcast
+from techsapo_ops.serve.metrics.telemetry import Telemetry, Values
 
 
 class Wire:

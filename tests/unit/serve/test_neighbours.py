@@ -10,7 +10,7 @@ from rows import each_row
 from stacks import spec, topology
 from starlette.types import Scope
 
-from techsapo_ops.serve.proxies import Neighbours, attached
+from techsapo_ops.serve.http.proxies import Neighbours, attached
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.load import load
 

@@ -9,7 +9,7 @@ from typing import Any
 from instances import URL, send
 from orchestrator import make_app
 
-from techsapo_ops.serve.reading import Offers
+from techsapo_ops.serve.answers.reading import Offers
 from techsapo_ops.wallbounce.question import Question
 
 

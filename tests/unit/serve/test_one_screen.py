@@ -12,20 +12,20 @@ from typing import Any, cast
 import pytest
 from fuzzing import examples
 
-from techsapo_ops.cli.views import answer as view
-from techsapo_ops.serve.answer_body import answer_body
-from techsapo_ops.serve.metering import Account
-from techsapo_ops.serve.spending import Spending
-from techsapo_ops.wallbounce import integrate
+from techsapo_ops.cli.app import answer_view as view
+from techsapo_ops.serve.answers.answer_body import answer_body
+from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.answers.spending import Spending
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, Reply
-from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Grades, Score, Stance
+from techsapo_ops.wallbounce.examination.grades import ClaimGrade, Grade, Grades, Score, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, Reply
+from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TIERS, Policy, TierRule
-from techsapo_ops.wallbounce.verdict import KEEPS_FROM_ACCEPTING
+from techsapo_ops.wallbounce.verdict import integrate
+from techsapo_ops.wallbounce.verdict.verdict import KEEPS_FROM_ACCEPTING
 
 SAID = (
     ("ディスクの空き容量が尽きています。", "「df -h」で使用率100%を確認できます。"),

@@ -15,8 +15,8 @@ from rows import each_row
 
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.own_time import TICK, LoopLag, OwnTime
-from techsapo_ops.wallbounce.vendor_wait import VendorWait
+from techsapo_ops.serve.metrics.own_time import TICK, LoopLag, OwnTime
+from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
 
 SLOW = {n: {**p, "latency": "200ms"} for n, p in QUICK.items()}
 DOWN = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
@@ -90,7 +90,7 @@ def test_a_stream_that_breaks_is_a_failed_stream_and_a_failed_analysis(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("techsapo_ops.serve.analyst.answer_body", broken)
+    monkeypatch.setattr("techsapo_ops.serve.answers.analyst.answer_body", broken)
     with pytest.raises(RuntimeError):
         within(app, lambda client: ask(client, "events"))
     assert ends(app) == {"error": 1}

@@ -21,9 +21,9 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.stores.flights import Flight
-from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.events import Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.asks import Ask, Reply
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import policy_of
@@ -99,7 +99,7 @@ from techsapo_ops.serve import server
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.registry import build_registry
+from techsapo_ops.wallbounce.providers.registry import build_registry
 
 local = {"kind": "openai-compatible", "model": "m", "base_url": "http://x/v1", "price": {}}
 build_registry(Spec.model_validate({"project": "p", "providers": {"local": local}}), {})

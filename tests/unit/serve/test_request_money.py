@@ -12,15 +12,15 @@ import pytest
 from orchestrator import make_app
 from rows import each_row
 
-from techsapo_ops.serve.metering import Account
-from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.request_memory import RequestMemory
+from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.stores.budget_ledger import NANO, Balance
 from techsapo_ops.stores.request_journal import Begun, Left, LostLock
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF
 from techsapo_ops.wallbounce.events import Charge
-from techsapo_ops.wallbounce.failures import NotAskedError
+from techsapo_ops.wallbounce.providers.failures import NotAskedError
 
 HEAD = {"owner": "o-1", "ledgers": [], "seed": 7, "sent": "d", "attempts": ["first"]}
 CALL = "answer\ta\tm\t0"
@@ -171,7 +171,7 @@ def test_a_call_is_booked_at_its_cost_and_one_that_was_cut_off_at_its_worst_case
 async def test_what_others_have_reserved_is_not_free_until_they_settle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("techsapo_ops.serve.metering.WAITS", ())
+    monkeypatch.setattr("techsapo_ops.serve.answers.metering.WAITS", ())
     budget = Budget(tmp_path)
     first, second = budget.account(), budget.account()
     await first.open(9.0)

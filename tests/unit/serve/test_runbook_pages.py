@@ -10,8 +10,8 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.runbooks import runbooks
-from techsapo_ops.serve.runbook_pages import _html
-from techsapo_ops.serve.status_report import _runbook
+from techsapo_ops.serve.pages.runbook_pages import _html
+from techsapo_ops.serve.pages.status_report import _runbook
 
 
 def test_every_alert_has_a_page_in_both_languages_and_each_of_its_links_opens(tmp_path: Path) -> None:

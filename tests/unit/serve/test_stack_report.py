@@ -11,7 +11,13 @@ from rows import each_row
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS
 from techsapo_ops.catalogue.newest_copy import of_newest_copy
-from techsapo_ops.serve.stack_report import NewestCopies, certificates_of, disks_of, front_of, services_of
+from techsapo_ops.serve.pages.stack_report import (
+    NewestCopies,
+    certificates_of,
+    disks_of,
+    front_of,
+    services_of,
+)
 from techsapo_ops.services.app.kind import JOB
 
 

@@ -12,10 +12,10 @@ from orchestrator import QUICK, make_app
 from rows import each_row
 from starlette.types import Message, Scope
 
-from techsapo_ops.serve import streams
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.streams import EventStream
+from techsapo_ops.serve.http import streams
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.streams import EventStream
 
 ENDLESS = {n: {**p, "latency": "50s"} for n, p in QUICK.items()}
 CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}], "stream": True}

@@ -16,10 +16,10 @@ import structlog
 from instances import URL, send
 from orchestrator import client_of, make_app
 
-from techsapo_ops.serve.logs import REFUSED_LINES, configure_logs
+from techsapo_ops.serve.metrics.logs import REFUSED_LINES, configure_logs
 from techsapo_ops.spec.models.data import Logs
-from techsapo_ops.wallbounce.causes import Cause
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.causes import Cause
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 PROMPT = "秘密の質問: hunter2 でログインできない"

@@ -20,8 +20,8 @@ from servers import free_port
 
 from techsapo_ops.adapters import extras
 from techsapo_ops.serve import app as composed
-from techsapo_ops.serve import otel_tracing
-from techsapo_ops.serve.logs import configure_logs
+from techsapo_ops.serve.metrics import otel_tracing
+from techsapo_ops.serve.metrics.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
 
 SECRET = "秘密の質問 hunter2 sk-ant-api03-AAAAAAAAAAAAAAAAAAAA"

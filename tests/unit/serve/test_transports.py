@@ -11,8 +11,8 @@ import uvicorn
 from rows import each_row
 from uvicorn.server import ServerState
 
-from techsapo_ops.serve import transports
-from techsapo_ops.serve.transports import HttpProtocol
+from techsapo_ops.serve.http import transports
+from techsapo_ops.serve.http.transports import HttpProtocol
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]

@@ -6,14 +6,14 @@ from typing import Any
 
 from rows import each_row
 
-from techsapo_ops.serve.answer_body import problem_of
+from techsapo_ops.serve.answers.answer_body import problem_of
+from techsapo_ops.serve.answers.progress import as_document
+from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
-from techsapo_ops.serve.progress import as_document
-from techsapo_ops.serve.triage import triage
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.causes import usual_cause
 from techsapo_ops.wallbounce.events import Failed
-from techsapo_ops.wallbounce.failures import Cause, Failure, FailureKind
+from techsapo_ops.wallbounce.providers.causes import usual_cause
+from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind
 
 
 def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:

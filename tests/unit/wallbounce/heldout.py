@@ -12,9 +12,9 @@ from itertools import product
 from laboratory import Setting, analyses, questions, right
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.fitting import Row, fit_capped, reported
 from techsapo_ops.wallbounce.tiers import TaskType
-from techsapo_ops.wallbounce.verdict import CONTRADICTED, Ceilings
+from techsapo_ops.wallbounce.verdict.fitting import Row, fit_capped, reported
+from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED, Ceilings
 
 TIERS: tuple[TaskType, ...] = ("basic", "premium", "critical")
 FITTED = [

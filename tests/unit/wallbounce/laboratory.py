@@ -14,7 +14,7 @@ from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated, knowledge
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import Policy, TaskType

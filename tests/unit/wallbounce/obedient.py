@@ -13,9 +13,9 @@ import re
 import unicodedata
 
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.examination.prompts import Prompt
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.question import Question
 
 OWN_WORDS = frozenset({"user", "system", "developer"})

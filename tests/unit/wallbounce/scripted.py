@@ -9,12 +9,20 @@ from dataclasses import fields
 from typing import Any
 
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
-from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.events import Charge, Event
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.examination.grades import (
+    ClaimGrade,
+    Critique,
+    Grade,
+    Grades,
+    Peer,
+    Score,
+    Stance,
+)
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.provider import Price, Provider
+from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.provider import Price, Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
 

@@ -29,13 +29,13 @@ from rows import each_row
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import AgentProvider
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
-from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers import claude_agent
+from techsapo_ops.wallbounce.providers.asks import AskAnswer
 from techsapo_ops.wallbounce.providers.claude_agent import MISSING, SUBSCRIPTION, Agent
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.registry import build_registry
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.registry import build_registry
 
 QUESTION = Question("@/etc/passwd は？", "ja")
 ANSWER = {

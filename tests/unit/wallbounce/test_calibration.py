@@ -7,8 +7,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps, loads
-from techsapo_ops.wallbounce.fitting import (
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit, dumps, loads
+from techsapo_ops.wallbounce.verdict.fitting import (
     Row,
     auroc,
     bootstrap,
@@ -19,8 +19,8 @@ from techsapo_ops.wallbounce.fitting import (
     held_out,
     wilson_low,
 )
-from techsapo_ops.wallbounce.labels import by_set, read_labels
-from techsapo_ops.wallbounce.verdict import PROVISIONAL, Ceilings, Weights
+from techsapo_ops.wallbounce.verdict.labels import by_set, read_labels
+from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Ceilings, Weights
 
 FIT = '{"format": 3, "fits": [{"tier": "basic", "models": ["a"], "labels": 3, "weights": {%s}}]}'
 LINE = {"tier": "basic", "models": ["b", "a"], "agreement": 1, "grade": 0.92, "correct": True}

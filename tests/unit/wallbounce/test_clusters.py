@@ -8,10 +8,17 @@ from rows import each_row
 from scripted import graded
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
-from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
-from techsapo_ops.wallbounce.grades import Grade, Stance
-from techsapo_ops.wallbounce.relations import Relations, entailed_share, entails, hubs, leading, partition
-from techsapo_ops.wallbounce.screen import disagree, jaccard, marks, screen
+from techsapo_ops.wallbounce.examination.claims import claims_of, critical_claims, speaks_to_graders
+from techsapo_ops.wallbounce.examination.grades import Grade, Stance
+from techsapo_ops.wallbounce.examination.relations import (
+    Relations,
+    entailed_share,
+    entails,
+    hubs,
+    leading,
+    partition,
+)
+from techsapo_ops.wallbounce.examination.screen import disagree, jaccard, marks, screen
 
 STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT, "-": None}
 FULL = (4, 4, 4)

@@ -13,7 +13,7 @@ from rows import each_row
 from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.commands import (
+from techsapo_ops.wallbounce.verdict.commands import (
     commands_of,
     dangerous,
     dangerous_in,

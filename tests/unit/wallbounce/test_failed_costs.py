@@ -8,15 +8,15 @@ from collections.abc import Callable
 import pytest
 from scripted import Purse, Scripted, never, orchestrator
 
-from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen, Guarded
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.decorators.metered import Metered
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.providers.asks import AskAnswer
+from techsapo_ops.wallbounce.providers.breaker import Breaker, CircuitOpen, Guarded
+from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
+from techsapo_ops.wallbounce.providers.decorators.metered import Metered
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.worst_cases import worst_cost
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")
 TEXT = "ディスクが一杯です"

@@ -14,10 +14,10 @@ from virtual import run
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.events import AskedAgain, Event, Failed
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.grades import Grade, Grades, Peer, Stance
+from techsapo_ops.wallbounce.examination.grades import Grade, Grades, Peer, Stance
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.verdict import Outcome
+from techsapo_ops.wallbounce.verdict.verdict import Outcome
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 DISK = "ディスクの空き容量が尽きています。/varが大きいです。ログが原因です。"

@@ -14,11 +14,11 @@ from rows import each_row
 from scripted import Staged
 from virtual import run
 
-from techsapo_ops.cli.views import answer as view
-from techsapo_ops.serve.answer_body import answer_body
+from techsapo_ops.cli.app import answer_view as view
+from techsapo_ops.serve.answers.answer_body import answer_body
+from techsapo_ops.serve.answers.metering import Account, Spending
+from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.serve.metering import Account, Spending
-from techsapo_ops.serve.triage import triage
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rows import each_row
 
 from techsapo_ops.wallbounce.answers import Risk
-from techsapo_ops.wallbounce.parsing import parse_answer, split_confidence
+from techsapo_ops.wallbounce.providers.parsing import parse_answer, split_confidence
 
 FIELDS: dict[str, Any] = {
     "answer": "再起動します",

@@ -10,10 +10,10 @@ from scripted import Scripted
 
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.prices import list_price, priced
-from techsapo_ops.wallbounce.provider import Price, Rates
+from techsapo_ops.wallbounce.providers.prices import list_price, priced
+from techsapo_ops.wallbounce.providers.provider import Price, Rates
+from techsapo_ops.wallbounce.providers.worst_cases import worst_cost
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 
 def test_a_model_has_the_list_price_with_its_source_and_an_unknown_one_none() -> None:
@@ -83,7 +83,7 @@ def test_a_price_that_changes_on_a_day_is_that_of_the_day(monkeypatch: pytest.Mo
         (datetime(2027, 1, 1, tzinfo=UTC), 9.0),
     ):
         clock = SimpleNamespace(time=moment.timestamp)
-        monkeypatch.setattr("techsapo_ops.wallbounce.prices.time", clock)
+        monkeypatch.setattr("techsapo_ops.wallbounce.providers.prices.time", clock)
         assert price.cost(million) == pytest.approx(usd)
         assert price.most(1_000_000, 1_000_000) == pytest.approx(usd)
 

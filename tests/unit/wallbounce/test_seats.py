@@ -8,11 +8,11 @@ from typing import Any
 from rows import each_row
 from scripted import Purse, Scripted, climbing, never
 
-from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
-from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.causes import LASTING, Cause, advice
+from techsapo_ops.wallbounce.providers.failures import ProviderError
+from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.seats import Turn, in_order
 

@@ -11,15 +11,15 @@ from scripted import Scripted, orchestrator
 
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
-from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
-from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
-from techsapo_ops.wallbounce.delimiting import size
-from techsapo_ops.wallbounce.grades import Critique, Peer
-from techsapo_ops.wallbounce.parsing import MAX_COMMANDS, MAX_LINE
-from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
+from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM
+from techsapo_ops.wallbounce.examination.delimiting import size
+from techsapo_ops.wallbounce.examination.grades import Critique, Peer
+from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
+from techsapo_ops.wallbounce.examination.shown import ALL_COMMANDS, CUT, LONGEST_LINE, MAX_SHOWN, cut, shown
+from techsapo_ops.wallbounce.providers.asks import Ask, AskGrades, AskRevision
+from techsapo_ops.wallbounce.providers.parsing import MAX_COMMANDS, MAX_LINE
+from techsapo_ops.wallbounce.providers.worst_cases import PROMPT_OVERHEAD
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.shown import ALL_COMMANDS, CUT, LONGEST_LINE, MAX_SHOWN, cut, shown
-from techsapo_ops.wallbounce.worst_cases import PROMPT_OVERHEAD
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")
 LONG = 99_000

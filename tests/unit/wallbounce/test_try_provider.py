@@ -12,16 +12,16 @@ from pydantic import TypeAdapter
 from rows import each_row
 
 from techsapo_ops.spec.models.providers import Provider as Section
-from techsapo_ops.wallbounce import try_provider as trying
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.examination.prompts import Prompt
+from techsapo_ops.wallbounce.providers import try_provider as trying
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
+from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.registry import Recipe
+from techsapo_ops.wallbounce.providers.try_provider import Candidate, Check, Outcome, Tried, usd
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.registry import Recipe
-from techsapo_ops.wallbounce.try_provider import Candidate, Check, Outcome, Tried, usd
 
 ANSWER = '{"answer":"ok","root_cause":"","claims":["a b"],"commands":[],"risk":"reversible","self_conf":1}'
 SECTION: TypeAdapter[Any] = TypeAdapter(Section)

@@ -1,0 +1,241 @@
+"""An answer of the orchestrator on a terminal: the text, the scores, the dissent, each provider's part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from techsapo_ops.cli.language import spoken
+from techsapo_ops.cli.output import console
+from techsapo_ops.messages import msg
+from techsapo_ops.wallbounce.providers.causes import FailureKind, advice_on
+
+_SHORT = 160
+"""Characters of each provider's own answer that are shown; --json has them whole."""
+
+_NOTES = {
+    "sole_answer": msg("only one provider answered, so nothing could be compared"),
+    "consensus_below_threshold": msg("the answers agree less than the threshold asks for"),
+    "confidence_below_threshold": msg("confidence is below the threshold"),
+    "fewer_providers_than_the_tier_asks_for": msg("fewer providers than this tier asks for"),
+    "cost_is_a_worst_case": msg("a price is not known; the cost is an upper bound"),
+    "split": msg("two answers differ; nothing says which is right"),
+    "not_compared": msg("grades are missing, so it could not be compared: neither agreement nor dissent"),
+    "not_graded": msg("no provider scored this answer"),
+    "answer_revised": msg(
+        "it was revised after it was sent back; the consensus is that of the answers before"
+    ),
+    "grade_below_threshold": msg("the other providers graded the answer too low"),
+    "critical_claim_contradicted": msg("more peers contradict its main claim than hold it"),
+    "destructive_not_unanimous": msg("it cannot be undone and not every provider proposes it"),
+    "answer_addresses_graders": msg("the answer tries to tell its graders what to do"),
+    "grading_incomplete": msg("some grades are missing, also when asked for again; they count for nothing"),
+    "refused_low_confidence": msg("refused: too unsure even with every provider that could be asked"),
+    "refused_for_budget": msg("refused: another provider is needed and the budget does not allow it"),
+    "refused_too_few_providers": msg("refused: fewer than two providers are healthy"),
+    "not_heard_higher_up": msg("it cannot be undone, and no further provider could be asked about it"),
+    "out_of_time": msg("there was no time left to ask another provider"),
+}
+
+
+def show_answer(body: Mapping[str, Any]) -> None:
+    """Print an answer's document (see AnswerBody)."""
+    out = console()
+    out.print(Text(body["answer"]), soft_wrap=True)  # the terminal wraps: a command in it can be copied whole
+    out.print()
+    show_examination(body)
+
+
+def show_triage(body: Mapping[str, Any]) -> None:
+    """Print what a log says (see TriageBody), and the examination of that answer."""
+    out = console()
+    styles = {"critical": "bold red", "high": "red", "medium": "yellow"}
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_row(spoken(msg("category")), body["problem_category"])
+    facts.add_row(spoken(msg("severity")), Text(body["severity"], style=styles.get(body["severity"], "")))
+    facts.add_row(spoken(msg("root cause")), Text(body["root_cause"]))
+    out.print(facts)
+    out.print()
+    for number, step in enumerate(body["solution_steps"], 1):
+        out.print(Text(f"{number:>2}. {step}"), soft_wrap=True)
+    out.print()
+    show_examination(body["analysis"])
+
+
+def show_examination(body: Mapping[str, Any]) -> None:
+    """Print the scores, the notes, the dissent and each provider's part of an answer's document."""
+    out = console()
+    needs = body["thresholds"]
+    scores = Table.grid(padding=(0, 3, 0, 0))
+    for name, title in (("confidence", msg("confidence")), ("consensus", msg("consensus"))):
+        scores.add_row(
+            spoken(title), score(body[name]), _said(msg("needs {least:.2f}", least=needs[name]), "dim")
+        )
+    refused = body.get("outcome") == "refused"
+    accepted = _said(msg("yes"), "green") if body["accepted"] else _said(msg("no"), "yellow")
+    if refused:
+        accepted = _said(msg("refused"), "red")
+    fitted = msg("calibrated") if body["calibrated"] else msg("provisional: scores are not calibrated")
+    scores.add_row(spoken(msg("accepted")), accepted, _said(fitted, "dim"))
+    cached = (
+        msg("from the cache")
+        if body["cache"] == "hit"
+        else msg("{seconds:.2f} s", seconds=body["processing_ms"] / 1000)
+    )
+    scores.add_row(spoken(msg("cost")), f"${body['cost_usd']:.6f}", _said(cached, "dim"))
+    out.print(scores)
+    for line in _danger(body):
+        out.print(_titled(msg("destructive"), line, "bold red"), soft_wrap=True)
+    for line in _danger(body, "hazards"):
+        out.print(_titled(msg("hazard"), line, "bold yellow"), soft_wrap=True)
+    if body.get("destructive") or body.get("hazards"):
+        out.print(
+            _titled(msg("note"), msg("the list of dangers may be incomplete"), "yellow"), soft_wrap=True
+        )
+    for note in body["notes"]:
+        out.print(_titled(msg("note"), _NOTES.get(note, note), "yellow"), soft_wrap=True)
+    for title, line in _history(body):
+        out.print(_titled(title, line, "dim"), soft_wrap=True)
+    out.print()
+    table = Table.grid(padding=(0, 3, 0, 0))
+    for provider in body["providers"]:
+        answered = provider["status"] == "answered"
+        state = msg("answered") if answered else msg("failed: {why}", why=_why(provider["error"]))
+        table.add_row(
+            provider["name"],
+            provider["model"],
+            _said(state, "" if answered else "yellow"),
+            Text(spoken(msg("{seconds:.2f} s", seconds=provider["seconds"])), justify="right"),
+            Text(f"${provider['cost_usd']:.6f}", justify="right"),
+            _said(_graded(provider, body.get("answered_by")), "dim"),
+        )
+    out.print(table)
+    for line in _to_do(body):
+        out.print(_titled(msg("to do"), line, "yellow"), soft_wrap=True)
+    for provider in body["providers"]:
+        if provider.get("answer"):
+            out.print()
+            head = Text(f"{provider['name']}:", style="bold")
+            out.print(head, Text(_shortened(provider["answer"])), soft_wrap=True)
+    open_ = [(msg("dissent"), line) for line in _dissent(body)]
+    open_ += [(msg("unsettled"), line) for line in _unsettled(body)]
+    if open_:
+        out.print()
+    for title, line in open_:
+        out.print(_titled(title, line, "yellow"), soft_wrap=True)
+    if body["simulated"]:
+        out.print()
+        out.print(
+            _said(msg("simulated: these answers come from simulated providers, not from a model"), "yellow")
+        )
+
+
+def _said(text: str, style: str) -> Text:
+    return Text(spoken(text), style=style)
+
+
+def _titled(title: str, line: str, style: str) -> Text:
+    return _said(msg("{title:<12} {line}", title=title, line=line), style)
+
+
+def _to_do(body: Mapping[str, Any]) -> list[str]:
+    """What to do about the providers whose failures don't pass by themselves."""
+    told = []
+    for provider in body["providers"]:
+        said = advice_on(provider["error"].get("cause")) if provider.get("error") else None
+        if said is not None and said.kind is FailureKind.REFUSED:
+            told.append(msg("{name}: {problem}", name=provider["name"], problem=said.do))
+    return told
+
+
+def _why(error: Mapping[str, Any]) -> str:
+    """What was the matter; the kind alone where the cause is not known."""
+    said = advice_on(error.get("cause"))
+    return str(error["kind"]) if said is None else said.what
+
+
+def _graded(provider: Mapping[str, Any], answered_by: str | None) -> str:
+    if provider["status"] != "answered" or "agrees" not in provider:
+        return ""
+    stands = {True: msg("agrees"), False: msg("dissents"), None: msg("not compared")}[provider["agrees"]]
+    stands = msg("chosen") if provider["name"] == answered_by else stands
+    grade = provider.get("grade")
+    return stands if grade is None else msg("graded {grade:.2f}, {stands}", grade=grade, stands=stands)
+
+
+def score(value: float | None) -> str:
+    """A score; a dash where nobody gave one."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _shortened(answer: str) -> str:
+    line = " ".join(answer.split())
+    return line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"
+
+
+def _dissent(body: Mapping[str, Any]) -> list[str]:
+    return [
+        msg(
+            "{provider}: {cause} (graded {grade})",
+            provider=d["provider"],
+            cause=d["root_cause"],
+            grade=score(d["grade"]),
+        )
+        for d in body.get("dissent", ())
+    ]
+
+
+def _unsettled(body: Mapping[str, Any]) -> list[str]:
+    return [
+        msg(
+            "{claim} (contradicted by {providers})",
+            claim=u["claim"],
+            providers=", ".join(a["provider"] for a in u["against"]),
+        )
+        for u in body.get("unsettled", ())
+    ]
+
+
+def _danger(body: Mapping[str, Any], which: str = "destructive") -> list[str]:
+    return [" : ".join(filter(None, (d["command"], d["why"]))) for d in body.get(which, ())]
+
+
+def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = body.get("masked", {})
+    told = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in found.items())
+    masked = (
+        [(msg("masked"), msg("{told}: the vendors did not get what you wrote there", told=told))]
+        if found
+        else []
+    )
+    bounced = [
+        (
+            msg("bounced"),
+            msg(
+                "{provider}, round {round}: {count} contested, graded {before} → {after}, {kept}",
+                provider=b["provider"],
+                round=b["round"],
+                count=len(b["claims"]),
+                before=score(b["before"]),
+                after=msg("nothing") if b["after"] is None else score(b["after"]),
+                kept=msg("revised") if b["kept"] else msg("kept as it was"),
+            ),
+        )
+        for b in body.get("bounces", ())
+    ]
+    escalated = [
+        (
+            msg("escalated"),
+            msg(
+                "to {tier} ({reason}): {providers} joined blind",
+                tier=e["tier"],
+                reason=e["reason"],
+                providers=", ".join(e["providers"]),
+            ),
+        )
+        for e in body.get("escalations", ())
+    ]
+    return masked + bounced + escalated

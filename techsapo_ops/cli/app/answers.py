@@ -1,0 +1,180 @@
+"""`techsapo answers`: what answers cost, and how sure they are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.apply.budget import reset_budget as reset
+from techsapo_ops.apply.stop import locked
+from techsapo_ops.cli.app.calibrate import calibrate
+from techsapo_ops.cli.app.store_options import ToldStores
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace, WaitOption, YesOption
+from techsapo_ops.cli.output import Output, require_yes
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.messages import msg, template
+from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
+from techsapo_ops.stores.audit.server import audit_server
+from techsapo_ops.stores.budget_ledger import PERIODS
+from techsapo_ops.watch.costs import AUDIT, first_day
+from techsapo_ops.watch.costs import costs as sum_up
+
+app = CommandGroup()
+
+
+class Grouping(StrEnum):
+    """What costs are summed up by."""
+
+    PROVIDER = "provider"
+    MODEL = "model"
+    DAY = "day"
+
+
+class BudgetPeriod(StrEnum):
+    """Whose budgets."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+@app.command()
+def costs(
+    by: Annotated[Grouping, typer.Option("--by", help="What to sum up by.")] = Grouping.PROVIDER,
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+    rows: Annotated[
+        bool, typer.Option("--rows", hidden=True, help="What another techsapo sums up, as the app sees it.")
+    ] = False,
+    drill: Annotated[
+        str | None, typer.Option("--drill", hidden=True, help="With --rows: of the drill of these ids.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
+    ] = Path(),
+    stores: ToldStores,
+) -> None:
+    """Show what the answers cost.
+
+    The figures are those of the audit log: what the budget was charged. Days are UTC.
+
+    Examples:
+
+      techsapo answers costs --by day --days 7
+    """
+    out = Output(as_json=out.as_json or rows)
+    if rows:
+        # A part of the spec that `up` rendered, after it had looked: in a container it belongs to the owner.
+        here = open_project(place.file, cross_check=False, trusted=os.geteuid() == 0)
+        spec = stores.spec(here.spec)
+        server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql, stores.audit_members)
+        databases = [path for path in (data / AUDIT,) if path.exists()]
+        if drill is not None:
+            out.json(dict(read_drill_rows(server, databases, drill)))
+        else:
+            out.json(read_rows(server, databases, first_day(days)).to_json())
+        return
+    project = place.open()
+    found = sum_up(open_stack(project), days, by.value)
+    since = found.since
+    if out.as_json:
+        out.json(
+            {
+                "since": since.isoformat(),
+                "by": by.value,
+                "total_usd": round(found.total_usd, 9),
+                "simulated_usd": round(found.simulated_usd, 9),
+                "requests": found.requests,
+                "cached": found.cached,
+                "rows": [asdict(r) for r in found.rows],
+            }
+        )
+        return
+    day = by is Grouping.DAY
+    columns = [
+        by.value,
+        *([template("REQUESTS")] if day else []),
+        template("CALLS"),
+        template("FAILED"),
+        template("TOKENS IN"),
+        template("TOKENS OUT"),
+        "usd",
+    ]
+    lines: list[list[object]] = [
+        [
+            r.name,
+            *([r.requests] if day else []),
+            r.calls,
+            r.failed,
+            r.tokens_input,
+            r.tokens_output,
+            f"{r.cost_usd:.6f}",
+        ]
+        for r in found.rows
+    ]
+    out.table(columns, lines, right=columns[1:])
+    budget = project.spec.budget
+    out.data(
+        msg(
+            "\ntotal    ${total_usd:.6f} for {requests} requests since {since:%Y-%m-%d}, {cached} "
+            "of them from the cache",
+            total_usd=found.total_usd,
+            requests=found.requests,
+            since=since,
+            cached=found.cached,
+        )
+    )
+    if found.simulated_usd:
+        whether = msg("counts") if budget.count_simulated else msg("does not count")
+        out.data(
+            msg(
+                "         ${simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below",
+                simulated_usd=found.simulated_usd,
+                whether=whether,
+            )
+        )
+    out.data(
+        msg(
+            "budget   ${monthly_usd:.2f} a month, ${resolved_daily_usd:.2f} a day",
+            monthly_usd=budget.monthly_usd,
+            resolved_daily_usd=budget.resolved_daily_usd,
+        )
+    )
+
+
+@app.command()
+def reset_budget(
+    period: Annotated[BudgetPeriod, typer.Argument(help="Which budget: of the day or of the month.")],
+    *,
+    place: SpecPlace,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Let the present day's or month's budgets start at zero, everybody's and the keys'.
+
+    Such as where the audit log was lost, so that the day counts as spent. The app knows it within seconds,
+    and it is recorded who did it. What is spent from then on counts as usual.
+
+    Examples:
+
+      techsapo answers reset-budget day
+    """
+    stack = open_stack(place.open())
+    word = PERIODS[period.value]
+    require_yes(msg("let the budget of the {period} start at zero now?", period=word), yes=yes)
+    with locked(stack.layout, wait):
+        reset(stack, period.value, out.warn)
+    out.say(msg("the budget of the {period} starts at zero", period=word))
+    out.next("techsapo status")
+
+
+app.command()(calibrate)

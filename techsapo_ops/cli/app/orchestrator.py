@@ -1,0 +1,263 @@
+"""The running orchestrator, as commands ask it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
+from techsapo_ops.adapters.tls import Trust
+from techsapo_ops.cli.app.peer import Peer, peer
+from techsapo_ops.cli.language import spoken_language
+from techsapo_ops.cli.options import SpecChoice
+from techsapo_ops.cli.output import Output
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import is_loopback, seconds
+from techsapo_ops.stack.page_url import page_url
+from techsapo_ops.wallbounce.providers.causes import FailureKind, advice_on
+
+_DEFAULT_TIMEOUT = 120.0
+_DEFAULT_PROMPT = 20_000
+_PATIENCE = 5.0
+"""Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
+_PING_TIMEOUT = 2.0
+_PASSING = frozenset({502, 503, 504})
+"""Statuses of answers after which a question is sent again."""
+PAUSE = 1.0
+"""Seconds until then: what ended is back, or nginx knows that it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """One that answers; `timeout` is how long to wait for it in seconds, `max_prompt` what it takes."""
+
+    peer: Peer
+    timeout: float
+    max_prompt: int
+
+
+class TierName(StrEnum):
+    """The task types."""
+
+    BASIC = "basic"
+    PREMIUM = "premium"
+    CRITICAL = "critical"
+
+
+class LanguageName(StrEnum):
+    """The languages of answers."""
+
+    JA = "ja"
+    EN = "en"
+
+
+LanguageOption = Annotated[
+    LanguageName | None,
+    typer.Option("--language", help="Language of the answer.", show_default="asked for, else the stack's"),
+]
+TierOption = Annotated[TierName, typer.Option("--tier", help="How many models answer.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
+]
+
+
+def asked_for(language: LanguageName | None) -> dict[str, str]:
+    """What a question says of the language; nothing where it asks for none."""
+    return {} if language is None else {"language": language.value}
+
+
+def piped() -> str:
+    """What stands on stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
+    return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+
+
+def orchestrator(url: str | None, place: SpecChoice, ca_file: Path | None) -> Orchestrator:
+    """The running orchestrator: that at `url`, or the one of the spec."""
+    if url is not None:
+        asked = peer("--url", url, place.file, ca_file)
+        return Orchestrator(asked, _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT)
+
+    project = place.open()
+    spec, here = project.spec, _here(project.spec)
+    found = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
+    asked = peer(msg("the spec"), found, place.file, ca_file, here=here)
+    limits = spec.app.limits
+    return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
+
+
+def _here(spec: Spec) -> frozenset[str]:
+    """The addresses beyond loopback on which the stack listens and that really are this host's."""
+    exposed = {reachable_host(host) for host in spec.exposed} - {"127.0.0.1", "::1"}
+    if not exposed:
+        return frozenset()
+
+    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    return frozenset(exposed & own)
+
+
+def candidates(spec: Spec) -> list[str]:
+    """Where the orchestrator may answer: nginx, then the instances, backups last.
+
+    Of several hosts nginx alone: the one of this host, if it is one of them, the site's address, and where no
+    name has to fit a certificate, each host.
+    """
+
+    def url(host: str, port: int, scheme: str = "http") -> str:
+        return Address(reachable_host(host), port).url(scheme=scheme)
+
+    if spec.hosts:
+        if spec.served_certificate is not None:
+            return [url("127.0.0.1", spec.nginx.tls_listen, "https"), page_url(spec, "")]
+        every = [url(host.address, spec.nginx.listen) for host in spec.hosts.values()]
+        return list(dict.fromkeys([url("127.0.0.1", spec.nginx.listen), page_url(spec, ""), *every]))
+    instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
+    found = [url(spec.app.host, i.port) for i in instances]
+    if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere
+        found.insert(0, url(spec.nginx.host, spec.nginx.listen))
+    elif spec.runs_nginx and not is_loopback(reachable_host(spec.app.host)):
+        found.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
+    return found
+
+
+def _running(candidates: list[str], trust: Trust) -> str:
+    """The first candidate that wants requests."""
+    tried = []
+    for url in candidates:
+        try:
+            answer = fetch(f"{url}/ping", timeout=_PING_TIMEOUT, trust=trust)
+        except Unreachable as error:
+            tried.append(msg("{url}: {reason}", url=url, reason=error.reason))
+            continue
+        if answer.ok and answer.text.strip() == "pong":
+            return url
+        said = answer.text.strip()[:80]
+        plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
+        tried.append(
+            msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {said}" if plain else "")
+        )
+    raise OpsError(
+        msg("the orchestrator is not running ({tried})", tried=joined(", ", tried)),
+        msg("`techsapo up` starts it"),
+    )
+
+
+def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON that the orchestrator answers. Raises OpsError with what it said instead.
+
+    Where it gives no answer, or one that may pass, it is asked once more by the same Idempotency-Key, so that
+    it is answered, and paid, once; not where half of the time is gone.
+    """
+    url, late = f"{asked.peer.url}{path}", time.monotonic() + asked.timeout / 2
+    headers = {
+        "Content-Type": "application/json",
+        "Accept-Language": spoken_language(),  # of what it is refused with
+        "Idempotency-Key": str(uuid.uuid4()),
+        **asked.peer.headers,
+    }
+
+    for last in (False, True):
+        try:
+            answer = send(url, _content(body), headers=headers, timeout=asked.timeout, trust=asked.peer.trust)
+        except Unreachable as error:
+            if last or isinstance(error, Untrusted) or time.monotonic() >= late:
+                raise _silent(url, error) from None
+            why = error.reason
+        else:
+            if last or answer.status not in _PASSING or time.monotonic() >= late:
+                break
+            why = msg("HTTP {status}", status=answer.status)
+        Output().say(msg("no answer ({told}); asking once more", told=why))
+        time.sleep(PAUSE)
+    told = _parsed(url, answer.status, answer.body)
+    if not answer.ok:
+        raise _refused(answer.status, told)
+    if "request_id" not in told:
+        raise _strange(url, answer.status)
+    return told
+
+
+def _content(body: Mapping[str, Any]) -> bytes:
+    """`body` as JSON; bytes of an argument that were not UTF-8 are replaced."""
+    text = json.dumps(body, ensure_ascii=False)
+    return text.encode(errors="surrogateescape").decode(errors="replace").encode()
+
+
+def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+        if not isinstance(body, dict):
+            raise TypeError
+    except (ValueError, TypeError):
+        raise _strange(url, status) from None
+    return body
+
+
+def _silent(url: str, error: Unreachable) -> OpsError:
+    if isinstance(error, Untrusted):
+        return error
+    return OpsError(
+        msg("the orchestrator at {url} gave no answer: {reason}", url=url, reason=error.reason),
+        msg("`techsapo up` starts it, `techsapo ps` shows its addresses"),
+    )
+
+
+def _strange(url: str, status: int) -> OpsError:
+    redirected = msg("it redirects, which is not followed: ask the address that it redirects to")
+    return OpsError(
+        msg(
+            "{url} answered HTTP {status} with something that is not the orchestrator's",
+            url=url,
+            status=status,
+        ),
+        redirected if 300 <= status < 400 else msg("check the address"),
+    )
+
+
+def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
+    detail, code = body.get("detail", ""), body.get("code", "")
+    failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
+    told = f" ({'; '.join(failed)})" if failed else ""
+    advised = [advice_on(p["error"].get("cause")) for p in body.get("providers", ())]
+    lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
+    hint = {
+        **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
+        "audit_unavailable": msg("its disk takes nothing (`df -h` there); asked again, it costs nothing"),
+        "overloaded": msg("try again in a moment"),
+        "key_busy": msg("ask fewer questions at once with this key, or try again in a moment"),
+        "too_many_connections": msg("keep fewer connections open, or raise `app.limits.client_connections`"),
+        "timeout": msg("try again, or raise app.limits.request_timeout"),
+        "prompt_too_long": msg("shorten it, or raise app.limits.max_prompt"),
+        "body_too_large": msg("shorten it"),
+        "over_request_budget": msg("raise budget.per_request_usd, or ask a smaller tier"),
+        "budget_exhausted": msg(
+            "raise `budget`, or wait until it resets; `techsapo answers costs` shows where it went"
+        ),
+        "unreachable": msg("`techsapo ps` shows which instances run"),
+        "budget_reserved": msg("try again in a moment"),
+        "unconfirmed": msg("try again in a moment; `techsapo health` tells what is wrong"),
+        "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
+        "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
+        "forbidden": msg("use a key with scope ask"),
+    }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
+    return OpsError(
+        msg(
+            "{detail}{told} [{code}]",
+            detail=detail or msg("HTTP {status}", status=status),
+            told=told,
+            code=code or status,
+        ),
+        hint,
+    )

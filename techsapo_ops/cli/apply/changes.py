@@ -1,0 +1,183 @@
+"""`techsapo changes`: what was applied, and what is no longer so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.apply.difference import difference
+from techsapo_ops.apply.drift import EDITED
+from techsapo_ops.apply.drift import drift as find_drift
+from techsapo_ops.apply.ledger import Ledger
+from techsapo_ops.apply.ledger_entry import describe_files
+from techsapo_ops.cli.apply.plan_view import difference_line, difference_summary
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import history_beside
+from techsapo_ops.cli.options import CHANGES_PENDING, JsonQuietOutput, SpecFile
+from techsapo_ops.cli.output import document
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.state_words import action_word
+from techsapo_ops.messages import joined, msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.apply.ledger_entry import LedgerEntry
+
+
+app = CommandGroup()
+
+
+@app.command(name="list")
+def list_changes(
+    *,
+    place: SpecFile,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N applies.")] = 20,
+    out: JsonQuietOutput,
+) -> None:
+    """List every apply: who, when, what, and how it went. The current one is marked.
+
+    The numbers never change: @7 is the same apply tomorrow.
+
+    Examples:
+
+      techsapo changes list
+
+      techsapo changes list --json
+    """
+    ledger = Ledger(layout_beside(place.stack_file()).state)
+    entries = ledger.entries()[-lines:]
+    current = ledger.current()
+    for path in ledger.damaged():
+        out.warn(msg("{path} is damaged and was passed over", path=path))
+    if out.as_json:
+        out.json({"current": current.id if current else None, "applies": [_json(e) for e in entries]})
+        return
+    if not entries:
+        out.say(msg("nothing was applied yet"))
+        out.next("techsapo up")
+        return
+    out.table(
+        ("", "APPLY", "TIME", "USER", "COMMAND", "RESULT", "SECONDS", "WHAT"),
+        [
+            (
+                "*" if current is not None and entry.id == current.id else "",
+                f"@{entry.id}",
+                f"{entry.time.astimezone():%Y-%m-%d %H:%M:%S}",
+                entry.user,
+                entry.command + (f" -e {entry.environment}" if entry.environment else ""),
+                entry.result,
+                f"{entry.seconds:.1f}",
+                _what(entry),
+            )
+            for entry in reversed(entries)
+        ],
+        right=("SECONDS",),
+    )
+    if len(entries) > 1:
+        out.next("techsapo changes diff")
+
+
+@app.command()
+def diff(
+    apply: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[@N]",
+            help="An apply of `techsapo changes list`; default: the one before.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    place: SpecFile,
+    out: JsonQuietOutput,
+) -> None:
+    """Show what changed between an earlier apply and now: files and services. Secrets are never shown.
+
+    Examples:
+
+      techsapo changes diff
+
+      techsapo changes diff @2
+    """
+    found = difference(history_beside(place.stack_file()), apply)
+    if out.as_json:
+        out.json(
+            {
+                "since": found.since.id,
+                "now": found.now.id,
+                "summary": difference_summary(found),
+                "files": found.files,
+                "services": found.services,
+            }
+        )
+        return
+    if not found.files and not found.services:
+        out.data(msg("nothing differs from @{id}", id=found.since.id))
+        return
+    for change in sorted(found.files, key=lambda change: change.kind != "removed"):
+        out.data(f"{change.kind:8} {change.path}")
+        out.data(change.diff.rstrip("\n"))
+    if found.services:
+        out.data(msg("services:"))
+        width = max(len(s.service) for s in found.services)
+        for service in found.services:
+            out.data(
+                msg("  {service:{width}}  {what}", width=width, service=service.service, what=service.what)
+            )
+    out.data(difference_line(found))
+    out.next(f"techsapo rollback @{found.since.id}")
+
+
+@app.command()
+def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
+    """Say what is no longer as it was applied: files edited by hand, processes changed outside techsapo.
+
+    Ends with 0 when everything is as the last good apply left it, 100 when something is not.
+
+    Examples:
+
+      techsapo changes drift
+
+      techsapo changes drift --json
+    """
+    report = find_drift(history_beside(place.stack_file()))
+    if out.as_json:
+        out.json(
+            {
+                "against": report.against.id,
+                "drifted": bool(report.findings),
+                "findings": report.findings,
+            }
+        )
+    elif not report.findings:
+        out.data(msg("as applied by @{id}", id=report.against.id))
+    else:
+        out.table(("KIND", "NAME", "WHAT"), [(f.kind, f.name or "-", f.what) for f in report.findings])
+        if any(f.what == EDITED for f in report.findings):
+            out.say(msg("`techsapo changes diff` shows edits; `techsapo up --force` overwrites them"))
+        out.next("techsapo plan")
+    if report.findings:
+        raise typer.Exit(CHANGES_PENDING)
+
+
+def _what(entry: LedgerEntry) -> str:
+    if entry.reason:
+        back = msg(" (went back to @{id})", id=entry.back_to) if entry.back_to is not None else ""
+        return entry.reason + back
+    by_action: dict[str, list[str]] = {}
+    for step in entry.steps:
+        by_action.setdefault(step.action, []).append(step.service)
+    parts = [msg("back to @{id}", id=entry.restores)] if entry.restores is not None else []
+    parts += [describe_files(entry.files)] if entry.files else []
+    parts += [
+        msg("{action} {services}", action=action_word(action), services=joined(", ", names))
+        if len(names) <= 3
+        else msg("{action} {count} services", action=action_word(action), count=len(names))
+        for action, names in by_action.items()
+    ]
+    return joined("; ", parts) or msg("as it was")
+
+
+def _json(entry: LedgerEntry) -> dict[str, Any]:
+    files = [{"path": path, "kind": kind} for path, kind in entry.files]
+    return {**document(entry, "state", "identity"), "files": files}

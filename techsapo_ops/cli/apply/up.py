@@ -1,0 +1,269 @@
+"""`techsapo up`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.apply.app_start import require_app_starts
+from techsapo_ops.apply.plan import plan_of
+from techsapo_ops.apply.spec_files import applied_elsewhere
+from techsapo_ops.apply.up import up as up_with_data
+from techsapo_ops.apply.up import up_empty
+from techsapo_ops.backup.restore.going_back import undo_interrupted
+from techsapo_ops.cli.apply.apply_view import Progress, back_json, show_failures, steps_json
+from techsapo_ops.cli.apply.plan_view import plan_summary, show_plan, tell_plan
+from techsapo_ops.cli.open_stack import choose_engine, history_beside, stack_on
+from techsapo_ops.cli.options import (
+    CHANGES_PENDING,
+    DryRunOption,
+    EngineOption,
+    FullOutput,
+    GateOption,
+    OverwriteOption,
+    ServicesArgument,
+    SpecChoice,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.spec.own_rules import require_own_rules
+from techsapo_ops.cli.trusted_project import require_trust_of_jobs
+from techsapo_ops.cli.watch.services_view import stopped_lines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import facts
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.stack.journal import Operation, require_ended
+
+if TYPE_CHECKING:
+    from techsapo_ops.apply.plan import StackPlan
+    from techsapo_ops.apply.up import UpReport
+    from techsapo_ops.stack.places import EngineName
+
+
+def up(
+    services: ServicesArgument = None,
+    *,
+    place: SpecPlace,
+    engine: EngineOption = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="Do what this plan of `plan --out` says, or nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    force: OverwriteOption = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Start without data that was there and is gone; it is recorded.")
+    ] = False,
+    wait: WaitOption = 0.0,
+    timeout: GateOption = None,
+    out: FullOutput,
+) -> None:
+    """Start the stack, or bring it up to date with the spec.
+
+    Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
+    Without -e the stack stays in the environment that was applied; another one is asked for, or needs --yes.
+    What runs is read back afterwards; when anything fails, the last good apply is brought back.
+    A restore that was cut short is undone first. Where data is gone that was there, nothing is done, and the
+    newest backup of it is named; --empty starts without that data.
+    Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
+    as `techsapo plan` does. With --plan nothing is asked, since the plan was looked at, and nothing is done
+    where anything that it rests on is no longer so: it says what.
+
+    Examples:
+
+      techsapo up
+
+      techsapo up prometheus alertmanager
+
+      techsapo up -e production --yes
+
+      techsapo up --plan change.plan
+    """
+    only = tuple(services or ())
+    wanted = Wanted(place, engine, only) if saved is None else by_plan(saved, place, engine, only)
+    project = wanted.place.open()
+    topology, choice = choose_engine(project, wanted.engine)
+    if choice.decided:
+        out.say(
+            msg(
+                "engine: {engine} ({reason}); --engine changes it", engine=choice.engine, reason=choice.reason
+            )
+        )
+    by_sudo = require_trust_of_jobs(topology)
+    require_own_rules(project, topology)
+    stack = stack_on(project, topology, seconds=timeout, tell=out.say)
+    leaves = stack.leaves(topology)
+    if leaves is not None:
+        out.say(
+            msg(
+                "the stack moves from the {leaves} engine to {engine}: it is stopped there first, "
+                "and its data stays there",
+                leaves=leaves.name,
+                engine=topology.engine,
+            )
+        )
+
+    if dry_run:
+        found = plan_of(stack, wanted.services)
+        wanted.require(found)
+        require_app_starts(found, stack.disabled)
+        if told := applied_elsewhere(stack):
+            out.warn(told)
+        tell_plan(
+            found,
+            out,
+            then="techsapo up" if saved is None else f"techsapo up --plan {shlex.quote(str(saved))}",
+        )
+        if found.lost:
+            raise typer.Exit(1)
+        raise typer.Exit(CHANGES_PENDING if found.changes else 0)
+    progress = Progress(out)
+    if saved is not None or leaves is not None:
+        # That is in no plan, and what the restore replaced is where the stack still is.
+        require_ended(stack.layout, Operation.RESTORE)
+    if leaves is None:
+        undo_interrupted(stack, progress, out.say, wait=wait)
+
+    def approve(plan: StackPlan) -> bool:
+        wanted.require(plan)
+        progress.origins = plan.origins.services
+        if plan.environment is not None and (yes or saved is not None):
+            out.say(str(plan.environment))
+        elif plan.environment is not None and not interactive():
+            raise OpsError(
+                msg("{change}: nothing was changed", change=plan.environment),
+                msg("--yes agrees to it; without -e the stack stays in the environment that was applied"),
+            )
+        asks = plan.environment is not None or (plan.changes and plan.running and interactive())
+        if yes or saved is not None or not asks:
+            return True
+        show_plan(plan, out)
+        return confirm(msg("go ahead?"), yes=False)
+
+    perform = up_empty if empty else up_with_data
+    report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
+    if report is None:
+        out.say(msg("nothing was changed"))
+        raise typer.Exit(1)
+    if out.as_json:
+        out.json({**_json(report), "unreached": list(project.spec.unreached)})
+    else:
+        _show(report, out)
+        if nobody := project.spec.told_nobody:
+            out.say(nobody)
+    for warning in project.warnings:
+        out.warn(str(warning))
+    if by_sudo is not None:
+        out.warn(msg("this is trusted because of sudo alone; for a reboot: {hint}", hint=by_sudo.hint))
+    show_failures(report.outcomes, report.back, out)
+    if report.failures:
+        raise typer.Exit(1)
+    out.next(_next(report))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `up` is about. `require` raises OpsError for a plan that is not the one in the file."""
+
+    place: SpecChoice
+    engine: EngineName | None
+    services: tuple[str, ...]
+    require: Callable[[StackPlan], None] = lambda _: None
+
+
+def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: tuple[str, ...]) -> Wanted:
+    """What the plan in `file` is about; `place`, `engine` and `services` are what else was given.
+
+    Raises OpsError (exit code 2) where they say something else, and for a file that is not to be trusted.
+    """
+    from techsapo_ops.apply.plan_file import read_plan, require_holds
+
+    saved = read_plan(file)
+    chosen = saved.environment or NO_ENVIRONMENT
+    for given, kept, what in (
+        (place.environment, chosen, "--environment"),
+        (engine, saved.engine, "--engine"),
+        (services or None, saved.services, msg("services")),
+    ):
+        if given is not None and given != kept:
+            raise OpsError(
+                msg("{what}: the plan in {file} is about something else", what=what, file=file),
+                msg("leave it out: the plan says it"),
+                exit_code=2,
+            )
+    return Wanted(
+        SpecChoice(place.file, chosen),
+        saved.engine,
+        saved.services,
+        require_holds(saved, history_beside(place.file)),
+    )
+
+
+def _show(report: UpReport, out: Output) -> None:
+    if not report.changed and not report.failures:
+        out.say(msg("up to date"))
+    if not out.quiet:
+        out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
+    for line in stopped_lines(report.plan.observed):
+        out.say(line)
+    for tool in report.missing_tools:
+        unchecked = ", ".join(tool.unchecked)
+        out.say(
+            msg(
+                "not checked, because {tool} is not installed: {unchecked} ({remedy})",
+                tool=tool.tool,
+                unchecked=unchecked,
+                remedy=tool.remedy,
+            )
+        )
+    if report.absent:
+        out.say(msg("not running:"))
+        width = max(len(a.kind) for a in report.absent)
+        for absent in report.absent:
+            out.say(
+                msg(
+                    "  {kind:{width}}  {reason}: {remedy}",
+                    width=width,
+                    kind=absent.kind,
+                    reason=absent.reason,
+                    remedy=absent.remedy,
+                )
+            )
+    for note in report.notes:
+        out.say(note)
+
+
+def _next(report: UpReport) -> str:
+    ready = [row for row in report.rows if facts()[row.kind].runs_package and row.state == "running"]
+    if not ready:
+        return "techsapo health"
+    return msg('techsapo ask "Dockerコンテナが起動しない"')
+
+
+def _json(report: UpReport) -> dict[str, Any]:
+    return {
+        "changed": report.changed,
+        "summary": plan_summary(report.plan),
+        "services": [
+            {"service": r.service, "kind": r.kind, "state": r.state, "url": r.url} for r in report.rows
+        ],
+        "steps": steps_json(report.outcomes, report.plan.origins.services),
+        "apply": report.entry.id if report.entry is not None else None,
+        "went_back": back_json(report.back),
+        "absent": report.absent,
+        "notes": report.notes,
+    }

@@ -1,0 +1,285 @@
+"""`techsapo recover`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.apply.stop import down
+from techsapo_ops.backup.card import page
+from techsapo_ops.backup.card.facts import card_of, note_printed
+from techsapo_ops.backup.recover.abandoned import abandon as remove_what_was_made
+from techsapo_ops.backup.recover.draft import values_of
+from techsapo_ops.backup.recover.journal import Asked, Desk, others
+from techsapo_ops.backup.recover.recovered import Recovered
+from techsapo_ops.backup.recover.run import Recovery
+from techsapo_ops.cli.arguments import time_of
+from techsapo_ops.cli.backup.named_repository import place_of, restic_at
+from techsapo_ops.cli.backup.recover_doors import RecoverDoors
+from techsapo_ops.cli.backup.recovery_view import TITLES, look_json, recovered_json, show_look, show_recovered
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.next_command import without as same_without
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    DryRunOption,
+    EngineOption,
+    EnvironmentOption,
+    JsonQuietOutput,
+    QuietOutput,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+    given_environment,
+)
+from techsapo_ops.cli.output import Output, confirm, require_yes
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.trusted_project import require_trust
+from techsapo_ops.engines.at_work import forget_shared
+from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.masking.fields import has_password
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.user_path import user_path
+from techsapo_ops.stack.layout import RESTIC_CACHE
+
+app = CommandGroup(invoke_without_command=True)
+
+
+@app.callback()
+def recover(
+    repository: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="REPOSITORY", help="As restic names it: s3:…, sftp:…, rest:…, a folder."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="The newest copy of then or before, not of now."),
+    ] = None,
+    into: Annotated[
+        Path, typer.Option("--into", metavar="FOLDER", help="Folder of the stack.", show_default=True)
+    ] = Path(),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Write into the spec, e.g. nginx.listen=8080."),
+    ] = None,
+    engine: EngineOption = None,
+    environment: EnvironmentOption = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
+    ] = None,
+    revoke_all_keys: Annotated[
+        bool, typer.Option("--revoke-all-keys", help="Let no API key of the copy work any more.")
+    ] = False,
+    project: Annotated[
+        str, typer.Option("--project", metavar="NAME", help="Which stack, where the repository has several.")
+    ] = "",
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", metavar="FILE", help="Holds the repository's password.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of restic's.")
+    ] = None,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Remove what a recovery that did not end has made.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    *,
+    out: JsonQuietOutput,
+) -> None:
+    """Bring the whole service back on an empty host, from the off-site repository and its password alone.
+
+    Fetches spec, secrets, keys and backups, shows what comes back and what does not, asks, places the files,
+    starts the stack, restores all data and compares it, sees to certificates and schedule, prints its times.
+    Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
+    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
+    REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
+    What was on several hosts comes back on as many, which --set names anew; --engine compose brings it to
+    this host alone (docs/three-machines.md). An API key that the copy, or a newer one, knows as revoked stays
+    so; one that was revoked after the newest copy works again: see the list, or pass --revoke-all-keys.
+
+    Examples:
+
+      techsapo recover --from s3:https://s3.example.com/backups --into /srv/techsapo
+
+      techsapo recover --from /mnt/backups --at 2026-01-31T14:00:00 --dry-run
+
+      techsapo recover --from sftp:me@backup:/techsapo --engine compose --set nginx.listen=8080
+
+      techsapo recover --from rest:https://me@backup.example.com/techsapo
+
+      techsapo recover --from /mnt/backups --set hosts.c.address=10.0.0.9 --set hosts.c.docker=ssh://ops@c
+
+      techsapo recover card | lp
+
+      techsapo recover --from /mnt/backups --revoke-all-keys
+
+      techsapo recover --abandon --into /srv/techsapo
+    """
+    into = user_path(into).resolve()
+    require_trust(into / "techsapo.yaml")
+    desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)
+    if abandon:
+        _abandon(desk, doors, out, yes, wait)
+        return
+    if repository is None:
+        raise OpsError(
+            msg("--from is missing: the repository, as restic names it"),
+            msg("e.g. --from s3:https://s3.example.com/backups"),
+            exit_code=2,
+        )
+    if has_password(repository):
+        out.warn(
+            msg(
+                "everybody on this host can read the password in --from, by `ps`: name the user "
+                "alone there, and set RESTIC_REST_PASSWORD or be asked"
+            )
+        )
+    values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
+    asked = Asked(
+        place_of(repository),
+        time_of("--at", at).isoformat() if at is not None else "",
+        project,
+        tuple(settings or ()),
+        engine,
+        given_environment(environment),
+        tuple(without or ()),
+        revoke_all_keys,
+    )
+    restic = restic_at(asked.repository, password_file, option or (), desk.folder / RESTIC_CACHE)
+    with desk.lock(wait), _interrupted_in_words(desk, out):
+        done = _recover(Recovery(restic, into, desk, doors, out.say), asked, out, dry_run, yes)
+    if out.as_json:
+        out.json(recovered_json(done))
+    else:
+        show_recovered(done, out)
+    if done.remaining:
+        raise typer.Exit(1)
+    folder = Path(done.spec).parent
+    out.next(("" if folder == Path.cwd() else f"cd {shlex.quote(str(folder))} && ") + "techsapo health")
+
+
+def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
+    known = recovery.desk.journal.read() is not None
+    recovery.begin(asked)
+    try:
+        recovery.fetch()
+        look = recovery.look()
+    except BaseException:
+        if dry_run and not known:
+            recovery.desk.clear()
+        raise
+    if look is not None:
+        if not out.as_json:
+            show_look(look, out)
+        if dry_run:
+            if not known:
+                recovery.desk.clear()
+            if out.as_json:
+                out.json(look_json(look))
+            out.next(same_without("--dry-run"))
+            raise typer.Exit(1 if look.blockers else 0)
+        if look.blockers:
+            first, remedy = look.blockers[0]
+            raise OpsError(
+                msg("it can't be recovered as it is: {first}", first=first),
+                msg(
+                    "{remedy}; then the same again, or `techsapo recover --abandon`",
+                    remedy=remedy or msg("see to it"),
+                ),
+            )
+        if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
+            out.say(
+                msg("nothing more was placed; what is there stays until the same command or --abandon")
+                if recovery.placing
+                else msg("nothing was placed; what was fetched stays until the same command or --abandon")
+            )
+            raise typer.Exit(1)
+    elif dry_run:
+        raise OpsError(
+            msg("this recovery is past its look: the files are placed"), msg("go on without --dry-run")
+        )
+    return recovery.run(look)
+
+
+@contextmanager
+def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
+    """Say at Ctrl-C how far it has come, and what goes on from there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        entry = desk.journal.read()
+        if entry is None and others(desk.state):
+            out.warn(msg("interrupted at its very end: the stack is back; `techsapo health` looks at it"))
+        elif entry is None:
+            out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
+        else:
+            steps = entry.facts.steps
+            step = next((each for each in steps if each not in entry.done), steps[-1])
+            out.warn(
+                msg(
+                    "interrupted at: {titles}; the same command goes on there, `techsapo recover "
+                    "--abandon` removes what it has made",
+                    titles=TITLES[step],
+                )
+            )
+        raise
+
+
+def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:
+    if desk.journal.read() is None:
+        raise OpsError(
+            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+        )
+    require_yes(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes)
+    for gone in remove_what_was_made(desk, doors, lambda file: _stop(file, out), wait=wait):
+        out.say(msg("removed {gone}", gone=gone))
+
+
+def _stop(file: Path, out: Output) -> None:
+    stack = recorded_stack(file)
+    note = noted_machines(stack.layout.state)
+    down(stack, remove_data=True, warn=out.warn)
+    if told := forget_shared(note, runner()):
+        out.say(told)
+
+
+@app.command()
+def card(
+    language: Annotated[
+        Literal["en", "ja"] | None, typer.Option("--lang", help="Language.", show_default="the spec's")
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: QuietOutput,
+) -> None:
+    """Print the page that must exist away from this host: how to have everything back without it.
+
+    One A4 page: the repository, where its password is kept, logins by name, every command for a bare machine,
+    DNS names, ports, whom to call, the last copy that was proved. No password is on it. `doctor` says when it
+    is out of date.
+
+    Examples:
+
+      techsapo recover card | lp
+
+      techsapo recover card --lang en > card.txt
+    """
+    stack = open_stack(place.open())
+    made, now = card_of(stack), datetime.now().astimezone()
+    locale = language or stack.spec.locale
+    out.data(page.text(made, locale, now).rstrip("\n"))
+    note_printed(stack, made)
+    for sentence in made.lacking:
+        out.warn(sentence)

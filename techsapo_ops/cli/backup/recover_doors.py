@@ -1,0 +1,150 @@
+"""What a recovery needs of the command line: the stack of a spec before it is placed, and after."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.apply.audit_database import AuditDatabase
+from techsapo_ops.apply.outcome import Listener
+from techsapo_ops.apply.transaction import INTERRUPTED
+from techsapo_ops.backup.recover.doors import Prospect
+from techsapo_ops.backup.recover.draft import Draft
+from techsapo_ops.backup.recover.on_hosts import join, look_at_hosts
+from techsapo_ops.cli.apply.apply_view import Progress
+from techsapo_ops.cli.environment import acting_user, runner
+from techsapo_ops.cli.jobs.runs import cron_table, run_context
+from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import Project, open_project, read_secret_from
+from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.swarm.machines_note import fleet_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.timetable import announce
+from techsapo_ops.messages import msg
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.dotenv import parse_dotenv
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec.load import load
+from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
+from techsapo_ops.watch.doctor.look import examine
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverDoors:
+    """The doors of a recovery; `out` is told how the stack comes up."""
+
+    out: Output
+
+    @property
+    def listener(self) -> Listener:
+        """Who is told how an apply goes."""
+        return _Starting(self.out)
+
+    def prospect(self, draft: Draft, engine: str | None) -> Prospect:
+        """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
+        loaded = load(
+            draft.text, _variables(draft), lambda path: _secret(draft, path), filename=str(draft.file),
+            environment=draft.environment,
+        )  # fmt: skip
+        project = Project(draft.file, loaded)
+        topology, _ = choose_engine(project, cast("EngineName | None", engine))
+        opening = Opening(runner())
+        stack = Stack(
+            topology=topology,
+            engine=opening.engine(topology),
+            runner=opening.runner,
+            directory=project.directory,
+            templates=Templates(),
+            engines=Opening(runner()).engine,
+            user=acting_user(),
+            following=AuditDatabase(opening.runner),
+        )
+        diagnosis = examine(stack, host_report(project, topology))
+        if not topology.machines:
+            return Prospect(stack, diagnosis, there=_present(stack))
+        # Ports are of the hosts, whose Docker is asked for them.
+        findings = tuple(each for each in diagnosis.findings if each.topic != "port")
+        hosts = look_at_hosts(topology, self._fleet(topology))
+        return Prospect(stack, replace(diagnosis, findings=findings), there=_present(stack), hosts=hosts)
+
+    def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
+        """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
+        topology = topology_for(
+            open_project(file, environment or NO_ENVIRONMENT), cast("EngineName | None", engine)
+        )
+        join(topology, self._fleet(topology), self.out.say, time.sleep)
+
+    def _fleet(self, topology: Topology) -> Fleet:
+        return fleet_of(topology.machines, runner())
+
+    def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
+        """The stack of the spec that was placed. Raises OpsError."""
+        project = open_project(file, environment or NO_ENVIRONMENT)
+        return open_stack(project, cast("EngineName | None", engine), tell=self.out.say)
+
+    def install_schedule(self, file: Path, environment: str | None) -> str:
+        """Let cron start the jobs; returns where they were written. Raises OpsError."""
+        project = open_project(file, environment or NO_ENVIRONMENT)
+        table = cron_table(project)
+        table.install()
+        announce(project.spec.schedule, run_context(project.layout, self.out.say, self.out.detail))
+        return msg("the crontab")
+
+    def remove_schedule(self, file: Path, environment: str | None) -> None:
+        """Take that back."""
+        cron_table(open_project(file, environment or NO_ENVIRONMENT)).remove()
+
+
+class _Starting(Progress):
+    """An apply within a recovery: `techsapo up` would complete the stack, and leave it without its data. The
+    command that recovers says what to do.
+    """
+
+    @override
+    def warn(self, text: str) -> None:
+        if text != INTERRUPTED:
+            super().warn(text)
+
+
+def _variables(draft: Draft) -> Mapping[str, str]:
+    """The variables of this process over those of the `.env` that came along."""
+    if draft.dotenv is None:
+        return os.environ
+    return {**parse_dotenv(read_text(draft.dotenv), filename=str(draft.dotenv)), **os.environ}
+
+
+def _secret(draft: Draft, path: str) -> str:
+    there = draft.files.get(path)
+    if there is not None:
+        return there.read_text(encoding="utf-8")
+    return read_secret_from(draft.file.parent)(path)
+
+
+def _present(stack: Stack) -> tuple[str, ...]:
+    """Services of a stack of this name that are there already, and volumes with their data.
+
+    Of several hosts volumes stay on one that has left its Swarm.
+    """
+    found: list[str] = []
+    for look in (lambda: stack.engine.observe().services, lambda: _data(stack)):
+        with suppress(OpsError):  # the engine is not there: the diagnosis says so
+            found += look()
+    return tuple(found)
+
+
+def _data(stack: Stack) -> list[str]:
+    nothing = stack.engines(replace(stack.topology, services=()))
+    kinds = dict.fromkeys(service.kind for service in stack.topology.services)
+    return [f"data of {name}" for kind in kinds for name in nothing.left(kind)]

@@ -1,0 +1,266 @@
+"""`techsapo certs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.apply.administration import recorded
+from techsapo_ops.certs.authority import revocable
+from techsapo_ops.certs.authority import revoke as revoke_at_ca
+from techsapo_ops.certs.metrics import write_metrics
+from techsapo_ops.certs.needs import Certificates, certificates_of
+from techsapo_ops.certs.renew import redeploy
+from techsapo_ops.certs.renew import renew as perform
+from techsapo_ops.certs.self_signed import CA_FOLDER
+from techsapo_ops.certs.status import status as look
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.certs.certificates_view import renewal_error, renewal_words, show
+from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.jobs import runs as job_runs
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    CHANGES_PENDING,
+    DryRunOption,
+    JsonOutput,
+    QuietOutput,
+    SpecChoice,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, print_error, require_yes
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.certs.renew import Renewal
+
+app = CommandGroup()
+
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]…",
+        help="Names under `certificates`; default: all.",
+        autocompletion=completes("certificates"),
+    ),
+]
+
+
+@app.command()
+def status(
+    names: NamesArgument = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show every certificate: days left, next renewal, whether what is served is what is stored.
+
+    Ends with 1 when any needs attention.
+
+    Examples:
+
+      techsapo certs status
+
+      techsapo certs status --json
+    """
+    certificates = certificates_of(open_stack(place.open()), out.say)
+    found = look(certificates, tuple(names or ()))
+    if not names:
+        write_metrics(certificates, found)
+    if out.as_json:
+        out.json(found)
+    elif not found:
+        out.say(msg("There are no certificates in the spec."))
+        out.next("techsapo config explain certificates")
+    else:
+        show(found, out)
+    if any(s.attention for s in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def issue(
+    names: NamesArgument = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Get the certificates that are not there yet, and put them into use.
+
+    The same as `renew`, which does whatever each certificate needs.
+
+    Examples:
+
+      techsapo certs issue techsapo
+    """
+    _renew(place, names, out, wait)
+
+
+@app.command()
+def renew(
+    names: NamesArgument = None,
+    force: Annotated[bool, typer.Option("--force", help="Renew also what is not due.")] = False,
+    dry_run: DryRunOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Renew what is due and put it into use; say of the rest when it will be.
+
+    Due is: a third of the life left (half of at most ten days), the CA's own wish, changed names, a new
+    file. A certificate that can't be put into use is taken back, and the command ends with 1. `--dry-run`
+    ends with 100 when something would be done.
+
+    Examples:
+
+      techsapo certs renew
+
+      techsapo certs renew techsapo --force
+
+      techsapo certs renew --dry-run
+    """
+    _renew(place, names, out, wait, force=force, dry_run=dry_run)
+
+
+@app.command()
+def deploy(
+    names: NamesArgument = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Put the newest stored certificates into use again: check, reload nginx, read back over TLS.
+
+    Examples:
+
+      techsapo certs deploy techsapo
+    """
+    certificates = certificates_of(open_stack(place.open()), out.say)
+    _report(certificates, redeploy(certificates, tuple(names or ()), wait=wait), out)
+
+
+@app.command()
+def revoke(
+    name: Annotated[
+        str, typer.Argument(help="Name under `certificates`.", autocompletion=completes("certificates"))
+    ],
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help="unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation.",
+        ),
+    ] = "unspecified",
+    yes: YesOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+) -> None:
+    """Revoke the certificate in use at its CA. The next `renew` gets another, with a new key.
+
+    Examples:
+
+      techsapo certs revoke techsapo --reason keyCompromise --yes
+    """
+    out = Output()
+    certificates = certificates_of(open_stack(place.open()), out.say)
+    version = revocable(certificates, name, reason)
+    question = msg(
+        "Revoke certificate {name} (version {number})? Clients will refuse it.",
+        name=name,
+        number=version.number,
+    )
+    require_yes(question, yes=yes)
+    what = {"certificate": name, "version": version.number, "reason": reason}
+    with recorded(certificates.topology.layout, msg("certs revoke"), what, out.warn):
+        version = revoke_at_ca(certificates, name, reason, wait=wait)
+    out.say(msg("certificate {name} (version {number}) is revoked", name=name, number=version.number))
+    out.next(f"techsapo certs renew {name}")
+
+
+@app.command()
+def trust(*, place: SpecPlace) -> None:
+    """Print the stack's own CA and how to trust it, for self-signed certificates in development.
+
+    Examples:
+
+      techsapo certs trust
+    """
+    out = Output()
+    certificates = certificates_of(open_stack(place.open()), out.say)
+    certificates.authority()
+    path = certificates.topology.layout.certs / CA_FOLDER / "ca.pem"
+    out.data(str(path))
+    out.say(
+        msg("Whoever trusts this CA trusts every certificate that this stack makes. For development only.")
+    )
+    out.say(msg("  curl             curl --cacert {path} https://…", path=path))
+    install = f"cp {path} /usr/local/share/ca-certificates/techsapo.crt && update-ca-certificates"
+    out.say(msg("  Debian, Ubuntu   {command}", command=install))
+    out.say(msg("  Firefox          Settings, Certificates, Authorities, Import"))
+
+
+@app.command(name="install-cron")
+def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
+    """Let the host's cron renew: the job `certs` alone, beside whatever of the schedule is there already.
+
+    When it runs is `schedule.certs` of the spec, twice a day by default. `techsapo cron install` installs all
+    jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without any cron.
+
+    Examples:
+
+      techsapo certs install-cron
+    """
+    project = place.open()
+    schedule = project.spec.schedule
+    if schedule.certs is None:
+        raise OpsError(msg("`schedule.certs` is turned off in the spec"), msg("remove it for twice a day"))
+    changed = job_runs.install_cron(project, out, frozenset({"certs"}))
+    out.say(
+        msg("the crontab: certs, at {certs}", certs=schedule.certs) + ("" if changed else msg(" (as before)"))
+    )
+    if schedule.by == "service":
+        out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
+    out.next("techsapo jobs")
+
+
+def _renew(
+    place: SpecChoice,
+    names: list[str] | None,
+    out: Output,
+    wait: float,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> None:
+    certificates = certificates_of(open_stack(place.open()), out.say)
+    found = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
+    _report(certificates, found, out, dry_run=dry_run)
+
+
+def _report(
+    certificates: Certificates,
+    found: tuple[Renewal, ...],
+    out: Output,
+    *,
+    dry_run: bool = False,
+) -> None:
+    if not dry_run:
+        write_metrics(certificates, look(certificates))
+    for renewal in found:
+        if renewal.error is not None:
+            print_error(renewal_error(renewal, renewal.error))
+        else:
+            out.say(renewal_words(renewal, dry_run))
+    if not found:
+        out.say(msg("There are no certificates to renew in the spec."))
+    if any(r.error is not None for r in found):
+        raise typer.Exit(1)
+    if dry_run and any(r.due.need != "nothing" for r in found):
+        raise typer.Exit(CHANGES_PENDING)

@@ -1,0 +1,307 @@
+"""`techsapo drill`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    JsonOutput,
+    JsonQuietOutput,
+    SpecPlace,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.drills.report import find, reports
+from techsapo_ops.messages import msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.drills.failover import Fault
+    from techsapo_ops.drills.report import Drill, Failover, Phase, Report, Work
+    from techsapo_ops.drills.traffic import Load
+    from techsapo_ops.stack.stack import Stack
+
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Try failures out and time them, e.g. `techsapo drill restore`.",
+)
+
+
+def _perform(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, out: Output) -> None:
+    """Do it, show its report, and end with 1 where something was missed."""
+    from techsapo_ops.drills.report import perform
+
+    report, file = perform(stack, drill, what, work, warn=out.warn)
+    if out.as_json:
+        out.json({**report.to_json(), "file": str(file)})
+    else:
+        _show(report, out)
+        out.say(msg("report: {file}", file=file))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool, out: Output) -> None:
+    """Ask whether what `fault` names is to be lost, and lose it."""
+    from techsapo_ops.drills.failover import SECONDS, failover
+
+    if not confirm(msg("do it?"), yes=yes):
+        out.say(msg("nothing was done; --yes begins without asking"))
+        raise typer.Exit(1)
+    load = replace(load, seconds=SECONDS)
+    _perform(
+        stack, drill, {"killed": fault.name, "run": load.run},
+        lambda begin: failover(stack, begin, fault, load, out.say), out,
+    )  # fmt: skip
+
+
+@app.command()
+def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
+    """Restore the newest backup into throwaway servers, compare, and time it.
+
+    Nothing of the stack is touched. Exit code 1 where it takes longer than 15 minutes, or does not
+    restore to what was backed up.
+
+    Examples:
+
+      techsapo drill restore
+    """
+    from techsapo_ops.backup.repository.folder import repository_of
+    from techsapo_ops.cli.backup.backups_view import Bars
+    from techsapo_ops.drills.trials import drill_restore
+
+    stack = open_stack(place.open())
+    now = datetime.now(UTC)
+    with Bars(out, repository_of(stack)) as bars:
+        _perform(
+            stack, "restore", {}, lambda begin: drill_restore(stack, begin, now=now, told=bars.told), out
+        )  # fmt: skip
+
+
+@app.command()
+def alert(
+    to_page: Annotated[
+        bool, typer.Option("--to-page", help="Page: one of those who are woken has to acknowledge it.")
+    ] = False,
+    within: Annotated[
+        float,
+        typer.Option("--within", metavar="SECONDS", min=10, max=3600, help="How long they have for it."),
+    ] = 900.0,
+    *,
+    place: SpecPlace,
+    out: JsonQuietOutput,
+) -> None:
+    """Let the alert Drill fire, and time it to Prometheus, Alertmanager and the receivers of info.
+
+    Messages say that it is a drill. With --to-page it goes to those who are woken (notifications.page), and
+    ends when a person acknowledges it; where nobody does, the alert DrillMissed is the ticket. Nobody is
+    woken: outside business hours receivers of info are left out, and --to-page is refused.
+
+    Examples:
+
+      techsapo drill alert
+
+      techsapo drill alert --to-page --within 300
+    """
+    from techsapo_ops.drills.alerting import drill_alert
+
+    stack = open_stack(place.open())
+    now = datetime.now(UTC)
+    _perform(
+        stack, "alert", {"to_page": to_page},
+        lambda begin: drill_alert(stack, begin, page=within if to_page else 0.0, now=now, say=out.say), out,
+    )  # fmt: skip
+
+
+@app.command(name="failover-app")
+def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput) -> None:
+    """Kill the busiest instance of the app, and see what users would notice.
+
+    This is done to the live stack, under simulated traffic that asks no model and costs nothing. It asks
+    first. It is not begun while an apply or a backup runs, a critical alert fires, users' requests fail, or
+    another instance is not ready.
+
+    Examples:
+
+      techsapo drill failover-app
+
+      techsapo drill failover-app --yes --json
+    """
+    from techsapo_ops.drills.instance import busiest
+    from techsapo_ops.drills.traffic import load_of
+
+    stack = open_stack(place.open())
+    instance = busiest(stack)
+    out.say(
+        msg(
+            "{victim} (weight {weight}, pid {pid}) will be killed, while it runs for users; {others} answer",
+            victim=instance.name,
+            weight=instance.weight,
+            pid=instance.pid,
+            others=", ".join(each.name for each in instance.others),
+        )
+    )
+    _failover(stack, "failover-app", instance, load_of(stack), yes, out)
+
+
+@app.command(name="failover-host")
+def failover_host(
+    host: Annotated[
+        str | None,
+        typer.Argument(metavar="[HOST]", help="A name under `hosts`.", autocompletion=completes("hosts")),
+    ] = None,
+    seconds: Annotated[
+        int, typer.Option("--seconds", min=5, max=40, help="For how long the host stays away.")
+    ] = 20,
+    *,
+    place: SpecPlace,
+    yes: YesOption = False,
+    out: JsonQuietOutput,
+) -> None:
+    """Kill all that the stack runs on a host, keep it away for a while, and see what users would notice.
+
+    By default the host that has the front's address. This is done to the live stack, under simulated
+    traffic, and asked first. Not a power cut: kernel, disk and Docker of the host go on. What else Swarm
+    runs there is stopped for that time, too.
+
+    Examples:
+
+      techsapo drill failover-host
+
+      techsapo drill failover-host b --seconds 30
+    """
+    from techsapo_ops.drills.host import chosen
+    from techsapo_ops.drills.traffic import load_of
+
+    stack = open_stack(place.open())
+    lost = chosen(stack, host, seconds)
+    out.say(
+        msg("all that the stack runs on {what} will be killed, for {seconds} s",
+            what=lost.name, seconds=seconds)
+    )  # fmt: skip
+    other = next(m.name for m in stack.topology.machines if m.name != lost.name)
+    _failover(stack, "failover-host", lost, load_of(stack, other, again_after=2.0), yes, out)
+
+
+@app.command()
+def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
+    """Recover the whole stack from the off-site repository, into a scratch copy, and time it.
+
+    The copy has a folder, ports and a project of its own, no schedule, no receivers and no certificates, and
+    is gone afterwards. The live stack is not touched.
+
+    Examples:
+
+      techsapo drill recover
+    """
+    from techsapo_ops.cli.backup.recover_doors import RecoverDoors
+    from techsapo_ops.drills.traffic import fresh_run
+    from techsapo_ops.drills.trials import drill_recover
+
+    stack = open_stack(place.open())
+    name = fresh_run()
+    doors = RecoverDoors(out)
+    _perform(
+        stack, "recover", {"scratch": name},
+        lambda begin: drill_recover(stack, begin, doors, name=name, say=out.say), out,
+    )  # fmt: skip
+
+
+@app.command(name="list")
+def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
+    """List the drills, the newest last.
+
+    Examples:
+
+      techsapo drill list
+    """
+    found = reports(open_stack(place.open()).layout)
+    if out.as_json:
+        out.json({"drills": [report.to_json() for report in found]})
+        return
+    if not found:
+        out.say(msg("no drill has been made yet"))
+        out.next("techsapo drill restore")
+        return
+    rows = [
+        (
+            report.id,
+            "ok" if report.ok else "missed",
+            ", ".join(f"{p.name} {_took(p)}" for p in report.phases if p.objective is not None),
+            "; ".join(report.missed),
+        )
+        for report in found
+    ]
+    out.table(("id", "state", "took", "missed"), rows)
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show the report of a drill.
+
+    Examples:
+
+      techsapo drill show
+
+      techsapo drill show 20260131T100000Z --json
+    """
+    layout = open_stack(place.open()).layout
+    report = find(layout, which)
+    if out.as_json:
+        out.json(report.to_json())
+        return
+    _show(report, out)
+
+
+def _show(report: Report, out: Output) -> None:
+    """One drill: times next to their objectives, counts, and what was wrong."""
+    if not (out.quiet and report.ok):
+        _figures(report, out)
+    for problem in report.problems:
+        out.data(msg("{drill}: {line}", drill=report.drill, line=problem))
+    for note in report.notes:
+        out.say(note)
+    if report.ok:
+        out.say(msg("{id}: the objectives are met", id=report.id))
+    else:
+        out.say(msg("{id} missed: {map}", id=report.id, map="; ".join(report.missed)))
+
+
+def _took(phase: Phase) -> str:
+    return "never" if phase.seconds is None else f"{phase.seconds:.2f} s"
+
+
+def _figures(report: Report, out: Output) -> None:
+    rows = [
+        (
+            phase.name,
+            _took(phase),
+            "" if phase.objective is None else f"{phase.objective:g} s",
+            "" if phase.objective is None else "ok" if phase.ok else "missed",
+        )
+        for phase in report.phases
+    ]
+    if rows:
+        out.table(("phase", "took", "objective", "state"), rows, right=("took", "objective"))
+    counts = [
+        (name.replace("_", " "), "—" if value is None else f"{value:g}")
+        for name, value in report.counts.items()
+    ]
+    if counts:
+        out.data("")
+        out.table(("what", "value"), counts, right=("value",))
+    for name, fact in report.facts.items():
+        out.data(f"{name}: {fact}")

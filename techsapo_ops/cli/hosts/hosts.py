@@ -1,0 +1,287 @@
+"""`techsapo hosts`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.apply.administration import recorded
+from techsapo_ops.apply.stop import locked
+from techsapo_ops.apply.up import up
+from techsapo_ops.cli.apply.apply_view import Progress, show_failures
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import open_stack, topology_for
+from techsapo_ops.cli.options import (
+    GateOption,
+    JsonOutput,
+    QuietOutput,
+    SpecChoice,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import require_yes
+from techsapo_ops.engines.swarm import folders
+from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
+from techsapo_ops.engines.swarm.machines_note import fleet_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.hosts.check import check as look
+from techsapo_ops.hosts.drain import activate as perform_activate
+from techsapo_ops.hosts.drain import drain as perform_drain
+from techsapo_ops.hosts.join import add as join
+from techsapo_ops.hosts.join import beside_others
+from techsapo_ops.hosts.leave import leaving
+from techsapo_ops.hosts.leave import remove as leave
+from techsapo_ops.hosts.replace import replace as perform_replace
+from techsapo_ops.hosts.switchover import switchover as take_over
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.problems import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from techsapo_ops.adapters.fleet import Fleet
+    from techsapo_ops.stack.topology import Topology
+
+app = CommandGroup()
+
+HostArgument = Annotated[
+    str, typer.Argument(metavar="HOST", help="A name under `hosts`.", autocompletion=completes("hosts"))
+]
+HostsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[HOST]…", help="Names under `hosts`; default: all.", autocompletion=completes("hosts")
+    ),
+]
+
+
+@app.command()
+def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> None:
+    """Say whether the hosts can carry the stack: a line for each fact and host. Changes nothing.
+
+    All are asked at the same time, for six seconds each; one that does not answer is said and not waited
+    for. It works before anything was brought up. Ends with 1 where something failed.
+
+    Examples:
+
+      techsapo hosts check
+
+      techsapo hosts check a --json
+    """
+    topology, fleet = _opened(place, hosts or ())
+    found = look(topology, fleet, hosts or ())
+    if out.as_json:
+        out.json({"well": found.well, "facts": found.facts})
+    else:
+        rows = [(f.host or msg("all"), f.name, f.level.value, f.detail, f.remedy) for f in found.facts]
+        out.table(("host", "what", "state", "detail", "what to do"), rows)
+    if not found.well:
+        raise typer.Exit(1)
+
+
+@app.command()
+def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
+    """Let hosts of the spec join the Swarm as managers, by default all that are not in it.
+
+    Where there is none, the first one makes it, with the address of the spec and a heartbeat of 20 s. The
+    token that lets them in is not shown, and in no program's arguments. It can be called again.
+
+    Examples:
+
+      techsapo hosts add
+
+      techsapo hosts add c
+    """
+    topology, fleet = _opened(place, hosts or ())
+    with beside_others(fleet, topology.layout, wait, out.warn):
+        done = join(fleet, topology.spec.project, topology.machines, hosts or (), out.say)
+        for name in done.joined:
+            folders.forget(topology.layout, name)
+    new = [*([done.began] if done.began else []), *done.joined]
+    out.say(
+        msg("in the Swarm now: {names}", names=", ".join(new)) if new else msg("all of them are in the Swarm")
+    )
+    out.next("techsapo up" if done.unlabelled else "techsapo hosts check")
+
+
+@app.command()
+def drain(
+    host: HostArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the others are too few to go on without it.")
+    ] = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Stop the stack on one host, for work on it or a reboot; the others go on.
+
+    What leads there is handed over first, so that no write is lost; the front's address moves. Refused where
+    the others would have no quorum of managers, or of a database. It stays so until `hosts activate`.
+
+    Examples:
+
+      techsapo hosts drain c
+    """
+    stack = open_stack(place.open())
+    _require_host(stack.topology, host)
+    seconds = perform_drain(stack, host, force=force, wait=wait, say=out.say, warn=out.warn)
+    out.say(msg("nothing of the stack runs on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.next(f"techsapo hosts activate {host}")
+
+
+@app.command()
+def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
+    """Let the stack run on a drained host again, and wait until all of it there is ready.
+
+    Examples:
+
+      techsapo hosts activate c
+    """
+    stack = open_stack(place.open())
+    _require_host(stack.topology, host)
+    seconds = perform_activate(stack, host, wait=wait, say=out.say, warn=out.warn)
+    out.say(msg("all is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+
+
+@app.command()
+def remove(
+    host: HostArgument,
+    gone: Annotated[
+        bool, typer.Option("--gone", help="It is in the spec, and lost for good: it will be replaced later.")
+    ] = False,
+    yes: YesOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Take a host out of the Swarm: one that the spec does not name any more, or one that is lost.
+
+    With --gone it may still be in the spec, which needs three or five: until it is replaced, `down` and the
+    like do without it, and `up` waits for its successor. Never for one that answers.
+
+    Examples:
+
+      techsapo hosts remove e
+
+      techsapo hosts remove c --gone --yes
+    """
+    stack = open_stack(place.open())
+    engine = swarm_of(stack.engine)
+    require_yes(leaving(engine, host, gone=gone).question, yes=yes)
+    what = {"host": host, "gone": gone}
+    with locked(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
+        nodes = leave(engine, host, gone=gone, say=out.say)
+    out.say(msg("{host} is out of the Swarm", host=host))
+    if any(node.ready for node in nodes):
+        out.say(msg("on {host} itself: `docker swarm leave --force`; its volumes stay there", host=host))
+    if gone:
+        out.next(f"techsapo hosts replace {host}")
+
+
+@app.command()
+def replace(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The host that was lost.")],
+    new: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NEW]",
+            help="Its successor, which `hosts` names in its place; default: a new machine of the same name.",
+        ),
+    ] = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    timeout: GateOption = None,
+    out: QuietOutput,
+) -> None:
+    """Put a new machine in the place of a lost one, and wait until it has all and is ready.
+
+    The lost one leaves Raft, the new one joins; it is given images, keys and certificates, and its databases
+    copy what the others have. It can be called again after a failure. A spec
+    that was changed otherwise is applied with it.
+
+    Examples:
+
+      techsapo hosts replace c
+
+      techsapo hosts replace c d
+    """
+    stack = open_stack(place.open(), seconds=timeout, tell=out.say)
+    progress = Progress(out)
+
+    def apply() -> None:
+        report = up(stack, progress, wait=wait)
+        if report is not None:
+            show_failures(report.outcomes, report.back, out)
+        if report is None or report.failures:
+            raise OpsError(
+                msg("{host} has joined, but not all runs there", host=new or old),
+                msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
+            )
+
+    seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
+    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
+    out.next("techsapo health")
+
+
+@app.command()
+def switchover(
+    service: Annotated[str, typer.Argument(help="Whose server is to be another one.")],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="HOST", help="The host that takes over.", show_default="one in sync"),
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: QuietOutput,
+) -> None:
+    """Make another host's Redis the master, without losing a write.
+
+    Writes wait for a second or two, until the replica has all of them. Where none is in sync, nothing is
+    changed. Of use before a host is worked on.
+
+    Examples:
+
+      techsapo hosts switchover redis
+
+      techsapo hosts switchover redis --to b
+    """
+    stack = open_stack(place.open())
+    with locked(stack.layout, 0.0, out.warn):
+        found = take_over(stack, service, to, out.warn)
+    out.say(
+        msg(
+            "{now} has taken over from {before} in {seconds:.1f} s",
+            now=found.now,
+            before=found.before,
+            seconds=found.seconds,
+        )
+    )
+    out.say(
+        msg("no write was lost")
+        if not found.lost
+        else msg("{count:,} bytes of writes were lost", count=found.lost)
+    )
+
+
+def _require_host(topology: Topology, host: str) -> None:
+    names = [machine.name for machine in topology.machines]
+    if names and host not in names:
+        raise unknown(msg("host"), host, names)
+
+
+def _opened(place: SpecChoice, hosts: Sequence[str]) -> tuple[Topology, Fleet]:
+    """Raises OpsError for a spec without hosts, and for a name that is none of them."""
+    topology = topology_for(place.open())
+    if not topology.machines:
+        raise on_one_host()
+    for host in hosts:
+        _require_host(topology, host)
+    return topology, fleet_of(topology.machines, runner())

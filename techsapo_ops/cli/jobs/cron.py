@@ -1,0 +1,58 @@
+"""`techsapo cron`."""
+
+from __future__ import annotations
+
+import psutil
+
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.jobs.runs import cron_table, install_cron
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import QuietOutput, SpecPlace
+from techsapo_ops.jobs.timetable import scheduled
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
+
+app = CommandGroup()
+
+
+@app.command()
+def install(*, place: SpecPlace, out: QuietOutput) -> None:
+    """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
+
+    Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
+    certificates alone: `techsapo certs install-cron`. With several hosts call it on each that has techsapo:
+    a job runs once all the same.
+
+    Examples:
+
+      techsapo cron install
+    """
+    project = place.open()
+    schedule = project.spec.schedule
+    changed = install_cron(project, out)
+    names = joined(", ", (job.name for job in scheduled(schedule))) or msg("no job")
+    out.say(msg("the crontab: {names}", names=names) + ("" if changed else msg(" (as before)")))
+    if not any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"])):
+        out.warn(msg("no cron runs on this host: start it, or set `schedule.by: service`"))
+    if nobody_starts_jobs(topology_for(project)):
+        out.say(msg("set `schedule.by: cron` and run `techsapo up`, so that a job that does not come alerts"))
+    elif schedule.by == "service":
+        out.say(msg("the stack's own scheduler starts them too; whoever comes second finds a run done"))
+        out.say(msg("set `schedule.by: cron` and run `techsapo up` to leave it out"))
+    elif schedule.by != "cron":
+        out.say(msg("set `schedule.by: cron` in the spec"))
+    else:
+        out.next("techsapo jobs")
+
+
+@app.command()
+def remove(*, place: SpecPlace, out: QuietOutput) -> None:
+    """Take the stack's jobs out of the crontab; the rest stays.
+
+    Examples:
+
+      techsapo cron remove
+    """
+    table = cron_table(place.open())
+    what = msg("removed") if table.remove() else msg("there was nothing of this stack")
+    out.say(msg("the crontab: {what}", what=what))

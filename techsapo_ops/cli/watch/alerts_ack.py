@@ -1,0 +1,192 @@
+"""`techsapo alerts ack`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.apply.administration import recorded
+from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.watch.alert_arguments import alertmanager_in, matchers, until
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.services.alertmanager.acknowledging import (
+    Acknowledgement,
+    Claim,
+    acknowledge,
+    withdraw,
+)
+from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.watch.alerts.firing import firing, held_now
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
+    from techsapo_ops.stack.stack import Stack
+
+
+def ack(
+    name: Annotated[
+        str | None, typer.Argument(help="The alert.", show_default=False, autocompletion=completes("alerts"))
+    ] = None,
+    matcher: Annotated[
+        list[str] | None,
+        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+    ] = None,
+    duration: Annotated[str, typer.Option("--for", help="How long at most, e.g. 2h.")] = "8h",
+    by: Annotated[str | None, typer.Option("--by", help="Who has it.", show_default="you")] = None,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="What you do about it.")] = "",
+    take_over: Annotated[bool, typer.Option("--take-over", help="Also where somebody else has it.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Nobody has it any more; with --by only what they have.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="List who has what.")] = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Say that somebody has an alert that fires: the next receivers are not told.
+
+    It holds until the alert is over: the next time it fires it needs another one. The alert itself is
+    repeated as before, and says who has it. Works while the app is down.
+
+    Examples:
+
+      techsapo alerts ack AppDown
+
+      techsapo alerts ack ProviderDown -m provider=claude --by hanako --for 2h -c "asking the vendor"
+
+      techsapo alerts ack --list
+
+      techsapo alerts ack AppDown --undo
+    """
+    if (name is None) != show or (show and (undo or take_over)) or (undo and take_over):
+        raise OpsError(
+            msg("say which alert, or --list"),
+            msg("`techsapo alerts ack AppDown`, or add --undo"),
+            exit_code=2,
+        )
+    only = matchers(name, matcher or [])
+    ends = until(duration)
+    who = " ".join((_you() if by is None else by).split())
+    claim = Claim(who, ends, " ".join(comment.split()), take_over)
+    stack = open_stack(place.open())
+    server = alertmanager_in(stack)
+    if show:
+        _list(held_now(stack, server), out)
+    elif undo:
+        _undo(stack, server, only, None if by is None else who, out)
+    else:
+        _acknowledge(stack, server, only, claim, out)
+
+
+def _you() -> str:
+    from techsapo_ops.adapters.actor import actor
+
+    found = actor()
+    return str(found.get("sudo") or found.get("login") or acting_user())
+
+
+def _acknowledge(
+    stack: Stack, server: Alertmanager, only: Sequence[Matcher], claim: Claim, out: Output
+) -> None:
+    wanted = firing(stack, only)
+    what = {
+        "matchers": [str(m) for m in only],
+        "by": claim.by,
+        "until": claim.until.isoformat(timespec="seconds"),
+        "comment": claim.comment,
+    }
+    with recorded(stack.layout, msg("alerts ack"), what, out.warn) as known:
+        made = acknowledge(server, wanted, claim)
+        known["acknowledged"] = [str(each.incident) for each in made]
+    if out.as_json:
+        out.json({"acknowledged": [acknowledgement_json(each) for each in made]})
+        return
+    for each in made:
+        out.data(
+            msg(
+                "{by} has {incident} until {moment_text} at most",
+                by=each.by,
+                incident=each.incident,
+                moment_text=moment_text(each.until),
+            )
+        )
+    if not stack.spec.notifications.next:
+        out.say(msg("This stack tells no next receivers: it shows who has it, and nothing else."))
+    own = [each.incident for each in made]
+    if lost := [str(incident) for incident in wanted if incident not in own]:
+        out.warn(
+            msg("in the same moment somebody took or gave back {lost}: see --list", lost=", ".join(lost))
+        )
+    out.next(f"techsapo alerts ack {made[0].incident.alert} --undo")
+
+
+def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:
+    found = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
+    if not found:
+        raise OpsError(
+            msg("nobody has {only}", only=" and ".join(str(m) for m in only)),
+            msg("`techsapo alerts ack --list` lists who has what"),
+        )
+    if by is not None:
+        others = "; ".join(str(each) for each in found if each.by != by)
+        found = [each for each in found if each.by == by]
+        if not found:
+            raise OpsError(
+                msg("{by} has none of it: {others}", by=by, others=others),
+                msg("without --by it is given back, whoever has it"),
+            )
+    what = {"acknowledged": [str(each.incident) for each in found], "by": sorted({a.by for a in found})}
+    with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):
+        withdraw(server, found)
+    if out.as_json:
+        out.json({"ended": [acknowledgement_json(each) for each in found]})
+    for each in found:
+        out.say(msg("Nobody has {incident} any more; {by} had it.", incident=each.incident, by=each.by))
+
+
+def _list(found: Sequence[Acknowledgement], out: Output) -> None:
+    if out.as_json:
+        out.json({"acknowledgements": [acknowledgement_json(each) for each in found]})
+    elif not found:
+        out.say(msg("Nobody has acknowledged anything that fires."))
+    else:
+        rows = [
+            (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)
+            for a in found
+        ]
+        out.table(("alert", "of", "by", "since", "until", "comment"), rows)
+
+
+def acknowledgement_json(given: Acknowledgement) -> dict[str, Any]:
+    """As `--json` has it."""
+    return {
+        "id": given.id,
+        "alert": given.incident.alert,
+        "labels": dict(given.incident.labels),
+        "fires_since": given.incident.began.isoformat(),
+        "by": given.by,
+        "at": given.at.isoformat(),
+        "until": given.until.astimezone(UTC).isoformat(),
+        "comment": given.own_comment,
+    }
+
+
+def silence_json(silence: Silence) -> dict[str, Any]:
+    """As `--json` has it."""
+    return {
+        "id": silence.id,
+        "state": silence.state,
+        "matchers": [str(m) for m in silence.matchers],
+        "starts": silence.starts.isoformat(),
+        "ends": silence.ends.isoformat(),
+        "created_by": silence.created_by,
+        "comment": silence.comment,
+    }

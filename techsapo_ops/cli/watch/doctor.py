@@ -1,0 +1,237 @@
+"""`techsapo doctor`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.apt import Apt
+from techsapo_ops.adapters.strict_modes import UntrustedError
+from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import host_report, open_stack
+from techsapo_ops.cli.options import FullOutput, SpecPlace, say_remembered
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.place import DEFAULT_SPEC
+from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.cli.spec.open_files import open_files
+from techsapo_ops.cli.trusted_project import require_trust
+from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.timetable import look_at_starters
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.load import load
+from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.watch.alerts.unreached import look_at_notifications
+from techsapo_ops.watch.doctor.backups import look_at_backups
+from techsapo_ops.watch.doctor.look import distrusted, examine, repair
+from techsapo_ops.watch.doctor.looks import (
+    look_at_card,
+    look_at_exposure,
+    look_at_models,
+    look_at_services,
+    look_at_templates,
+)
+from techsapo_ops.watch.doctor.waiting import Waiting, finding, look
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.topology import Topology
+    from techsapo_ops.watch.doctor.look import Diagnosis, Repair
+
+
+def doctor(
+    *,
+    place: SpecPlace,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="As root: install what is missing; starts and stops no service.")
+    ] = False,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Only the versions: of techsapo, this host, the servers.")
+    ] = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE",
+            help="Write a .tar.gz for somebody who helps; secrets are masked.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --bundle: do not ask.")] = False,
+    out: FullOutput,
+) -> None:
+    """Say what this host lacks for the stack, and which ports are taken and by whom.
+
+    Ends with 0 when nothing needed is missing, else 1. Without a techsapo.yaml it looks for what the
+    default stack needs.
+
+    --bundle collects versions, states, generated files, notes and the last logs, also with a broken spec.
+    What is in it is listed first. Read it before you send it on: names of hosts and people and addresses of
+    clients stay in it.
+
+    Examples:
+
+      techsapo doctor
+
+      sudo techsapo doctor --fix
+
+      techsapo doctor --json
+
+      techsapo doctor --bundle for-support.tar.gz
+    """
+    if versions:
+        from techsapo_ops.cli.watch.versions import show_versions
+
+        return show_versions(place, out)
+    if bundle is not None:
+        from techsapo_ops.cli.watch.support_bundle import write_bundle
+
+        return write_bundle(bundle, place, out, yes=yes)
+    try:
+        project = _project(place.file, place.environment)
+        say_remembered(project)
+        stack = open_stack(project)
+    except UntrustedError as error:
+        refused = distrusted(error)
+        if out.as_json:
+            out.json(_value(refused, None))
+        else:
+            _print(refused, out)
+        raise typer.Exit(1) from None
+    waiting = look(stack, time.time())
+    diagnosis = _examined(project, stack, waiting)
+    done: Repair | None = None
+    if fix and (diagnosis.packages or diagnosis.wants_user):
+        if not diagnosis.root:
+            if not out.as_json:
+                _print(diagnosis, out)
+            raise OpsError(
+                msg("--fix installs packages, which needs root"),
+                msg("run: {as_root}", as_root=_as_root(place.file, place.environment)),
+            )
+        # What was done to the host is said also where no more than what failed is asked for.
+        done = _repair(diagnosis, stack.topology, Output(quiet=out.as_json, verbose=out.verbose))
+        diagnosis = _examined(project, open_stack(project), waiting)
+    if out.as_json:
+        out.json({**_value(diagnosis, done), "updates": waiting})
+    else:
+        _print(diagnosis, out)
+        _say_next(diagnosis, out, _as_root(place.file, place.environment), _next(stack, waiting))
+    raise typer.Exit(0 if diagnosis.complete else 1)
+
+
+def _project(file: Path, environment: str | None) -> Project:
+    """The project of the spec, or of a default spec where there is none yet."""
+    if file != DEFAULT_SPEC or file.is_file():
+        return open_project(file, environment)
+    require_trust(file)
+    return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
+
+
+def _examined(project: Project, stack: Stack, waiting: Waiting) -> Diagnosis:
+    today = datetime.now(UTC).date()
+    also = (
+        *look_at_templates(project.overrides),
+        *look_at_exposure(stack.topology),
+        *(
+            HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
+            for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
+        ),
+        *look_at_models(project.spec, today),
+        *look_at_services(stack.topology),
+        *look_at_backups(stack),
+        *look_at_card(stack),
+        *look_at_notifications(stack.topology),
+        *look_at_starters(stack.topology, stack.runner),
+        finding(waiting),
+    )
+    return examine(stack, host_report(project, stack.topology), also)
+
+
+def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
+    run = runner()
+    done = repair(diagnosis, Apt(run, Units(run, topology.host.binaries.get("systemctl"))), run, out.say)
+    if done.user_added:
+        out.say(msg("added system user techsapo"))
+    if done.installed.packages:
+        out.say(msg("installed {packages}", packages=", ".join(done.installed.packages)))
+    if done.installed.disabled:
+        out.say(
+            msg(
+                "not started at boot: {disabled} (the stack runs its own)",
+                disabled=", ".join(done.installed.disabled),
+            )
+        )
+    if done.installed.left_running:
+        out.detail(msg("left running: {left_running}", left_running=", ".join(done.installed.left_running)))
+    return done
+
+
+def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
+    if diagnosis.packages and not diagnosis.apt:
+        out.say(
+            msg(
+                "install by your system's means (Debian's names): {packages}",
+                packages=" ".join(diagnosis.packages),
+            )
+        )
+    elif diagnosis.packages or diagnosis.wants_user:
+        out.next(fix)
+    elif diagnosis.complete and then:
+        out.next(then)
+
+
+def _next(stack: Stack, waiting: Waiting) -> str:
+    """What to do where nothing is missing: begin, or the first of what waits; empty where nothing does."""
+    try:
+        running = stack.engine.observe().running
+    except OpsError:  # Docker does not answer, say: whoever looked at it has told so
+        return ""
+    if not running:
+        return "techsapo up"
+    return waiting.commands[0] if waiting.commands else ""
+
+
+def _as_root(file: Path, environment: str | None) -> str:
+    words = [str(Path(sys.argv[0]).absolute()), "doctor", "--fix", "--file", str(file.absolute())]
+    if environment:
+        words += ["--environment", environment]
+    return shlex.join(words if _is_root() else ["sudo", *words])
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _print(diagnosis: Diagnosis, out: Output) -> None:
+    """All findings and a line that counts them; with --quiet those that ask for something."""
+    shown = [f for f in diagnosis.findings if not out.quiet or f.level in {"missing", "warning"}]
+    rows = [(f.name, f.level.value, f.detail, f.remedy) for f in shown]
+    if rows:
+        out.table(("what", "state", "detail", "what to do"), rows)
+    missing = sum(f.level == "missing" for f in diagnosis.findings)
+    warnings = sum(f.level == "warning" for f in diagnosis.findings)
+    words = (
+        msg("{missing} missing or in the way", missing=missing)
+        if missing
+        else msg("nothing needed is missing")
+    )
+    out.data(words + (msg(", {warnings} to look at", warnings=warnings) if warnings else ""))
+
+
+def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "complete": diagnosis.complete,
+        "packages": list(diagnosis.packages),
+        "findings": diagnosis.findings,
+    }
+    if done is not None:
+        value["fixed"] = done
+    return value

@@ -1,0 +1,120 @@
+"""`techsapo status`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.cli.arguments import moment
+from techsapo_ops.cli.language import spoken
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import console, state_style, write
+from techsapo_ops.cli.watch.health_view import EXIT_CODES, WRONG
+from techsapo_ops.cli.watch.status_json import value
+from techsapo_ops.cli.watch.status_view import LABEL, Line, lines, next_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.cron import local_zone
+from techsapo_ops.watch.status.status import status_of
+from techsapo_ops.watch.status.week import LONGEST, week_of
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
+
+
+def status(
+    *,
+    place: SpecPlace,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a part."),
+    ] = 10.0,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="AGE|TIME", help=f"What there is to say of that time, {LONGEST.days}d at most."
+        ),
+    ] = None,
+    out: JsonOutput,
+) -> None:
+    """Show the whole stack on one screen: health, alerts and who has them, backups, money, jobs.
+
+    All parts are asked at once. One that can't be read says why in its line, and no other waits for it.
+
+    With --since it shows the time from then on: incidents and who had them, noisy alerts, the last trial
+    restore, cost with that of the time before, security updates, silences, what expires. The job report
+    sends that each week; `techsapo jobs run report` sends it now.
+
+    Ends as `health` does: with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+
+    Examples:
+
+      techsapo status
+
+      techsapo status --since 7d
+
+      techsapo status --json
+    """
+    if since is not None:
+        _since(place, since, out)
+        return
+    try:
+        zone = local_zone()
+        stack = open_stack(place.open())
+    except OpsError as error:
+        error.exit_code = WRONG
+        raise
+    found = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
+    if out.as_json:
+        out.json(value(found, stack))
+    else:
+        _print(lines(found, stack))
+        if step := next_of(found):
+            out.advise(step)
+    raise typer.Exit(EXIT_CODES[found.status])
+
+
+def _since(place: SpecChoice, since: str, out: Output) -> None:
+    now = datetime.now().astimezone()
+    begin = moment(since, now)
+    if not timedelta(hours=1) <= now - begin <= LONGEST:
+        raise OpsError(
+            msg("--since {since}: a time from 1h to {days}d ago is shown", since=since, days=LONGEST.days),
+            msg("write e.g. --since 7d"),
+            exit_code=WRONG,
+        )
+    week = week_of(open_stack(place.open()), begin, now)
+    if out.as_json:
+        out.json(week.to_json())
+    for line in (week.title, *week.lines):
+        out.data(line)
+
+
+def _print(shown: Iterable[Line]) -> None:
+    """On a terminal in colours; a line is never broken on a pipe."""
+    screen = console()
+    if not screen.is_terminal:
+        for line in shown:
+            write(str(line))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from techsapo_ops.adapters.line_breaks import wrapped
+
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=LABEL, no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for line in shown:
+        told = harmless(spoken(line.text))
+        indent = " " * (len(told) - len(told.lstrip()))
+        parts = wrapped(told.lstrip(), max(screen.width - LABEL - 1 - len(indent), LABEL))
+        text = "\n".join(indent + part for part in parts)
+        table.add_row(Text(spoken(line.label)), Text(text, style=state_style(line.state)))
+    screen.print(table)

@@ -1,0 +1,335 @@
+"""How `techsapo status` looks: a line a part and below it what needs somebody, or the same as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.catalogue.alerts import WATCHDOG
+from techsapo_ops.cli.state_words import state_word
+from techsapo_ops.cli.watch.health_view import away_rows, next_step, summary
+from techsapo_ops.cli.watch.services_view import age
+from techsapo_ops.jobs.runs import Run
+from techsapo_ops.messages import joined, msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.apply.drift import DriftReport
+    from techsapo_ops.certs.status import Status as CertificateStatus
+    from techsapo_ops.jobs.status import JobStatus
+    from techsapo_ops.stack.observed import Observed
+    from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.watch.alerts.firing import Listed, Listing
+    from techsapo_ops.watch.health.report import HealthReport
+    from techsapo_ops.watch.status.kept import Backups
+    from techsapo_ops.watch.status.spent import Spent
+    from techsapo_ops.watch.status.status import Look, StackStatus
+    from techsapo_ops.watch.status.versions import Versions
+
+_MOST = 6
+"""Lines below a part; the rest is counted."""
+LABEL = 14
+"""Cells of a label."""
+_NOW = ("firing", "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: `label` begins a part. `state` is a word that has a colour, see cli.output."""
+
+    text: str
+    state: str = ""
+    label: str = ""
+
+    def __str__(self) -> str:
+        return msg("{label:{width}} {text}", label=self.label, width=LABEL, text=self.text).rstrip()
+
+
+def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
+    """The screen."""
+    at = f"{found.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    first = msg(
+        "{status} on {engine}, {at}, {seconds:.1f} s",
+        status=state_word(found.status.value),
+        engine=stack.topology.engine,
+        at=at,
+        seconds=found.seconds,
+    )
+    yield Line(first, found.status.value, stack.spec.project)
+    if found.maintenance is not None:
+        yield Line(str(found.maintenance), "warning", msg("maintenance"))
+    yield from _part(msg("health"), found.health, _health)
+    yield from _part(msg("services"), found.services, lambda observed: _services(observed, found.at))
+    if found.front is not None:
+        address = str(stack.spec.floating_address)
+        yield from _part(msg("address"), found.front, lambda hosts: _front(hosts, address))
+    yield from _part(msg("alerts"), found.alerts, lambda listing: _alerts(listing, found.at))
+    yield from _part(msg("backups"), found.backups, lambda backups: _backups(backups, found.at))
+    yield from _part(msg("certificates"), found.certificates, _certificates)
+    yield from _part(msg("budget"), found.budget, _budget)
+    yield from _part(msg("jobs"), found.jobs, lambda jobs: _jobs(jobs, found.at))
+    yield from _part(msg("drift"), found.drift, _drift)
+    yield from _part(msg("versions"), found.versions, _versions)
+
+
+def next_of(found: StackStatus) -> str:
+    """What to do next; empty where nothing asks for somebody."""
+    if (health := found.health.told) is not None and health.failing:
+        return next_step(health)
+    if (listing := found.alerts.told) is not None:
+        for each in _holding(listing):
+            if each.state == "firing" and each.acknowledged is None:
+                return f"`techsapo alerts show {each.alert.name}`"
+    if (drift := found.drift.told) is not None and drift.findings:
+        return "techsapo changes drift"
+    return next_step(health) if health is not None else ""
+
+
+def _part(label: str, look: Look[Any], show: Callable[[Any], Iterator[Line]]) -> Iterator[Line]:
+    if look.told is None:
+        yield Line(msg("not known: {why}", why=look.why), "warning", label)
+        return
+    for number, line in enumerate(show(look.told)):
+        yield replace(line, label=label if number == 0 else "")
+
+
+def _some(first: Line, below: Sequence[Line]) -> Iterator[Line]:
+    yield first
+    yield from below[:_MOST]
+    if len(below) > _MOST:
+        yield Line(msg("  and {count} more", count=len(below) - _MOST))
+
+
+def _health(report: HealthReport) -> Iterator[Line]:
+    absent = [p for p in report.probes if p.status == "absent"]
+    named = [
+        Line(msg("  {name}: {detail}", name=p.name, detail=p.detail), p.status.value)
+        for p in (*report.failing, *absent)
+        if not p.away
+    ]
+    named[:0] = [
+        Line(msg("  {name}: {detail}", name=host, detail=words), "down") for host, words in away_rows(report)
+    ]
+    yield from _some(Line(summary(report), report.status.value), named)
+
+
+def _services(observed: Observed, now: datetime) -> Iterator[Line]:
+    every = list(observed.services.values())
+    up = [s for s in every if s.state.runs]
+    if not every:
+        yield Line(msg("none was started yet"), "warning")
+        return
+    since = min((s.started for s in up if s.started is not None), default=None)
+    first = msg("{count} of {count2} run", count=len(up), count2=len(every)) + (
+        msg(", up to {age}", age=age(since, now)) if since is not None else ""
+    )
+    below = [
+        Line(
+            msg("  {name}: {state}", name=s.name, state=observed.stopped.get(s.name) or state_word(s.state)),
+            str(s.state),
+        )
+        for s in every
+        if not s.state.runs
+    ]
+    yield from _some(Line(first, "ok" if len(up) == len(every) else "warning"), below)
+
+
+def _front(hosts: Sequence[str], address: str) -> Iterator[Line]:
+    words = {
+        0: msg("no host has {address}", address=address),
+        1: msg("{host} has {address}", host="".join(hosts), address=address),
+    }
+    twice = msg("more than one host has {address}: {hosts}", address=address, hosts=", ".join(hosts))
+    yield Line(words.get(len(hosts), twice), "ok" if len(hosts) == 1 else "down")
+
+
+def _holding(listing: Listing) -> list[Listed]:
+    """What fires or is about to, but for the one that always does."""
+    return [f for f in listing.alerts if f.state in _NOW and f.alert.name != WATCHDOG]
+
+
+def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
+    if listing.trouble:
+        yield Line(msg("not known: {trouble}", trouble=listing.trouble), "warning")
+        return
+    held = _holding(listing)
+    hushed = sum(f.state in {"silenced", "inhibited"} for f in listing.alerts)
+    counts = [(sum(f.state == state for f in held), state) for state in _NOW]
+    words = joined(", ", [_counted(state, count) for count, state in counts if count]) or msg("none fires")
+    if hushed:
+        words += msg(", {hushed} silenced or inhibited", hushed=hushed)
+    first = Line(words, "failed" if counts[0][0] else "ok")
+    told = Counter(Line(msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held)
+    below = [
+        line if count == 1 else replace(line, text=msg("{text} ({count} times)", text=line.text, count=count))
+        for line, count in told.items()
+    ]
+    if listing.untold:
+        below.insert(0, Line(msg("  {untold}", untold=listing.untold), "warning"))
+    yield from _some(first, below)
+
+
+def _counted(state: str, count: int) -> str:
+    if state == "firing":
+        return msg("{count} firing", count=count)
+    return msg("{count} pending", count=count)
+
+
+def _alert(each: Listed, now: datetime) -> str:
+    since = msg(" for {age}", age=age(each.since, now)) if each.since is not None else ""
+    held = each.acknowledged
+    who = msg("nobody has it") if held is None else msg("{by} has it", by=held.by)
+    if held is not None and held.own_comment:
+        who += msg(" ({comment})", comment=held.own_comment)
+    if each.state == "pending":
+        about = {"name": each.alert.name, "severity": each.alert.severity, "since": since}
+        if not each.summary:
+            return msg("{name} ({severity}) holds{since}, and fires if that lasts", **about)
+        return msg(
+            "{name} ({severity}) holds{since}, and fires if that lasts: {summary}",
+            summary=each.summary, **about,
+        )  # fmt: skip
+    return msg(
+        "{name} ({severity}) fires{since}; {who}: {summary}",
+        name=each.alert.name,
+        severity=each.alert.severity,
+        since=since,
+        who=who,
+        summary=each.summary,
+    )
+
+
+def _alert_state(each: Listed) -> str:
+    if each.state != "firing" or each.acknowledged is not None:
+        return "warning"
+    return "failed" if each.alert.severity == "critical" else "warning"
+
+
+def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
+    if backups.newest is None:
+        yield Line(msg("there is none"), "warning")
+        return
+    proved = backups.proved
+    if proved is None:
+        first = Line(msg("none was proved to come back yet"), "warning")
+    else:
+        how = msg("restored on trial") if proved.where == "here" else msg("came back from off-site")
+        first = Line(
+            msg(
+                "proved: {backup} {how} {age} ago",
+                backup=proved.id or msg("one"),
+                how=how,
+                age=age(proved.at, now),
+            ),
+            "ok",
+        )
+    yield first
+    yield Line(
+        msg(
+            "newest: {newest}, {age} old, of {count}",
+            newest=backups.newest,
+            age=age(backups.newest_begun, now),
+            count=backups.count,
+        ),
+    )
+    for name, shrink in backups.shrunk:
+        yield Line(msg("{name}: {shrink}", name=name, shrink=shrink), "warning")
+    if backups.failed:
+        yield Line(msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed")
+
+
+def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]:
+    if not certificates:
+        yield Line(msg("none in the spec"))
+    for each in certificates[:_MOST]:
+        left = "" if each.days_left is None else msg("{days_left:.0f} days left", days_left=each.days_left)
+        renews = (
+            msg("renews {renews_at:%Y-%m-%d}", renews_at=each.renews_at) if each.renews_at is not None else ""
+        )
+        told = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg(
+            "nothing is known of it"
+        )
+        yield Line(msg("{name}: {told}", name=each.name, told=told), "warning" if each.attention else "ok")
+    if len(certificates) > _MOST:
+        yield Line(msg("and {count} more", count=len(certificates) - _MOST))
+
+
+def _budget(spent: Spent) -> Iterator[Line]:
+    parts = (
+        msg(
+            "today {day_percent:.0f} % of ${daily_usd:.2f}",
+            day_percent=spent.day_percent,
+            daily_usd=spent.daily_usd,
+        ),
+        msg(
+            "this month {month_percent:.0f} % of ${monthly_usd:.2f}",
+            month_percent=spent.month_percent,
+            monthly_usd=spent.monthly_usd,
+        ),
+    )
+    over = max(spent.day_percent, spent.month_percent)
+    yield Line(joined(", ", parts), "failed" if over >= 100 else "ok")
+    if spent.rows_lost:
+        yield Line(msg("or more: rows of the audit log are lost"), "warning")
+
+
+def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
+    due = sorted((j for j in jobs if j.next is not None), key=lambda j: (j.next, j.job.name))
+    soon = [f"{j.job.name} {_due(j.next, now)}" for j in due[:3] if j.next is not None]
+    failed = [j for j in jobs if j.last is not None and not j.last.ok and j.last.result != "running"]
+    words = msg("next: {soon}", soon=", ".join(soon)) if soon else msg("nobody starts any")
+    below = [
+        Line(msg("  {name}: {failure}", name=j.job.name, failure=_failure(j.last, now)), "failed")
+        for j in failed
+        if j.last is not None
+    ]
+    below += [
+        Line(msg("  {name}: missed {time}", name=j.job.name, time=_due(j.missed, now)), "failed")
+        for j in jobs
+        if j.missed is not None
+    ]
+    yield from _some(Line(words, "ok" if soon and not below else "warning"), below)
+
+
+def _due(when: datetime, now: datetime) -> str:
+    here, today = when.astimezone(), now.astimezone().date()
+    return f"{here:%H:%M}" if here.date() == today else f"{here:%m-%d %H:%M}"
+
+
+def _failure(run: Run, now: datetime) -> str:
+    return msg("{result} {age} ago", result=state_word(run.result), age=age(run.started, now)) + (
+        msg(": {error}", error=run.error) if run.error else ""
+    )
+
+
+def _drift(report: DriftReport) -> Iterator[Line]:
+    if not report.findings:
+        yield Line(msg("none: as applied by @{id}", id=report.against.id), "ok")
+        return
+    below = [Line(msg("  {name}: {what}", name=f.name or f.kind, what=f.what)) for f in report.findings]
+    count = msg("1 thing differs") if len(below) == 1 else msg("{count} things differ", count=len(below))
+    yield from _some(Line(msg("{count} from @{id}", count=count, id=report.against.id), "warning"), below)
+
+
+def _versions(versions: Versions) -> Iterator[Line]:
+    yield Line(
+        msg(
+            "techsapo {build}, Python {python}",
+            build=versions.build,
+            python=versions.python,
+        ),
+    )
+    if versions.apply is not None and versions.applied is not None:
+        when = f"{versions.applied.astimezone():%Y-%m-%d %H:%M}"
+        yield Line(
+            msg(
+                "@{apply} applied {when} by {applied_by}",
+                apply=versions.apply,
+                when=when,
+                applied_by=versions.applied_by,
+            ),
+        )
+    if versions.others:
+        yield Line(msg("another build: {others}", others=", ".join(versions.others)), "warning")

@@ -1,0 +1,99 @@
+"""One analysis that is paid for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from techsapo_ops.serve.answers.answer_body import answer_body
+from techsapo_ops.serve.answers.audit_trail import AuditedRequest
+from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.answers.spending import Spending
+from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.metrics.tracing import UNTRACED, Tracing
+from techsapo_ops.stores.budget_ledger import NANO, nano
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.failures import PASSING
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.run import OUT_OF_TIME
+from techsapo_ops.wallbounce.tiers import TIERS
+
+log = structlog.get_logger()
+
+
+class Analyst:
+    """Lets `wallbounce` analyse questions, each of them for `per_request_usd` at most, from the budgets."""
+
+    def __init__(
+        self,
+        wallbounce: WallBounce,
+        spending: Spending,
+        per_request_usd: float | None,
+        tracing: Tracing = UNTRACED,
+    ) -> None:
+        self._wallbounce = wallbounce
+        self._spending = spending
+        self._limit = per_request_usd
+        self._tracing = tracing
+
+    async def analyse(
+        self, question: Question, request: AuditedRequest, hear: Observer
+    ) -> tuple[AnswerBody, bool]:
+        """The answer, and whether it is as good as it can be: what failed, or was cut short, may pass.
+
+        `hear` is told of what happens on the way.
+        What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
+        fails or is cancelled. Raises AnalysisError, or Problem where no budget has room for it.
+        """
+        task_type = request.task_type
+        account = request.account = Account.of(self._spending, request.caller.key, request.request_id)
+        memory = request.memory
+        worst = self._wallbounce.worst_case(question, task_type)
+        with self._tracing.analysis(task_type, request.request_id) as traced:
+            try:
+                if memory is not None:
+                    await memory.begin(account, request.request_id)
+                if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
+                    await account.open(worst)
+                analysis: Analysis = await self._wallbounce.analyse(
+                    question,
+                    task_type,
+                    payer=account,
+                    hear=(traced, hear),
+                    wait=request.wait,
+                    memory=memory,
+                )
+            finally:
+                await asyncio.shield(account.close() if memory is None else memory.close(account))
+        answer = answer_body(analysis, self._wallbounce, request.request_id, account)
+        answer.processing_ms = request.elapsed_ms()
+        answer.masked = dict(request.masked)
+        return answer, not (account.short or _cut_short(analysis))
+
+
+def _cut_short(analysis: Analysis) -> bool:
+    """Whether the same question may get a better answer soon: a provider failed, or there was no more time.
+
+    A grading that can't be read comes again as it is; one that was late or turned away need not.
+    """
+    late = any(failure.kind in PASSING for failure in analysis.later_failures)
+    return bool(analysis.failures) or late or OUT_OF_TIME in analysis.verdict.notes
+
+
+def tell_of_tiers(wallbounce: WallBounce, spending: Spending) -> None:
+    """Log each tier whose shortest question may cost more than a whole budget: all of them are refused."""
+    for tier in TIERS if spending.counts else ():
+        usd = wallbounce.worst_case(Question("", "en"), tier)
+        ledger = next((each for each in spending.ledgers() if nano(usd) > each.limit), None)
+        if ledger is not None:
+            log.warning(
+                "Every question of this tier is refused: it may cost more than the whole budget. Raise "
+                "budget.daily_usd and monthly_usd, or lower the providers' max_output_tokens",
+                taskType=tier,
+                cost=round(usd, 2),
+                period=ledger.period,
+                limit=round(ledger.limit / NANO, 2),
+            )

@@ -1,0 +1,172 @@
+"""From an analysis to the answer's document, and from its failure to a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.bodies.answer import (
+    AgainstBody,
+    AnswerBody,
+    EvidenceBody,
+    FailureBody,
+    GradeBody,
+    ProviderBody,
+    ScoreBody,
+    ThresholdsBody,
+    UnsettledBody,
+)
+from techsapo_ops.serve.bodies.base import rounded
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.examination.grades import Objection, Review, Score, Stance
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.failures import Failure
+from techsapo_ops.wallbounce.verdict.calibration import model_set
+from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED
+
+
+def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> AnswerBody:
+    """The answer's document, but for its time. Costs are what `account` was charged: every call of a
+    provider, and the worst case of one that was cut off.
+    """
+    rule = wallbounce.rule(analysis.tier)
+    verdict = analysis.verdict
+    prices_known = all(p.price.known for p in wallbounce.chosen(analysis.task_type))
+    notes = list(verdict.notes)
+    if len(analysis.answers) + len(analysis.failures) < rule.providers:
+        notes.append("fewer_providers_than_the_tier_asks_for")
+    if not prices_known or account.uncertain:
+        notes.append("cost_is_a_worst_case")
+    return AnswerBody(
+        request_id=request_id,
+        task_type=analysis.task_type,
+        language=analysis.question.language,
+        answer=analysis.text,
+        answered_by=analysis.answer.provider,
+        root_cause=analysis.answer.root_cause,
+        commands=list(analysis.answer.commands),
+        tier=analysis.tier,
+        outcome=str(verdict.outcome),
+        accepted=verdict.accepted,
+        confidence=round(verdict.confidence, 4),
+        consensus=rounded(verdict.consensus),
+        thresholds=ThresholdsBody(confidence=rule.confidence, consensus=rule.consensus),
+        calibrated=verdict.calibrated,
+        provisional=not verdict.calibrated,
+        simulated=analysis.simulated,
+        notes=notes,
+        providers=_providers(analysis, account.by_provider()),
+        **_examination(analysis),
+        cost_usd=round(account.spent_usd, 9),
+        tokens=account.tokens,
+        processing_ms=0,
+        cache="miss",
+    )
+
+
+def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderBody]:
+    answered = [
+        ProviderBody(
+            name=a.provider,
+            model=a.model,
+            status="answered",
+            answer=a.text,
+            grade=rounded(analysis.grade_of(a.provider)),
+            agrees=analysis.verdict.relations[i],
+            self_confidence=a.self_confidence,
+            seconds=round(a.seconds, 3),
+            cost_usd=round(costs.get(a.provider, 0.0), 9),
+            tokens=a.tokens,
+        )
+        for i, a in enumerate(analysis.answers)
+    ]
+    return answered + [failed_provider(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
+
+
+def failed_provider(failure: Failure, cost_usd: float) -> ProviderBody:
+    """The part of a provider that gave no answer."""
+    return ProviderBody(
+        name=failure.provider,
+        model=failure.model,
+        status="failed",
+        seconds=round(failure.seconds, 3),
+        cost_usd=round(cost_usd, 9),
+        error=FailureBody(
+            kind=str(failure.kind),
+            cause=str(failure.cause),
+            message=failure.message,
+        ),
+    )
+
+
+def _examination(analysis: Analysis) -> dict[str, Any]:
+    """The fields of AnswerBody that show how the answer of `analysis` came about."""
+    return {
+        "evidence": _evidence(analysis),
+        "grades": [_grade(r) for r in analysis.reviews],
+        "unsettled": [_unsettled(o) for o in analysis.unsettled],
+        "dissent": analysis.dissent,
+        "amendments": analysis.amendments,
+        "destructive": analysis.destructive,
+        "hazards": analysis.hazards,
+        "bounces": analysis.bounces,
+        "escalations": analysis.escalations,
+        "hypotheses": analysis.hypotheses,
+    }
+
+
+def _evidence(analysis: Analysis) -> EvidenceBody:
+    verdict = analysis.verdict
+    return EvidenceBody(
+        tier=analysis.tier,
+        models=list(model_set([a.model for a in analysis.answers])),
+        agreement=round(verdict.agreement, 4),
+        grade=round(verdict.grade, 4),
+        contradicted=CONTRADICTED in verdict.notes,
+        uncapped=round(verdict.uncapped, 4),
+        complete="grading_incomplete" not in verdict.notes,
+    )
+
+
+def _grade(review: Review) -> GradeBody:
+    grade = review.grade
+    stances = grade.stances
+    return GradeBody(
+        grader=review.grader,
+        subject=review.subject,
+        mean=rounded(grade.mean),
+        correctness=_score(grade.correctness),
+        safety=_score(grade.safety),
+        completeness=_score(grade.completeness),
+        entails=stances.count(Stance.ENTAILS),
+        contradicts=stances.count(Stance.CONTRADICTS),
+        silent=stances.count(Stance.SILENT),
+        absent=stances.count(None),
+    )
+
+
+def _score(score: Score | None) -> ScoreBody | None:
+    return None if score is None else ScoreBody(score=score.value, evidence=score.evidence)
+
+
+def _unsettled(objection: Objection) -> UnsettledBody:
+    against = [AgainstBody(provider=name, evidence=evidence) for name, evidence in objection.against]
+    return UnsettledBody(claim=objection.claim, critical=objection.critical, against=against)
+
+
+def problem_of(error: AnalysisError) -> Problem:
+    """The problem of an analysis that did not come about."""
+    if error.code == "over_request_budget":
+        return Problem(402, "over_request_budget", error.message)
+    if error.code == "no_provider":
+        return Problem(503, "no_provider", error.message, retry_after=error.retry_after)
+    kinds = {str(f.kind) for f in error.failures}
+    return Problem(
+        504 if kinds == {"timeout"} else 503 if kinds <= {"rate_limited"} else 502,
+        "timeout" if kinds == {"timeout"} else "providers_failed",
+        error.message,
+        retry_after=error.retry_after,
+        providers=[failed_provider(f, f.cost_usd).document() for f in error.failures],
+    )

@@ -1,0 +1,267 @@
+"""From a prompt to the answer: cache, single flight, money, analysis, audit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from techsapo_ops.masking import MaskLevel
+from techsapo_ops.masking.masker import Masker
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.answers.analyst import Analyst
+from techsapo_ops.serve.answers.answer_body import problem_of
+from techsapo_ops.serve.answers.audit_trail import AuditedRequest, AuditTrail
+from techsapo_ops.serve.answers.progress import Elsewhere, ProgressEvent, Step, as_document
+from techsapo_ops.serve.answers.stored_answers import KeptAnswers
+from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
+from techsapo_ops.serve.http.anomalies import Anomalies
+from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.problems import BROKE, Problem
+from techsapo_ops.serve.http.request_memory import RequestMemory
+from techsapo_ops.serve.http.shares import RETRY_AFTER, Shares
+from techsapo_ops.spec.models.app import Limits
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.flights import Flight, Flights
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
+from techsapo_ops.wallbounce.question import Composed, Passage, Question
+from techsapo_ops.wallbounce.tiers import TaskType
+
+NOTHING = TokensBody(input=0, output=0)
+AT_ONCE = 1000
+"""Characters of a prompt that are masked without a thread."""
+
+
+class PendingAnswer:
+    """An answer that one caller waits for: what happens on the way, and the answer itself."""
+
+    def __init__(
+        self,
+        request: AuditedRequest,
+        flight: Flight[AnswerBody, Step],
+        again: Callable[[], Awaitable[AnswerBody]] | None,
+    ) -> None:
+        """`again` asks once more, for who waits for another caller's analysis."""
+        self._request = request
+        self._flight = flight
+        self._again = again
+
+    @property
+    def wait(self) -> VendorWait:
+        """How long its analysis waited for vendors."""
+        return self._request.wait
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it waits, or waited, for what another request began, here or at another instance."""
+        return self._again is not None or any(isinstance(event, Elsewhere) for event in self._flight.events)
+
+    async def events(self) -> AsyncIterator[ProgressEvent]:
+        """What happened from the start on, until the analysis is over."""
+        async for event in self._flight.follow():
+            progress = as_document(event)
+            if progress is not None:
+                yield progress
+
+    async def answer(self) -> AnswerBody:
+        """The answer. Raises Problem when there is none."""
+        request = self._request
+        if self._again is None:
+            return await self._flight.result()
+        try:
+            shared = await self._flight.result()
+        except Problem as problem:
+            if problem.code == "key_busy":  # the other one's key, not this one's
+                return await self._again()
+            request.failed(problem.code, problem.detail)
+            raise
+        except asyncio.CancelledError:
+            request.abandoned()
+            raise
+        except Exception:
+            request.failed("internal_error", BROKE)
+            raise
+        own = _reused(shared, request)
+        request.settled(own)
+        await request.written()
+        return own
+
+
+class Prompts:
+    """Makes questions of prompts, masked as `level` says.
+
+    A prompt of more than `longest` characters is refused.
+    """
+
+    def __init__(self, level: MaskLevel, longest: int, anomalies: Anomalies) -> None:
+        self._level = level
+        self._longest = longest
+        self._anomalies = anomalies
+
+    async def question(
+        self, prompt: str | Composed, language: Language, request_id: str, caller: Caller
+    ) -> Question:
+        """The question of `prompt`. Raises Problem for one that is not accepted."""
+        asked = str(prompt)
+        if not asked.strip():
+            raise Problem(422, "invalid_request", msg("the prompt is empty"))
+        if len(asked) > self._longest:
+            raise Problem(
+                422,
+                "prompt_too_long",
+                msg(
+                    "the prompt has {count} characters; at most {longest} are accepted",
+                    count=len(asked),
+                    longest=self._longest,
+                ),
+                max_prompt=self._longest,
+            )
+        self._anomalies.asked(asked, request_id, caller.address)
+        masker = Masker(self._level)
+        # A long one takes a tenth of a second, in which other requests go on.
+        if len(asked) < AT_ONCE:
+            masked = _masked(prompt, masker)
+        else:
+            masked = await asyncio.to_thread(_masked, prompt, masker)
+        parts = masked.parts if isinstance(masked, Composed) else ()
+        return Question(str(masked), language, request_id, masker, parts)
+
+
+def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
+    """`prompt` masked, each part by itself: no find may reach over where one ends."""
+    if isinstance(prompt, str):
+        return masker.mask(prompt)
+    return Composed(tuple(Passage(part.name, masker.mask(part.text)) for part in prompt.parts))
+
+
+class Answers:
+    """Answers prompts within `limits`. Identical questions under way are one analysis."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        shares: Shares,
+        prompts: Prompts,
+        analyst: Analyst,
+        kept: KeptAnswers,
+        trail: AuditTrail,
+    ) -> None:
+        self._shares = shares
+        self._timeout = seconds(limits.request_timeout)
+        self._prompts = prompts
+        self._analyst = analyst
+        self._kept = kept
+        self._trail = trail
+        self._flights = Flights[AnswerBody, Step]()
+
+    @property
+    def active(self) -> int:
+        """How many analyses are under way."""
+        return self._shares.taken
+
+    @asynccontextmanager
+    async def asking(
+        self,
+        prompt: str | Composed,
+        task_type: TaskType,
+        language: Language,
+        *,
+        request_id: str,
+        caller: Caller,
+        memory: RequestMemory | None = None,
+    ) -> AsyncIterator[PendingAnswer]:
+        """Ask; the analysis is cancelled at the end of the block where nobody waits for it any more.
+
+        With a `memory` another instance can go on with it, or this one does.
+
+        Raises Problem for a prompt that is not accepted.
+        """
+        question = await self._prompts.question(prompt, language, request_id, caller)
+        request = self._trail.begin(str(prompt), task_type, request_id, caller)
+        request.masked, request.memory = question.masker.counts, memory
+        key = self._kept.key(question, task_type, caller.id)
+        flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
+        request.joined = not first
+
+        async def again() -> AnswerBody:
+            asking = self.asking(
+                prompt, task_type, language, request_id=request_id, caller=caller, memory=memory
+            )
+            async with asking as pending:
+                return await pending.answer()
+
+        try:
+            with flight.aboard():
+                yield PendingAnswer(request, flight, None if first else again)
+        finally:
+            if memory is not None:  # its last line is written under the lock that its caller then gives back
+                await flight.cancelled()
+
+    async def _fly(
+        self, flight: Flight[AnswerBody, Step], key: str, question: Question, request: AuditedRequest
+    ) -> AnswerBody:
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await self._kept.find(key)
+                if found is None:
+                    found = await self._at_work(key, question, request, flight)
+                else:
+                    found = _reused(found, request)
+        except AnalysisError as error:
+            told = "; ".join(f"{f.provider}: {f.kind} ({f.cause})" for f in error.failures)
+            request.failed(error.code, told, error.failures)
+            raise problem_of(error) from None
+        except Problem as problem:
+            request.failed(problem.code, problem.detail)
+            raise
+        except TimeoutError:
+            request.failed("timeout", f"no verdict within {self._timeout:g} s")
+            raise Problem(
+                504,
+                "timeout",
+                msg("the analysis took longer than {timeout:g} s", timeout=self._timeout),
+                retry_after=RETRY_AFTER,
+            ) from None
+        except asyncio.CancelledError:
+            request.abandoned()
+            raise
+        except Exception:  # whoever answers the request logs it
+            request.failed("internal_error", BROKE)
+            raise
+        request.settled(found)
+        await request.written()
+        return found
+
+    async def _at_work(
+        self, key: str, question: Question, request: AuditedRequest, flight: Flight[AnswerBody, Step]
+    ) -> AnswerBody:
+        """The answer that this instance, or another one that is at it already, makes."""
+
+        def waiting() -> None:
+            if not flight.events:
+                flight.tell(Elsewhere())
+
+        with self._shares.place(request.caller.key):
+            made, here = await self._kept.once(
+                key, lambda: self._analysed(key, question, request, flight.tell), waiting
+            )
+        return made if here else _reused(made, request)
+
+    async def _analysed(
+        self, key: str, question: Question, request: AuditedRequest, hear: Observer
+    ) -> AnswerBody:
+        made, complete = await self._analyst.analyse(question, request, hear)
+        # One that began while another provider was worth asking is not what is answered now.
+        if complete and self._kept.key(question, request.task_type, request.caller.id) == key:
+            await self._kept.keep(key, made, request.caller.id)
+        return made
+
+
+def _reused(shared: AnswerBody, request: AuditedRequest) -> AnswerBody:
+    """`shared` as the answer to another request, which costs nothing."""
+    own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0, "tokens": NOTHING}
+    more = {"processing_ms": request.elapsed_ms(), "masked": dict(request.masked)}
+    return shared.model_copy(update={**own, **more})

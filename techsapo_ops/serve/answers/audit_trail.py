@@ -1,0 +1,276 @@
+"""What is written down about each request, in the log and the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+
+import structlog
+
+from techsapo_ops.masking.masker import mask
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.answers.answer_body import failed_provider
+from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.answers.spending import LostReservation
+from techsapo_ops.serve.bodies.answer import AnswerBody, ProviderBody
+from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.request_memory import RequestMemory
+from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.prompt_hash import PromptHash
+from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.wallbounce.providers.causes import NOT_ITS_OWN
+from techsapo_ops.wallbounce.providers.failures import Failure
+from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
+from techsapo_ops.wallbounce.tiers import TaskType
+
+log = structlog.get_logger()
+
+RETRY_AFTER = 10.0
+"""Seconds after which a disk may have room again."""
+OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_budget"})
+
+
+REFUSED = OUT_OF_BUDGET | {"key_busy", "overloaded", "unconfirmed"}
+"""Why a question is refused before anybody is asked."""
+_ASKERS_OWN = OUT_OF_BUDGET | {"key_busy"}
+"""Of these the reasons that are no failure of ours: there is no money for it, or the key asks too much."""
+
+
+KEPT_WITHIN = 30.0
+"""Seconds in which a row is on disk, or its answer is not given."""
+_ECHO = 16
+"""Characters in a row that a vendor's words and the question share by no chance."""
+
+
+class AuditTrail:
+    """Writes down the requests of one instance, for which `simulated` providers answer or real ones.
+
+    The prompt itself is in no log, and in the audit log masked (`keep_prompts`) or not at all.
+    """
+
+    def __init__(
+        self,
+        instance: str,
+        audit: AuditLog,
+        metrics: Metrics,
+        prompt_hash: PromptHash,
+        *,
+        keep_prompts: bool,
+        simulated: bool,
+    ) -> None:
+        self.instance = instance
+        self.audit = audit
+        self.metrics = metrics
+        self.prompt_hash = prompt_hash
+        self.keep_prompts = keep_prompts
+        self.simulated = simulated
+
+    def begin(self, prompt: str, task_type: TaskType, request_id: str, caller: Caller) -> AuditedRequest:
+        """A request that came just now."""
+        wait = VendorWait(self.metrics.lag.running)
+        return AuditedRequest(self, prompt, task_type, request_id, caller, wait)
+
+    def lost(self, lost: LostReservation) -> None:
+        """Write down a request whose instance died: of it only what it may have cost is known."""
+        self.audit.put(
+            AuditRow(
+                id=uuid.uuid4().hex,
+                time=lost.time,
+                instance=self.instance,
+                request_id=lost.request_id,
+                cost_usd=lost.usd,
+                status="instance_died",
+                key_id=lost.key or None,
+            )
+        )
+
+
+@dataclass(slots=True)
+class AuditedRequest:
+    """One request, from its coming to its end."""
+
+    trail: AuditTrail
+    prompt: str
+    task_type: TaskType
+    request_id: str
+    caller: Caller
+    wait: VendorWait
+    """How long its analysis waits for vendors, and whether for one of them as long as it may."""
+    memory: RequestMemory | None = None
+    """By which another instance could go on with it, or this one does; None without an Idempotency-Key."""
+    account: Account | None = None
+    masked: Mapping[str, int] = field(default_factory=dict)
+    """What was masked in its prompt before it left for the vendors."""
+    kept: Future[bool] | None = None
+    """Told whether its row is on disk, where answers wait for that."""
+    joined: bool = False
+    """Whether it waits for the analysis of another request, which that one counts."""
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=perf_counter)
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the request came."""
+        return round((perf_counter() - self.started) * 1000)
+
+    def settled(self, answer: AnswerBody) -> None:
+        """There is an answer: info, or warn where it is below a threshold or a provider failed."""
+        if answer.cache == "miss":
+            self._log_failures(answer.providers)
+            self._count("success")
+        names = [p.name for p in answer.providers if p.status == "answered"]
+        tell = log.info if answer.accepted else log.warning
+        tell(
+            msg("Wall-bounce analysis completed"),
+            **self._who(),
+            taskType=self.task_type,
+            providers=names,
+            confidence=answer.confidence,
+            consensus=answer.consensus,
+            accepted=answer.accepted,
+            simulated=answer.simulated,
+            cache=answer.cache,
+            processingTime=self.elapsed_ms(),
+            cost=answer.cost_usd,
+        )
+        status = "accepted" if answer.accepted else "below_threshold"
+        self._audit("refused" if answer.outcome == "refused" else status, answer, tuple(names))
+
+    async def written(self) -> None:
+        """Wait until no power cut takes its row.
+
+        Raises Problem where neither disk nor database takes it: then there is no answer. What the analysis
+        found is kept, and costs nothing when it is asked again.
+        """
+        await on_disk(self.kept, self.request_id)
+
+    def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
+        """There is no answer; `failures` are those of the providers that were asked."""
+        self._log_failures([failed_provider(failure, failure.cost_usd) for failure in failures])
+        log.error(
+            "Wall-bounce analysis failed",
+            **self._who(),
+            taskType=self.task_type,
+            code=code,
+            detail=detail,
+            processingTime=self.elapsed_ms(),
+            **({"refused": code} if code in REFUSED else {}),
+        )
+        not_ours = bool(failures) and all(failure.cause in NOT_ITS_OWN for failure in failures)
+        self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
+        self._audit(code)
+
+    def abandoned(self) -> None:
+        """The client went away."""
+        log.info("Client gone; analysis cancelled", **self._who(), processingTime=self.elapsed_ms())
+        self._count("cancelled")
+        self._audit("client_gone")
+
+    def _count(self, status: str) -> None:
+        """Count the analysis, which ended so, whatever carries its answer. A kept answer is none."""
+        if not self.joined:
+            taken = perf_counter() - self.started
+            self.trail.metrics.analysed(
+                self.task_type, status, taken, self.request_id, cut_off=self.wait.cut_off
+            )
+
+    def _log_failures(self, providers: Sequence[ProviderBody]) -> None:
+        for provider in providers:
+            if provider.error is not None:
+                log.error(
+                    "Provider failed",
+                    **self._who(),
+                    provider=provider.name,
+                    model=provider.model,
+                    kind=provider.error.kind,
+                    cause=provider.error.cause,
+                    detail=mask(_without(self.prompt, provider.error.message)),
+                    processingTime=round(provider.seconds * 1000),
+                )
+
+    def _who(self) -> dict[str, str]:
+        who = {"requestId": self.request_id}
+        if self.caller.user:
+            who["userId"] = self.caller.user
+        if self.caller.key is not None and self.caller.claimed:
+            who["claimedUserId"] = self.caller.claimed
+        return who
+
+    def _audit(self, status: str, answer: AnswerBody | None = None, providers: tuple[str, ...] = ()) -> None:
+        hit = answer is not None and answer.cache == "hit"
+        account = None if hit else self.account
+        prompt = self.prompt
+        self.kept = self.trail.audit.put(
+            AuditRow(
+                id=uuid.uuid4().hex,
+                time=self.time,
+                instance=self.trail.instance,
+                request_id=self.request_id,
+                user_id=self.caller.user,
+                task_type=self.task_type,
+                prompt_hash=self.trail.prompt_hash.of(prompt),
+                providers=providers,
+                confidence=answer.confidence if answer is not None else None,
+                consensus=answer.consensus if answer is not None else None,
+                accepted=answer.accepted if answer is not None else None,
+                simulated=answer.simulated if answer is not None else self.trail.simulated,
+                cache=answer.cache if answer is not None else "miss",
+                cost_usd=account.spent_usd if account is not None else 0.0,
+                status=status,
+                processing_ms=self.elapsed_ms(),
+                key_id=self.caller.key.id if self.caller.key else None,
+                prompt=_storable(mask(prompt)) if self.trail.keep_prompts else None,
+                claimed_user=self.caller.claimed,
+                threshold=answer.thresholds.confidence if answer is not None else None,
+                calls=tuple(account.calls) if account is not None else (),
+            )
+        )
+
+
+async def on_disk(kept: Future[bool] | None, request_id: str) -> None:
+    """Wait until the row whose future `kept` is, where there is one, is on disk. Raises Problem."""
+    if kept is None:
+        return
+    try:
+        async with asyncio.timeout(KEPT_WITHIN):
+            there = await asyncio.wrap_future(kept)
+    except TimeoutError:
+        there = False
+    if not there:
+        log.error("An answer is held back: its audit row is not on disk", requestId=request_id)
+        raise Problem(
+            503,
+            "audit_unavailable",
+            msg("the answer is there, but its row of the audit log can't be put on disk; ask again later"),
+            retry_after=RETRY_AFTER,
+        )
+
+
+def _without(prompt: str, words: str) -> str:
+    """The vendor's `words` without what they repeat of `prompt`, which is in no log."""
+    prompt = " ".join(prompt.split())
+    if not prompt:
+        return words
+    piece, kept, place = min(_ECHO, len(prompt)), "", 0
+    while place < len(words):
+        end = place + piece
+        if words[place:end] not in prompt or end > len(words):
+            kept += words[place]
+            place += 1
+            continue
+        while end < len(words) and words[place : end + 1] in prompt:
+            end += 1
+        kept += "[…]"
+        place = end
+    return kept
+
+
+def _storable(text: str) -> str:
+    """Text that UTF-8 can hold, at most what a TEXT column takes."""
+    return text.encode(errors="replace")[:65_000].decode(errors="ignore")

@@ -1,0 +1,135 @@
+"""Answers that are given again: to the same question, while they are fresh."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.options import Options
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.wallbounce.examination.prompts import PROMPT_VERSION
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType
+
+IMMATERIAL = frozenset({"request_id", "masker"})
+"""What of a question changes no answer: who asks, and what masks, whose level belongs to the setting."""
+
+
+class KeptAnswers:
+    """Answers by question, each kept for `ttl` seconds; none at all where that is 0.
+
+    `setting` tells what the answers to a caller depend on now beside the question: the caller itself, where
+    answers are not shared. `count` is told of each look-up: hit, miss or error. Of a caller whose `share` is
+    used up no more are kept: they would take the room of what others have kept.
+    """
+
+    def __init__(
+        self,
+        cache: AnswerCache,
+        lock: SharedLock,
+        ttl: float,
+        setting: Callable[[str], str],
+        count: Callable[[str], None],
+        share: KeptShare | None = None,
+    ) -> None:
+        self._share = share
+        self._cache = cache
+        self._lock = lock
+        self._ttl = ttl
+        self._setting = setting
+        self._count = count
+
+    def key(self, question: Question, task_type: TaskType, caller: str) -> str:
+        """Same key for the same question to the letter, of the same tier and in the same setting of `caller`.
+
+        Nothing is folded: the fault that is asked about may be an indentation or a full-width digit.
+        """
+        asked = {f.name: getattr(question, f.name) for f in fields(question) if f.name not in IMMATERIAL}
+        whole = json.dumps([self._setting(caller), task_type, asked], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    async def find(self, key: str) -> AnswerBody | None:
+        """The answer of `key`, where there is one; the look-up counts."""
+        return await self._look(key, self._count)
+
+    async def keep(self, key: str, answer: AnswerBody, caller: str = "") -> None:
+        """Keep `answer`, which `caller` asked for; "" is nobody told apart."""
+        if self._ttl <= 0:
+            return
+        value = dump(answer.document())
+        if self._share is None or await self._share.takes(caller, len(value)):
+            await self._cache.set(key, value, self._ttl)
+
+    async def once(
+        self, key: str, work: Callable[[], Awaitable[AnswerBody]], waiting: Callable[[], None]
+    ) -> tuple[AnswerBody, bool]:
+        """What `work` makes, and True; or what another instance, which is at it already, has kept.
+
+        `waiting` is told again and again while that one is at it.
+        """
+        if self._ttl <= 0:
+            return await work(), True
+        return await self._lock.run(key, lambda: self._look(key, lambda _: None), work, waiting=waiting)
+
+    async def _look(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
+        if self._ttl <= 0:
+            return None
+        errors = self._cache.read_errors
+        raw = await self._cache.get(key)
+        failed = self._cache.read_errors > errors
+        try:
+            found = AnswerBody.model_validate(load(raw)) if raw is not None else None
+        except ValueError:  # a ValidationError is one, too
+            found, failed = None, True
+        count("error" if failed else "miss" if found is None else "hit")
+        return found
+
+
+def answer_setting(options: Options, build: str) -> Callable[[Sequence[str]], str]:
+    """Gives what an answer depends on beside the question, as one digest, by the names of the providers that
+    are asked now, in their order.
+
+    All fields of the sections that reach an analysis count, also those that change no answer: after a change
+    of the spec an answer is at worst made once more. `build` is what this process runs: prompts, parsing and
+    the verdict are code.
+    """
+    spec = options.spec
+    same = {
+        "build": build,
+        "prompts": PROMPT_VERSION,
+        "mask": options.mask,
+        "calibration": options.calibration.key if options.calibration is not None else "",
+        "wallbounce": _plain(spec.wallbounce),
+        "budget": _plain(spec.budget),
+        "limits": _plain(spec.app.limits),
+    }
+
+    @lru_cache(maxsize=64)
+    def of(names: tuple[str, ...]) -> str:
+        panel = [[name, _plain(spec.providers[name])] for name in names]
+        whole = json.dumps({**same, "providers": panel}, sort_keys=True, default=str)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    return lambda names: of(tuple(names))
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it. Of a secret a digest."""
+    if isinstance(value, Secret):
+        return hashlib.sha256(value.reveal().encode()).hexdigest()
+    if isinstance(value, BaseModel):
+        return {name: _plain(each) for name, each in value}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value

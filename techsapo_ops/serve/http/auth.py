@@ -1,0 +1,196 @@
+"""Who asks, whether they may, and how often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from starlette.requests import Request
+
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.http.anomalies import Anomalies
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.proxies import Neighbours, header_of
+from techsapo_ops.serve.http.sign_in import SignIn
+from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.stores.keys import ApiKey, KeyRefused, KeyRing, Plan, Scope
+from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.wallbounce.start import key_file, no_key
+
+log = structlog.get_logger()
+
+_SANE_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+_DETAILS = {
+    "missing": msg("this API needs a key: send `Authorization: Bearer KEY`"),
+    "malformed": msg("that is not an API key of this service"),
+    "unknown": msg("that API key is not known"),
+    "revoked": msg("that API key was revoked"),
+    "expired": msg("that API key has expired"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request is from. `key` is None while the API is open.
+
+    `signed_in` is who signed in, as nginx tells: "" for nobody, None where nobody can. `claimed` is whom the
+    client says it asks for: it proves nothing, and counts only where there are neither keys nor signing in.
+    """
+
+    claimed: str | None
+    key: ApiKey | None
+    address: str
+    signed_in: str | None = None
+
+    @property
+    def user(self) -> str | None:
+        """The actor: who signed in, else the name of the key; while the API is open, who the client says."""
+        if self.signed_in:
+            return self.signed_in
+        if self.key is not None:
+            return self.key.name[:64]
+        return self.claimed if self.signed_in is None else None
+
+    @property
+    def id(self) -> str:
+        """What tells one caller's requests from another's."""
+        if self.key is not None:
+            return self.key.id
+        return f"@{self.signed_in}" if self.signed_in else ""
+
+
+PER_MINUTE: Mapping[Plan, int] = {"basic": 100, "standard": 1000, "premium": 5000}
+"""Requests a minute of a key without a rate of its own, by its plan."""
+
+
+class Gate:
+    """Lets requests in. Raises Problem for those that it does not."""
+
+    def __init__(
+        self,
+        auth: Auth,
+        keys: KeyRing | None,
+        limiter: RateLimiter | None,
+        metrics: Metrics,
+        anomalies: Anomalies,
+        sign_in: SignIn,
+    ) -> None:
+        self._neighbours = Neighbours(auth.monitoring_networks or ())
+        self._keys = keys
+        self._limiter = limiter
+        self._metrics = metrics
+        self._anomalies = anomalies
+        self._sign_in = sign_in
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether questions need a key."""
+        return self._keys is not None
+
+    async def admit(self, request: Request) -> Caller:
+        """The caller of a question: with a key and within its rate, or anybody while the API is open."""
+        caller = await self.known(request)
+        key = caller.key
+        if key is None or self._limiter is None:
+            return caller
+        limit = key.per_minute or PER_MINUTE[key.plan]
+        allowance = await self._limiter.hit(key.id, limit)
+        request.state.headers = allowance.headers()
+        if not allowance.allowed:
+            self._metrics.count("techsapo_rate_limit_hits_total", key.plan)
+            raise Problem(
+                429,
+                "rate_limited",
+                msg("this key may ask {limit} times a minute", limit=limit),
+                retry_after=allowance.wait,
+                limit=limit,
+            )
+        return caller
+
+    async def known(self, request: Request) -> Caller:
+        """The caller of what costs nothing: as of a question, and whatever the rate of its key."""
+        address = str(request.state.client)
+        given = request.headers.get("x-user-id")
+        claimed = given if given and _SANE_USER.fullmatch(given) else None
+        if self._keys is None:
+            signed_in = self._sign_in.user(request)
+            if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
+                # nginx would tell who it is; one with a template of the operator's own may not ask.
+                raise Problem(401, "sign_in", msg("nobody signed in, or nginx does not tell who it was"))
+            return Caller(claimed, None, address, signed_in)
+        key = self._check(request, "ask", address)
+        return Caller(claimed, key, address, self._sign_in.user(request))
+
+    async def admit_monitor(self, request: Request) -> ApiKey | None:
+        """Let a look at the inside pass: from this host and named networks, else with a key, its own."""
+        if self._keys is None or self._neighbours.has(request.scope):
+            return None
+        return self._check(request, "monitor", str(request.state.client))
+
+    @property
+    def knows_people(self) -> bool:
+        """Whether people are told apart: by keys, or by signing in."""
+        return self._keys is not None or self._sign_in.expected
+
+    def barred(self, key: str, scope: Scope) -> Problem | None:
+        """Why a stream that the key of that id opened has to end; None while it may go on."""
+        refusal = self._keys.refusal(key, scope) if self._keys is not None else None
+        if refusal is None:
+            return None
+        return Problem(
+            401, "unauthorized", _DETAILS.get(refusal, msg("that API key needs scope {scope}", scope=scope))
+        )
+
+    def watch(self, caller: Caller) -> Callable[[], Problem | None] | None:
+        """What tells why the stream of `caller` has to end; None where nothing can bar it."""
+        key = caller.key
+        return None if key is None else lambda: self.barred(key.id, "ask")
+
+    def _check(self, request: Request, scope: Scope, address: str) -> ApiKey:
+        assert self._keys is not None  # noqa: S101 - both callers have looked
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        given = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
+        try:
+            key = self._keys.check(given, scope)
+        except KeyRefused as error:
+            self._metrics.count("techsapo_auth_failures_total", error.reason)
+            self._anomalies.key_refused(error.reason, request.state.request_id, address)
+            log.warning(
+                "Authentication failed",
+                requestId=request.state.request_id,
+                reason=error.reason,
+                client=address,
+                trouble=self._keys.trouble or None,
+                # A file of keys that can't be read is a kind of its own: others' lines must not keep it out.
+                refused="keys file" if self._keys.trouble else error.reason,
+            )
+            if error.reason == "scope":
+                raise Problem(
+                    403, "forbidden", msg("that API key may not do this (needs scope {scope})", scope=scope)
+                ) from None
+            request.state.headers = {"WWW-Authenticate": 'Bearer realm="techsapo"'}
+            raise Problem(401, "unauthorized", _DETAILS[error.reason]) from None
+        self._anomalies.key_used(key.id, address, request.state.request_id)
+        return key
+
+
+def key_ring(auth: Auth, default: Path) -> KeyRing | None:
+    """The keys that requests need, None while the API is open.
+
+    Raises OpsError where the app may not start without a key and there is none.
+    """
+    if not auth.required:
+        return None
+    file = key_file(auth, default)
+    ring = KeyRing(file)
+    if (error := no_key(ring, file, auth)) is not None:
+        raise error
+    if ring.active() == 0:
+        log.warning(
+            "No API key yet: every question is refused", file=str(file.path), trouble=ring.trouble or None
+        )
+    return ring

@@ -1,0 +1,198 @@
+"""Idempotency-Key: the same request sent twice is carried out once, also where its instance dies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+from typing_extensions import override
+
+from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.problems import Problem, unconfirmed
+from techsapo_ops.serve.http.request_memory import Count, RequestMemory
+from techsapo_ops.serve.metrics.own_time import OwnTime
+from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, SharedLock
+from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.request_journal import RequestJournals
+from techsapo_ops.stores.unconfirmed import Unconfirmed
+
+KEEP = 24 * 3600.0
+"""Seconds for which an answer is given again."""
+RETRIED = "x-techsapo-retried"
+"""Header by which nginx says that it would send a request to another instance, should this one die."""
+ONCE = "@techsapo_once"
+"""Where nginx sends a request that is not to be sent twice."""
+_SANE = re.compile(r"[\x21-\x7e]{1,255}")
+
+Document = dict[str, Any]
+Work = Callable[[RequestMemory | None], Awaitable[Document]]
+
+
+class SendOnce(Problem):
+    """The key can't be kept now, and nginx would send the request again: it must send it in another way."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "invalid_request", "only nginx can be told to send this once")
+
+    @override
+    def answer(self, scope: Scope) -> Response:
+        return Response(status_code=self.status, headers={"X-Accel-Redirect": ONCE})
+
+
+class Idempotency:
+    """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems.
+
+    What providers replied is written to a journal, so that the instance that goes on with a request of one
+    that died asks nobody twice. `count` hears of it. Where a caller's `share` is used up, what it has is kept
+    on, and of new answers other instances know as long as their journals last.
+
+    Where the lock is of a Redis that another one may take over from, nginx gives up connections to instances
+    that go on, as the network fails and comes back: a request that has asked a provider goes on when nobody
+    waits any more. Who sends it again gets its answer, and no reply is paid for twice.
+    """
+
+    def __init__(
+        self,
+        kept: AnswerCache,
+        lock: SharedLock,
+        journals: RequestJournals,
+        share: KeptShare,
+        count: Count = lambda _: None,
+    ) -> None:
+        self._kept = kept
+        self._lock = lock
+        self._journals = journals
+        self._share = share
+        self._count = count
+        self._flights = Flights[Document, str]()
+        """The one event of each is the digest of its body."""
+
+    async def once(self, request: Request, caller: Caller, body: BaseModel, work: Work) -> Document:
+        """What `work` gives, or gave when this key came first; one that is under way is waited for.
+
+        Raises Problem, without waiting, where the key came with another body before.
+        """
+        key = request.headers.get("idempotency-key")
+        if key is None:
+            return await work(None)
+        if not _SANE.fullmatch(key):
+            raise Problem(
+                422, "invalid_request", msg("Idempotency-Key must be 1 to 255 printable characters")
+            )
+        sent = hashlib.sha256(
+            json.dumps(body.model_dump(), sort_keys=True, default=str).encode(errors="surrogatepass")
+        ).hexdigest()
+        name = hashlib.sha256(f"{caller.id}\n{request.url.path}\n{key}".encode()).hexdigest()
+
+        async def first(held: Held | None, begun: Callable[[], None]) -> Document:
+            if held is None:
+                self._not_kept(request)
+                return (await self._keep(caller, request.url.path, name, sent, await work(None)))[0]
+            journal = await self._journals.opened(name, held, sent)
+            if journal.left.head is not None and journal.left.head.get("sent") != sent:
+                raise _reused()
+            document = await work(RequestMemory(journal, self._count, begun))
+            reply, shared = await self._keep(caller, request.url.path, name, sent, document, held)
+            if shared:
+                await journal.forget()
+            else:  # what it has of the replies is all that another instance will know
+                _tell(request, "Idempotency-Kept", "no")
+            return reply
+
+        async def fly(flight: Flight[Document, str]) -> Document:
+            confirms = self._lock.confirms
+            surely = (lambda held: self._surely(name, held)) if confirms else None
+
+            def begun() -> None:
+                flight.to_its_end = confirms
+
+            try:
+                return await self._lock.run_once(
+                    name, sent, lambda: self._found(name), lambda held: first(held, begun), surely
+                )
+            except OtherWork:
+                raise _reused() from None
+            except Unconfirmed:
+                raise unconfirmed() from None
+
+        flight, mine = self._flights.board(name, fly)
+        if mine:
+            flight.tell(sent)
+        elif flight.events[0] != sent:
+            raise _reused()
+        time = OwnTime.of(request.scope)
+        time.elsewhere = not mine
+        with flight.aboard():
+            reply = await flight.result()
+        if reply["sent"] != sent:
+            raise _reused()
+        document: Document = reply["document"]
+        if not mine or document["request_id"] != request.state.request_id:
+            time.elsewhere = True
+            _tell(request, "Idempotency-Replayed", "true")
+        return document
+
+    async def answered(self, caller: Caller, path: str, request_id: str) -> Document | None:
+        """The answer that `caller` was given on `path` with that id, while it is kept; nobody else's."""
+        noted = await self._kept.get(_place(caller, path, request_id))
+        reply = None if noted is None else await self._found(str(load(noted)))
+        document: Document | None = None if reply is None else reply["document"]
+        return document if document is not None and document["request_id"] == request_id else None
+
+    def _not_kept(self, request: Request) -> None:
+        """Say that another instance will not know of this request. Raises SendOnce where nginx must know."""
+        if self._lock.shared and request.headers.get(RETRIED):
+            raise SendOnce
+        _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
+
+    async def _keep(
+        self, caller: Caller, path: str, name: str, sent: str, document: Document, held: Held | None = None
+    ) -> tuple[Document, bool]:
+        """What is kept, and whether other instances have it; its id leads there, by a note of its name."""
+        reply = {"sent": sent, "document": document}
+        value = dump(reply)
+        note = dump(name)
+        if not await self._share.takes(caller.id, len(value) + len(note)):
+            return reply, False
+        place = _place(caller, path, document["request_id"])
+        # Whoever sends a request may name its id: an address of an answer leads to the first one that had it.
+        if await self._kept.get(place) is None:
+            await self._kept.set(place, note, KEEP)
+        if held is None or not self._lock.confirms:
+            return reply, await self._kept.set(name, value, KEEP)
+        sealed = self._kept.closed(name, value, KEEP)
+        try:
+            return reply, await self._lock.keep(held, self._kept.place(name), sealed, KEEP)
+        except Unconfirmed:  # it is paid: given once is better than not at all
+            return reply, False
+
+    async def _surely(self, name: str, held: Held) -> Document | None:
+        """What is kept by `name`, by the Redis that holds the lock. Raises Unconfirmed."""
+        raw = self._kept.opened(name, await self._lock.read(held, self._kept.place(name)))
+        return None if raw is None else dict(load(raw))
+
+    async def _found(self, name: str) -> Document | None:
+        raw = await self._kept.get(name)
+        return None if raw is None else dict(load(raw))
+
+
+def _place(caller: Caller, path: str, request_id: str) -> str:
+    return hashlib.sha256(f"{caller.id}\n{path}\nanswer {request_id}".encode()).hexdigest()
+
+
+def _reused() -> Problem:
+    return Problem(422, "idempotency_key_reused", msg("this Idempotency-Key came with another body before"))
+
+
+def _tell(request: Request, header: str, value: str) -> None:
+    request.state.headers = {**getattr(request.state, "headers", {}), header: value}

@@ -1,0 +1,163 @@
+"""What every request goes through, as plain ASGI: the envelope around it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.http.anomalies import Anomalies
+from techsapo_ops.serve.http.problems import BROKE, Problem
+from techsapo_ops.serve.http.proxies import Proxies, header_of
+from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.serve.metrics.own_time import OwnTime
+from techsapo_ops.serve.metrics.tracing import Tracing
+
+log = structlog.get_logger()
+
+_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STREAM = b"text/event-stream"
+DRILL = "drill"
+"""What the state of a drill's request has, once it was let in: which kind it is."""
+UNMATCHED = "unmatched"
+"""The route of every path that there is not."""
+_PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
+_REFUSED = frozenset({400, 401, 403, 404, 405, 413, 415, 421, 422, 429, 503})
+"""Statuses of requests that cost their client nothing: of a flood of them, some lines are enough."""
+_CONTENT_SECURITY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", _CONTENT_SECURITY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_NOT_KEPT = (b"cache-control", b"no-store")
+"""For every answer that says nothing itself: the pages' own files alone are kept, and asked for again."""
+
+
+def request_id_of(scope: Scope) -> str:
+    """The caller's X-Request-ID where it is sane (letters, digits, `._-`, at most 128), else a new one."""
+    given = header_of(scope, b"x-request-id")
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given
+    return f"req_{uuid.uuid4().hex}"
+
+
+class Envelope:
+    """Gives each request its id and its client's address (`request.state.client`), counts and logs it, sets
+    the headers of every answer, and makes sure that there is one. While the instance drains, it asks
+    kept-alive connections to close.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        anomalies: Anomalies,
+        proxies: Proxies,
+        tracing: Tracing,
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._proxies = proxies
+        self._anomalies = anomalies
+        self._lifecycle = lifecycle
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = request_id_of(scope)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        OwnTime.begin(scope, self._metrics.lag.missed())
+        scope["state"]["client"] = await self._proxies.client(scope)
+        trace = self._tracing.request(scope, request_id)
+        extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
+        status, streamed = 0, scope["type"] == "websocket"
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, streamed
+            if message["type"] == "websocket.accept":
+                status = 101
+                message["headers"] = [*message.get("headers", ()), extra[-1]]
+            elif message["type"] in {"http.response.start", "websocket.http.response.start"}:
+                status = message["status"]
+                own = list(message.get("headers", ()))
+                streamed |= any(k == b"content-type" and v.startswith(_STREAM) for k, v in own)
+                closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
+                given = {k.lower().encode(): v.encode() for k, v in scope["state"].get("headers", {}).items()}
+                own += [(k, v) for k, v in given.items() if all(k != there for there, _ in own)]
+                own += [_NOT_KEPT] if all(k.lower() != _NOT_KEPT[0] for k, _ in own) else []
+                message["headers"] = [*own, *extra, *closing]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("Request failed", requestId=request_id, path_template=_route(scope))
+            if status:
+                scope["state"]["problem_status"] = 500
+                raise
+            problem = Problem(500, "internal_error", BROKE)
+            await problem.answer(scope)(scope, receive, send_with_headers)
+        finally:
+            taken = time.perf_counter() - started
+            self._account(scope, request_id, status or 499, taken, streamed=streamed)
+            route = _route(scope)
+            told = scope["state"].get("problem_status", 0)  # within a stream, whose status was sent before
+            trace.ended(route if route != UNMATCHED else None, status or 499, told)
+            if DRILL not in scope["state"]:
+                self._anomalies.seen(scope, known=route != UNMATCHED)
+
+    def _account(self, scope: Scope, request_id: str, status: int, seconds: float, *, streamed: bool) -> None:
+        """Count and log a request; of a stream the time says nothing."""
+        given = scope.get("method", "GET")  # a WebSocket has none
+        method = given if given in _METHODS else "OTHER"
+        route = _route(scope)
+        drill = scope["state"].get(DRILL)
+        if drill is not None:
+            self._metrics.drilled(drill, status)
+            log.debug("Request of a drill", requestId=request_id, method=method, route=route, status=status)
+            return
+        self._metrics.http(method, route, status, None if streamed else seconds, request_id)
+        own = None
+        if route in ANSWERING and not 400 <= status < 499:  # what is refused takes no time worth telling
+            own = OwnTime.of(scope).seconds()
+            self._metrics.answered(method, route, own, request_id)
+            if status < 500 <= scope["state"].get("problem_status", 0):
+                self._metrics.count("techsapo_http_failed_streams_total", method, route)
+        problem = scope["state"].get("problem")
+        if problem is not None:
+            self._metrics.count("techsapo_errors_total", problem)
+        tell = log.debug if route in _PROBES else log.info
+        refused = {"refused": str(status)} if status in _REFUSED else {}
+        tell(
+            msg("HTTP request"),
+            requestId=request_id,
+            method=method,
+            route=route,
+            status=status,
+            processingTime=round(seconds * 1000, 1),
+            **({} if own is None else {"ownTime": round(own * 1000, 1)}),
+            **refused,
+        )
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    """The template of the route that was taken; never the raw path, which a client chooses."""
+    return str(getattr(scope.get("route"), "path", UNMATCHED))

@@ -1,0 +1,110 @@
+"""The built-in pages: plain HTML, CSS and ES modules from web/. What all of them share is frame.html."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.http.problems import Problem
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_WEB = files("techsapo_ops.serve") / "web"
+_PAGES = {"/": "ask", "/dashboards": "dashboards", "/status": "status", "/docs": "docs"}
+"""Files, without their ending, by path."""
+_WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), strict=True))
+"""What the navigation calls each page, as a key of dictionary.js."""
+
+
+@cache
+def _assets() -> dict[str, tuple[bytes, str, str]]:
+    """Content, type and ETag by file name."""
+    found = {}
+    for entry in _WEB.iterdir():
+        suffix = "." + entry.name.rpartition(".")[2]
+        if suffix in _TYPES:
+            content = entry.read_bytes()
+            found[entry.name] = (content, _TYPES[suffix], tag_of(content))
+    return found
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # 2 MB that only readers of pages pay
+
+    return Environment(
+        loader=FunctionLoader(lambda name: (_WEB / name).read_text(encoding="utf-8")),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def page_of(name: str, locale: str, **values: object) -> tuple[bytes, str, str]:
+    """Content, type and ETag of the page NAME.html in the frame of all; `values` are its own."""
+    known = {"locale": locale, "keys": "off", "people": "one", "here": "", **values}
+    content = _templates().get_template(f"{name}.html").render(known, name=name, pages=_WORDS).encode()
+    return content, "text/html; charset=utf-8", tag_of(content)
+
+
+@cache
+def _page(path: str, locale: str, keys: str, people: str) -> tuple[bytes, str, str]:
+    return page_of(_PAGES[path], locale, keys=keys, people=people, here=path)
+
+
+def tag_of(content: bytes) -> str:
+    """The ETag of a file that holds `content`."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def asked_language(request: Request) -> str | None:
+    """The language that `?lang=` asks for; None where it is none of the pages'."""
+    asked = request.query_params.get("lang")
+    return asked if asked in LOCALES else None
+
+
+def page_reply(request: Request, content: bytes, media_type: str, tag: str) -> Response:
+    """The answer with a page or a file: kept by browsers, and asked for again."""
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def page_routes(locale: str, *, keys: bool, people: bool) -> APIRouter:
+    """Routes of the pages; `locale` is the language shown until the user chooses another. Where questions
+    need `keys`, the pages have a field for one. Where `people` are told apart, they keep nothing in a browser
+    that the next one at it would read.
+    """
+    router = APIRouter(include_in_schema=False)
+    field, many = "on" if keys else "off", "many" if people else "one"
+
+    async def page(request: Request) -> Response:
+        return page_reply(request, *_page(request.scope["route"].path, locale, field, many))
+
+    for path in _PAGES:
+        router.add_api_route(path, page, methods=["GET", "HEAD"])
+
+    @router.get("/favicon.ico")
+    async def icon(request: Request) -> Response:
+        return page_reply(request, *_assets()["icon.svg"])
+
+    @router.get("/web/{name}")
+    async def asset(request: Request, name: str) -> Response:
+        found = _assets().get(name)
+        if found is None:
+            raise Problem(404, "not_found", msg("there is no such file"))
+        return page_reply(request, *found)
+
+    return router

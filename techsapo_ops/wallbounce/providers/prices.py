@@ -1,0 +1,106 @@
+"""What a model's tokens cost: by the spec, else by the vendors' list prices, else by the catalogue of models.
+
+List prices come from the pinned `genai-prices` package, offline. It takes a third of a second to import, so
+that it is imported only for a provider whose price the spec does not give. One of its calculations takes .2
+to .5 ms: it is asked for a model's rates, once a minute at most, and the arithmetic is our own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from techsapo_ops.catalogue.models import bare, model_of
+from techsapo_ops.spec.models.providers import Price as PriceSpec
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.providers.provider import Price, Rates
+
+_MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrice(Price):
+    """The vendor's price of now: some change on a day, or with the hour.
+
+    The fields are those of the moment at which it was looked up.
+    """
+
+    vendor: str = ""
+    model: str = ""
+
+    def cost(self, tokens: Tokens) -> float:
+        """USD for `tokens` at the vendor's list price of now."""
+        return self._now().cost(tokens)
+
+    def most(self, read: int, written: int) -> float:
+        """Most USD that a call can cost at the vendor's list price of now."""
+        return self._now().most(read, written)
+
+    def _now(self) -> Price:
+        return _price_of(self.vendor, self.model, int(time.time() // _MINUTE))
+
+
+def list_price(vendor: str, model: str) -> ListPrice | None:
+    """The list price of `model` at `vendor` (a kind of provider in the spec), or None where unknown.
+
+    A variant (`vendor/model:nitro`) has its model's: it is for reserving, as OpenRouter bills each call.
+    """
+    try:
+        now = _price_of(vendor, model, int(time.time() // _MINUTE))
+    except LookupError:
+        name, variant, _ = model.partition(":")
+        return list_price(vendor, name) if variant and "/" in name else None
+    return ListPrice(**{f.name: getattr(now, f.name) for f in fields(now)}, vendor=vendor, model=model)
+
+
+def priced(section: PriceSpec) -> Price:
+    """The price that the spec gives."""
+    return Price(section.input, section.output, section.cached_input, section.cache_write)
+
+
+@lru_cache(maxsize=64)
+def _price_of(vendor: str, model: str, minute: int) -> Price:
+    """The price of that minute, by the package, else by our own catalogue. Raises LookupError."""
+    try:
+        return _packaged(vendor, model, datetime.fromtimestamp(minute * _MINUTE, UTC))
+    except LookupError:
+        facts = model_of(vendor, model)
+        if facts is None or (known := facts.price) is None:
+            raise
+    source = f"catalogue, {known.source.read}"
+    return Price(known.input, known.output, known.cached, known.cache_write, source=source)
+
+
+def _packaged(vendor: str, model: str, moment: datetime) -> Price:
+    import genai_prices
+
+    found = genai_prices.calc_price(
+        genai_prices.Usage(input_tokens=1),
+        bare(vendor, model),
+        provider_id=vendor,
+        genai_request_timestamp=moment,
+    ).model_price
+    priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
+    steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
+    short, *dearer = (_rates(priced, above) for above in steps)
+    source = f"genai-prices {genai_prices.__version__}"
+    return Price(
+        short.input, short.output, short.cached, short.cache_write, source=source, dearer=tuple(dearer)
+    )
+
+
+def _rates(priced: Iterable[Any], above: int) -> Rates:
+    """The rates of a call with more than `above` tokens of input; `priced` as the package has them."""
+    read, written, cached, cache_write = (_rate(price, above) for price in priced)
+    return Rates(read or 0.0, written or 0.0, cached, cache_write, above)
+
+
+def _rate(price: Any, above: int) -> float | None:
+    if price is None:
+        return None
+    reached = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= above]
+    return float(reached[-1] if reached else getattr(price, "base", price))

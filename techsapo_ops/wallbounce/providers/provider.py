@@ -1,0 +1,131 @@
+"""What every provider looks like: one call, its price, and what can be put around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.providers.asks import Ask, Reply
+
+SIMULATED = "simulated"
+"""The kind of a provider behind which there is no vendor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD per million tokens of a call whose input has more than `above` tokens.
+
+    What the vendor has in its cache costs `cached`, what it puts there `cache_write`; None: as `input`.
+    """
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+    above: int = 0
+
+    def usd(self, tokens: Tokens) -> float:
+        """USD for `tokens` at these rates."""
+        cached = min(tokens.cached, tokens.input)
+        kept = min(tokens.cache_written, tokens.input - cached)
+        read = (
+            (tokens.input - cached - kept) * self.input
+            + cached * (self.input if self.cached is None else self.cached)
+            + kept * (self.input if self.cache_write is None else self.cache_write)
+        )
+        return (read + tokens.output * self.output) / 1_000_000
+
+    def dearest(self, read: int, written: int) -> float:
+        """The same for tokens of which all that were read may be put into the vendor's cache, or none."""
+        each = max(self.input, self.cached or 0.0, self.cache_write or 0.0)
+        return (read * each + written * self.output) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price(Rates):
+    """What tokens cost, and `dearer` rates for longer input, which hold for the whole of such a call.
+
+    `known` is False where a worst case stands in for the real price. `source` says where it comes from:
+    "spec", "worst case", or a package with its version.
+    """
+
+    known: bool = True
+    source: str = "spec"
+    dearer: tuple[Rates, ...] = ()
+
+    def cost(self, tokens: Tokens) -> float:
+        """USD for `tokens`."""
+        return max(self._reached(tokens.input), key=lambda rates: rates.above).usd(tokens)
+
+    def most(self, read: int, written: int) -> float:
+        """Most USD that a call can cost which sends at most `read` tokens and gets at most `written`."""
+        return max(rates.dearest(read, written) for rates in self._reached(read))
+
+    def _reached(self, read: int) -> tuple[Rates, ...]:
+        return (self, *(rates for rates in self.dearer if read > rates.above))
+
+
+WORST_CASE = Price(input=30.0, output=180.0, known=False, source="worst case")
+"""Reserved for a model without a known price: above the usual list prices of text models."""
+
+
+class Provider(Protocol):
+    """Answers, grades and revises. One provider is one model at one endpoint."""
+
+    name: str
+    """Its name in the spec."""
+    kind: str
+    """Its kind in the spec."""
+    model: str
+    """The vendor's name of the model."""
+    timeout: float
+    """Longest time for one call, in seconds."""
+    price: Price
+    """What tokens cost here."""
+    max_output_tokens: int
+    """Most tokens that one answer can have."""
+    attempts: int
+    """Calls for one answer: the first, and those made again after a failure that may pass."""
+
+    async def call(self, ask: Ask) -> Reply:
+        """What it replies: an Answer, or Grades where grades are asked for.
+
+        Raises ProviderError, also where nothing of a reply can be read as what was asked for. Cancelling it
+        ends the call to the vendor.
+        """
+        ...
+
+    async def warm(self) -> None:
+        """Import what the first call needs, without holding up the event loop for long."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class Decorator:
+    """A provider around another, the inner one; what a subclass does not change is the inner one's."""
+
+    def __init__(self, inner: Provider) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.kind = inner.kind
+        self.model = inner.model
+        self.timeout = inner.timeout
+        self.price = inner.price
+        self.max_output_tokens = inner.max_output_tokens
+        self.attempts = inner.attempts
+
+    async def call(self, ask: Ask) -> Reply:
+        """What the inner one replies."""
+        return await self.inner.call(ask)
+
+    async def warm(self) -> None:
+        """Let the inner one import what it needs."""
+        await self.inner.warm()
+
+    async def close(self) -> None:
+        """Let the inner one give its connections back."""
+        await self.inner.close()

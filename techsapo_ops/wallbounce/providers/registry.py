@@ -1,0 +1,152 @@
+"""Which providers of the spec can be used here, and why others can't."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.spec.model_facts import answer_length
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.wallbounce.providers.breaker import Breaker, Guarded
+from techsapo_ops.wallbounce.providers.decorators.metered import Metered
+from techsapo_ops.wallbounce.providers.kinds import KINDS, ProviderKind
+from techsapo_ops.wallbounce.providers.prices import priced
+from techsapo_ops.wallbounce.providers.provider import SIMULATED, Price, Provider
+
+log = logging.getLogger("techsapo.providers")
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that providers get to give their connections back."""
+UNUSED_SIMULATION = msg("not used: real providers are configured, and the two never mix")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The providers in use, in the spec's order, and the reason by name for each that is not.
+
+    `breakers` are those of the providers in use; a simulated one has none.
+    """
+
+    usable: tuple[Provider, ...]
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+    breakers: tuple[Breaker, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether answers come from simulation."""
+        return any(p.kind == SIMULATED for p in self.usable)
+
+    def breaker_of(self, provider: Provider) -> Breaker | None:
+        """The breaker that leaves `provider` alone while it fails; None where it has none."""
+        return next((b for b in self.breakers if b.provider == provider.name), None)
+
+    async def warm(self) -> None:
+        """Import what the first questions need, one vendor after the other, each in a thread."""
+        for provider in self.usable:
+            await provider.warm()
+
+    async def close(self) -> None:
+        """Close every provider's connections; of one that fails to, or takes too long, the log tells."""
+        closing = [asyncio.create_task(p.close(), name=p.name) for p in self.usable]
+        done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
+        for task in late:
+            told = {"provider": task.get_name()}
+            log.warning("A provider did not give its connections back in time", extra=told)
+        for task in done:
+            if (error := task.exception()) is not None:
+                told = {"provider": task.get_name(), "error": repr(error)}
+                log.warning("A provider could not be closed", extra=told)
+
+
+def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
+    """The same as `look_up`. Raises OpsError when no provider is left."""
+    registry = look_up(spec, disabled)
+    if (error := no_provider(registry)) is not None:
+        raise error
+    return registry
+
+
+def no_provider(registry: Registry) -> OpsError | None:
+    """That no provider is left, and why none can be used; None where one can."""
+    if registry.usable:
+        return None
+    reasons = joined(
+        "; ", (msg("{name}: {reason}", name=n, reason=reason) for n, reason in registry.unavailable.items())
+    )
+    return OpsError(
+        msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
+        msg("enable one under `providers`, or remove the section to try simulated providers"),
+    )
+
+
+def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:
+    """Make the providers of `spec`; `disabled` holds those that the loader already left out.
+
+    Simulated providers answer only while no real one is enabled.
+    """
+    unavailable = dict(disabled)
+    enabled = [section for section in spec.providers.values() if section.enabled]
+    real = any(not section.simulated for section in enabled)
+    usable: list[Provider] = []
+    breakers: list[Breaker] = []
+    for name, section in spec.providers.items():
+        made = _made(name, section, spec, real) if section.enabled else "disabled in the spec"
+        if isinstance(made, str):
+            unavailable[name] = made
+            continue
+        provider, breaker = made
+        usable.append(provider)
+        if breaker is not None:
+            breakers.append(breaker)
+    return Registry(tuple(usable), unavailable, tuple(breakers))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a provider is made from, once it is known that it can be called."""
+
+    name: str
+    section: Any
+    price: Price
+    kind: ProviderKind
+
+    def make(self, **changes: Any) -> Provider:
+        """The provider, of its kind alone: no retries, no breaker. `changes` are fields of its section."""
+        section = self.section.model_copy(update=changes) if changes else self.section
+        return self.kind(self.name, section, self.price)
+
+
+def recipe(name: str, section: Any) -> Recipe | str:
+    """How the provider of `section` is made; else why it can't be used."""
+    kind = KINDS[section.kind]
+    lack = kind.lacks(name, section)
+    if lack is not None:
+        return lack
+    price = priced(section.price) if section.price is not None else kind.usual_price(section)
+    if price is None:
+        return f"its price is unknown; set providers.{name}.price (0 for a local model)"
+    if isinstance(section, ModelProvider):
+        section = section.model_copy(update={"max_output_tokens": answer_length(section)})
+    return Recipe(name, section, price, kind)
+
+
+def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
+    """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
+    if section.simulated and real:
+        return UNUSED_SIMULATION
+    usable = recipe(name, section)
+    if isinstance(usable, str):
+        return usable
+    metered = Metered(usable.make())
+    if section.simulated:
+        return metered, None
+    rules = spec.wallbounce.breaker
+    breaker = Breaker(name, metered.model, failures=rules.failures, cooldown=seconds(rules.cooldown))
+    return Guarded(metered, breaker), breaker
