@@ -13,10 +13,10 @@ from techsapo_ops.apply.journal import record_interrupted
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.apply.outcome import Applied, Listener
 from techsapo_ops.apply.plan import Purpose, StackPlan, plan
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.apply.transaction import Transaction
 from techsapo_ops.apply.up import require_applied
 from techsapo_ops.backup.kinds.key_files import end_keys
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.lost_data import lost_data
@@ -49,7 +49,7 @@ def rollback(
     """
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
-    with locked(history.layout, wait, listener.warn):
+    with at_work(history.layout, wait, listener.warn):
         require_ended(history.layout, Operation.RESTORE)
         interrupted = record_interrupted(history.layout)
         if interrupted is not None:

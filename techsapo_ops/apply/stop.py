@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.apply.budget import forget_audit
 from techsapo_ops.apply.journal import may_run_on
 from techsapo_ops.apply.rolling import Rolling
-from techsapo_ops.engines.at_work import at_work, tell_nobody
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
@@ -23,13 +22,6 @@ from techsapo_ops.stack.step import Action, Step
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Recorded, Running
-
-
-def locked(
-    layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody
-) -> AbstractContextManager[int]:
-    """Be the only techsapo at work on the stack; see engines.at_work."""
-    return at_work(layout, wait, say)
 
 
 def down(
@@ -46,7 +38,7 @@ def down(
     """
     if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)
-    with locked(stack.layout, wait, warn):
+    with at_work(stack.layout, wait, warn):
         with recorded(stack.layout, "down", {"remove_data": remove_data}, warn, anyway=True) as known:
             if remove_data:  # first: what is half removed is not missed either
                 DataNote(stack.layout, stack.name).forget()
@@ -76,7 +68,7 @@ def restart(
     their names in the order in which it was done. Raises OpsError when nothing runs, GateError for the first
     that does not come back.
     """
-    with locked(running.layout, wait, say):
+    with at_work(running.layout, wait, say):
         names = running_names(running, services)
         require_not_half(running.layout, names)
         observed = running.observe()
@@ -103,7 +95,7 @@ def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> t
 
     Raises as `restart` does.
     """
-    with locked(running.layout, wait):
+    with at_work(running.layout, wait):
         names = running_names(running, services)
         for name in names:
             Step(Action.RELOAD, name, msg("asked for")).perform(running)

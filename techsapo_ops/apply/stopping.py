@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from techsapo_ops.apply.administration import Warn, recorded
-from techsapo_ops.apply.stop import locked, require_not_half
+from techsapo_ops.apply.stop import require_not_half
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
@@ -43,7 +44,7 @@ def stop_services(
     It is noted before it is done: after a kill in between, the same call finishes it. Raises OpsError for a
     word that means none, and where it can't be recorded.
     """
-    with locked(stack.layout, wait, say):
+    with at_work(stack.layout, wait, say):
         observed = stack.engine.observe()
         observed.require_known()
         names = tuple(reversed(_meant(stack.topology, observed, words)))
@@ -73,7 +74,7 @@ def start_services(
     They start as `up` started them last. Raises OpsError for a word that means none, GateError for the first
     that does not become ready: it is to run from then on, so `up` tries it too.
     """
-    with locked(stack.layout, wait, say):
+    with at_work(stack.layout, wait, say):
         observed = stack.engine.observe()
         observed.require_known()
         known = stopped_of(stack.layout)

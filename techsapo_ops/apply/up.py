@@ -20,10 +20,10 @@ from techsapo_ops.apply.report import Row, notes, row
 from techsapo_ops.apply.snapshot import Snapshot
 from techsapo_ops.apply.spec_files import applied_elsewhere, keep_spec_files
 from techsapo_ops.apply.steps import with_emptied
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.apply.stopping import forget_others
 from techsapo_ops.apply.taken_ports import require_free
 from techsapo_ops.apply.transaction import Transaction
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.engine import Running
@@ -111,7 +111,7 @@ def _up(
 ) -> UpReport | None:
     history = History.of(stack)
     stack.engine.announce()
-    with locked(stack.layout, wait, listener.warn):
+    with at_work(stack.layout, wait, listener.warn):
         require_left(stack.layout)
         found = plan_of(stack, only)
         lost = lost_of(found)

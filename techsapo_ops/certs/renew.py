@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from techsapo_ops.adapters.acme import AcmeError
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.certs.authority import ask_when, ordered
 from techsapo_ops.certs.checks import require
 from techsapo_ops.certs.deploy import deploy, finish
 from techsapo_ops.certs.needs import Certificates, Due, Managed, Need
 from techsapo_ops.certs.self_signed import sign
 from techsapo_ops.certs.store import Origin, Version
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -98,7 +98,7 @@ def _attempt(certificate: Managed, due: Due) -> Renewal:
     try:
         if due.need is not Need.NOTHING:
             version = _obtained(certificate, due)
-            with locked(certificate.stack.topology.layout, _STACK_WAIT):
+            with at_work(certificate.stack.topology.layout, _STACK_WAIT):
                 if due.need is Need.FINISH:
                     finish(certificate)
                 else:

@@ -22,7 +22,7 @@ from techsapo_ops.cli.typer_base import NoSuchOption, OpsCommand, OpsGroup, Usag
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-ROOM = "techsapo_ops.cli.commands"
+ROOM = "techsapo_ops.cli"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,52 +19,64 @@ from techsapo_ops.messages import msg
 _SPEC, _STACK, _DATA, _ASK = "Spec and configuration", "Stack", "Data", "Orchestrator"
 
 COMMANDS: dict[str, LazyEntry] = {
-    "init": LazyEntry("init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
-    "validate": LazyEntry("validate", "validate", "Check the spec; every error at once.", _SPEC),
+    "init": LazyEntry("spec.init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
+    "validate": LazyEntry("spec.validate", "validate", "Check the spec; every error at once.", _SPEC),
     "config": LazyEntry(
-        "config", "app", "Show the spec, its fields and secrets, and the files made from it.", _SPEC
+        "spec.config", "app", "Show the spec, its fields and secrets, and the files made from it.", _SPEC
     ),
-    "up": LazyEntry("up", "up", "Start the stack, or bring it up to date.", _STACK),
-    "down": LazyEntry("down", "down", "Stop the stack.", _STACK),
-    "plan": LazyEntry("plan", "plan", "Show what `up` would change, and why.", _STACK),
-    "changes": LazyEntry("changes", "app", "Show what was applied, and what is no longer so.", _STACK),
-    "rollback": LazyEntry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
+    "up": LazyEntry("apply.up", "up", "Start the stack, or bring it up to date.", _STACK),
+    "down": LazyEntry("apply.down", "down", "Stop the stack.", _STACK),
+    "plan": LazyEntry("apply.plan", "plan", "Show what `up` would change, and why.", _STACK),
+    "changes": LazyEntry("apply.changes", "app", "Show what was applied, and what is no longer so.", _STACK),
+    "rollback": LazyEntry("apply.rollback", "rollback", "Go back to an earlier apply.", _STACK),
     "status": LazyEntry(
-        "status", "status", "One screen: health, alerts, backups, money, jobs.", _STACK, usage_exit=3
+        "watch.status", "status", "One screen: health, alerts, backups, money, jobs.", _STACK, usage_exit=3
     ),
-    "ps": LazyEntry("ps", "ps", "List the services and their state.", _STACK),
-    "logs": LazyEntry("logs", "logs", "Show or follow the services' logs.", _STACK),
+    "ps": LazyEntry("watch.ps", "ps", "List the services and their state.", _STACK),
+    "logs": LazyEntry("watch.logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry(
-        "restart", "restart", "Restart services one at a time, each until it is ready.", _STACK
+        "apply.restart", "restart", "Restart services one at a time, each until it is ready.", _STACK
     ),
-    "stop": LazyEntry("stop", "stop", "Stop single services; they stay stopped over `up`.", _STACK),
-    "start": LazyEntry("start", "start", "Start what `stop` has stopped.", _STACK),
+    "stop": LazyEntry("apply.stop", "stop", "Stop single services; they stay stopped over `up`.", _STACK),
+    "start": LazyEntry("apply.start", "start", "Start what `stop` has stopped.", _STACK),
     "exec": LazyEntry(
-        "exec", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
+        "apply.exec", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
     ),
-    "hosts": LazyEntry("hosts", "app", "Check, add and take out hosts of several.", _STACK),
-    "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
-    "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
-    "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
-    "alerts": LazyEntry("alerts", "app", "List and silence alerts; what each means and what to do.", _STACK),
-    "jobs": LazyEntry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
-    "cron": LazyEntry("cron", "app", "Let the host's cron start the jobs.", _STACK),
-    "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
-    "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
-    "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
-    "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
-    "restore": LazyEntry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
+    "hosts": LazyEntry("hosts.hosts", "app", "Check, add and take out hosts of several.", _STACK),
+    "maintenance": LazyEntry(
+        "apply.maintenance", "app", "Tell users to come back later, and let them in.", _STACK
+    ),
+    "monit": LazyEntry("watch.monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
+    "health": LazyEntry("watch.health", "health", "Probe every part at once.", _STACK, usage_exit=3),
+    "alerts": LazyEntry(
+        "watch.alerts", "app", "List and silence alerts; what each means and what to do.", _STACK
+    ),
+    "jobs": LazyEntry("jobs.jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
+    "cron": LazyEntry("jobs.cron", "app", "Let the host's cron start the jobs.", _STACK),
+    "certs": LazyEntry("certs.certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
+    "audit": LazyEntry(
+        "apply.audit", "app", "Show who did what to the stack, and verify the record.", _STACK
+    ),
+    "doctor": LazyEntry("watch.doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
+    "backup": LazyEntry(
+        "backup.backup", "app", "Back up data and configuration; list, verify, prune.", _DATA
+    ),
+    "restore": LazyEntry(
+        "backup.restore", "restore", "Bring a backup back, or the state of a moment.", _DATA
+    ),
     "recover": LazyEntry(
-        "recover", "app", "Bring the whole service back on an empty host, from off-site.", _DATA
+        "backup.recover", "app", "Bring the whole service back on an empty host, from off-site.", _DATA
     ),
     "drill": LazyEntry(
-        "drill", "app", "Try failures out, time them, and compare with the objectives.", _DATA
+        "drills.drill", "app", "Try failures out, time them, and compare with the objectives.", _DATA
     ),
-    "providers": LazyEntry("providers", "app", "List the providers and their models, or test them.", _ASK),
-    "serve": LazyEntry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
-    "ask": LazyEntry("ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
-    "answers": LazyEntry("answers", "app", "What answers cost, and how sure they are.", _ASK),
-    "keys": LazyEntry("keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
+    "providers": LazyEntry(
+        "app.providers", "app", "List the providers and their models, or test them.", _ASK
+    ),
+    "serve": LazyEntry("app.serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
+    "ask": LazyEntry("app.ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
+    "answers": LazyEntry("app.answers", "app", "What answers cost, and how sure they are.", _ASK),
+    "keys": LazyEntry("app.keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
 }
 
 DAILY = frozenset(

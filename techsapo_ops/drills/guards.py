@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG
 from techsapo_ops.catalogue.rules import API_ROUTES
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.journal import CUT_SHORT, half_done
 from techsapo_ops.stack.maintenance import maintenance_of
@@ -30,7 +30,7 @@ _ALL = f"techsapo_http_requests_total{{{API_ROUTES}}}"
 def alone(stack: Stack) -> Iterator[None]:
     """Keep every apply, restart, restore and backup from beginning. Raises OpsError while one runs."""
     with ExitStack() as locks:
-        locks.enter_context(locked(stack.layout, 0.0))
+        locks.enter_context(at_work(stack.layout, 0.0))
         repository = repository_of(stack)
         if repository.path.is_dir():
             locks.enter_context(repository.lock())

@@ -10,7 +10,7 @@ from itertools import groupby
 from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.apply.stop import locked
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
@@ -42,7 +42,7 @@ def drain(
     where the others would not be enough, or where what leads there can't be handed over, unless `force`.
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
-    with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts drain", {"host": name}, warn):
+    with at_work(stack.layout, wait, warn), recorded(stack.layout, "hosts drain", {"host": name}, warn):
         nodes = nodes_of(engine.fleet.manager)
         node = node_named(nodes, name)
         reasons = list(needed(engine, nodes, name)) if stack.engine.observe().running else []
@@ -82,7 +82,7 @@ def activate(
     Raises OpsError naming what does not get ready.
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
-    with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts activate", {"host": name}, warn):
+    with at_work(stack.layout, wait, warn), recorded(stack.layout, "hosts activate", {"host": name}, warn):
         manager = engine.fleet.manager
         node = node_named(nodes_of(manager), name)
         manager.call("node", "update", "--availability", "active", node.id)

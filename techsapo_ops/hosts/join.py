@@ -13,7 +13,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_api import post
 from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
-from techsapo_ops.apply.stop import locked
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
@@ -50,7 +50,7 @@ def beside_others(fleet: Fleet, layout: Layout, wait: float, warn: Callable[[str
     at work for longer than `wait` seconds.
     """
     if noted_machines(layout.state).machines and _swarm_answers(fleet):
-        with locked(layout, wait, warn):
+        with at_work(layout, wait, warn):
             yield
     else:  # nothing was ever brought up, or all are to be joined anew
         yield

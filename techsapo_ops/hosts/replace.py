@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.apply.outcome import Listener
-from techsapo_ops.apply.stop import locked
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import swarm_of
 from techsapo_ops.engines.swarm.nodes import nodes_of
@@ -43,7 +43,7 @@ def replace(
     began = time.monotonic()
     what, say = {"old": old, "new": new}, listener.say
     with (
-        locked(stack.layout, wait, listener.warn),
+        at_work(stack.layout, wait, listener.warn),
         recorded(stack.layout, "hosts replace", what, listener.warn),
     ):
         manager = engine.fleet.manager

@@ -1,4 +1,4 @@
-"""What jobs do, one module each; catalogue/jobs.yaml names them.
+"""What jobs are given; each capability has its own in a module `job`, which catalogue/jobs.yaml names.
 
 A job is a function that takes a JobContext and returns a JobResult. It prints nothing: `context.tell` writes
 a line into the run's log. What went wrong is an OpsError. SIGTERM (the time limit, Ctrl-C, `techsapo down`)
@@ -33,10 +33,10 @@ class JobContext:
 
 
 def load(operation: str) -> Operation:
-    """Import `module:function` below techsapo_ops.jobs.context. Raises OpsError when it is not there."""
+    """Import `module:function` below techsapo_ops. Raises OpsError when it is not there."""
     module, _, name = operation.partition(":")
     try:
-        found: Operation = getattr(import_module(f"{__name__}.{module}"), name)
+        found: Operation = getattr(import_module(f"techsapo_ops.{module}"), name)
     except (ImportError, AttributeError) as error:
         raise OpsError(
             msg("the job's operation {operation} can't be loaded: {error}", operation=operation, error=error)

@@ -94,4 +94,4 @@ def command_modules(package: Package) -> Iterator[str]:
             if isinstance(node, ast.Call) and last_name(node.func) == "LazyEntry" and node.args:
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                    yield f"{NAME}.cli.commands.{first.value}"
+                    yield f"{NAME}.cli.{first.value}"

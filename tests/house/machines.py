@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tests.house.source import Module, Package, Place, last_name
 
 ROOMS = (
-    "engines/", "operations/hosts/", "cli/hosts/hosts.py", "render/swarm.py", "catalogue/",
+    "engines/", "hosts/", "cli/hosts/", "render/swarm.py", "catalogue/",
     "spec/machines.py", "spec/machine_ports.py", "stack/places.py", "stack/machine.py",
 )  # fmt: skip
 """Where several hosts are the subject, and those who answer: engines, places, and the catalogue, whose data

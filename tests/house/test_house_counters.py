@@ -25,9 +25,9 @@ def counted(counter: Counter, **texts: str) -> list[tuple[str, int]]:
 
 
 def lines(counter: Counter, text: str, **others: str) -> list[int]:
-    """The lines of one module of operations/."""
+    """The lines of one module of watch/."""
     return [
-        line for path, line in counted(counter, operations__x=text, **others) if path == "operations/x.py"
+        line for path, line in counted(counter, watch__x=text, **others) if path == "watch/x.py"
     ]
 
 
@@ -157,7 +157,7 @@ def test_going_through_the_machines_is_no_question(told: str) -> None:
 
 def test_the_rooms_of_several_hosts_may_ask() -> None:
     text = "if topology.machines: pass"
-    rooms = dict.fromkeys(("engines__swarm__nodes", "operations__hosts__join", "stack__places"), text)
+    rooms = dict.fromkeys(("engines__swarm__nodes", "hosts__join", "stack__places"), text)
     assert counted(machines.machine_tests, **rooms) == []
 
 
@@ -173,8 +173,8 @@ def test_a_file_may_speak_of_redis_and_its_own_rooms_may_name_it() -> None:
     assert lines(names.redis_files, '"""Redis."""\n# redis\ndef f():\n    "As Redis does."\n') == []
     rooms = dict.fromkeys(("services__redis__kind", "stores__budget", "spec__models__data"), "import redis")
     assert counted(names.redis_files, **rooms) == []
-    assert counted(names.redis_files, operations__redis_tls="", services__nginx="redis = 1") == [
-        ("operations/redis_tls.py", 1),
+    assert counted(names.redis_files, apply__redis_tls="", services__nginx="redis = 1") == [
+        ("apply/redis_tls.py", 1),
         ("services/nginx.py", 1),
     ]
 
@@ -229,14 +229,14 @@ def test_circles_are_found_through_functions_types_and_packages() -> None:
 def test_a_command_that_is_imported_is_counted_and_what_lies_in_its_folder_is_not() -> None:
     found = counted(
         imports.commands_imported,
-        cli__main='COMMANDS = {"up": LazyEntry("up", "up"), "jobs": LazyEntry("jobs", "app")}',
-        cli__commands__up="",
-        cli__commands__jobs__package="from techsapo_ops.cli.jobs.jobs import view",
-        cli__commands__jobs__view="from techsapo_ops.cli.jobs.jobs import app",
-        cli__commands__drift="def f():\n    from techsapo_ops.cli.apply.up import show",
-        operations__x="from techsapo_ops.cli.commands import up",
+        cli__main='COMMANDS = {"up": LazyEntry("apply.up", "up"), "jobs": LazyEntry("jobs", "app")}',
+        cli__apply__up="",
+        cli__jobs__package="from techsapo_ops.cli.jobs import view",
+        cli__jobs__view="from techsapo_ops.cli.jobs import app",
+        cli__apply__drift="def f():\n    from techsapo_ops.cli.apply.up import show",
+        watch__x="from techsapo_ops.cli.apply import up",
     )
-    assert found == [("cli/commands/drift.py", 2), ("operations/x.py", 1)]
+    assert found == [("cli/apply/drift.py", 2), ("watch/x.py", 1)]
 
 
 def test_long_files_are_counted() -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "techsapo_ops"
 HELP = "help"
 FIELDS = "spec_fields"
-_SPLIT = frozenset({"operations", "cli"})
+_SPLIT = frozenset({"cli"})
 """Rooms whose messages are in a file for each folder."""
 
 

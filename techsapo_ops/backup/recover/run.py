@@ -13,7 +13,6 @@ from pathlib import Path
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.backup.recover.choice import Choice, chosen, readable
 from techsapo_ops.backup.recover.doors import Doors
 from techsapo_ops.backup.recover.draft import draft_of
@@ -27,6 +26,7 @@ from techsapo_ops.backup.repository.description import What
 from techsapo_ops.backup.repository.restic import Restic
 from techsapo_ops.backup.restore.copied import Copied, choose, fetch, open_copy, require_whole
 from techsapo_ops.backup.restore.going_back import go_back_if_interrupted
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.journal import interrupted
@@ -213,7 +213,7 @@ class Recovery:
             self.desk.clear()
             return
         try:
-            with locked(layout, LOCK_SECONDS):
+            with at_work(layout, LOCK_SECONDS):
                 self.desk.clear()
         except OpsError as error:  # the stack is back, and the next command shares it
             self.doors.listener.warn(error.message)

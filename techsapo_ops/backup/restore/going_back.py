@@ -8,7 +8,6 @@ from contextlib import suppress
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.apply.data import note_restored
 from techsapo_ops.apply.outcome import Listener
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.apply.up import up
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
@@ -22,6 +21,7 @@ from techsapo_ops.backup.restore.bringing_back import (
     start_apps,
     start_left_off,
 )
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup_kind import BackupKind
@@ -76,7 +76,7 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     layout = stack.layout
     if interrupted(layout) is None:
         return None
-    with locked(layout, wait):
+    with at_work(layout, wait):
         entry = interrupted(layout)
         if entry is None:
             return None

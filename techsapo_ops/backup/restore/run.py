@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.apply.stopping import require_runs
 from techsapo_ops.backup.create import put_aside
 from techsapo_ops.backup.kinds import registry
@@ -30,6 +29,7 @@ from techsapo_ops.backup.restore.going_back import (
     note_whole,
 )
 from techsapo_ops.backup.restore.intent import Intent
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.backup_kind import Replay, Untouched
@@ -77,7 +77,7 @@ def perform(
         if name := registry.of(part).service(part.kind):
             require_runs(layout, name, msg("a restore"))
     stack.engine.announce()  # which wants every machine: what can't be stopped would go on with the old data
-    with locked(layout, wait), recorded(layout, "restore", what, say) as known:
+    with at_work(layout, wait), recorded(layout, "restore", what, say) as known:
         _require_there(stack, intent)
         replay = _prepared(stack, intent)
         safety: Backup | None = None
@@ -157,7 +157,7 @@ def perform_instead(
     what = {"backup": intent.backup.id, "parts": list(there)}
     stack.engine.announce()
     with (
-        locked(stack.layout, wait),
+        at_work(stack.layout, wait),
         recorded(stack.layout, "restore", {**what, "instead_of": left.safety}, say),
     ):
         replay = _prepared(stack, intent)

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.apply.budget import reset_budget as reset
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.cli.app.calibrate import calibrate
 from techsapo_ops.cli.app.store_options import ToldStores
 from techsapo_ops.cli.bundles import CommandGroup
@@ -19,6 +18,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace, WaitOption, YesOption
 from techsapo_ops.cli.output import Output, require_yes
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.messages import msg, template
 from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
 from techsapo_ops.stores.audit.server import audit_server
@@ -171,7 +171,7 @@ def reset_budget(
     stack = open_stack(place.open())
     word = PERIODS[period.value]
     require_yes(msg("let the budget of the {period} start at zero now?", period=word), yes=yes)
-    with locked(stack.layout, wait):
+    with at_work(stack.layout, wait):
         reset(stack, period.value, out.warn)
     out.say(msg("the budget of the {period} starts at zero", period=word))
     out.next("techsapo status")

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.apply.maintenance import turn_off, turn_on
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.cli.arguments import TIMES, span_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.maintenance import maintenance_of
@@ -46,7 +46,7 @@ def on(
     """
     ends = _until(until)
     stack = open_stack(place.open())
-    with locked(stack.layout, 0.0):
+    with at_work(stack.layout, 0.0):
         before = maintenance_of(stack.layout)
         made = turn_on(stack, message, ends, acting_user(), out.warn)
     out.data(str(made))
@@ -64,7 +64,7 @@ def off(*, place: SpecPlace, out: QuietOutput) -> None:
       techsapo maintenance off
     """
     stack = open_stack(place.open())
-    with locked(stack.layout, 0.0):
+    with at_work(stack.layout, 0.0):
         ended = turn_off(stack, out.warn)
     out.say(msg("users are let in again") if ended is not None else msg("no maintenance goes on"))
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.apply.stop import locked
 from techsapo_ops.apply.up import up
 from techsapo_ops.cli.apply.apply_view import Progress, show_failures
 from techsapo_ops.cli.bundles import CommandGroup
@@ -24,6 +23,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import require_yes
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
 from techsapo_ops.engines.swarm.machines_note import fleet_of
@@ -176,7 +176,7 @@ def remove(
     engine = swarm_of(stack.engine)
     require_yes(leaving(engine, host, gone=gone).question, yes=yes)
     what = {"host": host, "gone": gone}
-    with locked(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
+    with at_work(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
         nodes = leave(engine, host, gone=gone, say=out.say)
     out.say(msg("{host} is out of the Swarm", host=host))
     if any(node.ready for node in nodes):
@@ -254,7 +254,7 @@ def switchover(
       techsapo hosts switchover redis --to b
     """
     stack = open_stack(place.open())
-    with locked(stack.layout, 0.0, out.warn):
+    with at_work(stack.layout, 0.0, out.warn):
         found = take_over(stack, service, to, out.warn)
     out.say(
         msg(

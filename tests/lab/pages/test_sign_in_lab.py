@@ -271,7 +271,7 @@ def test_an_account_that_the_sign_in_proxy_refuses_is_told_so(stack: Stack) -> N
     assert (program.status_code, program.json()["code"]) == (403, "forbidden")
 
 
-@pytest.mark.nightly  # by day `tests/unit/health/test_sign_in_part.py` has one that hangs
+@pytest.mark.nightly  # by day `tests/unit/watch/test_parts.py` has one that hangs
 def test_a_sign_in_proxy_that_hangs_is_no_healthy_one(stack: Stack) -> None:
     with stack.proxy.hung():
         (part,) = [p for p in stack.made.health()["probes"] if p["name"] == "sign-in"]

@@ -265,10 +265,10 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.backup.prune import prune_backups
-from techsapo_ops.backup import registry
+from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.restore.intent import Intent, intend
 from techsapo_ops.backup.repository.folder import repository_of
-from techsapo_ops.operations.backup import restore
+from techsapo_ops.backup.restore import run
 spec, *places = sys.argv[1:]
 stack = open_stack(open_project(Path(spec)))
 pages = int(Path("/proc/self/statm").read_text().split()[0])

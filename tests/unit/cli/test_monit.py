@@ -10,7 +10,7 @@ from terminal import Screen
 
 WATCHED = """
 from datetime import UTC, datetime
-from techsapo_ops.cli.commands import monit
+from techsapo_ops.cli.watch import monit
 from techsapo_ops.errors import OpsError
 from techsapo_ops.watch.usage import Reading
 

@@ -95,7 +95,7 @@ import asyncio, sys
 from pathlib import Path
 
 from techsapo_ops.adapters.http import preload
-from techsapo_ops.serve import server
+from techsapo_ops.serve.http import server
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models import Spec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import Told
-from three_hosts import fleet, of
+from fakes.three_hosts import fleet, of
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 from fakes.memory_project import Told
+from fakes.three_hosts import of
 from rows import each_row
-from three_hosts import of
 
 from techsapo_ops.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
 from techsapo_ops.apply.work import Marks, Work, stretches, together

@@ -6,7 +6,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from three_hosts import of
+from fakes.three_hosts import of
 
 from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry

@@ -10,8 +10,8 @@ import pytest
 from fakes.letters import Letters, backup, read, states, write
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
+from fakes.three_hosts import fleet, of
 from rows import each_row
-from three_hosts import fleet, of
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup.kinds import registry

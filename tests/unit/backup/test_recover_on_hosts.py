@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fakes.three_hosts import fleet, of
 from rows import each_row
-from three_hosts import fleet, of
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.fleet import Fleet

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from fakes.open_stacks import open_stack
 from fakes.swarm_stack import StackFake
-from three_hosts import fleet, of
+from fakes.three_hosts import fleet, of
 
 from techsapo_ops.drills import failover as course
 from techsapo_ops.drills.failover import failover

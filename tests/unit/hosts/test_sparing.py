@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from three_hosts import fleet, of
+from fakes.three_hosts import fleet, of
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult

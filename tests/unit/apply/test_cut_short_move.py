@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from three_hosts import of
+from fakes.three_hosts import of
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.apply.journal import apply_journal, may_run_on, require_left
@@ -78,7 +78,7 @@ def where(tmp_path: Path) -> Topology:
 @pytest.fixture
 def client(where: Topology, monkeypatch: pytest.MonkeyPatch) -> OneHost:
     monkeypatch.setattr(shutil, "which", lambda name, *_, **__: f"/usr/bin/{name}")
-    monkeypatch.setattr("techsapo_ops.apply.stop.locked", lambda *_: nullcontext(0))
+    monkeypatch.setattr("techsapo_ops.apply.stop.at_work", lambda *_: nullcontext(0))
     return OneHost(where.layout.config, ("redis",))
 
 

@@ -10,7 +10,7 @@ import typer
 from fakes.letters import Killed, Letters, backup, half, killed, read, states, undo, write
 from fakes.memory_project import MemoryProject
 
-from techsapo_ops.apply.stop import locked, restart
+from techsapo_ops.apply.stop import restart
 from techsapo_ops.apply.stopping import start_services, stop_services
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.restore import going_back
@@ -23,6 +23,7 @@ from techsapo_ops.cli.backup import restore as restore_command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.watch.health_view import next_step
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.journal import (
     REPLACE,
@@ -69,7 +70,7 @@ def test_health_and_drift_say_so_and_what_to_do_and_not_while_a_restore_is_at_wo
     report = check(stack, timeout=0.5, now=datetime.now(UTC))
     assert next_step(report) in {"techsapo up", next(p.hint for p in report.failing if p.name == "restore")}
     assert ("restore", "restore", "was interrupted half way: `techsapo up` goes back") in made.findings()
-    with locked(stack.layout, 0.0):
+    with at_work(stack.layout, 0.0):
         assert "restore" not in told()
         assert "restore" not in [kind for kind, _, _ in made.findings()]
     undo(made)

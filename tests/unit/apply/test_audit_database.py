@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from three_hosts import of
+from fakes.three_hosts import of
 
 from techsapo_ops.apply import audit_database
 from techsapo_ops.apply.audit_database import AuditDatabase
