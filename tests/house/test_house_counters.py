@@ -26,9 +26,7 @@ def counted(counter: Counter, **texts: str) -> list[tuple[str, int]]:
 
 def lines(counter: Counter, text: str, **others: str) -> list[int]:
     """The lines of one module of watch/."""
-    return [
-        line for path, line in counted(counter, watch__x=text, **others) if path == "watch/x.py"
-    ]
+    return [line for path, line in counted(counter, watch__x=text, **others) if path == "watch/x.py"]
 
 
 def test_the_kinds_are_those_of_the_registry() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -12,14 +12,18 @@ from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.runs import Runs
+from techsapo_ops.jobs.status import JobStatus, job_statuses
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.nginx.certificate import tls_address
 from techsapo_ops.services.probing import health_of, part_of
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.stack.engine import Prober
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
+from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.observed import FOLDER_GONE
 from techsapo_ops.stack.service import Service
@@ -28,9 +32,65 @@ from techsapo_ops.stack.stopped import Stopped, stopped_of
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
 from techsapo_ops.watch.health.host_parts import certificate_part, disk_part
-from techsapo_ops.watch.health.job_runs import jobs_part
 from techsapo_ops.watch.health.report import HealthReport
-from techsapo_ops.watch.health.sole import with_one_of_each
+
+
+def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
+    """`parts`, where several have what one alone may have, or each of a kind was asked and none has it."""
+    wrong: dict[str, str] = {}
+    for kind in {part.kind for part in parts if part.sole is not None}:
+        alike = [part for part in parts if part.kind == kind]
+        having = [part.name for part in alike if part.sole]
+        if len(having) > 1:
+            wrong |= {name: _also(each for each in having if each != name) for name in having}
+        elif not having and all(part.sole is False for part in alike):
+            wrong |= {part.name: msg("and none of the others has it") for part in alike}
+    return [
+        replace(part, status=PartStatus.DEGRADED, detail=joined("; ", (part.detail, wrong[part.name])))
+        if part.name in wrong and part.status is PartStatus.HEALTHY
+        else part
+        for part in parts
+    ]
+
+
+def _also(others: Iterable[str]) -> str:
+    return msg("and so is or has {others}, where one alone should", others=", ".join(others))
+
+
+def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
+    """What the ledger tells of whoever starts the jobs: a run that was missed is a fault.
+
+    Nothing where the scheduler is one of the services, which has a heartbeat, and where nobody is to start
+    any. Raises nothing for what it finds.
+    """
+    schedule, layout = topology.spec.schedule, topology.layout
+    if schedule.by == "none" or topology.has(SCHEDULER):
+        return ()
+    try:
+        zone = local_zone()
+        found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
+    except OpsError as error:
+        return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, error.message),)
+    hint = "`techsapo cron install`" if schedule.by == "cron" else "`techsapo jobs`"
+    if missed := [status for status in found if status.missed is not None]:
+        return (HealthPart("jobs", "jobs", PartStatus.DEGRADED, _words(missed), hint=hint),)
+    if not any(status.last for status in found):
+        return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, msg("none has run yet"), hint=hint),)
+    return (HealthPart("jobs", "jobs", PartStatus.HEALTHY, msg("each began when it was due")),)
+
+
+def _words(missed: list[JobStatus]) -> str:
+    return joined(
+        ", ",
+        (
+            msg(
+                "{name} was due {time:%Y-%m-%d %H:%M} and did not begin",
+                name=status.job.name, time=status.missed,
+            )
+            for status in missed
+        ),
+    )  # fmt: skip
+
 
 # Python's own work after a probe was cut at its deadline.
 _GRACE = 0.25

@@ -29,7 +29,7 @@ from techsapo_ops.jobs.timetable import announce
 from techsapo_ops.jobs.wrapper import Finished, due, run_job
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.health import PartStatus
-from techsapo_ops.watch.health.job_runs import jobs_part
+from techsapo_ops.watch.health.check import jobs_part
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.spec.scalars import Trap, plain
+from techsapo_ops.spec.source import Trap, plain
 
 
 @each_row(

@@ -24,8 +24,8 @@ from techsapo_ops.cli.watch.health_view import next_step
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
+from techsapo_ops.watch.health.check import with_one_of_each
 from techsapo_ops.watch.health.report import HealthReport, Status
-from techsapo_ops.watch.health.sole import with_one_of_each
 
 UP, WRONG, GONE = PartStatus.HEALTHY, PartStatus.DEGRADED, PartStatus.DOWN
 
