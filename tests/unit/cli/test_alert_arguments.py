@@ -29,8 +29,8 @@ def nobody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(server, method, asked)
     monkeypatch.setattr(Prometheus, "query", lambda *_: ())
     stack = open_stack(topology_of(spec_of(SPEC), tmp_path))
-    for module in ("commands.alerts", "alerts_ack"):
-        monkeypatch.setattr(f"techsapo_ops.cli.{module}.open_stack", lambda _: stack)
+    for module in ("alerts", "alerts_ack"):
+        monkeypatch.setattr(f"techsapo_ops.cli.watch.{module}.open_stack", lambda _: stack)
     (tmp_path / "techsapo.yaml").write_text("project: t\n")
     monkeypatch.chdir(tmp_path)
 

@@ -39,7 +39,7 @@ def typers() -> set[str]:
     return foreign(imported(TYPER, Path.cwd()))
 
 
-LOW = {"cli", "catalogue", "errors", "messages", "operations", "services", "adapters", "stack", "spec"}
+LOW = {"cli", "catalogue", "errors", "messages", "apply", "services", "adapters", "stack", "spec"}
 """Rooms from which something may be needed to look: what is said, who is trusted, where things are."""
 
 
