@@ -102,29 +102,28 @@ def edit(project: Project) -> None:
     path.write_text("mine")
 
 
-@each_row(
-    "meanwhile, words",
-    [
-        (lambda p: p.stack(redis={"maxmemory": "2G"}), "the spec, or a secret file"),
-        (
-            lambda p: elsewhere(p, layout=replace(p.stack().layout, environment="staging")),
-            "the folder, the environment, the engine or the version",
-        ),
-        (
-            lambda p: elsewhere(p, host=replace(p.stack().topology.host, binaries={"nginx": "/opt/nginx"})),
-            "this host's programs or users",
-        ),
-        (lambda p: p.up(sections={"redis": {"maxmemory": "3G"}}), "what was applied last"),
-        (lambda p: p.world.end("redis", State.STOPPED), "what runs"),
-        (lambda p: p.world.lose(p.stack().layout, "redis"), "what runs"),
-        (lambda p: (p.config / "redis/redis.conf").write_text("# mine\n"), "the files on disk"),
-        (edit, "the files on disk"),
-        (lambda p: setattr(p.world.processes["app"], "replaced", "libssl was updated"), "what runs"),
-    ],
-)
-def test_what_is_no_longer_so_is_named_and_nothing_is_done(
-    tmp_path: Path, meanwhile: Callable[[Project], object], words: str
-) -> None:
+MEANWHILE: dict[str, tuple[Callable[[Project], object], str]] = {
+    "another spec": (lambda p: p.stack(redis={"maxmemory": "2G"}), "the spec, or a secret file"),
+    "another environment": (
+        lambda p: elsewhere(p, layout=replace(p.stack().layout, environment="staging")),
+        "the folder, the environment, the engine or the version",
+    ),
+    "another host": (
+        lambda p: elsewhere(p, host=replace(p.stack().topology.host, binaries={"nginx": "/opt/nginx"})),
+        "this host's programs or users",
+    ),
+    "an apply": (lambda p: p.up(sections={"redis": {"maxmemory": "3G"}}), "what was applied last"),
+    "a stop": (lambda p: p.world.end("redis", State.STOPPED), "what runs"),
+    "a service that is gone": (lambda p: p.world.lose(p.stack().layout, "redis"), "what runs"),
+    "an edited file": (lambda p: (p.config / "redis/redis.conf").write_text("# mine\n"), "the files on disk"),
+    "a file that the plan leaves alone": (edit, "the files on disk"),
+    "an update": (lambda p: setattr(p.world.processes["app"], "replaced", "libssl was updated"), "what runs"),
+}
+
+
+@each_row("name", MEANWHILE)
+def test_what_is_no_longer_so_is_named_and_nothing_is_done(tmp_path: Path, name: str) -> None:
+    meanwhile, words = MEANWHILE[name]
     project = Project(tmp_path)
     project.up()
     project.keep(**BIGGER)
@@ -180,26 +179,28 @@ def changed(**values: Any) -> Callable[[Path], object]:
     return lambda file: file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
-@each_row(
-    "made, words",
-    [
-        (lambda file: file.chmod(0o620), "is another user's, or others may write it"),
-        (changed(services=["redis"]), "no longer holds"),
-        (changed(salt="00" * 16), "no longer holds"),
-        (changed(digests={}), "no longer holds"),
-        (changed(digests=3), "is no plan"),
-        (lambda file: file.write_text(file.read_text().replace('"digests"', '"others"')), "is no plan"),
-        (changed(techsapo_plan=2), "was written by another version"),
-        (lambda file: file.write_bytes(file.read_bytes()[:100]), "is no plan"),
-        (lambda file: file.write_text("[" * 100_000), "is no plan"),
-        (lambda file: file.symlink_to(file.rename(f"{file}.real")), "cannot read the plan"),
-        (lambda file: (file.unlink(), os.mkfifo(file, 0o600)), "cannot read the plan"),
-        (lambda file: file.unlink(), "cannot read the plan .*: No such file"),
-    ],
-)
-def test_a_file_that_is_not_as_it_was_written_is_refused(
-    tmp_path: Path, made: Callable[[Path], object], words: str
-) -> None:
+WRITTEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a mode": (lambda file: file.chmod(0o620), "is another user's, or others may write it"),
+    "other services": (changed(services=["redis"]), "no longer holds"),
+    "another salt": (changed(salt="00" * 16), "no longer holds"),
+    "no digests": (changed(digests={}), "no longer holds"),
+    "a number for digests": (changed(digests=3), "is no plan"),
+    "without digests": (
+        lambda file: file.write_text(file.read_text().replace('"digests"', '"others"')),
+        "is no plan",
+    ),
+    "another form": (changed(techsapo_plan=2), "was written by another version"),
+    "cut short": (lambda file: file.write_bytes(file.read_bytes()[:100]), "is no plan"),
+    "nested": (lambda file: file.write_text("[" * 100_000), "is no plan"),
+    "a link": (lambda file: file.symlink_to(file.rename(f"{file}.real")), "cannot read the plan"),
+    "a pipe": (lambda file: (file.unlink(), os.mkfifo(file, 0o600)), "cannot read the plan"),
+    "not there": (lambda file: file.unlink(), "cannot read the plan .*: No such file"),
+}
+
+
+@each_row("name", WRITTEN)
+def test_a_file_that_is_not_as_it_was_written_is_refused(tmp_path: Path, name: str) -> None:
+    made, words = WRITTEN[name]
     project = Project(tmp_path)
     made(project.keep())
     with pytest.raises(OpsError, match=words) as caught:
