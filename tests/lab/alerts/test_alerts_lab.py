@@ -389,8 +389,8 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
     stack.settle(stack.fired, *ITSELF)
     assert None not in [stack.fired(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
 
-    # One after another. An Alertmanager that reads its configuration while an alert ends may not say so: the group
-    # begins anew, its first message is of others that ended, and nothing that fires is left to take back.
+    # One after another. An Alertmanager that reads its configuration while an alert ends may not say so: its
+    # group begins anew, and its first message is of others that ended.
     *others, last = "AlertCannotFire", "NotificationsFailing", "MonitoringDegraded"
     stack.end(*others)
     broken.unlink()
