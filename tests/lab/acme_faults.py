@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -133,20 +132,15 @@ def front(directory: Path, ca: Pebble) -> Iterator[Front]:
 
 
 @contextmanager
-def impostor(host: str, port: int, reply: Callable[[str], tuple[int, bytes] | None]) -> Iterator[None]:
-    """A web server that answers validations by `reply` (path → status and body; None: never)."""
+def impostor(host: str, port: int) -> Iterator[None]:
+    """A web server that does not have the proof of any validation."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = reply(self.path)
-            if found is None:
-                time.sleep(15)
-                return
-            status, content = found
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_response(404)
+            self.send_header("Content-Length", "8")
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(b"not here")
 
         def log_message(self, *_: object) -> None:
             """Quiet."""

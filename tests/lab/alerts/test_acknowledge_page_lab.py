@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +17,7 @@ from fakes.notified import notified
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from next_lab import AFTER, Scraped, monitoring
 from orchestrator import serving
+from slack import incoming_webhook
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -33,32 +29,6 @@ from techsapo_ops.services.alertmanager.signing import key_file, signature
 from techsapo_ops.stack.layout import Layout
 
 pytestmark = pytest.mark.lab
-
-
-@contextmanager
-def slack(port: int) -> Iterator[list[str]]:
-    """Takes messages as Slack's incoming webhook does; their texts."""
-    texts: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None: ...
-
-        def do_POST(self) -> None:
-            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            texts.extend(attachment["text"] for attachment in sent["attachments"])
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield texts
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def silenced_next(port: int) -> list[list[str]]:
@@ -84,11 +54,11 @@ def paging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.nightly
 @pytest.mark.usefixtures("paging")
 def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path, axe: str) -> None:
-    port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager", "slack")}
+    port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager")}
     failing = Scraped(metrics='techsapo_provider_consecutive_failures{provider="claude"} 0\n')
     with ExitStack() as stack:
         told = stack.enter_context(receiving())
-        texts = stack.enter_context(slack(port["slack"]))
+        channel = stack.enter_context(incoming_webhook())
         stack.enter_context(failing.running())
         url = f"http://127.0.0.1:{port['app']}"
         watching = monitoring(port, repeat_interval="5s")
@@ -97,7 +67,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             "project": "t", "engine": "native", "locale": "en", "redis": {"enabled": False}, "app": app,
             "nginx": {"enabled": False}, "monitoring": watching,
             "notifications": notified({
-                "critical": [{"kind": "slack", "url": f"http://127.0.0.1:{port['slack']}/hook"}],
+                "critical": [{"kind": "slack", "url": channel.url}],
                 "next": [
                     {"after": f"{2 * AFTER}s", "receivers": [{"kind": "webhook", "url": told.url("next")}]}
                 ],
@@ -139,10 +109,11 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         opened = open_window(360, 800, java_script_enabled=False)
         failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 3\n'
         servers.wait_for(
-            lambda: any("Say that you have it" in t for t in texts), what="a message with a link"
+            lambda: any("Say that you have it" in m.text for m in channel.messages),
+            what="a message with a link",
         )
         servers.wait_for(lambda: bool(prometheus.query("techsapo:alert:incident")), what="an incident")
-        (link,) = {m for t in texts for m in re.findall(r"<(http[^|>]+/acknowledge[^|>]+)\|", t)}
+        (link,) = {url for m in channel.messages for url, _ in m.links if "/acknowledge" in url}
         assert link.startswith(f"{url}/alerts/ProviderDown/acknowledge?signature=")
 
         # What previews do.
@@ -175,9 +146,11 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         )
         # The next message names who has it, and no longer asks for somebody.
         servers.wait_for(
-            lambda: "Who has it: hanako (unverified)" in texts[-1], timeout=60, what="a message with the name"
+            lambda: "Who has it: hanako (unverified)" in channel.messages[-1].text,
+            timeout=60,
+            what="a message with the name",
         )
-        assert "Say that you have it" in texts[-1]  # to take it over
+        assert "Say that you have it" in channel.messages[-1].text  # to take it over
         servers.wait_for(
             lambda: silenced_next(port["alertmanager"]) == [[held.id]], what="the next receivers' turn"
         )

@@ -2,6 +2,8 @@
 
 Only durations are shortened, through the spec. All faults happen once, in one stack: three instances of the
 app, each with a part of the trouble, scraped by one Prometheus. A test of its own then asks for each alert.
+
+That is for the night. By day `test_alert_faults_lab.py` has a fault of each kind, its cases each alert.
 """
 
 from __future__ import annotations
@@ -312,11 +314,13 @@ def stopped(stack: Stack) -> None:
     ask_redis(stack, stack.held_back)
 
 
+@pytest.mark.nightly
 @each_row("name", TOLD)
 def test_an_alert_is_told_once_its_cause_is_there(trouble: Stack, name: str) -> None:
     assert trouble.fired(name) is not None, trouble.why(name)
 
 
+@pytest.mark.nightly
 @each_row("name", MUTED)
 def test_a_milder_alert_is_held_back_by_a_worse_one_about_the_same(trouble: Stack, name: str) -> None:
     told, over = trouble.told.came(name, "firing"), trouble.told.came(MUTED[name], "resolved")
@@ -326,6 +330,7 @@ def test_a_milder_alert_is_held_back_by_a_worse_one_about_the_same(trouble: Stac
     assert told is None or told > min(over, trouble.ended[MUTED[name]]), trouble.why(name)
 
 
+@pytest.mark.nightly
 def test_what_follows_from_a_redis_that_is_down_is_held_back_by_the_alert_about_it(trouble: Stack) -> None:
     stopped_at = trouble.caused["RedisDown"]
     told = [n.status for n in trouble.told.notes if n.alert == "RedisErrors" and n.at > stopped_at]
@@ -333,22 +338,27 @@ def test_what_follows_from_a_redis_that_is_down_is_held_back_by_the_alert_about_
     assert told == [], trouble.why("RedisErrors")
 
 
+@pytest.mark.nightly
 @each_row("name", UNMUTED)
 def test_a_milder_alert_is_told_once_the_worse_one_is_over(trouble: Stack, name: str) -> None:
     assert trouble.fired(name) is not None, trouble.why(name)
 
 
+@pytest.mark.nightly
 def test_an_apply_is_told_in_one_message_with_its_number(trouble: Stack) -> None:
     told = [n for n in trouble.told.notes if (n.alert, n.status) == ("ConfigChanged", "firing")]
     assert [n.labels["number"] for n in told] == ["2"], trouble.why("ConfigChanged")
 
 
+@pytest.mark.nightly
 @each_row("name", ending(*TOLD, *UNMUTED))
 def test_an_alert_is_taken_back_once_its_cause_is_gone(trouble: Stack, name: str) -> None:
     assert trouble.resolved(name) is not None, trouble.why(name)
 
 
 def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -> None:
+    for number in {1, 2, 3} - stack.apps.keys():
+        stack.start(number, **friendly())
     root = stack.directory
     broken, config = root / "textfile" / "broken.prom", root / "alertmanager" / "alertmanager.yml"
     good = config.read_text()
@@ -379,18 +389,21 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
     stack.settle(stack.fired, *ITSELF)
     assert None not in [stack.fired(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
 
-    # Alertmanager first. One that reads its configuration while an alert ends may not say so: the group
-    # begins anew, its first message is of others that ended, and nothing that fires is left to take back.
+    # One after another. An Alertmanager that reads its configuration while an alert ends may not say so: its
+    # group begins anew, and its first message is of others that ended.
+    *others, last = "AlertCannotFire", "NotificationsFailing", "MonitoringDegraded"
+    stack.end(*others)
+    broken.unlink()
+    stack.told.refused.clear()
+    stack.settle(stack.resolved, *others)
     config.write_text(good)
     stack.alertmanager.process.send_signal(signal.SIGHUP)
     reloaded = "alertmanager_config_last_reload_successful 1"
     servers.wait_for(
         lambda: reloaded in httpx.get(f"{stack.alertmanager.url}/metrics", timeout=60, trust_env=False).text
     )
-    stack.end(*ITSELF)
-    broken.unlink()
-    stack.told.refused.clear()
-    stack.settle(stack.resolved, *ITSELF)
+    stack.end(last)
+    stack.settle(stack.resolved, last)
     assert None not in [stack.resolved(name) for name in ITSELF], "\n".join(map(stack.why, ITSELF))
 
 

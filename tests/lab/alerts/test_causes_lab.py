@@ -62,11 +62,6 @@ class Lab:
         self.running[name] = ExitStack()
         self.processes[name] = self.running[name].enter_context(starts[name]())
 
-    def restart(self, name: str) -> None:
-        """Stop it, and start it again."""
-        self.running[name].close()
-        self.start(name)
-
     def exporter(self, name: str, *arguments: str) -> None:
         """Start the exporter `name` of Debian's package."""
         job = f"{name}-exporter"
@@ -192,16 +187,11 @@ def filled(client: redis_client.Redis) -> str:
     raise AssertionError("it took everything")
 
 
-def test_a_redis_with_nothing_that_may_go_is_full_from_the_first_refused_write_on(lab: Lab) -> None:
-    with lab.redis() as client:
-        assert "maxmemory" in filled(client)
-        lab.comes("RedisNotWritable", instance="redis-exporter")
-        client.flushall()
-    lab.goes("RedisNotWritable")
-
-
 def test_the_alerts_about_servers_read_series_that_their_exporters_have(lab: Lab) -> None:
     """With the rights of the exporter's own account, and after a write was refused, as errors need one."""
+    with lab.redis() as client:
+        assert "maxmemory" in filled(client)
+        client.flushall()
     here = [a for a in alerts().values() if not a.machines]
     read = {n for a in here for n in metric_names(a.expression(jobs=["x"]))}
     for prefix, job in (
@@ -242,25 +232,6 @@ def test_a_redis_near_its_limit_of_connections_and_beyond_it_is_told(lab: Lab) -
         assert lab.found("ConnectionsHigh"), "some were refused a moment ago"
         client.config_set("maxclients", 1000)
     lab.goes("ConnectionsHigh")
-
-
-def test_a_server_that_starts_anew_three_times_is_told_by_its_name_and_its_exporter_is_not(lab: Lab) -> None:
-    job = "redis-exporter"
-    expr = alerts()["ServiceRestarting"].expression(window="5m").replace("{scrape}", "1s")
-
-    def restarting() -> list[dict[str, str]]:
-        return [one for one in lab.query(expr) if one["job"] == job]
-
-    for _ in range(3):
-        assert restarting() == []
-        lab.scrapes(job, 3)
-        lab.restart("redis")
-        with lab.redis() as client:
-            client.execute_command(
-                "ACL", "SETUSER", EXPORTER, "reset", "on", ">x", *rights("t")[EXPORTER].split()
-            )
-    servers.wait_for(lambda: restarting() != [], what="redis is told")
-    assert [(one["server"], one["instance"]) for one in restarting()] == [("redis", job)]
 
 
 def test_a_mariadb_near_its_limit_of_connections_is_told(lab: Lab) -> None:

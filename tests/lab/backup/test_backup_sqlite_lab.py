@@ -18,8 +18,6 @@ from techsapo_ops.backup.repository.folder import Backup, repository_of
 from techsapo_ops.backup.restore import run as restore
 from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.backup.verify import verify_backup
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.stack import Stack
 
@@ -57,17 +55,6 @@ def opened(made: Project) -> sqlite3.Connection:
 def count(made: Project) -> int:
     with opened(made) as sql:
         return int(sql.execute(COUNT).fetchone()[0])
-
-
-@pytest.fixture
-def stack(lab: Project) -> Stack:
-    return open_stack(open_project(lab.directory / "techsapo.yaml"))
-
-
-@pytest.fixture(scope="module")
-def backup(lab: Project) -> Backup:
-    found = json.loads(lab.run("backup", "--json").stdout)
-    return repository_of(open_stack(open_project(lab.directory / "techsapo.yaml"))).find(found["id"])
 
 
 def litter(made: Project) -> list[str]:
@@ -168,8 +155,6 @@ def test_restore_swaps_the_log_in_with_the_app_stopped_and_goes_on_writing(
     lab.well()
     lab.run("restore", done["safety"], "--yes")
     assert count(lab) == 0
-    lab.run("restore", backup.id, "--only", "sqlite", "--yes")
-    assert count(lab) == ROWS
 
 
 def test_a_log_that_is_gone_or_damaged_is_said_and_comes_back(lab: Project, backup: Backup) -> None:

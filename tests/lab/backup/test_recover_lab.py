@@ -42,8 +42,6 @@ def recover(host: Project, gone: Gone, *words: str, code: int = 0) -> subprocess
 
 
 POINTS = ("fetching", "fetch", "placing", "moving", "place", "up", "restoring", *STEPS[3:])
-KINDS = ("fetching", "fetch", "placing", "up", "restoring", "certificates")
-"""Within a step and after it, before anything is placed and then, with the data half there and whole."""
 
 
 def faulty(host: Project, gone: Gone, point: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -51,11 +49,6 @@ def faulty(host: Project, gone: Gone, point: str, *words: str) -> subprocess.Com
     argv = [sys.executable, FAULT, point, "recover", "--from", str(gone.repository), *words]
     environment = {**os.environ, **host.environment}
     return warm.run(argv, environment, cwd=host.directory, text=True, timeout=180)
-
-
-@pytest.mark.nightly
-def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
-    killed_at(POINTS, gone)
 
 
 def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_there_stay(gone: Gone) -> None:
@@ -167,15 +160,12 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
         assert "no recovery is under way" in host.run("recover", "--abandon", "--yes", code=1).stderr
 
 
-def test_killed_in_each_kind_of_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
-    killed_at(KINDS, gone)
-
-
-def killed_at(points: tuple[str, ...], gone: Gone) -> None:
-    """Kill one recovery at each of these points, go on each time, and see that all is back."""
+@pytest.mark.nightly
+def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
+    """Of them `test_recovery_lab.py` has one."""
     with empty_host(gone) as host:
-        placing = points.index("placing")
-        for number, point in enumerate(points):
+        placing = POINTS.index("placing")
+        for number, point in enumerate(POINTS):
             agreed = ("--yes",) if number <= placing else ()  # from there on nobody is asked again
             killed = faulty(host, gone, point, *agreed)
             assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)

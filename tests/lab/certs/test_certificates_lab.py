@@ -12,7 +12,6 @@ import pytest
 from acme_ca import pebble
 from crond import cron
 from edges import NAME, Edge, acme_edge
-from rows import each_row
 
 from techsapo_ops.adapters.tls import names_of
 from techsapo_ops.apply.administration import actions, chain_of
@@ -123,6 +122,7 @@ def test_what_nginx_refuses_is_taken_back_and_put_into_use_later(edge: Edge) -> 
     assert edge.status()["failures"] == 0
 
 
+@pytest.mark.nightly
 def test_hooks_run_once_after_a_real_change_and_the_link_leads_to_the_chain_in_use(
     edge: Edge, tmp_path: Path
 ) -> None:
@@ -163,7 +163,6 @@ def test_files_are_checked_before_nginx_gets_them_and_watched_for_new_ones(
     now = edge.served().not_valid_before_utc
     authority = local_authority(tmp_path / "ca", now)
     right, other = (sign([NAME], authority, now=now) for _ in range(2))
-    wrong_name = sign(["other.example.com"], authority, now=now)
     certificate, key = tmp_path / "my.pem", tmp_path / "my.key"
 
     def give(pem: bytes, private: bytes) -> None:
@@ -173,21 +172,9 @@ def test_files_are_checked_before_nginx_gets_them_and_watched_for_new_ones(
     files = {"source": "files", "certificate_file": str(certificate), "private_key_file": str(key)}
     edge.project.write(certificates={"techsapo": {**files, "names": [NAME]}})
     before = edge.served()
-    for pair, why in (
-        ((right.chain, other.key), "the private key belongs to another certificate"),
-        (
-            (
-                right.chain.split(b"-----END CERTIFICATE-----\n")[0] + b"-----END CERTIFICATE-----\n",
-                right.key,
-            ),
-            "ends at the leaf",
-        ),
-        ((wrong_name.chain, wrong_name.key), f"not for {NAME}"),
-        ((b"hello", right.key), "not a PEM certificate"),
-    ):
-        give(*pair)
-        assert why in edge.techsapo("renew", code=1)
-        assert edge.served() == before
+    give(right.chain, other.key)
+    assert "the private key belongs to another certificate" in edge.techsapo("renew", code=1)
+    assert edge.served() == before
     give(right.chain, right.key)
     assert "take over done" in edge.techsapo("renew")
     assert edge.served() == right.leaf
@@ -200,10 +187,12 @@ def test_files_are_checked_before_nginx_gets_them_and_watched_for_new_ones(
     edge.techsapo("renew")
 
 
-@each_row("page", ["certificates.md", "certificates.ja.md"])
-def test_the_commands_of_the_page_work_as_they_stand(edge: Edge, repository: Path, page: str) -> None:
-    text = (repository / "docs" / page).read_text(encoding="utf-8")
+def test_the_commands_of_the_page_work_as_they_stand(edge: Edge, repository: Path) -> None:
+    text, japanese = (
+        (repository / "docs" / f"certificates{end}").read_text("utf-8") for end in (".md", ".ja.md")
+    )
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks == re.findall(r"^```sh\n(.*?)^```", japanese, re.MULTILINE | re.DOTALL)
     commands = [line.split() for block in blocks for line in block.splitlines()]
     said = []
     edge.techsapo("issue")
