@@ -20,7 +20,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
 NEEDED  := as root: apt-get install python3 python3-venv
 SBOM    ?= dist/techsapo-ops.cdx.json
-# One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0020-test-suite-time.md).
+# One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0003-tests.md).
 WORKERS ?= 3
 PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 TESTED  := tests/unit tests/house tests/messages tests/core
@@ -202,7 +202,7 @@ mutants: $(VENV)/dev
 	$(BIN)/python -m tests.mutants judge $(MUTANTS)/tree $(NAME)
 	@$(BIN)/python -m tests.mutants table
 
-# A tool for developers, a third slower; CI does not use it, for coverage's lock outlasts a Ctrl-C (decision 17).
+# A tool for developers, a third slower; CI does not use it, for coverage's lock outlasts a Ctrl-C (decision 3).
 coverage: $(VENV)/dev
 	$(FORM)
 	$(BIN)/coverage erase

@@ -23,7 +23,7 @@ def main() -> None:
         rows = _rows(Path(made))
     day, load = f"{datetime.now(UTC):%Y-%m-%d}", os.getloadavg()[2]
     text = (
-        f"{HEADING}\n\nFor [decision 70](decisions/0070-releases.md): `make figures`, {day}, "
+        f"{HEADING}\n\nFor [decision 2](decisions/0002-libraries-and-releases.md): `make figures`, {day}, "
         f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load:.0f} over the last "
         "quarter of an hour: sizes\nhold anywhere, seconds do not. Answers are simulated, no part of the "
         "system is there, and packages come from an index,\nwithout pip's cache.\n\n"

@@ -2,7 +2,7 @@
 
 The file is a list as in tests/cases/masking_heldout.yaml: `line`, and under `secrets` the parts of it that
 must be masked, none for an ordinary line. Its author has seen neither the rules nor the other labelled lines.
-It is opened once, after the rules have reached main, and what this prints goes into decision 32, whatever it
+It is opened once, after the rules have reached main, and what this prints goes into decision 16, whatever it
 is. From then on it is one more file of cases, and says nothing of new lines once a rule is changed by it.
 """
 

@@ -258,7 +258,7 @@ def _content(path: Path) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """What the newest snapshots hold, values of secrets and digests of secret files: see decision 33."""
+    """What the newest snapshots hold, values of secrets and digests of secret files: see decision 5."""
 
     values: frozenset[str] = frozenset()
     digests: frozenset[str] = frozenset()

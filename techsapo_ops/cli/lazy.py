@@ -1,7 +1,7 @@
 """Commands that are imported when they run, not when they are listed.
 
 `--help`, completion and "did you mean" need names and one line of help only; importing every command
-module for them would make each start a third slower (docs/decisions/0003-lazy-commands.md).
+module for them would make each start a third slower (docs/decisions/0006-command-line.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Commands and groups that speak the reader's language, and all that we use of Typer's internals.
 
 Nothing else imports a private module of Typer, so an upgrade is tried in this file alone. pyproject.toml
-has the newest version that it was tried with (docs/decisions/0003-lazy-commands.md).
+has the newest version that it was tried with (docs/decisions/0006-command-line.md).
 """
 
 from __future__ import annotations

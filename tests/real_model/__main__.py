@@ -124,7 +124,7 @@ def logged(folder: Path) -> Step:
 
 
 def report(done: list[Step]) -> None:
-    """The table that docs/measurements.md has."""
+    """A table of what held, and what the model made of it."""
     cores = len(os.sched_getaffinity(0))
     load = f"load {os.getloadavg()[0]:.0f}"
     print(f"\n{datetime.now(UTC):%Y-%m-%d}, {cores} cores, {platform.machine()}, {load}\n")

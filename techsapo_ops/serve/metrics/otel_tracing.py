@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry: a span for each request, analysis, phase and call, by its semantic conventions.
 
-No text of a question or an answer is in them, and no key. Names and attributes: decision 54.
+No text of a question or an answer is in them, and no key. Names and attributes: decision 9.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Logs, what a command printed, earlier messages, questions and answers that are graded: whatever they hold is
 material. Within a block no `<` stands, in no spelling that a model may read as one, and no character that is
-not seen; docs/decisions/0044-delimiting.md says why so.
+not seen; docs/decisions/0015-untrusted-text.md says why so.
 """
 
 from __future__ import annotations

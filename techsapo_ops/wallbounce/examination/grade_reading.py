@@ -1,7 +1,7 @@
 """Reads grades in the reply of a language model, with patience. What can't be read is absent, nothing else.
 
 One bad score, label or claim costs that one alone, and of a reply that breaks off everything before the break
-counts. What is absent is neither agreement nor disagreement; docs/decisions/0043-grades-that-are-missing.md.
+counts. What is absent is neither agreement nor disagreement; docs/decisions/0014-verdict.md.
 """
 
 from __future__ import annotations

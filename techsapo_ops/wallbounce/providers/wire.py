@@ -1,6 +1,6 @@
 """One call to a vendor over HTTP, by hand: one POST, and a reply that comes whole or as a stream of events.
 
-No vendor's SDK is behind it; decision 37 says why, and what that saves. What differs from vendor to vendor is
+No vendor's SDK is behind it; decision 11 says why, and what that saves. What differs from vendor to vendor is
 a table of its class: where calls go, what a body holds, and where a reply has its parts.
 """
 

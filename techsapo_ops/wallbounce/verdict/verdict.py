@@ -3,7 +3,7 @@
 A = (size of the largest cluster - 1) / (answers compared with the chosen one), G = mean peer grade of the
 chosen answer (0 to 1), confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising
 what so few answers can't carry; labels may raise two of them. An answer that was not compared counts as one
-that did not come. docs/decisions/0010-verdict.md and docs/decisions/0043-grades-that-are-missing.md say why.
+that did not come. docs/decisions/0014-verdict.md says why.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _DIGEST = re.compile(r"(?<![\w:])[0-9a-f]{64}(?!\w)")
 
 
 class Scrubber:
-    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 32 find.
+    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 16 find.
 
     What those find in `spec`, as in a command of a hook, is known in the other texts as well.
     """
