@@ -30,7 +30,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError, MonitoringServer, 
 from techsapo_ops.adapters.process import Command, Completed, SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.services.alertmanager.cluster import KEY, MEMBER
-from techsapo_ops.services.cluster_key import made_key
+from techsapo_ops.services.made_secrets import made_key
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 

@@ -29,7 +29,7 @@ from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.recorded import NativeStack
-from techsapo_ops.services.web_login import USER, password_file
+from techsapo_ops.services.monitor import USER, password_file
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService
 

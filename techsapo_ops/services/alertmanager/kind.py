@@ -49,7 +49,7 @@ class Alertmanager(Monitor):
         """alertmanager.yml and the texts of its notifications."""
         from techsapo_ops.services.alertmanager.cluster import start_files
         from techsapo_ops.services.alertmanager.configuration import alertmanager_files
-        from techsapo_ops.services.web_login import client_files
+        from techsapo_ops.services.monitor import client_files
 
         return (
             *alertmanager_files(topology, templates),
@@ -82,7 +82,7 @@ class Alertmanager(Monitor):
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
         from techsapo_ops.services.alertmanager.cluster import entry_point
-        from techsapo_ops.services.web_login import client_file
+        from techsapo_ops.services.monitor import client_file
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
@@ -103,7 +103,7 @@ class Alertmanager(Monitor):
 def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
     from techsapo_ops.services.alertmanager.cluster import cluster_arguments
     from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
-    from techsapo_ops.services.web_login import web_arguments
+    from techsapo_ops.services.monitor import web_arguments
     from techsapo_ops.stack.address import Viewpoint
 
     return (

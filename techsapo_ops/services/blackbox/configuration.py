@@ -8,22 +8,77 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.alerts import PAGE
-from techsapo_ops.services.blackbox.trust import front_ca, target_ca
-from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT
+from techsapo_ops.services.nginx.balancing import COMPOSE_TLS_PORT
 from techsapo_ops.spec.hosts import outside_name
 from techsapo_ops.spec.machine_ports import RAFT
+from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.models.monitoring import ProbeTarget
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.machine import HERE, Machine
+from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
+
+_FOLDER = f"{CONTAINER_CONFIG}/blackbox-ca"
+"""Of the CA certificates by which the exporter knows those that it asks."""
+
+
+def front_ca(topology: Topology) -> Path | None:
+    """What the front's certificate is known by, as the exporter sees it; None: what the system trusts.
+
+    A certificate of Let's Encrypt is judged as browsers do. Of any other it is
+    not known here who trusts its authority: the stored chain stands for it, so that name, life and key are
+    checked. A chain that is renewed is read anew at each probe.
+    """
+    name = topology.spec.served_certificate
+    if name is None or _of_lets_encrypt(topology.spec.certificates[name]):
+        return None
+    return topology.certificate_dir(name) / "fullchain.pem"
+
+
+def target_ca(topology: Topology, name: str) -> Path:
+    """The spec's `ca_file` of the probe `name`, as the exporter sees it."""
+    return _seen(topology, f"probe-{name}")
+
+
+def binds(topology: Topology) -> Iterator[Bind]:
+    """What its container is given to know others by."""
+    for key, path in _named(topology).items():
+        yield Bind(path, f"{_FOLDER}/{key}.pem")
+    chain = front_ca(topology)
+    if topology.has("nginx") and chain is not None:
+        # The folder holds links, so it is given whole; of its keys this container may read none.
+        yield Bind(topology.layout.certs, f"{CONTAINER_CONFIG}/certs")
+
+
+def _of_lets_encrypt(certificate: Certificate) -> bool:
+    usual = Certificate.model_fields["directory"].default
+    return certificate.source == "acme" and certificate.directory == usual and certificate.ca_file is None
+
+
+def _named(topology: Topology) -> Mapping[str, Path]:
+    """The CA files that the spec names, by what each is called in a container."""
+    folder = topology.layout.spec_file.parent
+    return {
+        f"probe-{probe.name}": user_path(probe.ca_file, folder)
+        for probe in topology.spec.monitoring.probes
+        if probe.ca_file is not None
+    }
+
+
+def _seen(topology: Topology, key: str) -> Path:
+    return topology.places.seen(_named(topology)[key], f"{_FOLDER}/{key}.pem")
+
 
 BLACKBOX_YML = "blackbox/blackbox.yml"
 JOB = "techsapo-probes"

@@ -73,7 +73,7 @@ class BlackboxExporter(Exporter):
     @override
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with the certificates that it is to know."""
-        from techsapo_ops.services.blackbox.trust import binds
+        from techsapo_ops.services.blackbox.configuration import binds
 
         alone = super().container(topology, service)
         return replace(alone, config=("blackbox",), binds=tuple(binds(topology)))

@@ -9,7 +9,7 @@ from techsapo_ops.catalogue.dashboards import dashboards_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
-from techsapo_ops.services.web_login import basic_auth
+from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.secrets import secret_name

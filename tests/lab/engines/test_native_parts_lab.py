@@ -25,7 +25,7 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.engines.native import housekeeping, launch, members
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql import installation
+from techsapo_ops.services.mysql.runtime import install
 
 pytestmark = pytest.mark.lab
 
@@ -90,10 +90,10 @@ def test_an_interrupted_bootstrap_of_mariadb_is_done_anew(stack: Project, tmp_pa
     stale = data.parent / ".mysql.partial-killed"
     (stale / "mysql").mkdir(parents=True)
     user = topology.of_kind("mysql")[0].user
-    assert installation.install(data, topology, user, runner()) is True
+    assert install(data, topology, user, runner()) is True
     assert (data / "mysql").is_dir()
     assert not stale.exists()
-    assert installation.install(data, topology, user, runner()) is False
+    assert install(data, topology, user, runner()) is False
 
 
 def test_a_folder_with_other_files_is_not_taken_for_a_database(stack: Project) -> None:
@@ -101,7 +101,7 @@ def test_a_folder_with_other_files_is_not_taken_for_a_database(stack: Project) -
     data.mkdir()
     (data / "thesis.txt").write_text("do not lose")
     with pytest.raises(OpsError, match="neither empty nor a MariaDB data directory"):
-        installation.install(data, engine_of(stack).topology, None, runner())
+        install(data, engine_of(stack).topology, None, runner())
     assert (data / "thesis.txt").exists()
 
 
