@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Server = TypeVar("Server", bound=MonitoringServer)
 _TIMEOUT = 5.0
+_LONG = 3600.0
+SCRATCH_PASSWORD = "password"  # noqa: S105 - a file's name
+"""File in a throwaway server's folder."""
 
 
 def prometheus_of(stack: Stack, timeout: float = _TIMEOUT) -> Prometheus | None:
@@ -76,11 +79,6 @@ def first_reached(stack: Stack, kind: str) -> Service:
     if len(services) == 1:
         return first
     return next((service for service in services if stack.engine.reaches(service.name)), first)
-
-
-_LONG = 3600.0
-SCRATCH_PASSWORD = "password"  # noqa: S105 - a file's name
-"""File in a throwaway server's folder."""
 
 
 class Asked(Protocol):

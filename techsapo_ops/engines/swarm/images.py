@@ -14,7 +14,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.piped import piped
 from techsapo_ops.adapters.process import TimedOut
-from techsapo_ops.engines.containers.images import build
+from techsapo_ops.engines.containers.engine import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit

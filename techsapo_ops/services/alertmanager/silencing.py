@@ -16,6 +16,16 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 
 Labels = frozenset[tuple[str, str]]
+SHORTEST = 60.0
+"""Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
+it has it, and nobody notices one that ends before the next message."""
+HOURS = (1, 2, 4, 8, 24)
+"""What the form that acknowledges offers."""
+LONGEST_COMMENT = 300
+"""Characters of the comment of an acknowledgement."""
+WHY_NOT_WATCHDOG = msg(
+    "its silence is what calls you: whoever watches this stack would be told that it is down"
+)
 
 
 def beginnings(held: Iterable[Held]) -> Mapping[Labels, datetime]:
@@ -36,18 +46,6 @@ def began_of(alert: Firing, began: Mapping[Labels, datetime]) -> datetime:
 def moment_text(when: datetime) -> str:
     """A moment as messages say it, in this process's time zone, which is named."""
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-SHORTEST = 60.0
-"""Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
-it has it, and nobody notices one that ends before the next message."""
-HOURS = (1, 2, 4, 8, 24)
-"""What the form that acknowledges offers."""
-LONGEST_COMMENT = 300
-"""Characters of the comment of an acknowledgement."""
-WHY_NOT_WATCHDOG = msg(
-    "its silence is what calls you: whoever watches this stack would be told that it is down"
-)
 
 
 def is_comment(text: str) -> bool:

@@ -50,6 +50,18 @@ from techsapo_ops.stack.topology import Topology
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
 
+_INSTALL_SECONDS = 180
+_PARTIAL = ".mysql.partial-"
+_CLIENTS = ("mariadb", "mysql")
+_NO_CLIENTS = ("mariadbd", "mysqld")
+_QUICK = (
+    "--skip-log-bin",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--skip-name-resolve",
+)
+"""What a crash would cost is nothing in a throwaway server, and a restore is twice as fast without."""
+
 
 def passwords(mysql: Mysql, topology: Topology) -> Passwords:
     """The app's: the spec's, else one that is made now, once; and that of the account that migrates.
@@ -85,10 +97,6 @@ def settle(mysql: Mysql, made: Passwords, *, more: Sequence[str] = ()) -> Comman
     argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
     sql = accounts_sql(mysql, made, hosts_of(from_images=True)) + statements(unlogged(more) if more else ())
     return Command(argv, stdin=sql.encode())
-
-
-_INSTALL_SECONDS = 180
-_PARTIAL = ".mysql.partial-"
 
 
 def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
@@ -173,18 +181,6 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
     os.rename(partial, data)  # noqa: PTH104 - fails on a target that is not empty, as it must
     sync_directory(data.parent)
     return True
-
-
-_CLIENTS = ("mariadb", "mysql")
-_NO_CLIENTS = ("mariadbd", "mysqld")
-
-_QUICK = (
-    "--skip-log-bin",
-    "--innodb-flush-log-at-trx-commit=0",
-    "--innodb-doublewrite=0",
-    "--skip-name-resolve",
-)
-"""What a crash would cost is nothing in a throwaway server, and a restore is twice as fast without."""
 
 
 class MysqlRuntime(Runtime):

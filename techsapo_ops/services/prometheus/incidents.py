@@ -73,7 +73,8 @@ def next_groups(spec: Spec, groups: Sequence[Mapping[str, Any]]) -> Iterator[dic
 
     Such a rule has the name of the alert, its labels and its condition, so that a silence of the alert and
     what mutes it hold for it as well. Its label NEXT says which of `notifications.next` it is for, SINCE when
-    the incident began: an acknowledgement is a silence of what has that SINCE and any NEXT of those not yet told.
+    the incident began: an acknowledgement is a silence of what has that SINCE and any NEXT of those not yet
+    told.
     """
     targets = any(probe.page for probe in spec.monitoring.probes)
     paging = [

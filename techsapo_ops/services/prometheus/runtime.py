@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 
 
 _BLANK = re.compile(r"\s+")
+_READS_ONLY = (
+    "--log.level=warn",
+    # It keeps the blocks as they are: none is too old, none is merged with others or written anew because
+    # series of it were deleted.
+    "--storage.tsdb.retention.time=100y",
+    "--storage.tsdb.min-block-duration=100y",
+    "--storage.tsdb.max-block-duration=100y",
+    # Every sample is read once.
+    "--query.timeout=1h",
+    "--query.max-samples=1000000000",
+)
+"""Options of a Prometheus that only reads what it was given."""
 
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
@@ -98,20 +110,6 @@ def _client(server: Server) -> Prometheus:
 
 
 LOADED = Loaded(_differs, lambda server: _client(server).reloaded())
-
-
-_READS_ONLY = (
-    "--log.level=warn",
-    # It keeps the blocks as they are: none is too old, none is merged with others or written anew because
-    # series of it were deleted.
-    "--storage.tsdb.retention.time=100y",
-    "--storage.tsdb.min-block-duration=100y",
-    "--storage.tsdb.max-block-duration=100y",
-    # Every sample is read once.
-    "--query.timeout=1h",
-    "--query.max-samples=1000000000",
-)
-"""Options of a Prometheus that only reads what it was given."""
 
 
 class PrometheusRuntime(Runtime):

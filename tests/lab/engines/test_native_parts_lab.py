@@ -22,7 +22,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.engines.native import housekeeping, launch, members
+from techsapo_ops.engines.native import housekeeping, launch, processes
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.runtime import install
@@ -112,7 +112,7 @@ def test_a_killed_nginx_master_heals_although_its_workers_keep_the_port(stack: P
     assert master is not None
     os.kill(master, signal.SIGKILL)
     wait_for(lambda: stack.pids()["nginx"] not in {None, master}, what="a new master")
-    wait_for(lambda: not members.wait_ended(workers, 0), what="old workers gone")
+    wait_for(lambda: not processes.wait_ended(workers, 0), what="old workers gone")
     assert "up to date" in stack.run("up").stderr
 
 
