@@ -1,4 +1,4 @@
-"""What is really deployed, and how: the rendered stack file, its configs and secrets named by their content."""
+"""What is really deployed, and how: the rendered stack file, its configs and secrets named by content."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.alertmanager import cluster
 from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
+from techsapo_ops.services.alertmanager.kind import CLUSTER_MEMBER, cluster_secret
 from techsapo_ops.services.alertmanager.signing import (
     key_file,
     key_of_app,
@@ -60,8 +60,8 @@ class AlertmanagerRuntime(Runtime):
     def make_keys(self, topology: Topology) -> None:
         make_login(topology, "alertmanager")
         make_signatures(topology)
-        for path in cluster.given(topology).values():
-            made_key(path, cluster.MEMBER)
+        for path in cluster_secret(topology).values():
+            made_key(path, CLUSTER_MEMBER)
 
 
 RUNTIME = AlertmanagerRuntime()

@@ -17,8 +17,16 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.redis import contents
-from techsapo_ops.services.redis.client import door_to, redis_door, scratch_client, scratch_door
-from techsapo_ops.services.redis.several import calm, in_step, several, trouble
+from techsapo_ops.services.redis.client import (
+    calm,
+    door_to,
+    in_step,
+    redis_door,
+    scratch_client,
+    scratch_door,
+    several,
+    trouble,
+)
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
 from techsapo_ops.stack.service import Service
