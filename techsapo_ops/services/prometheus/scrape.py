@@ -10,8 +10,8 @@ from typing import Any
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
-from techsapo_ops.services.blackbox.configuration import JOB as PROBES
-from techsapo_ops.services.blackbox.configuration import scrape_targets
+from techsapo_ops.services.blackbox.kind import JOB as PROBES
+from techsapo_ops.services.blackbox.kind import scrape_targets
 from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.services.node.kind import tells_of_units

@@ -84,7 +84,7 @@ class Sentinel(Kind):
 def sentinel_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """sentinel/sentinel.conf and sentinel/start.sh."""
     from techsapo_ops.services.redis.accounts import SENTINEL, sentinel_accounts_file
-    from techsapo_ops.services.redis.configuration import redis_quote, secret_of, shared_words
+    from techsapo_ops.services.redis.kind import redis_quote, secret_of, shared_words
     from techsapo_ops.stack.own_tls import ca_seen, certificate_seen
 
     service = topology.of_kind("sentinel")[0]
