@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.services.mysql.accounts import adding, hosts_of, narrowed
+from techsapo_ops.services.mysql.accounts import adding, hosts_of, literal, name, narrowed
 from techsapo_ops.services.mysql.contents import revision
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
-from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Passing, Session, session
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.engine import Access

@@ -16,7 +16,7 @@ from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.drain import needed, node_named
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.keepalived.configuration import RUN
+from techsapo_ops.services.keepalived.kind import RUN
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack

@@ -99,17 +99,17 @@ class Opening:
         """What the engine of `topology` needs of this host; `images` as for `choose`."""
         if topology.engine == "compose":
             from techsapo_ops.adapters.docker import Docker
-            from techsapo_ops.engines.compose import host_report as compose
             from techsapo_ops.engines.compose.recorded import ComposeStack
+            from techsapo_ops.engines.host_report import DockerFacts, docker_facts, report_of_docker
 
-            docker = compose.DockerFacts()
+            docker = DockerFacts()
             if "docker" in topology.host.binaries:
                 stack = ComposeStack(topology.layout, topology.spec.project, Docker(self.runner))
-                docker = compose.docker_facts(stack, images(topology))
-            return compose.host_report(topology, docker)
-        from techsapo_ops.engines.native.host_report import host_report
+                docker = docker_facts(stack, images(topology))
+            return report_of_docker(topology, docker)
+        from techsapo_ops.engines.host_report import report_of_programs
 
-        return host_report(topology)
+        return report_of_programs(topology)
 
 
 def on_several(layout: Layout) -> bool:

@@ -16,7 +16,7 @@ from techsapo_ops.jobs.runs import Runs
 from techsapo_ops.jobs.status import configured_jobs
 from techsapo_ops.jobs.wrapper import RunContext, export
 from techsapo_ops.messages import msg
-from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
+from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
 from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.diagnosis import HostFinding, Level

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.services.registry import programs
-from techsapo_ops.services.scheduler.timetable import job_folders
+from techsapo_ops.services.scheduler.kind import job_folders
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import Program, RenderedFile

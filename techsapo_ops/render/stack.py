@@ -10,7 +10,7 @@ from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
 from techsapo_ops.render.swarm import swarm_files
 from techsapo_ops.services.registry import kind_of, kinds, kinds_in, resolve
-from techsapo_ops.services.scheduler.timetable import schedule_files
+from techsapo_ops.services.scheduler.kind import schedule_files
 from techsapo_ops.spec.redact import secrets_of
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import COMPOSE, NATIVE, SWARM, Places

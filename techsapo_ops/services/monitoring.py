@@ -6,22 +6,32 @@ networks, and Docker does. An instance of the app, whose image has Python, asks 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.monitoring_server import MonitoringServer, Way, straight
-from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.adapters.promtool import Promtool
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.loaded_configuration import login_at
+from techsapo_ops.services.monitor import USER
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.address import Viewpoint
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Command, Completed
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.stack import Stack
+
 
 Server = TypeVar("Server", bound=MonitoringServer)
 _TIMEOUT = 5.0
+_LONG = 3600.0
+SCRATCH_PASSWORD = "password"  # noqa: S105 - a file's name
+"""File in a throwaway server's folder."""
 
 
 def prometheus_of(stack: Stack, timeout: float = _TIMEOUT) -> Prometheus | None:
@@ -57,3 +67,44 @@ def _way_inside(stack: Stack) -> Way:
         return stack.runner.run(entered, timeout=seconds)
 
     return Inside(run, stack.engine.python)
+
+
+def first_reached(stack: Stack, kind: str) -> Service:
+    """The first service of `kind` whose machine answers; the first, where none does or there is only one.
+
+    Raises StopIteration where there is none at all.
+    """
+    services = stack.topology.of_kind(kind)
+    first = next(iter(services))
+    if len(services) == 1:
+        return first
+    return next((service for service in services if stack.engine.reaches(service.name)), first)
+
+
+class Asked(Protocol):
+    """A Prometheus that is asked what it holds, over HTTP or otherwise. Methods raise ApiError."""
+
+    def query(self, expression: str) -> Sequence[Sample]:
+        """The instant vector of an expression now."""
+        ...
+
+    def own(self, metric: str) -> float | None:
+        """The value of a metric without labels that it has of itself."""
+        ...
+
+
+def api(stack: Stack) -> Prometheus:
+    """The API of the stack's first Prometheus that is reached; what is asked of it may take long."""
+    server = prometheus_of(stack, _LONG)
+    assert server is not None, "of a stack that has one"  # noqa: S101 - a mistake of ours, no input
+    return server.each()[stack.topology.of_kind("prometheus").index(first_reached(stack, "prometheus"))]
+
+
+def scratch_api(scratch: Scratch) -> Asked:
+    """A throwaway Prometheus, to be asked: one without a way for this process by its own promtool."""
+    url = scratch.address.url()
+    if scratch.by_hand is None:
+        login = BasicLogin(USER, scratch.directory / SCRATCH_PASSWORD)
+        return Prometheus(url, timeout=_LONG, login=login)
+    assert scratch.run is not None  # noqa: S101 - every engine gives one
+    return Promtool(url, scratch.run)

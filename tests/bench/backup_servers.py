@@ -13,7 +13,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.services.mysql.dump import MysqlSource
-from techsapo_ops.services.redis.snapshot import RedisSource
+from techsapo_ops.services.redis.backup import RedisSource
 from techsapo_ops.stack.backup import Door
 
 ROWS = 1_000_000

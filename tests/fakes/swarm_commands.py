@@ -24,7 +24,7 @@ from techsapo_ops.apply.stop import down
 from techsapo_ops.apply.up import UpReport, up
 from techsapo_ops.engines import at_work
 from techsapo_ops.engines.opening import Opening, recorded
-from techsapo_ops.engines.swarm import lease, tasks, watch
+from techsapo_ops.engines.swarm import lease, watch
 from techsapo_ops.engines.swarm.lease import LOST_SECONDS
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.render.stack import render_stack
@@ -59,7 +59,7 @@ class Commands:
     def __post_init__(self) -> None:
         self.monkeypatch.setattr(at_work, "SubprocessRunner", lambda: self.cluster)
         self.monkeypatch.setattr(watch, "_MOMENT", 0)  # here a look costs nothing
-        self.monkeypatch.setattr(tasks, "_PAUSE", 0.01)
+        self.monkeypatch.setattr(watch, "_PAUSE", 0.01)
         self.monkeypatch.setattr(os, "fsync", lambda _: None)  # who is killed leaves the power on
         self.monkeypatch.setattr(plan, "render_stack", self._rendered)
 

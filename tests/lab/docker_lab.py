@@ -25,7 +25,7 @@ import psutil
 from projects import Project, only_redis
 from servers import binary, free_port, wait_for
 
-from techsapo_ops.engines.native import members
+from techsapo_ops.engines.native import processes
 from tests.own_debian import apt_as_here, first_mirror
 
 IMAGES = Path(__file__).parent / "images"
@@ -127,9 +127,9 @@ def _end_daemon(home: Path) -> None:
         return
     process.terminate()
     # Another worker may be its parent, and leave it a zombie until the end of the run.
-    for left in members.wait_ended([process], 40):
+    for left in processes.wait_ended([process], 40):
         left.kill()
-        assert members.wait_ended([left], 10) == [], "dockerd survives a kill"
+        assert processes.wait_ended([left], 10) == [], "dockerd survives a kill"
 
 
 @contextlib.contextmanager

@@ -15,8 +15,7 @@ from typing import Any
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines.swarm import images
-from techsapo_ops.engines.swarm.deployer import Deployer
-from techsapo_ops.engines.swarm.deployment import Deployment
+from techsapo_ops.engines.swarm.deployment import Deployer, Deployment
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.stack.step import Step

@@ -22,7 +22,7 @@ from servers import binary, wait_for
 from stacks import rendered, spec, topology
 
 from techsapo_ops.services.keepalived.kind import CAPABILITIES
-from techsapo_ops.services.nginx.limits import DRAIN_SECONDS
+from techsapo_ops.services.nginx.balancing import DRAIN_SECONDS
 
 HERE = Path(__file__).parent
 FLOATING = f"{NETWORK}.100"

@@ -20,9 +20,9 @@ from servers import wait_for
 from stacks import host
 
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql.configuration import INIT_SQL
-from techsapo_ops.services.mysql.galera import KEY
+from techsapo_ops.services.made_secrets import made_key
+from techsapo_ops.services.mysql.kind import INIT_SQL
+from techsapo_ops.services.mysql.member import KEY
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout

@@ -29,8 +29,8 @@ from techsapo_ops.adapters.inside_http import Inside
 from techsapo_ops.adapters.monitoring_server import ApiError, MonitoringServer, Way
 from techsapo_ops.adapters.process import Command, Completed, SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.services.alertmanager.cluster import KEY, MEMBER
-from techsapo_ops.services.cluster_key import made_key
+from techsapo_ops.services.alertmanager.kind import CLUSTER_KEY, CLUSTER_MEMBER
+from techsapo_ops.services.made_secrets import made_key
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 
@@ -225,7 +225,7 @@ def _write(cluster: Cluster) -> None:
             file.write_text(cluster.addressed(text.replace("/run/secrets", str(cluster.folder / "secrets"))))
     secrets = cluster.folder / "secrets"
     secrets.mkdir()
-    made_key(secrets / KEY, MEMBER)
+    made_key(secrets / CLUSTER_KEY, CLUSTER_MEMBER)
     for severity in ("critical", "warning", "info"):
         (secrets / f"notifications-receivers-{severity}_0-url").write_text(
             f"http://{HUB}:{WEBHOOK}/{severity}"

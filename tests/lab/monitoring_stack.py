@@ -13,7 +13,7 @@ from stacks import templates
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
-from techsapo_ops.services.grafana.provisioning import grafana_files
+from techsapo_ops.services.grafana.kind import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec

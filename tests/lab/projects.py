@@ -27,9 +27,9 @@ import techsapo_ops
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry
-from techsapo_ops.engines.native import members
+from techsapo_ops.engines.native import processes
 from techsapo_ops.engines.native.recorded import NativeStack
-from techsapo_ops.services.web_login import USER, password_file
+from techsapo_ops.services.monitor import USER, password_file
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService
 
@@ -172,10 +172,10 @@ class Project:
 
     def members(self) -> list[psutil.Process]:
         """Every process of this stack."""
-        return members.find(self.state, self.state / "run")
+        return processes.find(self.state, self.state / "run")
 
     def supervisor(self) -> psutil.Process:
-        return next(p for p in self.members() if members.is_supervisor(p))
+        return next(p for p in self.members() if processes.is_supervisor(p))
 
     def ports(self) -> list[int]:
         monitoring = self.spec["monitoring"]
@@ -247,7 +247,7 @@ def kill_all(made: Project) -> None:
     for _ in range(100):
         if not (found := made.members()):
             return
-        for process in sorted(found, key=members.is_supervisor, reverse=True):
+        for process in sorted(found, key=processes.is_supervisor, reverse=True):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(found, timeout=0.1)

@@ -27,8 +27,8 @@ from servers import binary, wait_for
 from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
 from techsapo_ops.certs.own import ensure_own_certificates
-from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import APP, OPERATOR, password_file
+from techsapo_ops.services.redis.runtime import before_steps
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
@@ -246,7 +246,7 @@ def redis_machines(folder: Path) -> Iterator[RedisLab]:
     """Three machines on which Redis and Sentinel run. Needs root."""
     topology = machines_topology(folder / "state")
     ensure_own_certificates(topology)
-    logins.before_steps(topology, None)
+    before_steps(topology, None)
     with ExitStack() as stack, Wire.made() as wire:
         machines: dict[str, Namespaces] = {}
         for machine in topology.machines:

@@ -17,7 +17,7 @@ from techsapo_ops.certs.needs import certificates_of
 from techsapo_ops.certs.renew import renew
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.services.app.rendered_spec import keys_owner
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.health.check import check
 

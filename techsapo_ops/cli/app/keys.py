@@ -22,7 +22,7 @@ from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
-from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.services.app.rendered_spec import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of

@@ -212,7 +212,7 @@ def _server(
 def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
     """What it is asked with: a stack says so, by hand it is the password that the stack made."""
     from techsapo_ops.adapters.basic_login import BasicLogin
-    from techsapo_ops.services.web_login import USER, password_file
+    from techsapo_ops.services.monitor import USER, password_file
 
     return BasicLogin(USER, told or password_file(project.layout, kind))
 
@@ -230,7 +230,7 @@ def _page_facts(generated: Path | None, project: Project) -> Callable[[], PageFa
 
         if generated is not None:
             return PageFacts(**json.loads(read_text(generated, what="page facts")))
-        from techsapo_ops.services.app.pages import page_facts
+        from techsapo_ops.services.app.rendered_spec import page_facts
 
         return PageFacts(**page_facts(project.spec, project.loaded.environment))
 

@@ -10,7 +10,7 @@ from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import QuietOutput, SpecPlace
 from techsapo_ops.jobs.timetable import scheduled
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
+from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
 
 app = CommandGroup()
 

@@ -29,7 +29,7 @@ from techsapo_ops.cli.watch.runbook import runbook
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements_of
-from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.alertmanager.silencing import moment_text
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.alerts.delivery import try_out

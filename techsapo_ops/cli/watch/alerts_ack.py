@@ -23,7 +23,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     acknowledge,
     withdraw,
 )
-from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.alertmanager.silencing import moment_text
 from techsapo_ops.watch.alerts.firing import firing, held_now
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.watch.alert_arguments import severity_text
 from techsapo_ops.cli.watch.alerts_ack import acknowledgement_json, silence_json
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.alertmanager.silencing import moment_text
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.watch.alerts.firing import known
 from techsapo_ops.watch.alerts.one_alert import OneAlert, one_alert

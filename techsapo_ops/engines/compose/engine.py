@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.compose import proof, readable
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.starter import Starter
-from techsapo_ops.engines.containers import gate, images, reloading
-from techsapo_ops.engines.containers.engine import ContainerEngine, discard, record_of
+from techsapo_ops.engines.containers import gate
+from techsapo_ops.engines.containers.engine import (
+    ContainerEngine,
+    bring_images,
+    can_reload,
+    difference,
+    discard,
+    record_of,
+    reload_container,
+)
+from techsapo_ops.engines.containers.engine import strangers as strangers_among
 from techsapo_ops.engines.containers.logs import tail
-from techsapo_ops.engines.containers.proof import strangers as strangers_among
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtime import before_steps
+from techsapo_ops.services.runtime import before_steps, runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.own_tls import own_tls
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+
+
+COMPOSE_FILES = "docker/"
+_HASH_SECONDS = 60.0
 
 
 class ComposeEngine(ComposeAccess, ContainerEngine):
@@ -59,10 +80,10 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
         self._make_ready(desired)
         before_steps(desired, self._door)
-        readable.files(desired)
+        let_read_files(desired)
         known = self.glance().images
         units = [unit for unit in desired.containers.values() if unit.image not in known]
-        images.bring(self.docker, self.project, self.layout.config, units, self._tell)
+        bring_images(self.docker, self.project, self.layout.config, units, self._tell)
 
     @override
     def perform(
@@ -166,7 +187,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         """Restart a container as it was made last, or make it read its configuration again."""
         self.forget()
         wanted, container = self._existing(step.service)
-        if step.action is Action.RELOAD and reloading.can_reload(wanted) and container.running:
+        if step.action is Action.RELOAD and can_reload(wanted) and container.running:
             self._reload(wanted, container)
             self._gate(wanted)
             return
@@ -180,8 +201,8 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
 
     def _reload(self, service: Service, container: ContainerFacts) -> None:
         self.forget()
-        readable.keys(self.topology)
-        reloading.reload(self.docker, container, service, self.topology)
+        let_read_keys(self.topology)
+        reload_container(self.docker, container, service, self.topology)
 
     def _existing(self, service: str) -> tuple[Service, ContainerFacts]:
         containers = self.containers()
@@ -200,7 +221,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
     ) -> tuple[Mismatch, ...]:
         from techsapo_ops.engines.readback import with_loaded
 
-        found = with_loaded(proof.mismatches(self, desired, services), desired, services, wait)
+        found = with_loaded(mismatches(self, desired, services), desired, services, wait)
         if not strangers:
             return found
         # One that never ran is what an `up` that was interrupted had made ready.
@@ -210,3 +231,72 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
     @override
     def discard(self, images: Collection[str]) -> None:
         discard(self.docker, images)
+
+
+def let_read_files(desired: Desired) -> None:
+    """Let each container's user read what it alone is to read: secrets, keys, the certificates' keys."""
+    topology, catalogue = desired.topology, facts_of_kinds()
+    for file in desired.files:
+        path = topology.layout.config / file.path
+        if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
+            access_list.let_read(path, [catalogue[file.owner].uid])
+    let_read_keys(topology)
+
+
+def let_read_keys(topology: Topology) -> None:
+    """Let the users of containers read the keys that the tool made for them, also new ones."""
+    readers: dict[Path, set[int]] = {}
+    for service in topology.services:
+        made = kind_of(service).made_secrets(topology).values()
+        for path in (*made, *runtime_of(service).readable(topology)):
+            readers.setdefault(path, set()).add(service.facts.uid)
+        if (tls := own_tls(topology, service)) is not None:
+            readers.setdefault(tls.key, set()).add(service.facts.uid)
+    for path, uids in readers.items():
+        if path.exists():
+            access_list.let_read(path, uids)
+
+
+def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+    """How the containers of `services` differ from the compose files, by Docker and not by our own notes.
+
+    Docker Compose labels a container with a digest of what it made it from, and tells the digest of what
+    the file says now. Another version of it may make another digest of the same: then it proves nothing.
+    """
+    units = [unit for name, unit in desired.containers.items() if name in services]
+    glance = stack.glance()
+    containers = glance.containers
+    files = sorted({unit.file for unit in units})
+    with ThreadPoolExecutor(max(len(files), 1)) as pool:
+        hashes = {
+            name: h for part in pool.map(lambda f: _hashes(stack, f), files) for name, h in part.items()
+        }
+    found = {unit.service: difference(unit, containers.get(unit.service), glance.images) for unit in units}
+    other = [n for n, what in found.items() if not what and hashes.get(n) != containers[n].definition]
+    version = stack.docker.compose_version() if other else None
+    for name in other:
+        if _version_number(containers[name].compose) == _version_number(version):
+            found[name] = msg("its container was made with other settings than the file has")
+    return tuple(Mismatch(name, what, restart=True) for name, what in found.items() if what)
+
+
+def _version_number(version: str | None) -> str:
+    """`2.26.1` of `v2.26.1` and of `2.26.1-4`: the plugin's own word and the label's differ in the rest."""
+    found = re.search(r"\d+(\.\d+)*", version or "")
+    return found[0] if found is not None else ""
+
+
+def _hashes(stack: ComposeStack, file: str) -> dict[str, str]:
+    done = stack.docker.compose(
+        stack.project, stack.layout.config / file, ("config", "--hash", "*"), timeout=_HASH_SECONDS
+    )
+    if done.code != 0:
+        raise OpsError(
+            msg(
+                "Docker Compose can't read {config}: {output}",
+                config=stack.layout.config / file,
+                output=done.output,
+            )
+        )
+    lines = (line.split() for line in done.stdout.decode().splitlines())
+    return {words[0]: words[1] for words in lines if len(words) == 2}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -13,17 +14,20 @@ from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.containers.access import ContainerAccess
-from techsapo_ops.engines.containers.probing import Prober, questions
+from techsapo_ops.engines.containers.gate import Prober, questions
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.engine import Engine, Mismatch
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _SETTLING_SECONDS = 120.0
 """For which what keeps a kind from its settling may pass."""
@@ -32,6 +36,9 @@ _PAUSE = 2.0
 
 _BUILT = ("techsapo/app", "techsapo/keepalived")
 """Repositories of the images that are built here, and of no others."""
+_PULL_SECONDS = 1800.0
+_BUILD_SECONDS = 1800.0
+_RELOAD_SECONDS = 30.0
 
 
 class ContainerEngine(ContainerAccess, Engine):
@@ -119,4 +126,112 @@ def record_of(unit: ContainerUnit, service: Service, desired: Desired) -> Record
         files=planning.file_digests(unit, desired.files),
         since=time.time(),
         machine=service.machine.name,
+    )
+
+
+def bring_images(
+    docker: Docker, project: str, config: Path, units: Sequence[ContainerUnit], say: Callable[[str], None]
+) -> None:
+    """Build or pull the images that are not here. Raises OpsError with Docker's own words."""
+    present = docker.image_ids(unit.image for unit in units)
+    missing = {unit.image: unit for unit in units if unit.image not in present}
+    for image, unit in missing.items():
+        file = config / unit.file
+        say(
+            msg(
+                "{which} the image {image}",
+                which=msg("building") if unit.builds else msg("pulling"),
+                image=image,
+            )
+        )
+        if unit.builds:
+            build_image(docker, project, file, unit.service, image)
+            continue
+        done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
+        if done.code != 0:
+            raise _image_refused(msg("pull"), image, done)
+
+
+def build_image(docker: Docker, project: str, file: Path, service: str, image: str) -> None:
+    """Build the image of one service of a compose file. Raises OpsError with Docker's own words."""
+    done = docker.compose(project, file, ("build", service), timeout=_BUILD_SECONDS)
+    if done.code != 0:
+        raise _image_refused(msg("build"), image, done)
+
+
+def _image_refused(what: str, image: str, done: Completed) -> OpsError:
+    said = _last_lines(done.output)
+    gap = "\n" if "\n" in said else " "
+    return OpsError(
+        msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
+        msg("check the network, or name an image that is here under `images:` in the spec"),
+    )
+
+
+def _last_lines(text: str, lines: int = 15) -> str:
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def can_reload(service: Service) -> bool:
+    """Whether its container can be told; one that can't is restarted."""
+    return kind_of(service).reloads_in_container
+
+
+def reload_container(docker: Docker, container: ContainerFacts, service: Service, topology: Topology) -> None:
+    """Tell `service` to load its configuration again. Raises OpsError where it refuses it.
+
+    Not by `docker kill --signal HUP`: Docker notes any kill as a wish of the user's to have the container
+    stopped, and then does not start it again when it ends by itself. A signal that is sent inside is none.
+    """
+    from techsapo_ops.engines.readback import reload_told
+
+    command = Command(kind_of(service).reload_command)
+
+    def tell() -> None:
+        done = docker.execute(container.id, command, timeout=_RELOAD_SECONDS)
+        if done.code != 0:
+            raise OpsError(
+                msg(
+                    "{service} refuses its configuration: {output}",
+                    service=service.name,
+                    output=done.output[:1000],
+                )
+            )
+
+    reload_told(topology, service, tell)
+
+
+def difference(unit: ContainerUnit, container: ContainerFacts | None, present: Mapping[str, str]) -> str:
+    """How a container differs from its unit in state or image, in words; "" where it does not.
+
+    `present` has the image ids by reference. A tag may have moved to another image since.
+    """
+    if container is None:
+        return msg("it has no container")
+    if not container.running:
+        return msg("its container is {state}", state=container.state)
+    if container.reference.partition("@")[0] != unit.image.partition("@")[0]:
+        return msg(
+            "it runs the image {reference} instead of {image}",
+            reference=container.reference,
+            image=unit.image,
+        )
+    if present.get(unit.image, container.image) != container.image:
+        return msg("its image {image} is another one now", image=unit.image)
+    return ""
+
+
+def strangers(containers: Iterable[ContainerFacts], started: Collection[str]) -> tuple[Mismatch, ...]:
+    """One for each of `containers` that is of none of the services that were `started`."""
+    return tuple(
+        Mismatch(
+            "",
+            msg(
+                "container {container} of this stack's project was not started by `techsapo up`: {reference}",
+                container=container.name,
+                reference=container.reference,
+            ),
+        )
+        for container in containers
+        if container.service not in started
     )

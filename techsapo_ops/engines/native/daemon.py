@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import open_file
-from techsapo_ops.engines.native import members
+from techsapo_ops.engines.native import processes
 from techsapo_ops.engines.native.launch import STATE_VARIABLE
 from techsapo_ops.engines.native.supervisor import PID_FILE, Supervisor, is_somebody_elses
 from techsapo_ops.engines.native.supervisor import session as supervisor_session
@@ -70,7 +70,7 @@ def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -
     as working directory, since the configuration's paths are relative to it. Raises OpsError with
     supervisord's words when it does not start.
     """
-    members.end_all(layout.state, layout.run, grace=STOP_SECONDS)
+    processes.end_all(layout.state, layout.run, grace=STOP_SECONDS)
     layout.supervisor_socket.unlink(missing_ok=True)
     said = layout.logs / "supervisord.err"
     argv = (sys.executable, "-X", "utf8", "-m", "supervisor.supervisord", "-n", "-c", str(configuration))
@@ -113,10 +113,10 @@ def shut_down(layout: Layout) -> int:
     supervisor = Supervisor(layout.supervisor_socket, timeout=5)
     session = supervisor_session(layout.run)  # it removes its pid file when it ends
     if supervisor.shutdown():
-        found = members.find(layout.state, layout.run, session)
-        masters = [p for p in found if members.is_supervisor(p)]
-        members.wait_ended(masters, STOP_SECONDS)
-    leftovers = members.end_all(layout.state, layout.run, grace=STOP_SECONDS, supervisor=session)
+        found = processes.find(layout.state, layout.run, session)
+        masters = [p for p in found if processes.is_supervisor(p)]
+        processes.wait_ended(masters, STOP_SECONDS)
+    leftovers = processes.end_all(layout.state, layout.run, grace=STOP_SECONDS, supervisor=session)
     (layout.run / PID_FILE).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         if not is_somebody_elses(layout.socket_dir):

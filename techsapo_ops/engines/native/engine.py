@@ -10,24 +10,30 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.trusted_users import owned_by_others
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
+from techsapo_ops.engines.native import daemon, gate, logs, processes
 from techsapo_ops.engines.native.access import NativeAccess
+from techsapo_ops.engines.native.processes import members_folder
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, STOP_SECONDS
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask, forget_sign_of_life
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtime import before_steps
+from techsapo_ops.services.runtime import before_steps, runtime_of
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Engine, Mismatch
+from techsapo_ops.stack.layout import ACME_ROOT, Layout
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.own_tls import own_tls
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
@@ -65,9 +71,9 @@ class NativeEngine(NativeAccess, Engine):
 
         The files of `desired` are written already.
         """
-        prepare.folders(self.layout)
-        prepare.data(desired)
-        prepare.kinds(desired.topology, self._runner)
+        make_folders(self.layout)
+        make_data_folders(desired)
+        prepare_kinds(desired.topology, self._runner)
         before_steps(desired, self._door)
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
@@ -192,8 +198,8 @@ class NativeEngine(NativeAccess, Engine):
 
     def _exits(self, name: str) -> int:
         record = self.state.load().get(name)
-        ended = history.exits(self.layout.logs / "supervisord.log").get(name, [])
-        return len(history.after(ended, record.since if record else 0.0))
+        ended = logs.exits(self.layout.logs / "supervisord.log").get(name, [])
+        return len(logs.exits_after(ended, record.since if record else 0.0))
 
     def _log(self, name: str) -> Path:
         return self.layout.logs / f"{name}.log"
@@ -229,7 +235,7 @@ class NativeEngine(NativeAccess, Engine):
 
         Raises OpsError where it refuses it.
         """
-        from techsapo_ops.engines.told_reload import reload_told
+        from techsapo_ops.engines.readback import reload_told
 
         self._record(service)
         wanted = next((s for s in self.topology.services if s.name == service), None)
@@ -247,8 +253,8 @@ class NativeEngine(NativeAccess, Engine):
     ) -> tuple[Mismatch, ...]:
         from techsapo_ops.engines.readback import with_loaded
 
-        found = with_loaded(proof.mismatches(desired, services, self.supervisor), desired, services, wait)
-        odd = proof.strangers(self.layout, self.supervisor) if strangers else ()
+        found = with_loaded(processes.mismatches(desired, services, self.supervisor), desired, services, wait)
+        odd = processes.strangers(self.layout, self.supervisor) if strangers else ()
         return (*found, *(Mismatch("", words) for words in odd))
 
 
@@ -266,3 +272,51 @@ def _record(program: Program, service: Service, desired: Desired) -> Record:
         files=planning.file_digests(program, desired.files),
         since=time.time(),
     )
+
+
+def make_folders(layout: Layout) -> None:
+    """The folders of the stack itself; services may pass through them, not write."""
+    for path in (layout.state, layout.config, layout.run, layout.data, layout.textfiles, layout.certs):
+        owners.folder(path, 0o755)
+    owners.folder(layout.logs, 0o750)
+    owners.folder(layout.keys, 0o711)
+    if layout.socket_dir != layout.run:
+        owners.private_folder(layout.socket_dir)
+    # Whoever may open a member file could hold it, or hand it to a process of somebody else's.
+    owners.folder(members_folder(layout.run), 0o700)
+    keep_out_of_git(layout.state)
+
+
+def make_data_folders(desired: Desired) -> None:
+    """Each program's own folder, owned by the service's user, and the owners of rendered files.
+
+    nginx keeps root for its master, so its folder is root's, and what its workers need is below that.
+    """
+    topology = desired.topology
+    users = {service.name: service.user for service in topology.services}
+    for program in desired.programs.values():
+        if not program.directory.is_relative_to(topology.layout.data):
+            continue
+        user = users.get(program.service)
+        if program.user is None and user is not None:
+            owners.masters_folder(program.directory)
+            owners.data_folder(program.directory / ACME_ROOT, user)
+        else:
+            # One that another user began is taken from that user also where its service runs as root.
+            others = user is None and owned_by_others(program.directory)
+            owners.data_folder(program.directory, "root" if others else user)
+    by_kind = {service.kind: service.user for service in topology.services}
+    for file in desired.files:
+        path = topology.layout.config / file.path
+        if file.owner is not None and by_kind.get(file.owner) is not None and path.exists():
+            owners.give(path, by_kind[file.owner])
+
+
+def prepare_kinds(topology: Topology, runner: Runner) -> None:
+    """What each kind needs besides: databases, who owns a key. Raises OpsError."""
+    for kind in dict.fromkeys(service.kind for service in topology.services):
+        runtime_of(kind).prepare(topology, runner)
+    for service in topology.services:
+        tls = own_tls(topology, service)
+        if tls is not None and tls.key.exists():
+            owners.give(tls.key, service.user)

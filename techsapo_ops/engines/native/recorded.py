@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.build import is_other, noted
 from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
 from techsapo_ops.adapters.strict_modes import user_name
-from techsapo_ops.engines.native import history, logs
+from techsapo_ops.engines.native import logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
@@ -78,14 +78,14 @@ class NativeStack:
             return Observed(
                 False, {name: _observed(record, None, [], datetime.now()) for name, record in records.items()}
             )
-        ended = history.exits(self.layout.logs / "supervisord.log")
+        ended = logs.exits(self.layout.logs / "supervisord.log")
         now = datetime.now()
         return Observed(
             True,
             {
                 name: self._with_facts(
                     _observed(
-                        record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                        record, processes.get(name), logs.exits_after(ended.get(name, []), record.since), now
                     )
                 )
                 for name, record in records.items()
@@ -266,7 +266,7 @@ def _observed(
     )
     if process is None:
         return seen
-    looping = process.state.runs and history.loops(ended, now)
+    looping = process.state.runs and logs.loops(ended, now)
     return replace(
         seen,
         state=State.BACKOFF if looping else process.state,

@@ -1,13 +1,20 @@
-"""Files of a stack that every machine has: in a volume, by a container that is never started."""
+"""Files of a stack that every machine has: in a volume, by a container that is never started.
+
+So is a copy of the backup by which a restore goes back: its own may be lost half way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker_refusals import why
+from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
+from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.errors import OpsError
@@ -15,6 +22,9 @@ from techsapo_ops.messages import msg
 
 _IMAGE = "techsapo/nothing:1"
 _SECONDS = 60.0
+_COPY_SECONDS = 3600.0
+_PARTIAL = ".partial"
+"""As the folder of backups ends names that are not whole, and removes them."""
 
 
 class Copies:
@@ -75,3 +85,36 @@ class Copies:
         label, mount = f"{STACK}.state={self._project}", f"{self._volume}:{self._folder}"
         options = ("--name", self.container, "--label", label, "--volume", mount)
         member.call("container", "create", *options, _IMAGE, "none")
+
+
+def aside(fleet: Fleet, project: str) -> Copies:
+    """The copies of a stack."""
+    return Copies(fleet, project, "aside")
+
+
+def keep_aside(fleet: Fleet, project: str, folder: Path) -> Mapping[str, str]:
+    """Copy a backup's folder to every machine, in place of the one before; by machine why it has none."""
+    copies = aside(fleet, project)
+    copies.forget()
+    return copies.put(lambda m: m.attempt("cp", str(folder), f"{copies.place}/", timeout=_COPY_SECONDS))
+
+
+def fetch_aside(fleet: Fleet, project: str, name: str, into: Path) -> bool:
+    """Bring the copy `name` into the folder `into`; False where no machine that answers has it.
+
+    Raises OpsError where it can't be written here.
+    """
+    copies, partial = aside(fleet, project), into / f"{name}{_PARTIAL}"
+    try:
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for member in copies.answering():
+            if partial.exists():
+                shutil.rmtree(partial)
+            source = f"{copies.place}/{name}"
+            if member.attempt("cp", source, str(partial), timeout=_COPY_SECONDS).code == 0:
+                partial.rename(into / name)
+                sync_directory(into)
+                return True
+    except OSError as error:
+        raise cannot_write(partial, error) from None
+    return False

@@ -1,24 +1,34 @@
-"""What is really deployed: the rendered stack file with each config and secret named by its content."""
+"""What is really deployed, and how: the rendered stack file, its configs and secrets named by content."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.container_facts import STACK, STACK_DEFINITION
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.mac import mac
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.containers.engine import difference
+from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML, parsed
+from techsapo_ops.stack.step import Action, Step
+
+if TYPE_CHECKING:
+    from techsapo_ops.engines.swarm.recorded import SwarmStack
+
 
 _NOTE = "objects.json"
 """In the state directory: names of the last two generations of configs and secrets, by kind."""
@@ -26,6 +36,7 @@ _KINDS = {"configs": "config", "secrets": "secret"}
 _DIGITS = 16
 _LONGEST = 64
 """Characters that Docker lets a name of a config or a secret have."""
+_DEPLOY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +191,81 @@ def _noted(note: Path) -> list[dict[str, list[str]]]:
         if isinstance(found, list):
             return found
     return []
+
+
+class Deployer:
+    """Changes services of `stack`, while this process is the one at work. Every method may raise OpsError."""
+
+    def __init__(self, stack: SwarmStack) -> None:
+        self._stack = stack
+        self._deploying = threading.Lock()
+        self._deployed: set[str] = set()
+        self.ready: set[str] = set()
+        """Services that are known to be ready, so that what needs them may start."""
+
+    def deploy(self, step: Step, together: Sequence[Step], desired: Desired, deployment: Deployment) -> None:
+        """Deploy the service of `step`, and with it all of `together` that can be started now beside it."""
+        with self._deploying:
+            if step.service in self._deployed:
+                return
+            names = {each.service for each in together if each.action is Action.CREATE} - self._deployed
+            services = {s.name: s for s in desired.topology.services}
+            pending = {each.service for each in together} - self.ready
+            free = {name for name in names if not pending.intersection(services[name].needs)}
+            wanted = sorted({step.service, *free})
+            done = self._hand_over(deployment, wanted)
+            if done.code != 0 and len(wanted) > 1:  # of several it does not say which one
+                wanted = [step.service]
+                done = self._hand_over(deployment, wanted)
+            if done.code != 0:
+                said = self._stack.fleet.manager.words(done)
+                raise OpsError(msg("Swarm refuses {service}: {said}", service=step.service, said=said))
+            self._deployed.update(wanted)
+
+    def again(self, name: str, *options: str) -> None:
+        """Let Swarm start a service anew as it is, with `options` of `docker service update`."""
+        check(self._stack.layout.state)
+        full = f"{self._stack.project}_{name}"
+        self._stack.fleet.manager.call(
+            "service", "update", "--force", "--detach", "--quiet", *options, full, timeout=_DEPLOY_SECONDS
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove a service; one that is gone already is none to remove."""
+        check(self._stack.layout.state)
+        done = self._stack.fleet.manager.attempt("service", "rm", f"{self._stack.project}_{name}")
+        if done.code != 0 and "not found" not in done.output:
+            raise OpsError(
+                msg("cannot remove {name}: {output}", name=name, output=self._stack.fleet.manager.words(done))
+            )
+
+    def _hand_over(self, deployment: Deployment, services: Collection[str]) -> Completed:
+        check(self._stack.layout.state)
+        options = ("--resolve-image", "never", "--detach=true", "--compose-file", "-")
+        argv = self._stack.fleet.manager.streaming("stack", "deploy", *options, self._stack.project).argv
+        call = Command(argv, stdin=deployment.stack(services).encode())
+        return self._stack.fleet.runner.run(call, timeout=_DEPLOY_SECONDS)
+
+
+def mismatches(
+    stack: SwarmStack, desired: Desired, deployment: Deployment, services: Sequence[str]
+) -> tuple[Mismatch, ...]:
+    """How the containers of `services` differ from what would be deployed now."""
+    glance = stack.glance()
+    units = desired.containers
+    machines = {s.name: s.machine.name for s in desired.topology.services}
+    found = []
+    for name in services:
+        machine = machines.get(name, "")
+        if machine in stack.fleet.unreachable:
+            why = stack.fleet.unreachable[machine]
+            words = msg("{machine} can't be reached: {why}", machine=machine, why=why)
+            found.append(Mismatch(name, words, answered=False))
+            continue
+        container = glance.containers.get(name)
+        what = difference(units[name], container, glance.images)
+        if not what and container is not None and container.definition != deployment.definition(name):
+            what = msg("it was deployed with other settings, configs or secrets than the stack file has")
+        if what:
+            found.append(Mismatch(name, what, restart=True))
+    return tuple(found)

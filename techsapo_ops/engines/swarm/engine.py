@@ -14,15 +14,20 @@ from typing_extensions import override
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.at_work import share
-from techsapo_ops.engines.containers import reloading
-from techsapo_ops.engines.containers.engine import ContainerEngine, discard, record_of
-from techsapo_ops.engines.containers.proof import strangers as strangers_among
-from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, proof
+from techsapo_ops.engines.containers.engine import (
+    ContainerEngine,
+    can_reload,
+    discard,
+    record_of,
+    reload_container,
+)
+from techsapo_ops.engines.containers.engine import strangers as strangers_among
+from techsapo_ops.engines.swarm import folders, front, images, nodes
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
-from techsapo_ops.engines.swarm.deployer import Deployer
-from techsapo_ops.engines.swarm.deployment import Deployment, prune
+from techsapo_ops.engines.swarm.copies import aside, fetch_aside, keep_aside
+from techsapo_ops.engines.swarm.deployment import Deployer, Deployment, mismatches, prune
 from techsapo_ops.engines.swarm.machines_note import note_machines
-from techsapo_ops.engines.swarm.network import require_network
+from techsapo_ops.engines.swarm.nodes import require_network
 from techsapo_ops.engines.swarm.recorded import by_service
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.engines.swarm.watch import Watch
@@ -121,15 +126,15 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
 
     @override
     def keep_aside(self, folder: Path) -> Mapping[str, str]:
-        return aside.keep(self.fleet, self.project, folder)
+        return keep_aside(self.fleet, self.project, folder)
 
     @override
     def fetch_aside(self, name: str, into: Path) -> bool:
-        return aside.fetch(self.fleet, self.project, name, into)
+        return fetch_aside(self.fleet, self.project, name, into)
 
     @override
     def forget_aside(self) -> None:
-        aside.aside(self.fleet, self.project).forget()
+        aside(self.fleet, self.project).forget()
 
     @property
     def _names_key(self) -> Path:
@@ -198,7 +203,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         before, known = self.glance().containers.get(name), self.glance().images
         if step.action is Action.RELOAD and before is not None:
             self._write_folders(desired)
-            reloading.reload(self.docker, before, service, self.topology)
+            reload_container(self.docker, before, service, self.topology)
             self._watch.until_ready(service)
             self.state.settle(name)
             return
@@ -235,8 +240,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         if service is None:
             raise unknown(msg("service"), step.service, list(containers))
         before = containers.get(service.name)
-        if step.action is Action.RELOAD and reloading.can_reload(service) and before is not None:
-            reloading.reload(self.docker, before, service, self.topology)
+        if step.action is Action.RELOAD and can_reload(service) and before is not None:
+            reload_container(self.docker, before, service, self.topology)
             self._watch.until_ready(service)
             return
         if before is not None and before.running:
@@ -258,7 +263,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
     ) -> tuple[Mismatch, ...]:
         if not self._names_key.exists():  # nothing was deployed yet
             return tuple(Mismatch(name, msg("it has no container"), restart=True) for name in services)
-        found = proof.mismatches(self, desired, self._deployment(desired), services)
+        found = mismatches(self, desired, self._deployment(desired), services)
         there = self.glance().containers.values() if strangers else ()
         return (*found, *strangers_among(there, self.state.load()))
 

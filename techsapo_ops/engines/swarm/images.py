@@ -14,7 +14,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.piped import piped
 from techsapo_ops.adapters.process import TimedOut
-from techsapo_ops.engines.containers.images import build
+from techsapo_ops.engines.containers.engine import build_image
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit
@@ -48,7 +48,7 @@ def bring(
             source = having[0] if having else first
             if not having:
                 say(msg("building the image {image} on {machine}", image=image, machine=source))
-                build(_watched(fleet, source), project, config / unit.file, unit.service, image)
+                build_image(_watched(fleet, source), project, config / unit.file, unit.service, image)
             lacking = [name for name in present if name not in having and name != source]
             if lacking:
                 say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))

@@ -1,9 +1,10 @@
 """The nodes of the Swarm: whether all machines are there, the labels by which services find theirs, and which
-are drained.
+are drained. And the network of the containers, which Swarm makes once and never changes.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.models.machines import Swarm
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
@@ -31,6 +33,7 @@ _DRAINED_FILE = "drained"
 DRAINED_METRIC = "techsapo_host_drained_timestamp_seconds"
 DRAINED = "drained"
 """Its label that says which host; `host` says whose node exporter told it."""
+_ENCRYPTED = "encrypted"
 
 
 def require_all(fleet: Fleet) -> None:
@@ -153,3 +156,39 @@ def note_drained(layout: Layout, machines: Sequence[Machine], there: Sequence[No
     now = time.time()
     samples = [Sample(DRAINED_METRIC, known.get(host, now), {DRAINED: host}) for host in sorted(drained)]
     write_textfile(layout.textfiles, _DRAINED_FILE, samples)
+
+
+def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
+    """Remove the network where it is there and is not as `wanted`: a deployment would leave it as it is.
+
+    Raises OpsError where something uses it.
+    """
+    name = f"{project}_net"
+    asked = fleet.manager.attempt("network", "inspect", name)
+    if asked.code != 0:
+        if not fleet.manager.call("network", "ls", "--quiet", "--filter", f"name=^{name}$").split():
+            return
+        raise OpsError(fleet.manager.words(asked))
+    (found,) = json.loads(asked.stdout)
+    subnets = [each["Subnet"] for each in found["IPAM"]["Config"] or ()]
+    encrypted = _ENCRYPTED in (found["Options"] or {})
+    as_wanted = ipaddress.ip_network(wanted.subnet)
+    if [ipaddress.ip_network(each) for each in subnets] != [as_wanted]:
+        differs = msg(
+            "it is {found}, swarm.subnet says {wanted}", found=", ".join(subnets), wanted=wanted.subnet
+        )
+    elif encrypted != wanted.encrypted:
+        differs = (
+            msg("it is encrypted, swarm.encrypted says false")
+            if encrypted
+            else msg("it is not encrypted, swarm.encrypted says true")
+        )
+    else:
+        return
+    done = fleet.manager.attempt("network", "rm", found["Id"])
+    if done.code != 0:
+        raise OpsError(
+            msg("the containers' network {name} can't be changed while it is used: {differs}", name=name,
+                differs=differs),
+            msg("set it back; or `techsapo down`, then `techsapo up`: data stays, nobody is answered then"),
+        )  # fmt: skip

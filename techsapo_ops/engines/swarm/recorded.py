@@ -13,7 +13,7 @@ from techsapo_ops.adapters.away import HostsAway, reasons_of
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet, Member
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
-from techsapo_ops.engines.swarm.aside import aside
+from techsapo_ops.engines.swarm.copies import aside
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -38,9 +38,8 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     Taken,
     Unfit,
 )
-from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.signing import signed_start
-from techsapo_ops.services.alertmanager.silencing import HOURS, LONGEST_COMMENT
+from techsapo_ops.services.alertmanager.silencing import HOURS, LONGEST_COMMENT, moment_text
 
 log = structlog.get_logger()
 

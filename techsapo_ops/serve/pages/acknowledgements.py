@@ -23,8 +23,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     holders,
     incidents,
 )
-from techsapo_ops.services.alertmanager.beginnings import Labels, beginnings
-from techsapo_ops.services.alertmanager.silencing import Muted, muted
+from techsapo_ops.services.alertmanager.silencing import Labels, Muted, beginnings, muted
 
 log = structlog.get_logger()
 

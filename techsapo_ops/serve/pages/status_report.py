@@ -48,8 +48,7 @@ from techsapo_ops.serve.pages.stack_report import (
     services_of,
 )
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
-from techsapo_ops.services.alertmanager.beginnings import began_of
-from techsapo_ops.services.alertmanager.silencing import Muted
+from techsapo_ops.services.alertmanager.silencing import Muted, began_of
 from techsapo_ops.stack.maintenance import told_in
 from techsapo_ops.stores.audit.log import AuditLog
 

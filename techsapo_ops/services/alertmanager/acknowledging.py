@@ -1,7 +1,7 @@
 """Who has an alert: acknowledgements, which Alertmanager keeps as silences.
 
 Such a silence is not of the alert, which is repeated as before, but of what tells the next receivers that
-nobody acknowledged it (services/prometheus/next_receivers.py). It names one incident by when that began, so
+nobody acknowledged it (services/prometheus/incidents.py). It names one incident by when that began, so
 that the next time the alert fires it needs another one, whoever is down meanwhile. It leaves out the next
 receivers that were told before: they hear when it is over.
 """
@@ -18,8 +18,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.beginnings import moment_text
-from techsapo_ops.services.alertmanager.silencing import LONGEST_COMMENT, is_comment
+from techsapo_ops.services.alertmanager.silencing import LONGEST_COMMENT, is_comment, moment_text
 
 _ANY_NEXT = Matcher(NEXT, "=~", ".+")
 LONGEST_NAME = 64

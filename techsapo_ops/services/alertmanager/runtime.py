@@ -8,9 +8,8 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services import web_login_files
-from techsapo_ops.services.alertmanager import cluster
 from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
+from techsapo_ops.services.alertmanager.kind import CLUSTER_MEMBER, cluster_secret
 from techsapo_ops.services.alertmanager.signing import (
     key_file,
     key_of_app,
@@ -18,12 +17,10 @@ from techsapo_ops.services.alertmanager.signing import (
     signatures_file,
     signs,
 )
-from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
-from techsapo_ops.services.made_once import keep, made_once
+from techsapo_ops.services.made_secrets import keep, made_key, made_once, make_login, user_of
 from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.runtime import Runtime
-from techsapo_ops.services.web_login_files import user_of
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
 
@@ -61,10 +58,10 @@ class AlertmanagerRuntime(Runtime):
 
     @override
     def make_keys(self, topology: Topology) -> None:
-        web_login_files.make(topology, "alertmanager")
+        make_login(topology, "alertmanager")
         make_signatures(topology)
-        for path in cluster.given(topology).values():
-            made_key(path, cluster.MEMBER)
+        for path in cluster_secret(topology).values():
+            made_key(path, CLUSTER_MEMBER)
 
 
 RUNTIME = AlertmanagerRuntime()

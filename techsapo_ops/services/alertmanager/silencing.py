@@ -1,4 +1,4 @@
-"""What may be silenced, and for how long at least; of what fires, what nobody is told of."""
+"""What may be silenced, and for how long at least; of what fires, since when, and what nobody is told of."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Literal
 
 from techsapo_ops.adapters.alertmanager import Alert as Held
 from techsapo_ops.adapters.alertmanager import Matcher, Silence
+from techsapo_ops.adapters.prometheus import Firing
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.beginnings import Labels
 from techsapo_ops.spec.models import Spec
 
+Labels = frozenset[tuple[str, str]]
 SHORTEST = 60.0
 """Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
 it has it, and nobody notices one that ends before the next message."""
@@ -25,6 +26,26 @@ LONGEST_COMMENT = 300
 WHY_NOT_WATCHDOG = msg(
     "its silence is what calls you: whoever watches this stack would be told that it is down"
 )
+
+
+def beginnings(held: Iterable[Held]) -> Mapping[Labels, datetime]:
+    """Since when each fires, by its labels.
+
+    As messages say it, so that a list and a page say no other time: Prometheus counts from when the
+    condition began, Alertmanager from when the alert was sent first.
+    """
+    return {frozenset(a.labels.items()): a.starts_at for a in held}
+
+
+def began_of(alert: Firing, began: Mapping[Labels, datetime]) -> datetime:
+    """Since when it fires; of one that does not yet, since when its condition holds."""
+    known = began.get(frozenset(alert.labels.items())) if alert.state == "firing" else None
+    return known or alert.since
+
+
+def moment_text(when: datetime) -> str:
+    """A moment as messages say it, in this process's time zone, which is named."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def is_comment(text: str) -> bool:

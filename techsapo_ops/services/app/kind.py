@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted
-from techsapo_ops.stack.machine import HERE, Machine
+from techsapo_ops.stack.machine import HERE
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
+
 JOB = "techsapo-app"
 APP_KEY = "app-key"
 """The secret under whose name its container gets the key that all its instances share."""
+IMAGE = "techsapo/app"
+DOCKERFILE = "docker/app/Dockerfile"
+BASE_IMAGE = "python:3.13-slim"
 
 
 class App(Kind):
@@ -83,8 +88,7 @@ class App(Kind):
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - no template
         """Its part of the spec, and what its pages draw."""
-        from techsapo_ops.services.app.pages import page_file
-        from techsapo_ops.services.app.rendered_spec import app_spec_files
+        from techsapo_ops.services.app.rendered_spec import app_spec_files, page_file
 
         return (*app_spec_files(topology), page_file(topology))
 
@@ -119,9 +123,9 @@ class App(Kind):
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its own key, and the passwords that were made at the first start of what it asks."""
         from techsapo_ops.services.alertmanager import signing
+        from techsapo_ops.services.monitor import given
         from techsapo_ops.services.mysql.kind import APP_PASSWORD
         from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
-        from techsapo_ops.services.web_login import given
 
         layout = topology.layout
         made = {APP_KEY: layout.app_key, **given(topology, self.name), **signing.given(topology, self.name)}
@@ -184,15 +188,36 @@ class App(Kind):
 
     def build(self, topology: Topology, templates: Templates, package: Package) -> Build:
         """An image with this package as it is installed."""
-        from techsapo_ops.services.app.image import app_build
-
         return app_build(topology, templates, package)
 
     def built_from(self, spec: Spec) -> tuple[str, ...]:
         """A Python."""
-        from techsapo_ops.services.app.image import base_image
-
         return (base_image(spec),)
+
+
+def base_image(spec: Spec) -> str:
+    """What the app's image is built from."""
+    return spec.images.get("base", BASE_IMAGE)
+
+
+def app_build(topology: Topology, templates: Templates, package: Package) -> Build:
+    """How the app's image is built: this package and its locked dependencies."""
+    from techsapo_ops.stack.container import Build
+
+    app, base = topology.of_kind("app")[0].facts, base_image(topology.spec)
+    text = templates.render(
+        "docker/app.Dockerfile.j2",
+        base=base,
+        uid=app.uid,
+        data=app.container_data,
+        lock=package.lock,
+        # Both are part of the package's content, by which it is known that a container runs the same code.
+        otel_lock=package.otel_lock,
+        installed="requirements-otel.lock" if topology.spec.app.tracing is not None else "requirements.lock",
+        build=package.build,
+        templates=package.templates,
+    )
+    return Build(DOCKERFILE, text, f"{IMAGE}:{package.tag(base, text)}", package.source)
 
 
 def _probe(port: int) -> str:
@@ -213,8 +238,8 @@ def _stop_seconds(topology: Topology) -> int:
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
     from techsapo_ops.services.alertmanager.signing import told_key
-    from techsapo_ops.services.app.pages import FACTS
-    from techsapo_ops.services.web_login import told_passwords
+    from techsapo_ops.services.app.rendered_spec import PAGE_FACTS
+    from techsapo_ops.services.monitor import told_passwords
     from techsapo_ops.stack.own_tls import trusted
 
     listens = topology.listens(service)
@@ -223,7 +248,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--instance", service.name, "--host", listens.host, "--port", str(listens.port),
         "--data", str(topology.data_dir(service)),
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
-        "--page-facts", str(topology.config_dir() / FACTS),
+        "--page-facts", str(topology.config_dir() / PAGE_FACTS),
         *told_key(topology), *told_addresses(topology, told, service.machine),
         *told_authorities(topology, trusted(topology, service)),
         *told_passwords(topology, service.kind),

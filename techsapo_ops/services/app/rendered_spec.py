@@ -1,14 +1,22 @@
-"""app/techsapo.yaml: the part of the spec that the app reads, resolved, every secret as a file."""
+"""app/techsapo.yaml: the part of the spec that the app reads, resolved, every secret as a file.
+
+Beside it what the app's own pages show of the spec: thresholds of alerts, whom they reach, what others may
+reach.
+"""
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 from techsapo_ops.masking.fields import has_secret
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
+from techsapo_ops.services.prometheus.alert_rules import alerts_of, threshold_of
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
 from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
+from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.logins import body_secrets
 from techsapo_ops.spec.models import Spec
@@ -16,12 +24,13 @@ from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.formats import to_yaml
+from techsapo_ops.stack.formats import to_json, to_yaml
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.secrets import secret_name
 from techsapo_ops.stack.topology import Topology
 
 APP_SPEC = "app/techsapo.yaml"
+PAGE_FACTS = "pages/stack.json"
 CONTAINER_CALIBRATION = "/etc/techsapo/calibration.json"
 """Where the app's container finds the fitted weights of confidence."""
 CONTAINER_KEYS_FOLDER = "/etc/techsapo/api-keys"
@@ -112,3 +121,43 @@ def _auth(topology: Topology) -> dict[str, Any]:
         "proxies": proxies,
         "monitoring_networks": list(monitoring_networks(auth, isolated=places.isolated)),
     }
+
+
+def page_facts(spec: Spec, environment: str | None) -> dict[str, Any]:
+    """The number that each alert compares with, by its name; what others may reach by the rules of the spec,
+    and the reason where that is meant; which lists of `notifications` have no receiver.
+    """
+    found = {name: threshold_of(spec, alert) for name, alert in alerts_of(spec).items()}
+    return {
+        "thresholds": {name: number for name, number in found.items() if number is not None},
+        "exposures": [
+            {"rule": e.rule, "message": e.message, "accepted": e.accepted}
+            for e in exposures(spec, environment)
+        ],
+        "unreached": spec.unreached,
+    }
+
+
+def page_file(topology: Topology) -> RenderedFile:
+    """All of it. Not part of app/techsapo.yaml: the pages read it when they are looked at, and a changed
+    alert must not restart the app.
+    """
+    facts = page_facts(topology.spec, topology.layout.environment)
+    return RenderedFile(PAGE_FACTS, to_json(facts, indent=2) + "\n")
+
+
+def keys_owner(topology: Topology) -> tuple[int, int] | None:
+    """Whose the file of API keys is, uid and gid: the app reads it, as its own user.
+
+    None where that is the one at work, or only root could give it away.
+    """
+    services = topology.of_kind("app")
+    if os.geteuid() != 0 or not services:
+        return None
+    service = services[0]
+    if service.user is not None:
+        entry = pwd.getpwnam(service.user)
+        return entry.pw_uid, entry.pw_gid
+    if topology.places.as_root(service, topology.host):
+        return None
+    return service.facts.uid, service.facts.uid

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.build import build, difference, is_other
 from techsapo_ops.messages import all_of, joined, msg
-from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.made_secrets import made_once
 from techsapo_ops.services.probing import ask, look_at_logs, part_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.health import HealthPart, PartStatus

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from techsapo_ops.adapters.monitoring_server import LastReload, MonitoringServer
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
-from techsapo_ops.services.blackbox.configuration import BLACKBOX_YML
+from techsapo_ops.services.blackbox.kind import BLACKBOX_YML
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.desired import RenderedFile

@@ -10,7 +10,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite
-from techsapo_ops.services.reached import first_reached
+from techsapo_ops.services.monitoring import first_reached
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.step import Action, Step
 

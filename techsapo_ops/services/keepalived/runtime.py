@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
-from techsapo_ops.services.keepalived.configuration import RUN
+from techsapo_ops.services.keepalived.kind import RUN
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.health import Role
 from techsapo_ops.stack.service import Service

@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql.quoting import literal
 
-if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
+if TYPE_CHECKING:
     from techsapo_ops.spec.models.data import Mysql
     from techsapo_ops.spec.secret import Secret
+
+
+def literal(text: str) -> str:
+    """`text` as a string of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def name(text: str) -> str:
+    """`text` as a name of SQL."""
+    return "`" + text.replace("`", "``") + "`"
 
 
 TABLES = ("audit_requests", "audit_calls")

@@ -18,9 +18,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent
 from techsapo_ops.services.mysql import contents, dump
+from techsapo_ops.services.mysql.accounts import literal, name
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.kind import NO_TLS
-from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial

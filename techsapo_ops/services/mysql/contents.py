@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql.quoting import literal, name
+from techsapo_ops.services.mysql.accounts import literal, name
 from techsapo_ops.services.mysql.session import Session
 
 _MIGRATIONS = "alembic_version"

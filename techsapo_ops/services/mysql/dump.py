@@ -15,7 +15,7 @@ from techsapo_ops.adapters.pipes import Running, Stalled, pour
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import contents
-from techsapo_ops.services.mysql.quoting import name
+from techsapo_ops.services.mysql.accounts import name
 from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
 from techsapo_ops.stack.backup import Door, Part, Progress
 

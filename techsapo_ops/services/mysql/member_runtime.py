@@ -12,8 +12,8 @@ from typing_extensions import override
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
+from techsapo_ops.services.made_secrets import made_key
+from techsapo_ops.services.mysql.member import KEY, NO_WORD, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.runtime import MysqlRuntime
 from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import Settling

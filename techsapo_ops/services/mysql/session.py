@@ -15,7 +15,7 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import migrations_user
-from techsapo_ops.services.mysql.galera import ready_command
+from techsapo_ops.services.mysql.member import ready_command
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 

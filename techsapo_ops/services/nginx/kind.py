@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, RESTART_SECONDS, SHUTDOWN_SECONDS
+from techsapo_ops.services.nginx.balancing import COMPOSE_TLS_PORT, RESTART_SECONDS, SHUTDOWN_SECONDS
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
 

@@ -29,8 +29,13 @@ class NginxMember(Nginx):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with time for the address to leave."""
-        from techsapo_ops.services.nginx.balancing import NO_RESOLVER, START, asks_names
-        from techsapo_ops.services.nginx.limits import APP_SILENT, DRAIN_SECONDS
+        from techsapo_ops.services.nginx.balancing import (
+            APP_SILENT,
+            DRAIN_SECONDS,
+            NO_RESOLVER,
+            START,
+            asks_names,
+        )
         from techsapo_ops.stack.maintenance import seen_by
 
         alone = super().container(topology, service)

@@ -17,12 +17,13 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.nginx.balancing import Upstream, upstream_of
-from techsapo_ops.services.nginx.limits import (
+from techsapo_ops.services.nginx.balancing import (
     BODY_SECONDS,
     COMPOSE_TLS_PORT,
     HEADER_SECONDS,
     SHUTDOWN_SECONDS,
+    Upstream,
+    upstream_of,
 )
 from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH, resolved_auth
 from techsapo_ops.spec.hsts import hsts_header

@@ -17,9 +17,8 @@ from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.monitoring import api, first_reached, scratch_api
 from techsapo_ops.services.prometheus import snapshot
-from techsapo_ops.services.prometheus.client import api, scratch_api
-from techsapo_ops.services.reached import first_reached
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import GateError

@@ -10,8 +10,8 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import without_logins
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.blackbox.configuration import JOB as PROBES
-from techsapo_ops.services.blackbox.configuration import asked as asked_of
+from techsapo_ops.services.blackbox.kind import JOB as PROBES
+from techsapo_ops.services.blackbox.kind import asked as asked_of
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
 from techsapo_ops.services.prometheus.recording import MISSING_SERIES

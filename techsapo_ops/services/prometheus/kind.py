@@ -55,8 +55,8 @@ class Prometheus(Monitor):
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""
+        from techsapo_ops.services.monitor import client_files
         from techsapo_ops.services.prometheus.scrape import prometheus_files
-        from techsapo_ops.services.web_login import client_files
 
         return (*prometheus_files(topology, templates), *client_files(topology, self.name))
 
@@ -78,7 +78,7 @@ class Prometheus(Monitor):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
-        from techsapo_ops.services.web_login import client_file
+        from techsapo_ops.services.monitor import client_file
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
@@ -98,8 +98,8 @@ class Prometheus(Monitor):
 
     @staticmethod
     def _arguments(topology: Topology, service: Service) -> Iterable[str]:
+        from techsapo_ops.services.monitor import web_arguments
         from techsapo_ops.services.prometheus.scrape import prometheus_yml
-        from techsapo_ops.services.web_login import web_arguments
         from techsapo_ops.stack.address import Viewpoint
 
         settings = topology.spec.monitoring.prometheus

@@ -11,7 +11,7 @@ from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
 from techsapo_ops.catalogue.newest_copy import NEWEST_COPY, NEWEST_COPY_RULE
 from techsapo_ops.catalogue.rules import FRONT_ADDRESS, JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.services.prometheus.incidents import with_others
-from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
+from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology
 

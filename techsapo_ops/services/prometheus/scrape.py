@@ -10,16 +10,15 @@ from typing import Any
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
-from techsapo_ops.services.blackbox.configuration import JOB as PROBES
-from techsapo_ops.services.blackbox.configuration import scrape_targets
+from techsapo_ops.services.blackbox.kind import JOB as PROBES
+from techsapo_ops.services.blackbox.kind import scrape_targets
 from techsapo_ops.services.exporters import redis_url
+from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
-from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs
-from techsapo_ops.services.prometheus.next_receivers import next_groups
+from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, next_groups
 from techsapo_ops.services.prometheus.own_rules import FOLDER, own_rules
 from techsapo_ops.services.prometheus.recording import recorded_groups
-from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile

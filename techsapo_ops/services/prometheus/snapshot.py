@@ -20,7 +20,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.prometheus.client import Asked
+from techsapo_ops.services.monitoring import Asked
 from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "prometheus"

@@ -30,13 +30,13 @@ class RedisMember(Redis):
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """redis.conf, and the script."""
-        from techsapo_ops.services.redis.configuration import member_files
+        from techsapo_ops.services.redis.kind import member_files
 
         return member_files(topology, templates)
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same at its machine's address."""
-        from techsapo_ops.services.redis.configuration import REDIS_START
+        from techsapo_ops.services.redis.kind import REDIS_START
 
         return replace(
             super().container(topology, service),

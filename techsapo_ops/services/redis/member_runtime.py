@@ -9,9 +9,8 @@ from typing_extensions import override
 from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.redis.client import entered_client, operators
+from techsapo_ops.services.redis.client import entered_client, operators, several
 from techsapo_ops.services.redis.runtime import RedisRuntime
-from techsapo_ops.services.redis.several import several
 from techsapo_ops.services.redis.switchover import switch
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.health import Role

@@ -12,8 +12,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.accounts import sentinel_accounts_file
-from techsapo_ops.services.redis.client import entered_client, operators
-from techsapo_ops.services.redis.several import lines_of
+from techsapo_ops.services.redis.client import entered_client, lines_of, operators
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.health import Role

@@ -15,8 +15,7 @@ from functools import partial
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.redis.client import door_to
-from techsapo_ops.services.redis.several import DoorTo, Several, lines_of, several
+from techsapo_ops.services.redis.client import DoorTo, Several, door_to, lines_of, several
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service

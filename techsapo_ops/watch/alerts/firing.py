@@ -22,8 +22,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     holders,
     incidents,
 )
-from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
-from techsapo_ops.services.alertmanager.silencing import muted
+from techsapo_ops.services.alertmanager.silencing import Labels, began_of, beginnings, muted
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, alerts_of
 from techsapo_ops.stack.stack import Stack

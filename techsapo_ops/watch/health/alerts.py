@@ -9,8 +9,7 @@ from techsapo_ops.catalogue.alerts import DRILL, WATCHDOG, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
-from techsapo_ops.services.alertmanager.beginnings import moment_text
-from techsapo_ops.services.alertmanager.silencing import Hushed, over_critical
+from techsapo_ops.services.alertmanager.silencing import Hushed, moment_text, over_critical
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.stack import Stack

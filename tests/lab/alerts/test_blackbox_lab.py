@@ -25,7 +25,7 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.rules import recording_rules
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.blackbox.configuration import BLACKBOX_YML, blackbox_files, scrape_targets
+from techsapo_ops.services.blackbox.kind import BLACKBOX_YML, blackbox_files, scrape_targets
 from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout

@@ -24,10 +24,10 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.stack import secret_files
-from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, slack_message
 from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import key_file, signature, signatures_file
+from techsapo_ops.services.alertmanager.silencing import moment_text
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
 pytestmark = pytest.mark.lab

@@ -18,7 +18,7 @@ from projects import Project, project, small_spec
 from rows import each_row
 from servers import binary
 
-from techsapo_ops.services.web_login import password_file
+from techsapo_ops.services.monitor import password_file
 
 pytestmark = pytest.mark.lab
 

@@ -24,7 +24,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     Taken,
     acknowledge,
 )
-from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.alertmanager.silencing import moment_text
 
 pytestmark = pytest.mark.lab
 

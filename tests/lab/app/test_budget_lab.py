@@ -22,7 +22,7 @@ from spending import PRICED, flood, gauge, series, settings, spent_today, within
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.services.redis import spent as redis_spent
+from techsapo_ops.services.redis.contents import keep_spent, spent
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import (
@@ -112,21 +112,21 @@ def test_what_redis_says_was_spent_is_read_to_the_last_digit_and_never_lowered(s
             await store.reserve("died", [each], open_, 60)
 
     asyncio.run(spend(123456789012345, 7))
-    before = redis_spent.spent(door, "lab")
+    before = spent(door, "lab")
     names = ("lab:budget::day:2026-11-24:spent", "lab:budget:k:month:2026-11:spent")
     assert before == dict.fromkeys(names, 123456789012352)
-    assert redis_spent.spent(door, "other") == {}
+    assert spent(door, "other") == {}
     with client.Redis(port=server.port) as link:
         link.delete(names[0], names[0].replace("spent", "open"))
         link.set(names[1], 5)  # and what was reserved then is there
-        redis_spent.keep_spent(door, before)
+        keep_spent(door, before)
         assert link.get(names[0]) == b"123456789012352"
         assert 39 * 86400 < link.ttl(names[0]) <= 40 * 86400
-        assert redis_spent.spent(door, "lab") == before
+        assert spent(door, "lab") == before
         link.incr(names[0])
-        redis_spent.keep_spent(door, before)
+        keep_spent(door, before)
         assert link.get(names[0]) == b"123456789012353", "more than before stays"
-        redis_spent.keep_spent(door, {})
+        keep_spent(door, {})
 
 
 def test_a_record_that_vanished_from_redis_is_rebuilt_and_counts_as_spent_where_it_can_not_be(

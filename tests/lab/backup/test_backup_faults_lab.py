@@ -31,7 +31,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql import dump as mysql
 from techsapo_ops.services.mysql.session import Session, administrator
-from techsapo_ops.services.redis import snapshot as redis_snapshot
+from techsapo_ops.services.redis.backup import RedisSource
 from techsapo_ops.services.redis.client import redis_door
 from techsapo_ops.stack.backup import Source
 from techsapo_ops.stack.stack import Stack
@@ -126,7 +126,7 @@ def test_a_server_killed_mid_dump_leaves_no_backup(
     source: Source
     if kind == "redis":
         keys(lab).mset({f"bulk{n}": os.urandom(1_000_000) for n in range(40)})
-        source = redis_snapshot.RedisSource(redis_door(stack))
+        source = RedisSource(redis_door(stack))
     else:
         with Root(lab) as sql:
             sql.execute("CREATE TABLE bulk AS SELECT REPEAT(UUID(), 9) AS text FROM seq_1_to_100000")

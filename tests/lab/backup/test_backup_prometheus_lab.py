@@ -21,10 +21,10 @@ from techsapo_ops.backup.repository.folder import Backup, repository_of
 from techsapo_ops.backup.restore import run as restore
 from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.monitor import USER, password_file
+from techsapo_ops.services.monitoring import scratch_api
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
-from techsapo_ops.services.prometheus.client import scratch_api
-from techsapo_ops.services.web_login import USER, password_file
 from techsapo_ops.stack.data_note import MARK
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step

@@ -16,7 +16,7 @@ from monitoring_login import status
 from projects import Project, small_spec
 from servers import free_port, wait_for
 
-from techsapo_ops.services.web_login import password_file
+from techsapo_ops.services.monitor import password_file
 
 pytestmark = pytest.mark.lab
 

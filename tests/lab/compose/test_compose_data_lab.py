@@ -35,10 +35,10 @@ from techsapo_ops.backup.restore import run as restore
 from techsapo_ops.backup.restore.intent import intend
 from techsapo_ops.backup.restore.scratch import into_scratch
 from techsapo_ops.backup.verify import verify_backup
+from techsapo_ops.services.monitoring import api as prometheus_api
+from techsapo_ops.services.monitoring import scratch_api
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
-from techsapo_ops.services.prometheus.client import api as prometheus_api
-from techsapo_ops.services.prometheus.client import scratch_api
 from techsapo_ops.stores.audit.migrate import HEAD
 
 pytestmark = pytest.mark.lab

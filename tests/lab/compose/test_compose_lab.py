@@ -23,7 +23,7 @@ from servers import http_ok, wait_for
 from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.services.web_login import password_file
+from techsapo_ops.services.monitor import password_file
 from techsapo_ops.stack.engine import Engine
 
 pytestmark = pytest.mark.lab

@@ -23,8 +23,9 @@ from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import write_textfile
-from techsapo_ops.engines.native import daemon, launch, members, prepare
-from techsapo_ops.engines.native.scratch import scratch
+from techsapo_ops.engines.native import daemon, launch, processes
+from techsapo_ops.engines.native.access import scratch
+from techsapo_ops.engines.native.engine import make_data_folders, make_folders
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import RunLog
@@ -135,11 +136,11 @@ def test_the_folder_of_nginx_whose_master_stays_root_is_not_its_workers(tmp_path
     for path in (folder, *folder.iterdir()):
         if path.name != "scgi":
             os.chown(path, uid, uid, follow_symlinks=False)
-    prepare.data(desired)
+    make_data_folders(desired)
     assert (folder.stat().st_uid, folder.stat().st_mode & 0o7777) == (0, 0o755)
     assert {path.name: path.lstat().st_uid for path in folder.iterdir()} == {"proxy": uid, "acme": uid}
     (folder / "nginx.pid").write_text("1\n")
-    prepare.data(desired)
+    make_data_folders(desired)
     assert (folder / "nginx.pid").read_text() == "1\n"
     assert untouched(victim)
 
@@ -165,7 +166,7 @@ def test_the_stacks_folders_are_not_made_through_a_link(layout: Layout, victim: 
     path.symlink_to(victim)
     os.chown(path, ALICE, ALICE, follow_symlinks=False)
     with pytest.raises(OpsError, match="is a symbolic link"):
-        prepare.folders(layout)
+        make_folders(layout)
     assert untouched(victim)
 
 
@@ -221,7 +222,7 @@ def test_no_file_is_replaced_in_a_folder_behind_a_link(
 
 def test_a_member_file_is_not_made_behind_a_link(layout: Layout, victim: Path) -> None:
     layout.run.mkdir()
-    members.members_folder(layout.run).symlink_to(victim)
+    processes.members_folder(layout.run).symlink_to(victim)
     with pytest.raises(OSError, match="members"):
         launch.hold_membership(str(layout.state), "redis")
     assert untouched(victim)
@@ -256,7 +257,7 @@ def sleeper(held: int | None = None, *, session: bool = False, **how: object) ->
 @pytest.fixture
 def member_file(layout: Layout) -> Iterator[int]:
     """An open member file of a stack whose supervisor is gone."""
-    folder = members.members_folder(layout.run)
+    folder = processes.members_folder(layout.run)
     folder.mkdir(parents=True)
     descriptor = os.open(folder / "redis", os.O_RDWR | os.O_CREAT)
     yield descriptor
@@ -264,7 +265,7 @@ def member_file(layout: Layout) -> Iterator[int]:
 
 
 def found(layout: Layout) -> list[int]:
-    return [process.pid for process in members.find(layout.state, layout.run)]
+    return [process.pid for process in processes.find(layout.state, layout.run)]
 
 
 def test_a_process_of_another_user_is_no_member_whatever_it_holds_or_says(
@@ -273,7 +274,7 @@ def test_a_process_of_another_user_is_no_member_whatever_it_holds_or_says(
     named = {"TECHSAPO_STATE": str(layout.state)}
     with sleeper(member_file, user=NOBODY, env=named) as foreign, sleeper(user=NOBODY, env=named) as other:
         assert found(layout) == []
-        assert members.end_all(layout.state, layout.run, grace=1) == 0
+        assert processes.end_all(layout.state, layout.run, grace=1) == 0
         daemon.shut_down(layout)
         assert foreign.is_running()
         assert other.is_running()
@@ -281,7 +282,7 @@ def test_a_process_of_another_user_is_no_member_whatever_it_holds_or_says(
 
 def test_a_process_of_roots_that_only_holds_the_file_is_no_member(layout: Layout, member_file: int) -> None:
     with sleeper(member_file, session=True) as backup:
-        assert members.end_all(layout.state, layout.run, grace=1) == 0
+        assert processes.end_all(layout.state, layout.run, grace=1) == 0
         assert backup.is_running()
 
 
@@ -352,10 +353,10 @@ def test_a_data_folder_that_a_user_began_is_taken_over_for_a_service_of_roots_wi
     else:
         database.hardlink_to(victim / "file")
     with pytest.raises(OpsError, match=r"audit\.sqlite is "):
-        prepare.data(desired)
+        make_data_folders(desired)
     database.unlink()
     os.chown(program.directory, ALICE, ALICE)
-    prepare.data(desired)
+    make_data_folders(desired)
     assert {path.stat().st_uid for path in (program.directory, program.directory / "below")} == {0}
     assert untouched(victim)
 

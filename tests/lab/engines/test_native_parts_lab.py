@@ -22,10 +22,10 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.engines.native import housekeeping, launch, members
+from techsapo_ops.engines.native import housekeeping, launch, processes
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql import installation
+from techsapo_ops.services.mysql.runtime import install
 
 pytestmark = pytest.mark.lab
 
@@ -90,10 +90,10 @@ def test_an_interrupted_bootstrap_of_mariadb_is_done_anew(stack: Project, tmp_pa
     stale = data.parent / ".mysql.partial-killed"
     (stale / "mysql").mkdir(parents=True)
     user = topology.of_kind("mysql")[0].user
-    assert installation.install(data, topology, user, runner()) is True
+    assert install(data, topology, user, runner()) is True
     assert (data / "mysql").is_dir()
     assert not stale.exists()
-    assert installation.install(data, topology, user, runner()) is False
+    assert install(data, topology, user, runner()) is False
 
 
 def test_a_folder_with_other_files_is_not_taken_for_a_database(stack: Project) -> None:
@@ -101,7 +101,7 @@ def test_a_folder_with_other_files_is_not_taken_for_a_database(stack: Project) -
     data.mkdir()
     (data / "thesis.txt").write_text("do not lose")
     with pytest.raises(OpsError, match="neither empty nor a MariaDB data directory"):
-        installation.install(data, engine_of(stack).topology, None, runner())
+        install(data, engine_of(stack).topology, None, runner())
     assert (data / "thesis.txt").exists()
 
 
@@ -112,7 +112,7 @@ def test_a_killed_nginx_master_heals_although_its_workers_keep_the_port(stack: P
     assert master is not None
     os.kill(master, signal.SIGKILL)
     wait_for(lambda: stack.pids()["nginx"] not in {None, master}, what="a new master")
-    wait_for(lambda: not members.wait_ended(workers, 0), what="old workers gone")
+    wait_for(lambda: not processes.wait_ended(workers, 0), what="old workers gone")
     assert "up to date" in stack.run("up").stderr
 
 

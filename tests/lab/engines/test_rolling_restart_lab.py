@@ -26,7 +26,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """A package of the stack's own, whose code the tests change."""
     made = installed_copy(tmp_path_factory.mktemp("installed"))
     # A restart of nginx that waited for open streams would not come to its end here.
-    made.edit("services/nginx/limits.py", "SHUTDOWN_SECONDS = 20", "SHUTDOWN_SECONDS = 3600")
+    made.edit("services/nginx/balancing.py", "SHUTDOWN_SECONDS = 20", "SHUTDOWN_SECONDS = 3600")
     # Each restart waits that long, with the same half a second to spare.
     made.edit("../templates/nginx/nginx.conf.j2", "fail_timeout=5s", "fail_timeout=1s")
     made.edit("apply/rolling.py", "RETURN_SECONDS = 6.5", "RETURN_SECONDS = 2.5")

@@ -22,8 +22,8 @@ from techsapo_ops.services.mysql.accounts import Passwords, migrations_user
 from techsapo_ops.services.mysql.backup import BACKUP
 from techsapo_ops.services.mysql.contents import differences
 from techsapo_ops.services.mysql.dump import MysqlSource, load
-from techsapo_ops.services.mysql.galera import TELL_PORT, cluster_accounts
-from techsapo_ops.services.mysql.logins import settle
+from techsapo_ops.services.mysql.member import TELL_PORT, cluster_accounts
+from techsapo_ops.services.mysql.runtime import settle
 from techsapo_ops.services.mysql.session import session
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret

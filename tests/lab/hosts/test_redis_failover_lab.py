@@ -30,7 +30,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.services.redis.backup import BACKUP
-from techsapo_ops.services.redis.several import several
+from techsapo_ops.services.redis.client import several
 from techsapo_ops.services.redis.switchover import switch
 from techsapo_ops.spec.told_addresses import Authorities
 from techsapo_ops.stack.own_tls import ca_file

@@ -21,7 +21,7 @@ from rows import each_row
 from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.blackbox.configuration import blackbox_files
+from techsapo_ops.services.blackbox.kind import blackbox_files
 from techsapo_ops.services.registry import programs
 
 pytestmark = pytest.mark.lab

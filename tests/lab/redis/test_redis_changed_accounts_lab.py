@@ -15,8 +15,8 @@ from servers import binary, free_port, running, tcp_open
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
-from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import APP, OPERATOR, accounts_file, password_file
+from techsapo_ops.services.redis.runtime import before_steps
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.own_tls import ca_file
@@ -47,12 +47,12 @@ def server(wanted: Topology) -> Iterator[None]:
 def test_other_rights_reach_a_server_that_runs(tmp_path: Path) -> None:
     (tmp_path / ".techsapo" / "keys").mkdir(parents=True)
     wanted = topology(spec(redis={"port": free_port()}), tmp_path)
-    logins.before_steps(wanted, None)
+    before_steps(wanted, None)
     file, port = accounts_file(wanted.layout), wanted.spec.redis.port
     file.write_text(file.read_text().replace("-@dangerous", "-flushall"))
     with server(wanted):
         assert client(wanted.layout, port, APP).keys() == []
-        logins.before_steps(wanted, Door(SubprocessRunner()))
+        before_steps(wanted, Door(SubprocessRunner()))
         with pytest.raises(redis.exceptions.NoPermissionError):
             client(wanted.layout, port, APP).keys()
         with pytest.raises(redis.AuthenticationError):

@@ -14,7 +14,7 @@ from stacks import EVERYTHING, host, spec, topology
 
 from techsapo_ops.apply import executing
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.app import api_keys
+from techsapo_ops.services.app import rendered_spec
 from techsapo_ops.watch.secrets import kept_secrets, reveal
 
 
@@ -44,14 +44,14 @@ def test_root_gives_the_keys_to_the_app_s_user_and_nobody_else_can(
     [app] = native.of_kind("app")
     others = tuple(s for s in native.services if s is not app)
     as_nobody = replace(native, services=(*others, replace(app, user="nobody")))
-    monkeypatch.setattr(api_keys.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(rendered_spec.os, "geteuid", lambda: 0)
     uid = contained.of_kind("app")[0].facts.uid
-    assert api_keys.keys_owner(contained) == (uid, uid)
+    assert rendered_spec.keys_owner(contained) == (uid, uid)
     nobody = pwd.getpwnam("nobody")
-    assert api_keys.keys_owner(as_nobody) == (nobody.pw_uid, nobody.pw_gid)
-    assert api_keys.keys_owner(native) is None
-    monkeypatch.setattr(api_keys.os, "geteuid", lambda: 1000)
-    assert api_keys.keys_owner(contained) is None
+    assert rendered_spec.keys_owner(as_nobody) == (nobody.pw_uid, nobody.pw_gid)
+    assert rendered_spec.keys_owner(native) is None
+    monkeypatch.setattr(rendered_spec.os, "geteuid", lambda: 1000)
+    assert rendered_spec.keys_owner(contained) is None
 
 
 def test_made_ones_are_in_the_keys_folder_and_given_ones_where_the_spec_has_them(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.containers import logs
 from techsapo_ops.engines.containers.logs import line_of
-from techsapo_ops.engines.native import history, housekeeping
-from techsapo_ops.engines.native.logs import Follower, line_time, read, rotated
+from techsapo_ops.engines.native import housekeeping
+from techsapo_ops.engines.native.logs import Follower, exits, exits_after, line_time, loops, read, rotated
 
 CASES: list[dict[str, Any]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "log_times.yaml").read_text(encoding="utf-8")
@@ -172,17 +172,17 @@ def test_exits_are_counted_from_the_last_stop_and_a_loop_is_three_within_a_minut
         "2026-01-01 00:00:06,000 WARN exited: app (exit status 1; not expected)",
         "a line of another shape",
     )
-    found = history.exits(log)
+    found = exits(log)
     assert {name: len(times) for name, times in found.items()} == {"redis": 1, "app": 3}
     now = datetime(2026, 1, 1, 0, 0, 30)
-    assert history.loops(found["app"], now)
-    assert not history.loops(found["redis"], now)
-    assert not history.loops(found["app"], now + timedelta(minutes=2))
-    assert len(history.after(found["app"], found["app"][1].timestamp())) == 2
-    assert history.exits(tmp_path / "missing.log") == {}
+    assert loops(found["app"], now)
+    assert not loops(found["redis"], now)
+    assert not loops(found["app"], now + timedelta(minutes=2))
+    assert len(exits_after(found["app"], found["app"][1].timestamp())) == 2
+    assert exits(tmp_path / "missing.log") == {}
     with log.open("a") as file:
         file.write("2026-01-01 00:01:00,000 INFO supervisord started with pid 2\n")
-    assert history.exits(log) == {}
+    assert exits(log) == {}
 
 
 def test_nothing_but_a_line_feed_ends_a_line(tmp_path: Path) -> None:

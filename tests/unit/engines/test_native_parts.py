@@ -28,9 +28,8 @@ from techsapo_ops.engines.native.recorded import NativeStack, _user_of
 from techsapo_ops.engines.native.supervisor import NOT_RUNNING, Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql import logins
 from techsapo_ops.services.mysql.accounts import Passwords
-from techsapo_ops.services.mysql.installation import init_sql
+from techsapo_ops.services.mysql.runtime import init_sql, settle
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -96,9 +95,9 @@ def test_the_sql_of_each_start_is_one_statement_a_line_and_quotes_the_password()
     assert all(line.endswith(";") for line in lines)
     assert f"ALTER USER 'app'@'127.0.0.1' {quoted};" in lines
     assert not any(line.startswith("DROP") for line in lines)
-    assert quoted.encode() in (logins.settle(Mysql(), odd).stdin or b"")
+    assert quoted.encode() in (settle(Mysql(), odd).stdin or b"")
     two = Passwords(Secret("two\nlines"), Secret("m"))
-    for make in (lambda: init_sql(Mysql(), two, Secret("r")), lambda: logins.settle(Mysql(), two)):
+    for make in (lambda: init_sql(Mysql(), two, Secret("r")), lambda: settle(Mysql(), two)):
         with pytest.raises(OpsError, match="line break"):
             make()
 

@@ -12,7 +12,7 @@ from stacks import spec, topology
 
 from techsapo_ops.adapters.monitoring_server import LastReload
 from techsapo_ops.engines import readback
-from techsapo_ops.engines.told_reload import wait_reloaded
+from techsapo_ops.engines.readback import wait_reloaded
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.loaded_configuration import Loaded
 from techsapo_ops.stack.desired import Desired

@@ -11,8 +11,8 @@ import pytest
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.services import web_login_files
-from techsapo_ops.services.web_login import password_file, web_file
+from techsapo_ops.services.made_secrets import make_login
+from techsapo_ops.services.monitor import password_file, web_file
 from techsapo_ops.stack.topology import Topology
 
 
@@ -33,7 +33,7 @@ def fits(stack: Topology, password: str) -> bool:
 
 
 def test_each_reader_gets_a_copy_of_its_own_and_the_server_a_hash(stack: Topology) -> None:
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     password = password_file(stack.layout, "prometheus").read_text()
     assert len(password) == 48
     made = content(stack)
@@ -47,10 +47,10 @@ def test_each_reader_gets_a_copy_of_its_own_and_the_server_a_hash(stack: Topolog
 
 
 def test_a_new_password_reaches_every_copy_in_the_file_that_a_container_has_mounted(stack: Topology) -> None:
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     before = content(stack)
     password_file(stack.layout, "prometheus").unlink()
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     after = content(stack)
     password = after["prometheus-password"][0]
     assert password != before["prometheus-password"][0]
@@ -66,16 +66,16 @@ def test_a_new_password_reaches_every_copy_in_the_file_that_a_container_has_moun
 def test_a_file_that_its_own_server_changed_is_written_anew_and_not_tried_for_hours(
     stack: Topology, text: str
 ) -> None:
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     web_file(stack.layout, "prometheus").write_text(text)
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     assert fits(stack, password_file(stack.layout, "prometheus").read_text())
 
 
 def test_what_is_there_stays_to_the_hash_s_salt_and_is_for_its_reader_alone_again(stack: Topology) -> None:
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     before = content(stack)
     web_file(stack.layout, "prometheus").chmod(0o644)
-    web_login_files.make(stack, "prometheus")
+    make_login(stack, "prometheus")
     assert content(stack) == before
     assert stat.S_IMODE(web_file(stack.layout, "prometheus").stat().st_mode) == 0o600

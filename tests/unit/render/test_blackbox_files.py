@@ -9,7 +9,7 @@ from rows import each_row
 from stacks import THREE_INSTANCES, host, spec, templates, with_alerts
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.blackbox.configuration import asked, blackbox_files
+from techsapo_ops.services.blackbox.kind import asked, blackbox_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.hosts import outside_name

@@ -11,9 +11,9 @@ from stacks import HOSTILE_FOLDER, host, rendered, spec, templates, topology
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql.configuration import my_cnf_quote, mysql_files
+from techsapo_ops.services.mysql.kind import my_cnf_quote, mysql_files
 from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, users, users_file
-from techsapo_ops.services.redis.configuration import redis_files, redis_quote
+from techsapo_ops.services.redis.kind import redis_files, redis_quote
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import EngineName
 

@@ -13,7 +13,7 @@ from rows import each_row
 from stacks import EVERYTHING, THREE_INSTANCES, rendered, spec, topology, with_alerts
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.keepalived.configuration import RUN, check_timeout
+from techsapo_ops.services.keepalived.kind import RUN, check_timeout
 from techsapo_ops.stack.desired import RenderedFile
 
 

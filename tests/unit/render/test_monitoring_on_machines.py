@@ -19,9 +19,9 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.catalogue.newest_copy import NEWEST_COPY
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.loaded_configuration import server_of
-from techsapo_ops.services.prometheus.readback import LOADED
+from techsapo_ops.services.made_secrets import made_key
+from techsapo_ops.services.prometheus.runtime import LOADED
 from techsapo_ops.stack.desired import RenderedFile
 
 FILES = machines_files()
@@ -88,7 +88,7 @@ def test_what_a_running_one_has_is_compared_with_the_file_of_its_machine() -> No
     topology = machines_topology()
     files = {f"swarm/config/{path}": RenderedFile(path, text) for path, text in FILES.items()}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("techsapo_ops.services.prometheus.readback._client", lambda _: Asked())
+        patched.setattr("techsapo_ops.services.prometheus.runtime._client", lambda _: Asked())
         asked = {
             s.name: LOADED.differs(server_of(topology, s), "swarm/config/", files)
             for s in topology.of_kind("prometheus")

@@ -13,8 +13,8 @@ from machines_spec import machines_files, machines_topology
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql.galera import KEY
+from techsapo_ops.services.made_secrets import made_key
+from techsapo_ops.services.mysql.member import KEY
 from techsapo_ops.services.mysql.session import Doors
 from techsapo_ops.stack.engine import Access
 

@@ -13,9 +13,9 @@ from stacks import EVERYTHING, host, rendered, spec, topology, with_alerts
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.app.pages import FACTS
+from techsapo_ops.services.app.rendered_spec import PAGE_FACTS
 from techsapo_ops.services.registry import programs
-from techsapo_ops.services.scheduler.timetable import JOBS_JSON
+from techsapo_ops.services.scheduler.kind import JOBS_JSON
 from techsapo_ops.stack.desired import Program
 
 HERE = Path("/opt/stack")
@@ -44,7 +44,7 @@ def test_a_program_reads_the_files_it_is_started_with() -> None:
             if found:
                 assert path in files, (program.service, path)
                 # Read whenever a page is looked at, and followed by the scheduler.
-                if path in (FACTS, JOBS_JSON):
+                if path in (PAGE_FACTS, JOBS_JSON):
                     continue
                 assert path.startswith(program.config), (program.service, path)
 

@@ -12,7 +12,6 @@ from rows import each_row
 from stacks import rendered, with_alerts
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import (
     OPERATOR,
     REPLICA,
@@ -22,6 +21,7 @@ from techsapo_ops.services.redis.accounts import (
     password_file,
     sentinel_accounts_file,
 )
+from techsapo_ops.services.redis.runtime import before_steps
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.own_tls import own_tls
 
@@ -88,7 +88,7 @@ def test_one_certificate_is_for_all_machines_and_one_authority_for_both_kinds() 
 
 def test_accounts_of_replicas_and_sentinels_have_no_more_rights_than_they_need(tmp_path: Path) -> None:
     topology = machines_topology(tmp_path)
-    logins.before_steps(topology, None)
+    before_steps(topology, None)
     at_redis = accounts_file(topology.layout).read_text().splitlines()
     at_sentinel = sentinel_accounts_file(topology.layout).read_text().splitlines()
     assert at_redis[0] == at_sentinel[0] == "user default off"

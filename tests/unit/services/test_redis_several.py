@@ -10,7 +10,7 @@ from machines_spec import machines_topology
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis.several import calm, in_step
+from techsapo_ops.services.redis.client import calm, in_step
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
 

@@ -11,8 +11,7 @@ from stacks import spec, topology
 from techsapo_ops.render.package import package
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.app.image import app_build
-from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.app.kind import App, app_build
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.stack.places import EngineName

@@ -22,8 +22,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
-from techsapo_ops.engines.compose import host_report as compose
-from techsapo_ops.engines.native import host_report as native
+from techsapo_ops.engines.host_report import DockerFacts, report_of_docker, report_of_programs
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
@@ -69,11 +68,11 @@ def stack(state: Path, binaries: dict[str, str], **host: object) -> tuple[Spec, 
 
 
 def examine(_: Spec, topology: Topology) -> Diagnosis:
-    return doctor.examine(open_stack(topology), native.host_report(topology))
+    return doctor.examine(open_stack(topology), report_of_programs(topology))
 
 
-def examine_docker(topology: Topology, docker: compose.DockerFacts) -> Diagnosis:
-    return doctor.examine(open_stack(topology), compose.host_report(topology, docker))
+def examine_docker(topology: Topology, docker: DockerFacts) -> Diagnosis:
+    return doctor.examine(open_stack(topology), report_of_docker(topology, docker))
 
 
 def by_name(diagnosis: Diagnosis) -> dict[str, HostFinding]:
@@ -165,7 +164,7 @@ def test_a_daemon_that_refuses_the_files_is_named_once(tmp_path: Path, version: 
     spec = Spec.model_validate({**free_ports(), "engine": "compose"})
     facts = HostFacts("python3", binaries={"docker": "/usr/bin/docker"})
     topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
-    found = examine_docker(topology, compose.DockerFacts(version, "2.26.1")).findings
+    found = examine_docker(topology, DockerFacts(version, "2.26.1")).findings
     assert [(f.level, version in f.detail) for f in found if f.name == "docker"] == [(level, True)]
 
 

@@ -17,11 +17,10 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.engines.auto import Image, find_out, registry_of
-from techsapo_ops.engines.compose.engine import ComposeEngine
-from techsapo_ops.engines.compose.proof import mismatches
+from techsapo_ops.engines.compose.engine import ComposeEngine, mismatches
 from techsapo_ops.engines.compose.recorded import ComposeStack
 from techsapo_ops.engines.compose.starter import Starter
-from techsapo_ops.engines.containers.scratch import bind
+from techsapo_ops.engines.containers.access import bind
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec

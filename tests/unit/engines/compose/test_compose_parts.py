@@ -17,9 +17,9 @@ from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.apply.plan import desired_state
-from techsapo_ops.engines.compose import readable
+from techsapo_ops.engines.compose.engine import let_read_files
 from techsapo_ops.engines.containers import gate
-from techsapo_ops.engines.containers.probing import questions
+from techsapo_ops.engines.containers.gate import questions
 from techsapo_ops.engines.containers.stack import observed
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
@@ -195,6 +195,6 @@ def test_the_user_of_redis_alone_is_let_read_the_key_of_its_certificate(tmp_path
     key = certificate(desired.topology.layout, "redis") / "privkey.pem"
     key.parent.mkdir(parents=True)
     key.touch(0o600)
-    readable.files(desired)
+    let_read_files(desired)
     assert os.getxattr(key, "system.posix_acl_access") == access_list.reader_list(0o600, [999])
     assert access_list.own_mode(key) == 0o600

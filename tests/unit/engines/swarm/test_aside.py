@@ -9,7 +9,7 @@ import pytest
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.swarm import aside
+from techsapo_ops.engines.swarm.copies import fetch_aside, keep_aside
 
 
 class Volumes:
@@ -87,22 +87,22 @@ def test_each_machine_keeps_the_last_one_and_another_host_fetches_it(
     volumes: Volumes, tmp_path: Path
 ) -> None:
     fleet, there = volumes.fleet(), tmp_path / "there" / "backups"
-    assert aside.keep(fleet, "shop", backup(tmp_path, "20260101T000000Z")) == {}
-    assert aside.keep(fleet, "shop", backup(tmp_path, "20260102T000000Z")) == {}
+    assert keep_aside(fleet, "shop", backup(tmp_path, "20260101T000000Z")) == {}
+    assert keep_aside(fleet, "shop", backup(tmp_path, "20260102T000000Z")) == {}
     kept = {path.name for path in volumes.volume("c", "shop_aside").iterdir()}
     assert kept == {"20260102T000000Z"}, "not both"
     volumes.away = {"a"}
-    assert aside.fetch(fleet, "shop", "20260102T000000Z", there)
+    assert fetch_aside(fleet, "shop", "20260102T000000Z", there)
     assert (there / "20260102T000000Z/manifest.json").read_text() == "20260102T000000Z"
     assert [path.name for path in there.iterdir()] == ["20260102T000000Z"]
-    assert not aside.fetch(fleet, "shop", "20260101T000000Z", there)
+    assert not fetch_aside(fleet, "shop", "20260101T000000Z", there)
 
 
 def test_what_a_killed_fetch_left_is_in_nobodys_way(volumes: Volumes, tmp_path: Path) -> None:
     there = tmp_path / "there"
-    aside.keep(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
+    keep_aside(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
     (there / "20260101T000000Z.partial").mkdir(parents=True)
-    assert aside.fetch(volumes.fleet(), "shop", "20260101T000000Z", there)
+    assert fetch_aside(volumes.fleet(), "shop", "20260101T000000Z", there)
     assert [path.name for path in there.iterdir()] == ["20260101T000000Z"]
 
 
@@ -110,7 +110,7 @@ def test_a_machine_that_takes_no_copy_is_told_and_the_others_have_theirs(
     volumes: Volumes, tmp_path: Path
 ) -> None:
     volumes.away, volumes.full = {"b"}, {"c"}
-    told = aside.keep(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
+    told = keep_aside(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
     assert told == {"b": "it does not answer", "c": "no space left on device"}
     volumes.away = {"b", "c"}
-    assert aside.fetch(volumes.fleet(), "shop", "20260101T000000Z", tmp_path / "there")
+    assert fetch_aside(volumes.fleet(), "shop", "20260101T000000Z", tmp_path / "there")

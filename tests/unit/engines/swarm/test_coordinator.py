@@ -13,7 +13,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.apply.ledger import Ledger
-from techsapo_ops.engines.swarm import tasks
+from techsapo_ops.engines.swarm import watch
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.engine import NAMES_KEY, swarm_of
 from techsapo_ops.engines.swarm.folders import _packed
@@ -212,8 +212,8 @@ def test_ctrl_c_frees_the_lease_and_shares_what_was_done(commands: Commands) -> 
 def test_one_host_on_which_a_service_does_not_start_takes_all_back(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "_ASKED_EVERY", 0)
-    monkeypatch.setattr(tasks, "_REFUSED_AFTER", 0)
+    monkeypatch.setattr(watch, "_ASKED_EVERY", 0)
+    monkeypatch.setattr(watch, "_REFUSED_AFTER", 0)
     before = services(commands)
     commands.cluster.hosts["c"].refuses = "app-2-c"
 

@@ -20,8 +20,7 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.swarm.deployment import Deployment, prune
 from techsapo_ops.engines.swarm.folders import Folder, _packed
-from techsapo_ops.engines.swarm.network import require_network
-from techsapo_ops.engines.swarm.nodes import label
+from techsapo_ops.engines.swarm.nodes import label, require_network
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.spec.models.machines import Swarm

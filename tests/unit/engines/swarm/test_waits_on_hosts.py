@@ -20,8 +20,8 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.containers import engine, gate
 from techsapo_ops.engines.containers.engine import ContainerEngine
-from techsapo_ops.engines.containers.probing import Prober
-from techsapo_ops.engines.swarm import tasks, watch
+from techsapo_ops.engines.containers.gate import Prober
+from techsapo_ops.engines.swarm import watch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.runtime import Settling
 from techsapo_ops.stack.engine import GateError
@@ -51,9 +51,9 @@ class ClockOfHosts(Clock):
     def __init__(self, monkeypatch: pytest.MonkeyPatch, hosts: StackFake) -> None:
         self.hosts = hosts
         self.back = math.inf
-        for module in (watch, tasks, gate):
+        for module in (watch, gate):
             monkeypatch.setattr(module, "time", self)
-        monkeypatch.setattr(tasks, "why_none", lambda *_: "")
+        monkeypatch.setattr(watch, "why_none", lambda *_: "")
         monkeypatch.setattr(Prober, "ask", lambda *_: ProbeResult(True, "", 0.0))
 
     def sleep(self, seconds: float) -> None:
@@ -114,7 +114,7 @@ def test_what_holds_an_update_up_or_ended_it_is_told(case: dict[str, Any]) -> No
         "paused": f"Swarm gave up: {case['reason']}",
         "rolled back": f"Swarm went back to what ran before: {case['reason']}",
     }
-    assert tasks.reason(case["service"], case["tasks"]) == words.get(case["state"], "")
+    assert watch.reason(case["service"], case["tasks"]) == words.get(case["state"], "")
 
 
 class Manager:
@@ -139,16 +139,16 @@ class Manager:
 
 def test_a_manager_is_asked_and_one_that_does_not_answer_is_no_service_that_is_well() -> None:
     stuck = next(case for case in CASES if case["name"] == "stuck-port")
-    assert tasks.why_none(Docker(Manager(stuck)), "web") == stuck["reason"]
-    assert tasks.why_none(Docker(Manager(stuck, "Error: no such service: web")), "web") == ""
+    assert watch.why_none(Docker(Manager(stuck)), "web") == stuck["reason"]
+    assert watch.why_none(Docker(Manager(stuck, "Error: no such service: web")), "web") == ""
     said = "Error response from daemon: rpc error: The swarm does not have a leader."
-    assert said in tasks.why_none(Docker(Manager(stuck, said)), "web")
+    assert said in watch.why_none(Docker(Manager(stuck, said)), "web")
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(tasks, "time", made)
+    monkeypatch.setattr(watch, "time", made)
     return made
 
 
@@ -160,14 +160,14 @@ def placed_after(clock: Clock, seconds: float) -> Callable[[], ContainerFacts | 
 
 def test_a_reason_that_stays_is_the_last_word(clock: Clock) -> None:
     with pytest.raises(GateError, match=PORT):
-        tasks.wait_placed("web", placed_after(clock, 60), lambda: PORT, 60)
+        watch.wait_placed("web", placed_after(clock, 60), lambda: PORT, 60)
     assert clock.now < 110
 
 
 def test_a_reason_that_passes_is_none(clock: Clock) -> None:
     """The place was freed, and Swarm has not yet looked again."""
     began = clock.now
-    tasks.wait_placed("web", placed_after(clock, 6), lambda: PORT if 1 < clock.now - began < 4 else "", 60)
+    watch.wait_placed("web", placed_after(clock, 6), lambda: PORT if 1 < clock.now - began < 4 else "", 60)
 
 
 def test_one_that_drains_for_long_is_waited_for_and_swarm_is_not_asked_at_every_look(clock: Clock) -> None:
@@ -177,13 +177,13 @@ def test_one_that_drains_for_long_is_waited_for_and_swarm_is_not_asked_at_every_
         asked.append(clock.now)
         return ""
 
-    tasks.wait_placed("web", placed_after(clock, 27), why, 60)
+    watch.wait_placed("web", placed_after(clock, 27), why, 60)
     assert 8 < len(asked) < 20
 
 
 def test_it_is_not_waited_for_without_end(clock: Clock) -> None:
     with pytest.raises(GateError, match="no container within 60 s"):
-        tasks.wait_placed("web", placed_after(clock, 100), lambda: "", 60)
+        watch.wait_placed("web", placed_after(clock, 100), lambda: "", 60)
 
 
 ASK = Command(("mariadb",))

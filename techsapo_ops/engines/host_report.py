@@ -1,4 +1,4 @@
-"""What Docker on this host offers to one stack, and what is missing of it."""
+"""What this host offers to a stack, and what is missing of it: executables, or Docker and images."""
 
 from __future__ import annotations
 
@@ -9,11 +9,34 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.auto import OLDEST_DAEMON, Image, names_of, present_or_base, too_old
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import facts
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.recorded import ComposeStack
+
+
+def report_of_programs(topology: Topology) -> HostReport:
+    """The executable of each kind, or the package that brings it."""
+    return HostReport(tuple(_programs(topology)))
+
+
+def _programs(topology: Topology) -> Iterator[HostFinding]:
+    seen = set()
+    for service in topology.services:
+        if service.kind not in seen and service.binary is not None:
+            yield HostFinding("service", service.kind, Level.OK, service.binary)
+        seen.add(service.kind)
+    catalogue = facts()
+    for absent in topology.absent:
+        package = catalogue[absent.kind].package
+        lacks_binary = catalogue[absent.kind].binary not in topology.host.binaries
+        if package is not None and lacks_binary:
+            remedy = msg("Debian package {package}", package=package)
+            yield HostFinding("service", absent.kind, Level.MISSING, absent.reason, remedy, package)
+        else:
+            yield HostFinding("service", absent.kind, Level.NOTE, absent.reason, absent.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +70,12 @@ def docker_facts(stack: ComposeStack, images: Sequence[Image]) -> DockerFacts:
     return DockerFacts(version, compose, here, ports)
 
 
-def host_report(topology: Topology, docker: DockerFacts) -> HostReport:
+def report_of_docker(topology: Topology, docker: DockerFacts) -> HostReport:
     """Docker, its plugin and the images, and the ports that the stack's containers hold."""
-    return HostReport(tuple(_findings(topology, docker)), docker.ports)
+    return HostReport(tuple(_docker_findings(topology, docker)), docker.ports)
 
 
-def _findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
+def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
     found = topology.host.binaries.get("docker")
     if found is None:
         detail = msg("not on PATH; engine: compose needs it")
