@@ -65,12 +65,11 @@ from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.drill_seal import DrillSeal
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
+from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.providers.registry import build_registry
-from techsapo_ops.wallbounce.seats import Turn
-from techsapo_ops.wallbounce.tiers import policy_of
+from techsapo_ops.wallbounce.providers.registry import build_registry, listed_model
+from techsapo_ops.wallbounce.question import policy_of
 
 log = structlog.get_logger()
 

@@ -1,14 +1,48 @@
-"""What every call of one analysis carries along: who hears of it, and who pays."""
+"""What every call of one analysis carries along: who hears of it, who pays, how long vendors took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from techsapo_ops.wallbounce.events import Charge, Event, Observer
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import TaskType
+
+
+class VendorWait:
+    """Seconds, as `clock` counts them, in which at least one call to a vendor was under way.
+
+    Calls at the same time count once: it is what the analysis, and who waits for it, can't do anything about.
+    `cut_off` says that the end of a phase cut a call off: there the analysis waited as long as it may.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.cut_off = False
+        self._clock = clock
+        self._under_way = 0
+        self._since = 0.0
+        self._over = 0.0
+
+    @contextmanager
+    def lasts(self) -> Iterator[None]:
+        """A vendor is waited for within the block."""
+        if not self._under_way:
+            self._since = self._clock()
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._over += self._clock() - self._since
+
+    def seconds(self) -> float:
+        """How long until now."""
+        return self._over + (self._clock() - self._since if self._under_way else 0.0)
+
 
 CUT_OFF = "cut_off"
 """Status of a call that was given up while it was under way: what a vendor bills for it is not known."""

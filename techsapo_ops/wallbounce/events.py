@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.bounce import Bounce
-from techsapo_ops.wallbounce.examination.grades import Grades
+from techsapo_ops.wallbounce.answers import Answer, Grades, Tokens
 from techsapo_ops.wallbounce.providers.failures import Failure
-from techsapo_ops.wallbounce.tiers import TaskType
-from techsapo_ops.wallbounce.verdict.escalation import Escalation
+from techsapo_ops.wallbounce.question import TaskType
+from techsapo_ops.wallbounce.verdict.next_step import Bounce, Escalation
 
 Phase = Literal["answer", "grade", "revise"]
 

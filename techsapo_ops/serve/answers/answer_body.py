@@ -20,7 +20,7 @@ from techsapo_ops.serve.bodies.answer import (
 from techsapo_ops.serve.bodies.base import rounded
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.examination.grades import Objection, Review, Score, Stance
+from techsapo_ops.wallbounce.answers import Objection, Review, Score, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.verdict.calibration import model_set

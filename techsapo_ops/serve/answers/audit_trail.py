@@ -25,10 +25,9 @@ from techsapo_ops.serve.metrics.metrics import Metrics
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
-from techsapo_ops.wallbounce.providers.causes import NOT_ITS_OWN
-from techsapo_ops.wallbounce.providers.failures import Failure
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.context import VendorWait
+from techsapo_ops.wallbounce.providers.failures import NOT_ITS_OWN, Failure
+from techsapo_ops.wallbounce.question import TaskType
 
 log = structlog.get_logger()
 

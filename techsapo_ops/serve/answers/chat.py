@@ -33,8 +33,7 @@ from techsapo_ops.serve.http.idempotency import Document
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.responses import json_response, while_connected
 from techsapo_ops.serve.http.streams import EventStream, Put, comment, sse
-from techsapo_ops.wallbounce.question import Composed, Passage
-from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.wallbounce.question import TIERS, Composed, Passage, TaskType
 
 PREFIX, NOTES = "techsapo-", "+notes"
 MODELS: dict[str, tuple[TaskType, bool]] = {

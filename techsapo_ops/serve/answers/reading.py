@@ -19,8 +19,7 @@ from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.pages.markup import with_html
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.wallbounce.question import TIERS, Question, TaskType
 
 ANSWERED = "/api/v1/generate"
 """The path whose answers are read again."""

@@ -19,8 +19,7 @@ from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.wallbounce.examination.prompts import PROMPT_VERSION
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import Question, TaskType
 
 IMMATERIAL = frozenset({"request_id", "masker"})
 """What of a question changes no answer: who asks, and what masks, whose level belongs to the setting."""

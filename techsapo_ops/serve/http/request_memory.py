@@ -17,7 +17,7 @@ from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF
 from techsapo_ops.wallbounce.events import Charge, Phase
-from techsapo_ops.wallbounce.providers.decorators.recalled import parts_of
+from techsapo_ops.wallbounce.providers.decorators import parts_of
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, NotAskedError
 
 log = structlog.get_logger()

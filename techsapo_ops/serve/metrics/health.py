@@ -27,11 +27,11 @@ from techsapo_ops.serve.metrics.provider_health import Standing
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.shared import Shared
-from techsapo_ops.wallbounce.providers.causes import advice
+from techsapo_ops.wallbounce.calls import Turn
+from techsapo_ops.wallbounce.providers.failures import advice
 from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.providers.registry import Registry
 from techsapo_ops.wallbounce.run import FEWEST
-from techsapo_ops.wallbounce.seats import Turn
 
 Status = Literal["healthy", "degraded", "down"]
 

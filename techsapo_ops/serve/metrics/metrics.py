@@ -15,7 +15,8 @@ from techsapo_ops.serve.metrics.provider_health import ProviderHealth, Standing
 from techsapo_ops.serve.metrics.registry import MetricRegistry, Sample, exemplar, only
 from techsapo_ops.serve.metrics.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
-from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.answers import Answer, Grades
+from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.events import (
     Answered,
     Cancelled,
@@ -24,12 +25,10 @@ from techsapo_ops.wallbounce.events import (
     Graded,
     Settled,
 )
-from techsapo_ops.wallbounce.examination.grades import Grades
 from techsapo_ops.wallbounce.providers.breaker import Breaker
 from techsapo_ops.wallbounce.providers.failures import FailureKind
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.seats import Turn
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import TaskType
 
 _STATUS = {
     FailureKind.TIMEOUT: "timeout",

@@ -16,7 +16,7 @@ from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.wallbounce.providers.failures import ProviderError
-from techsapo_ops.wallbounce.providers.listed import Listed
+from techsapo_ops.wallbounce.providers.reading import Listed
 
 log = structlog.get_logger()
 

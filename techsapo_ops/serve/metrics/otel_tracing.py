@@ -47,7 +47,7 @@ from techsapo_ops.wallbounce.events import (
     Settled,
 )
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import TaskType
 
 _PHASES: Mapping[Phase, str] = {"answer": "asking", "grade": "grading", "revise": "bouncing"}
 _BILLION = 1_000_000_000

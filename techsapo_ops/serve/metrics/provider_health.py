@@ -11,19 +11,19 @@ from techsapo_ops.catalogue.vendors import Vendor, vendor_of
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.metrics.registry import Sample
 from techsapo_ops.serve.metrics.windows import Mean
+from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.events import Phase
 from techsapo_ops.wallbounce.providers.breaker import Breaker, State
-from techsapo_ops.wallbounce.providers.causes import (
+from techsapo_ops.wallbounce.providers.failures import (
     DOUBTFUL,
     LASTING,
     NOT_ITS_OWN,
     Cause,
+    Failure,
     FailureKind,
     advice,
 )
-from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.seats import Turn
 
 DOWN = 2
 """Failures in a row from which a provider counts as down: one alone may be a hiccup."""

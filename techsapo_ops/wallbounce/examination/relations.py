@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import fmean
 
-from techsapo_ops.wallbounce.examination.grades import Grade, Stance
+from techsapo_ops.wallbounce.answers import Grade, Stance
 
 Pair = tuple[int, int]
 ENTAILED = 0.5

@@ -18,10 +18,9 @@ from vendors.wires import WIRES
 
 from techsapo_ops.serve.metrics import model_ends
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.providers.causes import Cause
-from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.kinds import listed_model
-from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.reading import NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.registry import listed_model
 
 pytestmark = pytest.mark.lab
 

@@ -12,8 +12,7 @@ from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.events import Failed
-from techsapo_ops.wallbounce.providers.causes import usual_cause
-from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind
+from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, usual_cause
 
 
 def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:

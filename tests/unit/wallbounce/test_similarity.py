@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.wallbounce.examination.similarity import cosine, grams
-from techsapo_ops.wallbounce.language import language_of
+from techsapo_ops.wallbounce.wording import cosine, grams, language_of
 
 
 def alike(a: str, b: str) -> float:
