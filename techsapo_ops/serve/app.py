@@ -59,11 +59,9 @@ from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.app_key import DrillSeal, PromptHash, Seal
+from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.prompt_hash import PromptHash
-from techsapo_ops.stores.audit.server import audit_server
-from techsapo_ops.stores.drill_seal import DrillSeal
-from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.orchestrator import WallBounce

@@ -22,8 +22,8 @@ from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.stores.app_key import PromptHash
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.context import VendorWait
 from techsapo_ops.wallbounce.providers.failures import NOT_ITS_OWN, Failure

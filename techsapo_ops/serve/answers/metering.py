@@ -15,7 +15,7 @@ from techsapo_ops.serve.http.problems import unconfirmed
 from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
-from techsapo_ops.stores.unconfirmed import Unconfirmed
+from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF
 from techsapo_ops.wallbounce.events import Charge

@@ -20,11 +20,10 @@ from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.problems import Problem, unconfirmed
 from techsapo_ops.serve.http.request_memory import Count, RequestMemory
 from techsapo_ops.serve.metrics.own_time import OwnTime
-from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.cache import AnswerCache, KeptShare
 from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, SharedLock
-from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.stores.request_journal import RequestJournals
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""

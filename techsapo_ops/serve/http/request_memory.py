@@ -12,8 +12,8 @@ import structlog
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.http.problems import unconfirmed
+from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF
 from techsapo_ops.wallbounce.events import Charge, Phase

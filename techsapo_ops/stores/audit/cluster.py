@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from techsapo_ops.stores.audit.server import AuditServer
+from techsapo_ops.stores.audit.database import AuditServer, database_errors
 from techsapo_ops.stores.audit.spool import AuditRow
-from techsapo_ops.stores.audit.tables import AuditStore, database_errors
+from techsapo_ops.stores.audit.tables import AuditStore
 
 log = logging.getLogger("techsapo.audit")
 

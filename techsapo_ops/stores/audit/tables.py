@@ -10,21 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.address import reachable_host
-from techsapo_ops.adapters.imports import first_use
+from techsapo_ops.stores.audit.database import READ_TIMEOUT, AuditServer, audit_engine, make_file
 from techsapo_ops.stores.audit.migrate import upgrade
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
-from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, TableClause
+    from sqlalchemy import TableClause
     from sqlalchemy.types import TypeEngine
 
-CONNECT_TIMEOUT = 3
-READ_TIMEOUT = 10
-_CAUSAL = "SET SESSION wsrep_sync_wait = 1"
-"""Has a member of a cluster answer a read only when it has all that was committed before, on any member."""
 TEXT_LIMITS = {
     "instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, "claimed_user": 64,
 }  # fmt: skip
@@ -144,29 +137,6 @@ def audit_tables() -> tuple[TableClause, TableClause]:
     return table("audit_requests", *_ROW), calls
 
 
-def database_errors() -> tuple[type[Exception], ...]:
-    """What is raised by whoever uses an audit database. Imports SQLAlchemy: blocks the first time."""
-    return first_use(_database_errors)
-
-
-def _database_errors() -> tuple[type[Exception], ...]:
-    import sqlalchemy as sa
-
-    return sa.exc.SQLAlchemyError, OSError
-
-
-def audit_engine(
-    mysql: AuditServer | None, sqlite: Path, *, patience: float = READ_TIMEOUT, causal: bool = False
-) -> Engine:
-    """An engine with one connection to the audit database; nothing is connected yet.
-
-    A server is given up that says nothing for `patience` seconds. `causal` is for members of a cluster: what
-    is read then holds all that was committed on any of them before.
-    """
-    database_errors()
-    return _mysql_engine(mysql, patience, causal=causal) if mysql else sqlite_engine(sqlite)
-
-
 def _call_values(row: AuditRow, number: int) -> dict[str, Any]:
     call = row.calls[number]
     values: dict[str, Any] = {name: getattr(call, name) for name in CALL_COLUMNS}
@@ -185,29 +155,3 @@ def _values(row: AuditRow) -> dict[str, Any]:
         if values[name] is not None:
             values[name] = values[name][:limit]
     return values
-
-
-def _mysql_engine(server: AuditServer, patience: float, *, causal: bool) -> Engine:
-    from sqlalchemy import URL, create_engine
-
-    url = URL.create(
-        "mysql+pymysql",
-        username=server.user,
-        password=server.password.reveal() if server.password else None,
-        host=reachable_host(server.host),
-        port=server.port,
-        database=server.database,
-        query={"charset": "utf8mb4"},
-    )
-    options: dict[str, Any] = {
-        "connect_timeout": min(CONNECT_TIMEOUT, patience),
-        "read_timeout": patience,
-        "write_timeout": patience,
-    }
-    if causal:
-        options["init_command"] = _CAUSAL
-    if server.ca is not None:
-        options["ssl"] = {"ca": str(server.ca)}  # with it PyMySQL checks the name of the server too
-    return create_engine(
-        url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options
-    )

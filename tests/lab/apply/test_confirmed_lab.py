@@ -17,10 +17,9 @@ from techsapo_ops.stores import budget_confirmed, redis_link
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Balance, Ledger, OverBudget
 from techsapo_ops.stores.flights import FAILOVER_LIFE, Held, SharedLock
-from techsapo_ops.stores.redis_link import RedisLink
+from techsapo_ops.stores.redis_link import RedisLink, Unconfirmed
 from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import RequestJournals
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab
 

@@ -15,13 +15,13 @@ from written import rows
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import cluster as clusters
-from techsapo_ops.stores.audit import replay as replays
 from techsapo_ops.stores.audit import spool as spools
+from techsapo_ops.stores.audit import transit as replays
 from techsapo_ops.stores.audit.cluster import FIRST_LOOK, REST, SETTLED, ClusterStore
-from techsapo_ops.stores.audit.replay import AGAIN, BATCH, OVERDUE, Replay
-from techsapo_ops.stores.audit.server import AuditServer
+from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
 from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.transit import AGAIN, BATCH, OVERDUE, Replay
 
 
 def refused(code: int) -> Exception:
