@@ -10,15 +10,14 @@ from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.analyst import Analyst
-from techsapo_ops.serve.answers.answer_body import problem_of
+from techsapo_ops.serve.answers.answer_body import Elsewhere, ProgressEvent, Step, as_document, problem_of
 from techsapo_ops.serve.answers.audit_trail import AuditedRequest, AuditTrail
-from techsapo_ops.serve.answers.progress import Elsewhere, ProgressEvent, Step, as_document
 from techsapo_ops.serve.answers.stored_answers import KeptAnswers
 from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import BROKE, Problem
-from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.serve.http.shares import RETRY_AFTER, Shares
 from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.base import seconds

@@ -12,8 +12,7 @@ from pydantic import BaseModel
 from techsapo_ops.serve.answers.answers import Answers, PendingAnswer
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.idempotency import Document, Idempotency
-from techsapo_ops.serve.http.request_memory import RequestMemory
+from techsapo_ops.serve.http.idempotency import Document, Idempotency, RequestMemory
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.question import Composed, TaskType

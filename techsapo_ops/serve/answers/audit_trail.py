@@ -19,8 +19,8 @@ from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.spending import LostReservation
 from techsapo_ops.serve.bodies.answer import AnswerBody, ProviderBody
 from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.serve.metrics.metrics import Metrics
 from techsapo_ops.stores.app_key import PromptHash
 from techsapo_ops.stores.audit.log import AuditLog

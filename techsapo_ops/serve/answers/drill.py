@@ -26,10 +26,10 @@ from starlette.responses import Response
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.audit_trail import on_disk
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.body_route import body_route
 from techsapo_ops.serve.http.idempotency import Document, Idempotency
 from techsapo_ops.serve.http.middleware import DRILL as STATE
 from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.request_body import body_route
 from techsapo_ops.serve.http.responses import json_response, while_connected
 from techsapo_ops.serve.metrics.registry import Sample
 from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal

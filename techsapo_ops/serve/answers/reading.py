@@ -11,8 +11,7 @@ from starlette.responses import Response
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.serve.bodies.base import Body
-from techsapo_ops.serve.bodies.problem import problem_responses
+from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.http.auth import Gate
 from techsapo_ops.serve.http.idempotency import Idempotency
 from techsapo_ops.serve.http.problems import Problem

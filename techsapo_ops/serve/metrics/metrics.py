@@ -12,8 +12,7 @@ from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.metrics.own_time import LoopLag
 from techsapo_ops.serve.metrics.provider_health import ProviderHealth, Standing
-from techsapo_ops.serve.metrics.registry import MetricRegistry, Sample, exemplar, only
-from techsapo_ops.serve.metrics.windows import Mean, Quantiles
+from techsapo_ops.serve.metrics.registry import Mean, MetricRegistry, Quantiles, Sample, exemplar, only
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.answers import Answer, Grades
 from techsapo_ops.wallbounce.calls import Turn

@@ -28,7 +28,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.instance import Instance
-from techsapo_ops.serve.metrics.live import SSE_PATH
+from techsapo_ops.serve.metrics.stream import SSE_PATH
 from techsapo_ops.serve.metrics.tracing import TRACE, RequestTrace, TraceIds, Tracing
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.serve.metrics.model_ends import DAY, SOON, ModelEnds
+from techsapo_ops.serve.metrics.provider_health import DAY, SOON, ModelEnds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.reading import NO_LIST, Listed

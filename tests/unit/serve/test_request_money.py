@@ -13,8 +13,8 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.stores.budget_ledger import NANO, Balance
 from techsapo_ops.stores.request_journal import Begun, Left, LostLock
 from techsapo_ops.wallbounce.answers import Tokens

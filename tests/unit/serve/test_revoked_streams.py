@@ -17,8 +17,8 @@ from test_metrics_stream import Wire
 
 from techsapo_ops.serve.http.broadcast import Broadcast
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.streams import EventStream, Put
-from techsapo_ops.serve.metrics.live import SSE_PATH
+from techsapo_ops.serve.http.responses import EventStream, Put
+from techsapo_ops.serve.metrics.stream import SSE_PATH
 from techsapo_ops.stores.keys import KeyFile, KeyRing, Scope, new_key
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
@@ -33,7 +33,7 @@ GONE = Problem(401, "unauthorized", "that API key was revoked")
 
 async def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[int, bytes]:
     """Status and body of a stream that says `first` and works on, until its key is revoked."""
-    monkeypatch.setattr("techsapo_ops.serve.http.streams.KEY_CHECK", 0.01)
+    monkeypatch.setattr("techsapo_ops.serve.http.responses.KEY_CHECK", 0.01)
     sent: list[dict[str, Any]] = []
     cancelled = False
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from rows import each_row
 
-from techsapo_ops.serve.answers.answer_body import problem_of
-from techsapo_ops.serve.answers.progress import as_document
+from techsapo_ops.serve.answers.answer_body import as_document, problem_of
 from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.wallbounce.analysis import AnalysisError
