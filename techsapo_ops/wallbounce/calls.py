@@ -11,8 +11,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grade, Grades
-from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.events import AskedAgain, Began, Event, Graded, Phase, SatIn
+from techsapo_ops.wallbounce.context import AnalysisContext, AskedAgain, Began, Event, Graded, Phase, SatIn
 from techsapo_ops.wallbounce.examination.examination import Sheet, believed
 from techsapo_ops.wallbounce.examination.shown import masked, shown
 from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, ProviderError

@@ -11,8 +11,16 @@ from techsapo_ops.masking.rules import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calls import Afford, Calls, Turn, in_order
-from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer, VendorWait
-from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
+from techsapo_ops.wallbounce.context import (
+    Abandoned,
+    AnalysisContext,
+    Event,
+    Memory,
+    Observer,
+    Payer,
+    Settled,
+    VendorWait,
+)
 from techsapo_ops.wallbounce.providers.decorators import Bounded, Recalled, Reported
 from techsapo_ops.wallbounce.providers.failures import PASSING, Failure
 from techsapo_ops.wallbounce.providers.prices import worst_of_tier

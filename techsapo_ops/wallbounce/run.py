@@ -11,7 +11,7 @@ from statistics import fmean
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grade
 from techsapo_ops.wallbounce.calls import Afford, Calls, Seats
-from techsapo_ops.wallbounce.events import Bounced, Escalated
+from techsapo_ops.wallbounce.context import Bounced, Escalated
 from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, Sheet, sheets
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.providers.prices import worst_of_escalation, worst_of_round

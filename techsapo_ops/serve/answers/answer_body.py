@@ -22,7 +22,7 @@ from techsapo_ops.serve.bodies.base import rounded
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Objection, Review, Score, Stance
-from techsapo_ops.wallbounce.events import (
+from techsapo_ops.wallbounce.context import (
     Answered,
     AskedAgain,
     Began,

@@ -23,8 +23,7 @@ from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.context import VendorWait
-from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.context import Observer, VendorWait
 from techsapo_ops.wallbounce.question import Composed, Passage, Question, TaskType
 from techsapo_ops.wallbounce.wording import Language
 

@@ -17,8 +17,7 @@ from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF
-from techsapo_ops.wallbounce.events import Charge
+from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, NotAskedError
 
 log = structlog.get_logger()

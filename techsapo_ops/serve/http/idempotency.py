@@ -28,8 +28,7 @@ from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, Shared
 from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal, RequestJournals
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF
-from techsapo_ops.wallbounce.events import Charge, Phase
+from techsapo_ops.wallbounce.context import CUT_OFF, Charge, Phase
 from techsapo_ops.wallbounce.providers.decorators import parts_of
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, NotAskedError
 

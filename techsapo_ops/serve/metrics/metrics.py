@@ -16,14 +16,7 @@ from techsapo_ops.serve.metrics.registry import Mean, MetricRegistry, Quantiles,
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.answers import Answer, Grades
 from techsapo_ops.wallbounce.calls import Turn
-from techsapo_ops.wallbounce.events import (
-    Answered,
-    Cancelled,
-    Event,
-    Failed,
-    Graded,
-    Settled,
-)
+from techsapo_ops.wallbounce.context import Answered, Cancelled, Event, Failed, Graded, Settled
 from techsapo_ops.wallbounce.providers.breaker import Breaker
 from techsapo_ops.wallbounce.providers.failures import FailureKind
 from techsapo_ops.wallbounce.providers.provider import Provider

@@ -33,8 +33,7 @@ from techsapo_ops.serve.metrics.tracing import TRACE, RequestTrace, TraceIds, Tr
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.context import nobody
-from techsapo_ops.wallbounce.events import (
+from techsapo_ops.wallbounce.context import (
     Abandoned,
     Began,
     Charge,
@@ -45,6 +44,7 @@ from techsapo_ops.wallbounce.events import (
     Phase,
     SatIn,
     Settled,
+    nobody,
 )
 from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.question import TaskType

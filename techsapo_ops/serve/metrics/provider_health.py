@@ -21,7 +21,7 @@ from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.wallbounce.calls import Turn
-from techsapo_ops.wallbounce.events import Phase
+from techsapo_ops.wallbounce.context import Phase
 from techsapo_ops.wallbounce.providers.breaker import Breaker, State
 from techsapo_ops.wallbounce.providers.failures import (
     DOUBTFUL,

@@ -13,8 +13,7 @@ from starlette.types import Scope
 
 from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.context import nobody
-from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.context import Observer, nobody
 from techsapo_ops.wallbounce.question import TaskType
 
 if TYPE_CHECKING:

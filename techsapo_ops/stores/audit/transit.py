@@ -12,10 +12,9 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, replace
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stores.audit.cluster import ClusterStore
 from techsapo_ops.stores.audit.database import database_errors
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.tables import AuditStore, ClusterStore
 
 log = logging.getLogger("techsapo.audit")
 

@@ -19,8 +19,18 @@ from techsapo_ops.wallbounce.answers import (
     Risk,
     Stance,
 )
-from techsapo_ops.wallbounce.examination.claims import claims_of, critical_claims, screen, speaks_to_graders
-from techsapo_ops.wallbounce.examination.relations import Pair, Relations, entails, hubs, leading, partition
+from techsapo_ops.wallbounce.examination.claims import (
+    Pair,
+    Relations,
+    claims_of,
+    critical_claims,
+    entails,
+    hubs,
+    leading,
+    partition,
+    screen,
+    speaks_to_graders,
+)
 from techsapo_ops.wallbounce.verdict.commands import destructive_in, identity
 from techsapo_ops.wallbounce.verdict.verdict import Evidence
 

@@ -16,8 +16,17 @@ from typing_extensions import override
 
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Answer, Grades, Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF, Memory
-from techsapo_ops.wallbounce.events import Answered, Cancelled, Charge, Charged, Event, Failed, Graded
+from techsapo_ops.wallbounce.context import (
+    CUT_OFF,
+    Answered,
+    Cancelled,
+    Charge,
+    Charged,
+    Event,
+    Failed,
+    Graded,
+    Memory,
+)
 from techsapo_ops.wallbounce.providers.breaker import CircuitOpen
 from techsapo_ops.wallbounce.providers.failures import Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.prices import worst_of_ask

@@ -8,8 +8,7 @@ from math import inf
 from typing import ClassVar, Protocol
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
-from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.events import Phase
+from techsapo_ops.wallbounce.context import AnalysisContext, Phase
 from techsapo_ops.wallbounce.examination.delimiting import size
 from techsapo_ops.wallbounce.question import Question
 

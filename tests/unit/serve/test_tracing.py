@@ -19,8 +19,7 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters import extras
-from techsapo_ops.serve.metrics import tracing
-from techsapo_ops.serve.metrics import otel_tracing
+from techsapo_ops.serve.metrics import otel_tracing, tracing
 from techsapo_ops.serve.metrics.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
 

@@ -10,7 +10,7 @@ from techsapo_ops.serve.answers.answer_body import as_document, problem_of
 from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.events import Failed
+from techsapo_ops.wallbounce.context import Failed
 from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, usual_cause
 
 

@@ -20,7 +20,7 @@ from techsapo_ops.wallbounce.answers import (
     Stance,
     Tokens,
 )
-from techsapo_ops.wallbounce.events import Charge, Event
+from techsapo_ops.wallbounce.context import Charge, Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.provider import (

@@ -9,21 +9,19 @@ from scripted import graded
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Grade, Stance, Tokens
 from techsapo_ops.wallbounce.examination.claims import (
+    Relations,
     claims_of,
     critical_claims,
     disagree,
-    jaccard,
-    marks,
-    screen,
-    speaks_to_graders,
-)
-from techsapo_ops.wallbounce.examination.relations import (
-    Relations,
     entailed_share,
     entails,
     hubs,
+    jaccard,
     leading,
+    marks,
     partition,
+    screen,
+    speaks_to_graders,
 )
 
 STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT, "-": None}

@@ -16,7 +16,7 @@ from virtual import run
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Stance, Tokens
 from techsapo_ops.wallbounce.calls import Turn
-from techsapo_ops.wallbounce.events import Answered, Escalated, Event, Graded, Settled
+from techsapo_ops.wallbounce.context import Answered, Escalated, Event, Graded, Settled
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.decorators import MAX_ANSWER
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError

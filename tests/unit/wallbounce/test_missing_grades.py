@@ -13,7 +13,7 @@ from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Grade, Grades, Peer, Stance, Tokens
-from techsapo_ops.wallbounce.events import AskedAgain, Event, Failed
+from techsapo_ops.wallbounce.context import AskedAgain, Event, Failed
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.verdict.verdict import Outcome

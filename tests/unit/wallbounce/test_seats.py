@@ -9,7 +9,7 @@ from rows import each_row
 from scripted import Purse, Scripted, climbing, never
 
 from techsapo_ops.wallbounce.calls import Turn, in_order
-from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
+from techsapo_ops.wallbounce.context import Escalated, Event, SatIn
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import LASTING, Cause, ProviderError, advice
 from techsapo_ops.wallbounce.providers.provider import Price
