@@ -14,7 +14,7 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.stores.app_key import Forged, Seal
-from techsapo_ops.stores.flights import Held, read_under
+from techsapo_ops.stores.locks import Held, read_under
 from techsapo_ops.stores.redis_link import Away, RedisLink, Unconfirmed
 
 MOST_LINES = 2000

@@ -17,10 +17,9 @@ from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore, Unaccounted, nothing
 from techsapo_ops.stores.cache import PART, AnswerCache, KeptShare
-from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.locks import Renewals, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
-from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import RequestJournals
 
 KEPT_ANSWERS = "sealed-answer"

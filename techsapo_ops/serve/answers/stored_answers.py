@@ -16,7 +16,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.cache import AnswerCache, KeptShare
-from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.locks import SharedLock
 from techsapo_ops.wallbounce.examination.prompts import PROMPT_VERSION
 from techsapo_ops.wallbounce.question import Question, TaskType
 

@@ -40,9 +40,8 @@ from techsapo_ops.stores.app_key import Seal
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import Held, SharedLock
+from techsapo_ops.stores.locks import Held, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import Away, RedisLink, Unconfirmed
-from techsapo_ops.stores.renewals import Renewals
 
 pytestmark = pytest.mark.lab
 
