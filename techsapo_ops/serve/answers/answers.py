@@ -24,8 +24,7 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.context import Observer, VendorWait
-from techsapo_ops.wallbounce.question import Composed, Passage, Question, TaskType
-from techsapo_ops.wallbounce.wording import Language
+from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question, TaskType
 
 NOTHING = TokensBody(input=0, output=0)
 AT_ONCE = 1000

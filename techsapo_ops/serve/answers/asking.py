@@ -15,8 +15,7 @@ from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.idempotency import Document, Idempotency, RequestMemory
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.spec.models.app import LanguageRule
-from techsapo_ops.wallbounce.question import Composed, TaskType
-from techsapo_ops.wallbounce.wording import Language, language_asked_for, language_of
+from techsapo_ops.wallbounce.question import Composed, Language, TaskType, language_asked_for, language_of
 
 VERDICT = "verdict"
 """Name of the last step, whose document is the whole reply."""

@@ -1,4 +1,4 @@
-"""The built-in pages: plain HTML, CSS and ES modules from web/. What all of them share is frame.html."""
+"""The built-in pages: plain HTML, CSS and ES modules from web/, and what they ask for. All share frame.html."""
 
 from __future__ import annotations
 

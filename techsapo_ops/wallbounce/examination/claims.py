@@ -6,15 +6,18 @@ Agreement, split, dissent and consensus are all read from here.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
+from math import sqrt
+from operator import mul
 from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Grade, Stance
+from techsapo_ops.wallbounce.question import fold, language_of
 from techsapo_ops.wallbounce.verdict.commands import commands_of, destructive, whole
-from techsapo_ops.wallbounce.wording import cosine, fold, grams, language_of
 
 LONGEST_CLAIM = 300
 """Characters of a claim that are graded and shown."""
@@ -84,6 +87,27 @@ def speaks_to_graders(answer: Answer) -> bool:
 
 _PATH = re.compile(r"(?<![\w/])/[\w.-]+(?:/[\w.*-]+)*")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
+
+
+def grams(text: str) -> Counter[str]:
+    """Character 2- and 3-grams of `text`, in any language, blind to case, width and white space."""
+    folded = "".join(fold(text).casefold().split())
+    counts = Counter(map("".join, pairwise(folded)))
+    counts.update(map("".join, zip(folded, folded[1:], folded[2:], strict=False)))
+    return counts
+
+
+def cosine(a: Counter[str], b: Counter[str]) -> float:
+    """Cosine of two gram counts, 0 (nothing shared) to 1 (the same)."""
+    if len(a) > len(b):
+        a, b = b, a
+    dot = sum(a[gram] * b[gram] for gram in a.keys() & b.keys())
+    norm = sqrt(_square(a) * _square(b))
+    return min(1.0, dot / norm) if norm else 0.0
+
+
+def _square(counts: Counter[str]) -> int:
+    return sum(map(mul, counts.values(), counts.values()))
 
 
 def marks(answer: Answer) -> frozenset[str]:

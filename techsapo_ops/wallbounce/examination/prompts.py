@@ -14,8 +14,7 @@ from typing import Any
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
 from techsapo_ops.wallbounce.examination.delimiting import delimited
-from techsapo_ops.wallbounce.question import Passage, Question
-from techsapo_ops.wallbounce.wording import Language
+from techsapo_ops.wallbounce.question import Language, Passage, Question
 
 Schema = Mapping[str, Any]
 

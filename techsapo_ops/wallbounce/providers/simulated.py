@@ -46,8 +46,7 @@ from techsapo_ops.wallbounce.providers.provider import (
     Price,
     Reply,
 )
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.wording import Language, fold
+from techsapo_ops.wallbounce.question import Language, Question, fold
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
 from techsapo_ops.wallbounce.answers import Answer, Objection, Risk, Stance
-from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM
+from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM, cosine, grams
 from techsapo_ops.wallbounce.examination.examination import Examination
+from techsapo_ops.wallbounce.question import Language
 from techsapo_ops.wallbounce.verdict.commands import Dangerous, dangerous, dangerous_in, destructive, identity
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED, Outcome, Verdict
-from techsapo_ops.wallbounce.wording import Language, cosine, grams
 
 SAME_CLAIM = 0.7
 """Cosine from which two undisputed claims say the same; taking one of two for a copy costs little here."""

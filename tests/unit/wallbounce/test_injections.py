@@ -27,8 +27,7 @@ from techsapo_ops.wallbounce.examination import prompts
 from techsapo_ops.wallbounce.examination.delimiting import delimited, size
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision
-from techsapo_ops.wallbounce.question import Composed, Passage, Question
-from techsapo_ops.wallbounce.wording import Language
+from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "injections.yaml").read_text(encoding="utf-8"))
 TEXTS = [pytest.param(case["text"], id=case["name"]) for case in CASES]

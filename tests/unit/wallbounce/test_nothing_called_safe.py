@@ -20,8 +20,7 @@ from techsapo_ops.serve.answers.metering import Account, Spending
 from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.question import Policy, Question, TierRule
-from techsapo_ops.wallbounce.wording import Language
+from techsapo_ops.wallbounce.question import Language, Policy, Question, TierRule
 
 RUNS_ANYTHING = (
     "bash deploy.sh -n",
