@@ -1,4 +1,4 @@
-"""The built-in pages: plain HTML, CSS and ES modules from web/, and what they ask for. All share frame.html."""
+"""The built-in pages: plain HTML, CSS and ES modules from web/ in one frame, and what they ask for."""
 
 from __future__ import annotations
 
