@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
 
+from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.answers.analyst import Analyst, tell_of_tiers
@@ -30,13 +31,13 @@ from techsapo_ops.serve.http.middleware import Closed, Envelope
 from techsapo_ops.serve.http.proxies import Proxies
 from techsapo_ops.serve.http.request_body import HELD, BodyLimit
 from techsapo_ops.serve.http.shares import Shares
-from techsapo_ops.serve.instance import CleanUps, Lifecycle, prepare_data, read_state, this_instance
+from techsapo_ops.serve.instance import CleanUps, Instance, Lifecycle, prepare_data, read_state, this_instance
 from techsapo_ops.serve.metrics import health
 from techsapo_ops.serve.metrics.health import Health, probe_routes
 from techsapo_ops.serve.metrics.metrics import Metrics
 from techsapo_ops.serve.metrics.provider_health import ModelEnds
 from techsapo_ops.serve.metrics.stream import Telemetry, live_routes, read_values, watch_keys
-from techsapo_ops.serve.metrics.tracing import tracing_of
+from techsapo_ops.serve.metrics.tracing import UNTRACED, Tracing
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages.acknowledge_page import Door, acknowledge_routes, key_in
 from techsapo_ops.serve.pages.acknowledgements import TIMEOUT, Acknowledgements
@@ -45,6 +46,7 @@ from techsapo_ops.serve.pages.help_pages import help_routes, runbook_routes
 from techsapo_ops.serve.pages.pages import monitoring_routes, page_routes
 from techsapo_ops.serve.pages.status_report import StatusReport
 from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.app_key import DrillSeal, PromptHash, Seal
@@ -53,6 +55,7 @@ from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.providers.registry import build_registry, listed_model
 from techsapo_ops.wallbounce.question import policy_of
 
@@ -106,7 +109,7 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(metrics.counting("techsapo_anomaly_requests_total"))
-        self._tracing = tracing = tracing_of(spec, instance, registry.usable)
+        self._tracing = tracing = _tracing(spec, instance, registry.usable)
         sign_in = SignIn(auth.sign_in)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies, sign_in)
         names = HostNames((*host_names(spec), options.instance))
@@ -294,3 +297,21 @@ class App:
             yield
         finally:
             await self.stop()
+
+
+def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> Tracing:
+    """The traces of `spec`: none where it names no collector, or where the extra `otel` is missing.
+
+    Nothing is imported while there are none.
+    """
+    settings = spec.app.tracing
+    if settings is None:
+        return UNTRACED
+    if not has_otel():
+        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
+        return UNTRACED
+    from techsapo_ops.adapters.otlp import span_processor
+    from techsapo_ops.serve.metrics.otel_tracing import OtelTracing
+
+    headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
+    return OtelTracing(spec, instance, providers, span_processor(settings.endpoint, headers))

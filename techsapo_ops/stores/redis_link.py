@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
+from techsapo_ops.stores import Unconfirmed
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, connect
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.client import Pipeline
-
-
-class Unconfirmed(Exception):
-    """What was to be written may be lost by a failover, or was not written at all: nothing may rest on it."""
 
 
 log = logging.getLogger("techsapo.redis")

@@ -23,10 +23,10 @@ from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.problems import Problem, unconfirmed
 from techsapo_ops.serve.metrics.own_time import OwnTime
+from techsapo_ops.stores import Unconfirmed
 from techsapo_ops.stores.cache import AnswerCache, KeptShare
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.stores.locks import Held, OtherWork, SharedLock
-from techsapo_ops.stores.redis_link import Unconfirmed
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal, RequestJournals
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge, Phase

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from starlette.types import Scope
 
-from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.context import Observer, nobody
 from techsapo_ops.wallbounce.question import TaskType
-
-if TYPE_CHECKING:
-    from techsapo_ops.serve.instance import Instance
-    from techsapo_ops.wallbounce.providers.provider import Provider
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +75,3 @@ class Tracing:
 
 
 UNTRACED = Tracing()
-
-
-def tracing_of(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> Tracing:
-    """The traces of `spec`: none where it names no collector, or where the extra `otel` is missing.
-
-    Nothing is imported while there are none.
-    """
-    settings = spec.app.tracing
-    if settings is None:
-        return UNTRACED
-    if not has_otel():
-        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
-        return UNTRACED
-    from techsapo_ops.adapters.otlp import span_processor
-    from techsapo_ops.serve.metrics.otel_tracing import OtelTracing
-
-    headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
-    return OtelTracing(spec, instance, providers, span_processor(settings.endpoint, headers))

@@ -125,7 +125,11 @@ def test_a_key_that_was_accepted_is_looked_at_again(
 def test_an_open_stream_of_an_instance_ends_once_its_key_is_revoked(
     tmp_path: Path, path: str, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("serve.http.streams.KEY_CHECK", "serve.metrics.live.KEY_CHECK", "stores.keys.CHECK_EVERY"):
+    for place in (
+        "serve.http.responses.KEY_CHECK",
+        "serve.metrics.stream.KEY_CHECK",
+        "stores.keys.CHECK_EVERY",
+    ):
         monkeypatch.setattr(f"techsapo_ops.{place}", 0.01)
     file = KeyFile(tmp_path / "api-keys.json")
     key, shown = new_key("page", plan="basic", scopes=(scope,), now=NOW)

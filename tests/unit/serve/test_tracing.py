@@ -19,7 +19,8 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters import extras
-from techsapo_ops.serve.metrics import otel_tracing, tracing
+from techsapo_ops.serve import app as composed
+from techsapo_ops.serve.metrics import otel_tracing
 from techsapo_ops.serve.metrics.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
 
@@ -261,7 +262,7 @@ def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(
 def test_without_the_extra_the_app_answers_and_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "has_otel", lambda: False)
+    monkeypatch.setattr(composed, "has_otel", lambda: False)
     stream = io.StringIO()
     configure_logs(Logs(), "app-1", stream)
     ask(tmp_path, "http://127.0.0.1:4318")

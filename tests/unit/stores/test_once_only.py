@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.stores import flights, locks
+from techsapo_ops.stores import locks
 from techsapo_ops.stores.locks import Held, OtherWork, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import Away
 
@@ -68,7 +68,7 @@ class Pipeline:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "RENEW", 0.01)
-    monkeypatch.setattr(flights, "POLL", 0.01)
+    monkeypatch.setattr(locks, "POLL", 0.01)
 
 
 def once(
