@@ -15,7 +15,7 @@ from servers import wait_for
 from written import ROW as PLAIN
 from written import told, writing
 
-from techsapo_ops.stores.audit import database, tables
+from techsapo_ops.stores.audit import tables
 from techsapo_ops.stores.audit import earlier as module
 from techsapo_ops.stores.audit.database import AuditServer, sqlite_engine
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
@@ -136,7 +136,9 @@ SERVER = AuditServer("127.0.0.1", 1, "techsapo_audit", "techsapo", None)
 @pytest.fixture
 def mariadb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "mariadb.sqlite"
-    monkeypatch.setattr(database, "_mysql_engine", lambda *_, **__: sqlite_engine(file))
+    monkeypatch.setattr(
+        "techsapo_ops.stores.audit.database._mysql_engine", lambda *_, **__: sqlite_engine(file)
+    )
     return file
 
 
