@@ -15,8 +15,8 @@ from servers import wait_for
 from written import ROW as PLAIN
 from written import told, writing
 
-from techsapo_ops.stores.audit import tables
 from techsapo_ops.stores.audit import earlier as module
+from techsapo_ops.stores.audit import tables
 from techsapo_ops.stores.audit.database import AuditServer, sqlite_engine
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.log import AuditLog
