@@ -25,7 +25,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.notifications import Weekday
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal
 from techsapo_ops.watch.alerts.delivery import integrations_of, sent_since, undelivered
 
 PATH = "/api/v1/drill/alert"
@@ -209,7 +209,7 @@ def _fire(load: Load, lasting: float, *, page: bool) -> str:
     body = json.dumps({"seconds": lasting, "page": page}).encode()
     headers = {
         "X-Request-ID": name,
-        HEADER: DrillSeal(load.key.reveal().encode()).proof("POST", PATH, name, body),
+        DRILL_HEADER: DrillSeal(load.key.reveal().encode()).proof("POST", PATH, name, body),
         "Content-Type": "application/json",
     }
     try:

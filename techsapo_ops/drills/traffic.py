@@ -1,7 +1,7 @@
 """Simulated requests at a steady rate: what users would notice, measured without any of them.
 
 No model is asked and nothing is paid: the app knows these requests by a proof that only this stack can make
-(stores/drill_seal.py), and counts them by themselves.
+(stores/app_key.py), and counts them by themselves.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal
 
 if TYPE_CHECKING:
     import httpx
@@ -241,7 +241,7 @@ def look(load: Load) -> None:
 
 
 def _headers(seal: DrillSeal, method: str, path: str, name: str, body: bytes = b"") -> dict[str, str]:
-    return {"X-Request-ID": name, HEADER: seal.proof(method, path, name, body)}
+    return {"X-Request-ID": name, DRILL_HEADER: seal.proof(method, path, name, body)}
 
 
 def _reason(error: Exception, timeout: float) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request
-from starlette.responses import Response
-from starlette.types import Lifespan
+from fastapi import FastAPI
 
 from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -25,52 +23,41 @@ from techsapo_ops.serve.answers.reading import Offers, reading_routes
 from techsapo_ops.serve.answers.spending import open_spending
 from techsapo_ops.serve.answers.stored_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.http.anomalies import Anomalies
-from techsapo_ops.serve.http.auth import Gate, key_ring
-from techsapo_ops.serve.http.body_limit import HELD, BodyLimit
-from techsapo_ops.serve.http.closed import Closed
-from techsapo_ops.serve.http.description import described
+from techsapo_ops.serve.http.application import fastapi_app
+from techsapo_ops.serve.http.auth import Gate, SignIn, key_ring, sign_in_routes
 from techsapo_ops.serve.http.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.http.idempotency import Idempotency
-from techsapo_ops.serve.http.middleware import Envelope
-from techsapo_ops.serve.http.problems import add_problem_handlers
+from techsapo_ops.serve.http.middleware import Closed, Envelope
 from techsapo_ops.serve.http.proxies import Proxies
-from techsapo_ops.serve.http.responses import json_response
+from techsapo_ops.serve.http.request_body import HELD, BodyLimit
 from techsapo_ops.serve.http.shares import Shares
-from techsapo_ops.serve.http.sign_in import SignIn, sign_in_routes
-from techsapo_ops.serve.instance import Instance, prepare_data, read_state, this_instance
-from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
+from techsapo_ops.serve.instance import CleanUps, Instance, Lifecycle, prepare_data, read_state, this_instance
 from techsapo_ops.serve.metrics import health
 from techsapo_ops.serve.metrics.health import Health, probe_routes
-from techsapo_ops.serve.metrics.live import live_routes, watch_keys
 from techsapo_ops.serve.metrics.metrics import Metrics
-from techsapo_ops.serve.metrics.model_ends import ModelEnds
-from techsapo_ops.serve.metrics.telemetry import Telemetry, read_values
+from techsapo_ops.serve.metrics.provider_health import ModelEnds
+from techsapo_ops.serve.metrics.stream import Telemetry, live_routes, read_values, watch_keys
 from techsapo_ops.serve.metrics.tracing import UNTRACED, Tracing
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages.acknowledge_page import Door, acknowledge_routes, key_in
 from techsapo_ops.serve.pages.acknowledgements import TIMEOUT, Acknowledgements
 from techsapo_ops.serve.pages.charts import Charts
-from techsapo_ops.serve.pages.help_pages import help_routes
-from techsapo_ops.serve.pages.monitoring import monitoring_routes
-from techsapo_ops.serve.pages.pages import page_routes
-from techsapo_ops.serve.pages.runbook_pages import runbook_routes
+from techsapo_ops.serve.pages.help_pages import help_routes, runbook_routes
+from techsapo_ops.serve.pages.pages import monitoring_routes, page_routes
 from techsapo_ops.serve.pages.status_report import StatusReport
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.app_key import DrillSeal, PromptHash, Seal
+from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.prompt_hash import PromptHash
-from techsapo_ops.stores.audit.server import audit_server
-from techsapo_ops.stores.drill_seal import DrillSeal
-from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
+from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.providers.registry import build_registry
-from techsapo_ops.wallbounce.seats import Turn
-from techsapo_ops.wallbounce.tiers import policy_of
+from techsapo_ops.wallbounce.providers.registry import build_registry, listed_model
+from techsapo_ops.wallbounce.question import policy_of
 
 log = structlog.get_logger()
 
@@ -238,7 +225,7 @@ class App:
             ),
         )
         routers = (*questions, *others)
-        self.asgi = api = _fastapi(
+        self.asgi = api = fastapi_app(
             instance.version, self._lifespan, routers, keys=gate.needs_keys, admit=sign_in.admit
         )
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
@@ -310,36 +297,6 @@ class App:
             yield
         finally:
             await self.stop()
-
-
-def _fastapi(
-    version: str,
-    lifespan: Lifespan[FastAPI],
-    routers: Sequence[APIRouter],
-    *,
-    keys: bool,
-    admit: Callable[[Request], Awaitable[None]],
-) -> FastAPI:
-    app = FastAPI(
-        title="TechSapo",
-        version=version,
-        description="Several models, one answer that can be weighed.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # a redirect through nginx would lose its port
-        openapi_url=None,  # its own route below, so that requests for it are counted by template
-        lifespan=lifespan,
-        dependencies=[Depends(admit)],
-    )
-    add_problem_handlers(app)
-    for router in routers:
-        app.include_router(router)
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def description() -> Response:
-        return json_response(described(app.openapi(), keys=keys))
-
-    return app
 
 
 def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> Tracing:

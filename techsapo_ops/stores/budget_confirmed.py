@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from typing_extensions import override
 
+from techsapo_ops.stores import Unconfirmed
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import DONE_BY, Balance, Ledger, OverBudget, Reply, SpendingUnknown
 from techsapo_ops.stores.redis_link import FAILOVER_PAUSE, PATIENCE, Away
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 _CLOSED = 3600
 """Seconds for which a closed reservation is known as one: longer than its instance tries to close it."""

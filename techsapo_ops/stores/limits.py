@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, uncounted
-from techsapo_ops.stores.redis_connections import prepared
 from techsapo_ops.stores.redis_link import Away, RedisLink
-from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, pool
+from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, pool, prepared
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
+from techsapo_ops.stores import Unconfirmed
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, connect
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.client import Pipeline
+
 
 log = logging.getLogger("techsapo.redis")
 

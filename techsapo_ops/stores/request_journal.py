@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump, load
-from techsapo_ops.stores.flights import Held, read_under
+from techsapo_ops.stores import Unconfirmed
+from techsapo_ops.stores.app_key import Forged, Seal
+from techsapo_ops.stores.locks import Held, read_under
 from techsapo_ops.stores.redis_link import Away, RedisLink
-from techsapo_ops.stores.seal import Forged, Seal
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 MOST_LINES = 2000
 """Lines of one attempt that are kept: calls, and how they ended. No analysis makes so many."""

@@ -12,17 +12,15 @@ from techsapo_ops.adapters.streaks import OnOperation
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.stores.app_key import Seal
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore, Unaccounted, nothing
-from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import SharedLock
-from techsapo_ops.stores.kept_share import PART, KeptShare
+from techsapo_ops.stores.cache import PART, AnswerCache, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.locks import Renewals, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
-from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import RequestJournals
-from techsapo_ops.stores.seal import Seal
 
 KEPT_ANSWERS = "sealed-answer"
 KEPT_REPLIES = "sealed-reply"

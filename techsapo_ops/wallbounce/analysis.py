@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.examination.bounce import Bounce
-from techsapo_ops.wallbounce.examination.grades import Objection, Review
+from techsapo_ops.wallbounce.answers import Answer, Objection, Review
 from techsapo_ops.wallbounce.providers.failures import Failure
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import Question, TaskType
 from techsapo_ops.wallbounce.verdict.commands import Dangerous
-from techsapo_ops.wallbounce.verdict.escalation import Escalation
+from techsapo_ops.wallbounce.verdict.next_step import Bounce, Escalation
 from techsapo_ops.wallbounce.verdict.verdict import Verdict
 
 

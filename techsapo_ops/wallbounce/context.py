@@ -1,14 +1,195 @@
-"""What every call of one analysis carries along: who hears of it, and who pays."""
+"""What one analysis carries along with every call, and the events that it tells its observers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from techsapo_ops.wallbounce.events import Charge, Event, Observer
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.answers import Answer, Grades, Tokens
+from techsapo_ops.wallbounce.providers.failures import Failure
+from techsapo_ops.wallbounce.question import TaskType
+from techsapo_ops.wallbounce.verdict.next_step import Bounce, Escalation
+
+Phase = Literal["answer", "grade", "revise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A call that has ended, as it is booked. `status` is success, cut_off or the kind of the failure.
+
+    `cost_usd` is None where the call was cut off, `seconds` what it took.
+    """
+
+    provider: str
+    model: str
+    phase: Phase
+    status: str
+    cost_usd: float | None
+    tokens: Tokens
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _OfAnalysis:
+    """What holds for most events: the request and the tier of its analysis."""
+
+    request_id: str
+    task_type: TaskType
+
+
+@dataclass(frozen=True, slots=True)
+class Began(_OfAnalysis):
+    """The providers named are asked to answer, to grade others, or to revise claims that are contested.
+
+    The first event of an analysis: nothing stands in its way any more. A phase begins again where the tier is
+    stepped up, and gradings after a bounce.
+    """
+
+    phase: Phase
+    providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(_OfAnalysis):
+    """A provider answered, or revised its answer. Whether a revision counts comes later."""
+
+    answer: Answer
+    phase: Phase = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(_OfAnalysis):
+    """A provider failed, when it was to answer, to grade or to revise."""
+
+    failure: Failure
+    phase: Phase = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class SatIn(_OfAnalysis):
+    """A `spare` answers in the place of the provider that failed, within the same tier."""
+
+    failure: Failure
+    spare: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graded(_OfAnalysis):
+    """A provider graded others; `subjects` are their names, along `grades.grades`."""
+
+    grades: Grades
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain(_OfAnalysis):
+    """A provider is asked once more for what its grades lack; `subjects` are whose answers they are of."""
+
+    provider: str
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounced(_OfAnalysis):
+    """A round of contested claims with one provider is over."""
+
+    bounce: Bounce
+
+
+@dataclass(frozen=True, slots=True)
+class Escalated(_OfAnalysis):
+    """The analysis stepped up a tier; the providers named join it blind."""
+
+    escalation: Escalation
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(_OfAnalysis):
+    """A call under way was given up, because its request ended; not the provider's fault."""
+
+    provider: str
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Charged(_OfAnalysis):
+    """A call that somebody pays for has ended: one attempt at a vendor."""
+
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An analysis ended with a verdict. `agreement` (0 to 1) by pair of provider names.
+
+    It is the mean share of claims that the two entail of each other.
+    """
+
+    request_id: str
+    analysis: Analysis
+    agreement: tuple[tuple[tuple[str, str], float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned(_OfAnalysis):
+    """An analysis ended without a verdict, because of `error`."""
+
+    error: AnalysisError
+
+
+Event = (
+    Began
+    | Answered
+    | Failed
+    | SatIn
+    | Graded
+    | AskedAgain
+    | Bounced
+    | Escalated
+    | Cancelled
+    | Charged
+    | Settled
+    | Abandoned
+)
+Observer = Callable[[Event], None]
+
+
+class VendorWait:
+    """Seconds, as `clock` counts them, in which at least one call to a vendor was under way.
+
+    Calls at the same time count once: it is what the analysis, and who waits for it, can't do anything about.
+    `cut_off` says that the end of a phase cut a call off: there the analysis waited as long as it may.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.cut_off = False
+        self._clock = clock
+        self._under_way = 0
+        self._since = 0.0
+        self._over = 0.0
+
+    @contextmanager
+    def lasts(self) -> Iterator[None]:
+        """A vendor is waited for within the block."""
+        if not self._under_way:
+            self._since = self._clock()
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._over += self._clock() - self._since
+
+    def seconds(self) -> float:
+        """How long until now."""
+        return self._over + (self._clock() - self._since if self._under_way else 0.0)
+
 
 CUT_OFF = "cut_off"
 """Status of a call that was given up while it was under way: what a vendor bills for it is not known."""

@@ -10,20 +10,23 @@ from techsapo_ops.catalogue.commands import signs
 from techsapo_ops.masking.rules import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.calls import Afford, Calls
-from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer
-from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
-from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.providers.decorators.recalled import Recalled
-from techsapo_ops.wallbounce.providers.decorators.reported import Reported
+from techsapo_ops.wallbounce.calls import Afford, Calls, Turn, in_order
+from techsapo_ops.wallbounce.context import (
+    Abandoned,
+    AnalysisContext,
+    Event,
+    Memory,
+    Observer,
+    Payer,
+    Settled,
+    VendorWait,
+)
+from techsapo_ops.wallbounce.providers.decorators import Bounded, Recalled, Reported
 from techsapo_ops.wallbounce.providers.failures import PASSING, Failure
+from techsapo_ops.wallbounce.providers.prices import worst_of_tier
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
-from techsapo_ops.wallbounce.providers.worst_cases import worst_of_tier
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.question import Policy, Question, TaskType, TierRule
 from techsapo_ops.wallbounce.run import Run
-from techsapo_ops.wallbounce.seats import Turn, in_order
-from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
 
 RETRY_LATER = 5.0

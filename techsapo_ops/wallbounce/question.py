@@ -1,12 +1,23 @@
-"""What is asked."""
+"""What is asked, in which language, what each tier asks of the answers, and what an analysis may take."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from techsapo_ops.masking.masker import Masker
-from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+
+Language = Literal["en", "ja"]
+TaskType = Literal["basic", "premium", "critical"]
+TIERS: tuple[TaskType, ...] = ("basic", "premium", "critical")
+DEADLINE = 120.0
+MAX_BOUNCES = 2
 
 
 class Passage(NamedTuple):
@@ -40,3 +51,84 @@ class Question:
     masker: Masker = field(default_factory=lambda: Masker("off"), compare=False, repr=False)
     parts: tuple[Passage, ...] = ()
     """The same in parts, where it came in several. Without, all of it is what the user asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierRule:
+    """How many providers answer, and the scores that an accepted answer needs (0 to 1)."""
+
+    providers: int
+    confidence: float
+    consensus: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rule of each tier, and the limits of one analysis: seconds, rounds of bounces, USD if any."""
+
+    tiers: Mapping[TaskType, TierRule]
+    deadline: float = DEADLINE
+    max_bounces: int = MAX_BOUNCES
+    per_request_usd: float | None = None
+
+
+def policy_of(spec: Spec, *, counts: bool = True) -> Policy:
+    """The policy of `spec`. Without `counts` money is none, and there is no limit to it."""
+    tiers, consensus = spec.wallbounce.tiers, spec.wallbounce.consensus
+    return Policy(
+        {
+            "basic": TierRule(tiers.basic.providers, tiers.basic.confidence, consensus),
+            "premium": TierRule(tiers.premium.providers, tiers.premium.confidence, consensus),
+            "critical": TierRule(tiers.critical.providers, tiers.critical.confidence, consensus),
+        },
+        deadline=seconds(spec.app.limits.request_timeout),
+        max_bounces=spec.wallbounce.max_bounces,
+        per_request_usd=spec.budget.per_request_usd if counts else None,
+    )
+
+
+LONGEST_LINE = 2000
+"""Characters of a line, from its end, in which a language is asked for."""
+_JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
+_OF = "(?P<of>english|japanese)"
+_ASKED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?P<not>(?:\b(?:not|never|no need to)|n't)\b[^.!?\n]{0,20})?"
+        rf"\b(?:answer|reply|respond|response|explain|explanation)\b[^.!?\n]{{0,40}}?\bin {_OF}\b",
+        rf"(?P<not>\bnot )?\bin {_OF},? please\b",
+        rf"\bplease,? (?P<not>not )?in {_OF}\b",
+        rf"(?:^|[.?!,;:-]\s*)(?P<not>not )?in {_OF}\W*$",
+        r"(?P<of>英語|日本語)で(?:の)?(?:お|ご)?(?:回答|返答|返信|説明|解説|答え|返し|教え|願い|頼)"
+        r"(?P<not>[^。\n]{0,3}(?:ない|なく|不要))?",
+    )
+)
+"""Words that ask for a language; those that ask not to use it are `not`."""
+_LANGUAGES: dict[str, Language] = {"english": "en", "英語": "en", "japanese": "ja", "日本語": "ja"}
+
+
+def language_of(text: str) -> Language:
+    """`ja` where the text holds kana or kanji, or no letter of any language (`502?`); else `en`."""
+    return "ja" if _JAPANESE.search(text) or not any(map(str.isalpha, text)) else "en"
+
+
+def language_asked_for(words: str) -> Language | None:
+    """The language that `words` clearly ask the answer to be in; None where none or both are asked for.
+
+    They are looked for in the first and the last line alone: what lies between is mostly a log.
+    """
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    found = {
+        _LANGUAGES[match["of"].lower()]
+        for line in {*lines[:1], *lines[-1:]}
+        for pattern in _ASKED
+        for match in pattern.finditer(line[-LONGEST_LINE:])
+        if not match["not"]
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+@lru_cache(maxsize=8)
+def fold(text: str) -> str:
+    """`text` in NFKC: full-width and half-width forms are one. The last few are kept for the next asker."""
+    return unicodedata.normalize("NFKC", text)

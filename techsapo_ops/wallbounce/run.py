@@ -9,23 +9,23 @@ from dataclasses import replace
 from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.calls import Afford, Calls
-from techsapo_ops.wallbounce.events import Bounced, Escalated
-from techsapo_ops.wallbounce.examination import bounce
-from techsapo_ops.wallbounce.examination.bounce import Bounce
-from techsapo_ops.wallbounce.examination.examination import Candidate, Examination
-from techsapo_ops.wallbounce.examination.grades import Critique, Grade
-from techsapo_ops.wallbounce.examination.sheets import Sheet, sheets
-from techsapo_ops.wallbounce.providers.asks import AskRevision
+from techsapo_ops.wallbounce.answers import Answer, Critique, Grade
+from techsapo_ops.wallbounce.calls import Afford, Calls, Seats
+from techsapo_ops.wallbounce.context import Bounced, Escalated
+from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, Sheet, sheets
 from techsapo_ops.wallbounce.providers.failures import Failure
-from techsapo_ops.wallbounce.providers.provider import SIMULATED, Provider
-from techsapo_ops.wallbounce.providers.worst_cases import worst_of_escalation, worst_of_round
-from techsapo_ops.wallbounce.seats import Seats
-from techsapo_ops.wallbounce.tiers import Policy, TaskType
-from techsapo_ops.wallbounce.verdict import integrate
+from techsapo_ops.wallbounce.providers.prices import worst_of_escalation, worst_of_round
+from techsapo_ops.wallbounce.providers.provider import SIMULATED, AskRevision, Provider
+from techsapo_ops.wallbounce.question import Policy, TaskType
+from techsapo_ops.wallbounce.verdict import integrate, next_step
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
-from techsapo_ops.wallbounce.verdict.escalation import Escalation, next_tier, outcome, reason_to_escalate
+from techsapo_ops.wallbounce.verdict.next_step import (
+    Bounce,
+    Escalation,
+    next_tier,
+    outcome,
+    reason_to_escalate,
+)
 from techsapo_ops.wallbounce.verdict.verdict import Outcome, Verdict, decisive, judge
 
 SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5}
@@ -141,7 +141,7 @@ class Run:
         """Bounce while it helps; the verdict after it, and whether a bounce was tried in vain."""
         wanted = self._tiers[self._tier].confidence
         tried = False
-        while bounce.within_reach(verdict, wanted) and self._rounds_left > 0 and self._time_for_more():
+        while next_step.within_reach(verdict, wanted) and self._rounds_left > 0 and self._time_for_more():
             contested = self._contested()
             if not contested or not await self._afford(self._bounce_cost(contested)):
                 break
@@ -150,14 +150,14 @@ class Run:
             tried = True
             await self._round_of(contested)
             before, verdict = decisive(verdict.confidence, verdict.notes), self._verdict()
-            if bounce.stalled(before, decisive(verdict.confidence, verdict.notes)):
+            if next_step.stalled(before, decisive(verdict.confidence, verdict.notes)):
                 break
         return verdict, tried and not verdict.accepted
 
     def _contested(self) -> dict[int, tuple[Critique, ...]]:
         """The critiques by author. Only those who may be chosen are asked: the largest clusters' members."""
         members = sorted({i for cluster in self._examination.leaders() for i in cluster})
-        found = {i: bounce.critiques(self._examination.objections(i)) for i in members}
+        found = {i: next_step.critiques(self._examination.objections(i)) for i in members}
         return {i: told for i, told in found.items() if told}
 
     async def _round_of(self, contested: Mapping[int, tuple[Critique, ...]]) -> None:
@@ -192,7 +192,7 @@ class Run:
         means = [g.mean for g in (earlier | grades).values()] if grades else []
         after = fmean(known) if (known := [mean for mean in means if mean is not None]) else None
         heard = grades.keys() == earlier.keys() and all(g.covers(earlier[i]) for i, g in grades.items())
-        counts = bounce.counts(before, after) and heard and not candidate.manipulation
+        counts = next_step.counts(before, after) and heard and not candidate.manipulation
         claims = tuple(c.claim for c in told)
         made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)

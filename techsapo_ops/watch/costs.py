@@ -24,8 +24,8 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.costs import By, Report, summed
+from techsapo_ops.stores.audit.database import AuditServer, audit_server
 from techsapo_ops.stores.audit.rows import Rows, read_drill_rows, read_rows
-from techsapo_ops.stores.audit.server import AuditServer, audit_server
 
 AUDIT = "audit.sqlite"
 _DATABASE = Mysql.facts.kind

@@ -10,8 +10,7 @@ import json
 import sys
 from typing import Any
 
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.grades import Peer
+from techsapo_ops.wallbounce.answers import Answer, Peer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import answer_prompt, grade_prompt
 from techsapo_ops.wallbounce.question import Question
 from tests.bench.upstream import ANSWER, chat_body

@@ -7,12 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 
 from techsapo_ops.masking.masker import mask
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.claims import speaks_to_graders
-from techsapo_ops.wallbounce.examination.grade_reading import parse_grades
-from techsapo_ops.wallbounce.examination.grades import Peer
-from techsapo_ops.wallbounce.examination.screen import screen
-from techsapo_ops.wallbounce.providers.parsing import parse_answer
+from techsapo_ops.wallbounce.answers import Answer, Peer, Tokens
+from techsapo_ops.wallbounce.examination.claims import screen, speaks_to_graders
+from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades
 from techsapo_ops.wallbounce.verdict.commands import commands_of, dangerous, destructive
 from tests.bench.row import Row
 

@@ -120,7 +120,7 @@ async def _bare(url: str) -> tuple[float, float]:
 
 async def _providers(kinds: list[str], url: str) -> tuple[float, float]:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.wallbounce.providers.asks import AskAnswer
+    from techsapo_ops.wallbounce.providers.provider import AskAnswer
     from techsapo_ops.wallbounce.providers.registry import build_registry
     from techsapo_ops.wallbounce.question import Question
 

@@ -11,12 +11,10 @@ from pathlib import Path
 from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.examination.grades import Critique
-from techsapo_ops.wallbounce.providers.asks import AskAnswer, AskRevision
+from techsapo_ops.wallbounce.answers import Answer, Critique
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskRevision
 from techsapo_ops.wallbounce.providers.simulated import Simulated
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS, TierRule
+from techsapo_ops.wallbounce.question import TIERS, Question, TierRule
 from techsapo_ops.wallbounce.verdict.fitting import auroc, ece, fit_capped, reported
 from tests.bench.row import Row
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.examination.prompts import Prompt
-from techsapo_ops.wallbounce.providers.chat import Compatible
+from techsapo_ops.wallbounce.providers.openai import Compatible
 from techsapo_ops.wallbounce.providers.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.wire import Form
 

@@ -13,12 +13,10 @@ from vendors.wires import WIRES
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.grades import Critique, Grades, Peer
-from techsapo_ops.wallbounce.providers.asks import AskAnswer, AskGrades, AskRevision
-from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
+from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
+from techsapo_ops.wallbounce.providers.decorators import Bounded
 from techsapo_ops.wallbounce.providers.failures import ProviderError
-from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision, Provider
 from techsapo_ops.wallbounce.providers.registry import Registry, build_registry
 from techsapo_ops.wallbounce.question import Question
 

@@ -9,7 +9,7 @@ import pymysql
 from servers import Server
 
 from techsapo_ops.spec.models.data import Mysql
-from techsapo_ops.stores.audit.server import AuditServer, audit_server
+from techsapo_ops.stores.audit.database import AuditServer, audit_server
 from techsapo_ops.stores.audit.spool import AuditRow
 
 ROW = AuditRow(

@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 
-from techsapo_ops.serve.bodies.base import Body
-from techsapo_ops.serve.bodies.problem import ProblemBody
+from techsapo_ops.serve.bodies.base import Body, ProblemBody
 
 JSON, PROBLEM = "application/json", "application/problem+json"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 
 ROW = AuditRow(

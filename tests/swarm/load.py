@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal
 
 AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which a client sends the same request again; an answer that breaks off is another reason."""
@@ -88,7 +88,7 @@ def request_bytes(load: Load, number: int, name: str) -> bytes:
             "Content-Length": str(len(body)),
         }
     if load.key:
-        headers[HEADER] = DrillSeal(load.key.encode()).proof(method, load.path, name, body)
+        headers[DRILL_HEADER] = DrillSeal(load.key.encode()).proof(method, load.path, name, body)
     lines = [f"{method} {load.path} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 

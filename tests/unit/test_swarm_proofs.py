@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rows import each_row
 
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal
 from tests.swarm.figures import WHERE, Figure, Figures, page
 from tests.swarm.load import Load, request_bytes, told
 
@@ -29,7 +29,7 @@ def test_a_post_carries_its_id_twice_and_the_proof_of_a_drill() -> None:
     assert (lines["X-Request-ID"], lines["Idempotency-Key"]) == ("load-000000", "load-000000")
     assert lines["Host"] == "10.77.0.100"
     assert json.loads(body)["word"] == "load-000000"
-    assert DrillSeal(b"k" * 32).holds(lines[HEADER], "POST", load.path, "load-000000", body)
+    assert DrillSeal(b"k" * 32).holds(lines[DRILL_HEADER], "POST", load.path, "load-000000", body)
 
 
 def test_an_answer_in_chunks_is_put_together() -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.providers.causes import FailureKind, advice_on
+from techsapo_ops.wallbounce.providers.failures import FailureKind, advice_on
 
 _SHORT = 160
 """Characters of each provider's own answer that are shown; --json has them whole."""

@@ -20,8 +20,8 @@ from techsapo_ops.cli.output import Output, require_yes
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.messages import msg, template
+from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
-from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.budget_ledger import PERIODS
 from techsapo_ops.watch.costs import AUDIT, first_day
 from techsapo_ops.watch.costs import costs as sum_up

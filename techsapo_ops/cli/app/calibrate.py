@@ -14,7 +14,7 @@ from techsapo_ops.cli.options import QuietOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit, dumps
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit, by_set, dumps, read_labels
 from techsapo_ops.wallbounce.verdict.fitting import (
     FIGURES,
     Interval,
@@ -25,7 +25,6 @@ from techsapo_ops.wallbounce.verdict.fitting import (
     held_out,
     reported,
 )
-from techsapo_ops.wallbounce.verdict.labels import by_set, read_labels
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED_CAP, PROVISIONAL, cap_of
 
 if TYPE_CHECKING:

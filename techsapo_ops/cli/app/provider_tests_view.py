@@ -9,7 +9,7 @@ from techsapo_ops.wallbounce.providers.try_provider import CheckName, Outcome, u
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.wallbounce.providers.trials import ProviderTests
+    from techsapo_ops.wallbounce.providers.overview import ProviderTests
     from techsapo_ops.wallbounce.providers.try_provider import Tried
 
 _COLUMNS = ("name", "state", "model", "schema", "seconds", "usd", "price", "retires")

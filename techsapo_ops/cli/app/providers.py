@@ -12,7 +12,7 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.providers.listing import list_providers
+from techsapo_ops.wallbounce.providers.overview import list_providers
 
 app = CommandGroup(no_args_is_help=True)
 
@@ -88,7 +88,7 @@ def run(
     """
     from techsapo_ops.cli.app.provider_tests_view import all_well, said_before, show, tests_json, told_now
     from techsapo_ops.cli.signals import interruptible
-    from techsapo_ops.wallbounce.providers.trials import plan_tests, run_tests
+    from techsapo_ops.wallbounce.providers.overview import plan_tests, run_tests
 
     tests = plan_tests(place.open().loaded, names or (), at_most)
     if tests.candidates:

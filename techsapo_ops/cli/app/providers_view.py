@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.wallbounce.providers.listing import ListedProvider
+    from techsapo_ops.wallbounce.providers.overview import ListedProvider
     from techsapo_ops.wallbounce.providers.provider import Price
 
 COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "retires")

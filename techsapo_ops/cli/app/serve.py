@@ -119,7 +119,7 @@ def serve(
     from techsapo_ops.stack.budget_note import FILE
     from techsapo_ops.stack.layout import BUDGET_FOLDER
     from techsapo_ops.stack.maintenance import FOLDER
-    from techsapo_ops.stores.shared_key import shared_key
+    from techsapo_ops.stores.app_key import shared_key
     from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
 
     configure_logs(spec.logs, instance)

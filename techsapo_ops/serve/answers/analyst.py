@@ -14,12 +14,11 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metrics.tracing import UNTRACED, Tracing
 from techsapo_ops.stores.budget_ledger import NANO, nano
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.context import Observer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import PASSING
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.question import TIERS, Question
 from techsapo_ops.wallbounce.run import OUT_OF_TIME
-from techsapo_ops.wallbounce.tiers import TIERS
 
 log = structlog.get_logger()
 

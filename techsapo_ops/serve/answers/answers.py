@@ -10,25 +10,21 @@ from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.analyst import Analyst
-from techsapo_ops.serve.answers.answer_body import problem_of
+from techsapo_ops.serve.answers.answer_body import Elsewhere, ProgressEvent, Step, as_document, problem_of
 from techsapo_ops.serve.answers.audit_trail import AuditedRequest, AuditTrail
-from techsapo_ops.serve.answers.progress import Elsewhere, ProgressEvent, Step, as_document
 from techsapo_ops.serve.answers.stored_answers import KeptAnswers
 from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import BROKE, Problem
-from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.serve.http.shares import RETRY_AFTER, Shares
 from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.events import Observer
-from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
-from techsapo_ops.wallbounce.question import Composed, Passage, Question
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.context import Observer, VendorWait
+from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question, TaskType
 
 NOTHING = TokensBody(input=0, output=0)
 AT_ONCE = 1000

@@ -13,12 +13,18 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.asking import Asked, Asking
 from techsapo_ops.serve.answers.triage import prompt_of, triage
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
-from techsapo_ops.serve.bodies.problem import problem_responses
+from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.http.auth import Gate
-from techsapo_ops.serve.http.body_route import body_route
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.responses import json_response, while_connected
-from techsapo_ops.serve.http.streams import MEDIA_TYPE, EventStream, Put, sse
+from techsapo_ops.serve.http.request_body import body_route
+from techsapo_ops.serve.http.responses import (
+    MEDIA_TYPE,
+    EventStream,
+    Put,
+    json_response,
+    sse,
+    while_connected,
+)
 from techsapo_ops.serve.pages.markup import with_html
 
 _PROBLEMS = problem_responses(400, 401, 402, 403, 413, 415, 422, 429, 500, 502, 503, 504)

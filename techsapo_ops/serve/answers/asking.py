@@ -12,13 +12,10 @@ from pydantic import BaseModel
 from techsapo_ops.serve.answers.answers import Answers, PendingAnswer
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.idempotency import Document, Idempotency
-from techsapo_ops.serve.http.request_memory import RequestMemory
+from techsapo_ops.serve.http.idempotency import Document, Idempotency, RequestMemory
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.spec.models.app import LanguageRule
-from techsapo_ops.wallbounce.language import Language, language_asked_for, language_of
-from techsapo_ops.wallbounce.question import Composed
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import Composed, Language, TaskType, language_asked_for, language_of
 
 VERDICT = "verdict"
 """Name of the last step, whose document is the whole reply."""

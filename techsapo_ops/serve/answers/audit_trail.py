@@ -19,16 +19,15 @@ from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.spending import LostReservation
 from techsapo_ops.serve.bodies.answer import AnswerBody, ProviderBody
 from techsapo_ops.serve.http.auth import Caller
+from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.serve.metrics.metrics import Metrics
+from techsapo_ops.stores.app_key import PromptHash
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
-from techsapo_ops.wallbounce.providers.causes import NOT_ITS_OWN
-from techsapo_ops.wallbounce.providers.failures import Failure
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.context import VendorWait
+from techsapo_ops.wallbounce.providers.failures import NOT_ITS_OWN, Failure
+from techsapo_ops.wallbounce.question import TaskType
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.asking import VERDICT, Asked, Asking
-from techsapo_ops.serve.answers.chat_request import check_chat, text_of
 from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.base import openai_responses
 from techsapo_ops.serve.bodies.chat import (
     AssistantMessage,
     ChoiceBody,
@@ -25,16 +25,15 @@ from techsapo_ops.serve.bodies.chat import (
     PromptDetailsBody,
     UsageBody,
     VerdictBody,
+    check_chat,
+    text_of,
 )
-from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.http.auth import Gate
-from techsapo_ops.serve.http.body_route import body_route
 from techsapo_ops.serve.http.idempotency import Document
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.responses import json_response, while_connected
-from techsapo_ops.serve.http.streams import EventStream, Put, comment, sse
-from techsapo_ops.wallbounce.question import Composed, Passage
-from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.serve.http.request_body import body_route
+from techsapo_ops.serve.http.responses import EventStream, Put, comment, json_response, sse, while_connected
+from techsapo_ops.wallbounce.question import TIERS, Composed, Passage, TaskType
 
 PREFIX, NOTES = "techsapo-", "+notes"
 MODELS: dict[str, tuple[TaskType, bool]] = {

@@ -1,4 +1,4 @@
-"""What the tool itself asks, by a proof that is made with the app's key (stores/drill_seal.py).
+"""What the tool itself asks, by a proof that is made with the app's key (stores/app_key.py).
 
 A drill's requests cost nothing, and are counted by themselves.
 
@@ -26,15 +26,15 @@ from starlette.responses import Response
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.audit_trail import on_disk
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.body_route import body_route
 from techsapo_ops.serve.http.idempotency import Document, Idempotency
 from techsapo_ops.serve.http.middleware import DRILL as STATE
 from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.request_body import body_route
 from techsapo_ops.serve.http.responses import json_response, while_connected
 from techsapo_ops.serve.metrics.registry import Sample
+from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
 PATH = "/api/v1/drill"
 ALERT_PATH = "/api/v1/drill/alert"
@@ -118,7 +118,7 @@ async def admit_sealed(seal: DrillSeal | None, request: Request, kind: str) -> N
     """Let in who proves to have the app's key. Raises Problem for a request that its proof was not made for,
     body and key too.
     """
-    proof = request.headers.get(HEADER, "")
+    proof = request.headers.get(DRILL_HEADER, "")
     name, path = str(request.state.request_id), str(request.scope["path"])
     # Sent again with another key, a request that was overheard would be a new one.
     key = request.headers.get("idempotency-key")

@@ -12,13 +12,12 @@ import structlog
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.spending import Spending
 from techsapo_ops.serve.http.problems import unconfirmed
+from techsapo_ops.stores import Unconfirmed
 from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF
-from techsapo_ops.wallbounce.events import Charge
+from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, NotAskedError
 
 log = structlog.get_logger()

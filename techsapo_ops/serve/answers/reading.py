@@ -11,16 +11,14 @@ from starlette.responses import Response
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.serve.bodies.base import Body
-from techsapo_ops.serve.bodies.problem import problem_responses
+from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.http.auth import Gate
 from techsapo_ops.serve.http.idempotency import Idempotency
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.pages.markup import with_html
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.wallbounce.question import TIERS, Question, TaskType
 
 ANSWERED = "/api/v1/generate"
 """The path whose answers are read again."""

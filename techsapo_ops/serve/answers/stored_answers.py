@@ -15,12 +15,10 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import SharedLock
-from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.cache import AnswerCache, KeptShare
+from techsapo_ops.stores.locks import SharedLock
 from techsapo_ops.wallbounce.examination.prompts import PROMPT_VERSION
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import Question, TaskType
 
 IMMATERIAL = frozenset({"request_id", "masker"})
 """What of a question changes no answer: who asks, and what masks, whose level belongs to the setting."""

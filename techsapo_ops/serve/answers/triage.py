@@ -10,8 +10,7 @@ from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.examination.claims import sentences
-from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.question import Composed, Passage
+from techsapo_ops.wallbounce.question import Composed, Language, Passage
 from techsapo_ops.wallbounce.verdict.commands import dangerous
 
 LOW, UNKNOWN = "low", "unknown"

@@ -1,4 +1,4 @@
-"""What every request goes through, as plain ASGI: the envelope around it."""
+"""What every request goes through, as plain ASGI: the envelope around it, and maintenance."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 import time
 import uuid
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from techsapo_ops.catalogue.rules import ANSWERING
@@ -16,10 +18,11 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.problems import BROKE, Problem
 from techsapo_ops.serve.http.proxies import Proxies, header_of
-from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.instance import Lifecycle
 from techsapo_ops.serve.metrics.metrics import Metrics
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.serve.metrics.tracing import Tracing
+from techsapo_ops.stack.maintenance import ALONE, OPEN_PATHS, PAGE, PROBLEM, RETRY_AFTER
 
 log = structlog.get_logger()
 
@@ -161,3 +164,44 @@ class Envelope:
 def _route(scope: MutableMapping[str, Any]) -> str:
     """The template of the route that was taken; never the raw path, which a client chooses."""
     return str(getattr(scope.get("route"), "path", UNMATCHED))
+
+
+LOOK = 0.5
+"""Seconds between two looks at whether it goes on."""
+_OPEN = re.compile(OPEN_PATHS)
+
+
+class Closed:
+    """Answers users from `folder` while maintenance goes on there. It is counted nowhere: nothing failed."""
+
+    def __init__(self, app: ASGIApp, folder: Path) -> None:
+        self._app = app
+        self._folder = folder
+        self._looked = -LOOK
+        self._on = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        asked = scope["type"] in {"http", "websocket"} and not _OPEN.match(scope["path"])
+        if not asked or not self._goes_on():
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1013, "reason": "maintenance"})
+        else:
+            await self._answer(scope)(scope, receive, send)
+
+    def _goes_on(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked >= LOOK:
+            self._looked, self._on = now, all((self._folder / name).exists() for name in (PROBLEM, ALONE))
+        return self._on
+
+    def _answer(self, scope: Scope) -> Response:
+        accepts = b",".join(value for name, value in scope["headers"] if name == b"accept")
+        name, kind = (PAGE, "text/html") if b"text/html" in accepts else (PROBLEM, "application/problem+json")
+        try:
+            content = (self._folder / name).read_bytes()
+        except OSError:  # it ends in this moment
+            content = b""
+        headers = {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
+        return Response(content, 503, headers, kind)

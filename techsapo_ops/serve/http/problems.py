@@ -16,7 +16,7 @@ from starlette.types import Scope
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.translations import LANGUAGES, Language, in_language, words_of
 from techsapo_ops.messages import joined, msg, template
-from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
+from techsapo_ops.serve.bodies.base import OpenAIError, OpenAIErrorBody, ProblemBody
 
 Code = Literal[
     "audit_unavailable",

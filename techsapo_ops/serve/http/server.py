@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.http.transports import HttpProtocol, WebSocketProtocol
-from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.instance import Lifecycle
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.wallbounce.start import refused_address

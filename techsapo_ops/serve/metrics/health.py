@@ -9,6 +9,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
+from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.health import (
     AliveBody,
     AuditHealthBody,
@@ -18,20 +19,18 @@ from techsapo_ops.serve.bodies.health import (
     HealthBody,
     ProviderHealthBody,
 )
-from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.http.auth import Gate
 from techsapo_ops.serve.http.responses import json_response
-from techsapo_ops.serve.instance import Instance
-from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.instance import Instance, Lifecycle
 from techsapo_ops.serve.metrics.provider_health import Standing
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.shared import Shared
-from techsapo_ops.wallbounce.providers.causes import advice
+from techsapo_ops.wallbounce.calls import Turn
+from techsapo_ops.wallbounce.providers.failures import advice
 from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.providers.registry import Registry
 from techsapo_ops.wallbounce.run import FEWEST
-from techsapo_ops.wallbounce.seats import Turn
 
 Status = Literal["healthy", "degraded", "down"]
 

@@ -12,24 +12,15 @@ from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.metrics.own_time import LoopLag
 from techsapo_ops.serve.metrics.provider_health import ProviderHealth, Standing
-from techsapo_ops.serve.metrics.registry import MetricRegistry, Sample, exemplar, only
-from techsapo_ops.serve.metrics.windows import Mean, Quantiles
+from techsapo_ops.serve.metrics.registry import Mean, MetricRegistry, Quantiles, Sample, exemplar, only
 from techsapo_ops.spec.models.app import Budget
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.events import (
-    Answered,
-    Cancelled,
-    Event,
-    Failed,
-    Graded,
-    Settled,
-)
-from techsapo_ops.wallbounce.examination.grades import Grades
+from techsapo_ops.wallbounce.answers import Answer, Grades
+from techsapo_ops.wallbounce.calls import Turn
+from techsapo_ops.wallbounce.context import Answered, Cancelled, Event, Failed, Graded, Settled
 from techsapo_ops.wallbounce.providers.breaker import Breaker
 from techsapo_ops.wallbounce.providers.failures import FailureKind
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.seats import Turn
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import TaskType
 
 _STATUS = {
     FailureKind.TIMEOUT: "timeout",

@@ -28,13 +28,12 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.instance import Instance
-from techsapo_ops.serve.metrics.live import SSE_PATH
+from techsapo_ops.serve.metrics.stream import SSE_PATH
 from techsapo_ops.serve.metrics.tracing import TRACE, RequestTrace, TraceIds, Tracing
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.context import nobody
-from techsapo_ops.wallbounce.events import (
+from techsapo_ops.wallbounce.context import (
     Abandoned,
     Began,
     Charge,
@@ -45,9 +44,10 @@ from techsapo_ops.wallbounce.events import (
     Phase,
     SatIn,
     Settled,
+    nobody,
 )
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import TaskType
 
 _PHASES: Mapping[Phase, str] = {"answer": "asking", "grade": "grading", "revise": "bouncing"}
 _BILLION = 1_000_000_000

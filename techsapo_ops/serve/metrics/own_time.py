@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
+from techsapo_ops.wallbounce.context import VendorWait
 
 _STATE = "own_time"
 

@@ -11,9 +11,8 @@ from typing import Any
 import structlog
 from starlette.types import Scope
 
-from techsapo_ops.wallbounce.context import nobody
-from techsapo_ops.wallbounce.events import Observer
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.context import Observer, nobody
+from techsapo_ops.wallbounce.question import TaskType
 
 
 @dataclass(frozen=True, slots=True)

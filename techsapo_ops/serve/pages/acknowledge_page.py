@@ -24,9 +24,9 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.http.auth import SignIn
 from techsapo_ops.serve.http.hosts import SameOrigin
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.sign_in import SignIn
 from techsapo_ops.serve.pages.acknowledgements import Acknowledgements, Fires
 from techsapo_ops.serve.pages.pages import asked_language, page_of
 from techsapo_ops.services.alertmanager.acknowledging import (

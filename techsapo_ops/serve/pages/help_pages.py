@@ -1,8 +1,9 @@
-"""The documentation under /help: the site that `make docs` built, or pages that are made when asked for.
+"""The documentation under /help, and the runbooks, where an alert's message leads.
 
-Those are docs/*.md in a checkout, and everywhere the reference, which is made from the code. All have the
-same addresses: /help/LANGUAGE/NAME.html. What can be asked for is a list of names that was made
-beforehand, so that no path of a request ever reaches the file system.
+/help is the site that `make docs` built, or pages that are made when asked for: docs/*.md in a checkout, and
+everywhere the reference, which is made from the code. All have the same addresses: /help/LANGUAGE/NAME.html.
+What can be asked for is a list of names that was made beforehand, so that no path of a request ever reaches
+the file system.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import posixpath
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,8 @@ from starlette.responses import RedirectResponse, Response
 
 import techsapo_ops
 from techsapo_ops.adapters.build import PACKAGED_PAGES
-from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.pages.pages import asked_language, page_of, page_reply, tag_of
@@ -31,6 +33,7 @@ from techsapo_ops.serve.pages.pages import asked_language, page_of, page_reply, 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+
 
 _PATH = "/help"
 _TYPES = {
@@ -216,3 +219,84 @@ def _all(tokens: Sequence[Token]) -> Iterator[Token]:
 def _anchor(heading: str) -> str:
     """The name of a heading in links, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+_RUNBOOKS = "/runbooks"
+_RUNBOOK_LINK = re.compile(r"(\w+)\.md")
+_RUNBOOK_LIST = {
+    "ja": ("手順書", "アラートごとの意味、確認、対処です。"),
+    "en": ("Runbooks", "What each alert means, how to check and how to fix it."),
+}
+_NO_RUNBOOK = {"ja": "その手順書はありません", "en": "There is no such runbook"}
+
+
+def runbook_routes(locale: str, *, hosts: int = 0) -> APIRouter:
+    """Routes of the runbooks. They are open as the frame of every page is: what they say is in the package.
+
+    `locale` is the language until the reader chooses another, on a page or by `?lang=`. They have no ports
+    and logins of the stack, but say what is true of its one host, or of so many `hosts`.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    async def listed(request: Request) -> Response:
+        return page_reply(request, *_runbook_list(*_language(request, locale)))
+
+    async def page(request: Request, name: str) -> Response:
+        language, query = _language(request, locale)
+        if name in runbooks():
+            return page_reply(request, *_runbook(name, language, query, hosts))
+        content, media_type, _ = _runbook_list(language, query, missing=True)
+        return Response(content, 404, media_type=media_type)
+
+    for path, answer in ((_RUNBOOKS, listed), (f"{_RUNBOOKS}/{{name}}", page)):
+        router.add_api_route(path, answer, methods=["GET", "HEAD"])
+    return router
+
+
+def _language(request: Request, locale: str) -> tuple[str, str]:
+    """The page's language, and the query by which its links keep it where it was asked for."""
+    asked = asked_language(request)
+    return (locale, "") if asked is None else (asked, f"?lang={asked}")
+
+
+@cache
+def _runbook(name: str, locale: str, query: str, hosts: int) -> tuple[bytes, str, str]:
+    texts = runbooks()[name].of_stack({}, hosts=hosts).text
+    return _framed(locale, query, ((each, _runbook_html(texts[each], query)) for each in LOCALES), name)
+
+
+@cache
+def _runbook_list(locale: str, query: str, *, missing: bool = False) -> tuple[bytes, str, str]:
+    """The list of all, which answers a name that is `missing` as well; the name itself is not shown."""
+
+    def lines(language: str) -> str:
+        title, about = _RUNBOOK_LIST[language]
+        title = _NO_RUNBOOK[language] if missing else title
+        rows = (
+            f"- [{name}]({name}.md) ({alert.severity}): {runbooks()[name].meaning(language)}"
+            for name, alert in alerts().items()
+        )
+        return "\n".join((f"# {title}", "", about, "", *rows))
+
+    texts = ((each, _runbook_html(lines(each), query)) for each in LOCALES)
+    return _framed(locale, query, texts, "404" if missing else "")
+
+
+def _framed(
+    locale: str, query: str, texts: Iterable[tuple[str, str]], alert: str = ""
+) -> tuple[bytes, str, str]:
+    from markupsafe import Markup  # comes with the templates, which only readers of pages load
+
+    marked = [(language, Markup(text)) for language, text in texts]  # noqa: S704 - made from our own pages
+    return page_of("runbook", locale, texts=marked, query=query, alert=alert)
+
+
+def _runbook_html(text: str, query: str) -> str:
+    """As HTML; links between runbooks lead to their pages."""
+
+    def linked(target: str) -> str:
+        page = _RUNBOOK_LINK.fullmatch(target)
+        return target if page is None else f"{_RUNBOOKS}/{page[1]}{query}"
+
+    # Without anchors: both languages are on the page, so a name is there twice.
+    return html_of_page(text, linked, anchors=False)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows, naive, read_rows, with_connection
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.tables import audit_tables
 
 if TYPE_CHECKING:

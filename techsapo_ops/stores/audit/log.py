@@ -16,15 +16,12 @@ from typing import Literal
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stores.audit.cluster import ClusterStore
-from techsapo_ops.stores.audit.condition import RETRY, Condition
 from techsapo_ops.stores.audit.costs import Report, oldest, report, spent_since
+from techsapo_ops.stores.audit.database import AuditServer, database_errors
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
-from techsapo_ops.stores.audit.intake import Intake
-from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, Replay
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import DRILL, NAME, AuditRow, Spool, Spools
-from techsapo_ops.stores.audit.tables import AuditStore, database_errors
+from techsapo_ops.stores.audit.tables import AuditStore, ClusterStore
+from techsapo_ops.stores.audit.transit import BATCH, MAYBE_WRITTEN, RETRY, Condition, Intake, Replay
 
 log = logging.getLogger("techsapo.audit")
 

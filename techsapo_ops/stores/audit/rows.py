@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stores.audit.database import AuditServer, audit_engine, database_errors
 from techsapo_ops.stores.audit.migrate import upgrade
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import DRILL
-from techsapo_ops.stores.audit.tables import audit_engine, audit_tables, database_errors
+from techsapo_ops.stores.audit.tables import audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
-from techsapo_ops.wallbounce.examination.grades import HIGHEST, ClaimGrade, Grade, Peer, Score, Stance
 from techsapo_ops.wallbounce.providers.parsing import DECODER, bodies, find_object, line_of
 
 DEEPEST = 32

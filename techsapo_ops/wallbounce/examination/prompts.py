@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
 from techsapo_ops.wallbounce.examination.delimiting import delimited
-from techsapo_ops.wallbounce.examination.grades import Critique, Peer
-from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.question import Passage, Question
+from techsapo_ops.wallbounce.question import Language, Passage, Question
 
 Schema = Mapping[str, Any]
 

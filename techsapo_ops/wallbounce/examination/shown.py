@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.answers import Answer, Critique, Peer
 from techsapo_ops.wallbounce.examination.delimiting import size
-from techsapo_ops.wallbounce.examination.grades import Critique, Peer
-from techsapo_ops.wallbounce.providers.asks import Ask, AskGrades, AskRevision
+from techsapo_ops.wallbounce.providers.provider import Ask, AskGrades, AskRevision
 
 MAX_SHOWN = 16 * 1024
 """Bytes of one answer that others are shown: some 5,000 characters of Japanese, 16,000 of English."""

@@ -16,15 +16,20 @@ from techsapo_ops.masking.known import KnownSecrets
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.grade_reading import parse_grades
-from techsapo_ops.wallbounce.examination.grades import Grades, Peer
+from techsapo_ops.wallbounce.answers import Answer, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.parsing import parse_answer, well_formed
+from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades, well_formed
 from techsapo_ops.wallbounce.providers.prices import list_price
-from techsapo_ops.wallbounce.providers.provider import WORST_CASE, Price
+from techsapo_ops.wallbounce.providers.provider import (
+    WORST_CASE,
+    Ask,
+    AskAnswer,
+    AskGrades,
+    AskRevision,
+    Price,
+    Reply,
+)
 from techsapo_ops.wallbounce.question import Question
 
 CUT_OFF = msg("the answer was cut off; raise max_output_tokens")

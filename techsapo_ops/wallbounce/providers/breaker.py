@@ -10,10 +10,15 @@ from typing import Literal
 from typing_extensions import override
 
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.providers.asks import Ask, Reply
-from techsapo_ops.wallbounce.providers.causes import LASTING, Cause, advice
-from techsapo_ops.wallbounce.providers.failures import FailureKind, NotAskedError, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Decorator, Provider
+from techsapo_ops.wallbounce.providers.failures import (
+    LASTING,
+    Cause,
+    FailureKind,
+    NotAskedError,
+    ProviderError,
+    advice,
+)
+from techsapo_ops.wallbounce.providers.provider import Ask, Decorator, Provider, Reply
 
 State = Literal["closed", "open", "half-open"]
 SICK = frozenset({FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})

@@ -1,13 +1,213 @@
-"""Why a provider gave no answer."""
+"""Why a provider gave no answer: the kind of its failure, the finer cause, and what to do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.providers.causes import LASTING, Cause, FailureKind, usual_cause
 
-__all__ = ["Cause", "Failure", "FailureKind", "NotAskedError", "ProviderError"]
+
+class FailureKind(StrEnum):
+    """Why a provider gave no answer."""
+
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    """It can't be reached, or failed on its side."""
+    REFUSED = "refused"
+    """It rejected the call: key, model name or content."""
+    BAD_ANSWER = "bad_answer"
+    """It answered something that can't be used: empty, truncated or far too long."""
+
+
+class Cause(StrEnum):
+    """What was the matter, as far as the vendor says."""
+
+    KEY = "key"
+    MONEY = "money"
+    PLAN = "plan"
+    """The model is not part of what the account may use without paying."""
+    MODEL = "model"
+    PERMISSION = "permission"
+    REGION = "region"
+    ADDRESS = "address"
+    QUOTA = "quota"
+    """A quota that comes back after hours: per day."""
+    RATE = "rate"
+    """A limit that comes back within minutes."""
+    TOO_LONG = "too_long"
+    CONTENT = "content"
+    SCHEMA = "schema"
+    PARAMETER = "parameter"
+    REJECTED = "rejected"
+    """Refused, and nothing says why."""
+    BUDGET = "budget"
+    """It was not asked: the stack's own budget has no room for the call."""
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    UNREADABLE = "unreadable"
+    CUT_OFF = "cut_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A cause in words: `what` happened, and what to `do`, both without a full stop."""
+
+    kind: FailureKind
+    what: str
+    do: str
+
+
+_REFUSED, _DOWN, _BAD = FailureKind.REFUSED, FailureKind.UNAVAILABLE, FailureKind.BAD_ANSWER
+_ADVICE = {
+    Cause.KEY: Advice(
+        _REFUSED,
+        msg("the API key is refused"),
+        msg("put a valid key where `api_key` is taken from, then `techsapo up`"),
+    ),
+    Cause.MONEY: Advice(
+        _REFUSED,
+        msg("no credit is left at the vendor, or a spend limit is reached"),
+        msg("add credit or raise the limit (organization, project, key) in the vendor's console"),
+    ),
+    Cause.PLAN: Advice(
+        _REFUSED,
+        msg("the vendor's plan of this account does not include the model"),
+        msg("enable billing for the project at the vendor, or name another `model`"),
+    ),
+    Cause.MODEL: Advice(
+        _REFUSED,
+        msg("the vendor does not serve this model to this account"),
+        msg(
+            "check the spelling of `model`, or name one that is not retired; for a local server, "
+            "load it first"
+        ),
+    ),
+    Cause.PERMISSION: Advice(
+        _REFUSED,
+        msg("the key may not use this model or API"),
+        msg("give the key the right in the vendor's console, or take the key of another project"),
+    ),
+    Cause.REGION: Advice(
+        _REFUSED,
+        msg("the vendor does not serve this country or region"),
+        msg("send from a region that it serves, or name another provider"),
+    ),
+    Cause.ADDRESS: Advice(
+        _REFUSED,
+        msg("the address is not that of the API"),
+        msg("check `base_url`, and whether a proxy or a login page stands in between"),
+    ),
+    Cause.QUOTA: Advice(
+        FailureKind.RATE_LIMITED,
+        msg("a quota of the day is used up"),
+        msg("wait until the vendor's day ends, or raise the quota in its console"),
+    ),
+    Cause.RATE: Advice(
+        FailureKind.RATE_LIMITED,
+        msg("too many requests or tokens a minute"),
+        msg("nothing where it passes; else raise the limit at the vendor, or ask this provider less"),
+    ),
+    Cause.TOO_LONG: Advice(
+        _REFUSED,
+        msg("the question is too long for the model"),
+        msg("shorten it, or name a model with a larger context"),
+    ),
+    Cause.CONTENT: Advice(
+        _REFUSED, msg("the vendor refuses the question's content"), msg("word the question differently")
+    ),
+    Cause.SCHEMA: Advice(
+        _REFUSED,
+        msg("the model does not take the schema of the answer"),
+        msg("nothing: it is asked in words from then on; else name a model with structured output"),
+    ),
+    Cause.PARAMETER: Advice(
+        _REFUSED,
+        msg("the model does not take one of the options"),
+        msg("remove or change the option that the message names in this provider's section"),
+    ),
+    Cause.REJECTED: Advice(
+        _REFUSED,
+        msg("the call was rejected"),
+        msg("read the vendor's words; `techsapo providers test` asks it anew"),
+    ),
+    Cause.BUDGET: Advice(
+        _REFUSED,
+        msg("the budget has no room for the call"),
+        msg("raise `budget` in the spec, or wait for the next day"),
+    ),
+    Cause.OVERLOADED: Advice(
+        _DOWN,
+        msg("the vendor has no capacity for this model now"),
+        msg("nothing: it is tried again; at OpenRouter, see the routing options of this provider"),
+    ),
+    Cause.SERVER: Advice(
+        _DOWN,
+        msg("the vendor failed on its side"),
+        msg("nothing: it is tried again; see the vendor's status page"),
+    ),
+    Cause.UNREACHABLE: Advice(
+        _DOWN,
+        msg("it can't be reached"),
+        msg("check `base_url`, the network, DNS and the firewall of this host"),
+    ),
+    Cause.TIMEOUT: Advice(
+        FailureKind.TIMEOUT,
+        msg("no answer in time"),
+        msg("raise the provider's `timeout`, or lower its effort; see the vendor's status page"),
+    ),
+    Cause.UNREADABLE: Advice(
+        _BAD,
+        msg("the reply can't be used"),
+        msg("check that `base_url` and `kind` belong together; try another model"),
+    ),
+    Cause.CUT_OFF: Advice(_BAD, msg("the answer was cut off"), msg("raise `max_output_tokens`")),
+}
+LASTING = frozenset(
+    {
+        Cause.KEY,
+        Cause.MONEY,
+        Cause.PLAN,
+        Cause.MODEL,
+        Cause.PERMISSION,
+        Cause.REGION,
+        Cause.QUOTA,
+    }
+)
+"""Causes that no question brings about and no second attempt cures: the provider is down."""
+NOT_ITS_OWN = frozenset({Cause.TOO_LONG, Cause.CONTENT, Cause.BUDGET})
+"""Causes that lie in the question, or in our own limits: the provider is well."""
+DOUBTFUL = frozenset({Cause.REJECTED, Cause.PARAMETER, Cause.SCHEMA, Cause.ADDRESS})
+"""Causes that mostly lie in the provider's section of the spec, but that a question could bring about too: a
+firewall on the way answers some texts with a page or a redirect.
+"""
+_USUAL = {
+    FailureKind.TIMEOUT: Cause.TIMEOUT,
+    FailureKind.RATE_LIMITED: Cause.RATE,
+    FailureKind.UNAVAILABLE: Cause.SERVER,
+    FailureKind.REFUSED: Cause.REJECTED,
+    FailureKind.BAD_ANSWER: Cause.UNREADABLE,
+}
+
+
+def advice(cause: Cause) -> Advice:
+    """The kind of failure that `cause` makes, and its words."""
+    return _ADVICE[cause]
+
+
+def advice_on(word: object) -> Advice | None:
+    """The words of a cause that another version told, None where this one does not know it."""
+    return next((said for cause, said in _ADVICE.items() if str(cause) == word), None)
+
+
+def usual_cause(kind: FailureKind) -> Cause:
+    """The cause of a failure of which no more than its kind is known."""
+    return _USUAL[kind]
+
 
 PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
 """Kinds that may be gone at the next attempt. A refusal or an unreadable answer would come again."""

@@ -12,9 +12,8 @@ from typing_extensions import override
 
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
-from techsapo_ops.wallbounce.providers.body import LIMIT, SCHEMA, SYSTEM, USER
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.reading import Counts, Ending, at, refusal
+from techsapo_ops.wallbounce.providers.reading import LIMIT, SCHEMA, SYSTEM, USER, Counts, Ending, at, refusal
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
 _VERTEX = re.compile(r"/publishers/[^/]+\Z")

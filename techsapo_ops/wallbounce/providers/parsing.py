@@ -1,16 +1,22 @@
-"""Parses the reply of a language model, with patience: what keeps to no schema becomes plain text."""
+"""Parses the reply of a language model, with patience.
+
+An answer that keeps to no schema becomes plain text. Of grades, what can't be read is absent, nothing else:
+one bad score, label or claim costs that one alone, and of a reply that breaks off everything before the break
+counts. What is absent is neither agreement nor disagreement; docs/decisions/0043-grades-that-are-missing.md.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 from techsapo_ops.adapters.jsons import load
-from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Risk
+from techsapo_ops.wallbounce.answers import HIGHEST, MAX_CLAIMS, ClaimGrade, Grade, Peer, Risk, Score, Stance
 
 MAX_LINE = 500
 """Longest root cause, claim, command or piece of evidence in characters; the rest is cut off."""
@@ -144,3 +150,134 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+DEEPEST = 32
+"""Brackets within each other, beyond which a reply that breaks off is not looked at."""
+_STANCES = {str(stance): stance for stance in Stance}
+_LABEL = re.compile(
+    r"(?:answer|expert|peer|response|回答|解答)?[\s_:#-]*[\[({「『<\"']*([a-z])[\])}」』>\"'.:]*"
+)
+_CLAIM = re.compile(r"(?:claim|c|主張)?[\s_:#-]*(\d{1,2})")
+_SCORE = re.compile(rf"(\d(?:\.\d+)?)(?:\s*(?:/|out of)\s*{HIGHEST}(?:\.0+)?)?\s*点?")
+_LONGEST_NAME = 40
+"""Characters of a label or an id that are looked at."""
+
+
+def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
+    """The grades in `reply`, in the order of `peers`. Never raises.
+
+    A peer of which nothing can be read is left out. Labels and claims that nobody has are ignored, and of two
+    for the same the first counts.
+    """
+    by_label: dict[str, Mapping[str, Any]] = {}
+    labels = {peer.label.casefold(): peer.label for peer in peers}
+    listed = list(_listed(_document(reply)))
+    for label, item in listed:
+        known = labels.get(_folded(label)) or labels.get(_matched(_LABEL, label))
+        if known is None and label is None and len(peers) == len(listed) == 1:
+            known = peers[0].label  # one was asked for and one came
+        if known is not None:
+            by_label.setdefault(known, item)
+    grades = (_grade(peer, by_label[peer.label]) for peer in peers if peer.label in by_label)
+    return tuple(grade for grade in grades if any(grade.claims) or any(grade.scores))
+
+
+def _document(reply: str) -> Mapping[str, Any]:
+    whole = find_object(reply)
+    if whole is not None:
+        return whole
+    for body in bodies(reply):
+        closed = _closed(body)
+        try:
+            value = DECODER.decode(closed)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _closed(body: str) -> str:
+    """A JSON object that breaks off, as far as its values are whole: what is open is closed there."""
+    closers: list[str] = []
+    kept, ends = 0, ""
+    quoted = escaped = False
+    for place, char in enumerate(body):
+        if quoted:
+            quoted = escaped or char != '"'
+            escaped = not escaped and char == "\\"
+            continue
+        if char == '"':
+            quoted = True
+        elif char in "{[":
+            closers.append("}" if char == "{" else "]")
+            kept, ends = place + 1, "".join(reversed(closers))
+        elif char in "}]":
+            if not closers or closers.pop() != char:
+                break
+            kept, ends = place + 1, "".join(reversed(closers))
+        elif char == "," and closers:
+            kept, ends = place, "".join(reversed(closers))
+        if len(closers) > DEEPEST:
+            return ""
+    return body[:kept] + ends
+
+
+def _listed(document: Mapping[str, Any]) -> Iterator[tuple[object, Mapping[str, Any]]]:
+    """Each grade with its label: a list of them, an object of them by label, or one alone."""
+    given = document.get("grades", [document] if "correctness" in document else None)
+    if isinstance(given, dict):
+        yield from ((label, item) for label, item in given.items() if isinstance(item, dict))
+    elif isinstance(given, list):
+        yield from ((item.get("label"), item) for item in given if isinstance(item, dict))
+
+
+def _grade(peer: Peer, item: Mapping[str, Any]) -> Grade:
+    scores = (_score(item.get(name)) for name in ("correctness", "safety", "completeness"))
+    return Grade(peer.label, _claims(item.get("claims"), len(peer.claims)), *scores)
+
+
+def _claims(given: object, count: int) -> tuple[ClaimGrade | None, ...]:
+    """The stances by the claims' ids. A list without ids says of none which it is about."""
+    found: dict[str, ClaimGrade] = {}
+    if isinstance(given, dict):
+        items = list(given.items())
+    else:
+        listed = given if isinstance(given, list) else []
+        items = [(item.get("id"), item) for item in listed if isinstance(item, dict)]
+    for name, item in items:
+        claim = _stance(item)
+        if claim is not None:
+            found.setdefault(_matched(_CLAIM, name), claim)
+    return tuple(found.get(str(number)) for number in range(1, count + 1))
+
+
+def _stance(item: object) -> ClaimGrade | None:
+    if not isinstance(item, dict):
+        return None
+    stance = _STANCES.get(_folded(item.get("stance")))
+    return None if stance is None else ClaimGrade(stance, line_of(item.get("evidence")))
+
+
+def _score(item: object) -> Score | None:
+    """0 to 4, as a number or in words such as "3/4"; 3.5 counts as 3: of two neighbours the lower."""
+    fields = item if isinstance(item, dict) else {"score": item}
+    value = fields.get("score")
+    if isinstance(value, str):
+        read = _SCORE.fullmatch(_folded(value))
+        value = float(read[1]) if read else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST:
+        return None
+    return Score(ceil(value - 0.5), line_of(fields.get("evidence")))
+
+
+def _folded(value: object) -> str:
+    return unicodedata.normalize("NFKC", value).strip().casefold() if isinstance(value, str) else ""
+
+
+def _matched(pattern: re.Pattern[str], value: object) -> str:
+    """What `pattern` takes out of `value`, or nothing; leading zeros of a number are not kept."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _folded(value)
+    found = pattern.fullmatch(text[:_LONGEST_NAME])
+    return found[1].lstrip("0") if found else ""

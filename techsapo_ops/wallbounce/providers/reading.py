@@ -1,14 +1,17 @@
-"""Reads what a vendor answers, whole or as a stream: text, tokens, and how the answer ends.
+"""What is sent to a vendor and what it answers: bodies, replies whole or as a stream, its list of models.
 
-A vendor's class says where each of these is in a document: the JSON of a whole reply, or what
-it makes of one event of a stream. Errors and counts come before the text, since an error is billed too.
+A vendor's class says where text, tokens and the end of an answer are in a document: the JSON of a whole
+reply, or what it makes of one event of a stream. Errors and counts come before the text, since an error is
+billed too. The bodies of requests are tables as well: what is always sent, what is added, and where the
+values go.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import Enum, auto
 from typing import Any, ClassVar
 
@@ -18,6 +21,48 @@ from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Ta
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
+
+
+class Slot(Enum):
+    """What a table of a body leaves open."""
+
+    MODEL = auto()
+    SYSTEM = auto()
+    USER = auto()
+    LIMIT = auto()
+    NAME = auto()
+    SCHEMA = auto()
+
+
+MODEL, SYSTEM, USER, LIMIT, NAME, SCHEMA = Slot
+
+
+def placed(place: str, value: Any) -> dict[str, Any]:
+    """`value` as a part of a body at `place`, such as `reasoning.effort`."""
+    part = value
+    for key in reversed(place.split(".")):
+        part = {key: part}
+    return dict(part)
+
+
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` with what `extra` has more; a mapping in both is merged in its turn."""
+    both = dict(body)
+    for key, value in extra.items():
+        held = both.get(key)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            value = merged(held, value)
+        both[key] = value
+    return both
+
+
+def filled(node: Any, values: Mapping[Slot, Any]) -> Any:
+    """A table with `values` in its slots."""
+    if isinstance(node, Slot):
+        return values[node]
+    if isinstance(node, Mapping):
+        return {key: filled(value, values) for key, value in node.items()}
+    return [filled(value, values) for value in node] if isinstance(node, list) else node
 
 
 class Ending(Enum):
@@ -206,3 +251,53 @@ def refusal(detail: str | None = None, *, began: bool = True) -> ProviderError:
         else msg("the provider refused the question's content")
     )
     return ProviderError(FailureKind.REFUSED, message, cause=Cause.CONTENT, began=began)
+
+
+# Lists: https://platform.openai.com/docs/api-reference/models, https://docs.anthropic.com/en/api/models,
+# https://ai.google.dev/api/models, https://openrouter.ai/docs/api-reference. Asking costs nothing.
+LONGEST_LIST = 8 * 1024 * 1024
+"""Most bytes of a list; OpenRouter's holds hundreds of models with their descriptions."""
+_NAMED = 5
+"""Most names of other models that are reported where one is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a vendor's list says of a model.
+
+    `exists` is None where the vendor has no list, `tells_ends` says whether its list could name an end.
+    `others` are some of the names that it holds where the model is missing.
+    """
+
+    exists: bool | None
+    tells_ends: bool = False
+    retires: date | None = None
+    others: tuple[str, ...] = ()
+
+
+NO_LIST = Listed(None)
+
+
+def listed_alone(entry: Any, named_at: str, end_at: str) -> Listed:
+    """What the `entry` of the model itself says, by the fields of its name and of its end.
+
+    Anthropic lists retired models too.
+    """
+    there = bool(entry[named_at]) and entry.get("lifecycle") != "retired"
+    return Listed(there, tells_ends=end_at in entry, retires=_day(entry.get(end_at)))
+
+
+def listed_among(answer: Any, spellings: Sequence[str], end_at: str) -> Listed:
+    """What a list of all models says of the first of `spellings` that it holds."""
+    entries = {entry["id"]: entry for entry in answer["data"]}
+    entry = next((entries[name] for name in spellings if name in entries), None)
+    if entry is not None:
+        return listed_alone(entry, "id", end_at)
+    start = spellings[0][: len(spellings[0]) // 2]
+    others = sorted(entries, key=lambda name: (not name.startswith(start), name))
+    return Listed(False, tells_ends=bool(end_at), others=tuple(others[:_NAMED]))
+
+
+def _day(moment: Any) -> date | None:
+    """The day of a date or moment, such as 2026-12-11 or 2026-11-30T00:00:00Z. Raises ValueError."""
+    return None if moment is None else date.fromisoformat(str(moment)[:10])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -14,17 +14,54 @@ from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.wallbounce.providers.anthropic import Agent, Anthropic
 from techsapo_ops.wallbounce.providers.breaker import Breaker, Guarded
-from techsapo_ops.wallbounce.providers.decorators.metered import Metered
-from techsapo_ops.wallbounce.providers.kinds import KINDS, ProviderKind
+from techsapo_ops.wallbounce.providers.decorators import Metered
+from techsapo_ops.wallbounce.providers.google import Google
+from techsapo_ops.wallbounce.providers.openai import Compatible, OpenAI, OpenRouter
 from techsapo_ops.wallbounce.providers.prices import priced
-from techsapo_ops.wallbounce.providers.provider import SIMULATED, Price, Provider
+from techsapo_ops.wallbounce.providers.provider import SIMULATED, WORST_CASE, Price, Provider
+from techsapo_ops.wallbounce.providers.reading import NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 log = logging.getLogger("techsapo.providers")
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that providers get to give their connections back."""
 UNUSED_SIMULATION = msg("not used: real providers are configured, and the two never mix")
+
+
+class ProviderKind(Protocol):
+    """The class of a kind, which makes a provider of its name, its section of the spec and its price.
+
+    A library behind it is imported when it is first used.
+    """
+
+    kind: str
+
+    def __call__(self, name: str, spec: Any, price: Price) -> Provider: ...
+
+    def lacks(self, name: str, spec: Any, /) -> str | None:
+        """Why a call can't be made at all, None where it can."""
+        ...
+
+    def usual_price(self, spec: Any, /) -> Price | None:
+        """The price of tokens where the spec gives none; None where it is not known."""
+        ...
+
+
+_CLASSES: tuple[ProviderKind, ...] = (Simulated, OpenAI, Compatible, Google, Anthropic, Agent, OpenRouter)
+KINDS: dict[str, ProviderKind] = {each.kind: each for each in _CLASSES}
+
+
+async def listed_model(name: str, spec: Any) -> Listed:
+    """What the vendor's list of models says of the model of a provider's section of the spec.
+
+    One GET, which costs nothing. Raises ProviderError, which says why the list was not read.
+    """
+    provider = KINDS[spec.kind](name, spec, WORST_CASE)
+    ask: Callable[[], Awaitable[Listed]] | None = getattr(provider, "listed", None)
+    return NO_LIST if ask is None else await ask()
 
 
 @dataclass(frozen=True, slots=True)

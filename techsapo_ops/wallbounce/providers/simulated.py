@@ -23,22 +23,30 @@ from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import SimulatedProvider
-from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Risk, Tokens
-from techsapo_ops.wallbounce.examination.grades import (
+from techsapo_ops.wallbounce.answers import (
+    MAX_CLAIMS,
+    Answer,
     ClaimGrade,
     Critique,
     Grade,
     Grades,
     Peer,
+    Risk,
     Score,
     Stance,
+    Tokens,
 )
-from techsapo_ops.wallbounce.examination.similarity import fold
-from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import SIMULATED, Price
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.providers.provider import (
+    SIMULATED,
+    Ask,
+    AskAnswer,
+    AskGrades,
+    AskRevision,
+    Price,
+    Reply,
+)
+from techsapo_ops.wallbounce.question import Language, Question, fold
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0

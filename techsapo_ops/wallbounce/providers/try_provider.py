@@ -20,14 +20,11 @@ from techsapo_ops.spec.model_facts import facts_of
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import answer_prompt
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
-from techsapo_ops.wallbounce.providers.causes import Cause, advice
-from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.providers.failures import ProviderError
-from techsapo_ops.wallbounce.providers.kinds import listed_model
-from techsapo_ops.wallbounce.providers.listed import NO_LIST
-from techsapo_ops.wallbounce.providers.provider import Price
-from techsapo_ops.wallbounce.providers.registry import Recipe
+from techsapo_ops.wallbounce.providers.decorators import Bounded
+from techsapo_ops.wallbounce.providers.failures import Cause, ProviderError, advice
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, Price
+from techsapo_ops.wallbounce.providers.reading import NO_LIST
+from techsapo_ops.wallbounce.providers.registry import Recipe, listed_model
 from techsapo_ops.wallbounce.question import Question
 
 CheckName = Literal["list", "answer", "schema"]

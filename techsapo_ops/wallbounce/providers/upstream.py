@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.reasons import causes, os_reason
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.providers.causes import Cause
-from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 
 if TYPE_CHECKING:
     import aiohttp

@@ -18,8 +18,7 @@ from typing import Any
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.catalogue.vendor_errors import ErrorRow, error_rows
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.providers.causes import Cause, FailureKind, advice
-from techsapo_ops.wallbounce.providers.failures import ProviderError
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError, advice
 
 MAX_RETRY_AFTER = 3600.0
 """Longest wait in seconds that a vendor's word is taken for."""

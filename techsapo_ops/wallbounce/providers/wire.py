@@ -23,17 +23,21 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import KeyedProvider
 from techsapo_ops.wallbounce.examination.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
-from techsapo_ops.wallbounce.providers.body import Slot, filled, merged, placed
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.listed import (
+from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.reading import (
     LONGEST_LIST,
     NO_LIST,
     Listed,
+    Reading,
+    ReadModel,
+    Slot,
+    filled,
     listed_alone,
     listed_among,
+    merged,
+    placed,
 )
-from techsapo_ops.wallbounce.providers.provider import Price
-from techsapo_ops.wallbounce.providers.reading import Reading, ReadModel
 from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
 from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of
 from techsapo_ops.wallbounce.providers.vendor_error import read as read_error

@@ -10,8 +10,7 @@ from functools import lru_cache
 
 from techsapo_ops.catalogue.commands import Danger, Effect, Sign, signs
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.examination.similarity import fold
-from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.question import Language, fold
 
 _QUOTED = re.compile(
     r"`([^`\n]{2,200})`|「([^「」\n]{2,200})」|^[ \t]{0,8}\$[ \t]+(\S[^\n]{1,200})$", re.MULTILINE

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
-from techsapo_ops.wallbounce.answers import Answer, Risk
-from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM
+from techsapo_ops.wallbounce.answers import Answer, Objection, Risk, Stance
+from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM, cosine, grams
 from techsapo_ops.wallbounce.examination.examination import Examination
-from techsapo_ops.wallbounce.examination.grades import Objection, Stance
-from techsapo_ops.wallbounce.examination.similarity import cosine, grams
-from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.question import Language
 from techsapo_ops.wallbounce.verdict.commands import Dangerous, dangerous, dangerous_in, destructive, identity
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED, Outcome, Verdict
 

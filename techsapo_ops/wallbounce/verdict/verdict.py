@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat
 
-from techsapo_ops.wallbounce.tiers import TierRule
+from techsapo_ops.wallbounce.question import TierRule
 
 SOLE_CAP = 0.5
 CAPS = {1: SOLE_CAP, 2: 0.92, 3: 0.95}

@@ -28,7 +28,7 @@ from websockets.sync.client import connect
 
 from techsapo_ops.serve.http.broadcast import Broadcast
 from techsapo_ops.serve.http.transports import HttpProtocol, WebSocketProtocol
-from techsapo_ops.serve.metrics.live import ServerSentEvents
+from techsapo_ops.serve.metrics.stream import ServerSentEvents
 from techsapo_ops.stores.keys import KeyFile
 
 pytestmark = pytest.mark.lab

@@ -13,14 +13,12 @@ import redis as client
 from servers import Server, redis, wait_for
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.stores import budget_confirmed, redis_link
+from techsapo_ops.stores import Unconfirmed, budget_confirmed, redis_link
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Balance, Ledger, OverBudget
-from techsapo_ops.stores.flights import FAILOVER_LIFE, Held, SharedLock
+from techsapo_ops.stores.locks import FAILOVER_LIFE, Held, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
-from techsapo_ops.stores.renewals import Renewals
 from techsapo_ops.stores.request_journal import RequestJournals
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab
 

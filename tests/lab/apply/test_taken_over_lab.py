@@ -22,10 +22,9 @@ from servers import Server, redis, wait_for
 from vendor_thread import Counting, counting_vendor
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.stores.flights import LOCK_LIFE, Held, SharedLock
-from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.cache import KeptShare
+from techsapo_ops.stores.locks import LOCK_LIFE, Held, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
-from techsapo_ops.stores.renewals import Renewals
 
 pytestmark = pytest.mark.lab
 

@@ -75,8 +75,8 @@ def test_a_wheel_has_the_runbooks_and_shows_them(built: tuple[Path, Path], tmp_p
     show = (
         "import techsapo_ops, sys; sys.argv = ['techsapo', 'alerts', 'runbook', 'AppDown', '--lang', 'ja']\n"
         "from techsapo_ops.cli.main import main\n"
-        "from techsapo_ops.serve.pages.runbook_pages import _page\n"
-        "print(techsapo_ops.__file__, _page('AppDown', 'en', '', 0)[0].decode())\n"
+        "from techsapo_ops.serve.pages.help_pages import _runbook\n"
+        "print(techsapo_ops.__file__, _runbook('AppDown', 'en', '', 0)[0].decode())\n"
         "main()\n"
     )
     done = subprocess.run(

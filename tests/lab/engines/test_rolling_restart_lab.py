@@ -129,7 +129,7 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
 def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     stack: Project, installed: Installed
 ) -> None:
-    before, file = stack.pids(), Path("serve/lifecycle.py")
+    before, file = stack.pids(), Path("serve/instance.py")
     installed.edit(str(file), "from __future__", "raise SystemExit('broken on purpose')\nfrom __future__")
     with asked(stack) as counts:
         failed = stack.run("up", "--timeout", "10", code=1)

@@ -35,15 +35,13 @@ from techsapo_ops.services.redis.switchover import switch
 from techsapo_ops.spec.told_addresses import Authorities
 from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.step import Step
-from techsapo_ops.stores import budget_confirmed, redis_link
+from techsapo_ops.stores import Unconfirmed, budget_confirmed, redis_link
+from techsapo_ops.stores.app_key import Seal
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import Held, SharedLock
+from techsapo_ops.stores.locks import Held, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import Away, RedisLink
-from techsapo_ops.stores.renewals import Renewals
-from techsapo_ops.stores.seal import Seal
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab
 

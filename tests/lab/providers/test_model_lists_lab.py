@@ -16,12 +16,11 @@ from rows import each_row
 from vendors import Vendor, vendor
 from vendors.wires import WIRES
 
-from techsapo_ops.serve.metrics import model_ends
+from techsapo_ops.serve.metrics import provider_health
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.providers.causes import Cause
-from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.kinds import listed_model
-from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.reading import NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.registry import listed_model
 
 pytestmark = pytest.mark.lab
 
@@ -153,7 +152,7 @@ def test_an_end_that_is_no_day_is_an_error_in_words(kind: str, body: str) -> Non
 def test_the_app_reads_the_lists_by_itself_and_exports_the_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_ends, "SOON", 0.0)
+    monkeypatch.setattr(provider_health, "SOON", 0.0)
 
     async def main() -> str:
         async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["google"]) as gemini:

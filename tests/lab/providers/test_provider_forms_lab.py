@@ -14,8 +14,8 @@ from vendors import ANSWER, Vendor, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
 from techsapo_ops.wallbounce.providers.failures import Cause, ProviderError
+from techsapo_ops.wallbounce.providers.provider import AskAnswer
 
 pytestmark = pytest.mark.lab
 

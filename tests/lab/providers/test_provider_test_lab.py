@@ -27,8 +27,8 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.providers.causes import Cause
-from techsapo_ops.wallbounce.providers.trials import plan_tests
+from techsapo_ops.wallbounce.providers.failures import Cause
+from techsapo_ops.wallbounce.providers.overview import plan_tests
 from techsapo_ops.wallbounce.providers.try_provider import Candidate, Check, Outcome, Tried, try_provider
 
 pytestmark = pytest.mark.lab

@@ -15,10 +15,9 @@ from vendors import ANSWER, INPUT_TOKENS, OUTPUT_TOKENS, WHOLE, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
-from techsapo_ops.wallbounce.examination.grades import Grades, Stance
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
+from techsapo_ops.wallbounce.answers import Answer, Grades, Risk, Stance, Tokens
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.provider import AskAnswer
 
 pytestmark = pytest.mark.lab
 

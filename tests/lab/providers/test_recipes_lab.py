@@ -23,8 +23,8 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.main import app
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.providers.kinds import listed_model
-from techsapo_ops.wallbounce.providers.listed import Listed
+from techsapo_ops.wallbounce.providers.reading import Listed
+from techsapo_ops.wallbounce.providers.registry import listed_model
 
 pytestmark = pytest.mark.lab
 

@@ -16,8 +16,7 @@ from vendors.wires import WIRES
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models import providers as models
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.examination.grades import Grades
+from techsapo_ops.wallbounce.answers import Answer, Grades
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 
 pytestmark = pytest.mark.lab

@@ -11,7 +11,7 @@ from rows import each_row
 from techsapo_ops.cli.app.provider_tests_view import all_well, show
 from techsapo_ops.cli.output import Output
 from techsapo_ops.spec.load import load
-from techsapo_ops.wallbounce.providers.trials import ProviderTests, plan_tests
+from techsapo_ops.wallbounce.providers.overview import ProviderTests, plan_tests
 from techsapo_ops.wallbounce.providers.try_provider import Candidate, Check, Outcome, Tried
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")

@@ -14,7 +14,7 @@ from rows import each_row
 
 from techsapo_ops.cli.app.providers_view import notes
 from techsapo_ops.spec.load import load
-from techsapo_ops.wallbounce.providers.listing import list_providers
+from techsapo_ops.wallbounce.providers.overview import list_providers
 
 SPEC = """\
 project: x

@@ -17,7 +17,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.asking import AnswerLanguage
 from techsapo_ops.serve.http.problems import Problem, reader_language
 from techsapo_ops.spec.models.app import LanguageRule
-from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.question import Language
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/answer_languages.yaml").read_text(encoding="utf-8"))
 ENGLISH_LOG = {"user_command": "docker compose up", "error_output": "write: no space left on device"}

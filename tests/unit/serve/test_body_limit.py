@@ -12,9 +12,8 @@ from instances import send
 from orchestrator import make_app
 from rows import each_row
 
-from techsapo_ops.serve.http.body_limit import SMALL, BodyLimit
-from techsapo_ops.serve.http.body_route import MOST_DEPTH, deeper_than
 from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.request_body import MOST_DEPTH, SMALL, BodyLimit, deeper_than
 
 Message = dict[str, Any]
 

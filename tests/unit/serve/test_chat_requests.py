@@ -15,8 +15,8 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.answers.answers import Prompts
-from techsapo_ops.serve.answers.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.bodies.chat import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.wallbounce.question import Composed
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/chat_requests.yaml").read_text(encoding="utf-8"))

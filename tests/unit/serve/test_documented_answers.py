@@ -89,7 +89,7 @@ async def test_an_answer_with_a_key_that_is_not_documented_is_found(tmp_path: Pa
 
 
 ENDLESS = {("get", "/api/v1/metrics/stream")}
-"""Its head is sent by serve/http/streams.py, as of all event streams; it ends with its client alone."""
+"""Its head is sent by serve/http/responses.py, as of all event streams; it ends with its client alone."""
 
 
 def test_every_operation_says_that_its_answer_is_not_to_be_kept(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from techsapo_ops.stores.app_key import DRILL_HEADER, DrillSeal
 
 KEY = b"the app's"
 PATH = "/api/v1/drill"
@@ -32,7 +32,7 @@ def made(directory: Path) -> App:
 def proven(
     name: str, method: str = "POST", path: str = PATH, key: bytes = KEY, body: bytes = b""
 ) -> dict[str, str]:
-    return {"X-Request-ID": name, HEADER: DrillSeal(key).proof(method, path, name, body)}
+    return {"X-Request-ID": name, DRILL_HEADER: DrillSeal(key).proof(method, path, name, body)}
 
 
 async def post(

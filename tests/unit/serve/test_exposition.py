@@ -13,8 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from rows import each_row
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.metrics.registry import MetricRegistry
-from techsapo_ops.serve.metrics.windows import SLOT, SLOTS, Mean, Quantiles
+from techsapo_ops.serve.metrics.registry import SLOT, SLOTS, Mean, MetricRegistry, Quantiles
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DURATION, REQUESTS = "techsapo_http_request_duration_seconds", "techsapo_http_requests_total"

@@ -30,8 +30,8 @@ from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
 from techsapo_ops.stores.keys import KeyFile, new_key
+from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.question import Composed, Question
-from techsapo_ops.wallbounce.seats import Turn
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.verdict.verdict import Weights
 

@@ -20,7 +20,7 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.shares import Shares
 from techsapo_ops.stores.keys import ApiKey, KeyFile, Plan, new_key
-from techsapo_ops.wallbounce.providers.asks import Ask, Reply
+from techsapo_ops.wallbounce.providers.provider import Ask, Reply
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -12,10 +12,9 @@ from rows import each_row
 from starlette.requests import Request
 
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.idempotency import ONCE, RETRIED, Idempotency, SendOnce
-from techsapo_ops.serve.http.request_memory import RequestMemory
-from techsapo_ops.stores.flights import Held
-from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.serve.http.idempotency import ONCE, RETRIED, Idempotency, RequestMemory, SendOnce
+from techsapo_ops.stores.cache import KeptShare
+from techsapo_ops.stores.locks import Held
 from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import RequestJournals
 

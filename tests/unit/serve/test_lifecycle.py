@@ -13,7 +13,7 @@ from servers import free_port
 from structlog.testing import capture_logs
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.lifecycle import CleanUps
+from techsapo_ops.serve.instance import CleanUps
 from techsapo_ops.stores.cache import AnswerCache
 
 

@@ -22,8 +22,8 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.budget_note import BudgetNote, Gap
 from techsapo_ops.stack.data_note import MARK
+from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.log import AuditLog, Unreadable
-from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, SpendingUnknown
 from techsapo_ops.stores.redis_link import RedisLink

@@ -17,11 +17,10 @@ from techsapo_ops.masking.masker import Masker
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.stores.audit.spool import AuditRow
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.grades import Critique, Peer
+from techsapo_ops.wallbounce.answers import Answer, Critique, Peer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.examination.shown import masked
-from techsapo_ops.wallbounce.providers.asks import Ask, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.providers.provider import Ask, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.question import Question
 
 SECRET = "Qx7rRt2v"

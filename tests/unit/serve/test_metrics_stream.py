@@ -6,7 +6,7 @@ import json
 from rows import each_row
 
 from techsapo_ops.serve.http.broadcast import REPLAY, Broadcast
-from techsapo_ops.serve.metrics.telemetry import Telemetry, Values
+from techsapo_ops.serve.metrics.stream import Telemetry, Values
 
 
 class Wire:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.serve.metrics.model_ends import DAY, SOON, ModelEnds
+from techsapo_ops.serve.metrics.provider_health import DAY, SOON, ModelEnds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.reading import NO_LIST, Listed
 
 GPT = {"kind": "openai", "model": "gpt-4.1", "api_key": "k"}
 GEMINI = {"kind": "google", "model": "gemini-2.5-pro", "api_key": "k"}

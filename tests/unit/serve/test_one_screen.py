@@ -17,13 +17,10 @@ from techsapo_ops.serve.answers.answer_body import answer_body
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.spending import Spending
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.grades import ClaimGrade, Grade, Grades, Score, Stance
+from techsapo_ops.wallbounce.answers import Answer, ClaimGrade, Grade, Grades, Score, Stance, Tokens
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, Reply
-from techsapo_ops.wallbounce.providers.provider import Price
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS, Policy, TierRule
+from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, Price, Reply
+from techsapo_ops.wallbounce.question import TIERS, Policy, Question, TierRule
 from techsapo_ops.wallbounce.verdict import integrate
 from techsapo_ops.wallbounce.verdict.verdict import KEEPS_FROM_ACCEPTING
 

@@ -16,7 +16,7 @@ from rows import each_row
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.metrics.own_time import TICK, LoopLag, OwnTime
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
+from techsapo_ops.wallbounce.context import VendorWait
 
 SLOW = {n: {**p, "latency": "200ms"} for n, p in QUICK.items()}
 DOWN = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}

@@ -21,12 +21,11 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.stores.flights import Flight
-from techsapo_ops.wallbounce.events import Event
+from techsapo_ops.wallbounce.context import Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.asks import Ask, Reply
+from techsapo_ops.wallbounce.providers.provider import Ask, Reply
 from techsapo_ops.wallbounce.providers.simulated import Simulated
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import policy_of
+from techsapo_ops.wallbounce.question import Question, policy_of
 
 QUESTIONS = 3
 

@@ -5,8 +5,14 @@ from rows import each_row
 from techsapo_ops.serve.metrics.provider_health import REFUSING, ProviderHealth
 from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.providers.breaker import REST, Breaker
-from techsapo_ops.wallbounce.providers.causes import LASTING, NOT_ITS_OWN, Cause, FailureKind, advice
-from techsapo_ops.wallbounce.providers.failures import Failure
+from techsapo_ops.wallbounce.providers.failures import (
+    LASTING,
+    NOT_ITS_OWN,
+    Cause,
+    Failure,
+    FailureKind,
+    advice,
+)
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 NAME = {"provider": "sim-a"}

@@ -13,13 +13,12 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.request_memory import RequestMemory
 from techsapo_ops.stores.budget_ledger import NANO, Balance
 from techsapo_ops.stores.request_journal import Begun, Left, LostLock
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.context import CUT_OFF
-from techsapo_ops.wallbounce.events import Charge
+from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.providers.failures import NotAskedError
 
 HEAD = {"owner": "o-1", "ledgers": [], "seed": 7, "sent": "d", "attempts": ["first"]}

@@ -17,8 +17,8 @@ from test_metrics_stream import Wire
 
 from techsapo_ops.serve.http.broadcast import Broadcast
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.streams import EventStream, Put
-from techsapo_ops.serve.metrics.live import SSE_PATH
+from techsapo_ops.serve.http.responses import EventStream, Put
+from techsapo_ops.serve.metrics.stream import SSE_PATH
 from techsapo_ops.stores.keys import KeyFile, KeyRing, Scope, new_key
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
@@ -33,7 +33,7 @@ GONE = Problem(401, "unauthorized", "that API key was revoked")
 
 async def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[int, bytes]:
     """Status and body of a stream that says `first` and works on, until its key is revoked."""
-    monkeypatch.setattr("techsapo_ops.serve.http.streams.KEY_CHECK", 0.01)
+    monkeypatch.setattr("techsapo_ops.serve.http.responses.KEY_CHECK", 0.01)
     sent: list[dict[str, Any]] = []
     cancelled = False
 
@@ -125,7 +125,11 @@ def test_a_key_that_was_accepted_is_looked_at_again(
 def test_an_open_stream_of_an_instance_ends_once_its_key_is_revoked(
     tmp_path: Path, path: str, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("serve.http.streams.KEY_CHECK", "serve.metrics.live.KEY_CHECK", "stores.keys.CHECK_EVERY"):
+    for place in (
+        "serve.http.responses.KEY_CHECK",
+        "serve.metrics.stream.KEY_CHECK",
+        "stores.keys.CHECK_EVERY",
+    ):
         monkeypatch.setattr(f"techsapo_ops.{place}", 0.01)
     file = KeyFile(tmp_path / "api-keys.json")
     key, shown = new_key("page", plan="basic", scopes=(scope,), now=NOW)

@@ -10,7 +10,7 @@ from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.runbooks import runbooks
-from techsapo_ops.serve.pages.runbook_pages import _html
+from techsapo_ops.serve.pages.help_pages import _runbook_html
 from techsapo_ops.serve.pages.status_report import _runbook
 
 
@@ -55,7 +55,7 @@ CODE = ("<script>alert(1)</script>", '<img src=x onerror="alert(1)">')
 
 @each_row("text", [*CODE, "[x](javascript:alert(1))", "[x](data:text/html,x)"])
 def test_no_html_and_no_code_comes_through_a_page(text: str) -> None:
-    made = _html(f"- {text}", "")
+    made = _runbook_html(f"- {text}", "")
     assert not re.search(r"<(script|img|a)\b", made)
 
 

@@ -13,9 +13,9 @@ from rows import each_row
 from starlette.types import Message, Scope
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.http import streams
+from techsapo_ops.serve.http import responses
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.streams import EventStream
+from techsapo_ops.serve.http.responses import EventStream
 
 ENDLESS = {n: {**p, "latency": "50s"} for n, p in QUICK.items()}
 CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}], "stream": True}
@@ -103,11 +103,11 @@ def test_who_joins_an_analysis_under_way_is_told_what_happened_at_once(tmp_path:
     assert (start["status"], b"asked" in event["body"]) == (200, True)
 
 
-async def silent(_put: streams.Put) -> None:
+async def silent(_put: responses.Put) -> None:
     await asyncio.Event().wait()
 
 
-async def late(_put: streams.Put) -> None:
+async def late(_put: responses.Put) -> None:
     await asyncio.sleep(0.05)
     raise Problem(503, "budget_reserved", "later", retry_after=1.5)
 
@@ -118,8 +118,8 @@ async def served(work: Any, messages: int) -> list[Message]:
 
 
 async def test_headers_do_not_wait_for_ever_and_silence_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "BEGIN_WITHIN", 0.01)
-    monkeypatch.setattr(streams, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(responses, "BEGIN_WITHIN", 0.01)
+    monkeypatch.setattr(responses, "HEARTBEAT", 0.01)
     start, *beats = await served(silent, 4)
     assert start["status"] == 200
     assert [beat["body"] for beat in beats] == [b": still at work\n\n"] * 3
@@ -130,7 +130,7 @@ async def test_a_problem_after_the_headers_is_an_event_with_the_same_document(
 ) -> None:
     (refused, content) = await served(late, 2)
     assert refused["status"] == 503, "before the headers it is the answer itself"
-    monkeypatch.setattr(streams, "BEGIN_WITHIN", 0.01)
+    monkeypatch.setattr(responses, "BEGIN_WITHIN", 0.01)
     told = await served(late, 4)
     event = next(m["body"] for m in told if m.get("body", b"").startswith(b"event: problem\n"))
     assert json.loads(event.split(b"data: ")[1]) == json.loads(content["body"])
@@ -140,7 +140,7 @@ async def test_a_problem_after_the_headers_is_an_event_with_the_same_document(
 async def test_a_question_that_is_refused_has_the_status_of_its_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "BEGIN_WITHIN", PATIENCE)  # on a busy machine headers would come first
+    monkeypatch.setattr(responses, "BEGIN_WITHIN", PATIENCE)  # on a busy machine headers would come first
     app = make_app(tmp_path, budget={"monthly_usd": 0.0000001, "count_simulated": True}, providers=ENDLESS)
     async with app.asgi.router.lifespan_context(app.asgi):
         for path, body in (("/api/v1/generate", {"prompt": "x"}), ("/v1/chat/completions", CHAT)):

@@ -6,14 +6,12 @@ from typing import Any
 
 from rows import each_row
 
-from techsapo_ops.serve.answers.answer_body import problem_of
-from techsapo_ops.serve.answers.progress import as_document
+from techsapo_ops.serve.answers.answer_body import as_document, problem_of
 from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.events import Failed
-from techsapo_ops.wallbounce.providers.causes import usual_cause
-from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind
+from techsapo_ops.wallbounce.context import Failed
+from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, usual_cause
 
 
 def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from sqlalchemy.exc import OperationalError
 from techsapo_ops.services.mysql.accounts import TABLES, Passwords, accounts_sql, adding, narrowed
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stores.audit import migrate, sqlite
+from techsapo_ops.stores.audit import database, migrate
+from techsapo_ops.stores.audit.database import make_file, sqlite_engine
 from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
-from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
 from techsapo_ops.stores.audit.tables import AuditStore, audit_tables
 
 MIGRATE = """
@@ -40,7 +40,7 @@ def test_it_is_opened_while_another_one_writes_its_first_tables(
     with closing(sqlite3.connect(tmp_path / "audit.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("CREATE TABLE something (x)")
-        monkeypatch.setattr(sqlite, "pause", lambda: other.execute("COMMIT"))
+        monkeypatch.setattr(database, "pause", lambda: other.execute("COMMIT"))
         store = AuditStore(None, tmp_path / "audit.sqlite")
         store.ping()
         store.close()
@@ -49,14 +49,14 @@ def test_it_is_opened_while_another_one_writes_its_first_tables(
 
 
 def test_one_that_stays_locked_is_told_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY", 0.0)
+    monkeypatch.setattr(database, "BUSY", 0.0)
     make_file(tmp_path / "audit.sqlite")
     with closing(sqlite3.connect(tmp_path / "audit.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as late:
             late.execute("PRAGMA busy_timeout=0")
             with pytest.raises(sqlite3.OperationalError, match="locked"):
-                sqlite._turn_wal_on(late)
+                database._turn_wal_on(late)
 
 
 def test_two_processes_that_migrate_at_the_same_moment_make_the_tables_once(tmp_path: Path) -> None:

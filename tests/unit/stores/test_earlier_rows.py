@@ -17,11 +17,10 @@ from written import told, writing
 
 from techsapo_ops.stores.audit import earlier as module
 from techsapo_ops.stores.audit import tables
+from techsapo_ops.stores.audit.database import AuditServer, sqlite_engine
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
-from techsapo_ops.stores.audit.sqlite import sqlite_engine
 from techsapo_ops.stores.audit.tables import AuditStore
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
@@ -137,7 +136,9 @@ SERVER = AuditServer("127.0.0.1", 1, "techsapo_audit", "techsapo", None)
 @pytest.fixture
 def mariadb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "mariadb.sqlite"
-    monkeypatch.setattr(tables, "_mysql_engine", lambda *_, **__: sqlite_engine(file))
+    monkeypatch.setattr(
+        "techsapo_ops.stores.audit.database._mysql_engine", lambda *_, **__: sqlite_engine(file)
+    )
     return file
 
 

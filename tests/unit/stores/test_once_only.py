@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.stores import flights, renewals
-from techsapo_ops.stores.flights import Held, OtherWork, SharedLock
+from techsapo_ops.stores import locks
+from techsapo_ops.stores.locks import Held, OtherWork, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import Away
-from techsapo_ops.stores.renewals import Renewals
 
 
 class Redis:
@@ -38,7 +37,7 @@ class Redis:
 
     async def set(self, name: str, token: str, *, nx: bool, px: int) -> bool:
         assert nx
-        assert px == flights.LOCK_LIFE * 1000
+        assert px == locks.LOCK_LIFE * 1000
         self.holder = self.holder or token
         return self.holder == token
 
@@ -68,8 +67,8 @@ class Pipeline:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewals, "RENEW", 0.01)
-    monkeypatch.setattr(flights, "POLL", 0.01)
+    monkeypatch.setattr(locks, "RENEW", 0.01)
+    monkeypatch.setattr(locks, "POLL", 0.01)
 
 
 def once(

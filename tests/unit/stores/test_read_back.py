@@ -14,14 +14,13 @@ from rows import each_row
 from written import rows
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.stores.audit import cluster as clusters
-from techsapo_ops.stores.audit import replay as replays
 from techsapo_ops.stores.audit import spool as spools
-from techsapo_ops.stores.audit.cluster import FIRST_LOOK, REST, SETTLED, ClusterStore
-from techsapo_ops.stores.audit.replay import AGAIN, BATCH, OVERDUE, Replay
-from techsapo_ops.stores.audit.server import AuditServer
+from techsapo_ops.stores.audit import tables
+from techsapo_ops.stores.audit import transit as replays
+from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.tables import FIRST_LOOK, REST, SETTLED, AuditStore, ClusterStore
+from techsapo_ops.stores.audit.transit import AGAIN, BATCH, OVERDUE, Replay
 
 
 def refused(code: int) -> Exception:
@@ -76,7 +75,7 @@ class Lab:
         self.members = [Member() for _ in range(count)]
         self.look = Member()
         made = iter([*self.members, self.look])
-        monkeypatch.setattr(clusters, "AuditStore", lambda *_, **__: next(made))
+        monkeypatch.setattr(tables, "AuditStore", lambda *_, **__: next(made))
         others = tuple(Address(f"mysql-{n}", 3306) for n in "bcdef"[: count - 1])
         self.time = Time()
         self.store = ClusterStore(AuditServer("mysql-a", 3306, "audit", "app", others=others), self.time)

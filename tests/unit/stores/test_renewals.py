@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.stores import renewals
-from techsapo_ops.stores.renewals import Renewals
+from techsapo_ops.stores import locks
+from techsapo_ops.stores.locks import Renewals
 
 LIFE = 0.5
 
@@ -49,7 +49,7 @@ class Link:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewals, "RENEW", 0.02)
+    monkeypatch.setattr(locks, "RENEW", 0.02)
 
 
 def under_lock(work: Callable[[asyncio.Event], Awaitable[None]]) -> Link:
@@ -79,7 +79,7 @@ def test_a_loop_that_stands_still_loses_no_lock() -> None:
 
 
 def test_a_loop_that_is_stuck_lets_others_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewals, "STALLED", 0.1)
+    monkeypatch.setattr(locks, "STALLED", 0.1)
 
     async def work(lost: asyncio.Event) -> None:
         await asyncio.sleep(0.1)

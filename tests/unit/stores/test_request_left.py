@@ -10,7 +10,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.stores import request_journal as journals
-from techsapo_ops.stores.flights import Held
+from techsapo_ops.stores.locks import Held
 from techsapo_ops.stores.request_journal import MOST_BYTES, Begun, Left, LostLock, RequestJournal
 
 HEAD = {"owner": "o-1", "sent": "d", "attempts": ["first"]}

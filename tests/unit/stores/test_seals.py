@@ -13,10 +13,15 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.stores.audit.prompt_hash import PromptHash
-from techsapo_ops.stores.drill_seal import LIFE, MOST_LIFE, DrillSeal
-from techsapo_ops.stores.seal import Forged, Seal
-from techsapo_ops.stores.shared_key import shared_key
+from techsapo_ops.stores.app_key import (
+    DRILL_LIFE,
+    MOST_DRILL_LIFE,
+    DrillSeal,
+    Forged,
+    PromptHash,
+    Seal,
+    shared_key,
+)
 
 SEAL = Seal(b"k" * 48)
 DAY = 86_400
@@ -66,11 +71,11 @@ PROOF = drill().proof(*ASKED)
 
 def test_a_proof_holds_for_its_request_and_body_until_its_time_is_over() -> None:
     assert drill().holds(PROOF, *ASKED)
-    assert drill(now=NOW + LIFE).holds(PROOF, *ASKED)
-    assert not drill(now=NOW + LIFE + 1).holds(PROOF, *ASKED)
+    assert drill(now=NOW + DRILL_LIFE).holds(PROOF, *ASKED)
+    assert not drill(now=NOW + DRILL_LIFE + 1).holds(PROOF, *ASKED)
     assert drill().holds(drill().proof(*ASKED, b"{}"), *ASKED, b"{}")
     assert not drill(b"other").holds(PROOF, *ASKED), "it is another stack's"
-    years = drill(now=NOW + MOST_LIFE).proof(*ASKED)
+    years = drill(now=NOW + MOST_DRILL_LIFE).proof(*ASKED)
     assert not drill().holds(years, *ASKED), "its MAC is right, its time is not"
 
 

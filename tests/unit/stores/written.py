@@ -15,8 +15,8 @@ from servers import free_port
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import log as logs
+from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import NAME, AuditRow, Spool
 
 ROW = AuditRow(

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from techsapo_ops.wallbounce.examination.grades import Grade, Grades
-from techsapo_ops.wallbounce.providers.asks import Ask, Reply
+from techsapo_ops.wallbounce.answers import Grade, Grades
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Decorator, Provider
+from techsapo_ops.wallbounce.providers.provider import Ask, Decorator, Provider, Reply
 
 
 class Garbling(Decorator):

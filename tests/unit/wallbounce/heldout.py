@@ -12,7 +12,7 @@ from itertools import product
 from laboratory import Setting, analyses, questions, right
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.question import TaskType
 from techsapo_ops.wallbounce.verdict.fitting import Row, fit_capped, reported
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED, Ceilings
 

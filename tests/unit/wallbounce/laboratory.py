@@ -16,8 +16,7 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated, knowledge
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import Policy, TaskType
+from techsapo_ops.wallbounce.question import Policy, Question, TaskType
 
 
 @dataclass(frozen=True, slots=True)

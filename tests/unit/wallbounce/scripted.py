@@ -8,23 +8,31 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
-from techsapo_ops.wallbounce.events import Charge, Event
-from techsapo_ops.wallbounce.examination.grades import (
+from techsapo_ops.wallbounce.answers import (
+    Answer,
     ClaimGrade,
     Critique,
     Grade,
     Grades,
     Peer,
+    Risk,
     Score,
     Stance,
+    Tokens,
 )
+from techsapo_ops.wallbounce.context import Charge, Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Price, Provider
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import Policy, TaskType, TierRule
+from techsapo_ops.wallbounce.providers.provider import (
+    Ask,
+    AskAnswer,
+    AskGrades,
+    AskRevision,
+    Price,
+    Provider,
+    Reply,
+)
+from techsapo_ops.wallbounce.question import Policy, Question, TaskType, TierRule
 
 Script = Callable[[], Awaitable[str]]
 USUAL_TIERS: Mapping[TaskType, TierRule] = {

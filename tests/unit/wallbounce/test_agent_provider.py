@@ -29,11 +29,10 @@ from rows import each_row
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import AgentProvider
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
-from techsapo_ops.wallbounce.providers import claude_agent
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
-from techsapo_ops.wallbounce.providers.claude_agent import MISSING, SUBSCRIPTION, Agent
+from techsapo_ops.wallbounce.providers import anthropic
+from techsapo_ops.wallbounce.providers.anthropic import MISSING, SUBSCRIPTION, Agent
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, Price
 from techsapo_ops.wallbounce.providers.registry import build_registry
 from techsapo_ops.wallbounce.question import Question
 
@@ -218,7 +217,7 @@ GIVEN = {"local": LOCAL, "claude": {"kind": "claude-agent", "model": "claude-son
 def test_without_the_extra_the_provider_is_unavailable_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(claude_agent, "find_spec", {"claude_agent_sdk": None}.__getitem__)
+    monkeypatch.setattr(anthropic, "find_spec", {"claude_agent_sdk": None}.__getitem__)
     registry = build_registry(Spec.model_validate({"project": "p", "providers": GIVEN}), {})
     assert registry.unavailable == {"claude": MISSING}
     assert "pip install 'techsapo-ops[claude-agent]'" in MISSING

@@ -13,15 +13,13 @@ from scripted import Purse
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.answers import Peer, Tokens
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.examination.grades import Peer
 from techsapo_ops.wallbounce.examination.prompts import Prompt
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer, AskGrades
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, booked, tokens_of
-from techsapo_ops.wallbounce.providers.decorators.metered import Metered
+from techsapo_ops.wallbounce.providers.decorators import Metered
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, Price
 from techsapo_ops.wallbounce.question import Question
 
 CASES = Path(__file__).parents[2] / "cases" / "bills.yaml"

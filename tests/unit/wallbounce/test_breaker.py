@@ -7,11 +7,17 @@ import pytest
 from rows import each_row
 from scripted import Scripted, never
 
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
 from techsapo_ops.wallbounce.providers.breaker import MAX_COOLDOWN, REST, Breaker, CircuitOpen, Guarded
-from techsapo_ops.wallbounce.providers.causes import LASTING, Cause, advice
-from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.providers.failures import FailureKind, NotAskedError, ProviderError
+from techsapo_ops.wallbounce.providers.decorators import Bounded
+from techsapo_ops.wallbounce.providers.failures import (
+    LASTING,
+    Cause,
+    FailureKind,
+    NotAskedError,
+    ProviderError,
+    advice,
+)
+from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.question import Question
 
 DOWN = FailureKind.UNAVAILABLE

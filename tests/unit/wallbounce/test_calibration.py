@@ -7,7 +7,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit, dumps, loads
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit, by_set, dumps, loads, read_labels
 from techsapo_ops.wallbounce.verdict.fitting import (
     Row,
     auroc,
@@ -19,7 +19,6 @@ from techsapo_ops.wallbounce.verdict.fitting import (
     held_out,
     wilson_low,
 )
-from techsapo_ops.wallbounce.verdict.labels import by_set, read_labels
 from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Ceilings, Weights
 
 FIT = '{"format": 3, "fits": [{"tier": "basic", "models": ["a"], "labels": 3, "weights": {%s}}]}'

@@ -7,18 +7,22 @@ import pytest
 from rows import each_row
 from scripted import graded
 
-from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
-from techsapo_ops.wallbounce.examination.claims import claims_of, critical_claims, speaks_to_graders
-from techsapo_ops.wallbounce.examination.grades import Grade, Stance
-from techsapo_ops.wallbounce.examination.relations import (
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Grade, Stance, Tokens
+from techsapo_ops.wallbounce.examination.claims import (
     Relations,
+    claims_of,
+    critical_claims,
+    disagree,
     entailed_share,
     entails,
     hubs,
+    jaccard,
     leading,
+    marks,
     partition,
+    screen,
+    speaks_to_graders,
 )
-from techsapo_ops.wallbounce.examination.screen import disagree, jaccard, marks, screen
 
 STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT, "-": None}
 FULL = (4, 4, 4)

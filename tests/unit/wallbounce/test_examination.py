@@ -14,16 +14,14 @@ from scripted import Purse, Scripted, climbing, graded, never, orchestrator
 from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.events import Answered, Escalated, Event, Graded, Settled
-from techsapo_ops.wallbounce.examination.grades import Critique, Grades, Peer, Stance
+from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Stance, Tokens
+from techsapo_ops.wallbounce.calls import Turn
+from techsapo_ops.wallbounce.context import Answered, Escalated, Event, Graded, Settled
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer
-from techsapo_ops.wallbounce.providers.decorators.bounded import MAX_ANSWER
+from techsapo_ops.wallbounce.providers.decorators import MAX_ANSWER
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.seats import Turn
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer
+from techsapo_ops.wallbounce.question import Question, TaskType
 from techsapo_ops.wallbounce.verdict.verdict import Outcome
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")

@@ -9,13 +9,11 @@ import pytest
 from scripted import Purse, Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
 from techsapo_ops.wallbounce.providers.breaker import Breaker, CircuitOpen, Guarded
-from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.providers.decorators.metered import Metered
+from techsapo_ops.wallbounce.providers.decorators import Bounded, Metered
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.providers.worst_cases import worst_cost
+from techsapo_ops.wallbounce.providers.prices import worst_cost
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, Provider
 from techsapo_ops.wallbounce.question import Question
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.wallbounce.examination.grade_reading import parse_grades
-from techsapo_ops.wallbounce.examination.grades import Grade, Peer, Stance
+from techsapo_ops.wallbounce.answers import Grade, Peer, Stance
+from techsapo_ops.wallbounce.providers.parsing import parse_grades
 
 PEERS = (Peer("A", "x", claims=("1", "2")), Peer("B", "y", claims=("3",)))
 E, C, S = Stance.ENTAILS, Stance.CONTRADICTS, Stance.SILENT

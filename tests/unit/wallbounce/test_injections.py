@@ -22,14 +22,12 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.answers.chat import ChatBody
 from techsapo_ops.serve.answers.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
-from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.examination import prompts
 from techsapo_ops.wallbounce.examination.delimiting import delimited, size
-from techsapo_ops.wallbounce.examination.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
-from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.providers.asks import AskAnswer, AskGrades, AskRevision
-from techsapo_ops.wallbounce.question import Composed, Passage, Question
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "injections.yaml").read_text(encoding="utf-8"))
 TEXTS = [pytest.param(case["text"], id=case["name"]) for case in CASES]

@@ -12,9 +12,8 @@ from scripted import Purse, Scripted, climbing, graded, orchestrator
 from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.events import AskedAgain, Event, Failed
-from techsapo_ops.wallbounce.examination.grades import Grade, Grades, Peer, Stance
+from techsapo_ops.wallbounce.answers import Answer, Grade, Grades, Peer, Stance, Tokens
+from techsapo_ops.wallbounce.context import AskedAgain, Event, Failed
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.verdict.verdict import Outcome

@@ -19,10 +19,8 @@ from techsapo_ops.serve.answers.answer_body import answer_body
 from techsapo_ops.serve.answers.metering import Account, Spending
 from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import Policy, TierRule
+from techsapo_ops.wallbounce.question import Language, Policy, Question, TierRule
 
 RUNS_ANYTHING = (
     "bash deploy.sh -n",

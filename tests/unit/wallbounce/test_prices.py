@@ -10,9 +10,8 @@ from scripted import Scripted
 
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.providers.prices import list_price, priced
+from techsapo_ops.wallbounce.providers.prices import list_price, priced, worst_cost
 from techsapo_ops.wallbounce.providers.provider import Price, Rates
-from techsapo_ops.wallbounce.providers.worst_cases import worst_cost
 from techsapo_ops.wallbounce.question import Question
 
 

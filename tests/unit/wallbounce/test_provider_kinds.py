@@ -12,11 +12,10 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models import providers as sections
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.examination.prompts import Prompt
-from techsapo_ops.wallbounce.providers.asks import Ask, AskAnswer
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.kinds import KINDS
-from techsapo_ops.wallbounce.providers.registry import UNUSED_SIMULATION, build_registry
+from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer
+from techsapo_ops.wallbounce.providers.registry import KINDS, UNUSED_SIMULATION, build_registry
 from techsapo_ops.wallbounce.question import Question
 
 SIMULATED = {"kind": "simulated"}

@@ -13,7 +13,7 @@ import pytest
 from scripted import Scripted, climbing
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.providers.decorators.recalled import parts_of
+from techsapo_ops.wallbounce.providers.decorators import parts_of
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
 

@@ -11,7 +11,7 @@ from scripted import Purse, Scripted, climbing
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.app import Budget
-from techsapo_ops.wallbounce.providers.decorators.metered import Metered
+from techsapo_ops.wallbounce.providers.decorators import Metered
 from techsapo_ops.wallbounce.providers.prices import list_price
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.question import Question

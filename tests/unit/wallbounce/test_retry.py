@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from rows import each_row
 from scripted import Scripted
 
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
 from techsapo_ops.wallbounce.providers.breaker import CircuitOpen
-from techsapo_ops.wallbounce.providers.causes import Cause, advice
-from techsapo_ops.wallbounce.providers.decorators.bounded import CAP, Bounded, pause_after
-from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.decorators import CAP, Bounded, pause_after
+from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError, advice
+from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.providers.vendor_error import retry_after
 from techsapo_ops.wallbounce.question import Question
 

@@ -8,13 +8,12 @@ from typing import Any
 from rows import each_row
 from scripted import Purse, Scripted, climbing, never
 
-from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
+from techsapo_ops.wallbounce.calls import Turn, in_order
+from techsapo_ops.wallbounce.context import Escalated, Event, SatIn
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.causes import LASTING, Cause, advice
-from techsapo_ops.wallbounce.providers.failures import ProviderError
+from techsapo_ops.wallbounce.providers.failures import LASTING, Cause, ProviderError, advice
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.seats import Turn, in_order
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 ADVICE = "「df -h」で空き容量を確認し、古いログを削除してください。"

@@ -10,15 +10,14 @@ from rows import each_row
 from scripted import Scripted, orchestrator
 
 from techsapo_ops.masking.masker import Masker
-from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
 from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.examination.delimiting import size
-from techsapo_ops.wallbounce.examination.grades import Critique, Peer
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.examination.shown import ALL_COMMANDS, CUT, LONGEST_LINE, MAX_SHOWN, cut, shown
-from techsapo_ops.wallbounce.providers.asks import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.providers.parsing import MAX_COMMANDS, MAX_LINE
-from techsapo_ops.wallbounce.providers.worst_cases import PROMPT_OVERHEAD
+from techsapo_ops.wallbounce.providers.prices import PROMPT_OVERHEAD
+from techsapo_ops.wallbounce.providers.provider import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.question import Question
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.wallbounce.examination.similarity import cosine, grams
-from techsapo_ops.wallbounce.language import language_of
+from techsapo_ops.wallbounce.examination.claims import cosine, grams
+from techsapo_ops.wallbounce.question import language_of
 
 
 def alike(a: str, b: str) -> float:

@@ -8,11 +8,10 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.spec.models.providers import SimulatedProvider
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.examination.grades import Critique, Peer, Stance
-from techsapo_ops.wallbounce.providers.asks import AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.answers import Answer, Critique, Peer, Stance
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.prices import priced
+from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.providers.simulated import FREE, USUAL, Habits, Simulated, knowledge
 from techsapo_ops.wallbounce.question import Question
 

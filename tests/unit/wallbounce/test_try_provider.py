@@ -17,8 +17,8 @@ from techsapo_ops.wallbounce.examination.prompts import Prompt
 from techsapo_ops.wallbounce.providers import try_provider as trying
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.providers.provider import Price
+from techsapo_ops.wallbounce.providers.reading import NO_LIST
 from techsapo_ops.wallbounce.providers.registry import Recipe
 from techsapo_ops.wallbounce.providers.try_provider import Candidate, Check, Outcome, Tried, usd
 from techsapo_ops.wallbounce.question import Question

@@ -16,11 +16,11 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
-from techsapo_ops.wallbounce.providers.chat import without_thoughts
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.kinds import KINDS
+from techsapo_ops.wallbounce.providers.openai import without_thoughts
 from techsapo_ops.wallbounce.providers.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.reading import Reading
+from techsapo_ops.wallbounce.providers.registry import KINDS
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
 FOLDER = Path(__file__).parents[2] / "cases"

@@ -16,8 +16,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.vendor_errors import error_rows
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.wallbounce.providers.causes import LASTING, Cause
-from techsapo_ops.wallbounce.providers.failures import ProviderError
+from techsapo_ops.wallbounce.providers.failures import LASTING, Cause, ProviderError
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200, failure_of, read
 
 CASES: dict[str, Any] = read_yaml(

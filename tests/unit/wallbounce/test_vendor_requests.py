@@ -13,9 +13,9 @@ from rows import each_row
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.examination.prompts import answer_prompt, with_schema
-from techsapo_ops.wallbounce.providers.kinds import KINDS
-from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.providers.provider import WORST_CASE
+from techsapo_ops.wallbounce.providers.reading import NO_LIST
+from techsapo_ops.wallbounce.providers.registry import KINDS
 from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
 from techsapo_ops.wallbounce.question import Question
 

@@ -11,14 +11,11 @@ from rows import each_row
 from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.examination.grades import Grades, Peer
-from techsapo_ops.wallbounce.providers.asks import AskAnswer
-from techsapo_ops.wallbounce.providers.decorators.bounded import Bounded
-from techsapo_ops.wallbounce.providers.decorators.metered import Metered
+from techsapo_ops.wallbounce.answers import Answer, Grades, Peer
+from techsapo_ops.wallbounce.context import AnalysisContext, VendorWait
+from techsapo_ops.wallbounce.providers.decorators import Bounded, Metered
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.vendor_wait import VendorWait
+from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.question import Question
 
 

@@ -11,12 +11,17 @@ from virtual import run
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.examination.bounce import counts, critiques, stalled, within_reach
-from techsapo_ops.wallbounce.examination.grades import Objection
+from techsapo_ops.wallbounce.answers import Objection
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import Policy, TierRule
-from techsapo_ops.wallbounce.verdict.escalation import outcome, reason_to_escalate
+from techsapo_ops.wallbounce.question import Policy, Question, TierRule
+from techsapo_ops.wallbounce.verdict.next_step import (
+    counts,
+    critiques,
+    outcome,
+    reason_to_escalate,
+    stalled,
+    within_reach,
+)
 from techsapo_ops.wallbounce.verdict.verdict import (
     CONTRADICTED,
     PROVISIONAL,

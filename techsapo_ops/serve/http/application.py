@@ -1,12 +1,19 @@
-"""/openapi.json: what FastAPI describes of its routes, and what it can't know of."""
+"""The FastAPI application, and /openapi.json: what it describes of its routes, and what it can't know of."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from techsapo_ops.serve.bodies.problem import ProblemBody
-from techsapo_ops.serve.metrics.live import SSE_PATH, STREAM
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.responses import Response
+from starlette.types import Lifespan
+
+from techsapo_ops.serve.bodies.base import ProblemBody
+from techsapo_ops.serve.http.problems import add_problem_handlers
+from techsapo_ops.serve.http.responses import json_response
+from techsapo_ops.serve.metrics.stream import SSE_PATH, STREAM
 
 OPENAI_PREFIX = "/v1/"
 ANYWHERE = (400, 421, 429, 431, 500, 503)
@@ -20,6 +27,37 @@ SCHEMES = {
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, for clients "
                "that can't send Authorization."},
 }  # fmt: skip
+
+
+def fastapi_app(
+    version: str,
+    lifespan: Lifespan[FastAPI],
+    routers: Sequence[APIRouter],
+    *,
+    keys: bool,
+    admit: Callable[[Request], Awaitable[None]],
+) -> FastAPI:
+    """The application of `routers`, with what all of them share. `keys`: whether questions need a key."""
+    app = FastAPI(
+        title="TechSapo",
+        version=version,
+        description="Several models, one answer that can be weighed.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect through nginx would lose its port
+        openapi_url=None,  # its own route below, so that requests for it are counted by template
+        lifespan=lifespan,
+        dependencies=[Depends(admit)],
+    )
+    add_problem_handlers(app)
+    for router in routers:
+        app.include_router(router)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        return json_response(described(app.openapi(), keys=keys))
+
+    return app
 
 
 def described(document: dict[str, Any], *, keys: bool) -> dict[str, Any]:
