@@ -1,6 +1,6 @@
 """The provider on a subscription, against a simulated SDK (agent_sdk.py): what is asked, what is made of it.
 
-That the real SDK and its program take these options and send such messages was tried by hand; see decision 11.
+That the real SDK and its program take these options and send such messages was tried by hand (decision 11).
 """
 
 from __future__ import annotations
