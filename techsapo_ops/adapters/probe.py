@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.basic_login import basic_authorization, within_the_stack
-from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.http import Unreachable, fetch, preload
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.connections import Deadline, os_reason
+from techsapo_ops.adapters.http import Unreachable, basic_authorization, fetch, preload, within_the_stack
 from techsapo_ops.messages import msg
 
 _SHOWN = 200

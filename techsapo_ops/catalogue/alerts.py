@@ -58,8 +58,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
-from techsapo_ops.catalogue.alert_series import brought_by
-from techsapo_ops.catalogue.newest_copy import of_newest_copy
+from techsapo_ops.catalogue.series import brought_by, of_newest_copy
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 Severity = Literal["critical", "warning", "info"]

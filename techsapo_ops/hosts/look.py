@@ -18,9 +18,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.facts import DaemonFacts, daemon_facts
 from techsapo_ops.hosts.probe import PROBE_SECONDS, Probed, probe
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.spec.ports import GOSSIP, RAFT
 from techsapo_ops.stack.places import named_places
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.topology import Topology
 
 _LATE = 1.0

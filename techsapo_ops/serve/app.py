@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
+from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.serve.answers.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.answers.answers import Answers, Prompts
 from techsapo_ops.serve.answers.api import api_routes
@@ -55,7 +55,7 @@ from techsapo_ops.serve.pages.monitoring import monitoring_routes
 from techsapo_ops.serve.pages.pages import page_routes
 from techsapo_ops.serve.pages.runbook_pages import runbook_routes
 from techsapo_ops.serve.pages.status_report import StatusReport
-from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.front_door import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.spec.models.base import seconds

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import read_text, write_atomic, write_in_place
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import own_mode, read_text, write_atomic, write_in_place
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import Secret
 
@@ -27,7 +27,7 @@ def keep(path: Path, text: str, user: str | None, *, mounted: bool = False) -> b
     `mounted`: a container may have it by itself, so that it has to stay the same file.
     """
     content, there = text.encode(), path.exists()
-    if there and path.read_bytes() == content and access_list.own_mode(path) == _MODE:
+    if there and path.read_bytes() == content and own_mode(path) == _MODE:
         owners.give(path, user)
         return False
     if there and mounted:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Login
     from techsapo_ops.stack.topology import Topology
 

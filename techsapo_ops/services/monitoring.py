@@ -45,7 +45,7 @@ def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Serv
 
 
 def _way_inside(stack: Stack) -> Way:
-    from techsapo_ops.adapters.inside_http import Inside, NotEntered
+    from techsapo_ops.adapters.monitoring_server import Inside, NotEntered
 
     asks = next(kind.name for kind in kinds() if kind.asks_others)
 

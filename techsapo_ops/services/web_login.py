@@ -11,9 +11,9 @@ from typing import Any
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.formats import to_yaml
-from techsapo_ops.stack.kept_secret import KeptSecret
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.secrets import KeptSecret
+from techsapo_ops.stack.templates import to_yaml
 from techsapo_ops.stack.topology import Topology
 
 USER = "techsapo"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.auto import OLDEST_DAEMON, Image, names_of, present_or_base, too_old
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
+from techsapo_ops.stack.health import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from techsapo_ops.adapters import access_list
+from techsapo_ops.adapters.files import let_read
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import runtime_of
@@ -21,7 +21,7 @@ def files(desired: Desired) -> None:
     for file in desired.files:
         path = topology.layout.config / file.path
         if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
-            access_list.let_read(path, [catalogue[file.owner].uid])
+            let_read(path, [catalogue[file.owner].uid])
     keys(topology)
 
 
@@ -36,4 +36,4 @@ def keys(topology: Topology) -> None:
             readers.setdefault(tls.key, set()).add(service.facts.uid)
     for path, uids in readers.items():
         if path.exists():
-            access_list.let_read(path, uids)
+            let_read(path, uids)

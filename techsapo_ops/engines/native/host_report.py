@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import facts as services
-from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
+from techsapo_ops.stack.health import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology
 
 

@@ -22,8 +22,15 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
-from techsapo_ops.stack.observed import FOLDER_GONE, LogLine, Observed, ObservedService, State, Usage
-from techsapo_ops.stack.stopped import stopped_of
+from techsapo_ops.stack.observed import (
+    FOLDER_GONE,
+    LogLine,
+    Observed,
+    ObservedService,
+    State,
+    Usage,
+    stopped_of,
+)
 
 if TYPE_CHECKING:
     import psutil

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from techsapo_ops.adapters.container_facts import STACK
-from techsapo_ops.adapters.docker_refusals import why
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.unreachable import why
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

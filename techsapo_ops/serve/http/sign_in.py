@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH
+from techsapo_ops.spec.front_door import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH
 from techsapo_ops.spec.models.app import SignIn as SignInSpec
 
 USER = "x-techsapo-user"

@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 
-from techsapo_ops.catalogue.models import End
+from techsapo_ops.catalogue.vendors import End
 from techsapo_ops.serve.metrics.registry import Sample
-from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
+from techsapo_ops.spec.providers import announced_end
 from techsapo_ops.wallbounce.providers.failures import ProviderError
 from techsapo_ops.wallbounce.providers.listed import Listed
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.series import metrics
 from techsapo_ops.serve.bodies.monitoring import RecentBody
 from techsapo_ops.serve.http.broadcast import Broadcast
 from techsapo_ops.serve.metrics.registry import Sample

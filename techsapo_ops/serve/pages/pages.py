@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.catalogue.pages import LOCALES
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.catalogue.pages import LOCALES, runbooks
 from techsapo_ops.serve.pages.help_pages import html_of_page
 from techsapo_ops.serve.pages.pages import asked_language, page_of, page_reply
 

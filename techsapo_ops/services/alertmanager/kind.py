@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitor import Monitor
 from techsapo_ops.stack.kind import HANG_UP, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
+from techsapo_ops.stack.service import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from techsapo_ops.services.prometheus.alert_rules import alerts_of, threshold_of
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.formats import to_json
+from techsapo_ops.stack.templates import to_json
 from techsapo_ops.stack.topology import Topology
 
 FACTS = "pages/stack.json"

@@ -15,13 +15,12 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.services.blackbox.trust import front_ca, target_ca
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT
-from techsapo_ops.spec.hosts import outside_name
-from techsapo_ops.spec.machine_ports import RAFT
+from techsapo_ops.spec.front_door import outside_name
 from techsapo_ops.spec.models.monitoring import ProbeTarget
+from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.machine import HERE, Machine
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import HERE, Machine, Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 

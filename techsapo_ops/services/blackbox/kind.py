@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from techsapo_ops.messages import msg
 from techsapo_ops.services.exporters import Exporter, exporter_facts
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.service import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.models.servers import Certificate
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.places import CONTAINER_CONFIG

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitor import Monitor
 from techsapo_ops.stack.kind import executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -50,7 +50,7 @@ class Grafana(Monitor):
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its administrator's."""
         from techsapo_ops.services.grafana.provisioning import ADMIN, ADMIN_PASSWORD
-        from techsapo_ops.stack.kept_secret import KeptSecret
+        from techsapo_ops.stack.secrets import KeptSecret
 
         settings = topology.spec.monitoring.grafana
         yield KeptSecret(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.services.nginx.balancing import FRONT_LOCATION
-from techsapo_ops.spec.machine_ports import RAFT
+from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import CONTAINER_CONFIG
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

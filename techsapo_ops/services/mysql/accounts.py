@@ -15,7 +15,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.quoting import literal
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
-    from techsapo_ops.spec.models.data import Mysql
+    from techsapo_ops.spec.models.servers import Mysql
     from techsapo_ops.spec.secret import Secret
 
 

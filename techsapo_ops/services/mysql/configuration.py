@@ -7,8 +7,7 @@ from pathlib import Path
 
 from techsapo_ops.services.mysql.accounts import statements, unlogged
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.formats import printable
-from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.templates import Templates, printable
 from techsapo_ops.stack.topology import Topology
 
 MY_CNF = "mysql/my.cnf"

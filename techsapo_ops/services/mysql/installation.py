@@ -23,7 +23,7 @@ from techsapo_ops.services.mysql.accounts import (
 )
 from techsapo_ops.services.mysql.configuration import temporary_folder
 from techsapo_ops.services.mysql.logins import passwords
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.topology import Topology
 

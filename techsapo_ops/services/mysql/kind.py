@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -95,7 +95,7 @@ class Mysql(Kind):
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """The app's, that of who migrates, and root's where that one logs in by a password."""
         from techsapo_ops.services.mysql.accounts import migrations_user
-        from techsapo_ops.stack.kept_secret import KeptSecret
+        from techsapo_ops.stack.secrets import KeptSecret
 
         mysql, layout = topology.spec.mysql, topology.layout
         if mysql is not None:

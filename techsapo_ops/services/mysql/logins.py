@@ -8,7 +8,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.exporters import CNF, exporter_cnf
 from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, hosts_of, statements, unlogged
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology

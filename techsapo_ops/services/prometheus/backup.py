@@ -20,8 +20,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus import snapshot
 from techsapo_ops.services.prometheus.client import api, scratch_api
 from techsapo_ops.services.reached import first_reached
-from techsapo_ops.stack.backup import Door, Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup import BackupKind, Door, Part, Progress, Source, Trial
 from techsapo_ops.stack.engine import GateError
 from techsapo_ops.stack.shapes import count, each, has, member, number
 from techsapo_ops.stack.step import Action, Step

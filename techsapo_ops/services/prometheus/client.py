@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from techsapo_ops.adapters.basic_login import BasicLogin
-from techsapo_ops.adapters.prometheus import Prometheus, Sample
-from techsapo_ops.adapters.promtool import Promtool
+from techsapo_ops.adapters.http import BasicLogin
+from techsapo_ops.adapters.prometheus import Prometheus, Promtool, Sample
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.services.reached import first_reached
 from techsapo_ops.services.web_login import USER

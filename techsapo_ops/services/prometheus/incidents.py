@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from techsapo_ops.catalogue.rules import INCIDENT_SINCE, OTHERS_SINCE
+from techsapo_ops.catalogue.series import INCIDENT_SINCE, OTHERS_SINCE
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service

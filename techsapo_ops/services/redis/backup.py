@@ -19,10 +19,8 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.redis import contents, snapshot, spent
 from techsapo_ops.services.redis.client import door_to, redis_door, scratch_client, scratch_door
 from techsapo_ops.services.redis.several import calm, in_step, several, trouble
-from techsapo_ops.stack.backup import Amount, Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.backup import Amount, BackupKind, Part, Progress, Source, Trial, Untouched
+from techsapo_ops.stack.service import Service, Tool
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
 from techsapo_ops.stack.step import Action, Step
 

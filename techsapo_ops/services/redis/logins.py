@@ -10,7 +10,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from techsapo_ops.adapters import access_list, owners
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import let_read
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -76,7 +77,7 @@ def _write(topology: Topology) -> bool:
     service, path = topology.of_kind("redis")[0], accounts_file(topology.layout)
     changed = keep(path, users_file(_users(topology)), service.user)
     if changed and topology.places.from_images:
-        access_list.let_read(path, [service.facts.uid])
+        let_read(path, [service.facts.uid])
     if SENTINEL in accounts_of(topology):
         owners.folder(sentinel_accounts_folder(topology.layout), 0o711)
         keep(sentinel_accounts_file(topology.layout), sentinel_users(_passwords(topology)), None)

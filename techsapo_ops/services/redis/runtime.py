@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import let_read, write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
@@ -27,8 +27,7 @@ from techsapo_ops.services.runtime import (
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe, Service
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class RedisRuntime(Runtime):
         configuration = folder / "redis.conf"
         text = f"bind {LOOPBACK}\n{_throwaway(SCRATCH, password)}"
         write_atomic(configuration, text.encode(), 0o600)
-        access_list.let_read(configuration, [service.facts.uid])
+        let_read(configuration, [service.facts.uid])
         ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
         return ThrowawayContainer(("redis-server", f"{SCRATCH}/redis.conf"), ping, "default", password)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.stack.service_facts import HEARTBEAT, Probe, ServiceFacts
+from techsapo_ops.stack.service import HEARTBEAT, Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from techsapo_ops.catalogue.models import End
+from techsapo_ops.catalogue.vendors import End
 from techsapo_ops.spec.load import LoadedSpec
-from techsapo_ops.spec.model_facts import announced_end, answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
+from techsapo_ops.spec.providers import announced_end, answer_length
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.providers.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType

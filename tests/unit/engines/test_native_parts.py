@@ -32,7 +32,7 @@ from techsapo_ops.services.mysql import logins
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.installation import init_sql
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
 from techsapo_ops.stack.observed import FOLDER_GONE, ObservedService, State

@@ -17,17 +17,17 @@ from servers import free_port
 from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.apt import Apt
-from techsapo_ops.adapters.disk import Room
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.resources import Room
+from techsapo_ops.adapters.units import Units
 from techsapo_ops.engines.compose import host_report as compose
 from techsapo_ops.engines.native import host_report as native
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE
