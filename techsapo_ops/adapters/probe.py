@@ -27,9 +27,9 @@ class ProbeResult:
     body: bytes = b""
     status: int = 0
     wrong: bool = False
-    """It is ready, and not what it should be among its peers, see stack.role."""
+    """It is ready, and not what it should be among its peers, see stack.health."""
     sole: bool | None = None
-    """Whether it has what one of its kind alone may have, see stack.role; None where there is no such."""
+    """Whether it has what one of its kind alone may have, see stack.health; None where there is no such."""
 
 
 class Question(Protocol):

@@ -38,7 +38,7 @@ class Server:
     url: str
     login: BasicLogin | None = None
     folder: str = ""
-    """Where the rendered files are that it alone reads, of several; see stack.machine."""
+    """Where the rendered files are that it alone reads, of several; see stack.service."""
 
 
 def server_of(topology: Topology, service: Service) -> Server:

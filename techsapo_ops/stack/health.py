@@ -42,7 +42,7 @@ class HealthPart:
     away: str = ""
     """The machine that it is on, where that can't be reached and it was not asked."""
     sole: bool | None = None
-    """Whether it has what one of its kind alone may have, see stack.role; None where there is no such."""
+    """Whether it has what one of its kind alone may have, see Role; None where there is no such."""
 
     @property
     def failing(self) -> bool:

@@ -29,7 +29,7 @@ class _Span:
 
 
 class Binlog:
-    """What was written since a dump; see stack.backup_kind.History."""
+    """What was written since a dump; see stack.backup.History."""
 
     title = "the binlog"
 
