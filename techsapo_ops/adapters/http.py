@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from techsapo_ops.adapters.connections import Deadline, causes, os_reason
+from techsapo_ops.adapters.questions import Deadline, causes, os_reason
 from techsapo_ops.adapters.tls import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg

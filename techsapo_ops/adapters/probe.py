@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.connections import Deadline, os_reason
 from techsapo_ops.adapters.http import Unreachable, basic_authorization, fetch, preload, within_the_stack
+from techsapo_ops.adapters.questions import Deadline, os_reason
 from techsapo_ops.messages import msg
 
 _SHOWN = 200

@@ -52,7 +52,7 @@ def app_start_problems(
 
 def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
     """The servers that are to listen at an address of another host, as an external one would."""
-    from techsapo_ops.adapters.ports import bind_error
+    from techsapo_ops.adapters.held import bind_error
     from techsapo_ops.wallbounce.start import StartProblem
 
     for service in topology.services:

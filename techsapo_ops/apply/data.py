@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.apply.budget import note_audit, note_gap
 from techsapo_ops.apply.plan import StackPlan

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.engines.opening import on_several
 from techsapo_ops.engines.state import StateFile, recorded_engine
 from techsapo_ops.engines.swarm.nodes import SECONDS, Node, nodes_of

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import without_progress
-from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.held import is_free, port_holder
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose.access import ComposeAccess

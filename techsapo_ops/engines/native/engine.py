@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.ports import Holder, is_free, port_holder
+from techsapo_ops.adapters.held import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines import planning

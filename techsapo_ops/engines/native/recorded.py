@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import is_other, noted
-from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
+from techsapo_ops.adapters.held import replaced_files, works_in_removed
 from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.connections import causes, os_reason
+from techsapo_ops.adapters.questions import causes, os_reason
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.causes import Cause
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError

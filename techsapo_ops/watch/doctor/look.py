@@ -10,8 +10,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from techsapo_ops.adapters.apt import Apt, Installed
+from techsapo_ops.adapters.held import listeners
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.resources import NETWORK, file_system, human, room
 from techsapo_ops.adapters.strict_modes import UntrustedError, user_name

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import Runs
