@@ -147,10 +147,10 @@ def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.M
     def level(**host: object) -> Level:
         return by_name(examine(*stack(tmp_path, ALL, root=True, **host)))["user techsapo"].level
 
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    monkeypatch.setattr(doctor, "user_exists", lambda name: False)
     assert level() is Level.WARNING
     assert examine(*stack(tmp_path, ALL, root=True)).wants_user
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: True)
+    monkeypatch.setattr(doctor, "user_exists", lambda name: True)
     assert level() is Level.NOTE
     both = frozenset({"techsapo"})
     assert (
@@ -193,7 +193,7 @@ def port_of(calls: Calls, place: Path) -> Apt:
 def test_repair_adds_the_user_and_installs_what_is_missing(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    monkeypatch.setattr(doctor, "user_exists", lambda name: False)
     binaries = {k: v for k, v in ALL.items() if k != "prometheus-node-exporter"}
     diagnosis = examine(*stack(place / "s", binaries, root=True))
     calls, said = Calls(), []
