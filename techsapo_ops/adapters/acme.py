@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.questions import os_reason
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 

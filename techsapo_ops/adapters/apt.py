@@ -14,7 +14,7 @@ from types import FrameType
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Completed, Runner
-from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.units import Units
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 

@@ -12,11 +12,19 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.away import LOOK, HostsAway, NoManagerError, reasons_of
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.docker_refusals import Unreached, is_unreached, plainly, why
 from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
+from techsapo_ops.adapters.unreachable import (
+    LOOK,
+    HostsAway,
+    NoManagerError,
+    Unreached,
+    is_unreached,
+    plainly,
+    reasons_of,
+    why,
+)
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

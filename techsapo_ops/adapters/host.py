@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import require_programs
+from techsapo_ops.adapters.resources import existing
 
 TOOLS = (
     "logrotate",

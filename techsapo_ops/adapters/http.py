@@ -1,20 +1,23 @@
-"""One HTTP request whose time and size are bounded."""
+"""One HTTP request whose time and size are bounded, and a login whose password stands in a file."""
 
 from __future__ import annotations
 
 import socket
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.reasons import causes, os_reason
+from techsapo_ops.adapters.questions import Deadline, causes, os_reason
 from techsapo_ops.adapters.tls import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 
 if TYPE_CHECKING:
     import ssl
+
 
 BODY_LIMIT = 64 * 1024
 ANSWER_LIMIT = 16 * 1024 * 1024
@@ -224,3 +227,46 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
             )
         return msg("answered with something that is not HTTP (does the port speak TLS?)")
     return os_reason(error) or text or type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class BasicLogin:
+    """A user's name, and the file with the password, which is read anew for each request.
+
+    A server that asks for none takes no notice of it. So where there is no such file yet, or this user may
+    not read it, none is sent: only a server that asks for one answers 401, and that is told.
+    """
+
+    user: str
+    password_file: Path
+
+    def headers(self) -> dict[str, str]:
+        """What a request carries; nothing where the password can't be read."""
+        try:
+            password = self.password_file.read_text(encoding="utf-8").strip()
+        except OSError:
+            return {}
+        return basic_authorization(self.user, password)
+
+    @property
+    def hint(self) -> str:
+        """What to do about a server that refuses it."""
+        if self.password_file.exists():
+            return msg(
+                "its password is in {password_file}, which its owner and root may read: try sudo",
+                password_file=self.password_file,
+            )
+        return msg("{password_file} is not there: `techsapo up` makes it", password_file=self.password_file)
+
+
+def basic_authorization(user: str, password: str) -> dict[str, str]:
+    """The header of RFC 7617."""
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")}
+
+
+def within_the_stack(url: str) -> Trust:
+    """Lets a login be sent to the stack's own server at `url` by plain HTTP.
+
+    Its address is one of this host, or a container's on the stack's own network.
+    """
+    return Trust(here=frozenset({urlsplit(url).hostname or ""}))

@@ -1,4 +1,4 @@
-"""Imports that wait for a first use, in whichever thread that is."""
+"""Imports that wait for a first use, and of packages that may not be there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TypeVar, cast
 
-T = TypeVar("T")
+from techsapo_ops.messages import msg
 
+T = TypeVar("T")
 _ONE_AT_A_TIME = threading.RLock()
+OTEL_LACKING = msg("the packages of the extra `otel` are not installed")
+OTEL_HINT = msg(
+    "pip install 'techsapo-ops[otel]', in a checkout `.venv/bin/pip install --no-deps "
+    "--require-hashes -r requirements-otel.lock`, and restart the app; the app's image "
+    "has them"
+)
 
 
 def first_use(load: Callable[[], T]) -> T:
@@ -37,3 +45,13 @@ def without(package: str) -> Iterator[None]:
             del sys.modules[package]
         else:
             sys.modules[package] = there
+
+
+def has_otel() -> bool:
+    """Whether spans can be sent from this Python. Nothing of it is imported but the names above it."""
+    try:
+        return find_spec("opentelemetry.sdk.trace") is not None and (
+            find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+        )
+    except ModuleNotFoundError:  # of a name above it
+        return False

@@ -8,8 +8,7 @@ from pathlib import Path
 import pymysql
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.questions import Deadline, os_reason
 from techsapo_ops.adapters.tls import no_tls, trusting
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

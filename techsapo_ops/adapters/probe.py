@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.basic_login import basic_authorization, within_the_stack
-from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.http import Unreachable, fetch, preload
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.http import Unreachable, basic_authorization, fetch, preload, within_the_stack
+from techsapo_ops.adapters.questions import Deadline, os_reason
 from techsapo_ops.messages import msg
 
 _SHOWN = 200
@@ -29,9 +27,9 @@ class ProbeResult:
     body: bytes = b""
     status: int = 0
     wrong: bool = False
-    """It is ready, and not what it should be among its peers, see stack.role."""
+    """It is ready, and not what it should be among its peers, see stack.health."""
     sole: bool | None = None
-    """Whether it has what one of its kind alone may have, see stack.role; None where there is no such."""
+    """Whether it has what one of its kind alone may have, see stack.health; None where there is no such."""
 
 
 class Question(Protocol):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from techsapo_ops.adapters.address import Address, reachable_host
-from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.questions import Deadline
 from techsapo_ops.adapters.tls import no_tls, trusting
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.catalogue.metrics import job_metrics
+from techsapo_ops.catalogue.series import job_metrics
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.questions import Deadline, os_reason
 from techsapo_ops.adapters.trusted_users import trusted_users
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from techsapo_ops.adapters.actor import actor
 from techsapo_ops.adapters.chain import Chain, Head, Reading
+from techsapo_ops.adapters.users import actor
 from techsapo_ops.engines.at_work import sharing, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -11,7 +11,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.app.rendered_spec import calibration_file, keys_file
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.front_door import resolved_auth
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.step import Action
 
@@ -52,7 +52,7 @@ def app_start_problems(
 
 def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
     """The servers that are to listen at an address of another host, as an external one would."""
-    from techsapo_ops.adapters.ports import bind_error
+    from techsapo_ops.adapters.held import bind_error
     from techsapo_ops.wallbounce.start import StartProblem
 
     for service in topology.services:

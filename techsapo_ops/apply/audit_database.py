@@ -16,10 +16,10 @@ from techsapo_ops.services.mysql.accounts import adding, hosts_of, literal, name
 from techsapo_ops.services.mysql.contents import revision
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.session import Doors, Passing, Session, session
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.stack.engine import Access
-from techsapo_ops.stack.follow import Following
-from techsapo_ops.stack.stopped import stopped_of
+from techsapo_ops.stack.observed import stopped_of
+from techsapo_ops.stack.stack import Following
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.migrate import LOCK, sql_from
 

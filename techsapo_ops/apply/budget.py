@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.services.app.kind import App
-from techsapo_ops.stack.budget_note import FILE, BudgetNote, Gap, read_note
+from techsapo_ops.stack.data_notes import FILE, BudgetNote, Gap, read_note
 from techsapo_ops.stack.layout import BUDGET_FOLDER, Layout
 from techsapo_ops.stack.places import EVERY
 from techsapo_ops.stack.stack import Stack

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from techsapo_ops.adapters.access_list import own_mode
+from techsapo_ops.adapters.files import own_mode
 from techsapo_ops.adapters.written import Manifest, digest, read_manifest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.apply.budget import note_audit, note_gap
 from techsapo_ops.apply.plan import StackPlan
@@ -18,8 +18,7 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.lost_data import LostData, is_there, lost_data
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.backup import Amount
-from techsapo_ops.stack.budget_note import Gap
-from techsapo_ops.stack.data_note import MARK, DataNote, KnownData
+from techsapo_ops.stack.data_notes import MARK, DataNote, Gap, KnownData
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action

@@ -15,7 +15,7 @@ from techsapo_ops.jobs.context import JobContext
 from techsapo_ops.jobs.job import JobResult
 from techsapo_ops.messages import msg
 from techsapo_ops.services.lost_data import lost_data
-from techsapo_ops.stack.data_note import DataNote
+from techsapo_ops.stack.data_notes import DataNote
 
 APPLY_SECONDS = 240.0
 """How long an apply that is under way is waited for."""

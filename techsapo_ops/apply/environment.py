@@ -7,7 +7,7 @@ from pathlib import Path
 
 from techsapo_ops.apply.ledger_entry import last_good
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec import NO_ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import errno
 import os
 from collections.abc import Sequence
 
-from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.own_terminal import attached_apart
 from techsapo_ops.adapters.process import attached
+from techsapo_ops.adapters.unreachable import HostsAway
 from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -27,8 +27,7 @@ from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.validators.check import ValidationReport, check, require
-from techsapo_ops.validators.images import tool_images
+from techsapo_ops.validators.check import ValidationReport, check, require, tool_images
 
 _PARTIAL = ".techsapo-partial-"
 Owner = tuple[int, int]

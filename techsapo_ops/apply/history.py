@@ -13,9 +13,8 @@ from techsapo_ops.apply.snapshot import Snapshot
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import Engine
-from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.stack import Engines, Leaves, Stack
+from techsapo_ops.stack.stack import Engines, Following, Leaves, Stack
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ from techsapo_ops.apply.ledger_entry import (
 from techsapo_ops.apply.snapshot import Snapshot, file_entries, freeze, thaw
 from techsapo_ops.backup.kinds.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
-from techsapo_ops.masking.known import forms
+from techsapo_ops.masking.search import forms
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.logins import written_secrets
+from techsapo_ops.spec.redact import written_secrets
 
 KEPT = 50
 """Applies that are kept, beside the last good one."""

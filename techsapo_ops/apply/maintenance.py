@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
-from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.adapters.json_files import write_json
+from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -15,7 +15,7 @@ from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.data_note import DataNote
+from techsapo_ops.stack.data_notes import DataNote
 from techsapo_ops.stack.journal import Operation, interrupted, require_ended
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.step import Action, Step

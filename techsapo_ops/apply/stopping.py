@@ -13,10 +13,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.observed import Observed, Stopped, note_stopped, stopped_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step
-from techsapo_ops.stack.stopped import Stopped, note_stopped, stopped_of
 from techsapo_ops.stack.topology import Topology
 
 

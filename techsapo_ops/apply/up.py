@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from techsapo_ops.adapters.away import lacking
+from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.apply.app_start import require_app_starts
 from techsapo_ops.apply.changes import ChangeKind, edited_error
 from techsapo_ops.apply.data import lost_of, note_data, require_data, start_empty

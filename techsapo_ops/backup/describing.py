@@ -20,9 +20,9 @@ from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.backup.repository.description import NOT_TAKEN, Description, Kept, What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.fields import key_of
 from techsapo_ops.spec.redact import secrets_of
+from techsapo_ops.spec.variables import parse_dotenv
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.repository.folder import Backup

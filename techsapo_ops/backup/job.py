@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.backup import verify_offsite as operation
 from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.kinds import registry

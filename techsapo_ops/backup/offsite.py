@@ -26,8 +26,7 @@ from techsapo_ops.backup.restore.copied import note_copies, noted_copies
 from techsapo_ops.backup.restore.kit import kit
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.backup_kind import BackupKind
+from techsapo_ops.stack.backup import BackupKind, Part
 from techsapo_ops.stack.stack import Stack
 
 NOT_ASKED_FOR = "not asked for"

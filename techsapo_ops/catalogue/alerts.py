@@ -33,7 +33,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  sent; absent where it names none
     on_machines  {KEY: value}: expr, severity, page, summary or description in such a stack, where one of a
                  kind is less than all of it; what it leaves out is the same there. In both, what jobs leave
-                 is read of the host that got it last, see newest_copy.py
+                 is read of the host that got it last, see series.py
     apart        labels that tell two troubles apart that each want someone: each is a message of its own, at
                  once. Absent: all that fire of this name are one message
     muted_by     {CAUSE: [label, …]}: alerts that name the cause where this one names its effect, or are
@@ -58,8 +58,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
-from techsapo_ops.catalogue.alert_series import brought_by
-from techsapo_ops.catalogue.newest_copy import of_newest_copy
+from techsapo_ops.catalogue.series import brought_by, of_newest_copy
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 Severity = Literal["critical", "warning", "info"]

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from techsapo_ops.catalogue.alerts import DISKS
-from techsapo_ops.catalogue.rules import expand_api
+from techsapo_ops.catalogue.series import expand_api
 from techsapo_ops.catalogue.yaml_text import read_yaml
 
 PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]

@@ -25,7 +25,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.certificate import NginxSites, nginx_sites
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.models.servers import Certificate
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology

@@ -20,7 +20,7 @@ from techsapo_ops.certs.needs import Certificates, Managed, Need
 from techsapo_ops.certs.policy import share_left
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.models.servers import Certificate
 from techsapo_ops.spec.problems import unknown
 
 _TIMEOUT = 5.0

@@ -22,7 +22,7 @@ def environment_variables(directory: Path) -> Mapping[str, str]:
     if not dotenv.is_file():
         return os.environ
     from techsapo_ops.adapters.files import read_text
-    from techsapo_ops.spec.dotenv import parse_dotenv
+    from techsapo_ops.spec.variables import parse_dotenv
 
     return {**parse_dotenv(read_text(dotenv), filename=str(dotenv)), **os.environ}
 

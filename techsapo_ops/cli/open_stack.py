@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.host import gather
+from techsapo_ops.adapters.unreachable import HostsAway
 from techsapo_ops.apply.audit_database import AuditDatabase
 from techsapo_ops.apply.environment import change_of
 from techsapo_ops.apply.history import History
@@ -22,13 +22,13 @@ from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec import NO_ENVIRONMENT
 from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
-    from techsapo_ops.stack.diagnosis import HostReport
+    from techsapo_ops.stack.health import HostReport
 
 
 def open_stack(

@@ -21,7 +21,7 @@ from techsapo_ops.cli.place import (
     lacking,
 )
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project

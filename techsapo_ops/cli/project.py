@@ -18,8 +18,8 @@ from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.spec.offsite import inside_backups
 from techsapo_ops.spec.problems import Mark, Problem, SpecError, problem_at
+from techsapo_ops.spec.rules import inside_backups
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import BACKUPS, Layout
 from techsapo_ops.stack.state_format import require_format
@@ -28,8 +28,8 @@ from techsapo_ops.stack.template_folders import find_overrides
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.services.prometheus.own_rules import OwnRules
-    from techsapo_ops.spec.findings import Finding
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Finding
     from techsapo_ops.stack.template_folders import Overrides
 
 
@@ -134,8 +134,8 @@ class Project:
         """What is not installed here and the spec needs; the image of the app has it."""
         if self.spec.app.tracing is None:
             return ()
-        from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
-        from techsapo_ops.spec.tracing import TRACING
+        from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
+        from techsapo_ops.spec.watched import TRACING
 
         if has_otel():
             return ()

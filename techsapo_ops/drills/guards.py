@@ -10,7 +10,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG
-from techsapo_ops.catalogue.rules import API_ROUTES
+from techsapo_ops.catalogue.series import API_ROUTES
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.journal import CUT_SHORT, half_done

@@ -13,8 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.nginx.kind import Nginx
-from techsapo_ops.stack.machine import HERE
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import HERE, Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step
 

@@ -23,7 +23,7 @@ import psutil
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.http import Unreachable, fetch, preload, way
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.questions import os_reason
 from techsapo_ops.adapters.tls import SYSTEM, Trust
 from techsapo_ops.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.errors import OpsError

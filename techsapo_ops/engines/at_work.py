@@ -15,7 +15,7 @@ from techsapo_ops.stack.layout import LOCK, Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.swarm.shared_state import SharedState
-    from techsapo_ops.stack.machine import Machine
+    from techsapo_ops.stack.service import Machine
 
 _REFRESH = "refresh.lock"
 """Lock file, in the state directory, of who brings the newest state here only to look at it."""

@@ -10,7 +10,7 @@ from techsapo_ops.engines.auto import OLDEST_DAEMON, Image, names_of, present_or
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import facts
-from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
+from techsapo_ops.stack.health import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.engines.swarm.machines_note import MachinesNote
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
+    from techsapo_ops.stack.health import HostReport
     from techsapo_ops.stack.layout import Layout
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import EngineName
+    from techsapo_ops.stack.service import Machine
     from techsapo_ops.stack.topology import Topology
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.unreachable import plainly
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, renaming
 from techsapo_ops.hosts.look import Looked, freed_ports, look, ports_of
 from techsapo_ops.hosts.probe import NoWayError, Probed
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.spec.ports import GOSSIP, RAFT
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.topology import Topology
 
 OLDEST = 25

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
-from techsapo_ops.adapters.away import lacking
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
@@ -16,9 +16,9 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.observed import stopped_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stopped import stopped_of
 
 _STOP_SECONDS = 180.0
 _READY_SECONDS = 420.0

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.engines.swarm.nodes import SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 
 IN_SWARM = "swarm"
 """Name of the fact whether a machine is in the stack's Swarm."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.docker_api import post
-from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.swarm import post
+from techsapo_ops.adapters.unreachable import plainly
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.nodes import Node, nodes_of
@@ -21,9 +21,9 @@ from techsapo_ops.hosts.check import HEARTBEAT
 from techsapo_ops.hosts.facts import DaemonFacts, renaming
 from techsapo_ops.hosts.look import daemons_of
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.machine_ports import RAFT
+from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _JOIN_SECONDS = 60.0

@@ -16,7 +16,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.look import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 
 _SECONDS = 60.0
 _PAUSE = 0.5

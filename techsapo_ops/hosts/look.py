@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.engines.opening import on_several
 from techsapo_ops.engines.state import StateFile, recorded_engine
 from techsapo_ops.engines.swarm.nodes import SECONDS, Node, nodes_of
@@ -18,9 +18,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.facts import DaemonFacts, daemon_facts
 from techsapo_ops.hosts.probe import PROBE_SECONDS, Probed, probe
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.spec.ports import GOSSIP, RAFT
 from techsapo_ops.stack.places import named_places
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.topology import Topology
 
 _LATE = 1.0

@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.nodes import SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.facts import DaemonFacts
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 
 PROBE_SECONDS = 15.0
 """Of a machine that has answered already: it may have to start a container first."""

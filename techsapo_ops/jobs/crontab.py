@@ -14,7 +14,7 @@ from pathlib import Path
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.formats import printable
+from techsapo_ops.stack.templates import printable
 
 LONGEST_COMMAND = 998
 """What cron takes of a line's command (MAX_COMMAND in its source, with its NUL)."""

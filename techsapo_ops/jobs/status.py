@@ -14,7 +14,7 @@ from techsapo_ops.jobs.job import Job, configured
 from techsapo_ops.jobs.runs import Run, Runs
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import next_run
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.spec.problems import unknown
 
 MISSED_SECONDS = 300.0

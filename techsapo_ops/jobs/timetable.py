@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.units import Crontab
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.crontab import Line, crontab_block, find_block, jobs_in, replace_block
 from techsapo_ops.jobs.job import Job, JobResult
@@ -17,9 +17,9 @@ from techsapo_ops.jobs.status import configured_jobs
 from techsapo_ops.jobs.wrapper import RunContext, export
 from techsapo_ops.messages import msg
 from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
-from techsapo_ops.spec.environment import PRODUCTION
-from techsapo_ops.spec.models.data import Schedule
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.spec import PRODUCTION
+from techsapo_ops.spec.models.upkeep import Schedule
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = msg(

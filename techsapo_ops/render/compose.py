@@ -13,13 +13,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import techsapo_ops
+from techsapo_ops.adapters.build import (
+    LOCK,
+    OTEL_LOCK,
+    PACKAGED_LOCK,
+    PACKAGED_OTEL_LOCK,
+    TEMPLATES,
+    code,
+    content,
+)
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.render.package import package
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import listen_host
-from techsapo_ops.stack.container import Bind, Build, Container
+from techsapo_ops.stack.container import Bind, Build, Container, Package
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.service import Service
@@ -29,10 +38,8 @@ from techsapo_ops.stack.topology import Topology
 
 MONITORING_YML = "docker/docker-compose.monitoring.yml"
 PRODUCTION_YML = "docker/production/docker-compose.prod.yml"
-
 CONFIG = "docker/config/"
 SECRETS = "docker/secrets/"
-
 # `edge` alone reaches the world and may publish ports; the other two are private to the stack.
 _INTERNAL = ("data", "metrics")
 
@@ -305,3 +312,20 @@ def _bind(source: str, bind: Bind) -> dict[str, Any]:
 def _publish(service: Service, target: int, published: int) -> dict[str, Any]:
     host = listen_host(service.host)
     return {"target": target, "published": str(published), "host_ip": host, "protocol": "tcp"}
+
+
+def package(*, exact: bool) -> Package:
+    """Where a build of an image finds this package; `exact` tells one edit of it from another."""
+    inside = Path(techsapo_ops.__file__).parent
+    folder = inside.parent
+    packaged = inside / PACKAGED_LOCK
+    locks = (inside, PACKAGED_LOCK, PACKAGED_OTEL_LOCK) if packaged.is_file() else (folder, LOCK, OTEL_LOCK)
+    lock, otel_lock = ((locks[0] / name).relative_to(folder).as_posix() for name in locks[1:])
+    return Package(
+        source=folder,
+        lock=lock,
+        otel_lock=otel_lock,
+        templates=not packaged.is_file() and (folder / TEMPLATES).is_dir(),
+        build=code() if exact else techsapo_ops.__version__,
+        digest=content().digest if exact else None,
+    )

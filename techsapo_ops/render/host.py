@@ -12,8 +12,7 @@ from techsapo_ops.services.scheduler.kind import job_folders
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import Program, RenderedFile
-from techsapo_ops.stack.formats import printable
-from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.templates import Templates, printable
 from techsapo_ops.stack.topology import Topology
 
 LOGROTATE = "logrotate/techsapo"

@@ -21,8 +21,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import Program, RenderedFile
-from techsapo_ops.stack.formats import printable
-from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.templates import Templates, printable
 from techsapo_ops.stack.topology import Topology
 
 SUPERVISORD_CONF = "supervisor/supervisord.conf"

@@ -16,15 +16,13 @@ from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.render.compose import from_yaml, literal, logging_of
-from techsapo_ops.render.package import package
+from techsapo_ops.render.compose import from_yaml, literal, logging_of, package
 from techsapo_ops.services.registry import kind_of, kinds_in
 from techsapo_ops.stack.container import Bind, Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
-from techsapo_ops.stack.machine import ON
 from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.places import CONTAINER_CONFIG, SWARM
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import ON, Service
 from techsapo_ops.stack.stack_file import FOLDERS, NODE_LABEL, STACK_YML
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology

@@ -15,8 +15,8 @@ from typing_extensions import override
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.formats import to_json, to_yaml
 from techsapo_ops.stack.template_folders import builtin_names, template_root
+from techsapo_ops.stack.templates import to_json, to_yaml
 
 BUILTIN = "builtin"
 """Prefix under which our own templates stay reachable from an override."""

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import FastAPI
 
-from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
+from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.serve.answers.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.answers.answers import Answers, Prompts
 from techsapo_ops.serve.answers.api import api_routes
@@ -45,7 +45,7 @@ from techsapo_ops.serve.pages.charts import Charts
 from techsapo_ops.serve.pages.help_pages import help_routes, runbook_routes
 from techsapo_ops.serve.pages.pages import monitoring_routes, page_routes
 from techsapo_ops.serve.pages.status_report import StatusReport
-from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.front_door import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.spec.models.base import seconds

@@ -13,8 +13,8 @@ import structlog
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import build, note
-from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.resources import HostUsage
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.spending import Spending

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.masking import MaskLevel
-from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.front_door import resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
-from techsapo_ops.spec.told_addresses import Authorities
+from techsapo_ops.spec.store_access import Authorities
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
 
 

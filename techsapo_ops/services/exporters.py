@@ -13,7 +13,7 @@ from typing_extensions import override
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.adapters.monitoring_server import LastReload
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
@@ -38,7 +38,7 @@ class Server:
     url: str
     login: BasicLogin | None = None
     folder: str = ""
-    """Where the rendered files are that it alone reads, of several; see stack.machine."""
+    """Where the rendered files are that it alone reads, of several; see stack.service."""
 
 
 def server_of(topology: Topology, service: Service) -> Server:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.stack.data_note import MARK, DataNote, KnownData
+from techsapo_ops.stack.data_notes import MARK, DataNote, KnownData
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.topology import Topology
 

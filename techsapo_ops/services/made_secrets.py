@@ -10,8 +10,8 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import read_text, write_atomic, write_in_place
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import own_mode, read_text, write_atomic, write_in_place
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitor import READERS, USER, asks_login, copy_for, password_file, web_file
 from techsapo_ops.spec.secret import Secret
@@ -42,7 +42,7 @@ def keep(path: Path, text: str, user: str | None, *, mounted: bool = False) -> b
     `mounted`: a container may have it by itself, so that it has to stay the same file.
     """
     content, there = text.encode(), path.exists()
-    if there and path.read_bytes() == content and access_list.own_mode(path) == _MODE:
+    if there and path.read_bytes() == content and own_mode(path) == _MODE:
         owners.give(path, user)
         return False
     if there and mounted:

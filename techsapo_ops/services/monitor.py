@@ -20,8 +20,8 @@ from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Login
 
 
@@ -112,7 +112,7 @@ def client_file(topology: Topology, kind: str) -> tuple[str, ...]:
 
 def client_files(topology: Topology, kind: str) -> Iterator[RenderedFile]:
     """That file, where the server asks for a login; it names the password's file and holds no secret."""
-    from techsapo_ops.stack.formats import to_yaml
+    from techsapo_ops.stack.templates import to_yaml
 
     if (login := basic_auth(topology, kind, kind)) is not None:
         yield RenderedFile(f"{kind}/{CLIENT}", CLIENT_HEAD + to_yaml({"basic_auth": login}) + "\n")
@@ -162,7 +162,7 @@ def note(topology: Topology, kind: str, title: str) -> Iterator[str]:
 
 def kept_secrets(topology: Topology, kind: str, title: str) -> Iterator[KeptSecret]:
     """The password of a server that asks for one."""
-    from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.secrets import KeptSecret
 
     if asks_login(topology, kind):
         used_by = (*(name for name in READERS[kind] if topology.has(name)), "techsapo", "you")

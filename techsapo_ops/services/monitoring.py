@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
-from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.adapters.monitoring_server import MonitoringServer, Way, straight
-from techsapo_ops.adapters.prometheus import Prometheus, Sample
-from techsapo_ops.adapters.promtool import Promtool
+from techsapo_ops.adapters.prometheus import Prometheus, Promtool, Sample
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.loaded_configuration import login_at
 from techsapo_ops.services.monitor import USER
@@ -55,7 +54,7 @@ def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Serv
 
 
 def _way_inside(stack: Stack) -> Way:
-    from techsapo_ops.adapters.inside_http import Inside, NotEntered
+    from techsapo_ops.adapters.monitoring_server import Inside, NotEntered
 
     asks = next(kind.name for kind in kinds() if kind.asks_others)
 

@@ -9,14 +9,13 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.services.scheduler.heartbeat import forget, last_beat
-from techsapo_ops.spec.own_tls import speaks_tls
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.store_access import speaks_tls
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.own_tls import ca_file
-from techsapo_ops.stack.service import Login, Service
-from techsapo_ops.stack.service_facts import HEARTBEAT
+from techsapo_ops.stack.service import HEARTBEAT, Login, Service
 from techsapo_ops.stack.topology import Topology
 
 UNAUTHORIZED = 401

@@ -26,10 +26,8 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.kind import Kind
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import HERE
 from techsapo_ops.stack.places import Places
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import ServiceFacts
+from techsapo_ops.stack.service import HERE, Service, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
 
 _KINDS: list[Kind] = [

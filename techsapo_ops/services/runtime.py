@@ -13,10 +13,8 @@ from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.diagnosis import HostFinding
-from techsapo_ops.stack.health import HealthPart, Role
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.health import HealthPart, HostFinding, Role
+from techsapo_ops.stack.service import Probe, Service
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:

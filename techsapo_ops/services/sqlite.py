@@ -21,8 +21,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite_tool
-from techsapo_ops.stack.backup import Amount, Door, Part, Progress
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup import Amount, BackupKind, Door, Part, Progress, Trial
 from techsapo_ops.stack.layout import SCRATCH_FOLDER
 from techsapo_ops.stack.shapes import count, each, has, text
 

@@ -8,15 +8,13 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec import production
-from techsapo_ops.spec.environment import PRODUCTION
-from techsapo_ops.spec.findings import Context, Exposure, Finding
+from techsapo_ops.spec import PRODUCTION, production
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.monitoring import Alertmanager, Prometheus
 from techsapo_ops.spec.models.root import ExposureName
-from techsapo_ops.spec.problems import Path
-from techsapo_ops.spec.redis_login import NONE, redis_login
+from techsapo_ops.spec.problems import Context, Exposure, Finding, Path
+from techsapo_ops.spec.store_access import NONE, redis_login
 
 _SHARED_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 _PLAIN = re.compile(r"(?P<kind>rest|s3):(?P<url>http://.*)", re.IGNORECASE | re.DOTALL)

@@ -11,16 +11,15 @@ from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.environment import NO_ENVIRONMENT, PRODUCTION
+from techsapo_ops.spec import NO_ENVIRONMENT, PRODUCTION
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
-from techsapo_ops.spec.findings import Context, Finding
-from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import known_home
 from techsapo_ops.spec.models.providers import Provider
-from techsapo_ops.spec.overlay import Locator, merge
 from techsapo_ops.spec.problems import (
     START,
+    Context,
+    Finding,
     Mark,
     Path,
     Problem,
@@ -30,10 +29,11 @@ from techsapo_ops.spec.problems import (
     problem_at,
     shown,
 )
-from techsapo_ops.spec.prune import Pruned
+from techsapo_ops.spec.reshaped import Locator, Pruned, merge
 from techsapo_ops.spec.rules import rules_in
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.spec.source import Document, parse
+from techsapo_ops.spec.variables import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.wording import field_errors, own_words, source_words
 
 __all__ = ["LoadedSpec", "Problem", "SpecError", "load"]

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.problems import Path
+from techsapo_ops.spec.problems import Context, Finding, Path
 
 NUMBERS = (3, 5)
 """How many machines a stack may have: of an even number no half may go on alone (Docker's docs on Raft)."""

@@ -8,11 +8,10 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver
-from techsapo_ops.spec.problems import Path, did_you_mean
+from techsapo_ops.spec.models.notifications import LIKE, EmailReceiver, RawReceiver, domains
+from techsapo_ops.spec.problems import Context, Finding, Path, did_you_mean
 
 _LATEST = 7 * 86400.0
 """Seconds after which nobody waits for the next receivers any more."""
@@ -159,8 +158,6 @@ def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
     mailed = {name: receiver for name, receiver in receivers.items() if isinstance(receiver, EmailReceiver)}
     if server is None and not mailed:
         return
-    from techsapo_ops.spec.mail import LIKE, domains  # with the e-mail of Python, which most specs don't need
-
     if server is not None and len(domains(server.sender)) != 1:
         path: Path = ("notifications", "smtp", "sender")
         yield Finding(path, msg("is no e-mail address"), msg("write e.g. techsapo@example.com"))

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.machine_ports import ports_of_machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+
+
+RAFT, GOSSIP = 2377, 7946
+"""Ports of Swarm's managers, which every machine is, and of its gossip.
+https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
+SENTINEL = 26379
+"""Beside the Redis of each machine. https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/"""
+
+
+def ports_of_machines(spec: Spec) -> Mapping[str, Sequence[int]]:
+    """Ports of each of several machines that no field sets, by what listens there; none of one host."""
+    return {"Sentinel": (SENTINEL,), "Docker Swarm": (RAFT, GOSSIP)} if spec.hosts else {}
+
 
 _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _LOOPBACK = "127.0.0.1"

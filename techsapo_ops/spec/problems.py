@@ -1,16 +1,28 @@
-"""What is wrong with a spec, and where: the values that every part of the loader speaks in."""
+"""What is wrong with a spec, and where: the values in which loader and rules speak."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg
-from techsapo_ops.spec.fullwidth import SPACE
 
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.models.root import ExposureName
+
+SPACE = "\u3000"
+"""What YAML takes for text, and most editors show as a gap."""
+_COLON = "："
+_KEY = re.compile(
+    rf"(?P<before>[ \t{SPACE}]*(?:-[ {SPACE}]+)?[\w{{\['\"-]+[ {SPACE}]*)(?P<colon>[:{_COLON}])(?P<after>.?)",
+    re.ASCII,  # keys of the spec are: 連絡先：… is a line of somebody's text
+)
 Path = tuple[str | int, ...]
 """Where a value is in the document: ("app", "instances", 0, "port")."""
 
@@ -104,3 +116,71 @@ def shown(text: str, limit: int = 60) -> str:
     named = text.replace(SPACE, "[U+3000]")  # most editors show a gap
     flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in named)
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What rules see beside the spec: the environment that it is used in, and what was disabled and why."""
+
+    environment: str | None
+    disabled: dict[str, str]
+    written: Callable[[Path], bool]
+    """Whether the file gives the value at a path."""
+    given: Callable[[Path], object] = lambda _: None
+    """The value at a path as it is given, also where it is wrong: of an environment with its overlay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found at `path`; `uses` are further paths it depends on."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    uses: tuple[Path, ...] = ()
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Something that others than intended may reach, or that nobody would hear of; `accepted` is the reason
+    for which it is meant.
+
+    `uses` are the paths on which it rests, as of a Finding.
+    """
+
+    rule: ExposureName
+    path: Path
+    message: str
+    hint: str
+    uses: tuple[Path, ...] = ()
+    accepted: str | None = None
+
+
+Rule: TypeAlias = "Callable[[Spec, Context], Iterable[Finding]]"
+
+
+def slip(text: str) -> tuple[int, str, str] | None:
+    """Where the first line of `text` has such a character in the place of YAML's own.
+
+    The column, from 1, what is wrong, and what to try. None where it has none: in a value or a comment they
+    are text like any other.
+    """
+    found = _KEY.match(text.split("\n", 1)[0])
+    if found is None:
+        return None
+    for part, sign in (("before", SPACE), ("colon", _COLON), ("after", SPACE)):
+        if sign in found[part]:
+            what = msg("colon (U+FF1A)") if sign == _COLON else msg("space (U+3000)")
+            return (
+                found.start(part) + found[part].index(sign) + 1,
+                msg("a full-width {what} stands in the place of YAML's own", what=what),
+                msg("write it half-width"),
+            )
+    return None
+
+
+def half_width(text: str) -> str:
+    """`text` in half-width characters; empty where it is that already."""
+    folded = unicodedata.normalize("NFKC", text)
+    return folded if folded != text else ""

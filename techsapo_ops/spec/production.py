@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.environment import PRODUCTION
-from techsapo_ops.spec.findings import Context, Exposure, Finding, Rule
+from techsapo_ops.spec import PRODUCTION
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD
-from techsapo_ops.spec.problems import Path
+from techsapo_ops.spec.problems import Context, Exposure, Finding, Path, Rule
 from techsapo_ops.spec.providers import nobody_to_ask, too_few, unfilled_tiers
 
 

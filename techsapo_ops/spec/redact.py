@@ -1,17 +1,33 @@
-"""The spec as plain data again: for people with its secrets masked, for the app with secrets as files."""
+"""The spec as plain data again: for people with its secrets masked, for the app with secrets as files.
+
+Secret is also what stands in a field that is not for secrets: a URL, or what is passed through as it is, a
+receiver of Alertmanager's own form or the `extra_body` of a provider.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
 
 from techsapo_ops.masking import MASK
-from techsapo_ops.masking.fields import masked_fields, without_logins
-from techsapo_ops.spec.fields import key_of
+from techsapo_ops.masking.fields import (
+    has_key,
+    has_login,
+    has_password,
+    has_secret,
+    masked_fields,
+    secret_values,
+    texts,
+    without_logins,
+)
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.fields import key_of, secret_places, sections
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.problems import Path, dotted
+from techsapo_ops.spec.models.providers import CompatibleProvider, GoogleProvider, KeyedProvider
+from techsapo_ops.spec.problems import Context, Finding, Path, dotted
 from techsapo_ops.spec.secret import Secret
 
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
@@ -116,3 +132,103 @@ def _without_logins(node: Any) -> Any:
     if isinstance(node, list):
         return [_without_logins(value) for value in node]
     return without_logins(node) if isinstance(node, str) else node
+
+
+def urls(spec: Spec, _: Context) -> Iterator[Finding]:
+    """No login in a URL, which is shown, logged and handed on; beside an API key it breaks every call.
+
+    Where it works it is a warning: a stack that has it goes on.
+    """
+    for name, provider in spec.providers.items():
+        base_url = getattr(provider, "base_url", None)
+        if provider.enabled and isinstance(base_url, str):
+            yield from _base_url(("providers", name, "base_url"), provider, base_url)
+    runbooks = spec.monitoring.runbook_url
+    if runbooks is not None and has_login(runbooks):
+        where: Path = ("monitoring", "runbook_url")
+        yield _warned(
+            where,
+            msg("the login in it goes out with every alert"),
+            msg("leave it out: a browser asks for it"),
+        )
+    for name, certificate in spec.certificates.items():
+        if has_login(certificate.directory):
+            yield _warned(
+                ("certificates", name, "directory"), msg("a login in a URL can be read in the ledger"),
+                msg("leave it out: an ACME account is known by its key (eab_key_id, eab_hmac_key_file)"),
+            )  # fmt: skip
+    for number, probe in enumerate(spec.monitoring.probes):
+        if has_key(probe.url):
+            yield _warned(
+                ("monitoring", "probes", number, "url"),
+                msg("the key in its query can be read in prometheus.yml and in the exporter's log"),
+                msg(
+                    "ask a page that wants none, or leave it out and take the refusal for well: `status: "
+                    "[401]`"
+                ),
+            )
+    offsite = spec.backup.offsite
+    if offsite is not None and has_password(offsite.restic):
+        yield _warned(
+            ("backup", "offsite", "restic"), msg("the password in it stands in the spec"),
+            msg("write RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD_file below `environment`"),
+        )  # fmt: skip
+
+
+def _base_url(path: Path, provider: Any, base_url: str) -> Iterator[Finding]:
+    keyed = isinstance(provider, KeyedProvider) and provider.api_key is not None
+    works = isinstance(provider, GoogleProvider) or (isinstance(provider, CompatibleProvider) and not keyed)
+    instead = msg("leave it out; let the proxy know you by api_key_file, or by this host's address")
+    if has_login(base_url) and not works:
+        yield Finding(
+            path, msg("holds a login, which can't be sent beside the API key: every call fails"), instead
+        )
+    elif has_login(base_url):
+        yield _warned(path, msg("holds a login in the open"), instead)
+    if has_key(base_url):
+        yield _warned(
+            path, msg("holds a key in its query, which servers and proxies log"), msg("use api_key_file")
+        )
+
+
+def _warned(path: Path, message: str, hint: str) -> Finding:
+    return Finding(path, message, hint, warning=True)
+
+
+def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
+    """What is secret in a spec and stands in no field for secrets, as the values that hold it.
+
+    URLs with a login or a key, secrets of what is passed through, and what `written`, the file as data, has
+    as secrets for any environment.
+    """
+    secrets = {value for value in texts(spec.model_dump()) if has_secret(value)} | written_secrets(written)
+    for receiver in spec.notifications.receivers.values():
+        secrets.update(secret_values(getattr(receiver, "config", None)))
+    return frozenset(secrets | body_secrets(spec))
+
+
+def body_secrets(spec: Spec) -> set[str]:
+    """What is secret in the `extra_body` of providers."""
+    bodies = [
+        provider.extra_body for provider in spec.providers.values() if isinstance(provider, KeyedProvider)
+    ]
+    return {value for body in bodies for value in secret_values(body)}
+
+
+def written_secrets(data: object) -> set[str]:
+    """What is secret in a spec as data, of any environment, where it stands in it itself."""
+    secrets = {value for value in texts(data) if has_secret(value)}
+    overlays = data.get("environments") if isinstance(data, Mapping) else None
+    parts = (data, *(overlays.values() if isinstance(overlays, Mapping) else ()))
+    for _, model, section in chain.from_iterable(map(sections, parts)):
+        places = secret_places(model, section)
+        secrets.update(v for _, inner, key in places if isinstance(v := inner.get(key), str))
+        if section.get("kind") == "alertmanager":
+            secrets.update(secret_values(section.get("config")))
+        if issubclass(model, KeyedProvider):
+            secrets.update(secret_values(section.get("extra_body")))
+    return {value.replace("$${", "${") for value in secrets if not _variable(value)}
+
+
+def _variable(value: str) -> bool:
+    return not value or value.replace("$${", "").startswith("${")

@@ -6,18 +6,18 @@ concluded from a value that is wrong itself.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path as FilePath
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec import production
-from techsapo_ops.spec.environment import PRODUCTION
+from techsapo_ops.spec import PRODUCTION, production
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, sign_in
-from techsapo_ops.spec.findings import Context, Finding, Rule
-from techsapo_ops.spec.logins import urls
 from techsapo_ops.spec.machines import machines, redis_of_machines
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.models.servers import Certificate
+from techsapo_ops.spec.models.upkeep import FOLDER
 from techsapo_ops.spec.notified import (
     addresses,
     business_hours,
@@ -27,11 +27,11 @@ from techsapo_ops.spec.notified import (
     smtp,
 )
 from techsapo_ops.spec.ports import port_conflicts
-from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.provider_options import bodies, options
-from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring
-from techsapo_ops.spec.tracing import tracing
-from techsapo_ops.spec.watched import alerts, probes, scrape, scrape_interval
+from techsapo_ops.spec.problems import Context, Finding, Path, Rule, did_you_mean, dotted
+from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring
+from techsapo_ops.spec.redact import urls
+from techsapo_ops.spec.user_path import user_path
+from techsapo_ops.spec.watched import alerts, probes, scrape, scrape_interval, tracing
 
 _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
@@ -208,3 +208,26 @@ _RULES: tuple[Rule, ...] = (
 def rules_in(environment: str | None) -> tuple[Rule, ...]:
     """Every rule that holds in `environment`."""
     return (*(production.RULES if environment == PRODUCTION else (providers,)), *_RULES)
+
+
+def inside_backups(spec: Spec, directory: FilePath, backups: FilePath) -> Finding | None:
+    """That the off-site repository of a spec in `directory` is in the folder of backups, links followed.
+
+    `backups` is that folder where the spec names none. None where the repository is elsewhere.
+    """
+    offsite = spec.backup.offsite
+    named = offsite.restic.removeprefix(FOLDER) if offsite is not None else ":"
+    if ":" in named:
+        return None
+    kept = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
+    folder, repository = (FilePath(os.path.realpath(path)) for path in (kept, user_path(named, directory)))
+    if not repository.is_relative_to(folder):
+        return None
+    return Finding(
+        ("backup", "offsite", "restic"),
+        msg(
+            "is inside the folder of the backups, {folder}: what takes that takes the copies too",
+            folder=folder,
+        ),
+        msg("name a repository on another machine, or a folder on another disk"),
+    )

@@ -1,14 +1,20 @@
-"""A value that never shows itself."""
+"""A value that never shows itself, and headers that a user adds to requests, whose values are such."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from techsapo_ops.masking import MASK
+from techsapo_ops.messages import msg
+
+_HEADER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_OWN_HEADERS = {"connection", "content-length", "content-type", "host", "transfer-encoding"}
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
 
 
 class Secret:
@@ -67,3 +73,22 @@ class Secret:
         cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         return {"type": "string", "minLength": 1, "format": "password"}
+
+
+def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
+    names: dict[str, str] = {}
+    for name, value in given.items():
+        if (same := names.setdefault(name.lower(), name)) != name:
+            raise ValueError(msg("{same} and {name} are one header; keep one of them", same=same, name=name))
+        if not _HEADER.fullmatch(name):
+            raise ValueError(
+                msg("{name} is no name of a header; use letters, digits, '-' and '_'", name=repr(name))
+            )
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(msg("{name} is the call's own; leave it out", name=name))
+        if not _HEADER_VALUE.fullmatch(value.reveal()):
+            raise ValueError(msg("the value of {name} must be on one line, in ASCII", name=name))
+    return given
+
+
+Headers = Annotated[dict[str, Secret], AfterValidator(_headers)]

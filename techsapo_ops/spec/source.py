@@ -16,8 +16,7 @@ from yaml.resolver import Resolver
 
 from techsapo_ops.catalogue.yaml_text import LOADER, read_nodes
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.fullwidth import slip
-from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, problem_at, shown
+from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, problem_at, shown, slip
 from techsapo_ops.spec.syntax import explain_syntax
 
 _SWITCHES = {"on": "true", "yes": "true", "y": "true", "off": "false", "no": "false", "n": "false"}

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from techsapo_ops.masking.fields import without_logins
 from techsapo_ops.messages import Message, all_of, msg
 from techsapo_ops.spec.fields import Shape, bound, child, fields_of, keys_of, literals, shape_at, value_at
-from techsapo_ops.spec.fullwidth import half_width, slip
 from techsapo_ops.spec.models.base import HOST_KEY_PATTERN, PATTERN_WORDS, Means
-from techsapo_ops.spec.problems import Path, did_you_mean, shown
+from techsapo_ops.spec.problems import Path, did_you_mean, half_width, shown, slip
 from techsapo_ops.spec.secret import Secret
 
 _COLON = "："

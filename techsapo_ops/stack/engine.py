@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from techsapo_ops.adapters.ports import is_free, listeners, port_holder
+from techsapo_ops.adapters.held import is_free, listeners, port_holder
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.observed import LogLine, Observed
 

@@ -1,4 +1,4 @@
-"""What was found when a part of a stack was asked how it is."""
+"""What was found when a part of a stack, or this host, was asked how it is."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HealthPart:
     away: str = ""
     """The machine that it is on, where that can't be reached and it was not asked."""
     sole: bool | None = None
-    """Whether it has what one of its kind alone may have, see stack.role; None where there is no such."""
+    """Whether it has what one of its kind alone may have, see Role; None where there is no such."""
 
     @property
     def failing(self) -> bool:
@@ -59,3 +59,33 @@ class Role:
     """It answers, and is not what it should be: a replica without its master, a member without a quorum."""
     sole: bool | None = None
     """Whether it has what one of its kind alone may have, such as the master's place; None: there is none."""
+
+
+class Level(StrEnum):
+    """How a finding counts; only `missing` keeps the stack from being complete."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Good to know."""
+    WARNING = "warning"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFinding:
+    """One fact about the host; `remedy` says what to do, `package` is the Debian package that helps."""
+
+    topic: str
+    name: str
+    level: Level
+    detail: str
+    remedy: str = ""
+    package: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What an engine finds of its own needs; `ports` are those of this host that lead into its containers."""
+
+    findings: tuple[HostFinding, ...]
+    ports: frozenset[int] = frozenset()

@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from techsapo_ops.adapters.actor import actor
 from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
 from techsapo_ops.adapters.folders import write_hint
 from techsapo_ops.adapters.lock import held
+from techsapo_ops.adapters.users import actor
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout

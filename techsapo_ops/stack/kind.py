@@ -17,14 +17,12 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.address import Viewpoint
-    from techsapo_ops.stack.backup_kind import BackupKind
+    from techsapo_ops.stack.backup import BackupKind
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.kept_secret import KeptSecret
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Login, Service
-    from techsapo_ops.stack.service_facts import ServiceFacts, Tool
+    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.service import Login, Machine, Service, ServiceFacts, Tool
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -193,7 +191,7 @@ class Kind:
 
     def url(self, topology: Topology, service: Service, viewpoint: Viewpoint | None = None) -> str:
         """Where `service` is reached from `viewpoint`; by default by a user of this host."""
-        from techsapo_ops.spec.own_tls import speaks_tls
+        from techsapo_ops.spec.store_access import speaks_tls
         from techsapo_ops.stack.address import Viewpoint
 
         scheme = self.scheme + "s" * speaks_tls(topology.spec, self.name)

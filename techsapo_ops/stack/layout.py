@@ -38,7 +38,7 @@ SPEC_SEEN = "spec-seen"
 """Which of the specs applied last this folder has, where the stack is on several machines."""
 MACHINES_NOTE = "machines.json"
 BUDGET_FOLDER = "budget"
-"""Folder beside the app's configuration with what it has to know of budgets, see stack.budget_note."""
+"""Folder beside the app's configuration with what it has to know of budgets, see stack.data_notes."""
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 
@@ -180,12 +180,12 @@ class Layout:
 
     @property
     def data_note(self) -> Path:
-        """Which services have data, see stack.data_note."""
+        """Which services have data, see stack.data_notes."""
         return self.state / "data.json"
 
     @property
     def budget_note(self) -> Path:
-        """What the app has to know of budgets, see stack.budget_note."""
+        """What the app has to know of budgets, see stack.data_notes."""
         return self.state / "budget.json"
 
     @property

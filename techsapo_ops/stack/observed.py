@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
+from techsapo_ops.adapters.json_files import read_json, write_json
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.stopped import Stopped
+from techsapo_ops.stack.layout import Layout
 
 FOLDER_GONE = msg("its data folder was removed while it ran: what it holds is lost when it ends")
 """What is said of a service as its `drift`."""
+NOTE = "stopped.json"
 
 
 class State(StrEnum):
@@ -114,7 +119,7 @@ class Observed:
     @property
     def away(self) -> list[dict[str, str]]:
         """The machines that did not answer, as commands with --json tell them."""
-        from techsapo_ops.adapters.away import away_json  # of several hosts alone
+        from techsapo_ops.adapters.unreachable import away_json  # of several hosts alone
 
         return away_json(self.unreachable)
 
@@ -126,7 +131,7 @@ class Observed:
     def require_known(self) -> None:
         """Raise HostsAway where a host does not answer and no other one has anything: it may have all."""
         if self.unknown:
-            from techsapo_ops.adapters.away import HostsAway  # likewise
+            from techsapo_ops.adapters.unreachable import HostsAway  # likewise
 
             raise HostsAway(self.unreachable)
 
@@ -148,3 +153,51 @@ class LogLine:
     service: str
     text: str
     time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Who stopped a service, and when."""
+
+    by: str
+    since: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is noted."""
+        return {"by": self.by, "since": self.since.isoformat(timespec="seconds")}
+
+    def __str__(self) -> str:
+        return msg("stopped by {by} at {since:%Y-%m-%d %H:%M} UTC", by=self.by, since=self.since)
+
+
+def stopped_of(layout: Layout) -> dict[str, Stopped]:
+    """Those of the stack, by name. Raises OpsError for a note that can't be read."""
+
+    def made(value: Any) -> dict[str, Stopped]:
+        return {
+            str(name): Stopped(str(told["by"]), datetime.fromisoformat(told["since"]))
+            for name, told in value.items()
+        }
+
+    return read_json(
+        _note(layout), made, empty={}, remedy=msg("remove it; `techsapo up` then starts them all")
+    )
+
+
+def note_stopped(layout: Layout, stopped: Mapping[str, Stopped]) -> None:
+    """Write down which stay stopped. Raises OpsError where that can't be written."""
+    from techsapo_ops.adapters.files import remove_file
+
+    if stopped:
+        write_json(_note(layout), {name: each.to_json() for name, each in stopped.items()})
+        return
+    try:
+        remove_file(_note(layout))
+    except OSError as error:
+        raise OpsError(
+            msg("cannot remove {note}: {strerror}", note=_note(layout), strerror=error.strerror)
+        ) from None
+
+
+def _note(layout: Layout) -> Path:
+    return layout.state / NOTE

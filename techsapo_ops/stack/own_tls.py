@@ -10,8 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import reachable_host
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.own_tls import certificate_of, speaks_tls
-from techsapo_ops.spec.told_addresses import STORES, Authorities
+from techsapo_ops.spec.store_access import STORES, Authorities, certificate_of, speaks_tls
 from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import CONTAINER_CONFIG

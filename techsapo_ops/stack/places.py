@@ -16,9 +16,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
-from techsapo_ops.stack.machine import HERE, Machine, machines_of
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import ServiceFacts
+from techsapo_ops.stack.service import HERE, Machine, Service, ServiceFacts, machines_of
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -6,15 +6,30 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Engine, Recorded
-from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.template_folders import Overrides, find_overrides
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Access
+    from techsapo_ops.stack.topology import Topology
+
+
+class Following:
+    """Nothing. Every method may raise OpsError."""
+
+    def ready(self, access: Access, topology: Topology, service: str) -> None:
+        """`service` is ready, and what needs it has not been started yet; also where it ran already."""
+
+    def settled(self, access: Access, topology: Topology) -> None:
+        """All runs as it was asked for."""
+
 
 Engines = Callable[[Topology], Engine]
 """Builds the engine that runs a topology: another one than now where ports or passwords changed since."""

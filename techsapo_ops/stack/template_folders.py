@@ -17,7 +17,7 @@ from techsapo_ops.adapters.build import PACKAGED_TEMPLATES, TEMPLATES
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.findings import Finding
+from techsapo_ops.spec.problems import Finding
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.layout import OVERRIDES
 

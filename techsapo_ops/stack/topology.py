@@ -15,9 +15,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import CONTAINER_CONFIG, CONTAINER_SECRETS, EngineName, Places
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import Machine, Service
 
 
 @dataclass(frozen=True, slots=True)

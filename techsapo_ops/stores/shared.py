@@ -11,7 +11,7 @@ from techsapo_ops.adapters.redis import RedisServer, Sentinels
 from techsapo_ops.adapters.streaks import OnOperation
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
-from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.spec.models.servers import Redis
 from techsapo_ops.stores.app_key import Seal
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets

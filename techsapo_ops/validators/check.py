@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.services.prometheus.own_rules import FOLDER, OwnRules
+from techsapo_ops.services.registry import kinds
+from techsapo_ops.spec.problems import Finding
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import EVERY
+from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.checks import Check, checks
-from techsapo_ops.validators.images import ToolImage
 
 _AT_ONCE = 4
 _CONTAINERS = tuple(places.rendered for places in EVERY if places.from_images)
@@ -162,3 +169,74 @@ def require(report: ValidationReport) -> None:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+@dataclass(frozen=True, slots=True)
+class ToolImage:
+    """An image that is here and holds a tool; `docker` is the client's path."""
+
+    docker: str
+    reference: str
+    program: str | None = None
+    """The tool's name in the image, where it is another than on a host."""
+    host: str | None = None
+    """The daemon, where it is not the client's own."""
+
+    def argv(self, tool: str, arguments: Sequence[str], folder: Path, root: str) -> tuple[str, ...]:
+        """The call of `tool` in a throwaway container without a network, in `folder` below `root`.
+
+        It runs as the caller, who owns that folder, and under the same paths.
+        """
+        daemon = ("--host", self.host) if self.host is not None else ()
+        return (
+            self.docker, *daemon, "run", "--rm", "--pull", "never", "--network", "none",
+            # nginx run by root gives its folders to its workers' user.
+            "--user", f"{os.geteuid()}:{os.getegid()}", "--cap-drop", "ALL", "--cap-add", "CHOWN",
+            "--security-opt", "no-new-privileges:true", "--volume", f"{root}:{root}",
+            "--workdir", str(folder), "--entrypoint", self.program or tool, self.reference, *arguments,
+        )  # fmt: skip
+
+
+def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
+    """The images of `topology` that are here, by the tool that they hold; none where it uses none."""
+    binary = topology.host.binaries.get("docker")
+    if not topology.places.from_images or binary is None:
+        return {}
+    wanted = {
+        kind.validator: topology.spec.image_of(kind.name, kind.facts.image)
+        for kind in kinds()
+        if kind.validator is not None and topology.has(kind.name)
+    }
+    ways = [machine.docker for machine in topology.places.hosts(topology.spec, between=False)]
+    # Only a daemon of this host sees the folder that is looked at.
+    way = next((way for way in ways if urlsplit(way).scheme in {"", "unix"}), None)
+    if way is None:
+        return {}
+    host = way or None
+    try:
+        present = Docker(runner, binary, host).image_ids(wanted.values())
+    except OpsError:  # no daemon: the host's own tools have to do
+        return {}
+    return {
+        tool.name: ToolImage(binary, name, tool.in_image, host)
+        for tool, name in wanted.items()
+        if name in present
+    }
+
+
+def refused_rules(
+    own: OwnRules, runner: Runner, binaries: Mapping[str, str], images: Mapping[str, ToolImage]
+) -> Iterator[Finding]:
+    """What is wrong with each file, where promtool is among the `binaries` or in one of the `images`."""
+    for name, file in own.files.items():
+        with tempfile.TemporaryDirectory(prefix="techsapo-check-") as made:
+            root = Path(made).resolve()
+            path = root / FOLDER / name
+            path.parent.mkdir(parents=True)
+            path.write_text(file.text, encoding="utf-8")
+            rendered = RenderedFile(f"{FOLDER}/{name}", file.text)
+            report = check([rendered], Staging(root, root, str(root)), runner, binaries, images)
+        for problem in report.problems:
+            said = problem.output.partition("FAILED:")[2] or problem.output
+            said = " ".join(said.replace(f"{FOLDER}/{name}:", "").split())
+            yield Finding(file.field, msg("promtool refuses {path}: {said}", path=file.path, said=said))

@@ -9,7 +9,7 @@ from pathlib import Path
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.places import EVERY
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.service import Tool
 
 _ALERTMANAGER_STRICT = "--enable-feature=utf8-strict-mode"
 

@@ -6,8 +6,8 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
-from techsapo_ops.catalogue.commands import signs
-from techsapo_ops.masking.rules import places_of
+from techsapo_ops.catalogue.dangers import signs
+from techsapo_ops.masking.masker import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calls import Afford, Calls, Turn, in_order

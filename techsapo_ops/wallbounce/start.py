@@ -10,7 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.files import read_text
-from techsapo_ops.adapters.ports import bind_error
+from techsapo_ops.adapters.held import bind_error
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec

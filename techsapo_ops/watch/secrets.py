@@ -8,7 +8,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.kept_secret import KeptSecret
+from techsapo_ops.stack.secrets import KeptSecret
 from techsapo_ops.stack.topology import Topology
 
 

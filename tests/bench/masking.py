@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from techsapo_ops.masking.masker import mask
-from techsapo_ops.masking.rules import masking_rules
+from techsapo_ops.masking.masker import mask, masking_rules
 from tests.bench.row import Row
 
 SHORT, LONG = 8 * 1024, 64 * 1024

@@ -21,7 +21,7 @@ import pytest
 from rows import each_row
 from servers import wait_for
 
-from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.http import BasicLogin
 
 pytestmark = pytest.mark.e2e
 

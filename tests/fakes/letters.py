@@ -13,8 +13,7 @@ from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.restore.going_back import undo_interrupted
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup import BackupKind, Part, Progress, Source, Trial
 from techsapo_ops.stack.journal import REPLACE, Replaced, restore_journal
 from techsapo_ops.stack.stack import Stack
 

@@ -31,10 +31,9 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Engine, GateError, Mismatch, Scratch
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage, stopped_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.step import Action, Plan, Step
-from techsapo_ops.stack.stopped import stopped_of
 from techsapo_ops.stack.topology import Topology
 
 BEGINNING = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from stacks import templates
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.cli import open_stack as cli
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.spec.models.data import Backup
+from techsapo_ops.spec.models.upkeep import Backup
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.observed import Observed, ObservedService
 from techsapo_ops.stack.stack import Stack

@@ -23,7 +23,7 @@ from typing import Any
 
 from fakes.memory_engine import Killed
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.swarm_objects import _LABEL
+from techsapo_ops.adapters.swarm import _LABEL
 from tests.fakes.swarm_nodes import nodes_answer
 from tests.fakes.swarm_store import SwarmStore
 

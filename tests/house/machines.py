@@ -10,7 +10,7 @@ from tests.house.source import Module, Package, Place, last_name
 
 ROOMS = (
     "engines/", "hosts/", "cli/hosts/", "render/swarm.py", "catalogue/",
-    "spec/machines.py", "spec/machine_ports.py", "stack/places.py", "stack/machine.py",
+    "spec/machines.py", "spec/ports.py", "stack/places.py", "stack/service.py",
 )  # fmt: skip
 """Where several hosts are the subject, and those who answer: engines, places, and the catalogue, whose data
 says which alerts, dashboards and steps of a runbook are of several hosts alone."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.upkeep import Schedule
 
 JOBS_OFF: dict[str, Any] = {name: None for name in Schedule().times() if name != "drift"}
 """A schedule with the job drift alone: the rules then expect that one, whichever jobs there are."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pymysql
 from servers import Server
 
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.stores.audit.database import AuditServer, audit_server
 from techsapo_ops.stores.audit.spool import AuditRow
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from machines import HUB, NETWORK, Namespaces, Wire
 from servers import binary
 
-from techsapo_ops.stack.machine import ON
+from techsapo_ops.stack.service import ON
 
 OUTSIDE = "0"
 """As which a namespace sees a parent that is not in it."""

@@ -25,8 +25,7 @@ from machines_spec import machines_files, machines_topology
 from servers import binary, wait_for
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.inside_http import Inside
-from techsapo_ops.adapters.monitoring_server import ApiError, MonitoringServer, Way
+from techsapo_ops.adapters.monitoring_server import ApiError, Inside, MonitoringServer, Way
 from techsapo_ops.adapters.process import Command, Completed, SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.services.alertmanager.kind import CLUSTER_KEY, CLUSTER_MEMBER

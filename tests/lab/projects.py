@@ -24,7 +24,7 @@ import yaml
 from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
-from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.engines.native import processes

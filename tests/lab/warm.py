@@ -147,7 +147,7 @@ def _preload() -> None:
     from importlib import import_module
 
     import techsapo_ops
-    from techsapo_ops.catalogue import alerts, dashboards, metrics, rules
+    from techsapo_ops.catalogue import alerts, dashboards, series
 
     for module in pkgutil.walk_packages(techsapo_ops.__path__, "techsapo_ops."):
         if not module.name.endswith("__main__"):
@@ -155,8 +155,8 @@ def _preload() -> None:
     for read in (
         alerts.alerts,
         dashboards.dashboards,
-        metrics.metrics,
-        rules.recording_rules,
+        series.metrics,
+        series.recording_rules,
     ):
         read()
     gc.collect()

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
-from techsapo_ops.catalogue.metrics import job_metrics, metrics
+from techsapo_ops.catalogue.series import job_metrics, metrics
 from techsapo_ops.cli import typer_base
 from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import app
@@ -129,7 +129,7 @@ def _of_metrics() -> Iterator[Said]:
     """What the reference says of each metric; Prometheus reads it in English."""
     for metric in (*metrics().values(), *job_metrics().values()):
         yield Said(
-            "metrics", "techsapo_ops/catalogue/metrics.py", " ".join(metric.help.split()), template=False
+            "metrics", "techsapo_ops/catalogue/series.py", " ".join(metric.help.split()), template=False
         )
 
 

@@ -9,7 +9,7 @@ from rows import each_row
 
 import techsapo_ops
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.metrics import job_metrics, metrics
+from techsapo_ops.catalogue.series import job_metrics, metrics
 from techsapo_ops.cli import options
 from techsapo_ops.cli.jobs import jobs
 from techsapo_ops.cli.main import COMMANDS

@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.registry import facts as facts_of_kinds
-from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.front_door import host_names
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.stack.stack import Stack
 

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from rich.cells import cell_len as width
 
-from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.line_breaks import wrapped
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.backup.card.facts import Card, ssh_of
 from techsapo_ops.backup.card.typed import commands
-from techsapo_ops.catalogue.page_words import Words
+from techsapo_ops.catalogue.pages import Words
 
 COLUMNS = 80
 LINES = 66

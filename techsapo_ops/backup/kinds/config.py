@@ -32,8 +32,7 @@ from techsapo_ops.backup.kinds.masked_spec import filled
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.rendered_spec import keys_owner
-from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Target
+from techsapo_ops.stack.backup import BackupKind, Part, Progress, Source, Target
 from techsapo_ops.stack.shapes import each, has, member, sha256, text
 from techsapo_ops.stores.key_endings import ended
 

@@ -22,7 +22,7 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking import MASK
-from techsapo_ops.masking.known import SHORTEST, forms
+from techsapo_ops.masking.search import SHORTEST, forms
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part, Progress
 

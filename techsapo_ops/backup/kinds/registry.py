@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.backup.kinds.config import ConfigBackup
 from techsapo_ops.services import registry as services
-from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.backup_kind import BackupKind, History
+from techsapo_ops.stack.backup import BackupKind, History, Part
 
 _OF_NO_SERVICE: list[BackupKind] = [ConfigBackup()]
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def secret_values(stack: Stack) -> tuple[bytes, ...]:
     """Every secret of the spec, also in fields that are not for secrets, and every one that the tool made."""
-    from techsapo_ops.spec.logins import open_secrets
-    from techsapo_ops.spec.redact import secrets_of
+    from techsapo_ops.spec.redact import open_secrets, secrets_of
     from techsapo_ops.spec.source import parse
 
     values = [secret.reveal().encode() for secret in secrets_of(stack.spec).values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from techsapo_ops.adapters.disk import human, room
+from techsapo_ops.adapters.resources import human, room
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -16,8 +16,8 @@ from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec import NO_ENVIRONMENT
 from techsapo_ops.spec.edit import repointed, with_value, without_section
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 _OF_ITS_HOSTS = ("hosts", "floating_address")
 """What the spec of a stack on several hosts says of them: on one host it would be refused."""

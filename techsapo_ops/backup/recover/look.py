@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.disk import human, room
+from techsapo_ops.adapters.resources import human, room
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.recover.choice import Choice
 from techsapo_ops.backup.recover.doors import Prospect
@@ -21,9 +21,8 @@ from techsapo_ops.backup.repository.folder import Repository
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models.base import is_loopback
-from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.backup_kind import BackupKind
-from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.stack.backup import BackupKind, Part
+from techsapo_ops.stack.health import Level
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Absent, Topology
 from techsapo_ops.stores.key_endings import Endings, sooner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm.shared_state import purpose_of
@@ -64,7 +64,7 @@ def _manager(fleet: Fleet, daemons: dict[str, DaemonFacts]) -> Docker | None:
 def _require_new(manager: Docker, topology: Topology) -> None:
     """Raise OpsError where the Swarm has the state of a stack of that name, and where no quorum tells."""
     name = topology.spec.project
-    if not swarm_objects.notes(manager, purpose_of(name)):
+    if not swarm.notes(manager, purpose_of(name)):
         return
     raise OpsError(
         msg("the hosts hold the state of a stack named {name}, with its ledger and keys", name=name),

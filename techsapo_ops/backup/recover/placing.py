@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, opened
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import cannot_write
+from techsapo_ops.adapters.resources import existing
 from techsapo_ops.backup.repository.description import Description, Kept, What
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.errors import OpsError

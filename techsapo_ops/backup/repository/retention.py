@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.data import Keep
+from techsapo_ops.spec.models.upkeep import Keep
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from techsapo_ops.backup.repository.folder import Backup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.observed import stopped_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step
-from techsapo_ops.stack.stopped import stopped_of
 
 Say = Callable[[str], None]
 Told = Callable[[str, int], None]

@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.packed import open_plain
+from techsapo_ops.adapters.resources import human, room
 from techsapo_ops.backup.repository import description
 from techsapo_ops.backup.repository.checks import note_offsite, of_offsite
 from techsapo_ops.backup.repository.description import FILE, FOLDER, LONGEST, Description, What

@@ -24,7 +24,7 @@ from techsapo_ops.backup.restore.bringing_back import (
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.backup_kind import BackupKind
+from techsapo_ops.stack.backup import BackupKind
 from techsapo_ops.stack.journal import REPLACE, START, Replaced, interrupted, restore_journal
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import State

@@ -16,8 +16,7 @@ from techsapo_ops.backup.repository.verify import check_part, faults
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.backup_kind import Target
+from techsapo_ops.stack.backup import Part, Target
 from techsapo_ops.stack.observed import FOLDER_GONE, Observed, State
 from techsapo_ops.stack.stack import Stack
 

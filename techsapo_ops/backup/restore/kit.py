@@ -11,7 +11,7 @@ from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.wheel import NAME, write_wheel
 from techsapo_ops.messages import msg
-from techsapo_ops.render.package import package
+from techsapo_ops.render.compose import package
 from techsapo_ops.stack.layout import Layout
 
 FOLDER = "recovery-kit"

@@ -32,7 +32,7 @@ from techsapo_ops.backup.restore.intent import Intent
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.stack.backup_kind import Replay, Untouched
+from techsapo_ops.stack.backup import Replay, Untouched
 from techsapo_ops.stack.journal import START, Replaced, interrupted
 from techsapo_ops.stack.stack import Stack
 

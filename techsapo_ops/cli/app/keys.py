@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.away import lacking
+from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.apply.administration import begin, recorded, why
 from techsapo_ops.backup.kinds.key_files import alone_with_keys
 from techsapo_ops.cli.arguments import span_of
@@ -23,7 +23,7 @@ from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.services.app.rendered_spec import keys_owner
-from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.front_door import resolved_auth
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key

@@ -26,7 +26,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback, seconds
-from techsapo_ops.stack.page_url import page_url
+from techsapo_ops.stack.address import page_url
 from techsapo_ops.wallbounce.providers.failures import FailureKind, advice_on
 
 _DEFAULT_TIMEOUT = 120.0

@@ -18,7 +18,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.user_path import user_path
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.basic_login import BasicLogin
+    from techsapo_ops.adapters.http import BasicLogin
     from techsapo_ops.cli.project import Project
     from techsapo_ops.serve.options import PageFacts
     from techsapo_ops.spec.models import Spec
@@ -116,7 +116,7 @@ def serve(
     from techsapo_ops.services.alertmanager.kind import Alertmanager
     from techsapo_ops.services.alertmanager.signing import key_file
     from techsapo_ops.services.prometheus.kind import Prometheus
-    from techsapo_ops.stack.budget_note import FILE
+    from techsapo_ops.stack.data_notes import FILE
     from techsapo_ops.stack.layout import BUDGET_FOLDER
     from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.app_key import shared_key
@@ -171,7 +171,7 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     A generated spec says itself what is needed: a container listens on all its addresses, whatever is
     `published`. Raises OpsError where an API without keys would be reached from elsewhere.
     """
-    from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
+    from techsapo_ops.spec.front_door import monitoring_networks, resolved_auth
     from techsapo_ops.spec.models.base import is_loopback
 
     auth = resolved_auth(spec, project.loaded.environment)
@@ -200,7 +200,7 @@ def _server(
     hand it is where the spec has it. Raises OpsError for what is no address.
     """
     from techsapo_ops.adapters.address import Address, reachable_host
-    from techsapo_ops.spec.told_addresses import every
+    from techsapo_ops.spec.store_access import every
 
     if told is not None:
         return tuple(address.url() for address in every(told))
@@ -211,7 +211,7 @@ def _server(
 
 def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
     """What it is asked with: a stack says so, by hand it is the password that the stack made."""
-    from techsapo_ops.adapters.basic_login import BasicLogin
+    from techsapo_ops.adapters.http import BasicLogin
     from techsapo_ops.services.monitor import USER, password_file
 
     return BasicLogin(USER, told or password_file(project.layout, kind))

@@ -11,7 +11,7 @@ import typer
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.told_addresses import (
+from techsapo_ops.spec.store_access import (
     AUDIT,
     SENTINEL,
     STORES,

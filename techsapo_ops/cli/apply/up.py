@@ -39,7 +39,7 @@ from techsapo_ops.cli.watch.services_view import stopped_lines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import facts
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec import NO_ENVIRONMENT
 from techsapo_ops.stack.journal import Operation, require_ended
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.backup import unlock_test as operation
 from techsapo_ops.backup.accept import accept_backup
 from techsapo_ops.backup.create import create_backup, select

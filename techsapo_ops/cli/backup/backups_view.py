@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.repository.checks import LEVEL
 from techsapo_ops.backup.repository.create import Watch

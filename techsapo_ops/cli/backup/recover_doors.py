@@ -32,9 +32,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.timetable import announce
 from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.dotenv import parse_dotenv
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec import NO_ENVIRONMENT
 from techsapo_ops.spec.load import load
+from techsapo_ops.spec.variables import parse_dotenv
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology

@@ -10,7 +10,7 @@ from techsapo_ops.backup.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOL
 from techsapo_ops.backup.repository.description import NOT_TAKEN
 from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.spec.environment import NO_ENVIRONMENT
+from techsapo_ops.spec import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.recover.look import Look

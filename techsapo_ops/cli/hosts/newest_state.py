@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from techsapo_ops.adapters.away import HostsAway, away_of, reasons_of
+from techsapo_ops.adapters.unreachable import HostsAway, away_of, reasons_of
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import Output
 from techsapo_ops.engines.at_work import refresh
@@ -15,7 +15,7 @@ from techsapo_ops.engines.swarm.machines_note import MachinesNote, noted_machine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import machines_of
+from techsapo_ops.stack.service import machines_of
 
 
 def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:

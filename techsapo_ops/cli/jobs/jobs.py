@@ -37,7 +37,7 @@ from techsapo_ops.jobs.timetable import nobody_starts
 from techsapo_ops.jobs.wrapper import due, run_job
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import local_zone
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.upkeep import Schedule
 
 if TYPE_CHECKING:
     from techsapo_ops.jobs.runs import Run

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.process import Command, which
 from techsapo_ops.adapters.strict_modes import UntrustedError
+from techsapo_ops.adapters.units import Crontab
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
@@ -23,7 +23,7 @@ from techsapo_ops.jobs.timetable import CronTable, announce, scheduled
 from techsapo_ops.jobs.wrapper import RunContext
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import local_zone
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:

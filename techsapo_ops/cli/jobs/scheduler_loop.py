@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from techsapo_ops.jobs.job import Job
     from techsapo_ops.jobs.scheduler import JobScheduler
     from techsapo_ops.jobs.wrapper import RunContext
-    from techsapo_ops.spec.models.data import Schedule
+    from techsapo_ops.spec.models.upkeep import Schedule
 
 
 def start_when_due(
@@ -129,7 +129,7 @@ def _watch(scheduler: JobScheduler, context: RunContext, source: Path, changed: 
 def _schedule(rendered: Path) -> Schedule:
     """The schedule of the last `techsapo up`. Raises OpsError where it can't be read."""
     from techsapo_ops.adapters.files import read_text
-    from techsapo_ops.spec.models.data import Schedule
+    from techsapo_ops.spec.models.upkeep import Schedule
 
     return Schedule.model_validate_json(read_text(rendered, what="schedule"))
 

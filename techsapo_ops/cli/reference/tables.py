@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
-from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
+from techsapo_ops.catalogue.series import Metric, job_metrics, metrics
 from techsapo_ops.cli.reference.parts import code, head, page_text, said, table, words
 from techsapo_ops.spec.describe import Child, explain
 

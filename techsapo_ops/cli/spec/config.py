@@ -18,10 +18,10 @@ from techsapo_ops.cli.spec.generate import generate
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.describe import explain as look_up
+from techsapo_ops.spec.describe import json_schema
 from techsapo_ops.spec.redact import resolved
-from techsapo_ops.spec.schema import json_schema
-from techsapo_ops.stack.formats import to_yaml
-from techsapo_ops.stack.kept_secret import KeptSecret
+from techsapo_ops.stack.secrets import KeptSecret
+from techsapo_ops.stack.templates import to_yaml
 from techsapo_ops.watch.secrets import find_secret, kept_secrets, reveal
 
 if TYPE_CHECKING:

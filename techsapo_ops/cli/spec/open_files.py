@@ -59,7 +59,7 @@ def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
 
 def _written(spec_file: Path) -> bool:
     """Whether the spec's text has a secret of any environment."""
-    from techsapo_ops.spec.logins import written_secrets
+    from techsapo_ops.spec.redact import written_secrets
     from techsapo_ops.spec.source import parse
 
     return bool(written_secrets(parse(read_text(spec_file, what=msg("spec")), spec_file.name).data))

@@ -16,8 +16,7 @@ def require_own_rules(project: Project, topology: Topology | None) -> None:
     """Raise SpecError where promtool refuses one of them; of this host, or in the images of `topology`."""
     if not project.spec.monitoring.rules or project.unusable is not None:  # who renders says the latter
         return
-    from techsapo_ops.validators.images import tool_images
-    from techsapo_ops.validators.own_rules import refused_rules
+    from techsapo_ops.validators.check import refused_rules, tool_images
 
     found = which("promtool")
     binaries = {"promtool": found} if found is not None else {}

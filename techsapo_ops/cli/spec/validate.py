@@ -110,7 +110,7 @@ def _require_start(project: Project) -> None:
 
 def _is_plain(project: Project) -> bool:
     """Whether it asks for nothing that may be missing: nothing of the app is imported then."""
-    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.spec.front_door import resolved_auth
 
     spec = project.spec
     keyed = resolved_auth(spec, project.loaded.environment).refuse_without_keys

@@ -87,7 +87,7 @@ def ack(
 
 
 def _you() -> str:
-    from techsapo_ops.adapters.actor import actor
+    from techsapo_ops.adapters.users import actor
 
     found = actor()
     return str(found.get("sudo") or found.get("login") or acting_user())

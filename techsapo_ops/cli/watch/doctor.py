@@ -14,7 +14,7 @@ import typer
 
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.strict_modes import UntrustedError
-from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.units import Units
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import host_report, open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace, say_remembered
@@ -27,7 +27,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.timetable import look_at_starters
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import load
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.watch.alerts.unreached import look_at_notifications
 from techsapo_ops.watch.doctor.backups import look_at_backups
 from techsapo_ops.watch.doctor.look import distrusted, examine, repair

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.away import away_json
 from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.unreachable import away_json
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output, document

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.options import JsonOutput, SpecFile
 from techsapo_ops.cli.output import console, make_table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from techsapo_ops.catalogue.runbooks import Runbook, runbooks
+from techsapo_ops.catalogue.pages import Runbook, runbooks
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.language import spoken_language
 from techsapo_ops.cli.options import QuietOutput, SpecChoice, SpecPlace

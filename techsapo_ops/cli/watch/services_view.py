@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.stack.observed import Observed, ObservedService
-    from techsapo_ops.stack.stopped import Stopped
+    from techsapo_ops.stack.observed import Observed, ObservedService, Stopped
 
 
 def age(started: datetime | None, now: datetime | None = None) -> str:

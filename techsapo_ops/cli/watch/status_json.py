@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.away import away_json
+from techsapo_ops.adapters.unreachable import away_json
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.output import document
 from techsapo_ops.cli.watch.services_view import service_json

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.resources import human
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import open_stack

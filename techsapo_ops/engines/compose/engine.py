@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.files import let_read
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.starter import Starter
@@ -239,7 +239,7 @@ def let_read_files(desired: Desired) -> None:
     for file in desired.files:
         path = topology.layout.config / file.path
         if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
-            access_list.let_read(path, [catalogue[file.owner].uid])
+            let_read(path, [catalogue[file.owner].uid])
     let_read_keys(topology)
 
 
@@ -254,7 +254,7 @@ def let_read_keys(topology: Topology) -> None:
             readers.setdefault(tls.key, set()).add(service.facts.uid)
     for path, uids in readers.items():
         if path.exists():
-            access_list.let_read(path, uids)
+            let_read(path, uids)
 
 
 def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import without_progress
-from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.held import is_free, port_holder
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose.access import ComposeAccess
@@ -18,9 +18,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.observed import stopped_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.step import Action, Step
-from techsapo_ops.stack.stopped import stopped_of
 
 _UP_SECONDS = 300.0
 _NEED = "dependency failed to start"

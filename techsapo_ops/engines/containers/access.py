@@ -17,10 +17,10 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.files import let_read
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.stack import ContainerStack
@@ -125,7 +125,7 @@ def scratch(
         if seed is not None:
             seed(folder)
             for seeded in folder.rglob("*"):
-                access_list.let_read(seeded, [service.facts.uid])
+                let_read(seeded, [service.facts.uid])
         server = build(service, folder)
         docker.call(
             "run", "--detach", "--name", name, "--label", f"{_LABEL}={parent}", "--network", "none",

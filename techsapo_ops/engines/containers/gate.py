@@ -22,8 +22,7 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.engine import GateError
-from techsapo_ops.stack.machine import HERE
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import HERE, Service
 from techsapo_ops.stack.topology import Topology
 
 _FETCH = (

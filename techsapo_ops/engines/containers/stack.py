@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
-from techsapo_ops.stack.stopped import stopped_of
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage, stopped_of
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.container_facts import ContainerFacts

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.folders import keep_out_of_git
-from techsapo_ops.adapters.ports import Holder, is_free, port_holder
+from techsapo_ops.adapters.held import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trusted_users import owned_by_others

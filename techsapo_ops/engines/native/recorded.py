@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import is_other, noted
-from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
+from techsapo_ops.adapters.held import replaced_files, works_in_removed
 from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.engines.native import logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
@@ -22,8 +22,15 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
-from techsapo_ops.stack.observed import FOLDER_GONE, LogLine, Observed, ObservedService, State, Usage
-from techsapo_ops.stack.stopped import stopped_of
+from techsapo_ops.stack.observed import (
+    FOLDER_GONE,
+    LogLine,
+    Observed,
+    ObservedService,
+    State,
+    Usage,
+    stopped_of,
+)
 
 if TYPE_CHECKING:
     import psutil

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from techsapo_ops.adapters.container_facts import STACK
-from techsapo_ops.adapters.docker_refusals import why
 from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.unreachable import why
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
-from techsapo_ops.adapters.piped import piped
+from techsapo_ops.adapters.pipes import piped
 from techsapo_ops.adapters.process import TimedOut
+from techsapo_ops.adapters.unreachable import reasons_of
 from techsapo_ops.engines.containers.engine import build_image
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

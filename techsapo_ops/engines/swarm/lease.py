@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.swarm_objects import Note, number
+from techsapo_ops.adapters.swarm import Note, number
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -104,10 +104,10 @@ class Lease:
     def end(self) -> None:
         """Leave nothing of it. Raises OpsError where no manager answers."""
         self._remove_past()
-        swarm_objects.remove(self.manager(), self.note)
+        swarm.remove(self.manager(), self.note)
 
     def _remove_past(self, timeout: float = _SECONDS) -> None:
-        while self.past and swarm_objects.remove(self.manager(), self.past[-1], timeout):
+        while self.past and swarm.remove(self.manager(), self.past[-1], timeout):
             self.past.pop()
 
 
@@ -150,13 +150,13 @@ def taken(manager: Docker, project: str) -> bool:
 
 
 def _last(manager: Docker, purpose: str) -> Note | None:
-    return max(swarm_objects.notes(manager, purpose), key=number, default=None)
+    return max(swarm.notes(manager, purpose), key=number, default=None)
 
 
 def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:
     deadline, mark = time.monotonic() + wait, secrets.token_hex(8)
     while True:
-        found = swarm_objects.notes(manager(), purpose)
+        found = swarm.notes(manager(), purpose)
         last = max(found, key=number, default=None)
         if last is None or _is_dead(last, manager()):
             wanted, began = number(last) + 1 if last is not None else 1, now()
@@ -165,7 +165,7 @@ def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Call
                 if last is not None:
                     say(_passed_over(last))
                 for old in found:
-                    swarm_objects.remove(manager(), old)
+                    swarm.remove(manager(), old)
                 return Lease(manager, purpose, ours[0], mark, renewed=began)
             if time.monotonic() >= deadline:
                 quicker = _last(manager(), purpose)
@@ -193,8 +193,8 @@ def _take(
     A call whose answer was lost may have written it before.
     """
     name = f"{purpose}.{wanted}"
-    new = swarm_objects.take(manager, purpose, name, {**own_words(), _MARK: mark}, timeout)
-    found = swarm_objects.named(manager, purpose, name, timeout)
+    new = swarm.take(manager, purpose, name, {**own_words(), _MARK: mark}, timeout)
+    found = swarm.named(manager, purpose, name, timeout)
     return (found, new) if found is not None and found.content.get(_MARK) == mark else None
 
 
@@ -245,7 +245,7 @@ def _plain(value: object) -> str:
 
 
 def _age(note: Note, manager: Docker) -> float:
-    return (swarm_objects.manager_time(manager) - note.created).total_seconds()
+    return (swarm.manager_time(manager) - note.created).total_seconds()
 
 
 def _passed_over(note: Note) -> str:

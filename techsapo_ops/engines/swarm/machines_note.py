@@ -13,7 +13,7 @@ from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import MACHINES_NOTE
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.fleet import Fleet

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.swarm import get
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
+from techsapo_ops.adapters.unreachable import reasons_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.machines import Swarm
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _BOUND = f"node.labels.{NODE_LABEL} == "

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.away import HostsAway, reasons_of
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet, Member
+from techsapo_ops.adapters.unreachable import HostsAway, reasons_of
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
 from techsapo_ops.engines.swarm.copies import aside
 from techsapo_ops.engines.swarm.shared_state import check
@@ -19,8 +19,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.service import Machine
 
 _STOP_SECONDS = 120.0
 _PAUSE = 0.3

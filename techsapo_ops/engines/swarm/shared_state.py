@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.adapters import swarm_objects
-from techsapo_ops.adapters.away import reasons_of
+from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet, Member
 from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.unreachable import reasons_of
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.engines.swarm.copies import Copies
 from techsapo_ops.engines.swarm.lease import Lease, held
@@ -141,18 +141,16 @@ class SharedState:
         self._write(version, content)
         manager = self._fleet.manager
         name = f"{self._purpose}.{version.number:09d}"
-        if not swarm_objects.take(manager, self._purpose, name, {"digest": digest, "number": version.number}):
+        if not swarm.take(manager, self._purpose, name, {"digest": digest, "number": version.number}):
             raise _overtaken()
         self._note(version)
-        for old in swarm_objects.notes(manager, self._purpose)[:-_KEPT]:
-            swarm_objects.remove(manager, old)
+        for old in swarm.notes(manager, self._purpose)[:-_KEPT]:
+            swarm.remove(manager, old)
 
     def _newest(self) -> Version | None:
-        found = swarm_objects.notes(self._fleet.manager, self._purpose)
-        last = max(found, key=swarm_objects.number, default=None)
-        return (
-            Version(swarm_objects.number(last), str(last.content.get("digest"))) if last is not None else None
-        )
+        found = swarm.notes(self._fleet.manager, self._purpose)
+        last = max(found, key=swarm.number, default=None)
+        return Version(swarm.number(last), str(last.content.get("digest"))) if last is not None else None
 
     def _write(self, version: Version, content: bytes) -> None:
         tar, copies = bundle.single(_slot(version), content), self._copies
@@ -223,13 +221,13 @@ def forget(fleet: Fleet, project: str) -> None:
     quorum answers.
     """
     manager = fleet.manager
-    for note in swarm_objects.notes(manager, purpose_of(project)):
-        swarm_objects.remove(manager, note)
+    for note in swarm.notes(manager, purpose_of(project)):
+        swarm.remove(manager, note)
     Copies(fleet, project, _NAME).forget()
 
 
 def purpose_of(project: str) -> str:
-    """What the notes are about that tell of a stack's state, see adapters.swarm_objects."""
+    """What the notes are about that tell of a stack's state, see adapters.swarm."""
     return f"{project}.state"
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import structlog
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.budget_note import BudgetNote, Gap, read_note
-from techsapo_ops.stack.data_note import MARK
+from techsapo_ops.stack.data_notes import MARK, BudgetNote, Gap, read_note
 from techsapo_ops.stores.audit.log import AuditLog, Unreadable
 from techsapo_ops.stores.budget_ledger import Ledger, SpendingUnknown, nano
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from techsapo_ops.catalogue.commands import Effect
+from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.examination.claims import sentences

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from techsapo_ops.catalogue.commands import Effect
+from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.serve.bodies.base import Body, Rounded
 
 Html = Annotated[

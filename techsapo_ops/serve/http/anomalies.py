@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import structlog
 from starlette.types import Scope
 
-from techsapo_ops.catalogue.anomalies import Reason, signs
+from techsapo_ops.catalogue.dangers import Reason, request_signs
 from techsapo_ops.serve.http.proxies import address_of
 from techsapo_ops.stores.keys import Refusal
 
@@ -53,7 +53,7 @@ class Anomalies:
         address, request_id = str(scope["state"]["client"]), str(scope["state"]["request_id"])
         if not known or ".." in scope["path"]:
             asked = unquote(f"{scope['path']}?{scope.get('query_string', b'').decode('latin-1')}")
-            if signs().paths.search(asked[:4096]):
+            if request_signs().paths.search(asked[:4096]):
                 self._found("sensitive_path", request_id, address)
         if scope["state"].get("problem") == "body_too_large":
             self._found("oversized_body", request_id, address)
@@ -67,7 +67,7 @@ class Anomalies:
 
     def asked(self, prompt: str, request_id: str, address: str) -> None:
         """Look at a question."""
-        if signs().prompts.search(prompt):
+        if request_signs().prompts.search(prompt):
             self._found("sensitive_data", request_id, address)
 
     def key_refused(self, refusal: Refusal, request_id: str, address: str) -> None:

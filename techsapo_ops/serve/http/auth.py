@@ -19,7 +19,7 @@ from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.proxies import Neighbours, header_of
 from techsapo_ops.serve.metrics.metrics import Metrics
-from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH
+from techsapo_ops.spec.front_door import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.app import SignIn as SignInSpec
 from techsapo_ops.stores.keys import ApiKey, KeyRefused, KeyRing, Plan, Scope

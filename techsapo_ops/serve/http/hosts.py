@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Code, Problem
 from techsapo_ops.serve.http.proxies import Proxies, header_of
-from techsapo_ops.spec.hosts import SETTING
+from techsapo_ops.spec.front_door import SETTING
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.problems import BROKE, Problem

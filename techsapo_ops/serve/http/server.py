@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.ports import port_holder
+from techsapo_ops.adapters.held import port_holder
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.app import App

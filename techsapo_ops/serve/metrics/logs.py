@@ -16,7 +16,7 @@ from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.terminal import harmless_json
 from techsapo_ops.masking.masker import mask
 from techsapo_ops.serve.metrics.tracing import with_trace
-from techsapo_ops.spec.models.data import Logs
+from techsapo_ops.spec.models.upkeep import Logs
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _NAMES = {"warning": "warn", "critical": "error", "exception": "error"}

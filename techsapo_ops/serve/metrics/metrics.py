@@ -8,8 +8,7 @@ from functools import partial
 from itertools import combinations
 
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks
-from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.catalogue.series import ANSWERING, metrics
 from techsapo_ops.serve.metrics.own_time import LoopLag
 from techsapo_ops.serve.metrics.provider_health import ProviderHealth, Standing
 from techsapo_ops.serve.metrics.registry import Mean, MetricRegistry, Quantiles, Sample, exemplar, only

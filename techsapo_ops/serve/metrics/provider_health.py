@@ -13,13 +13,12 @@ from typing import Any, get_args
 
 import structlog
 
-from techsapo_ops.catalogue.models import End
-from techsapo_ops.catalogue.vendors import Vendor, vendor_of
+from techsapo_ops.catalogue.vendors import End, Vendor, vendor_of
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.metrics.registry import Mean, Sample
-from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
+from techsapo_ops.spec.providers import announced_end
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.context import Phase
 from techsapo_ops.wallbounce.providers.breaker import Breaker, State

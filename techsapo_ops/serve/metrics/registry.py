@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.series import metrics
 from techsapo_ops.serve.metrics.tracing import exemplar_ids
 
 Sample = tuple[Mapping[str, str], float]

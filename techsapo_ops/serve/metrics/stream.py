@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
-from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.series import metrics
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.monitoring import RecentBody

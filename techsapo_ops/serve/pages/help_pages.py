@@ -25,7 +25,7 @@ from starlette.responses import RedirectResponse, Response
 import techsapo_ops
 from techsapo_ops.adapters.build import PACKAGED_PAGES
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.catalogue.pages import LOCALES, runbooks
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.pages.pages import asked_language, page_of, page_reply, tag_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.catalogue.pages import LOCALES
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody

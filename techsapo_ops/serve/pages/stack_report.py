@@ -8,8 +8,7 @@ from typing import Protocol
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
-from techsapo_ops.catalogue.newest_copy import of_newest_copy
-from techsapo_ops.catalogue.rules import FRONT_ADDRESS
+from techsapo_ops.catalogue.series import FRONT_ADDRESS, of_newest_copy
 from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, FrontBody, ServiceBody
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.incidents import INCIDENTS

@@ -14,8 +14,8 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
-from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.catalogue.pages import LOCALES, runbooks
+from techsapo_ops.catalogue.series import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.answers.spending import WARN_AT, Spending
 from techsapo_ops.serve.bodies.monitoring import (

@@ -15,7 +15,7 @@ from typing import Literal
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
+from techsapo_ops.catalogue.series import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.silencing import LONGEST_COMMENT, is_comment, moment_text

@@ -17,11 +17,10 @@ from techsapo_ops.spec.models.notifications import (
     SlackReceiver,
     WebhookReceiver,
 )
+from techsapo_ops.stack.address import page_url
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.formats import go_template_text
-from techsapo_ops.stack.page_url import page_url
 from techsapo_ops.stack.secrets import secret_name
-from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.templates import Templates, go_template_text
 from techsapo_ops.stack.topology import Topology
 
 ALERTMANAGER_YML = "alertmanager/alertmanager.yml"

@@ -21,7 +21,7 @@ from techsapo_ops.services.monitor import Monitor
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import HANG_UP, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
+from techsapo_ops.stack.service import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
     from pathlib import Path

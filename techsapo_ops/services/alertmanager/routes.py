@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import NOTIFICATIONS_FAILING, PAGE, SEVERITIES, Alert, Priority
-from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.catalogue.series import NEXT
 from techsapo_ops.services.prometheus.alert_rules import alerts_of, duration_text, for_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds

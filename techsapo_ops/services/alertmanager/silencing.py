@@ -11,7 +11,7 @@ from techsapo_ops.adapters.alertmanager import Alert as Held
 from techsapo_ops.adapters.alertmanager import Matcher, Silence
 from techsapo_ops.adapters.prometheus import Firing
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
-from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.catalogue.series import NEXT
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 

@@ -74,7 +74,7 @@ class AuditLogBackup(sqlite.SqliteBackup):
     def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
         if not _has_folder(stack, kind):
             return {}
-        from techsapo_ops.stack.budget_note import read_note  # `techsapo backup --help` needs no pydantic
+        from techsapo_ops.stack.data_notes import read_note  # `techsapo backup --help` needs no pydantic
 
         resets = read_note(stack.layout.budget_note).resets.values()
         asked = audit_spent.query(audit_spent.TABLE, _now(), resets)

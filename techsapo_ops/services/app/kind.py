@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted
-from techsapo_ops.stack.machine import HERE
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import HERE, Machine, Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.kept_secret import KeptSecret
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -101,7 +99,7 @@ class App(Kind):
                 count=len(providers),
             )
 
-        from techsapo_ops.spec.tracing import is_of_this_host
+        from techsapo_ops.spec.watched import is_of_this_host
 
         if topology.places.isolated and is_of_this_host(topology.spec):
             yield msg(
@@ -111,7 +109,7 @@ class App(Kind):
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its own key, by which nobody logs in."""
-        from techsapo_ops.stack.kept_secret import KeptSecret
+        from techsapo_ops.stack.secrets import KeptSecret
 
         yield KeptSecret(
             APP_KEY,
@@ -273,7 +271,7 @@ def told_addresses(topology: Topology, kinds: tuple[str, ...], near: Machine = H
 
 def told_authorities(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
     """`--KIND-ca FILE` for each of `kinds` that speaks TLS in the stack, as another service sees it."""
-    from techsapo_ops.spec.own_tls import speaks_tls
+    from techsapo_ops.spec.store_access import speaks_tls
     from techsapo_ops.stack.own_tls import ca_seen
 
     speaking = (kind for kind in kinds if speaks_tls(topology.spec, kind) and topology.has(kind))
@@ -287,7 +285,7 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
         calibration_file,
         keys_file,
     )
-    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.spec.front_door import resolved_auth
     from techsapo_ops.stack.container import Bind
     from techsapo_ops.stack.layout import BUDGET_FOLDER
     from techsapo_ops.stack.maintenance import seen_by

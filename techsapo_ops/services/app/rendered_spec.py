@@ -15,18 +15,16 @@ from techsapo_ops.masking.fields import has_secret
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.services.prometheus.alert_rules import alerts_of, threshold_of
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
-from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
 from techsapo_ops.spec.exposure import exposures
-from techsapo_ops.spec.hosts import host_names
-from techsapo_ops.spec.logins import body_secrets
+from techsapo_ops.spec.front_door import host_names, monitoring_networks, resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
-from techsapo_ops.spec.redact import to_yaml_data
+from techsapo_ops.spec.redact import body_secrets, to_yaml_data
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.formats import to_json, to_yaml
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.secrets import secret_name
+from techsapo_ops.stack.templates import to_json, to_yaml
 from techsapo_ops.stack.topology import Topology
 
 APP_SPEC = "app/techsapo.yaml"

@@ -15,8 +15,7 @@ from techsapo_ops.services.made_secrets import made_once
 from techsapo_ops.services.probing import ask, look_at_logs, part_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.health import HealthPart, PartStatus
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe, Service
 from techsapo_ops.stack.topology import Topology
 
 _HEALTH = Probe("http", "/api/v1/health")

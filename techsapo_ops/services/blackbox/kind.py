@@ -19,21 +19,20 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.messages import msg
 from techsapo_ops.services.exporters import Exporter, exporter_facts
 from techsapo_ops.services.nginx.balancing import COMPOSE_TLS_PORT
-from techsapo_ops.spec.machine_ports import RAFT
-from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.front_door import outside_name
+from techsapo_ops.spec.models.servers import Certificate
+from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.machine import HERE
 from techsapo_ops.stack.places import CONTAINER_CONFIG
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.service import HERE, Machine, Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.monitoring import ProbeTarget
     from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.kind import Wanted
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -212,7 +211,6 @@ def scrape_targets(topology: Topology) -> list[dict[str, Any]]:
 
 
 def _front(topology: Topology) -> Iterator[Asked]:
-    from techsapo_ops.spec.hosts import outside_name
 
     name = outside_name(topology.spec)
     nginx = topology.of_kind("nginx")

@@ -10,7 +10,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus.alert_rules import runbook_url, threshold_of
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.formats import to_json
+from techsapo_ops.stack.templates import to_json
 
 PROMETHEUS_UID = "techsapo-prometheus"
 """Uid of the data source that the dashboards start with."""

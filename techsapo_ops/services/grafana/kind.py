@@ -13,12 +13,12 @@ from techsapo_ops.services.monitor import Monitor, basic_auth
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
-    from techsapo_ops.stack.desired import Program
-    from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -61,7 +61,7 @@ class Grafana(Monitor):
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its administrator's."""
-        from techsapo_ops.stack.kept_secret import KeptSecret
+        from techsapo_ops.stack.secrets import KeptSecret
 
         settings = topology.spec.monitoring.grafana
         yield KeptSecret(

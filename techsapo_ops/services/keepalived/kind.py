@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.machine_ports import RAFT
+from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
 from techsapo_ops.stack.places import CONTAINER_CONFIG
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Machine, Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Build, Container, Package
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-if TYPE_CHECKING:
-    from techsapo_ops.spec.models.data import Mysql
+if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
+    from techsapo_ops.spec.models.servers import Mysql
     from techsapo_ops.spec.secret import Secret
 
 

@@ -22,10 +22,9 @@ from techsapo_ops.services.mysql.accounts import literal, name
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
-from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.budget_note import read_note
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.backup import Amount, BackupKind, Door, Part, Progress, Source, Trial
+from techsapo_ops.stack.data_notes import read_note
+from techsapo_ops.stack.service import Tool
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, told
-from techsapo_ops.stack.backup import Door, Part
-from techsapo_ops.stack.backup_kind import Replay
+from techsapo_ops.stack.backup import Door, Part, Replay
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch
@@ -30,7 +29,7 @@ class _Span:
 
 
 class Binlog:
-    """What was written since a dump; see stack.backup_kind.History."""
+    """What was written since a dump; see stack.backup.History."""
 
     title = "the binlog"
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
+from techsapo_ops.stack.templates import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
-    from techsapo_ops.stack.desired import Program
-    from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -98,7 +99,7 @@ class Mysql(Kind):
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """The app's, that of who migrates, and root's where that one logs in by a password."""
         from techsapo_ops.services.mysql.accounts import migrations_user
-        from techsapo_ops.stack.kept_secret import KeptSecret
+        from techsapo_ops.stack.secrets import KeptSecret
 
         mysql, layout = topology.spec.mysql, topology.layout
         if mysql is not None:
@@ -247,7 +248,6 @@ def temporary_folder(topology: Topology) -> Path | None:
 
 def my_cnf_quote(text: str) -> str:
     """`text` as a quoted value of a MariaDB option file. Raises OpsError for control characters."""
-    from techsapo_ops.stack.formats import printable
 
     # A pair of quotes around the value is stripped, quotes within stay; `\` starts an escape.
     return '"' + printable(text).replace("\\", "\\\\") + '"'

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import let_read, sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -39,15 +39,14 @@ from techsapo_ops.services.runtime import (
     ThrowawayProgram,
     logged_in,
 )
-from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe, Service
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
+    from techsapo_ops.spec.models.servers import Mysql
     from techsapo_ops.stack.stack import Stack
 
 _INSTALL_SECONDS = 180
@@ -260,7 +259,7 @@ class MysqlRuntime(Runtime):
         password = Secret(secrets.token_hex(24))
         secret = folder / "root-password"
         write_atomic(secret, password.reveal().encode(), 0o600)
-        access_list.let_read(secret, [service.facts.uid])
+        let_read(secret, [service.facts.uid])
         argv = ("mariadbd", *_QUICK, f"--bind-address={LOOPBACK}", "--socket=/tmp/mysqld.sock")
         ask = ("mariadb", "--no-defaults", "--host=127.0.0.1", "--user=root", "--execute=SELECT 1")
         ready = Command(ask, {"MYSQL_PWD": password.reveal()})

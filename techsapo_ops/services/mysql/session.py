@@ -22,7 +22,7 @@ from techsapo_ops.stack.backup import Door
 if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
     from pathlib import Path
 
-    from techsapo_ops.spec.models.data import Mysql
+    from techsapo_ops.spec.models.servers import Mysql
     from techsapo_ops.stack.engine import Access, Scratch
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.stack import Stack

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.away import lacking
+from techsapo_ops.adapters.files import let_read
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.tls import served_certificate
+from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.kind import Nginx
@@ -65,7 +65,7 @@ class NginxSite:
         if topology.places.from_images:
             # The container's user may not read a new key yet; a reload sees to that, but this comes before.
             for key in RUNTIME.readable(topology) if topology.places.mounts_folders else ():
-                access_list.let_read(key, [service.facts.uid])
+                let_read(key, [service.facts.uid])
             config = topology.config_dir() / NGINX_CONF
             prefix = str(topology.data_dir(service))
             done = self.run(Command(("nginx", "-p", prefix, "-c", str(config), "-e", "stderr", "-t")))

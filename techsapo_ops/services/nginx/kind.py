@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.balancing import COMPOSE_TLS_PORT, RESTART_SECONDS, SHUTDOWN_SECONDS
 from techsapo_ops.stack.kind import Kind, Wanted, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
+from techsapo_ops.stack.service import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

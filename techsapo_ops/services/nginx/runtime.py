@@ -21,8 +21,7 @@ from techsapo_ops.services.probing import ask, part_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.health import HealthPart, PartStatus
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe, Service
 from techsapo_ops.stack.topology import Topology
 
 _ANSWERS = (200, 202, 204, 401)

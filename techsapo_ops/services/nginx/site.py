@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.balancing import (
@@ -25,8 +25,7 @@ from techsapo_ops.services.nginx.balancing import (
     Upstream,
     upstream_of,
 )
-from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH, resolved_auth
-from techsapo_ops.spec.hsts import hsts_header
+from techsapo_ops.spec.front_door import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH, hsts_header, resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import MAX_BODY, SignIn
 from techsapo_ops.spec.models.base import seconds

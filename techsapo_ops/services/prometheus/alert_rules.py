@@ -18,12 +18,12 @@ from techsapo_ops.catalogue.alerts import (
     filled,
     promql_number,
 )
-from techsapo_ops.catalogue.rules import NEXT, OF_THE_RULE, SINCE
-from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.pages import runbooks
+from techsapo_ops.catalogue.series import NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.stack.formats import go_template_text
-from techsapo_ops.stack.page_url import page_url
+from techsapo_ops.stack.address import page_url
+from techsapo_ops.stack.templates import go_template_text
 
 HELD = "techsapo_alert_acknowledged"
 """The app's metric of who has what: the alert's name, what tells it from others of that name, and who."""

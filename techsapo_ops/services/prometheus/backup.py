@@ -19,8 +19,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitoring import api, first_reached, scratch_api
 from techsapo_ops.services.prometheus import snapshot
-from techsapo_ops.stack.backup import Door, Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup import BackupKind, Door, Part, Progress, Source, Trial
 from techsapo_ops.stack.engine import GateError
 from techsapo_ops.stack.shapes import count, each, has, member, number
 from techsapo_ops.stack.step import Action, Step

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import PAGE
-from techsapo_ops.catalogue.rules import INCIDENT, INCIDENT_SINCE, NEXT, OTHERS_SINCE, SINCE
+from techsapo_ops.catalogue.series import INCIDENT, INCIDENT_SINCE, NEXT, OTHERS_SINCE, SINCE
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds

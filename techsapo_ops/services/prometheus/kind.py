@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitor import Monitor
 from techsapo_ops.stack.kind import HANG_UP, executable
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts, Tool
+from techsapo_ops.stack.service import Probe, ServiceFacts, Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.machine import Machine
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Machine, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 

@@ -10,10 +10,9 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import PAGE, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.findings import Finding
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.problems import Finding, SpecError, shown
 from techsapo_ops.spec.problems import Path as SpecPath
-from techsapo_ops.spec.problems import SpecError, shown
 from techsapo_ops.spec.source import Document, parse
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.topology import Topology

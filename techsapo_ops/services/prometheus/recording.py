@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from techsapo_ops.catalogue.alert_series import alert_series, series_needed
 from techsapo_ops.catalogue.alerts import server_up
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.newest_copy import NEWEST_COPY, NEWEST_COPY_RULE
-from techsapo_ops.catalogue.rules import FRONT_ADDRESS, JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
+from techsapo_ops.catalogue.series import (
+    FRONT_ADDRESS,
+    JOB_EXPECTED,
+    NEWEST_COPY,
+    NEWEST_COPY_RULE,
+    SCHEDULER_EXPECTED,
+    alert_series,
+    recording_rules,
+    series_needed,
+)
 from techsapo_ops.services.prometheus.incidents import with_others
 from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
 from techsapo_ops.stack.layout import SCHEDULER

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import let_read, write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.adapters.prometheus import Prometheus, Rule
 from techsapo_ops.catalogue.yaml_text import read_yaml
@@ -141,7 +141,7 @@ class PrometheusRuntime(Runtime):
     def throwaway_container(self, service: Service, folder: Path) -> ThrowawayContainer:
         configuration = folder / "prometheus.yml"
         write_atomic(configuration, b"{}\n", 0o600)
-        access_list.let_read(configuration, [service.facts.uid])
+        let_read(configuration, [service.facts.uid])
         # What it writes stays in memory and is little; its blocks lie in it to be read alone, so that none of
         # it is left on the host that another user owns.
         data = service.facts.container_data

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.redis_login import GIVEN, MADE, redis_login
-from techsapo_ops.stack.kept_secret import KeptSecret
+from techsapo_ops.spec.store_access import GIVEN, MADE, redis_login
+from techsapo_ops.stack.secrets import KeptSecret
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout

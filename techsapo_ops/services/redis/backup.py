@@ -27,10 +27,8 @@ from techsapo_ops.services.redis.client import (
     several,
     trouble,
 )
-from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.backup import Amount, BackupKind, Door, Part, Progress, Source, Trial, Untouched
+from techsapo_ops.stack.service import Service, Tool
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
 from techsapo_ops.stack.step import Action, Step
 

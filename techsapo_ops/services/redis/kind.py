@@ -13,15 +13,15 @@ from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.places import CONTAINER_CONFIG
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.address import Address
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Bind, Container
-    from techsapo_ops.stack.desired import Program
-    from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.secrets import KeptSecret
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology

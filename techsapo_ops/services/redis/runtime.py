@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import let_read, write_atomic
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -54,8 +54,7 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe, Service
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def _write_accounts(topology: Topology) -> bool:
     service, path = topology.of_kind("redis")[0], accounts_file(topology.layout)
     changed = keep(path, users_file(_users(topology)), service.user)
     if changed and topology.places.from_images:
-        access_list.let_read(path, [service.facts.uid])
+        let_read(path, [service.facts.uid])
     if SENTINEL in accounts_of(topology):
         owners.folder(sentinel_accounts_folder(topology.layout), 0o711)
         keep(sentinel_accounts_file(topology.layout), sentinel_users(_passwords(topology)), None)
@@ -198,7 +197,7 @@ class RedisRuntime(Runtime):
         configuration = folder / "redis.conf"
         text = f"bind {LOOPBACK}\n{_throwaway(SCRATCH, password)}"
         write_atomic(configuration, text.encode(), 0o600)
-        access_list.let_read(configuration, [service.facts.uid])
+        let_read(configuration, [service.facts.uid])
         ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
         return ThrowawayContainer(("redis-server", f"{SCRATCH}/redis.conf"), ping, "default", password)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.services.redis.kind import Redis, ping
-from techsapo_ops.spec.machine_ports import SENTINEL as PORT
+from techsapo_ops.spec.ports import SENTINEL as PORT
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import CONTAINER_CONFIG

@@ -14,7 +14,7 @@ from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.stack.service_facts import HEARTBEAT, Probe, ServiceFacts
+from techsapo_ops.stack.service import HEARTBEAT, Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

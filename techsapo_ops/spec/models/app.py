@@ -23,8 +23,7 @@ from techsapo_ops.spec.models.base import (
     Url,
     Usd,
 )
-from techsapo_ops.spec.models.headers import Headers
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.secret import Headers, Secret
 
 MAX_BODY = 1024 * 1024
 """Bytes of the largest request body; more is answered 413. The longest prompt is far shorter."""

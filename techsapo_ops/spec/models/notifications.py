@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import (
     ClockTime,
     HostPort,
@@ -208,10 +209,6 @@ def _is_here(receiver: Receiver) -> bool:
 def _hosts(receiver: Receiver) -> list[str]:
     match receiver:
         case EmailReceiver():
-            from techsapo_ops.spec.mail import (
-                domains,
-            )  # with the e-mail of Python, which most specs don't need
-
             return domains(receiver.to)
         case RawReceiver():
             return []
@@ -220,3 +217,23 @@ def _hosts(receiver: Receiver) -> list[str]:
     except ValueError:  # it is no URL, which others tell
         host = None
     return [host] if host else []
+
+
+_ADDRESS = re.compile(r"""(?:[^\s@<>()\[\],;:"\\]+|"[^"\\]+")@([^\s@<>()\[\],;:"\\]+)""")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOTHING_BETWEEN = re.compile(r",(?:\s*,)+")
+LIKE = msg("write e.g. ops@example.com, or Ops <ops@example.com>, with commas between several")
+
+
+def domains(text: str) -> list[str]:
+    """The domains of the addresses in `text`, one or several with commas between; none where one of them
+    is no address.
+    """
+    from email.utils import getaddresses  # which most specs don't need
+
+    if _CONTROL.search(text) or text.count("<") != text.count(">"):
+        return []  # a line break would begin another header
+    listed = getaddresses([_NOTHING_BETWEEN.sub(",", text).strip(" ,")])
+    # What is not there as it is, was put together over a blank.
+    found = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
+    return [match[1] for match in found if match] if all(found) else []

@@ -18,8 +18,7 @@ from techsapo_ops.spec.models.base import (
     Url,
     Usd,
 )
-from techsapo_ops.spec.models.headers import Headers
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.secret import Headers, Secret
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 

@@ -17,12 +17,12 @@ from techsapo_ops.spec.models.base import (
     Text,
     is_loopback,
 )
-from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
-from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.machines import FloatingAddress, Host, HostKey, Swarm
 from techsapo_ops.spec.models.monitoring import Monitoring
 from techsapo_ops.spec.models.notifications import Notifications
 from techsapo_ops.spec.models.providers import Providers, default_providers
+from techsapo_ops.spec.models.servers import Certificate, Mysql, Nginx, Redis
+from techsapo_ops.spec.models.upkeep import Backup, Logs, Schedule
 
 ServiceKind = Literal[
     "app", "nginx", "redis", "sentinel", "mysql", "prometheus", "alertmanager", "grafana",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.imports import first_use
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 
 if TYPE_CHECKING:

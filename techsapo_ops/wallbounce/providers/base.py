@@ -10,9 +10,9 @@ from math import inf
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
-from techsapo_ops.catalogue.models import CHAT_ANSWER
+from techsapo_ops.catalogue.vendors import CHAT_ANSWER
 from techsapo_ops.masking import MASK
-from techsapo_ops.masking.known import KnownSecrets
+from techsapo_ops.masking.search import KnownSecrets
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider

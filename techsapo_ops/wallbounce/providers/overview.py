@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from techsapo_ops.catalogue.models import End
+from techsapo_ops.catalogue.vendors import End
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import LoadedSpec
-from techsapo_ops.spec.model_facts import announced_end, answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.spec.problems import unknown
+from techsapo_ops.spec.providers import announced_end, answer_length
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.providers.registry import Registry, look_up, recipe
 from techsapo_ops.wallbounce.providers.try_provider import AT_MOST, Candidate, Tried, try_provider

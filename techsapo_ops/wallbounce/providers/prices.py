@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from techsapo_ops.catalogue.models import bare, model_of
+from techsapo_ops.catalogue.vendors import bare, model_of
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.examination.delimiting import size

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.providers import answer_length
 from techsapo_ops.wallbounce.providers.anthropic import Agent, Anthropic
 from techsapo_ops.wallbounce.providers.breaker import Breaker, Guarded
 from techsapo_ops.wallbounce.providers.decorators import Metered

@@ -14,10 +14,10 @@ from functools import cache
 from typing import Literal
 
 from techsapo_ops.adapters.jsons import dump
-from techsapo_ops.catalogue.models import WARNED_DAYS, End
+from techsapo_ops.catalogue.vendors import WARNED_DAYS, End
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.model_facts import facts_of
 from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.providers import facts_of
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import answer_prompt
 from techsapo_ops.wallbounce.providers.decorators import Bounded

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.reasons import causes, os_reason
+from techsapo_ops.adapters.questions import causes, os_reason
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from techsapo_ops.adapters.jsons import load
-from techsapo_ops.catalogue.vendor_errors import ErrorRow, error_rows
+from techsapo_ops.catalogue.vendors import ErrorRow, error_rows
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError, advice
 

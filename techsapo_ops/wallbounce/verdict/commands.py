@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from techsapo_ops.catalogue.commands import Danger, Effect, Sign, signs
+from techsapo_ops.catalogue.dangers import Danger, Effect, Sign, signs
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.question import Language, fold
 

@@ -13,7 +13,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
-from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.catalogue.series import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import all_of, msg
 from techsapo_ops.services.alertmanager.acknowledging import (

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import Alert
-from techsapo_ops.catalogue.runbooks import Runbook, runbooks
+from techsapo_ops.catalogue.pages import Runbook, runbooks
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements_of
 from techsapo_ops.services.prometheus.alert_rules import runbook_url
 from techsapo_ops.services.prometheus.scrape import own_commands

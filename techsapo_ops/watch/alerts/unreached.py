@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.environment import PRODUCTION
+from techsapo_ops.spec import PRODUCTION
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import AT_ONCE
-from techsapo_ops.stack.diagnosis import HostFinding, Level
-from techsapo_ops.stack.page_url import SETTING, leads_here_alone
+from techsapo_ops.stack.address import SETTING, leads_here_alone
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.topology import Topology
 
 

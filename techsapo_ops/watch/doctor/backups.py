@@ -10,7 +10,7 @@ from techsapo_ops.backup.repository.checks import of_offsite
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.messages import msg
 from techsapo_ops.services.scheduler.kind import Scheduler
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 
 RESTIC = "restic"

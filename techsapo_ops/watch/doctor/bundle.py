@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.adapters.terminal import REPLACED, harmless
 from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.backup.kinds.secret_files import secret_paths

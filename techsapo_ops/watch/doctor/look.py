@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from techsapo_ops.adapters import accounts
 from techsapo_ops.adapters.apt import Apt, Installed
-from techsapo_ops.adapters.disk import NETWORK, file_system, human, room
+from techsapo_ops.adapters.held import listeners
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.resources import NETWORK, file_system, human, room
 from techsapo_ops.adapters.strict_modes import UntrustedError, user_name
 from techsapo_ops.adapters.trusted_users import trusted_users
+from techsapo_ops.adapters.users import add_user, user_exists
 from techsapo_ops.backup.kinds.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
-from techsapo_ops.stack.service_facts import Tool
+from techsapo_ops.stack.health import HostFinding, HostReport, Level
+from techsapo_ops.stack.service import Tool
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.doctor.ports import foreign, ports
@@ -130,7 +130,7 @@ def repair(diagnosis: Diagnosis, apt: Apt, runner: Runner, progress: Callable[[s
     user_added = False
     if diagnosis.wants_user:
         progress(msg("adding system user {user}", user=APP_USER))
-        accounts.add(APP_USER, runner)
+        add_user(APP_USER, runner)
         user_added = True
     installed = apt.install(packages, progress) if packages else Installed((), (), ())
     return Repair(installed, user_added)
@@ -233,7 +233,7 @@ def _user(topology: Topology) -> Iterator[HostFinding]:
     def finding(level: Level, detail: str, remedy: str = "") -> HostFinding:
         return HostFinding("user", f"user {APP_USER}", level, detail, remedy)
 
-    if not accounts.exists(APP_USER):
+    if not user_exists(APP_USER):
         detail = msg("there is none, so the app keeps running as root")
         yield finding(Level.WARNING, detail, msg("`techsapo doctor --fix` adds it"))
     elif APP_USER not in host.users:

@@ -10,10 +10,10 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.spec.exposure import exposures
-from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.spec.providers import announced_end
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.template_folders import Overrides
 from techsapo_ops.stack.topology import Topology

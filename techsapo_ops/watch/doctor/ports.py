@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from techsapo_ops.adapters.ports import Holder, belongs_to, is_free
+from techsapo_ops.adapters.held import Holder, belongs_to, is_free
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.address import listen_host
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

@@ -13,10 +13,10 @@ from techsapo_ops.adapters.mac import mac
 from techsapo_ops.backup.kinds.secret_files import made_secrets, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import url_secrets
-from techsapo_ops.masking.known import KnownSecrets
 from techsapo_ops.masking.masker import Masker
+from techsapo_ops.masking.search import KnownSecrets
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.logins import written_secrets
+from techsapo_ops.spec.redact import written_secrets
 from techsapo_ops.spec.source import parse
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
@@ -112,7 +112,7 @@ def _written(spec_file: Path, text: str) -> Iterator[bytes]:
 
 def _variables(layout: Layout) -> list[bytes]:
     """What `.env` beside the spec holds."""
-    from techsapo_ops.spec.dotenv import parse_dotenv
+    from techsapo_ops.spec.variables import parse_dotenv
 
     file = layout.spec_file.parent / ".env"
     if not file.is_file():

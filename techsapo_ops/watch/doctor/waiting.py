@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from techsapo_ops.adapters.packages import STALE_DAYS, Packages, reboot_reason
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 
 _DAY = 86_400

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import Runs
@@ -25,10 +25,9 @@ from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.maintenance import maintenance_of
-from techsapo_ops.stack.observed import FOLDER_GONE
+from techsapo_ops.stack.observed import FOLDER_GONE, Stopped, stopped_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stopped import Stopped, stopped_of
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
 from techsapo_ops.watch.health.host_parts import certificate_part, disk_part

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.disk import human, room
+from techsapo_ops.adapters.resources import human, room
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.health import HealthPart, PartStatus

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.stack.budget_note import read_note
+from techsapo_ops.stack.data_notes import read_note
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.costs import rows_of
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Generic, TypeVar, cast
 
-from techsapo_ops.adapters.at_once import at_once
-from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.questions import at_once
+from techsapo_ops.adapters.unreachable import HostsAway
 from techsapo_ops.apply.drift import DriftReport, drift
 from techsapo_ops.apply.history import History
 from techsapo_ops.apply.ledger_entry import LedgerEntry

@@ -14,7 +14,7 @@ from typing import Any
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.alerts import PAGE
-from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.catalogue.series import NEXT
 from techsapo_ops.certs.needs import certificates_of
 from techsapo_ops.certs.status import status
 from techsapo_ops.errors import OpsError
@@ -22,8 +22,8 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.services.app.rendered_spec import keys_file
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
-from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.providers import announced_end
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.keys import KeyFile
 from techsapo_ops.watch.costs import rows_of

@@ -11,8 +11,7 @@ from typing import Any
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup import BackupKind, Part, Progress, Source, Trial
 from techsapo_ops.stack.engine import Scratch
 from techsapo_ops.stack.shapes import count, has
 from techsapo_ops.stack.stack import Stack

@@ -12,8 +12,7 @@ from techsapo_ops.stack.container import Container
 from techsapo_ops.stack.desired import Program, RenderedFile
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.places import Places
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, Service, ServiceFacts
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 

@@ -9,8 +9,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.stack.kind import LOOPBACK, executable
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe, Service
 
 _ASK = "import urllib.request as r; r.urlopen('http://127.0.0.1:9777/')"
 

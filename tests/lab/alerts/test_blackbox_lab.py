@@ -20,10 +20,9 @@ import servers
 from tls_orchestrators import self_signed
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
-from techsapo_ops.catalogue.rules import recording_rules
+from techsapo_ops.catalogue.series import metric_names, recording_rules
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.blackbox.kind import BLACKBOX_YML, blackbox_files, scrape_targets
 from techsapo_ops.services.registry import binary_names, resolve

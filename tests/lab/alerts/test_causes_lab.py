@@ -24,8 +24,8 @@ import yaml
 from stacks import host, spec, topology
 from systemd_bus import systemd_bus
 
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.series import metric_names
 from techsapo_ops.services.redis.accounts import EXPORTER, rights
 from techsapo_ops.services.registry import programs
 

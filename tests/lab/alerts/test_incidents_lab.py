@@ -16,7 +16,7 @@ from machines_spec import machines_files, machines_topology
 from servers import wait_for
 
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.rules import INCIDENT_SINCE, OTHERS_SINCE
+from techsapo_ops.catalogue.series import INCIDENT_SINCE, OTHERS_SINCE
 from techsapo_ops.catalogue.yaml_text import read_yaml
 
 pytestmark = pytest.mark.lab

@@ -22,7 +22,7 @@ from slack import Message, incoming_webhook, parsed
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
-from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.pages import runbooks
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, slack_message
 from techsapo_ops.services.alertmanager.runtime import make_signatures

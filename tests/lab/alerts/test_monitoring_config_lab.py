@@ -17,10 +17,9 @@ from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
 from monitoring_tools import passes
 from rows import each_row
 
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import SEVERITIES, alerts
 from techsapo_ops.catalogue.dashboards import dashboards
-from techsapo_ops.catalogue.rules import recording_rules
+from techsapo_ops.catalogue.series import metric_names, recording_rules
 
 pytestmark = pytest.mark.lab
 

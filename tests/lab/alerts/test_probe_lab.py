@@ -9,7 +9,7 @@ import servers
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import ProbeResult, probe
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe
 
 pytestmark = pytest.mark.lab
 

@@ -24,8 +24,8 @@ from quiet_host import front, host, jobs_left
 from quiet_week import DAY, DAYS, EVENTS, LENGTH, Lived, Scraped, between, counts, week
 from rows import each_row
 
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.catalogue.series import metric_names
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds

@@ -21,7 +21,7 @@ from vendors.wires import Chat
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.certs.self_signed import CA_FOLDER, ensure
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe
 from techsapo_ops.stores.audit.log import AuditLog
 
 pytestmark = pytest.mark.lab

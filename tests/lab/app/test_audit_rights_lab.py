@@ -21,7 +21,7 @@ from test_audit_lab import ROW
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.migrate import HEAD
 from techsapo_ops.stores.audit.tables import AuditStore

@@ -13,7 +13,7 @@ from backup_lab import killed, stack_of
 from projects import Project, project, small_spec
 from servers import wait_for
 
-from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.http import BasicLogin
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.create import create_backup
@@ -25,7 +25,7 @@ from techsapo_ops.services.monitor import USER, password_file
 from techsapo_ops.services.monitoring import scratch_api
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
-from techsapo_ops.stack.data_note import MARK
+from techsapo_ops.stack.data_notes import MARK
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action, Step
 

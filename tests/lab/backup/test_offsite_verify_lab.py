@@ -17,7 +17,7 @@ from projects import Project, only_redis, project
 from servers import free_port
 from terminal import typed
 
-from techsapo_ops.adapters.disk import Room
+from techsapo_ops.adapters.resources import Room
 from techsapo_ops.backup import verify_offsite as operation
 from techsapo_ops.backup.repository.checks import LEVEL, of_offsite
 from techsapo_ops.backup.repository.description import FILE, FOLDER

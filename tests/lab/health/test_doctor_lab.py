@@ -13,7 +13,7 @@ from servers import binary
 
 from techsapo_ops.adapters.apt import POLICY, Apt
 from techsapo_ops.adapters.process import SubprocessRunner
-from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.units import Units
 
 pytestmark = pytest.mark.lab
 needs_root = pytest.mark.skipif(

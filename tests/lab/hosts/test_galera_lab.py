@@ -25,7 +25,7 @@ from techsapo_ops.services.mysql.dump import MysqlSource, load
 from techsapo_ops.services.mysql.member import TELL_PORT, cluster_accounts
 from techsapo_ops.services.mysql.runtime import settle
 from techsapo_ops.services.mysql.session import session
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stores.audit.migrate import HEAD

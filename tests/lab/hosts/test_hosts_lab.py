@@ -20,7 +20,7 @@ from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.apply.spec_files import keep_spec_files
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.shared_state import SharedState
-from techsapo_ops.stack.machine import machines_of
+from techsapo_ops.stack.service import machines_of
 from tests.fakes.open_stacks import open_stack
 
 pytestmark = pytest.mark.lab

@@ -32,7 +32,7 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.services.redis.backup import BACKUP
 from techsapo_ops.services.redis.client import several
 from techsapo_ops.services.redis.switchover import switch
-from techsapo_ops.spec.told_addresses import Authorities
+from techsapo_ops.spec.store_access import Authorities
 from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.step import Step
 from techsapo_ops.stores import Unconfirmed, budget_confirmed, redis_link

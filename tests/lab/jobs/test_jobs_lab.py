@@ -20,9 +20,9 @@ from crond import Cron, cron
 from projects import Project, only_redis
 from rows import each_row
 
-from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.adapters.units import Crontab
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.crontab import jobs_in
 

@@ -26,7 +26,7 @@ from orchestrator import QUICK, ask, serving
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.catalogue.dashboards import Panel, dashboards
-from techsapo_ops.catalogue.metrics import job_metrics
+from techsapo_ops.catalogue.series import job_metrics
 
 pytestmark = pytest.mark.lab
 

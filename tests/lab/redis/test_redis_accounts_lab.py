@@ -31,7 +31,7 @@ from techsapo_ops.services.redis import contents
 from techsapo_ops.services.redis.accounts import accounts_file, exporter_file, password_file
 from techsapo_ops.services.redis.client import redis_door
 from techsapo_ops.stack.own_tls import ca_file, certificate
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe
 
 pytestmark = pytest.mark.lab
 

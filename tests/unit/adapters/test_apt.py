@@ -16,7 +16,7 @@ from rows import each_row
 from techsapo_ops.adapters.apt import Apt, install_command
 from techsapo_ops.adapters.packages import Packages, parsed
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.units import Units
 from techsapo_ops.errors import OpsError
 
 QUIET = lambda text: None  # noqa: E731 - a progress that says nothing

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.adapters import access_list
-from techsapo_ops.adapters.files import remove_file, write_atomic, write_in_place
+from techsapo_ops.adapters.files import let_read, reader_list, remove_file, write_atomic, write_in_place
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.json_files import read_json, write_json
 from techsapo_ops.adapters.jsons import dump
@@ -122,10 +121,10 @@ def test_what_has_no_room_is_said_and_nothing_is_changed(file: Path) -> None:
 
 
 def test_a_containers_user_that_was_let_read_it_still_is(file: Path) -> None:
-    access_list.let_read(file, [10001])
+    let_read(file, [10001])
     write_in_place(file, b"after", 0o600)
     found = os.getxattr(file, "system.posix_acl_access")
-    assert found == access_list.reader_list(0o600, [10001])
+    assert found == reader_list(0o600, [10001])
 
 
 def test_a_link_is_left_alone(file: Path) -> None:

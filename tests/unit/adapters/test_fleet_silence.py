@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from techsapo_ops.adapters import fleet
-from techsapo_ops.adapters.away import HostsAway, NoManagerError, reasons_of
-from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.swarm_objects import named
+from techsapo_ops.adapters.swarm import get, named
+from techsapo_ops.adapters.unreachable import HostsAway, NoManagerError, reasons_of
 from techsapo_ops.catalogue.translations import words_of
 from techsapo_ops.engines.swarm.nodes import require_all
 from techsapo_ops.errors import OpsError

@@ -14,9 +14,9 @@ from rows import each_row
 from servers import free_port, tcp_open, wait_for
 
 from techsapo_ops.adapters import host
+from techsapo_ops.adapters.held import belongs_to, is_free, listeners, port_holder
 from techsapo_ops.adapters.host import find_binaries, shares_mounts, systemd_tells
 from techsapo_ops.adapters.packages import reboot_reason
-from techsapo_ops.adapters.ports import belongs_to, is_free, listeners, port_holder
 
 
 def executable(path: Path, mode: int = 0o755) -> Path:

@@ -18,16 +18,13 @@ from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Sent
-from techsapo_ops.adapters.basic_login import BasicLogin, basic_authorization
-from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.inside_http import Inside, NotEntered
-from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, Way
+from techsapo_ops.adapters.http import BasicLogin, Unreachable, basic_authorization
+from techsapo_ops.adapters.monitoring_server import ApiError, Inside, LastReload, NotEntered, Way
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Command, Completed, SubprocessRunner
-from techsapo_ops.adapters.prometheus import Prometheus, Sample
-from techsapo_ops.adapters.promtool import Promtool
+from techsapo_ops.adapters.prometheus import Prometheus, Promtool, Sample
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PASSWORD = "鍵 of its own"

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.http import BODY_LIMIT, Unreachable, fetch
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.stack.service_facts import Probe
+from techsapo_ops.stack.service import Probe
 
 SHORT = 0.3
 NOT_HTTP = "answered with something that is not HTTP (does the port speak TLS?)"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
+from techsapo_ops.adapters.held import replaced_files, works_in_removed
 
 LIBRARY = "libm.so.6"
 HOLD = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('loaded', flush=True); sys.stdin.read()"

@@ -32,8 +32,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.context import JobContext
 from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount, Part
-from techsapo_ops.stack.budget_note import BudgetNote, Gap, read_note
-from techsapo_ops.stack.data_note import MARK, DataNote
+from techsapo_ops.stack.data_notes import MARK, BudgetNote, DataNote, Gap, read_note
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
 

@@ -18,7 +18,7 @@ from techsapo_ops.apply.stop import down, restart
 from techsapo_ops.apply.up import up
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.engine import Access
-from techsapo_ops.stack.follow import Following
+from techsapo_ops.stack.stack import Following
 from techsapo_ops.stack.step import Action
 from techsapo_ops.stack.topology import Topology
 

@@ -15,9 +15,8 @@ from techsapo_ops.apply.stop import restart
 from techsapo_ops.apply.stopping import start_services, stop_services
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.engine import Access
-from techsapo_ops.stack.follow import Following
-from techsapo_ops.stack.observed import Observed, State
-from techsapo_ops.stack.stopped import NOTE, stopped_of
+from techsapo_ops.stack.observed import NOTE, Observed, State, stopped_of
+from techsapo_ops.stack.stack import Following
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.health.check import check
 

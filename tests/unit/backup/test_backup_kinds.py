@@ -22,12 +22,11 @@ from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.backup_kind import BackupKind
+from techsapo_ops.stack.backup import BackupKind, Part
 from techsapo_ops.stack.journal import REPLACE, Replaced, interrupted, restore_journal
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service import Probe, ServiceFacts
 from techsapo_ops.stack.stack import Stack
 
 

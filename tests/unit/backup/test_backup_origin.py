@@ -28,7 +28,7 @@ from techsapo_ops.backup.repository.origin import KEY, MAC, Keyring, State
 from techsapo_ops.backup.repository.retention import Known, judge
 from techsapo_ops.backup.repository.verify import faults
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models.data import Keep
+from techsapo_ops.spec.models.upkeep import Keep
 
 AT = datetime(2026, 1, 31, 3, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from fakes.open_stacks import stack_in, with_backup
 from rows import each_row
 from typer.testing import CliRunner
 
-from techsapo_ops.adapters.disk import Room
+from techsapo_ops.adapters.resources import Room
 from techsapo_ops.backup import job as jobs
 from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.describing import kept_at, kept_paths
@@ -23,9 +23,9 @@ from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.context import JobContext
-from techsapo_ops.spec.models.data import Backup
+from techsapo_ops.spec.models.upkeep import Backup
 from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.stack.health import Level
 from techsapo_ops.stack.places import COMPOSE
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.doctor.backups import look_at_backups

@@ -25,8 +25,8 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.rendered_spec import app_spec_files
-from techsapo_ops.spec.logins import open_secrets
-from techsapo_ops.spec.models.data import Backup
+from techsapo_ops.spec.models.upkeep import Backup
+from techsapo_ops.spec.redact import open_secrets
 from techsapo_ops.stack.stack import Stack
 
 SPEC = """\

@@ -20,7 +20,7 @@ from techsapo_ops.backup.repository.retention import Known, judge
 from techsapo_ops.backup.unlock_test import try_password
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models.data import Keep
+from techsapo_ops.spec.models.upkeep import Keep
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 

@@ -10,7 +10,7 @@ import pytest
 from fakes.three_hosts import fleet, of
 from rows import each_row
 
-from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup.recover.abandoned import abandon
@@ -69,7 +69,7 @@ def test_hosts_that_have_a_stack_of_that_name_are_left_alone(tmp_path: Path) -> 
     member.runner = SimpleNamespace(
         run=lambda c, timeout: hosts.store.run(Command(("docker", *c.argv[3:]), stdin=c.stdin))
     )
-    assert swarm_objects.take(member, "techsapo.state", "techsapo.state.000000007", {"number": 7})
+    assert swarm.take(member, "techsapo.state", "techsapo.state.000000007", {"number": 7})
     ((what, remedy),) = look_at_hosts(stack, fleet(hosts, stack)).blockers
     assert "hold the state of a stack named techsapo" in what
     assert "`techsapo status` goes on with it" in remedy
@@ -111,9 +111,9 @@ def test_a_stack_that_was_given_up_leaves_no_state_that_another_one_would_go_on_
     (state / "ledger").mkdir(parents=True)
     with SharedState(state, "shop", three, print).at_work(0):
         (state / "ledger/1").write_text("1")
-    assert swarm_objects.notes(three.manager, "shop.state")
+    assert swarm.notes(three.manager, "shop.state")
     forget(three, "shop")
-    assert swarm_objects.notes(three.manager, "shop.state") == ()
+    assert swarm.notes(three.manager, "shop.state") == ()
     assert sorted((words[0], words[1], words[-1]) for words in gone) == [
         (name, kind, of)
         for name in "abc"

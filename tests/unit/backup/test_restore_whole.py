@@ -22,7 +22,7 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import member_runtime as runtime
 from techsapo_ops.services.redis import backup as of_redis
-from techsapo_ops.stack.backup_kind import Untouched
+from techsapo_ops.stack.backup import Untouched
 from techsapo_ops.stack.journal import interrupted
 from techsapo_ops.stack.step import Step
 from tests.fakes.open_stacks import open_stack

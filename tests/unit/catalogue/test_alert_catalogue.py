@@ -8,11 +8,16 @@ from pathlib import Path
 from alert_cases import load_cases
 from rows import each_row
 
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
-from techsapo_ops.catalogue.metrics import job_metrics, metrics
-from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
-from techsapo_ops.catalogue.runbooks import LOCALES, Runbook, runbooks
+from techsapo_ops.catalogue.pages import LOCALES, Runbook, runbooks
+from techsapo_ops.catalogue.series import (
+    JOB_EXPECTED,
+    SCHEDULER_EXPECTED,
+    job_metrics,
+    metric_names,
+    metrics,
+    recording_rules,
+)
 from techsapo_ops.spec.models.base import seconds
 
 every_alert = each_row("alert", alerts().values(), ids=lambda a: a.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rows import each_row
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
-from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.pages import runbooks
 from techsapo_ops.catalogue.yaml_text import read_yaml
 
 FOUND = read_yaml((Path(__file__).parents[2] / "cases" / "alert_claims.yaml").read_text("utf-8"))

@@ -7,10 +7,9 @@ from typing import Any
 from monitoring_stack import monitoring_file, spec_of
 from rows import each_row
 
-from techsapo_ops.catalogue.alert_series import alert_series, series_needed, series_read
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.jobs import jobs
-from techsapo_ops.catalogue.metrics import job_metrics
+from techsapo_ops.catalogue.series import alert_series, job_metrics, series_needed, series_read
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 

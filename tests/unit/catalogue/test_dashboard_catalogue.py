@@ -13,9 +13,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 from rows import each_row
 
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Thresholds, dashboards
+from techsapo_ops.catalogue.series import metric_names
 from techsapo_ops.services.grafana.dashboards import dashboard_json
 from techsapo_ops.services.registry import facts
 

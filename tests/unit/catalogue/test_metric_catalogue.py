@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from techsapo_ops.catalogue.alert_series import metric_names
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.anomalies import Reason
+from techsapo_ops.catalogue.dangers import Reason
 from techsapo_ops.catalogue.dashboards import dashboards
-from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
-from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
+from techsapo_ops.catalogue.series import (
+    JOB_EXPECTED,
+    SCHEDULER_EXPECTED,
+    Metric,
+    job_metrics,
+    metric_names,
+    metrics,
+    recording_rules,
+)
 from techsapo_ops.serve.http.problems import Code
 from techsapo_ops.services.prometheus.recording import MISSING_SERIES
 from techsapo_ops.stores.keys import Refusal

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.catalogue.models import (
+from techsapo_ops.catalogue.vendors import (
     CHAT_ANSWER,
     THINKING_ANSWER,
     WARNED_DAYS,

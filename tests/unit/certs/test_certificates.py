@@ -22,7 +22,7 @@ from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.status import status
 from techsapo_ops.certs.store import Origin, Store
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
+from techsapo_ops.spec.models.servers import STAGING_DIRECTORY
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"

@@ -8,7 +8,7 @@ from pathlib import Path
 from in_process import techsapo
 from rows import each_row
 
-from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.pages import runbooks
 
 
 def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -27,9 +27,8 @@ from techsapo_ops.jobs.runs import Result, Run
 from techsapo_ops.jobs.status import JobStatus, find_job
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Incident
 from techsapo_ops.stack.health import HealthPart, PartStatus
-from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.observed import Observed, ObservedService, State, Stopped
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stopped import Stopped
 from techsapo_ops.watch.alerts.firing import Listed, Listing
 from techsapo_ops.watch.health.report import HealthReport
 from techsapo_ops.watch.status import status as module

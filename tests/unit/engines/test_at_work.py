@@ -15,7 +15,7 @@ from techsapo_ops.engines.at_work import at_work, refresh
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import LOCK, Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 from tests.fakes.swarm_volumes import Machines
 
 MACHINES = tuple(Machine(name, "10.0.0.1", name) for name in "abc")

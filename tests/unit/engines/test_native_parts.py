@@ -31,7 +31,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.runtime import init_sql, settle
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
 from techsapo_ops.stack.observed import FOLDER_GONE, ObservedService, State

@@ -30,8 +30,7 @@ from techsapo_ops.hosts.leave import remove
 from techsapo_ops.hosts.replace import replace
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import Machine, Service
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import PROBED, TOKEN, HostsFake

@@ -21,9 +21,8 @@ from techsapo_ops.hosts import drain as of_drain
 from techsapo_ops.hosts import join
 from techsapo_ops.hosts.drain import activate, drain, wait_ready
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.observed import Observed, Stopped, note_stopped
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.stopped import Stopped, note_stopped
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import HostsFake

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.adapters.textfile import read_textfile
@@ -25,7 +25,7 @@ from techsapo_ops.jobs.job import Job
 from techsapo_ops.jobs.runs import Run, Runs
 from techsapo_ops.jobs.wrapper import Finished, RunContext
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 from tests.fakes.swarm_volumes import Machines
 
 NOTE = MachinesNote("shop", tuple(Machine(name, f"10.0.0.{n}", name) for n, name in enumerate("abc", 1)))
@@ -136,7 +136,7 @@ def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
     b: Host, machines: Machines, tmp_path: Path
 ) -> None:
     who = {**leases.own_words(), "host": "a", "boot": "another"}
-    swarm_objects.take(Docker(machines.store), "shop.job.costs.lease", "shop.job.costs.lease.4", who)
+    swarm.take(Docker(machines.store), "shop.job.costs.lease", "shop.job.costs.lease.4", who)
     found = b.run()
     assert isinstance(found, str)
     assert "on a (pid" in found

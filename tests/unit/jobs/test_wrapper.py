@@ -27,7 +27,7 @@ from techsapo_ops.jobs.scheduler import JobScheduler, overdue, record_killed
 from techsapo_ops.jobs.status import MISSED_SECONDS, job_statuses
 from techsapo_ops.jobs.timetable import announce
 from techsapo_ops.jobs.wrapper import Finished, due, run_job
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.stack.health import PartStatus
 from techsapo_ops.watch.health.check import jobs_part
 

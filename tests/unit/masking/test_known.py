@@ -5,7 +5,7 @@ from __future__ import annotations
 from rows import each_row
 
 from techsapo_ops.masking.fields import masked_fields, secret_values, url_secrets
-from techsapo_ops.masking.known import KnownSecrets
+from techsapo_ops.masking.search import KnownSecrets
 
 
 @each_row(

@@ -13,9 +13,8 @@ from recall import CASES, labelled, recall
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.masking.beginnings import beginnings
-from techsapo_ops.masking.masker import Masker, mask
-from techsapo_ops.masking.rules import Rule, masking_rules, places_of
+from techsapo_ops.masking.masker import Masker, Rule, mask, masking_rules, places_of
+from techsapo_ops.masking.search import beginnings
 from techsapo_ops.masking.values import luhn, my_number
 
 LABELLED = read_yaml((CASES / "masking.yaml").read_text(encoding="utf-8"))

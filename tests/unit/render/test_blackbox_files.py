@@ -12,8 +12,8 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.blackbox.kind import asked, blackbox_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import kind_of, resolve
-from techsapo_ops.spec.hosts import outside_name
-from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
+from techsapo_ops.spec.front_door import outside_name
+from techsapo_ops.spec.models.servers import STAGING_DIRECTORY
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.topology import Topology

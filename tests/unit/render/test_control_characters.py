@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from rows import each_row
 from stacks import EVERYTHING, spec, templates, topology
 
-from techsapo_ops.render.package import package
+from techsapo_ops.render.compose import package
 from techsapo_ops.services.app.kind import app_build
 from techsapo_ops.spec.fields import ROOT, sections_of
 from techsapo_ops.spec.models.base import CONTROL, IMAGE_PATTERN, CommandLine, ImageReference

@@ -16,8 +16,7 @@ from rows import each_row
 from stacks import with_alerts
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.metrics import job_metrics
-from techsapo_ops.catalogue.newest_copy import NEWEST_COPY
+from techsapo_ops.catalogue.series import NEWEST_COPY, job_metrics
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.made_secrets import made_key

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.apply.rolling import RETURN_SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.site import nginx_files, quote
-from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
+from techsapo_ops.spec.models.servers import STAGING_DIRECTORY
 
 
 def conf(directory: Path, engine: str = "native", facts: HostFacts | None = None, **sections: object) -> str:

@@ -9,8 +9,8 @@ from rows import each_row
 from stacks import spec
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.spec.hosts import host_names
-from techsapo_ops.stack.page_url import leads_here_alone, page_url
+from techsapo_ops.spec.front_door import host_names
+from techsapo_ops.stack.address import leads_here_alone, page_url
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/page_urls.yaml").read_text(encoding="utf-8"))
 

@@ -70,7 +70,7 @@ def test_an_edit_of_the_package_is_another_image_for_containers_and_nothing_for_
     wanted = spec(monitoring=with_alerts())
     engines: tuple[EngineName, ...] = ("native", "compose")
     before = {engine: app_tags(rendered(wanted, topology(wanted, HERE, engine))) for engine in engines}
-    monkeypatch.setattr("techsapo_ops.render.package.content", lambda: SimpleNamespace(digest="another"))
+    monkeypatch.setattr("techsapo_ops.render.compose.content", lambda: SimpleNamespace(digest="another"))
     assert before["native"] == {f"techsapo/app:{__version__}"}
     after = {
         engine: app_tags({f.path: f for f in render_stack(topology(wanted, HERE, engine), templates())})

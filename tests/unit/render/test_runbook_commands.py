@@ -9,7 +9,7 @@ from typing import Any
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.catalogue.pages import LOCALES, runbooks
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.scrape import own_commands
 

@@ -13,7 +13,7 @@ from orchestrator import client_of, make_spec
 from rows import each_row
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.catalogue.pages import LOCALES, runbooks
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options

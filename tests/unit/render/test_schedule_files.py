@@ -8,7 +8,7 @@ from stacks import rendered, spec, topology, with_alerts
 
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 
 HERE = Path("/opt/stack")

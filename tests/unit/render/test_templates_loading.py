@@ -15,7 +15,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.formats import go_template_text, to_json, to_yaml
+from techsapo_ops.stack.templates import go_template_text, to_json, to_yaml
 
 GROUPS = {"groups": [{"name": "g", "rules": []}]}
 RULES = "prometheus/rules.yml.j2"

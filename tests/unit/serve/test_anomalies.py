@@ -12,7 +12,7 @@ from instances import samples, within
 from orchestrator import make_app
 from rows import each_row
 
-from techsapo_ops.catalogue.anomalies import Reason, signs
+from techsapo_ops.catalogue.dangers import Reason, request_signs
 from techsapo_ops.serve.http import anomalies as limits
 from techsapo_ops.serve.http.anomalies import MOST_ADDRESSES, Anomalies
 from techsapo_ops.spec.models.app import MAX_BODY
@@ -107,7 +107,7 @@ SOUGHT = ["/.env", "/a/../../etc/passwd?", "/backup.sql.gz?", "/.git/config", "/
 
 @each_row("path", [*SOUGHT, "/api-keys.json"])
 def test_paths_that_attackers_look_for_are_known(path: str) -> None:
-    assert signs().paths.search(path)
+    assert request_signs().paths.search(path)
 
 
 @each_row(
@@ -126,7 +126,7 @@ def test_paths_that_attackers_look_for_are_known(path: str) -> None:
 def test_a_question_is_sensitive_where_it_wants_this_services_own_secrets(
     prompt: str, sensitive: bool
 ) -> None:
-    assert bool(signs().prompts.search(prompt)) == sensitive
+    assert bool(request_signs().prompts.search(prompt)) == sensitive
 
 
 def test_memory_is_bounded_whatever_addresses_and_networks_come() -> None:

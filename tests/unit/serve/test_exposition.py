@@ -12,7 +12,7 @@ from orchestrator import make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from rows import each_row
 
-from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.series import metrics
 from techsapo_ops.serve.metrics.registry import SLOT, SLOTS, Mean, MetricRegistry, Quantiles
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

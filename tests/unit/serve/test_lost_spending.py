@@ -19,9 +19,8 @@ from techsapo_ops.serve.answers import budget_history
 from techsapo_ops.serve.answers.budget_history import BudgetHistory
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.spec.models.data import Mysql
-from techsapo_ops.stack.budget_note import BudgetNote, Gap
-from techsapo_ops.stack.data_note import MARK
+from techsapo_ops.spec.models.servers import Mysql
+from techsapo_ops.stack.data_notes import MARK, BudgetNote, Gap
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.log import AuditLog, Unreadable
 from techsapo_ops.stores.budget import BudgetStore

@@ -13,7 +13,7 @@ from orchestrator import QUICK, client_of, make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from servers import free_port
 
-from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.series import metrics
 from techsapo_ops.serve.app import App
 
 SERVER_ONLY = {"techsapo_active_connections"}

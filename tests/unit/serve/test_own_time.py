@@ -13,7 +13,7 @@ from orchestrator import QUICK, client_of, make_app
 from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
-from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.metrics.own_time import TICK, LoopLag, OwnTime
 from techsapo_ops.wallbounce.context import VendorWait

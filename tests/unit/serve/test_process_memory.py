@@ -16,7 +16,7 @@ from instances import within
 from orchestrator import QUICK, make_app
 from rows import each_row
 
-from techsapo_ops.adapters.cgroup import HostUsage
+from techsapo_ops.adapters.resources import HostUsage
 from techsapo_ops.serve.app import App
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import SimulatedProvider
@@ -158,7 +158,7 @@ def test_cpu_is_a_share_of_the_quota_since_the_last_look(
 ) -> None:
     usage = group(tmp_path, cpu_max="200000 100000\n", cpu_stat="usage_usec 1000000\n")
     now = 100.0
-    monkeypatch.setattr("techsapo_ops.adapters.cgroup.time.monotonic", lambda: now)
+    monkeypatch.setattr("techsapo_ops.adapters.resources.time.monotonic", lambda: now)
     assert usage.cpu_percent() is None
     now = 110.0
     (tmp_path / "cpu.stat").write_text("usage_usec 11000000\n")

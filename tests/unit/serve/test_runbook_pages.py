@@ -9,7 +9,7 @@ from instances import get
 from orchestrator import make_app
 from rows import each_row
 
-from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.pages import runbooks
 from techsapo_ops.serve.pages.help_pages import _runbook_html
 from techsapo_ops.serve.pages.status_report import _runbook
 

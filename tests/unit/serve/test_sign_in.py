@@ -10,7 +10,7 @@ from instances import get, send
 from orchestrator import make_app
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER
+from techsapo_ops.spec.front_door import KEYED_ROUTES, RETURN_HEADER
 
 SECRET = "s" * 32
 SIGN_IN = {"address": "http://127.0.0.1:4180", "secret": SECRET}

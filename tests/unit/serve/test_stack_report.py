@@ -10,7 +10,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS
-from techsapo_ops.catalogue.newest_copy import of_newest_copy
+from techsapo_ops.catalogue.series import of_newest_copy
 from techsapo_ops.serve.pages.stack_report import (
     NewestCopies,
     certificates_of,

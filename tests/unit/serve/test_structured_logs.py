@@ -17,7 +17,7 @@ from instances import URL, send
 from orchestrator import client_of, make_app
 
 from techsapo_ops.serve.metrics.logs import REFUSED_LINES, configure_logs
-from techsapo_ops.spec.models.data import Logs
+from techsapo_ops.spec.models.upkeep import Logs
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 

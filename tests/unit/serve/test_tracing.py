@@ -18,11 +18,11 @@ from orchestrator import QUICK, make_app
 from rows import each_row
 from servers import free_port
 
-from techsapo_ops.adapters import extras
+from techsapo_ops.adapters import imports
 from techsapo_ops.serve import app as composed
 from techsapo_ops.serve.metrics import otel_tracing
 from techsapo_ops.serve.metrics.logs import configure_logs
-from techsapo_ops.spec.models.data import Logs
+from techsapo_ops.spec.models.upkeep import Logs
 
 SECRET = "秘密の質問 hunter2 sk-ant-api03-AAAAAAAAAAAAAAAAAAAA"
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -272,12 +272,12 @@ def test_without_the_extra_the_app_answers_and_says_what_to_install(
 
 
 def test_whether_the_extra_is_there_is_found_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert extras.has_otel()
+    assert imports.has_otel()
 
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(extras, "find_spec", missing)
-    assert not extras.has_otel()
-    monkeypatch.setattr(extras, "find_spec", lambda _: None)
-    assert not extras.has_otel()
+    monkeypatch.setattr(imports, "find_spec", missing)
+    assert not imports.has_otel()
+    monkeypatch.setattr(imports, "find_spec", lambda _: None)
+    assert not imports.has_otel()

@@ -9,7 +9,7 @@ from stacks import spec, topology
 
 from techsapo_ops.services.registry import kind_of, kinds_in
 from techsapo_ops.services.runtime import runtime_of
-from techsapo_ops.stack.machine import HERE, Machine
+from techsapo_ops.stack.service import HERE, Machine
 
 
 def test_a_member_is_of_its_kind_and_has_what_is_beside_that() -> None:

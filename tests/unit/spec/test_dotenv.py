@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rows import each_row
 
-from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.problems import SpecError
+from techsapo_ops.spec.variables import parse_dotenv
 
 
 @each_row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rows import each_row
 
-from techsapo_ops.spec.mail import domains
+from techsapo_ops.spec.models.notifications import domains
 
 
 @each_row(

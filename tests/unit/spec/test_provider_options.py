@@ -10,10 +10,16 @@ from rows import each_row
 
 from techsapo_ops.masking import MASK
 from techsapo_ops.spec.load import LoadedSpec, SpecError
-from techsapo_ops.spec.logins import open_secrets, written_secrets
-from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
+from techsapo_ops.spec.providers import answer_length
+from techsapo_ops.spec.redact import (
+    as_given,
+    open_secrets,
+    resolved,
+    secrets_of,
+    to_yaml_data,
+    written_secrets,
+)
 
 Loader = Callable[..., LoadedSpec]
 

@@ -10,9 +10,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.describe import explain, help_of
+from techsapo_ops.spec.describe import explain, help_of, json_schema
 from techsapo_ops.spec.fields import ROOT, Section, fields_of, sections_of
-from techsapo_ops.spec.schema import json_schema
 
 MODELS = list(sections_of(ROOT))
 SCHEMA = json_schema()

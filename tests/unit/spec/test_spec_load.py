@@ -16,8 +16,8 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.models.notifications import SlackReceiver
+from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.spec.problems import SpecError
 from techsapo_ops.spec.secret import Secret
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models.base import CONTROL
 from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
-from techsapo_ops.stack.formats import to_yaml
+from techsapo_ops.spec.variables import parse_dotenv
+from techsapo_ops.stack.templates import to_yaml
 
 CANARY = "s3cr3t-c4nary"
 GUIDE = (Path(__file__).parents[3] / "examples/guide.yaml").read_text(encoding="utf-8")

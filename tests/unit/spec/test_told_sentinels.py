@@ -7,7 +7,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.told_addresses import every
+from techsapo_ops.spec.store_access import every
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.shared import Shared

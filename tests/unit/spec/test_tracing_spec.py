@@ -8,7 +8,7 @@ from pathlib import Path
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.render.package import package
+from techsapo_ops.render.compose import package
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.app.kind import App, app_build

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from techsapo_ops.services.mysql.accounts import TABLES, Passwords, accounts_sql, adding, narrowed
-from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.audit import database, migrate
 from techsapo_ops.stores.audit.database import make_file, sqlite_engine

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.catalogue.commands import Effect
+from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.verdict.commands import (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from rows import each_row
 
-from techsapo_ops.catalogue.vendor_errors import error_rows
+from techsapo_ops.catalogue.vendors import error_rows
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.providers.failures import LASTING, Cause, ProviderError
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200, failure_of, read

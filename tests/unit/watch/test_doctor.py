@@ -17,16 +17,16 @@ from servers import free_port
 from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.apt import Apt
-from techsapo_ops.adapters.disk import Room
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.resources import Room
+from techsapo_ops.adapters.units import Units
 from techsapo_ops.engines.host_report import DockerFacts, report_of_docker, report_of_programs
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE
@@ -146,10 +146,10 @@ def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.M
     def level(**host: object) -> Level:
         return by_name(examine(*stack(tmp_path, ALL, root=True, **host)))["user techsapo"].level
 
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    monkeypatch.setattr(doctor, "user_exists", lambda name: False)
     assert level() is Level.WARNING
     assert examine(*stack(tmp_path, ALL, root=True)).wants_user
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: True)
+    monkeypatch.setattr(doctor, "user_exists", lambda name: True)
     assert level() is Level.NOTE
     both = frozenset({"techsapo"})
     assert (
@@ -192,7 +192,7 @@ def port_of(calls: Calls, place: Path) -> Apt:
 def test_repair_adds_the_user_and_installs_what_is_missing(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    monkeypatch.setattr(doctor, "user_exists", lambda name: False)
     binaries = {k: v for k, v in ALL.items() if k != "prometheus-node-exporter"}
     diagnosis = examine(*stack(place / "s", binaries, root=True))
     calls, said = Calls(), []

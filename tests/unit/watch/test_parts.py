@@ -18,7 +18,7 @@ from fakes.open_stacks import Seen, open_stack
 from rows import each_row
 from stacks import THREE_INSTANCES, spec, topology
 
-from techsapo_ops.adapters import disk
+from techsapo_ops.adapters import resources
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -200,7 +200,7 @@ def test_the_disk_is_judged_by_space_and_inodes(
     fields = list(real)
     fields[2:7] = [10000, int(free * 10000), int(free * 10000), 1000, int(inodes * 1000)]
     fields[7] = int(inodes * 1000)
-    monkeypatch.setattr(disk.os, "statvfs", lambda path: os.statvfs_result(fields))
+    monkeypatch.setattr(resources.os, "statvfs", lambda path: os.statvfs_result(fields))
     part = disk_part(tmp_path / "not/there/yet")
     assert part.status.value == expected
     assert part.vital

@@ -22,8 +22,7 @@ from techsapo_ops.backup.repository.checks import note_offsite
 from techsapo_ops.backup.repository.folder import Backup
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.services.lost_data import LostData
-from techsapo_ops.stack.budget_note import Gap
-from techsapo_ops.stack.data_note import KnownData
+from techsapo_ops.stack.data_notes import Gap, KnownData
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows

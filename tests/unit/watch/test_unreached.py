@@ -15,7 +15,7 @@ from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.stack.health import Level
 from techsapo_ops.watch.alerts.unreached import look_at_notifications
 
 SLACK = [{"kind": "slack", "url": "https://hooks.slack.com/x"}]

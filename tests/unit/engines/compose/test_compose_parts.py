@@ -13,8 +13,8 @@ from fakes.notified import notified
 from rows import each_row
 from stacks import EVERYTHING, spec, templates, topology, with_alerts
 
-from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.files import let_read, own_mode, reader_list
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.engines.compose.engine import let_read_files
@@ -125,24 +125,22 @@ def test_a_reader_is_let_in_without_being_the_owner(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s")
     secret.chmod(0o600)
-    access_list.let_read(secret, [10001, 999])
+    let_read(secret, [10001, 999])
     acl = os.getxattr(secret, "system.posix_acl_access")
-    assert acl == access_list.reader_list(0o600, [999, 10001])
+    assert acl == reader_list(0o600, [999, 10001])
     assert secret.stat().st_mode & 0o007 == 0
     assert secret.stat().st_uid == os.geteuid()
-    access_list.let_read(secret, [10001])
-    assert os.getxattr(secret, "system.posix_acl_access") == access_list.reader_list(0o600, [10001]), (
-        "exactly"
-    )
+    let_read(secret, [10001])
+    assert os.getxattr(secret, "system.posix_acl_access") == reader_list(0o600, [10001]), "exactly"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o640, "the list's mask"
-    assert access_list.own_mode(secret) == 0o600, "so nobody takes it for a change"
+    assert own_mode(secret) == 0o600, "so nobody takes it for a change"
 
 
 def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    access_list.let_read(tmp_path, [10001])
+    let_read(tmp_path, [10001])
     acl = os.getxattr(tmp_path, "system.posix_acl_access")
-    assert acl == access_list.reader_list(0o700, [10001], allowed=0o5)
+    assert acl == reader_list(0o700, [10001], allowed=0o5)
     assert tmp_path.stat().st_mode & 0o007 == 0
 
 
@@ -196,5 +194,5 @@ def test_the_user_of_redis_alone_is_let_read_the_key_of_its_certificate(tmp_path
     key.parent.mkdir(parents=True)
     key.touch(0o600)
     let_read_files(desired)
-    assert os.getxattr(key, "system.posix_acl_access") == access_list.reader_list(0o600, [999])
-    assert access_list.own_mode(key) == 0o600
+    assert os.getxattr(key, "system.posix_acl_access") == reader_list(0o600, [999])
+    assert own_mode(key) == 0o600

@@ -25,7 +25,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.spec.models.machines import Swarm
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.stack.stack_file import STACK_YML
 from tests.fakes.swarm_nodes import nodes_answer
 

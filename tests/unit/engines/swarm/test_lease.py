@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed, TimedOut
 from techsapo_ops.engines.swarm import lease as leases
@@ -42,7 +42,7 @@ def elsewhere(store: SwarmStore, number: int = 1) -> None:
         "pid": 1,
         "since": "2026-11-27T03:00:00+00:00",
     }
-    assert swarm_objects.take(Docker(store), "shop.lease", f"shop.lease.{number}", who)
+    assert swarm.take(Docker(store), "shop.lease", f"shop.lease.{number}", who)
 
 
 def test_who_comes_second_is_told_who_is_at_work_and_where(store: SwarmStore) -> None:
@@ -70,7 +70,7 @@ def test_a_command_of_this_machine_that_was_killed_is_passed_over_at_once(store:
     ended = subprocess.Popen(["true"])
     ended.wait()
     who = {**leases.own_words(), "pid": ended.pid}
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    swarm.take(Docker(store), "shop.lease", "shop.lease.7", who)
     with hold(store):
         assert store.names == ["shop.lease.8"]
 
@@ -134,7 +134,7 @@ def test_a_note_that_can_not_be_removed_now_ends_no_renewal_and_is_removed_later
 
     with hold(store) as lease:
         with monkeypatch.context() as patched:
-            patched.setattr(swarm_objects, "remove", fails)
+            patched.setattr(swarm, "remove", fails)
             lease.renew()
             lease.check()
         assert store.names == ["shop.lease.1", "shop.lease.2"]
@@ -146,7 +146,7 @@ def test_a_note_that_can_not_be_removed_now_ends_no_renewal_and_is_removed_later
 def test_a_note_of_its_own_whose_answer_was_lost_is_nobody_elses(
     store: SwarmStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = swarm_objects.take
+    take = swarm.take
 
     def cut_off(*words: Any) -> bool:
         take(*words)
@@ -154,7 +154,7 @@ def test_a_note_of_its_own_whose_answer_was_lost_is_nobody_elses(
 
     with hold(store) as lease:
         with monkeypatch.context() as patched:
-            patched.setattr(swarm_objects, "take", cut_off)
+            patched.setattr(swarm, "take", cut_off)
             lease.renew()
         lease.renew()
         lease.check()
@@ -186,14 +186,14 @@ def test_without_a_quorum_nobody_begins(store: SwarmStore) -> None:
 
 def test_a_process_of_another_container_is_not_looked_for_among_those_here(store: SwarmStore) -> None:
     who = {**leases.own_words(), "pid": 2**22 + 1, "pids": "pid:[1]"}
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    swarm.take(Docker(store), "shop.lease", "shop.lease.7", who)
     with pytest.raises(OpsError, match="is at work here"), hold(store):
         pass
 
 
 def test_what_another_machine_wrote_does_nothing_to_a_terminal(store: SwarmStore) -> None:
     who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    swarm.take(Docker(store), "shop.lease", "shop.lease.7", who)
     with pytest.raises(OpsError) as refused, hold(store):
         pass
     assert refused.value.message.isprintable()
@@ -304,7 +304,7 @@ def test_a_note_that_was_removed_between_two_looks_is_none(store: SwarmStore, sa
                 return replace(done, code=1, stderr=f"Warning: a\n{said.format(id='gone1')}\n".encode())
             return done
 
-    (note,) = swarm_objects.notes(Docker(Between()), "shop.lease")
+    (note,) = swarm.notes(Docker(Between()), "shop.lease")
     assert note.name == "shop.lease.4"
 
 
@@ -325,8 +325,8 @@ def test_a_manager_that_answers_nothing_leaves_time_to_ask_another_one(
         clock[0] += 6.0  # the first one is asked whether it is back
         asked[0] = Docker(store)
 
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.1", {"mark": "m"})
-    (note,) = swarm_objects.notes(Docker(store), "shop.lease")
+    swarm.take(Docker(store), "shop.lease", "shop.lease.1", {"mark": "m"})
+    (note,) = swarm.notes(Docker(store), "shop.lease")
     lease = Lease(lambda: asked[0], "shop.lease", note, "m", elsewhere=others, renewed=0.0)
     clock[0] = leases.RENEW_SECONDS
     assert lease.renew()
@@ -341,7 +341,7 @@ def test_it_is_trusted_from_before_its_note_was_written(
     """Others count from when a manager took it, whether its answer came or not."""
     clock = [100.0]
     monkeypatch.setattr(leases, "now", lambda: clock[0])
-    take = swarm_objects.take
+    take = swarm.take
 
     def slow(*words: Any) -> bool:
         done = take(*words)
@@ -353,12 +353,12 @@ def test_it_is_trusted_from_before_its_note_was_written(
         raise OpsError("`docker config create` did not end within 10 s")
 
     with hold(store) as lease:
-        monkeypatch.setattr(swarm_objects, "take", slow)
+        monkeypatch.setattr(swarm, "take", slow)
         assert lease.renew()
         assert lease.renewed == 100.0
-        monkeypatch.setattr(swarm_objects, "take", unheard)
+        monkeypatch.setattr(swarm, "take", unheard)
         assert not lease.renew()
-        monkeypatch.setattr(swarm_objects, "take", slow)
+        monkeypatch.setattr(swarm, "take", slow)
         assert lease.renew()
         assert lease.renewed == 108.0
         assert store.names == ["shop.lease.3"]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.unreachable import HostsAway
 from techsapo_ops.apply.drift import drift
 from techsapo_ops.apply.history import History
 from techsapo_ops.apply.stop import running_names
@@ -21,8 +21,8 @@ from techsapo_ops.engines.opening import recorded
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.observed import State, Usage
+from techsapo_ops.stack.service import Machine
 from techsapo_ops.watch.health.check import check
 from tests.fakes.swarm_commands import Commands
 

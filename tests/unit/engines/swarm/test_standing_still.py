@@ -11,13 +11,13 @@ from rows import each_row
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.swarm_objects import Note
+from techsapo_ops.adapters.swarm import Note
 from techsapo_ops.engines.swarm import shared_state
 from techsapo_ops.engines.swarm.lease import Lease
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Machine
 
 
 class Calls:

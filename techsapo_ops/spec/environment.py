@@ -1,8 +1,0 @@
-"""Names of environments that mean something by themselves."""
-
-from __future__ import annotations
-
-PRODUCTION = "production"
-"""Needs no overlay; what it alone requires is in spec/production.py."""
-NO_ENVIRONMENT = "none"
-"""What -e says for the spec without an overlay; no overlay may be called so."""
