@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from techsapo_ops.cli.reference import reference_pages
-from techsapo_ops.cli.reference.man import write_man_pages
+from techsapo_ops.cli.reference.commands import write_man_pages
 
 ROOT = Path(__file__).parent.parent
 MAN = ROOT / "build" / "man"

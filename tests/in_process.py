@@ -18,7 +18,7 @@ from subprocess import CompletedProcess
 
 import structlog
 
-from techsapo_ops.cli import language, root_path
+from techsapo_ops.cli import language, process
 from techsapo_ops.cli.main import main
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGWINCH)
@@ -61,7 +61,7 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 @contextmanager
 def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    here, before, searched = Path.cwd(), dict(os.environ), root_path.ROOT_PATH
+    here, before, searched = Path.cwd(), dict(os.environ), process.ROOT_PATH
     spoken = language.spoken_language()
     handlers = {number: signal.getsignal(number) for number in HANDLED}
     umask = os.umask(0o022)
@@ -70,14 +70,14 @@ def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         time.tzset()
-        root_path.ROOT_PATH = environment["PATH"]
+        process.ROOT_PATH = environment["PATH"]
         yield
     finally:
         os.chdir(here)
         os.environ.clear()
         os.environ.update(before)
         time.tzset()
-        root_path.ROOT_PATH = searched
+        process.ROOT_PATH = searched
         language.speak(spoken)
         os.umask(umask)
         for number, handler in handlers.items():

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from techsapo_ops.apply import origin
-from techsapo_ops.apply.certificates import certificates_due
 from techsapo_ops.apply.changes import FileChange, changes
-from techsapo_ops.apply.environment import EnvironmentChange, change_of
+from techsapo_ops.apply.ledger_entry import EnvironmentChange, change_of
 from techsapo_ops.apply.origin import OriginsFound
 from techsapo_ops.apply.snapshot import Snapshot
 from techsapo_ops.apply.steps import by_proof, with_new_build, with_renewed
-from techsapo_ops.certs.own import with_own_certificates
+from techsapo_ops.certs.own import certificates_due, with_own_certificates
 from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.swarm import swarm_units

@@ -22,8 +22,7 @@ from techsapo_ops.adapters.build import build
 from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.apply.changes import read_content
-from techsapo_ops.apply.history import History
-from techsapo_ops.apply.journal import under_way
+from techsapo_ops.apply.history import History, under_way
 from techsapo_ops.apply.ledger import now
 from techsapo_ops.apply.plan import StackPlan
 from techsapo_ops.errors import OpsError

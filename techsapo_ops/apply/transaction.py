@@ -9,10 +9,8 @@ from functools import cached_property
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.apply.administration import Begun, begin, why
-from techsapo_ops.apply.certificates import ensure_certificates
 from techsapo_ops.apply.generate import write_files
-from techsapo_ops.apply.history import History
-from techsapo_ops.apply.journal import BACK, FILES, PREPARE, READ_BACK, SERVICES, apply_journal
+from techsapo_ops.apply.history import BACK, FILES, PREPARE, READ_BACK, SERVICES, History, apply_journal
 from techsapo_ops.apply.ledger import now
 from techsapo_ops.apply.ledger_entry import LedgerEntry, Result
 from techsapo_ops.apply.outcome import Applied, GoneBack, Listener, not_back, tell_prometheus
@@ -20,7 +18,7 @@ from techsapo_ops.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.apply.steps import with_renewed, without_lost
 from techsapo_ops.apply.work import Marks, Work
-from techsapo_ops.certs.own import ensure_own_certificates
+from techsapo_ops.certs.own import ensure_certificates, ensure_own_certificates
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import Access, Engine

@@ -10,8 +10,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from techsapo_ops.apply.outcome import Listener, Outcome
-from techsapo_ops.apply.rolling import Rolling
-from techsapo_ops.apply.steps import failed_sibling
+from techsapo_ops.apply.steps import Rolling, failed_sibling
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired

@@ -10,8 +10,7 @@ from techsapo_ops.backup.prune import prune_backups
 from techsapo_ops.backup.repository.verify import Verification
 from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.context import JobContext
-from techsapo_ops.jobs.job import JobResult
+from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import joined, msg
 
 _WAIT = 600.0

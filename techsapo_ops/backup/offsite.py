@@ -10,20 +10,19 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.describing import describe, kept_at, kept_paths
+from techsapo_ops.backup.describing import describe, kept_at, kept_paths, kit
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.kinds.secret_files import secret_paths
 from techsapo_ops.backup.repository import description
-from techsapo_ops.backup.repository.checks import note_offsite, of_offsite
 from techsapo_ops.backup.repository.create import create
 from techsapo_ops.backup.repository.description import Kept, What
 from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository.origin import Keyring
+from techsapo_ops.backup.repository.records import note_offsite, of_offsite
 from techsapo_ops.backup.repository.restic import PART_TAG, Restic, project_tag, restic_of
 from techsapo_ops.backup.repository.verify import faults
 from techsapo_ops.backup.restore.copied import note_copies, noted_copies
-from techsapo_ops.backup.restore.kit import kit
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.backup import BackupKind, Part

@@ -1,15 +1,21 @@
-"""Looks at a backup, on trial too, and writes down what was found."""
+"""What a person or a job finds out about a backup, and writes down: verified, vouched for, opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
+from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.backup.create import lost_key
 from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
+from techsapo_ops.backup.repository.records import note_offsite
+from techsapo_ops.backup.repository.restic import restic_of
 from techsapo_ops.backup.repository.verify import DEEP, QUICK, Verification, verify
-from techsapo_ops.backup.telling import noted, shared
+from techsapo_ops.backup.telling import noted, shared, write_metrics
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 
 
@@ -50,3 +56,44 @@ def verify_backup(
 def _write(stack: Stack, repository: Repository, backup: Backup, found: Verification) -> None:
     repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
     noted(stack, repository)
+
+
+def accept_backup(stack: Stack, which: str, *, wait: float = 0.0, warn: Warn) -> Backup:
+    """Vouch for the backup that `which` means: it is ours, what it lacks is meant, and from now on
+    others are compared with it.
+
+    Raises OpsError for one that somebody changed, and where that can't be recorded.
+    """
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        backup = repository.find(which)
+        what = {"backup": backup.id, "manifest": backup.digest}
+        with recorded(stack.layout, msg("backup accept"), what, warn) as known:
+            repository.accept(backup)
+            if shrunk := backup.read().shrunk:
+                known["shrunk"] = [each.source for each in shrunk]
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                repository.note(backup, "shrunk", {"ok": True, "at": at})
+                if unheard := shared(stack, lambda: noted(stack, repository), wait):
+                    warn(unheard)
+    return backup
+
+
+def try_password(stack: Stack, typed: Secret, *, wait: float = 0.0, warn: Warn) -> None:
+    """Open the repository with a password that somebody has typed, and note when that was.
+
+    Raises OpsError where it does not open; then nothing is noted.
+    """
+    away = restic_of(stack)
+    if away is None:
+        raise OpsError(
+            msg("the spec has no backup.offsite, so nothing is off-site"),
+            msg('docs/backup.md, "A second place", shows how to have one'),
+            exit_code=2,
+        )
+    replace(away, password=typed, given=msg("the recovery card")).reach()
+    repository = repository_of(stack)
+    with repository.lock(wait), recorded(stack.layout, msg("backup unlock-test"), {}, warn):
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        note_offsite(stack.layout, typed={"ok": True, "at": at})
+        write_metrics(stack, repository)

@@ -16,11 +16,10 @@ from cryptography import x509
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.tls import names_of
+from techsapo_ops.certs.checks import renewal_time, why_new
 from techsapo_ops.certs.material import Pair
-from techsapo_ops.certs.policy import renewal_time, why_new
 from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, known_authority, local_authority
-from techsapo_ops.certs.state import CertificateState
-from techsapo_ops.certs.store import Store, Version, read_pair
+from techsapo_ops.certs.store import CertificateState, Store, Version, read_pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.certificate import NginxSites, nginx_sites

@@ -10,12 +10,14 @@ from techsapo_ops.adapters.acme import AcmeError
 from techsapo_ops.certs.authority import ask_when, ordered
 from techsapo_ops.certs.checks import require
 from techsapo_ops.certs.deploy import deploy, finish
-from techsapo_ops.certs.needs import Certificates, Due, Managed, Need
+from techsapo_ops.certs.needs import Certificates, Due, Managed, Need, certificates_of
 from techsapo_ops.certs.self_signed import sign
+from techsapo_ops.certs.status import status, write_metrics
 from techsapo_ops.certs.store import Origin, Version
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.jobs.job import JobContext, JobResult
+from techsapo_ops.messages import joined, msg
 
 _STACK_WAIT = 60.0
 
@@ -171,3 +173,30 @@ def _note_failure(certificate: Managed, error: OpsError) -> None:
                 message=second.message,
             )
         )
+
+
+_WAIT = 60.0
+
+
+def job(context: JobContext) -> JobResult:
+    """Renew what is due and put it into use; one that fails does not keep the others from it."""
+    certificates = certificates_of(context.stack(), context.tell)
+    found = renew(certificates, wait=_WAIT)
+    write_metrics(certificates, status(certificates))
+    for renewal in found:
+        context.tell(_line(renewal))
+    failed = [r for r in found if r.error is not None]
+    done = [r for r in found if r.error is None and r.due.need is not Need.NOTHING]
+    parts = [msg("{count} renewed", count=len(done)) if done else msg("nothing was due")]
+    if failed:
+        parts.append(
+            msg("{count} failed: {failed}", count=len(failed), failed=", ".join(r.name for r in failed))
+        )
+    return JobResult(joined(", ", parts), exit_code=1 if failed else 0)
+
+
+def _line(renewal: Renewal) -> str:
+    if renewal.error is not None:
+        return f"{renewal.name}: {renewal.error.message.splitlines()[0]}"
+    then = f", next renewal {renewal.next:%Y-%m-%d %H:%M} UTC" if renewal.next is not None else ""
+    return f"{renewal.name}: {renewal.due.need}{then}"

@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
+from techsapo_ops.certs.checks import why_new
 from techsapo_ops.certs.material import (
     Pair,
     PrivateKey,
@@ -26,7 +27,6 @@ from techsapo_ops.certs.material import (
     key_pem,
     new_key,
 )
-from techsapo_ops.certs.policy import why_new
 from techsapo_ops.certs.store import CHAIN, KEY, read_pair
 from techsapo_ops.messages import msg
 

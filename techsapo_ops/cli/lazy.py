@@ -16,9 +16,15 @@ from typing import Any
 
 import typer
 
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.language import speak, spoken
-from techsapo_ops.cli.typer_base import NoSuchOption, OpsCommand, OpsGroup, UsageError, title_words
+from techsapo_ops.cli.typer_base import (
+    CommandGroup,
+    NoSuchOption,
+    OpsCommand,
+    OpsGroup,
+    UsageError,
+    title_words,
+)
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

@@ -12,7 +12,7 @@ import typer
 from techsapo_ops import __version__
 from techsapo_ops.cli.language import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
-from techsapo_ops.cli.root_path import fix_search_path
+from techsapo_ops.cli.process import fix_search_path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -25,22 +25,22 @@ COMMANDS: dict[str, LazyEntry] = {
         "spec.config", "app", "Show the spec, its fields and secrets, and the files made from it.", _SPEC
     ),
     "up": LazyEntry("apply.up", "up", "Start the stack, or bring it up to date.", _STACK),
-    "down": LazyEntry("apply.down", "down", "Stop the stack.", _STACK),
+    "down": LazyEntry("apply.running", "down", "Stop the stack.", _STACK),
     "plan": LazyEntry("apply.plan", "plan", "Show what `up` would change, and why.", _STACK),
     "changes": LazyEntry("apply.changes", "app", "Show what was applied, and what is no longer so.", _STACK),
-    "rollback": LazyEntry("apply.rollback", "rollback", "Go back to an earlier apply.", _STACK),
+    "rollback": LazyEntry("apply.changes", "rollback", "Go back to an earlier apply.", _STACK),
     "status": LazyEntry(
         "watch.status", "status", "One screen: health, alerts, backups, money, jobs.", _STACK, usage_exit=3
     ),
     "ps": LazyEntry("watch.ps", "ps", "List the services and their state.", _STACK),
     "logs": LazyEntry("watch.logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry(
-        "apply.restart", "restart", "Restart services one at a time, each until it is ready.", _STACK
+        "apply.running", "restart", "Restart services one at a time, each until it is ready.", _STACK
     ),
-    "stop": LazyEntry("apply.stop", "stop", "Stop single services; they stay stopped over `up`.", _STACK),
-    "start": LazyEntry("apply.start", "start", "Start what `stop` has stopped.", _STACK),
+    "stop": LazyEntry("apply.running", "stop", "Stop single services; they stay stopped over `up`.", _STACK),
+    "start": LazyEntry("apply.running", "start", "Start what `stop` has stopped.", _STACK),
     "exec": LazyEntry(
-        "apply.exec", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
+        "apply.running", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
     ),
     "hosts": LazyEntry("hosts.hosts", "app", "Check, add and take out hosts of several.", _STACK),
     "maintenance": LazyEntry(

@@ -1,29 +1,33 @@
-"""Opens a stack: the one place where its parts are put together."""
+"""Opens a stack: the one place where its parts are put together, with the newest state of its hosts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.host import gather
-from techsapo_ops.adapters.unreachable import HostsAway
+from techsapo_ops.adapters.unreachable import HostsAway, away_of, reasons_of
 from techsapo_ops.apply.audit_database import AuditDatabase
-from techsapo_ops.apply.environment import change_of
 from techsapo_ops.apply.history import History
+from techsapo_ops.apply.ledger_entry import change_of
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.hosts.newest_state import bring_newest, told_by_spec
-from techsapo_ops.cli.project import Project
-from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.place import layout_beside
+from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.engines.at_work import refresh
 from techsapo_ops.engines.auto import Choice, Image, images_of
-from techsapo_ops.engines.opening import Opening, tell_nobody
-from techsapo_ops.engines.swarm.machines_note import MachinesNote
+from techsapo_ops.engines.opening import Opening, may_be_elsewhere_alone, tell_nobody
+from techsapo_ops.engines.swarm.machines_note import MachinesNote, noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.spec import NO_ENVIRONMENT
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.service import machines_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
@@ -128,3 +132,41 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
         layout, opening.engine, opening.recorded_elsewhere, acting_user(),
         following=AuditDatabase(opening.runner),
     )  # fmt: skip
+
+
+def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
+    """The machines of the spec `file`, where no command of this folder has ever looked at them.
+
+    None where one has, and for a spec that names no hosts or can't be read: commands that need none go on.
+    """
+    if not may_be_elsewhere_alone(layout, file):
+        return None
+    with suppress(OpsError):
+        spec = open_project(file).spec
+        return MachinesNote(spec.project, machines_of(spec))
+    return None
+
+
+def machines_of_stack(file: Path, layout: Layout) -> MachinesNote:
+    """Where the stack of the spec `file` is, by its state directory, or else by what the spec says."""
+    told = told_by_spec(file, layout)
+    return noted_machines(layout.state) if told is None else told
+
+
+def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[str, str]:
+    """Fetch what another machine has shared since; nothing for a stack of one host.
+
+    `note` says which machines, where that is known better than by the state directory. A command that only
+    looks goes on with what is here where no quorum answers, and says so on stderr. Returns the hosts without
+    which there is none, and why they do not answer.
+    """
+    known = noted_machines(layout.state) if note is None else note
+    out = Output()
+    try:
+        refresh(layout, known, runner(), out.say)
+    except OpsError as error:
+        # The names alone are what the command ends with.
+        why = reasons_of(error.unreachable) if isinstance(error, HostsAway) else error.message
+        out.warn(msg("what other hosts have applied since is not known here: {why}", why=why))
+        return away_of(error)
+    return {}

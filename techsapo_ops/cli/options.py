@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
-from techsapo_ops.cli.bundles import Bundle
-from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.next_command import remember_place
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import (
@@ -20,6 +19,7 @@ from techsapo_ops.cli.place import (
     find,
     lacking,
 )
+from techsapo_ops.cli.typer_base import Bundle, get_current_context
 from techsapo_ops.messages import msg
 from techsapo_ops.spec import NO_ENVIRONMENT
 
@@ -101,7 +101,7 @@ class SpecChoice:
 
     def overlay(self) -> str | None:
         """The overlay that is applied to the spec: the one that was named, else the applied one."""
-        from techsapo_ops.apply.environment import environment_of
+        from techsapo_ops.apply.ledger_entry import environment_of
 
         return environment_of(self.file.resolve().parent / STATE_DIRECTORY, self.environment)
 
@@ -112,7 +112,7 @@ class SpecChoice:
         """
         chosen = {"--file": str(self.file)} if self._is_named else {}
         if self.environment is not None:
-            from techsapo_ops.apply.environment import applied_environment
+            from techsapo_ops.apply.ledger_entry import applied_environment
 
             state = self.file.resolve().parent / STATE_DIRECTORY
             if (applied_environment(state) or NO_ENVIRONMENT) != self.environment:
@@ -152,8 +152,6 @@ def _say_applied(name: str) -> None:
 
 def _say(text: str) -> None:
     """Say what the user might think otherwise: which spec, which environment."""
-    from techsapo_ops.cli.typer_base import get_current_context
-
     context = get_current_context(silent=True)
     if context is None or context.resilient_parsing:  # a shell that completes is told nothing
         return

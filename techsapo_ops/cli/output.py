@@ -148,7 +148,7 @@ def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[li
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
     """A table in the house's style, as rich prints it."""
     from techsapo_ops.cli.console import Cell, Sheet
-    from techsapo_ops.cli.state_words import STATE_COLUMNS, state_word
+    from techsapo_ops.cli.watch.services_view import STATE_COLUMNS, state_word
 
     plain = [[cell if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
     states = {number for number, column in enumerate(columns) if column.lower() in STATE_COLUMNS}
@@ -229,7 +229,7 @@ def print_error(error: OpsError) -> None:
         for problem in problems:
             _tell("error:", str(problem), weight="1", colour="31")
         return
-    from techsapo_ops.cli.as_whom import as_whom
+    from techsapo_ops.cli.next_command import as_whom
 
     _tell("error:", error.message, weight="1", colour="31")
     if hint := as_whom(error) or error.hint:

@@ -1,4 +1,4 @@
-"""Which spec a command is about: that of --file, TECHSAPO_FILE, this folder, or a folder above it."""
+"""Which spec a command is about, and the state directory beside it, found without reading the spec."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.user_path import user_path
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.state_format import require_format
 
 DEFAULT_SPEC = Path("techsapo.yaml")
 _OTHER_SPEC = DEFAULT_SPEC.with_suffix(".yml")
@@ -101,3 +104,17 @@ def _doubt(path: Path) -> str:
     modes.judge(path)
     modes.judge(path.parent)  # not as a folder above: where it is sticky, others put what is missing
     return str(modes.faults[0]) if modes.faults else ""
+
+
+def layout_beside(file: Path, *, trusted: bool = True) -> Layout:
+    """The directories of the stack beside the spec `file`; the spec itself is not read.
+
+    Raises UntrustedError where others could change them, OpsError for those of another version;
+    `trusted=False` is for who sees to trust otherwise.
+    """
+    if trusted:
+        require_trust(file)
+    path = file.resolve()
+    state = path.parent / STATE_DIRECTORY
+    require_format(state)
+    return Layout(state=state, config=state / "generated", spec=path)

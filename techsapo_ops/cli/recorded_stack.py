@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.place import layout_beside
 from techsapo_ops.engines.opening import may_be_newer_elsewhere, recorded, recorded_on
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     """
     layout = layout_beside(file)
     if may_be_newer_elsewhere(layout, file):
-        from techsapo_ops.cli.hosts.newest_state import bring_newest, told_by_spec
+        from techsapo_ops.cli.open_stack import bring_newest, told_by_spec
 
         told = told_by_spec(file, layout)
         if bring_newest(layout, told) and told is not None:

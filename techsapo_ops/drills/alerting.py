@@ -15,10 +15,11 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DRILL, PAGE, alerts
-from techsapo_ops.drills.report import Phase, Report
+from techsapo_ops.drills.report import Phase, Report, perform
 from techsapo_ops.drills.traffic import Load, load_of, look
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.jobs.job import JobContext, JobResult
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, acknowledgements
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.spec.models import Spec
@@ -234,3 +235,23 @@ def _end(load: Load) -> None:
         told[name] = told.get(name, 0) + 1
         if all(count >= 3 for count in told.values()) and number >= 5:
             return
+
+
+def job(context: JobContext) -> JobResult:
+    """Let the alert of a drill fire, and time it. Raises OpsError where it is late or does not arrive."""
+    stack, now = context.stack(), datetime.now(UTC)
+    report, file = perform(
+        stack, "alert", {"by": "job"},
+        lambda begin: drill_alert(stack, begin, now=now, say=context.tell), warn=context.tell,
+    )  # fmt: skip
+    for phase in report.phases:
+        took = "-" if phase.seconds is None else f"{phase.seconds:.1f} s"
+        context.tell(f"{phase.name} {took} (objective {phase.objective:g} s)")
+    for line in (*report.problems, *report.notes):
+        context.tell(line)
+    if not report.ok:
+        raise OpsError(
+            msg("the drill missed: {missed}", missed=joined("; ", report.missed)),
+            msg("{file} says more", file=file),
+        )
+    return JobResult(msg("{id}: met", id=report.id))

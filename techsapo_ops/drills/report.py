@@ -1,9 +1,12 @@
-"""One drill and its report: alone, recorded, stored in the state directory, and told to Prometheus."""
+"""One drill and its report: alone, in a scratch folder if need be, recorded, and told to Prometheus."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +16,18 @@ from pydantic import TypeAdapter
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.files import private_folder
+from techsapo_ops.adapters.folders import STATE_DIRECTORY, opened
 from techsapo_ops.adapters.json_files import write_json
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.adapters.packed import open_plain
+from techsapo_ops.adapters.packed import cannot_write, open_plain
+from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.apply.administration import Warn, recorded
 from techsapo_ops.backup.telling import shared
-from techsapo_ops.drills.scratch import clean
+from techsapo_ops.engines.opening import recorded as recorded_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.layout import DRILL_FOLDERS, Layout
 from techsapo_ops.stack.stack import Stack
 
 Failover = Literal["failover-app", "failover-host"]
@@ -219,3 +224,58 @@ def _read(layout: Layout, name: str) -> Report | None:
             return Report.from_json(file.read(_LARGEST))
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def scratch(layout: Layout, runner: Runner, name: str) -> Iterator[Path]:
+    """A folder for one drill's own stack; what runs in it is stopped, and it is gone, after the block.
+
+    Raises OpsError where it can't be made, or removed.
+    """
+    folder = layout.state / f"{DRILL_FOLDERS}{name}"
+    try:
+        with opened(folder, make=0o755):
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    try:
+        yield folder
+    finally:
+        _remove(folder, runner)
+
+
+def clean(layout: Layout, runner: Runner) -> Iterator[str]:
+    """Stop and remove what killed drills have left; a line for each. The caller is the one drill."""
+    try:
+        found = sorted(p for p in layout.state.iterdir() if p.name.startswith(DRILL_FOLDERS))
+    except OSError:
+        return
+    for folder in found:
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        _remove(folder, runner)
+        yield msg("a drill that was cut short had left {folder}: it is removed", folder=folder.name)
+
+
+def _remove(folder: Path, runner: Runner) -> None:
+    state = folder / "stack" / STATE_DIRECTORY
+    if os.path.lexists(state):
+        file = folder / "stack" / "techsapo.yaml"
+        try:
+            recorded_stack(Layout(state, state / "generated", file), runner).stop(remove_data=True)
+        except OpsError as error:  # without the folder nobody would find what runs
+            raise OpsError(
+                msg(
+                    "what a drill has begun in {folder} can't be stopped: {message}",
+                    folder=folder,
+                    message=error.message,
+                ),
+                msg(
+                    "the next drill tries again; by hand: `techsapo down --volumes --file {file}`", file=file
+                ),
+            ) from None
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise OpsError(
+            msg("cannot remove {folder}, which a drill has made", folder=folder), msg("remove it by hand")
+        )

@@ -19,8 +19,7 @@ from techsapo_ops.backup.recover.run import Recovery
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.repository.restic import restic_of
 from techsapo_ops.backup.verify import verify_backup
-from techsapo_ops.drills.report import DATA, SERVICE, Phase, Report
-from techsapo_ops.drills.scratch import scratch
+from techsapo_ops.drills.report import DATA, SERVICE, Phase, Report, scratch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import is_loopback

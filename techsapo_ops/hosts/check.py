@@ -11,9 +11,8 @@ from statistics import median
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.unreachable import plainly
 from techsapo_ops.errors import OpsError
-from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, renaming
+from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, NoWayError, Probed, renaming
 from techsapo_ops.hosts.look import Looked, freed_ports, look, ports_of
-from techsapo_ops.hosts.probe import NoWayError, Probed
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.ports import GOSSIP, RAFT
 from techsapo_ops.stack.service import Machine

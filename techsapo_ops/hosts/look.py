@@ -15,8 +15,7 @@ from techsapo_ops.engines.opening import on_several
 from techsapo_ops.engines.state import StateFile, recorded_engine
 from techsapo_ops.engines.swarm.nodes import SECONDS, Node, nodes_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.hosts.facts import DaemonFacts, daemon_facts
-from techsapo_ops.hosts.probe import PROBE_SECONDS, Probed, probe
+from techsapo_ops.hosts.facts import PROBE_SECONDS, DaemonFacts, Probed, daemon_facts, probe
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.ports import GOSSIP, RAFT
 from techsapo_ops.stack.places import named_places

@@ -1,12 +1,27 @@
-"""What a job is, and what one try of it gives."""
+"""What a job is, what it is given, and what one try of it gives.
+
+A job is a function that takes a JobContext and returns a JobResult. It prints nothing: `context.tell` writes
+a line into the run's log. What went wrong is an OpsError. SIGTERM (the time limit, Ctrl-C, `techsapo down`)
+arrives as KeyboardInterrupt, so that `finally` and `with` clean up. catalogue/jobs.yaml names the functions.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.catalogue.jobs import JobFacts
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
+
+if TYPE_CHECKING:
+    from techsapo_ops.apply.history import History
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.stack import Stack
 
 OK = 0
 TIMED_OUT = 124
@@ -61,3 +76,29 @@ def configured(facts: JobFacts, at: str | None, timeout: str | None) -> Job:
         facts.retry_wait,
         at,
     )
+
+
+Operation = Callable[["JobContext"], JobResult]
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a job works with. What reads the spec is a function: not every job needs it to be right."""
+
+    layout: Layout
+    stack: Callable[[], Stack]
+    """Raises SpecError where the spec is wrong."""
+    history: History
+    tell: Callable[[str], None]
+
+
+def load(operation: str) -> Operation:
+    """Import `module:function` below techsapo_ops. Raises OpsError when it is not there."""
+    module, _, name = operation.partition(":")
+    try:
+        found: Operation = getattr(import_module(f"techsapo_ops.{module}"), name)
+    except (ImportError, AttributeError) as error:
+        raise OpsError(
+            msg("the job's operation {operation} can't be loaded: {error}", operation=operation, error=error)
+        ) from error
+    return found

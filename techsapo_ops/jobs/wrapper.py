@@ -22,8 +22,7 @@ from techsapo_ops.adapters.supervised import supervise
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
-from techsapo_ops.jobs.runs import Result, Run, RunLog, Runs, Starter
-from techsapo_ops.jobs.status import NEXT_RUN
+from techsapo_ops.jobs.runs import NEXT_RUN, Result, Run, RunLog, Runs, Starter
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import next_run
 

@@ -1,4 +1,4 @@
-"""What the answers of a stack cost, from wherever its audit log is."""
+"""What the answers of a stack cost, from wherever its audit log is; the job `costs`, and what status says."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.errors import OpsError
+from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import told_addresses, told_authorities
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
+from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.mysql.kind import Mysql
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.data_notes import read_note
 from techsapo_ops.stack.own_tls import authorities
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -190,3 +196,73 @@ def _mysql(stack: Stack) -> AuditServer | None:
             update={"password": Secret(read_text(made, what=msg("database password")).strip())}
         )
     return audit_server(mysql, authorities(stack.spec, stack.layout).mysql)
+
+
+DAYS = 30
+
+
+def job(context: JobContext) -> JobResult:
+    """Sum up the audit log. Raises OpsError when it can't be read."""
+    stack = context.stack()
+    report = costs(stack, DAYS, "provider")
+    for row in report.rows:
+        context.tell(f"{row.name} ${row.cost_usd:.6f} in {row.calls} calls, {row.failed} failed")
+    context.tell(f"budget ${stack.spec.budget.monthly_usd:.2f} a month")
+    samples = [Sample("techsapo_costs_usd", row.cost_usd, {"provider": row.name}) for row in report.rows]
+    samples.append(Sample("techsapo_costs_requests", report.requests))
+    return JobResult(
+        msg(
+            "${total_usd:.6f} for {requests} requests in {days} days",
+            total_usd=report.total_usd,
+            requests=report.requests,
+            days=DAYS,
+        ),
+        tuple(samples),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """USD of this day and month, by UTC, and what may be spent; simulated money as the spec says."""
+
+    day_usd: float
+    month_usd: float
+    daily_usd: float
+    monthly_usd: float
+    rows_lost: bool = False
+    """Whether audit rows of this month are lost, so that it was as much or more."""
+
+    @property
+    def day_percent(self) -> float:
+        """How much of the day's budget is used."""
+        return 100 * self.day_usd / self.daily_usd if self.daily_usd else 0.0
+
+    @property
+    def month_percent(self) -> float:
+        """How much of the month's budget is used."""
+        return 100 * self.month_usd / self.monthly_usd if self.monthly_usd else 0.0
+
+
+def spent_of(stack: Stack, now: datetime) -> Spent:
+    """What was spent by `now`. Raises OpsError where the audit log can't be read."""
+    today, budget = now.astimezone(UTC).date(), stack.spec.budget
+    asked = [
+        request
+        for request in rows_of(stack, today.day).requests
+        if budget.count_simulated or not request.simulated
+    ]
+    return Spent(
+        sum(r.cost_usd for r in asked if r.day == f"{today}"),
+        sum(r.cost_usd for r in asked if r.day.startswith(f"{today:%Y-%m}")),
+        budget.resolved_daily_usd,
+        budget.monthly_usd,
+        _rows_lost(stack, datetime(today.year, today.month, 1, tzinfo=UTC)),
+    )
+
+
+def _rows_lost(stack: Stack, first: datetime) -> bool:
+    """Whether audit rows since `first` are lost: noted when the stack went on without them, or gone now."""
+    if any(gap.until > first for gap in read_note(stack.layout.budget_note).gaps):
+        return True
+    lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    return any(kind_of(each.known.kind).has_audit_log(stack.topology) for each in lost)

@@ -54,8 +54,7 @@ def run(runs: int = RUNS) -> Iterator[Row]:
     from servers import free_port
 
     from techsapo_ops.backup.create import create_backup
-    from techsapo_ops.backup.restore.intent import intend
-    from techsapo_ops.backup.restore.scratch import into_scratch
+    from techsapo_ops.backup.restore.intent import intend, into_scratch
     from techsapo_ops.backup.verify import verify_backup
 
     spec = only_redis(redis={"port": free_port(), "accounts": False}, mysql={"port": free_port()})

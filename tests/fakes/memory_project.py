@@ -15,8 +15,7 @@ from techsapo_ops.apply.drift import drift
 from techsapo_ops.apply.history import History
 from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.outcome import Outcome
-from techsapo_ops.apply.rollback import RollbackReport, rollback
-from techsapo_ops.apply.up import UpReport, up
+from techsapo_ops.apply.up import RollbackReport, UpReport, rollback, up
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import RenderedFile, Unit
 from techsapo_ops.stack.stack import Stack

@@ -19,9 +19,8 @@ from fakes.memory_project import QUIET, NoProgram, Told
 from techsapo_ops.apply import plan
 from techsapo_ops.apply.history import History
 from techsapo_ops.apply.plan import StackPlan, plan_of
-from techsapo_ops.apply.rollback import RollbackReport, rollback
 from techsapo_ops.apply.stop import down
-from techsapo_ops.apply.up import UpReport, up
+from techsapo_ops.apply.up import RollbackReport, UpReport, rollback, up
 from techsapo_ops.engines import at_work
 from techsapo_ops.engines.opening import Opening, recorded
 from techsapo_ops.engines.swarm import lease, watch

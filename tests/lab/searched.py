@@ -12,6 +12,6 @@ def searching(path: str, folder: Path) -> dict[str, str]:
     """
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(
-        f"from techsapo_ops.cli import root_path\nroot_path.ROOT_PATH = {path!r}\n", encoding="utf-8"
+        f"from techsapo_ops.cli import process\nprocess.ROOT_PATH = {path!r}\n", encoding="utf-8"
     )
     return {"PATH": path, "PYTHONPATH": str(folder)}

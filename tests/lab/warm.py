@@ -32,8 +32,8 @@ _ALIKE = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 _OWN = dict(os.environ)
 _COLD = """
 import runpy, sys
-from techsapo_ops.cli import root_path
-root_path.ROOT_PATH = {path!r}
+from techsapo_ops.cli import process
+process.ROOT_PATH = {path!r}
 runpy.run_module("techsapo_ops", run_name="__main__", alter_sys=True)
 """
 """The command line in a new interpreter; root, who otherwise searches a fixed PATH, has that of the test."""
@@ -214,9 +214,9 @@ def _become(request: dict[str, Any]) -> None:
 
 def _search(path: str) -> None:
     """Let the PATH that a test gives count for root too; see _COLD."""
-    from techsapo_ops.cli import root_path
+    from techsapo_ops.cli import process
 
-    root_path.ROOT_PATH = path
+    process.ROOT_PATH = path
 
 
 def _run(words: list[str]) -> None:

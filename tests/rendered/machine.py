@@ -152,7 +152,7 @@ def _become(folder: Path, environment: Mapping[str, str], host: Host, out: int, 
     }  # fmt: skip
     for name, call in fixed.items():
         setattr(os, name, call)
-    root_path = sys.modules.get("techsapo_ops.cli.root_path")
+    root_path = sys.modules.get("techsapo_ops.cli.process")
     if root_path is not None:  # root searches a fixed path, which an older tree had not
         root_path.ROOT_PATH = os.environ["PATH"]  # type: ignore[attr-defined]
     pwd.getpwnam = _user

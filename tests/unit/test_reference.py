@@ -14,9 +14,8 @@ from techsapo_ops.cli import options
 from techsapo_ops.cli.jobs import jobs
 from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.cli.reference import NAMES, reference_pages
-from techsapo_ops.cli.reference.commands import commands
-from techsapo_ops.cli.reference.man import write_man_pages
-from techsapo_ops.cli.reference.parts import facts
+from techsapo_ops.cli.reference.commands import commands, write_man_pages
+from techsapo_ops.cli.reference.tables import facts
 from techsapo_ops.cli.watch import health
 from techsapo_ops.spec.fields import ROOT as SPEC
 from techsapo_ops.spec.fields import fields_of

@@ -17,8 +17,8 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.backup.describing import variables
 from techsapo_ops.backup.kinds import registry
-from techsapo_ops.backup.repository.checks import of_offsite
 from techsapo_ops.backup.repository.folder import repository_of
+from techsapo_ops.backup.repository.records import of_offsite
 from techsapo_ops.drills.report import newest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

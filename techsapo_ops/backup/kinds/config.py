@@ -19,7 +19,7 @@ from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup.kinds import config_archive
-from techsapo_ops.backup.kinds.config_places import (
+from techsapo_ops.backup.kinds.config_archive import (
     NAMED,
     changed,
     config_source,
@@ -27,8 +27,14 @@ from techsapo_ops.backup.kinds.config_places import (
     places,
     require_same_overrides,
 )
-from techsapo_ops.backup.kinds.key_files import change_keys, key_files, known_endings, put_keys, require_keys
-from techsapo_ops.backup.kinds.masked_spec import filled
+from techsapo_ops.backup.kinds.secret_files import (
+    change_keys,
+    filled,
+    key_files,
+    known_endings,
+    put_keys,
+    require_keys,
+)
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.rendered_spec import keys_owner

@@ -1,11 +1,11 @@
-"""What the journal holds of a recovery, which may not end for hours, and its private folder."""
+"""What the journal holds of a recovery, which may not end for hours; its private folder; what came of it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from techsapo_ops.masking.fields import without_logins
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.journal import Journal, Operation
 from techsapo_ops.stack.layout import JOURNAL, RECOVERY, Layout
+from techsapo_ops.stores.keys import ApiKey
 
 FETCHED = "fetched"
 PREPARED = "prepared"
@@ -202,3 +203,36 @@ def others(state: Path) -> list[str]:
         return []
     ours = {RECOVERY, JOURNAL, GIT_IGNORE}
     return sorted(path.name for path in state.iterdir() if path.name not in ours)
+
+
+DATA_MINUTES, WHOLE_MINUTES = 15, 60
+"""The guide's numbers: the data is back, and the whole service."""
+DATA_STEPS = ("fetch", "place", "hosts", "up", "restore")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A recovery that is through. `remaining` is what did not work, and what to try."""
+
+    spec: str
+    backup: str
+    snapshot: str
+    seconds: Mapping[str, float]
+    status: str
+    remaining: tuple[tuple[str, str], ...]
+    data_of: str
+    """The moment of the data (ISO 8601, UTC)."""
+    keys: tuple[ApiKey, ...]
+    """The API keys that work."""
+    since_began: float = 0.0
+    """Seconds since it was first asked for, with what was waited for, cut short and done again."""
+
+    @property
+    def data_seconds(self) -> float:
+        """Until all data was back and compared."""
+        return round(sum(self.seconds.get(step, 0.0) for step in DATA_STEPS), 3)
+
+    @property
+    def whole_seconds(self) -> float:
+        """Until the whole service was."""
+        return round(sum(self.seconds.values()), 3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.chain import Chain, reading_of
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.backup.kinds.key_files import change_keys, key_files, keys_at
+from techsapo_ops.backup.kinds.secret_files import change_keys, key_files, keys_at
 from techsapo_ops.backup.repository.description import Kept, What
 from techsapo_ops.backup.repository.restic import AwaySnapshot, Restic
 from techsapo_ops.backup.restore.copied import Copied

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 from techsapo_ops import __version__
 from techsapo_ops.adapters.resources import human, room
 from techsapo_ops.backup.kinds import registry
-from techsapo_ops.backup.recover.choice import Choice
 from techsapo_ops.backup.recover.doors import Prospect
-from techsapo_ops.backup.recover.draft import Draft
+from techsapo_ops.backup.recover.draft import Choice, Draft
 from techsapo_ops.backup.recover.journal import Asked
 from techsapo_ops.backup.recover.keys import copied_endings, working
 from techsapo_ops.backup.recover.placing import Places

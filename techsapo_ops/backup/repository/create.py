@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from techsapo_ops.backup.kinds.shrinking import shrinks
 from techsapo_ops.backup.repository.folder import Backup, Repository, stamp
-from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest, shrinks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part, Source

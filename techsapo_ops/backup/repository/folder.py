@@ -16,11 +16,11 @@ from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, open_plain
-from techsapo_ops.backup.repository import checks
 from techsapo_ops.backup.repository import manifest as manifests
-from techsapo_ops.backup.repository.elsewhere import Place, Places, places_of
+from techsapo_ops.backup.repository import records
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository.origin import MAC, Keyring, Origin, State
+from techsapo_ops.backup.repository.records import Place, Places, places_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
@@ -271,12 +271,12 @@ class Repository:
 
     def checks_of(self, name: str) -> dict[str, Any]:
         """What was found out about a backup that may be on another host."""
-        return checks.read(self._noted / f"{name}.json") if self._noted is not None else {}
+        return records.read(self._noted / f"{name}.json") if self._noted is not None else {}
 
     def note(self, backup: Backup, key: str, value: dict[str, Any]) -> None:
         """Write down what was found out. Raises OpsError."""
         if self._noted is not None:
-            checks.write(self._own(backup, self._noted), {**self.checks(backup), key: value})
+            records.write(self._own(backup, self._noted), {**self.checks(backup), key: value})
 
     def _own(self, backup: Backup, noted: Path) -> Path:
         return noted / f"{backup.id}.json"

@@ -11,7 +11,7 @@ from time import monotonic
 
 from techsapo_ops.adapters.packed import file_sha256, open_plain
 from techsapo_ops.backup.kinds import registry
-from techsapo_ops.backup.kinds.trial_room import require_room
+from techsapo_ops.backup.kinds.registry import require_room
 from techsapo_ops.backup.repository.folder import MANIFEST, SUMS, Backup, Repository, sums_of
 from techsapo_ops.backup.repository.origin import MAC, Origin, State
 from techsapo_ops.errors import OpsError

@@ -19,14 +19,14 @@ from pathlib import Path
 from techsapo_ops import __version__
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.adapters.resources import human, room
+from techsapo_ops.backup.describing import install_commands
 from techsapo_ops.backup.repository import description
-from techsapo_ops.backup.repository.checks import note_offsite, of_offsite
 from techsapo_ops.backup.repository.description import FILE, FOLDER, LONGEST, Description, What
 from techsapo_ops.backup.repository.folder import Backup, Repository
 from techsapo_ops.backup.repository.origin import Keyring
+from techsapo_ops.backup.repository.records import note_offsite, of_offsite
 from techsapo_ops.backup.repository.restic import AwaySnapshot, Restic
 from techsapo_ops.backup.repository.verify import faults
-from techsapo_ops.backup.restore.kit import install_commands
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.stack import Stack

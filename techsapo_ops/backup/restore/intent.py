@@ -1,15 +1,18 @@
-"""What a restore would do: looked at before anything is touched."""
+"""What a restore would do: looked at before anything is touched, or tried in throwaway servers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from techsapo_ops.apply.stopping import require_runs
+from techsapo_ops.apply.stop import require_runs
 from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.kinds.registry import require_room
 from techsapo_ops.backup.offsite import secret_copy
 from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
 from techsapo_ops.backup.repository.verify import check_part, faults
@@ -17,6 +20,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Part, Target
+from techsapo_ops.stack.engine import Scratch
 from techsapo_ops.stack.observed import FOLDER_GONE, Observed, State
 from techsapo_ops.stack.stack import Stack
 
@@ -243,3 +247,29 @@ def _require_able(part: Part, running: str) -> None:
 def _version(server: str) -> tuple[int, int]:
     found = re.search(r"(\d+)\.(\d+)", server)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+@contextmanager
+def into_scratch(
+    stack: Stack, intent: Intent, told: Callable[[str, int], None]
+) -> Iterator[dict[str, Scratch]]:
+    """Throwaway servers by kind that hold what the backup does; gone after the block. Raises OpsError."""
+    parts = [(part, registry.of(part)) for part in intent.parts]
+    held = [(part, kind) for part, kind in parts if kind.throwaway]
+    if not held:
+        part, kind = parts[0]
+        look = kind.by_hand(intent.backup.folder / part.file)
+        if kind.too_secret:
+            look = msg("`restic restore latest --tag {id} --target FOLDER` fetches it", id=intent.backup.id)
+        raise OpsError(msg("{kind} needs no server to be looked at", kind=kind.name), look)
+    require_room(stack, [part for part, _ in held], at_once=True)
+    with ExitStack() as servers:
+        made: dict[str, Scratch] = {}
+        for part, kind in held:
+            reader = intent.backup.reader(part)
+            made[part.kind] = servers.enter_context(
+                kind.restored(stack, part, reader, partial(told, part.kind))
+            )
+            if intent.until is not None and kind.history is not None:
+                kind.history.prepare(stack, part, intent.until)(made[part.kind])
+        yield made

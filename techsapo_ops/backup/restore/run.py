@@ -7,26 +7,24 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.apply.stopping import require_runs
+from techsapo_ops.apply.stop import require_runs
 from techsapo_ops.backup.create import put_aside
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.repository.folder import Backup
-from techsapo_ops.backup.restore.bringing_back import (
+from techsapo_ops.backup.restore.going_back import (
     Say,
     Told,
     bring_back,
-    follow,
-    require_same,
-    start_apps,
-    start_unchanged,
-)
-from techsapo_ops.backup.restore.going_back import (
     conclude,
+    follow,
     go_back,
     kept_beside,
     note_begun,
     note_half,
     note_whole,
+    require_same,
+    start_apps,
+    start_unchanged,
 )
 from techsapo_ops.backup.restore.intent import Intent
 from techsapo_ops.engines.at_work import at_work

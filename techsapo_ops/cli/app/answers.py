@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.apply.budget import reset_budget as reset
+from techsapo_ops.apply.data import reset_budget as reset
 from techsapo_ops.cli.app.calibrate import calibrate
 from techsapo_ops.cli.app.store_options import ToldStores
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace, WaitOption, YesOption
 from techsapo_ops.cli.output import Output, require_yes
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.messages import msg, template
 from techsapo_ops.stores.audit.database import audit_server

@@ -10,6 +10,7 @@ import typer
 
 from techsapo_ops.cli.app.answer_view import show_answer, show_triage
 from techsapo_ops.cli.app.orchestrator import (
+    CaFileOption,
     LanguageOption,
     Orchestrator,
     TierName,
@@ -20,7 +21,6 @@ from techsapo_ops.cli.app.orchestrator import (
     piped,
     post,
 )
-from techsapo_ops.cli.app.peer import CaFileOption
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output, harmless_values
 from techsapo_ops.errors import OpsError

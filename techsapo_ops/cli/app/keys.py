@@ -14,11 +14,11 @@ import typer
 
 from techsapo_ops.adapters.unreachable import lacking
 from techsapo_ops.apply.administration import begin, recorded, why
-from techsapo_ops.backup.kinds.key_files import alone_with_keys
+from techsapo_ops.backup.kinds.secret_files import alone_with_keys
 from techsapo_ops.cli.arguments import span_of
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.engines.at_work import among_hosts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template

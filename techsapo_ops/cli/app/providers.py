@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.app.providers_view import COLUMNS, NUMBERS, notes, provider_json, provider_row
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.wallbounce.providers.overview import list_providers
+from techsapo_ops.wallbounce.providers.overview import ListedProvider, list_providers
+
+if TYPE_CHECKING:
+    from techsapo_ops.wallbounce.providers.provider import Price
+
 
 app = CommandGroup(no_args_is_help=True)
 
@@ -87,7 +91,7 @@ def run(
       techsapo providers test --json
     """
     from techsapo_ops.cli.app.provider_tests_view import all_well, said_before, show, tests_json, told_now
-    from techsapo_ops.cli.signals import interruptible
+    from techsapo_ops.cli.process import interruptible
     from techsapo_ops.wallbounce.providers.overview import plan_tests, run_tests
 
     tests = plan_tests(place.open().loaded, names or (), at_most)
@@ -100,3 +104,93 @@ def run(
     else:
         show(tests, found, out)
     raise typer.Exit(0 if all_well(tests, found) else 1)
+
+
+COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "retires")
+NUMBERS = ("longest",)
+_UNKNOWN = "-"
+
+
+def provider_row(listed: ListedProvider) -> list[str]:
+    """One line of the table of COLUMNS; sources and reasons are told below it."""
+    end = listed.end.retires if listed.end is not None else None
+    section, price = listed.section, listed.price
+    return [
+        listed.name,
+        section.kind if section is not None else _UNKNOWN,
+        listed.model or _UNKNOWN,
+        "unavailable" if listed.lacks is not None else next(iter(listed.tiers), "spare"),
+        f"{price.input:g} / {price.output:g}" if price is not None else _UNKNOWN,
+        f"{listed.longest:,}" if listed.longest is not None else _UNKNOWN,
+        str(end) if end is not None else _UNKNOWN,
+    ]
+
+
+def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
+    """What the table has no room for: why a provider is unavailable, ends, and where numbers come from."""
+    for listed in providers:
+        if listed.lacks is not None:
+            yield msg("{listed}: {lacks}", listed=listed.name, lacks=listed.lacks)
+        if (end := listed.end) is not None:
+            verb = (
+                msg("was retired by its vendor") if end.retires <= today else msg("is retired by its vendor")
+            )
+            successor = (
+                msg("; it names {replacement} in its place", replacement=end.replacement)
+                if end.replacement
+                else ""
+            )
+            yield msg(
+                "{listed}: {model} {verb} on {retires} ({read}){successor}",
+                listed=listed.name,
+                model=listed.model,
+                verb=verb,
+                retires=end.retires,
+                read=end.source.read,
+                successor=successor,
+            )
+    prices: dict[str, list[str]] = {}
+    for listed in providers:
+        if listed.price is not None:
+            prices.setdefault(listed.price.source, []).append(listed.name)
+    for source, names in prices.items():
+        by = "the spec" if source == "spec" else source
+        yield msg("price of {names} by {source}", names=", ".join(names), source=by)
+    yield msg("`max_output_tokens` of a provider changes its longest answer")
+
+
+def provider_json(listed: ListedProvider) -> dict[str, Any]:
+    """One provider with stable keys; null where nothing is known."""
+    section, end = listed.section, listed.end
+    return {
+        "name": listed.name,
+        "kind": section.kind if section is not None else None,
+        "model": listed.model,
+        "usable": listed.lacks is None,
+        "reason": listed.lacks,
+        "tiers": list(listed.tiers),
+        "price": _price_json(listed.price),
+        "max_output_tokens": listed.longest,
+        "end": {
+            "retires": str(end.retires),
+            "replacement": end.replacement,
+            "as_of": str(end.source.as_of),
+            "second_hand": end.source.second_hand,
+            "source": end.source.where,
+        }
+        if end is not None
+        else None,
+    }
+
+
+def _price_json(price: Price | None) -> dict[str, Any] | None:
+    if price is None:
+        return None
+    return {
+        "input": price.input,
+        "output": price.output,
+        "cached_input": price.cached,
+        "cache_write": price.cache_write,
+        "known": price.known,
+        "source": price.source,
+    }

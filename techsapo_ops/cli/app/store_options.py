@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.cli.bundles import Bundle
+from techsapo_ops.cli.typer_base import Bundle
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.store_access import (
     AUDIT,

@@ -11,10 +11,10 @@ import typer
 from techsapo_ops.adapters.chain import Break, Chain, Reading
 from techsapo_ops.apply.administration import actions, chain_of
 from techsapo_ops.backup.repository.folder import Repository, repository_of
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
-from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.place import layout_beside
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.messages import msg
 
 app = CommandGroup(

@@ -1,4 +1,4 @@
-"""`techsapo changes`: what was applied, and what is no longer so."""
+"""`techsapo changes` and `rollback`: what was applied, what is no longer so, and going back to it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.apply.difference import difference
+from techsapo_ops.apply.changes import difference
 from techsapo_ops.apply.drift import EDITED
 from techsapo_ops.apply.drift import drift as find_drift
 from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import describe_files
-from techsapo_ops.cli.apply.plan_view import difference_line, difference_summary
-from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.apply.up import rollback as go_back
+from techsapo_ops.cli.apply.plan_view import (
+    Progress,
+    back_json,
+    difference_line,
+    difference_summary,
+    plan_summary,
+    show_failures,
+    show_plan,
+    steps_json,
+)
 from techsapo_ops.cli.open_stack import history_beside
-from techsapo_ops.cli.options import CHANGES_PENDING, JsonQuietOutput, SpecFile
-from techsapo_ops.cli.output import document
-from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.cli.state_words import action_word
+from techsapo_ops.cli.options import (
+    CHANGES_PENDING,
+    FullOutput,
+    GateOption,
+    JsonQuietOutput,
+    OverwriteOption,
+    SpecFile,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import confirm, document
+from techsapo_ops.cli.place import layout_beside
+from techsapo_ops.cli.typer_base import CommandGroup
+from techsapo_ops.cli.watch.services_view import action_word
 from techsapo_ops.messages import joined, msg
 
 if TYPE_CHECKING:
     from techsapo_ops.apply.ledger_entry import LedgerEntry
+    from techsapo_ops.apply.plan import StackPlan
 
 
 app = CommandGroup()
@@ -181,3 +201,75 @@ def _what(entry: LedgerEntry) -> str:
 def _json(entry: LedgerEntry) -> dict[str, Any]:
     files = [{"path": path, "kind": kind} for path, kind in entry.files]
     return {**document(entry, "state", "identity"), "files": files}
+
+
+def rollback(
+    apply: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[@N]",
+            help="An apply of `techsapo changes list`; default: the last good one before the present.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    place: SpecFile,
+    yes: YesOption = False,
+    force: OverwriteOption = False,
+    wait: WaitOption = 0.0,
+    timeout: GateOption = None,
+    out: FullOutput,
+) -> None:
+    """Go back to an earlier apply: its files and services, not its data.
+
+    Needs neither the spec nor the templates of then, and is recorded as an apply of its own. After an apply
+    that was interrupted, it goes back to what was good before. Fix the spec before the next `up`.
+
+    Examples:
+
+      techsapo rollback
+
+      techsapo rollback @2 --yes
+    """
+
+    def approve(target: LedgerEntry, plan: StackPlan) -> bool:
+        if yes:
+            return True
+        show_plan(plan, out)
+        return confirm(
+            msg("go back to @{id} of {time:%Y-%m-%d %H:%M:%S}?", id=target.id, time=target.time.astimezone()),
+            yes=False,
+        )
+
+    report = go_back(
+        history_beside(place.stack_file(), seconds=timeout),
+        apply,
+        Progress(out),
+        approve=approve,
+        wait=wait,
+        force=force,
+    )
+    if report is None:
+        out.say(msg("nothing was changed; --yes goes back without asking"))
+        raise typer.Exit(1)
+    applied = report.applied
+    failed = any(o.error is not None for o in applied.outcomes)
+    if out.as_json:
+        out.json(
+            {
+                "to": report.target.id,
+                "changed": report.plan.changes,
+                "summary": plan_summary(report.plan),
+                "apply": applied.entry.id if applied.entry is not None else None,
+                "steps": steps_json(applied.outcomes),
+                "went_back": back_json(applied.back),
+            }
+        )
+    show_failures(applied.outcomes, applied.back, out)
+    if failed:
+        raise typer.Exit(1)
+    if not report.plan.changes:
+        out.say(msg("everything is as in @{id} already", id=report.target.id))
+        return
+    out.say(msg("back to @{id}", id=report.target.id))
+    out.next("techsapo plan")

@@ -9,11 +9,11 @@ import typer
 
 from techsapo_ops.apply.maintenance import turn_off, turn_on
 from techsapo_ops.cli.arguments import TIMES, span_of
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecFile, SpecPlace
-from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.place import layout_beside
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

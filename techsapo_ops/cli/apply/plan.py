@@ -8,15 +8,14 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.apply.app_start import plan_start_problems
 from techsapo_ops.apply.history import History
 from techsapo_ops.apply.plan import plan_of
+from techsapo_ops.apply.prechecks import plan_start_problems, taken_ports
 from techsapo_ops.apply.spec_files import applied_elsewhere
-from techsapo_ops.apply.taken_ports import taken_ports
 from techsapo_ops.cli.apply.plan_view import tell_plan
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import CHANGES_PENDING, EngineOption, FullOutput, ServicesArgument, SpecPlace
-from techsapo_ops.cli.spec.own_rules import require_own_rules
+from techsapo_ops.cli.spec.generate import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.watch.services_view import stopped_lines
 from techsapo_ops.jobs.timetable import nobody_starts

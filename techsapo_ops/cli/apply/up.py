@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.apply.app_start import require_app_starts
 from techsapo_ops.apply.plan import plan_of
+from techsapo_ops.apply.prechecks import require_app_starts
 from techsapo_ops.apply.spec_files import applied_elsewhere
 from techsapo_ops.apply.up import up as up_with_data
 from techsapo_ops.apply.up import up_empty
 from techsapo_ops.backup.restore.going_back import undo_interrupted
-from techsapo_ops.cli.apply.apply_view import Progress, back_json, show_failures, steps_json
-from techsapo_ops.cli.apply.plan_view import plan_summary, show_plan, tell_plan
+from techsapo_ops.cli.apply.plan_view import (
+    Progress,
+    back_json,
+    plan_summary,
+    show_failures,
+    show_plan,
+    steps_json,
+    tell_plan,
+)
 from techsapo_ops.cli.open_stack import choose_engine, history_beside, stack_on
 from techsapo_ops.cli.options import (
     CHANGES_PENDING,
@@ -33,7 +40,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
-from techsapo_ops.cli.spec.own_rules import require_own_rules
+from techsapo_ops.cli.spec.generate import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.watch.services_view import stopped_lines
 from techsapo_ops.errors import OpsError

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.resources import human
-from techsapo_ops.backup import unlock_test as operation
-from techsapo_ops.backup.accept import accept_backup
 from techsapo_ops.backup.create import create_backup, select
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.prune import prune_backups
-from techsapo_ops.backup.repository.checks import LEVEL
 from techsapo_ops.backup.repository.folder import repository_of
-from techsapo_ops.backup.verify import verify_backup
+from techsapo_ops.backup.repository.records import LEVEL
+from techsapo_ops.backup.verify import accept_backup, try_password, verify_backup
 from techsapo_ops.backup.verify_offsite import verify_offsite
-from techsapo_ops.cli.backup.backups_view import Bars, backup_json, brief, origin_of, state
-from techsapo_ops.cli.backup.kinds import BackedUpOption, parse
-from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.backup.backups_view import (
+    BackedUpOption,
+    Bars,
+    backup_json,
+    brief,
+    origin_of,
+    parse,
+    state,
+)
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     BackupArgument,
@@ -32,6 +36,7 @@ from techsapo_ops.cli.options import (
     WaitOption,
 )
 from techsapo_ops.cli.output import Output, interactive
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.spec.secret import Secret
@@ -314,7 +319,7 @@ def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -
             exit_code=2,
         )
     typed = Secret(typer.prompt("password of the repository", hide_input=True, err=True))
-    operation.try_password(stack, typed, wait=wait, warn=out.warn)
+    try_password(stack, typed, wait=wait, warn=out.warn)
     out.say(msg("it opens the repository"))
 
 

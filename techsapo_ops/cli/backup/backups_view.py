@@ -1,18 +1,20 @@
-"""How the work on backups looks while it goes on."""
+"""How the work on backups looks while it goes on, and the kinds of data that a command line names."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
+import typer
 from typing_extensions import override
 
 from techsapo_ops.adapters.resources import human
 from techsapo_ops.backup.kinds import registry
-from techsapo_ops.backup.repository.checks import LEVEL
 from techsapo_ops.backup.repository.create import Watch
+from techsapo_ops.backup.repository.records import LEVEL
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
 from techsapo_ops.errors import OpsError
@@ -157,3 +159,29 @@ def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
         "authentication_why": origin["why"],
         "checks": repository.checks(backup),
     }
+
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def parse(only: str | None) -> tuple[str, ...]:
+    """The kinds that `--only` names."""
+    return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()
+
+
+def _option(help_: str) -> object:
+    return typer.Option("--only", metavar="KIND,…", help=help_)
+
+
+_HERE = ", ".join(kind.name for kind in registry.kinds() if not kind.too_secret)
+BackedUpOption = Annotated[str | None, _option(f"Some sources: {_HERE}.")]
+RestoredOption = Annotated[str | None, _option(f"{', '.join(registry.names())}.")]
+
+
+def telling_kinds(command: Command) -> Command:
+    """Put into the help of `command` the titles of the kinds that are restored only by name."""
+    titles = [kind.title for kind in registry.kinds() if kind.by_name_only]
+    listed = " and ".join(filter(None, (", ".join(titles[:-1]), titles[-1])))
+    by_name = f"{listed[0].upper()}{listed[1:]}"
+    command.__doc__ = (command.__doc__ or "").replace("{kinds by name}", by_name)
+    return command

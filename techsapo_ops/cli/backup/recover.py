@@ -15,16 +15,13 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.apply.stop import down
 from techsapo_ops.backup.card import page
 from techsapo_ops.backup.card.facts import card_of, note_printed
-from techsapo_ops.backup.recover.abandoned import abandon as remove_what_was_made
 from techsapo_ops.backup.recover.draft import values_of
-from techsapo_ops.backup.recover.journal import Asked, Desk, others
-from techsapo_ops.backup.recover.recovered import Recovered
+from techsapo_ops.backup.recover.journal import Asked, Desk, Recovered, others
 from techsapo_ops.backup.recover.run import Recovery
+from techsapo_ops.backup.recover.run import abandon as remove_what_was_made
 from techsapo_ops.cli.arguments import time_of
-from techsapo_ops.cli.backup.named_repository import place_of, restic_at
-from techsapo_ops.cli.backup.recover_doors import RecoverDoors
+from techsapo_ops.cli.backup.recover_doors import RecoverDoors, place_of, restic_at
 from techsapo_ops.cli.backup.recovery_view import TITLES, look_json, recovered_json, show_look, show_recovered
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.next_command import without as same_without
 from techsapo_ops.cli.open_stack import open_stack
@@ -42,6 +39,7 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, require_yes
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.trusted_project import require_trust
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.engines.at_work import forget_shared
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError

@@ -1,30 +1,35 @@
-"""What a recovery needs of the command line: the stack of a spec before it is placed, and after."""
+"""What a recovery needs of the command line: the named repository, and the stack of a spec."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote, unquote
 
+import typer
 from typing_extensions import override
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import which
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.apply.audit_database import AuditDatabase
 from techsapo_ops.apply.outcome import Listener
 from techsapo_ops.apply.transaction import INTERRUPTED
-from techsapo_ops.backup.recover.doors import Prospect
+from techsapo_ops.backup.recover.doors import Prospect, join, look_at_hosts
 from techsapo_ops.backup.recover.draft import Draft
-from techsapo_ops.backup.recover.on_hosts import join, look_at_hosts
-from techsapo_ops.cli.apply.apply_view import Progress
+from techsapo_ops.backup.repository.restic import Restic
+from techsapo_ops.cli.apply.plan_view import Progress
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.jobs.runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.project import Project, open_project, read_secret_from
 from techsapo_ops.engines.opening import Opening
 from techsapo_ops.engines.swarm.machines_note import fleet_of
@@ -34,11 +39,75 @@ from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec import NO_ENVIRONMENT
 from techsapo_ops.spec.load import load
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.spec.variables import parse_dotenv
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.doctor.look import examine
+
+_REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
+
+
+def place_of(repository: str) -> str:
+    """The repository as restic names it, a folder by its whole path."""
+    return repository if ":" in repository else str(user_path(repository).absolute())
+
+
+def restic_at(place: str, password_file: Path | None, options: Sequence[str], cache: Path) -> Restic:
+    """The repository; asks on a terminal for the passwords that nothing tells. Raises OpsError."""
+    binary = which("restic")
+    if binary is None:
+        raise OpsError(msg("restic is not on PATH"), "apt-get install restic")
+    pairs = {}
+    for each in options:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise OpsError(
+                msg("-o {each}: there is no `=`", each=each),
+                msg("write -o KEY=VALUE, as restic has it"),
+                exit_code=2,
+            )
+        pairs[key] = value
+    password = _password(password_file)
+    return Restic(runner(), binary, _with_password(place), password, cache, pairs, given="--from")
+
+
+def _with_password(place: str) -> str:
+    """The address of a REST server with the password of the user that it names: restic has it by its
+    environment, where nobody sees it.
+    """
+    named = _REST_USER.match(place)
+    if named is None:
+        return place
+    user, password = unquote(named[2]), os.environ.get("RESTIC_REST_PASSWORD", "")
+    if not password and interactive():
+        password = typer.prompt(f"password of {harmless(user)} at the REST server", hide_input=True, err=True)
+    if not password:
+        raise OpsError(
+            msg("the password of {user} at the REST server is missing", user=user),
+            msg("set RESTIC_REST_PASSWORD"),
+            exit_code=2,
+        )
+    return f"{named[1]}{named[2]}:{quote(password, safe='')}@{place[named.end() :]}"
+
+
+def _password(file: Path | None) -> Secret:
+    named = file or (
+        Path(os.environ["RESTIC_PASSWORD_FILE"]) if os.environ.get("RESTIC_PASSWORD_FILE") else None
+    )
+    if named is not None:
+        value = read_text(named, what=msg("password")).rstrip("\r\n")
+    elif not (value := os.environ.get("RESTIC_PASSWORD", "")) and interactive():
+        value = typer.prompt("password of the repository", hide_input=True, err=True)
+    if not value:
+        raise OpsError(
+            msg("the repository's password is missing"),
+            msg("name a file with --password-file, or set RESTIC_PASSWORD"),
+            exit_code=2,
+        )
+    return Secret(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.backup.recover.journal import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
 from techsapo_ops.backup.recover.look import age
-from techsapo_ops.backup.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
 from techsapo_ops.backup.repository.description import NOT_TAKEN
 from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
+    from techsapo_ops.backup.recover.journal import Recovered
     from techsapo_ops.backup.recover.look import Look
-    from techsapo_ops.backup.recover.recovered import Recovered
     from techsapo_ops.cli.output import Output
 
 TITLES = {

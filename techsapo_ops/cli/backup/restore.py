@@ -12,12 +12,10 @@ from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.restore import run as operation
 from techsapo_ops.backup.restore.going_back import start_servers, undo_interrupted
-from techsapo_ops.backup.restore.intent import intend
-from techsapo_ops.backup.restore.scratch import into_scratch
-from techsapo_ops.cli.apply.apply_view import Progress
+from techsapo_ops.backup.restore.intent import intend, into_scratch
+from techsapo_ops.cli.apply.plan_view import Progress
 from techsapo_ops.cli.arguments import time_of
-from techsapo_ops.cli.backup.backups_view import Bars
-from techsapo_ops.cli.backup.kinds import RestoredOption, parse, telling_kinds
+from techsapo_ops.cli.backup.backups_view import Bars, RestoredOption, parse, telling_kinds
 from techsapo_ops.cli.next_command import without
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (

@@ -9,15 +9,14 @@ import typer
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.certs.authority import revocable
 from techsapo_ops.certs.authority import revoke as revoke_at_ca
-from techsapo_ops.certs.metrics import write_metrics
 from techsapo_ops.certs.needs import Certificates, certificates_of
 from techsapo_ops.certs.renew import redeploy
 from techsapo_ops.certs.renew import renew as perform
 from techsapo_ops.certs.self_signed import CA_FOLDER
 from techsapo_ops.certs.status import status as look
-from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.certs.status import write_metrics
+from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.certs.certificates_view import renewal_error, renewal_words, show
-from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.jobs import runs as job_runs
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
@@ -31,6 +30,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, print_error, require_yes
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     JsonOutput,
@@ -19,6 +18,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.drills.report import find, reports
 from techsapo_ops.messages import msg
 
@@ -135,7 +135,7 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
 
       techsapo drill failover-app --yes --json
     """
-    from techsapo_ops.drills.instance import busiest
+    from techsapo_ops.drills.loss import busiest
     from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())
@@ -178,7 +178,7 @@ def failover_host(
 
       techsapo drill failover-host b --seconds 30
     """
-    from techsapo_ops.drills.host import chosen
+    from techsapo_ops.drills.loss import chosen
     from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())

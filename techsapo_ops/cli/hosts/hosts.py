@@ -8,9 +8,8 @@ import typer
 
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.apply.up import up
-from techsapo_ops.cli.apply.apply_view import Progress, show_failures
-from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.apply.plan_view import Progress, show_failures
+from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import (
@@ -23,6 +22,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import require_yes
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
@@ -31,12 +31,12 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.check import check as look
 from techsapo_ops.hosts.drain import activate as perform_activate
 from techsapo_ops.hosts.drain import drain as perform_drain
+from techsapo_ops.hosts.drain import switchover as take_over
 from techsapo_ops.hosts.join import add as join
 from techsapo_ops.hosts.join import beside_others
 from techsapo_ops.hosts.leave import leaving
 from techsapo_ops.hosts.leave import remove as leave
-from techsapo_ops.hosts.replace import replace as perform_replace
-from techsapo_ops.hosts.switchover import switchover as take_over
+from techsapo_ops.hosts.leave import replace as perform_replace
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 

@@ -13,13 +13,12 @@ from techsapo_ops.adapters.supervised import RESULT_VARIABLE
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.open_stack import history_beside, open_stack
 from techsapo_ops.cli.output import write
+from techsapo_ops.cli.place import layout_beside
+from techsapo_ops.cli.process import interruptible
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.cli.signals import interruptible
-from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.native.launch import die_with_parent
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.context import JobContext, load
-from techsapo_ops.jobs.job import JobResult
+from techsapo_ops.jobs.job import JobContext, JobResult, load
 from techsapo_ops.jobs.wrapper import encode
 from techsapo_ops.messages import msg
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import psutil
 
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.jobs.runs import cron_table, install_cron
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import QuietOutput, SpecPlace
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.jobs.timetable import scheduled
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.scheduler.kind import nobody_starts_jobs

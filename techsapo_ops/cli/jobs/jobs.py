@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.catalogue.jobs import jobs
-from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.hosts.newest_state import machines_of_stack
 from techsapo_ops.cli.jobs.runs import perform_command, run_context, schedule_or_why, tell_machines
-from techsapo_ops.cli.jobs.runs_view import clock, run_json, status_json, took
 from techsapo_ops.cli.jobs.scheduler_loop import start_when_due
 from techsapo_ops.cli.language import spoken_language
-from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.open_stack import machines_of_stack, topology_for
 from techsapo_ops.cli.options import (
     JsonOutput,
     QuietOutput,
@@ -28,11 +26,11 @@ from techsapo_ops.cli.options import (
     WaitOption,
 )
 from techsapo_ops.cli.output import Output, filled, write
-from techsapo_ops.cli.signals import interruptible
-from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.place import layout_beside
+from techsapo_ops.cli.process import interruptible
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.runs import Runs, Starter
-from techsapo_ops.jobs.status import find_job, job_statuses
+from techsapo_ops.jobs.runs import Runs, Starter, find_job, job_statuses
 from techsapo_ops.jobs.timetable import nobody_starts
 from techsapo_ops.jobs.wrapper import due, run_job
 from techsapo_ops.messages import msg
@@ -40,8 +38,9 @@ from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.spec.models.upkeep import Schedule
 
 if TYPE_CHECKING:
-    from techsapo_ops.jobs.runs import Run
+    from techsapo_ops.jobs.runs import JobStatus, Run
     from techsapo_ops.jobs.wrapper import Finished
+
 
 INTERRUPTED = 130
 
@@ -269,3 +268,36 @@ def _runs(file: Path, name: str) -> tuple[Runs, tuple[Run, ...]]:
 
 def _complain(text: str) -> None:
     write(text, stderr=True)
+
+
+def clock(time: datetime | None) -> str:
+    """By this host's clock."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if time is not None else "-"
+
+
+def took(run: Run | None) -> str:
+    """How long a run took."""
+    return f"{run.seconds:.1f} s" if run is not None and run.seconds is not None else "-"
+
+
+def run_json(run: Run, log: str | None = None) -> dict[str, Any]:
+    """One run as plain data."""
+    value = {**asdict(run), "started": run.started.isoformat()}
+    return value if log is None else {**value, "log": log}
+
+
+def status_json(found: JobStatus) -> dict[str, Any]:
+    """A job, when it runs next and how it went, as plain data."""
+    job = found.job
+    return {
+        "name": job.name,
+        "title": jobs()[job.name].title["en"],
+        "schedule": job.at,
+        "next": found.next.isoformat() if found.next is not None else None,
+        "timeout": job.timeout,
+        "retries": job.retries,
+        "retry_wait": job.retry_wait,
+        "last": run_json(found.last) if found.last is not None else None,
+        "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
+        "missed": found.missed.isoformat() if found.missed is not None else None,
+    }

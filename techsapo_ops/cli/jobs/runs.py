@@ -14,8 +14,8 @@ from techsapo_ops.adapters.strict_modes import UntrustedError
 from techsapo_ops.adapters.units import Crontab
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.process import ROOT_PATH
 from techsapo_ops.cli.project import Project, open_project
-from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import Runs

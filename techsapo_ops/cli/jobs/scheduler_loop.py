@@ -36,8 +36,8 @@ def start_when_due(
 
     build()  # before the rest, as in `serve`: what is installed while that is imported is another build
     from techsapo_ops.cli.jobs.runs import job_argv, run_context
-    from techsapo_ops.cli.signals import interrupted_once
-    from techsapo_ops.cli.state_directory import layout_beside
+    from techsapo_ops.cli.place import layout_beside
+    from techsapo_ops.cli.process import interrupted_once
     from techsapo_ops.cli.trusted_project import require_trust
     from techsapo_ops.jobs.scheduler import JobScheduler, overdue, record_killed
     from techsapo_ops.jobs.timetable import announce, scheduled

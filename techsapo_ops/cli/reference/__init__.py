@@ -42,7 +42,7 @@ def _page(name: str, language: str) -> str:
 
 
 def _index(language: str) -> str:
-    from techsapo_ops.cli.reference.parts import page_text, words
+    from techsapo_ops.cli.reference.tables import page_text, words
 
     end = ".ja.md" if language == "ja" else ".md"
     links = (f"- [{words(name, 'title', language)}](reference/{name}{end})" for name in NAMES)

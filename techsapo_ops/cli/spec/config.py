@@ -9,12 +9,12 @@ import typer
 
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.apply.administration import recorded
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.spec import templates
+from techsapo_ops.cli.spec.generate import app as templates
 from techsapo_ops.cli.spec.generate import generate
+from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.describe import explain as look_up
@@ -133,7 +133,7 @@ def schema() -> None:
 
 
 app.command()(generate)
-app.add_typer(templates.app, name="templates")
+app.add_typer(templates, name="templates")
 secrets = CommandGroup(
     no_args_is_help=True,
     help="List the passwords of the servers, or show one: `techsapo config secrets show NAME`.",

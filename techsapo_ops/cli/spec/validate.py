@@ -83,7 +83,7 @@ def _require_files(project: Project) -> None:
     if (unusable := project.unusable) is not None:
         raise unusable
     if project.spec.monitoring.rules:
-        from techsapo_ops.cli.spec.own_rules import require_own_rules
+        from techsapo_ops.cli.spec.generate import require_own_rules
 
         require_own_rules(project, None)
 
@@ -92,7 +92,7 @@ def _require_start(project: Project) -> None:
     """Raise SpecError where the app could not start with this spec, and the keys and files that are here."""
     if _is_plain(project):
         return
-    from techsapo_ops.apply.app_start import app_start_problems
+    from techsapo_ops.apply.prechecks import app_start_problems
     from techsapo_ops.spec.problems import problem_at
 
     loaded = project.loaded

@@ -10,31 +10,31 @@ import typer
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.catalogue.alerts import WATCHDOG
-from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.watch.alert_arguments import (
+from techsapo_ops.cli.typer_base import CommandGroup
+from techsapo_ops.cli.watch.alerts_ack import (
+    ack,
+    acknowledgement_json,
     alertmanager_in,
     matchers,
     refuse_watchdog,
     severity_text,
+    silence_json,
     until,
 )
-from techsapo_ops.cli.watch.alerts_ack import ack, acknowledgement_json, silence_json
-from techsapo_ops.cli.watch.alerts_show import show
-from techsapo_ops.cli.watch.runbook import runbook
+from techsapo_ops.cli.watch.alerts_show import runbook, show
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements_of
 from techsapo_ops.services.alertmanager.silencing import moment_text
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.alerts.delivery import try_out
+from techsapo_ops.watch.alerts.delivery import try_out, unreached_lines
 from techsapo_ops.watch.alerts.firing import known, listed
-from techsapo_ops.watch.alerts.unreached import unreached_lines
 
 if TYPE_CHECKING:
     from techsapo_ops.watch.alerts.firing import Listed

@@ -20,25 +20,26 @@ from techsapo_ops.cli.open_stack import host_report, open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace, say_remembered
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import DEFAULT_SPEC
-from techsapo_ops.cli.project import Project, open_project
-from techsapo_ops.cli.spec.open_files import open_files
+from techsapo_ops.cli.project import Project, open_files, open_project
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.timetable import look_at_starters
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.health import HostFinding, Level
-from techsapo_ops.watch.alerts.unreached import look_at_notifications
-from techsapo_ops.watch.doctor.backups import look_at_backups
+from techsapo_ops.watch.alerts.delivery import look_at_notifications
+from techsapo_ops.watch.backups import look_at_backups
 from techsapo_ops.watch.doctor.look import distrusted, examine, repair
 from techsapo_ops.watch.doctor.looks import (
+    Waiting,
+    finding,
+    look,
     look_at_card,
     look_at_exposure,
     look_at_models,
     look_at_services,
     look_at_templates,
 )
-from techsapo_ops.watch.doctor.waiting import Waiting, finding, look
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -87,7 +88,7 @@ def doctor(
       techsapo doctor --bundle for-support.tar.gz
     """
     if versions:
-        from techsapo_ops.cli.watch.versions import show_versions
+        from techsapo_ops.cli.watch.support_bundle import show_versions
 
         return show_versions(place, out)
     if bundle is not None:

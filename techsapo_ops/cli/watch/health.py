@@ -13,7 +13,7 @@ from techsapo_ops.adapters.unreachable import away_json
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output, document
-from techsapo_ops.cli.watch.health_view import EXIT_CODES, WRONG, away_rows, next_step, summary
+from techsapo_ops.cli.watch.services_view import EXIT_CODES, WRONG, away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.timetable import nobody_starts
 from techsapo_ops.watch.health.check import check

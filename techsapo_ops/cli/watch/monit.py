@@ -13,8 +13,8 @@ from techsapo_ops.adapters.resources import human
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.options import JsonOutput, SpecFile
 from techsapo_ops.cli.output import console, make_table
+from techsapo_ops.cli.process import interruptible
 from techsapo_ops.cli.recorded_stack import recorded_stack
-from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.watch.services_view import age
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg, template

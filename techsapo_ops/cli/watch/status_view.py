@@ -9,24 +9,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.catalogue.alerts import WATCHDOG
-from techsapo_ops.cli.state_words import state_word
-from techsapo_ops.cli.watch.health_view import away_rows, next_step, summary
-from techsapo_ops.cli.watch.services_view import age
+from techsapo_ops.cli.watch.services_view import age, away_rows, next_step, state_word, summary
 from techsapo_ops.jobs.runs import Run
 from techsapo_ops.messages import joined, msg
 
 if TYPE_CHECKING:
     from techsapo_ops.apply.drift import DriftReport
     from techsapo_ops.certs.status import Status as CertificateStatus
-    from techsapo_ops.jobs.status import JobStatus
+    from techsapo_ops.jobs.runs import JobStatus
     from techsapo_ops.stack.observed import Observed
     from techsapo_ops.stack.stack import Stack
     from techsapo_ops.watch.alerts.firing import Listed, Listing
+    from techsapo_ops.watch.backups import Backups
+    from techsapo_ops.watch.costs import Spent
     from techsapo_ops.watch.health.report import HealthReport
-    from techsapo_ops.watch.status.kept import Backups
-    from techsapo_ops.watch.status.spent import Spent
-    from techsapo_ops.watch.status.status import Look, StackStatus
-    from techsapo_ops.watch.status.versions import Versions
+    from techsapo_ops.watch.status.status import Look, StackStatus, Versions
 
 _MOST = 6
 """Lines below a part; the rest is counted."""

@@ -1,16 +1,20 @@
-"""`techsapo doctor --bundle`: what somebody who helps needs to see."""
+"""`techsapo doctor --bundle` and `--versions`: what somebody who helps needs to see."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from techsapo_ops import __file__ as package
+from techsapo_ops import __version__
+from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.adapters.resources import human
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.cli.environment import runner
@@ -20,12 +24,13 @@ from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.watch.doctor.bundle import Sources, write
-from techsapo_ops.watch.doctor.scrub import scrubber_of
+from techsapo_ops.watch.secrets import scrubber_of
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.cli.output import Output
     from techsapo_ops.stack.stack import Stack
+
 
 _COMMANDS = {
     "version.json": "doctor --versions --json",
@@ -99,3 +104,56 @@ def _stack(place: SpecChoice) -> Stack | None:
 
 def _masked(found: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in found.items() if count) or msg("nothing")
+
+
+def show_versions(place: SpecChoice, out: Output) -> None:
+    """Print the versions of techsapo, Python, the system, and what the stack runs.
+
+    Without a spec it leaves out what is of a stack.
+    """
+    shown: dict[str, Any] = {
+        "version": __version__,
+        "build": build(),
+        "python": f"{platform.python_version()} at {sys.executable}",
+        "package": str(Path(package).parent),
+        "system": _system(),
+        "stack": None,
+    }
+    if place.file.is_file():
+        try:
+            shown["stack"] = _stack_values(place.open())
+        except OpsError as error:
+            out.warn(msg("what the stack runs is not known: {message}", message=error.message))
+    if out.as_json:
+        out.json(shown)
+        return
+    rows = [("techsapo", shown["build"]), *((name, shown[name]) for name in ("python", "package", "system"))]
+    if (stack := shown["stack"]) is not None:
+        rows += [
+            ("engine", stack["engine"]),
+            ("apply", "" if stack["apply"] is None else f"@{stack['apply']}"),
+        ]
+        rows += [*stack["servers"].items()]
+        rows += [(name, msg("runs {build}", build=seen)) for name, seen in stack["others"].items()]
+    out.table(("what", "version"), rows)
+
+
+def _system() -> str:
+    name = platform.freedesktop_os_release().get("PRETTY_NAME", "") if sys.platform == "linux" else ""
+    return ", ".join(filter(None, (name, f"{platform.system()} {platform.release()}", platform.machine())))
+
+
+def _stack_values(project: Any) -> dict[str, Any]:
+    """What the stack runs; `others` are the services of another build than this one."""
+    from techsapo_ops.apply.ledger import Ledger
+    from techsapo_ops.watch.status.status import program_versions
+
+    stack = open_stack(project)
+    applied = Ledger(stack.layout.state).current()
+    seen = stack.engine.observe().services.values()
+    return {
+        "engine": stack.topology.engine,
+        "apply": applied.id if applied is not None else None,
+        "servers": program_versions(stack),
+        "others": {each.name: each.build for each in seen if each.build and is_other(each.build)},
+    }

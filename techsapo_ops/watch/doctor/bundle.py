@@ -24,7 +24,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import Recorded
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.doctor.scrub import Scrubber
+from techsapo_ops.watch.secrets import Scrubber
 
 MOST_BYTES = 512 * 1024
 """Of one item; of a longer one the end is kept, as of a log."""

@@ -12,8 +12,7 @@ from techsapo_ops.adapters.http import preload
 from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.runs import Runs
-from techsapo_ops.jobs.status import JobStatus, job_statuses
+from techsapo_ops.jobs.runs import JobStatus, Runs, job_statuses
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.nginx.certificate import tls_address
@@ -29,9 +28,13 @@ from techsapo_ops.stack.observed import FOLDER_GONE, Stopped, stopped_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
-from techsapo_ops.watch.health.host_parts import certificate_part, disk_part
-from techsapo_ops.watch.health.report import HealthReport
+from techsapo_ops.watch.health.report import (
+    AskedMeanwhile,
+    HealthReport,
+    certificate_part,
+    disk_part,
+    silence_parts,
+)
 
 
 def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:

@@ -2,35 +2,71 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.adapters.unreachable import HostsAway
 from techsapo_ops.apply.drift import DriftReport, drift
 from techsapo_ops.apply.history import History
+from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.certs.needs import certificates_of
 from techsapo_ops.certs.status import Status as CertificateStatus
 from techsapo_ops.certs.status import status as certificate_statuses
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.runs import Runs
-from techsapo_ops.jobs.status import JobStatus, job_statuses
+from techsapo_ops.jobs.runs import JobStatus, Runs, job_statuses
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.maintenance import Maintenance, maintenance_of
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.alerts.firing import Listed, Listing, listed
+from techsapo_ops.watch.backups import Backups, backups_of
+from techsapo_ops.watch.costs import Spent, spent_of
 from techsapo_ops.watch.health.check import check
 from techsapo_ops.watch.health.report import HealthReport, Status
-from techsapo_ops.watch.status.kept import Backups, backups_of
-from techsapo_ops.watch.status.spent import Spent, spent_of
-from techsapo_ops.watch.status.versions import Versions, versions_of
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """`build` is the one installed, `others` the services that run another, `apply` the last good one."""
+
+    build: str
+    python: str
+    engine: str
+    others: tuple[str, ...]
+    apply: int | None
+    applied: datetime | None
+    applied_by: str
+
+
+def versions_of(stack: Stack) -> Versions:
+    """Those of `stack`. Raises OpsError where what runs or the ledger can't be read."""
+    observed = stack.engine.observe()
+    old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
+    applied = Ledger(stack.layout.state).current()
+    return Versions(
+        build(),
+        platform.python_version(),
+        stack.topology.engine,
+        tuple(old),
+        applied.id if applied is not None else None,
+        applied.time if applied is not None else None,
+        applied.user if applied is not None else "",
+    )
+
 
 T = TypeVar("T")
 _MARGIN = 1.0
@@ -179,3 +215,27 @@ def _look(told: Any) -> Look[Any]:
     if isinstance(told, Exception):
         return Look(why=f"{type(told).__name__}: {told}")
     return Look(told)
+
+
+_SECONDS = 10.0
+_VERSION = re.compile(r"(?<![\w.])v?=?(\d+\.\d+(?:\.\d+)*[\w.+~-]*)")
+_UNKNOWN = "unknown"
+
+
+def program_versions(stack: Stack) -> dict[str, str]:
+    """By kind the version of its server, `unknown` where it does not say one. The app is not among them."""
+    kinds = {service.kind: service for service in stack.topology.services if not service.facts.runs_package}
+    if stack.topology.places.from_images:
+        spec = stack.spec
+        return {name: spec.image_of(name, s.facts.image) for name, s in kinds.items()}
+    found = at_once({name: partial(_asked, stack, service) for name, service in kinds.items()}, _SECONDS)
+    return {name: told if isinstance(told, str) else _UNKNOWN for name, told in found.items()}
+
+
+def _asked(stack: Stack, service: Service) -> str:
+    if service.binary is None:
+        return _UNKNOWN
+    option = kind_of(service).version_option
+    said = stack.runner.run(Command((service.binary, option)), timeout=_SECONDS).output
+    found = _VERSION.search(said)
+    return found[1] if found is not None else _UNKNOWN

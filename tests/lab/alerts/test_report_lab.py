@@ -20,12 +20,11 @@ from slack import incoming_webhook
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.apply.history import History
-from techsapo_ops.jobs.context import JobContext
+from techsapo_ops.jobs.job import JobContext
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch import report_job as job
-from techsapo_ops.watch.status.week import Week, week_of
+from techsapo_ops.watch.status.week import Week, job, week_of
 
 pytestmark = pytest.mark.lab
 
@@ -120,7 +119,7 @@ def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: py
             monkeypatch.setattr(job, "alertmanager_of", lambda _: Alertmanager(server.url))
             monkeypatch.setattr(job, "week_of", lambda *_: made)
             context = JobContext(stack.layout, lambda: stack, cast(History, None), told.append)
-            assert job.run(context).summary == "sent by email, slack"
+            assert job(context).summary == "sent by email, slack"
             servers.wait_for(lambda: not Alertmanager(server.url).alerts())
     assert (channel.refused, box.refused) == ([], [])
     (message,), (mail,) = channel.messages, box.messages

@@ -19,12 +19,11 @@ from terminal import typed
 
 from techsapo_ops.adapters.resources import Room
 from techsapo_ops.backup import verify_offsite as operation
-from techsapo_ops.backup.repository.checks import LEVEL, of_offsite
 from techsapo_ops.backup.repository.description import FILE, FOLDER
 from techsapo_ops.backup.repository.folder import Backup, repository_of
+from techsapo_ops.backup.repository.records import LEVEL, of_offsite
 from techsapo_ops.backup.repository.verify import QUICK, verify
 from techsapo_ops.backup.restore import copied as copied_module
-from techsapo_ops.backup.restore import fetched
 from techsapo_ops.backup.verify_offsite import verify_offsite
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.stack import Stack
@@ -234,7 +233,7 @@ def test_a_file_beside_it_that_is_not_as_here_is_named_and_one_that_changed_sinc
         found = verify_offsite(stack)
         assert found.ok, found.sentences
         assert next(p.note for p in found.parts if p.kind == "files") == "1 files are others here since then"
-        monkeypatch.setattr(fetched, "_since", lambda _path, _taken: False)
+        monkeypatch.setattr(operation, "_since", lambda _path, _taken: False)
         assert verify_offsite(stack).sentences == (
             f"files: {lab.layout.spec_file.resolve()} is another than its copy",
         )

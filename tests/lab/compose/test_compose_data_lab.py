@@ -32,8 +32,7 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.repository.folder import Backup, repository_of
 from techsapo_ops.backup.restore import run as restore
-from techsapo_ops.backup.restore.intent import intend
-from techsapo_ops.backup.restore.scratch import into_scratch
+from techsapo_ops.backup.restore.intent import intend, into_scratch
 from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.services.monitoring import api as prometheus_api
 from techsapo_ops.services.monitoring import scratch_api

@@ -29,7 +29,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     made.edit("services/nginx/balancing.py", "SHUTDOWN_SECONDS = 20", "SHUTDOWN_SECONDS = 3600")
     # Each restart waits that long, with the same half a second to spare.
     made.edit("../templates/nginx/nginx.conf.j2", "fail_timeout=5s", "fail_timeout=1s")
-    made.edit("apply/rolling.py", "RETURN_SECONDS = 6.5", "RETURN_SECONDS = 2.5")
+    made.edit("apply/steps.py", "RETURN_SECONDS = 6.5", "RETURN_SECONDS = 2.5")
     return made
 
 

@@ -24,7 +24,7 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.units import Crontab
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.crontab import jobs_in
+from techsapo_ops.jobs.timetable import jobs_in
 
 pytestmark = pytest.mark.lab
 

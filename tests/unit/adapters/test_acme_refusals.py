@@ -15,7 +15,7 @@ from fakes.http_server import Asked, answering
 from rows import each_row
 
 from techsapo_ops.adapters.acme import AcmeError, AcmeServer, Binding, retry_at
-from techsapo_ops.certs.account import AcmeCa
+from techsapo_ops.certs.authority import AcmeCa
 from techsapo_ops.certs.material import key_pem, new_key
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

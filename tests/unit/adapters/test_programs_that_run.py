@@ -18,7 +18,7 @@ from rows import each_row
 from techsapo_ops.adapters import pipes, process, supervised
 from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled, conversation
 from techsapo_ops.adapters.process import Command, SubprocessRunner
-from techsapo_ops.cli.signals import interruptible
+from techsapo_ops.cli.process import interruptible
 from techsapo_ops.errors import OpsError
 
 

@@ -14,7 +14,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.apply import transaction
-from techsapo_ops.apply.difference import difference
+from techsapo_ops.apply.changes import difference
 from techsapo_ops.apply.drift import drift
 from techsapo_ops.apply.up import UpReport
 from techsapo_ops.errors import OpsError

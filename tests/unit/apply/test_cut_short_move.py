@@ -14,7 +14,7 @@ import pytest
 from fakes.three_hosts import of
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.apply.journal import apply_journal, may_run_on, require_left
+from techsapo_ops.apply.history import apply_journal, may_run_on, require_left
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.apply.stop import down
 from techsapo_ops.engines.opening import Opening, recorded

@@ -15,10 +15,10 @@ import pytest
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
-from techsapo_ops.apply.journal import SERVICES, apply_journal
+from techsapo_ops.apply.history import SERVICES, apply_journal
 from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.recover.journal import Asked, Recovering, RecoveryJournal
-from techsapo_ops.drills.guards import hindrance
+from techsapo_ops.drills.failover import hindrance
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.journal import (
     REPLACE,

@@ -15,8 +15,8 @@ from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.apply import ledger as ledgers
-from techsapo_ops.apply.difference import difference
-from techsapo_ops.apply.journal import FILES, SERVICES, apply_journal, record_interrupted
+from techsapo_ops.apply.changes import difference
+from techsapo_ops.apply.history import FILES, SERVICES, apply_journal, record_interrupted
 from techsapo_ops.apply.ledger import SECRETS_KEPT, Ledger
 from techsapo_ops.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.apply.plan import desired_state

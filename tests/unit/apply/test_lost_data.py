@@ -15,10 +15,9 @@ from typer.testing import CliRunner
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
-from techsapo_ops.apply import drift_job as drift_job
+from techsapo_ops.apply import drift
 from techsapo_ops.apply.administration import actions, chain_of
-from techsapo_ops.apply.budget import note_gap, reset_budget
-from techsapo_ops.apply.data import note_restored, note_unnoted, unnoted_data
+from techsapo_ops.apply.data import note_gap, note_restored, note_unnoted, reset_budget, unnoted_data
 from techsapo_ops.apply.plan import plan_of
 from techsapo_ops.apply.stop import down
 from techsapo_ops.apply.up import UpReport, up, up_empty
@@ -29,7 +28,7 @@ from techsapo_ops.backup.repository.manifest import Manifest
 from techsapo_ops.cli.apply.plan_view import plan_json
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.context import JobContext
+from techsapo_ops.jobs.job import JobContext
 from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount, Part
 from techsapo_ops.stack.data_notes import MARK, BudgetNote, DataNote, Gap, read_note
@@ -197,7 +196,7 @@ def test_the_job_drift_leaves_a_metric_of_each_service_with_data(began: Project)
     def samples() -> dict[str, float]:
         stack = began.stack()
         context = JobContext(stack.layout, began.stack, began.history, lambda _: None)
-        found: tuple[Sample, ...] = tuple(drift_job.run(context).samples)
+        found: tuple[Sample, ...] = tuple(drift.job(context).samples)
         return {s.labels["service"]: s.value for s in found if s.metric == "techsapo_data_missing"}
 
     assert samples() == {"redis": 0, "app": 0}

@@ -11,11 +11,11 @@ from fakes.memory_project import MemoryProject, refuses
 from stacks import spec, topology
 
 from techsapo_ops.apply.administration import actions, chain_of
-from techsapo_ops.apply.certificates import ensure_certificates
+from techsapo_ops.apply.outcome import service_url
 from techsapo_ops.apply.plan import plan_of
-from techsapo_ops.apply.report import service_url
 from techsapo_ops.apply.stop import down, restart
 from techsapo_ops.apply.up import up
+from techsapo_ops.certs.own import ensure_certificates
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.stack import Following

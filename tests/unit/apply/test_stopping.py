@@ -11,8 +11,7 @@ from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
 
 from techsapo_ops.apply.drift import drift
-from techsapo_ops.apply.stop import restart
-from techsapo_ops.apply.stopping import start_services, stop_services
+from techsapo_ops.apply.stop import restart, start_services, stop_services
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.observed import NOTE, Observed, State, stopped_of

@@ -13,7 +13,7 @@ from fakes.memory_project import Told
 from fakes.three_hosts import of
 from rows import each_row
 
-from techsapo_ops.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
+from techsapo_ops.apply.steps import RETURN_SECONDS, YOUNG_SECONDS, Rolling
 from techsapo_ops.apply.work import Marks, Work, stretches, together
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import Desired

@@ -20,13 +20,13 @@ from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.kinds.config_archive import ConfigSource
-from techsapo_ops.backup.metrics import samples
+from techsapo_ops.backup.prune import Known, judge
 from techsapo_ops.backup.repository.create import create
 from techsapo_ops.backup.repository.folder import MANIFEST, SUMS, Backup, Repository
 from techsapo_ops.backup.repository.manifest import LAST_SEQUENCE, Manifest
 from techsapo_ops.backup.repository.origin import KEY, MAC, Keyring, State
-from techsapo_ops.backup.repository.retention import Known, judge
 from techsapo_ops.backup.repository.verify import faults
+from techsapo_ops.backup.telling import samples
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.upkeep import Keep
 

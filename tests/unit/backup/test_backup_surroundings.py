@@ -15,20 +15,20 @@ from techsapo_ops.adapters.resources import Room
 from techsapo_ops.backup import job as jobs
 from techsapo_ops.backup.create import create_backup
 from techsapo_ops.backup.describing import kept_at, kept_paths
-from techsapo_ops.backup.kinds import trial_room
-from techsapo_ops.backup.kinds.trial_room import require_room
+from techsapo_ops.backup.kinds import registry
+from techsapo_ops.backup.kinds.registry import require_room
 from techsapo_ops.backup.repository.description import What
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.verify import verify_backup
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.context import JobContext
+from techsapo_ops.jobs.job import JobContext
 from techsapo_ops.spec.models.upkeep import Backup
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.health import Level
 from techsapo_ops.stack.places import COMPOSE
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.doctor.backups import look_at_backups
+from techsapo_ops.watch.backups import look_at_backups
 
 GIB = 1024**3
 
@@ -78,7 +78,7 @@ def test_a_trial_that_would_not_fit_says_how_much_it_needs_and_begins_nothing(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, parts: list[Part], at_once: bool, needed: str
 ) -> None:
     stack.layout.state.mkdir(exist_ok=True)
-    monkeypatch.setattr(trial_room, "room", lambda place: Room(place, 4 * GIB, 9 * GIB, 0.4, 0.9, False))
+    monkeypatch.setattr(registry, "room", lambda place: Room(place, 4 * GIB, 9 * GIB, 0.4, 0.9, False))
     if not needed:
         require_room(stack, parts, at_once=at_once)
         return
@@ -93,8 +93,8 @@ def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that
     stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stack = replace(stack, topology=replace(stack.topology, places=COMPOSE))
-    monkeypatch.setattr(trial_room, "DOCKER", tmp_path / "docker")
-    monkeypatch.setattr(trial_room, "room", lambda place: Room(place, 0, 1, 0.0, 0.0, False))
+    monkeypatch.setattr(registry, "DOCKER", tmp_path / "docker")
+    monkeypatch.setattr(registry, "room", lambda place: Room(place, 0, 1, 0.0, 0.0, False))
     require_room(stack, [part("redis", GIB)], at_once=True)
     (tmp_path / "docker").mkdir()
     with pytest.raises(OpsError, match=f"needs about 1 GB in {tmp_path}/docker"):

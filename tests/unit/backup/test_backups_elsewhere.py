@@ -14,10 +14,10 @@ import pytest
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.backup.metrics import samples
-from techsapo_ops.backup.repository.elsewhere import Places
 from techsapo_ops.backup.repository.folder import Repository
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository.records import Places
+from techsapo_ops.backup.telling import samples
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.backup import BACKUP
 

@@ -16,8 +16,8 @@ from rows import each_row
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.create import create_backup
-from techsapo_ops.backup.kinds.config_places import config_source
-from techsapo_ops.backup.kinds.masked_spec import filled
+from techsapo_ops.backup.kinds.config_archive import config_source
+from techsapo_ops.backup.kinds.secret_files import filled
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.restore import run as restore
 from techsapo_ops.backup.restore.intent import intend

@@ -10,8 +10,7 @@ import typer
 from fakes.letters import Killed, Letters, backup, half, killed, read, states, undo, write
 from fakes.memory_project import MemoryProject
 
-from techsapo_ops.apply.stop import restart
-from techsapo_ops.apply.stopping import start_services, stop_services
+from techsapo_ops.apply.stop import restart, start_services, stop_services
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.restore import going_back
 from techsapo_ops.backup.restore import run as restore
@@ -22,7 +21,7 @@ from techsapo_ops.cli.apply.up import Wanted
 from techsapo_ops.cli.backup import restore as restore_command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.watch.health_view import next_step
+from techsapo_ops.cli.watch.services_view import next_step
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.journal import (

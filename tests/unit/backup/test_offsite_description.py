@@ -16,7 +16,7 @@ from techsapo_ops.backup.repository import description
 from techsapo_ops.backup.repository.description import Description, Kept, What, read
 from techsapo_ops.backup.repository.folder import Backup, Repository
 from techsapo_ops.backup.restore.copied import Copied
-from techsapo_ops.backup.restore.fetched import files, kit
+from techsapo_ops.backup.verify_offsite import files, kit
 from techsapo_ops.errors import OpsError
 
 KEPT = Kept("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)

@@ -12,12 +12,11 @@ from fakes.open_stacks import stack_in
 from typer.testing import CliRunner
 
 from techsapo_ops.apply.administration import actions, chain_of
-from techsapo_ops.backup import prune, unlock_test
-from techsapo_ops.backup.prune import prune_backups
-from techsapo_ops.backup.repository.checks import note_offsite, of_offsite
+from techsapo_ops.backup import prune, verify
+from techsapo_ops.backup.prune import Known, judge, prune_backups
+from techsapo_ops.backup.repository.records import note_offsite, of_offsite
 from techsapo_ops.backup.repository.restic import PART_TAG, AwaySnapshot, project_tag
-from techsapo_ops.backup.repository.retention import Known, judge
-from techsapo_ops.backup.unlock_test import try_password
+from techsapo_ops.backup.verify import try_password
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.upkeep import Keep
@@ -134,7 +133,7 @@ def test_where_the_spec_says_so_copies_go_by_keep_and_parts_take_no_place_of_who
 def test_a_password_that_opens_it_is_noted_and_another_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unlock_test, "restic_of", lambda _: Away())
+    monkeypatch.setattr(verify, "restic_of", lambda _: Away())
     stack = away_from(tmp_path)
     note_offsite(stack.layout, typed={"ok": False, "at": AT.isoformat()})
     with pytest.raises(OpsError, match="wrong password"):

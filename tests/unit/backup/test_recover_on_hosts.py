@@ -13,9 +13,9 @@ from rows import each_row
 from techsapo_ops.adapters import swarm
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.recover.abandoned import abandon
+from techsapo_ops.backup.recover.doors import join, look_at_hosts
 from techsapo_ops.backup.recover.journal import Asked, Desk, Recovering
-from techsapo_ops.backup.recover.on_hosts import join, look_at_hosts
+from techsapo_ops.backup.recover.run import abandon
 from techsapo_ops.engines.swarm.shared_state import SharedState, forget
 from techsapo_ops.errors import OpsError
 from tests.fakes.swarm_hosts import HostFake, HostsFake

@@ -14,8 +14,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
-from techsapo_ops.backup.recover.choice import Choice, chosen
-from techsapo_ops.backup.recover.draft import draft_of
+from techsapo_ops.backup.recover.draft import Choice, chosen, draft_of
 from techsapo_ops.backup.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.backup.recover.placing import places_in, put, require_free
 from techsapo_ops.backup.repository.description import FILE, FOLDER, Description, Kept, What

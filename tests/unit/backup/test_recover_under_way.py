@@ -11,9 +11,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.backup.recover import run
-from techsapo_ops.backup.recover.abandoned import abandon
 from techsapo_ops.backup.recover.journal import Asked, Desk, Recovering
-from techsapo_ops.backup.recover.run import Recovery
+from techsapo_ops.backup.recover.run import Recovery, abandon
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack

@@ -148,8 +148,8 @@ def test_restic_is_started_by_work_on_copies_alone_and_never_to_tell_how_things_
         if re.search(r"\b(Restic|restic_of)\b", path.read_text(encoding="utf-8"))
     }
     assert asking == {
-        "backup/repository/restic.py", "cli/backup/named_repository.py", "drills/trials.py",
+        "backup/repository/restic.py", "cli/backup/recover_doors.py", "drills/trials.py",
         "backup/restore/copied.py",
-        *(f"backup/{name}.py" for name in ("create", "offsite", "prune", "unlock_test", "verify_offsite")),
-        *(f"backup/recover/{name}.py" for name in ("choice", "keys", "run")),
+        *(f"backup/{name}.py" for name in ("create", "offsite", "prune", "verify", "verify_offsite")),
+        *(f"backup/recover/{name}.py" for name in ("draft", "keys", "run")),
     }  # fmt: skip

@@ -12,17 +12,17 @@ from fakes.open_stacks import stack_in
 from typer.testing import CliRunner
 
 from techsapo_ops.apply.administration import actions, chain_of
-from techsapo_ops.backup.metrics import samples, write_metrics
 from techsapo_ops.backup.prune import prune_backups
 from techsapo_ops.backup.repository import manifest as manifests
 from techsapo_ops.backup.repository.create import create
 from techsapo_ops.backup.repository.folder import Backup, repository_of
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.telling import samples, write_metrics
 from techsapo_ops.cli.main import app
 from techsapo_ops.stack.backup import Part, Progress, Shrink, Source
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.health.check import check
-from techsapo_ops.watch.status.kept import backups_of
 
 BEGAN = datetime(2026, 1, 1, 2, tzinfo=UTC)
 MYSQL = {

@@ -15,13 +15,11 @@ from rows import each_row
 
 from techsapo_ops.adapters import files
 from techsapo_ops.certs import self_signed
-from techsapo_ops.certs.account import AcmeCa
-from techsapo_ops.certs.checks import problems, require
+from techsapo_ops.certs.authority import AcmeCa
+from techsapo_ops.certs.checks import problems, renewal_time, require
 from techsapo_ops.certs.material import Pair, covers
-from techsapo_ops.certs.policy import renewal_time
 from techsapo_ops.certs.self_signed import Authority, due, ensure, local_authority, sign
-from techsapo_ops.certs.state import CertificateState
-from techsapo_ops.certs.store import Origin, Store
+from techsapo_ops.certs.store import CertificateState, Origin, Store
 from techsapo_ops.errors import OpsError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,13 +14,11 @@ from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.certs.authority import revoke
-from techsapo_ops.certs.metrics import samples
 from techsapo_ops.certs.needs import Certificates, Need
 from techsapo_ops.certs.renew import renew
 from techsapo_ops.certs.self_signed import local_authority, sign
-from techsapo_ops.certs.state import CertificateState
-from techsapo_ops.certs.status import status
-from techsapo_ops.certs.store import Origin, Store
+from techsapo_ops.certs.status import samples, status
+from techsapo_ops.certs.store import CertificateState, Origin, Store
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.servers import STAGING_DIRECTORY
 

@@ -17,8 +17,8 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.watch.alerts.one_alert import one_alert
-from techsapo_ops.watch.status.programs import program_versions
+from techsapo_ops.watch.alerts.firing import one_alert
+from techsapo_ops.watch.status.status import program_versions
 
 
 def techsapo(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,7 @@ import pytest
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
-from techsapo_ops.apply.environment import applied_environment, change_of
-from techsapo_ops.apply.ledger_entry import LedgerEntry, Result, written_entry
+from techsapo_ops.apply.ledger_entry import LedgerEntry, Result, applied_environment, change_of, written_entry
 from techsapo_ops.cli.jobs.runs import cron_table
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError

@@ -193,7 +193,7 @@ def test_wrong_usage_repeats_nothing_that_acts(tmp_path: Path, words: list[str])
 
 DOORS = {"output.py", "console.py"}
 _PRINTS = {"print", "echo", "secho", "prompt", "confirm", "Console", "stdout.write", "stderr.write"}
-_SAID_BY_US = {("backup.py", "prompt"), ("restore.py", "prompt"), ("named_repository.py", "prompt")}
+_SAID_BY_US = {("backup.py", "prompt"), ("restore.py", "prompt"), ("recover_doors.py", "prompt")}
 """Questions without a word from elsewhere, or with one that was made harmless."""
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.cli.watch.log_lines_view import LONGEST
-from techsapo_ops.cli.watch.logs import _printer
+from techsapo_ops.cli.watch.logs import LONGEST, _printer
 from techsapo_ops.stack.observed import LogLine
 
 NOON = datetime(2026, 1, 31, 12, 0, 1, 250_000, tzinfo=UTC)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.cli.backup import named_repository
-from techsapo_ops.cli.backup.named_repository import restic_at
+from techsapo_ops.cli.backup import recover_doors
+from techsapo_ops.cli.backup.recover_doors import restic_at
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
 
@@ -33,8 +33,8 @@ class Noted:
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
     made = Noted()
-    monkeypatch.setattr(named_repository, "runner", lambda: made)
-    monkeypatch.setattr(named_repository, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(recover_doors, "runner", lambda: made)
+    monkeypatch.setattr(recover_doors, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setenv("RESTIC_PASSWORD", HIDDEN)
     monkeypatch.delenv("RESTIC_PASSWORD_FILE", raising=False)
     monkeypatch.delenv("RESTIC_REST_PASSWORD", raising=False)
@@ -55,7 +55,7 @@ def test_the_password_of_a_user_at_a_rest_server_goes_to_restic_by_its_environme
 ) -> None:
     questions: list[Any] = []
     if asked:
-        monkeypatch.setattr(named_repository, "interactive", lambda: True)
+        monkeypatch.setattr(recover_doors, "interactive", lambda: True)
         monkeypatch.setattr("typer.prompt", lambda *told, **how: questions.append((told, how)) or HIDDEN)
     else:
         monkeypatch.setenv("RESTIC_REST_PASSWORD", HIDDEN)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rows import each_row
 
-from techsapo_ops.cli.hosts import newest_state
+from techsapo_ops.cli import open_stack
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
@@ -26,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if note.machines:
             found.append(f"{note.project} of {', '.join(machine.name for machine in note.machines)}")
 
-    monkeypatch.setattr(newest_state, "refresh", refresh)
+    monkeypatch.setattr(open_stack, "refresh", refresh)
     return found
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from rows import each_row
 
-from techsapo_ops.cli.project import open_project
-from techsapo_ops.cli.spec.open_files import open_files
+from techsapo_ops.cli.project import open_files, open_project
 
 SPEC = """\
 project: lab

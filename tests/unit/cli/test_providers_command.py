@@ -12,7 +12,7 @@ import pytest
 from in_process import techsapo
 from rows import each_row
 
-from techsapo_ops.cli.app.providers_view import notes
+from techsapo_ops.cli.app.providers import notes
 from techsapo_ops.spec.load import load
 from techsapo_ops.wallbounce.providers.overview import list_providers
 

@@ -15,8 +15,7 @@ from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.backup.card.facts import card_of
-from techsapo_ops.backup.card.page import COLUMNS, LINES
-from techsapo_ops.backup.card.typed import commands
+from techsapo_ops.backup.card.page import COLUMNS, LINES, commands
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project

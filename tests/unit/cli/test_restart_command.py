@@ -10,7 +10,7 @@ import pytest
 from fakes.memory_project import MemoryProject
 from typer.testing import CliRunner, Result
 
-from techsapo_ops.cli.apply import restart as command
+from techsapo_ops.cli.apply import running as command
 from techsapo_ops.cli.main import app
 
 

@@ -8,7 +8,7 @@ import sys
 
 ENDS = """
 import sys, time
-from techsapo_ops.cli.signals import interrupted_once
+from techsapo_ops.cli.process import interrupted_once
 interrupted_once()
 try:
     print("runs", flush=True)

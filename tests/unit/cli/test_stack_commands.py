@@ -11,7 +11,7 @@ from in_process import techsapo
 from rows import each_row
 from typer.testing import CliRunner
 
-from techsapo_ops.cli.apply import exec as exec_command
+from techsapo_ops.cli.apply import running as exec_command
 from techsapo_ops.cli.arguments import moment, time_of
 from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rows import each_row
 
+from techsapo_ops.cli.place import layout_beside
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.state_format import note_format

@@ -20,22 +20,20 @@ from techsapo_ops.apply.drift import DriftFinding, DriftReport
 from techsapo_ops.apply.ledger_entry import LedgerEntry
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.watch.status_json import value
+from techsapo_ops.cli.watch.status import value
 from techsapo_ops.cli.watch.status_view import lines, next_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.runs import Result, Run
-from techsapo_ops.jobs.status import JobStatus, find_job
+from techsapo_ops.jobs.runs import JobStatus, Result, Run, find_job
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Incident
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.observed import Observed, ObservedService, State, Stopped
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.alerts.firing import Listed, Listing
+from techsapo_ops.watch.backups import Backups, Proved
+from techsapo_ops.watch.costs import Spent
 from techsapo_ops.watch.health.report import HealthReport
 from techsapo_ops.watch.status import status as module
-from techsapo_ops.watch.status.kept import Backups, Proved
-from techsapo_ops.watch.status.spent import Spent
-from techsapo_ops.watch.status.status import Look, StackStatus, status_of
-from techsapo_ops.watch.status.versions import Versions
+from techsapo_ops.watch.status.status import Look, StackStatus, Versions, status_of
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 NO_PROGRAMS = {"PATH": ""}

@@ -21,7 +21,7 @@ from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.watch.doctor import bundle
 from techsapo_ops.watch.doctor.bundle import MOST_BYTES, MOST_IN_ALL, Item, _bounded, write
-from techsapo_ops.watch.doctor.scrub import Scrubber
+from techsapo_ops.watch.secrets import Scrubber
 
 SECRETS = {
     "spec": 'of-the-"spec"-9f3', "file": "of-a-file-77aa", "environment": "of-dotenv-4c1d",

@@ -26,11 +26,10 @@ from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.backup.recover.journal import Asked, Recovering, RecoveryJournal
 from techsapo_ops.backup.recover.placing import Placement, Places
 from techsapo_ops.drills.alerting import drill_alert
-from techsapo_ops.drills.guards import hindrance, reasons
-from techsapo_ops.drills.instance import busiest
+from techsapo_ops.drills.failover import hindrance, reasons
+from techsapo_ops.drills.loss import busiest
 from techsapo_ops.drills.outcome import Attempt, Outcome, Request
-from techsapo_ops.drills.report import Phase, Report
-from techsapo_ops.drills.scratch import clean, scratch
+from techsapo_ops.drills.report import Phase, Report, clean, scratch
 from techsapo_ops.drills.trials import refuse_outside, settings_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout

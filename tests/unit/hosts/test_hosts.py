@@ -15,7 +15,7 @@ from fakes.three_hosts import fleet, of
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.backup.repository.elsewhere import Place, Places, places_of
+from techsapo_ops.backup.repository.records import Place, Places, places_of
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
@@ -26,8 +26,7 @@ from techsapo_ops.hosts.check import Checked, check
 from techsapo_ops.hosts.drain import needed
 from techsapo_ops.hosts.facts import Level
 from techsapo_ops.hosts.join import Joined, add
-from techsapo_ops.hosts.leave import remove
-from techsapo_ops.hosts.replace import replace
+from techsapo_ops.hosts.leave import remove, replace
 from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Machine, Service

@@ -135,7 +135,7 @@ class Lock:
 @pytest.fixture
 def lock(monkeypatch: pytest.MonkeyPatch) -> Lock:
     made = Lock()
-    monkeypatch.setattr(join, "locked", made)
+    monkeypatch.setattr(join, "at_work", made)
     return made
 
 

@@ -14,7 +14,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.crontab import Line, cron_quote, crontab_block, find_block, replace_block
+from techsapo_ops.jobs.timetable import Line, cron_quote, crontab_block, find_block, replace_block
 from techsapo_ops.spec.cron import next_run
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))

@@ -9,13 +9,11 @@ from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.apply.report import notes
+from techsapo_ops.apply.outcome import notes
 from techsapo_ops.catalogue.jobs import JobFacts, jobs
-from techsapo_ops.jobs.context import load
-from techsapo_ops.jobs.crontab import Line, crontab_block
-from techsapo_ops.jobs.job import configured
+from techsapo_ops.jobs.job import configured, load
 from techsapo_ops.jobs.runs import Run, Runs
-from techsapo_ops.jobs.timetable import NOBODY, look_at_starters, nobody_starts
+from techsapo_ops.jobs.timetable import NOBODY, Line, crontab_block, look_at_starters, nobody_starts
 from techsapo_ops.stack.topology import Topology
 
 

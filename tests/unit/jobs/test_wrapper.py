@@ -22,9 +22,8 @@ from stacks import spec, topology
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.runs import Run
+from techsapo_ops.jobs.runs import MISSED_SECONDS, Run, job_statuses
 from techsapo_ops.jobs.scheduler import JobScheduler, overdue, record_killed
-from techsapo_ops.jobs.status import MISSED_SECONDS, job_statuses
 from techsapo_ops.jobs.timetable import announce
 from techsapo_ops.jobs.wrapper import Finished, due, run_job
 from techsapo_ops.spec.models.upkeep import Schedule

@@ -8,7 +8,7 @@ from rows import each_row
 from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, templates, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.apply.rolling import RETURN_SECONDS
+from techsapo_ops.apply.steps import RETURN_SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.site import nginx_files, quote
 from techsapo_ops.spec.models.servers import STAGING_DIRECTORY

@@ -20,12 +20,11 @@ from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.watch import health as command
-from techsapo_ops.cli.watch.health_view import next_step
+from techsapo_ops.cli.watch.services_view import next_step
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.stack.health import HealthPart, PartStatus
-from techsapo_ops.watch.health.alerts import AskedMeanwhile, silence_parts
 from techsapo_ops.watch.health.check import with_one_of_each
-from techsapo_ops.watch.health.report import HealthReport, Status
+from techsapo_ops.watch.health.report import AskedMeanwhile, HealthReport, Status, silence_parts
 
 UP, WRONG, GONE = PartStatus.HEALTHY, PartStatus.DEGRADED, PartStatus.DOWN
 

@@ -25,7 +25,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.prometheus import Prometheus, Rule, Sample, Target
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.cli.watch.health_view import summary
+from techsapo_ops.cli.watch.services_view import summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import SIGN_IN_LOCATION
@@ -41,8 +41,7 @@ from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.health.check import _at_once, _Job, check
-from techsapo_ops.watch.health.host_parts import certificate_part, disk_part
-from techsapo_ops.watch.health.report import HealthReport, Status
+from techsapo_ops.watch.health.report import HealthReport, Status, certificate_part, disk_part
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

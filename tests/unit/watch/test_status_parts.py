@@ -17,19 +17,19 @@ from stacks import host, spec, topology
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.apply.budget import note_gap
-from techsapo_ops.backup.repository.checks import note_offsite
+from techsapo_ops.apply.data import note_gap
 from techsapo_ops.backup.repository.folder import Backup
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository.records import note_offsite
 from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.data_notes import Gap, KnownData
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows
-from techsapo_ops.watch.costs import AUDIT, costs
-from techsapo_ops.watch.status import kept, spent
-from techsapo_ops.watch.status.kept import backups_of
-from techsapo_ops.watch.status.spent import Spent, spent_of
+from techsapo_ops.watch import backups
+from techsapo_ops.watch import costs as spending
+from techsapo_ops.watch.backups import backups_of
+from techsapo_ops.watch.costs import AUDIT, Spent, costs, spent_of
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 
@@ -75,19 +75,19 @@ def test_the_newest_backup_is_the_last_that_no_restore_put_aside_and_the_newest_
             3: {"deep": look(True, 1)},
         },
     )
-    monkeypatch.setattr(kept, "repository_of", lambda _: repository)
+    monkeypatch.setattr(backups, "repository_of", lambda _: repository)
     found = backups_of(stack)
     assert (found.count, found.newest, found.newest_begun) == (3, "b2", NOW - timedelta(days=1))
-    assert found.proved == kept.Proved("b1", NOW - timedelta(days=2), NOW - timedelta(hours=5), "here")
+    assert found.proved == backups.Proved("b1", NOW - timedelta(days=2), NOW - timedelta(hours=5), "here")
     assert found.failed == ("b1", "b2")
 
 
 def test_a_copy_that_came_back_from_off_site_is_a_proof_also_of_a_backup_that_is_gone_here(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "repository_of", lambda _: Kept(("",), {0: {"deep": look(True, 30)}}))
+    monkeypatch.setattr(backups, "repository_of", lambda _: Kept(("",), {0: {"deep": look(True, 30)}}))
     note_offsite(stack.layout, good={"id": "long-ago", **look(True, 3), "parts": []})
-    assert backups_of(stack).proved == kept.Proved("long-ago", None, NOW - timedelta(hours=3), "off-site")
+    assert backups_of(stack).proved == backups.Proved("long-ago", None, NOW - timedelta(hours=3), "off-site")
 
 
 @each_row("simulated_too, day, month", [(False, 1.0, 3.0), (True, 9.0, 11.0)])
@@ -104,7 +104,7 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
         ]  # fmt: skip
         return Rows(tuple(Requests(d, usd, "", sim) for d, usd, sim in requests))
 
-    monkeypatch.setattr(spent, "rows_of", rows)
+    monkeypatch.setattr(spending, "rows_of", rows)
     budget = {"monthly_usd": 100, "daily_usd": 4, "count_simulated": simulated_too}
     stack = open_stack(topology_of(spec_of({"project": "t", "budget": budget}), tmp_path), Seen())
     found = spent_of(stack, NOW)
@@ -123,9 +123,9 @@ ROWS = Rows(
 def test_where_audit_rows_of_this_month_or_all_of_them_are_lost_what_was_spent_is_not_all(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
+    monkeypatch.setattr(spending, "rows_of", lambda *_: Rows(()))
     gone: list[LostData] = []
-    monkeypatch.setattr(spent, "lost_data", lambda *_: gone)
+    monkeypatch.setattr(spending, "lost_data", lambda *_: gone)
     for kind, lost in (("prometheus", False), ("app", True)):
         gone[:] = [LostData(kind, kind, KnownData(kind, NOW, NOW))]
         assert spent_of(stack, NOW).rows_lost == lost

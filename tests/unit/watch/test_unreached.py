@@ -16,7 +16,7 @@ from stacks import spec, topology
 
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.health import Level
-from techsapo_ops.watch.alerts.unreached import look_at_notifications
+from techsapo_ops.watch.alerts.delivery import look_at_notifications
 
 SLACK = [{"kind": "slack", "url": "https://hooks.slack.com/x"}]
 WATCHER = [{"kind": "webhook", "url": "https://hc-ping.com/x"}]

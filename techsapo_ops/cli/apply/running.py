@@ -1,0 +1,226 @@
+"""`techsapo start`, `stop`, `restart`, `down` and `exec`: what is done to services that run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.apply.executing import execute
+from techsapo_ops.apply.history import History
+from techsapo_ops.apply.prechecks import require_app_restarts
+from techsapo_ops.apply.stop import down as stop_all
+from techsapo_ops.apply.stop import reload, running_names, start_services, stop_services
+from techsapo_ops.apply.stop import restart as perform
+from techsapo_ops.cli.arguments import completes
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    GateOption,
+    NamedServicesArgument,
+    QuietOutput,
+    SpecFile,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm, interactive, require_yes
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+
+def start(
+    services: NamedServicesArgument = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    timeout: GateOption = None,
+    out: QuietOutput,
+) -> None:
+    """Start services that `techsapo stop` has stopped, as `up` started them last.
+
+    Ends with 0 once each is ready. `techsapo up` starts a stack that is down.
+
+    Examples:
+
+      techsapo start grafana
+
+      techsapo start
+    """
+    stack = open_stack(place.open(), seconds=timeout)
+    done = start_services(stack, tuple(services or ()), wait=wait, say=out.say)
+    if done.services:
+        out.say(msg("started {services}", services=", ".join(done.services)))
+    elif not done.later:
+        out.say(msg("nothing was stopped"))
+    if done.later:
+        out.say(msg("not made yet: {later}", later=", ".join(done.later)))
+        out.next(f"techsapo up {' '.join(done.later)}")
+
+
+def stop(
+    services: Annotated[
+        list[str],
+        typer.Argument(metavar="SERVICE…", help="Names or kinds.", autocompletion=completes("services")),
+    ],
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Stop single services. They stay stopped, over `up` and a reboot too, until `techsapo start`.
+
+    `ps`, `plan`, `up`, `health` and `status` say who stopped them. Their alerts fire: `techsapo alerts
+    silence` keeps them quiet. `techsapo down` stops everything.
+
+    Examples:
+
+      techsapo stop grafana
+
+      techsapo stop app-3
+    """
+    done = stop_services(open_stack(place.open()), services, wait=wait, say=out.say)
+    out.say(msg("stopped {services}", services=", ".join(done.services)))
+    if done.needing:
+        out.say(msg("running without it: {needing}", needing=", ".join(done.needing)))
+    out.next(f"techsapo start {shlex.join(done.services)}")
+
+
+def restart(
+    services: NamedServicesArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="All services of the stack.")] = False,
+    again: Annotated[
+        bool, typer.Option("--reload", help="Read the configuration again instead, without a gap.")
+    ] = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Restart services one at a time, each until it is ready. Without a name it asks, or needs --all.
+
+    They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec.
+
+    nginx itself takes no connection until it is back: open requests and streams have 2 s to end, then they
+    are cut off. Where only its configuration or certificate changed, `techsapo restart --reload nginx`
+    refuses nobody. Prometheus, Alertmanager and nginx can reload, and all of them do where none is named;
+    one that is named and can't is restarted.
+
+    Examples:
+
+      techsapo restart app
+
+      techsapo restart --all
+
+      techsapo restart --reload prometheus
+    """
+    names = tuple(services or ())
+    if names and everything:
+        raise OpsError(msg("--all is given, and names too"), msg("leave one of them out"), exit_code=2)
+    stack = open_stack(place.open())
+    if again:
+        return _reload(stack, names, out, wait=wait)
+    if not names and not everything:
+        _ask(stack)
+    require_app_restarts(History.of(stack), names)
+    done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
+    return out.say(msg("restarted {services}", services=", ".join(done)))
+
+
+def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -> None:
+    """Reload those named, or all that can. Those that can't are restarted."""
+    can = {service.name for service in stack.topology.services if service.facts.reload}
+    done = reload(stack.engine, names or tuple(sorted(can)), wait=wait) if names or can else ()
+    reloaded = [name for name in done if name in can]
+    restarted = [name for name in done if name not in can]
+    said = [
+        *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
+        *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),
+    ]
+    out.say(joined("; ", said) or msg("no service here can reload"))
+
+
+def _ask(stack: Stack) -> None:
+    """Ask whether all services are meant, the databases too. Raises OpsError where nobody can be asked."""
+    meant = running_names(stack.engine, ())
+    if not interactive():
+        raise OpsError(
+            msg("no service is named: {services}", services=", ".join(meant)),
+            msg("name those to restart, e.g. `techsapo restart app`, or all of them by --all"),
+            exit_code=2,
+        )
+    if not confirm(msg("restart all of them: {services}?", services=", ".join(meant)), yes=False):
+        raise OpsError(msg("nothing was restarted"), msg("name those to restart, or pass --all"))
+
+
+def down(
+    *,
+    place: SpecFile,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, generated passwords.")
+    ] = False,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Stop the stack: every service after those that need it, then the supervisor or the networks.
+
+    Works with a broken spec and after crashes; nothing of the stack is left running.
+
+    Examples:
+
+      techsapo down
+
+      techsapo down --volumes --yes
+    """
+    stack = recorded_stack(place.stack_file())
+    if volumes:
+        require_yes(msg("delete all data {data_place}?", data_place=stack.data_place), yes=yes)
+    stopped = stop_all(stack, wait=wait, remove_data=volumes, warn=out.warn)
+    if stopped:
+        out.say(msg("stopped {stopped}", stopped=", ".join(stopped)))
+    else:
+        out.say(msg("nothing to stop"))
+    if volumes:
+        out.say(msg("data deleted"))
+
+
+def run(
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="A name or a kind.", autocompletion=completes("services"))
+    ],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CMD]…", help="A program and its arguments; default: the service's client."),
+    ] = None,
+    *,
+    place: SpecPlace,
+) -> None:
+    """Run a program where a service runs: its own client with the right login, or any other.
+
+    redis: redis-cli. mysql: mariadb as root. Others: sh, as the user of the service. Options of techsapo come
+    before SERVICE.
+    No password stands in a command line. Who ran which program is in the record of administration; what its
+    arguments were is not. Ends with the program's own exit code.
+
+    Examples:
+
+      techsapo exec redis
+
+      techsapo exec redis redis-cli INFO memory
+
+      techsapo exec mysql mariadb -e "SHOW PROCESSLIST"
+
+      techsapo exec app sh
+    """
+    stack = open_stack(place.open())
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    words = tuple(command or ())
+    words = words[1:] if words[:1] == ("--",) else words  # as kubectl wants it
+    code = execute(stack, service, words, terminal=terminal, warn=Output().warn)
+    raise typer.Exit(code)
