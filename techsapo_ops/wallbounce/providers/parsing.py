@@ -2,7 +2,7 @@
 
 An answer that keeps to no schema becomes plain text. Of grades, what can't be read is absent, nothing else:
 one bad score, label or claim costs that one alone, and of a reply that breaks off everything before the break
-counts. What is absent is neither agreement nor disagreement; docs/decisions/0043-grades-that-are-missing.md.
+counts. What is absent is neither agreement nor disagreement; docs/decisions/0014-verdict.md.
 """
 
 from __future__ import annotations
