@@ -24,7 +24,8 @@ from techsapo_ops.jobs.job import JobContext
 from techsapo_ops.render.stack import secret_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.status.week import Week, job, week_of
+from techsapo_ops.watch.status import week as report_job
+from techsapo_ops.watch.status.week import Week, week_of
 
 pytestmark = pytest.mark.lab
 
@@ -116,10 +117,10 @@ def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: py
         config = files["alertmanager/alertmanager.yml"].content
         with servers.alertmanager(config, tmp_path / "alertmanager") as server:
             made = Week(f"shop {HOSTILE}", NOW, NOW, week_of(stack, NOW - timedelta(days=7), NOW).parts)
-            monkeypatch.setattr(job, "alertmanager_of", lambda _: Alertmanager(server.url))
-            monkeypatch.setattr(job, "week_of", lambda *_: made)
+            monkeypatch.setattr(report_job, "alertmanager_of", lambda _: Alertmanager(server.url))
+            monkeypatch.setattr(report_job, "week_of", lambda *_: made)
             context = JobContext(stack.layout, lambda: stack, cast(History, None), told.append)
-            assert job(context).summary == "sent by email, slack"
+            assert report_job.job(context).summary == "sent by email, slack"
             servers.wait_for(lambda: not Alertmanager(server.url).alerts())
     assert (channel.refused, box.refused) == ([], [])
     (message,), (mail,) = channel.messages, box.messages
