@@ -58,8 +58,8 @@ class Database:
 
     def look(self) -> dict[str, Any] | None:
         """The facts of it as it is now; None where it is not there."""
-        found: dict[str, Any] | None = json.loads(self.run("look"))
-        return found
+        facts: dict[str, Any] | None = json.loads(self.run("look"))
+        return facts
 
     def put(self, reader: PackedReader, part: Part, progress: Progress) -> None:
         """Swap in what `reader` gives; nobody may have the database open. Raises OpsError."""
@@ -111,15 +111,15 @@ class SqliteSource:
                 file.write(data)
             if tool.wait() != 0:
                 raise self.database.failed(tool.said)
-            found = json.loads(line)
-            if file.raw_bytes != found.pop("bytes"):
+            known = json.loads(line)
+            if file.raw_bytes != known.pop("bytes"):
                 raise OpsError(
                     msg("the copy of {database} broke off", database=self.database.name), msg("try again")
                 )
-        made_by = f"SQLite {found.pop('sqlite')}"
+        made_by = f"SQLite {known.pop('sqlite')}"
         return Part(
             self.kind, path.name, file.bytes, file.raw_bytes, file.sha256,
-            round(time.monotonic() - began, 3), made_by, {"database": self.database.name, **found},
+            round(time.monotonic() - began, 3), made_by, {"database": self.database.name, **known},
         )  # fmt: skip
 
 
@@ -182,9 +182,9 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     return []
 
 
-def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """How `found` in a database differs from the facts of a backup."""
-    wanted, have = facts["tables"], found["tables"]
+def differences(facts: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """How the `current` facts of a database differ from the facts of its backup."""
+    wanted, have = facts["tables"], current["tables"]
     wrong = [msg("table {name} is missing", name=name) for name in wanted if name not in have]
     wrong += [msg("table {name} was not there", name=name) for name in have if name not in wanted]
     wrong += [
@@ -197,7 +197,7 @@ def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
         for name in wanted
         if name in have and have[name]["rows"] != wanted[name]["rows"]
     ]
-    if not wrong and facts["schema"] != found["schema"]:
+    if not wrong and facts["schema"] != current["schema"]:
         wrong = [msg("a table is defined otherwise")]
     return wrong
 
@@ -212,8 +212,10 @@ def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) ->
         reader.unpack(target, progress)
         seconds = time.monotonic() - began
         try:
-            found = sqlite_tool.examine(str(target))
+            examined = sqlite_tool.examine(str(target))
         except sqlite3.Error as error:
             return Trial((msg("it can't be opened: {error}", error=error),), seconds)
-    wrong = [msg("PRAGMA integrity_check: {said}", said=said) for said in found["integrity"] if said != "ok"]
-    return Trial(wrong + differences(part.facts, found), seconds)
+    wrong = [
+        msg("PRAGMA integrity_check: {said}", said=said) for said in examined["integrity"] if said != "ok"
+    ]
+    return Trial(wrong + differences(part.facts, examined), seconds)

@@ -43,9 +43,9 @@ class GrafanaBackup(sqlite.SqliteBackup):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        found = database(stack).look()
+        facts = database(stack).look()
         # Grafana brings an SQLite of its own: any reads the copy.
-        return part.server, sqlite.described(found) if found is not None else ""
+        return part.server, sqlite.described(facts) if facts is not None else ""
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

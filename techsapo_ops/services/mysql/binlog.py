@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, told
+from techsapo_ops.services.mysql.session import Doors, administrator, failure, scratch_door, session
 from techsapo_ops.stack.backup import Door, Part, Replay
 
 if TYPE_CHECKING:
@@ -114,6 +114,6 @@ def _replay(source: Door, target: Door, span: _Span) -> None:
         while data := reader.read():
             client.write(data)
         if client.wait() != 0:
-            raise told(client)
+            raise failure(client)
         if reader.wait() != 0:
-            raise told(reader)
+            raise failure(reader)

@@ -143,15 +143,15 @@ _DEFINED = (
 
 def _objects(session: Session, database: str) -> dict[str, str]:
     """Digests of views, triggers, routines and events by kind and name, such as `procedure tidy`."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for title, columns, source in _DEFINED:
         whole = ", ".join(f"COALESCE({column}, '-')" for column in columns)
         listed = session.ask(
             f"SELECT {title}, SHA2(CONCAT_WS('|', {whole}), 256) FROM information_schema.{source} = "
             f"{literal(database)} ORDER BY 1"
         )
-        found.update((each, digest) for each, digest in listed)
-    return found
+        digests.update((each, digest) for each, digest in listed)
+    return digests
 
 
 def differences(facts: Mapping[str, Any], session: Session, database: str, *, checksums: bool) -> list[str]:
@@ -160,18 +160,18 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
     `checksums` is False where the server's version differs: CHECKSUM TABLE depends on the row format, and
     the text of a definition on who prints it.
     """
-    found = collect(session, database)
+    current = collect(session, database)
     wrong = []
     was: Mapping[str, Mapping[str, Any]] = facts["tables"]
     exact = bool(facts["exact"])
-    for table in sorted({*was, *found["tables"]}):
-        if table not in found["tables"]:
+    for table in sorted({*was, *current["tables"]}):
+        if table not in current["tables"]:
             wrong.append(msg("table {table} is missing", table=table))
             continue
         if table not in was:
             wrong.append(msg("table {table} was not there", table=table))
             continue
-        before, after = was[table], found["tables"][table]
+        before, after = was[table], current["tables"][table]
         if checksums and exact and before.get("made of", after["made of"]) != after["made of"]:
             wrong.append(msg("table {table} has other columns, indexes or options", table=table))
         if not exact or before["engine"] not in _PLAIN:
@@ -194,7 +194,7 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
                     before=before["checksum"],
                 )
             )
-    return [*wrong, *_other_objects(facts["objects"], found["objects"], definitions=checksums)]
+    return [*wrong, *_other_objects(facts["objects"], current["objects"], definitions=checksums)]
 
 
 def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definitions: bool) -> Iterator[str]:

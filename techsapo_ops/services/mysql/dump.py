@@ -16,7 +16,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql.accounts import name
-from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
+from techsapo_ops.services.mysql.session import Redefined, Session, failure, session, version
 from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "mysql"
@@ -85,7 +85,7 @@ class MysqlSource:
                 with Running(dump_command, read=True) as dump, PackedWriter(path, progress) as file:
                     copied = self._copy(dump, file, release)
                 dumped = time.monotonic() - began
-                found = counted.result()
+                contained = counted.result()
             at = _POSITION.search(copied.head)
             there: dict[str, Any] = {"file": at[1].decode(), "position": int(at[2])} if at else {}
             exact = copied.held and there == position
@@ -93,7 +93,7 @@ class MysqlSource:
                 there["member"] = member  # each has a binlog of its own
         known: dict[str, Any] = {
             "database": self._database, "binlog": there, "exact": exact,
-            "dump_seconds": round(dumped, 3), **found,
+            "dump_seconds": round(dumped, 3), **contained,
         }  # fmt: skip
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
@@ -121,7 +121,7 @@ class MysqlSource:
             file.write(data)
             data = self._next(dump)
         if dump.wait() != 0:
-            raise told(dump)
+            raise failure(dump)
         if TRAILER not in copied.tail:
             raise OpsError(
                 msg("mariadb-dump wrote nothing")
@@ -223,7 +223,7 @@ def load(door: Door, database: str, reader: PackedReader, progress: Progress) ->
             pour(reader, client, progress)
         except OpsError as error:
             if client.said:
-                raise told(client) from error
+                raise failure(client) from error
             raise
         if client.wait() != 0:
-            raise told(client)
+            raise failure(client)

@@ -155,7 +155,7 @@ class Session:
             data = self._client.read()
             if not data:
                 self._client.wait()
-                raise told(self._client)
+                raise failure(self._client)
             self._left += data
         line, _, self._left = self._left.partition(b"\n")
         return line.decode(errors="replace")
@@ -173,8 +173,8 @@ def session(door: Door, *, timeout: float = 3600.0) -> Iterator[Session]:
         yield Session(client)
 
 
-def told(client: Running) -> OpsError:
-    """What is to be told when MariaDB, or a client of it, failed."""
+def failure(client: Running) -> OpsError:
+    """The error to raise when MariaDB, or a client of it, failed."""
     said = "\n".join(line for line in client.said.splitlines() if not line.startswith(_CHATTER))
     if _BEYOND.search(said):
         return OpsError(
@@ -216,5 +216,5 @@ def told(client: Running) -> OpsError:
 def version(asking: Session) -> str:
     """`MariaDB 11.8.9`: without the suffix by which the server tells that it keeps a log."""
     text = asking.one("SELECT VERSION()")
-    found = re.match(r"\d+\.\d+\.\d+", text)
-    return f"MariaDB {found[0] if found else text}"
+    match = re.match(r"\d+\.\d+\.\d+", text)
+    return f"MariaDB {match[0] if match else text}"

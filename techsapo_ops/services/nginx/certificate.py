@@ -116,7 +116,7 @@ class NginxSites:
     def there(self) -> tuple[NginxSite, ...]:
         """Those that run now; a machine that can't be reached has none."""
         observed = self.sites[0].stack.engine.observe()
-        runs = {name for name, found in observed.services.items() if found.state.runs}
+        runs = {name for name, seen in observed.services.items() if seen.state.runs}
         return tuple(site for site in self.sites if observed.running and site.service.name in runs)
 
     def running(self) -> bool:

@@ -149,8 +149,8 @@ def _rules(document: Document) -> Iterator[tuple[SpecPath, dict[str, Any]]]:
 
 
 def _mapping(above: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = above.get(key)
-    return found if isinstance(found, dict) else {}
+    value = above.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _texts(labels: Mapping[str, Any]) -> dict[str, str]:

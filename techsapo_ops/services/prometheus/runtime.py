@@ -53,9 +53,9 @@ def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> 
     asked = _client(server)
     path = prefix + yml_in(server.folder)
     ours = read_yaml(files[path].content)
-    found = lacking(ours, read_yaml(asked.config()))
-    if found:
-        return found
+    difference = lacking(ours, read_yaml(asked.config()))
+    if difference:
+        return difference
     folder = path.rpartition("/")[0]
     groups: dict[str, Any] = {}
     for rules in ours.get("rule_files") or []:

@@ -115,17 +115,17 @@ class PrometheusSource:
 
     def _blocks(self, name: str) -> dict[str, dict[str, int]]:
         text = self._run("sh", "-c", _METAS, "sh", name).decode()
-        found, at = {}, 0
+        blocks, at = {}, 0
         while at < len(text):
             meta, at = json.JSONDecoder().raw_decode(text, at)
             at += len(text[at:]) - len(text[at:].lstrip())
-            found[meta["ulid"]] = {
+            blocks[meta["ulid"]] = {
                 "min_time": meta["minTime"],
                 "max_time": meta["maxTime"],
                 "series": meta["stats"].get("numSeries", 0),
                 "samples": meta["stats"].get("numSamples", 0),
             }
-        return found
+        return blocks
 
     def _run(self, program: str, *arguments: str) -> bytes:
         done = self.door.run(program, *arguments, timeout=600.0)
@@ -218,12 +218,12 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
     """How what is counted now differs from what was at the moment of the dump."""
     was = facts["counted"]
     try:
-        found = count(api, float(was["time"]))
+        current = count(api, float(was["time"]))
     except ApiError as error:
         return [msg("it can't be asked what it holds: {message}", message=error.message)]
     when = datetime.fromtimestamp(float(was["time"]), UTC)
     wrong = []
-    if (series := found["series"]) != was["series"]:
+    if (series := current["series"]) != was["series"]:
         wrong.append(
             msg(
                 "{found:,.0f} series at {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
@@ -232,7 +232,7 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
                 was=was["series"],
             )
         )
-    if (scrapes := found["scrapes"]) != was["scrapes"]:
+    if (scrapes := current["scrapes"]) != was["scrapes"]:
         wrong.append(
             msg(
                 "{found:,.0f} scrapes in the day before {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
@@ -255,7 +255,7 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
         )
     for name, block in blocks.items():
         try:
-            found = [
+            samples = [
                 sample
                 for asked in readings(block["min_time"], block["max_time"])
                 for sample in api.query(asked)
@@ -269,7 +269,7 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
                 )
             )
             continue
-        if block["samples"] and not found:
+        if block["samples"] and not samples:
             wrong.append(msg("block {name} is read as empty", name=name))
     return wrong
 

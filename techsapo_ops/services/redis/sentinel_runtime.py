@@ -71,8 +71,8 @@ class SentinelRuntime(Runtime):
 def _known(door: Door, name: str) -> int:
     """How many other Sentinels it knows."""
     lines = lines_of(door, "SENTINEL", "MASTER", name)
-    told = dict(zip(lines[::2], lines[1::2], strict=False))
-    return int(told.get("num-other-sentinels", "-1"))
+    fields = dict(zip(lines[::2], lines[1::2], strict=False))
+    return int(fields.get("num-other-sentinels", "-1"))
 
 
 RUNTIME = SentinelRuntime()

@@ -125,7 +125,7 @@ def switch(
     has, begins = _run(topology, doors, known, new)
     lost = max(0, has - (begins - 1))
     until = time.monotonic() + _SECONDS
-    while (found := several(topology, doors)).master != new or not found.in_sync:
+    while (state := several(topology, doors)).master != new or not state.in_sync:
         if time.monotonic() >= until:
             raise OpsError(
                 msg("{new} is the master, but not all know it yet", new=new.name),
