@@ -37,7 +37,7 @@ class Choice:
     decided: bool = False
 
 
-def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
+def explicit(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
     """What the user asks for, else what the stack was brought up with, else what the spec says.
 
     None for `auto` where nothing was brought up yet. A stack keeps its engine until someone asks for

@@ -73,13 +73,13 @@ def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) 
 
     `kinds` has the kind of a name that has one. Raises OpsError for a word that means none.
     """
-    found: dict[str, None] = {}
+    matched: dict[str, None] = {}
     for word in words:
         meant = [name for name in names if word in {name, kinds.get(name)}]
         if not meant:
             raise unknown(msg("service"), word, names)
-        found.update(dict.fromkeys(meant))
-    return list(found)
+        matched.update(dict.fromkeys(meant))
+    return list(matched)
 
 
 def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:

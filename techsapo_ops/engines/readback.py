@@ -30,14 +30,14 @@ _STILL_REFUSED = 3.0
 
 
 def with_loaded(
-    found: Sequence[Mismatch], desired: Desired, services: Sequence[str], wait: float
+    mismatches: Sequence[Mismatch], desired: Desired, services: Sequence[str], wait: float
 ) -> tuple[Mismatch, ...]:
-    """`found`, mismatches of processes or containers, with what the other `services` say they have loaded.
+    """`mismatches` of processes or containers, and what the other `services` say they have loaded.
 
     In the order of `services`, at most one each. A reload is given `wait` seconds to show. What this host
     does not reach is not asked: such a service is restarted there, never reloaded.
     """
-    by_engine = {m.service: m for m in found}
+    by_engine = {m.service: m for m in mismatches}
     asked = [
         (service, loaded)
         for service in desired.topology.services
@@ -88,7 +88,7 @@ def has_refused(last: LastReload | None) -> bool:
     return last is not None and not last.successful
 
 
-def reload_told(topology: Topology, service: Service, tell: Callable[[], None]) -> None:
+def reload_and_confirm(topology: Topology, service: Service, tell: Callable[[], None]) -> None:
     """Let `tell` make `service` load its configuration again, and return once it has.
 
     A signal has no answer. Prometheus and Alertmanager tell in their metrics whether their last reload
@@ -114,7 +114,7 @@ def wait_reloaded(
 ) -> None:
     """Return once the server `name`, which told `before`, tells by `ask` that it has reloaded.
 
-    Raises as `reload_told` does.
+    Raises as `reload_and_confirm` does.
     """
     started = clock()
     while True:

@@ -106,8 +106,8 @@ class ContainerEngine(ContainerAccess, Engine):
 
 def discard(docker: Docker, ids: Collection[str]) -> None:
     """Remove the images built here among `ids`; Docker keeps one that a container of whichever stack has."""
-    found = {name: image for repository in _BUILT for name, image in docker.image_names(repository).items()}
-    if names := [name for name, image in found.items() if image in ids]:
+    built = {name: image for repository in _BUILT for name, image in docker.image_names(repository).items()}
+    if names := [name for name, image in built.items() if image in ids]:
         docker.attempt("image", "rm", *names)
 
 
@@ -183,7 +183,7 @@ def reload_container(docker: Docker, container: ContainerFacts, service: Service
     Not by `docker kill --signal HUP`: Docker notes any kill as a wish of the user's to have the container
     stopped, and then does not start it again when it ends by itself. A signal that is sent inside is none.
     """
-    from techsapo_ops.engines.readback import reload_told
+    from techsapo_ops.engines.readback import reload_and_confirm
 
     command = Command(kind_of(service).reload_command)
 
@@ -198,7 +198,7 @@ def reload_container(docker: Docker, container: ContainerFacts, service: Service
                 )
             )
 
-    reload_told(topology, service, tell)
+    reload_and_confirm(topology, service, tell)
 
 
 def difference(unit: ContainerUnit, container: ContainerFacts | None, present: Mapping[str, str]) -> str:

@@ -69,18 +69,18 @@ class Prober:
         self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]
     ) -> ProbeResult:
         """As `ask`, and where it is one of a cluster, its role there in place of a mere yes."""
-        found = self.ask(service, timeout, known)
-        runtime, left = runtime_of(service), timeout - found.seconds
-        if not found.ok or left <= 0:
-            return found
+        answer = self.ask(service, timeout, known)
+        runtime, left = runtime_of(service), timeout - answer.seconds
+        if not answer.ok or left <= 0:
+            return answer
         if (question := runtime.role_question(self.topology, service)) is None:
-            return found
+            return answer
         try:
             done = self.docker.execute(known[service.name].id, question, timeout=left)
         except OpsError:
-            return found  # it is ready, which is what was asked
+            return answer  # it is ready, which is what was asked
         role = runtime.role(self.topology, done.stdout.decode(errors="replace"))
-        return replace(found, detail=role.words or found.detail, wrong=role.wrong, sole=role.sole)
+        return replace(answer, detail=role.words or answer.detail, wrong=role.wrong, sole=role.sole)
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready, by the containers `known`. Raises nothing for what it finds."""

@@ -94,9 +94,9 @@ def unpack(state: Path, content: bytes) -> None:
     OpsError for a bundle that holds anything that none of ours does, before anything of it is written, and
     where something can't be written.
     """
-    found = dict(_read(state, content))
+    entries = dict(_read(state, content))
     try:
-        _bring(state, found)
+        _bring(state, entries)
     except OSError as error:
         raise OpsError(
             msg("cannot bring {state} to what the hosts have: {error}", state=state, error=error),
@@ -104,8 +104,8 @@ def unpack(state: Path, content: bytes) -> None:
         ) from None
 
 
-def _bring(state: Path, found: Mapping[Path, tuple[int, bytes | None]]) -> None:
-    for path, (mode, held) in found.items():
+def _bring(state: Path, entries: Mapping[Path, tuple[int, bytes | None]]) -> None:
+    for path, (mode, held) in entries.items():
         if held is None:
             if path.is_symlink() or path.is_file():
                 path.unlink()
@@ -119,7 +119,7 @@ def _bring(state: Path, found: Mapping[Path, tuple[int, bytes | None]]) -> None:
         if not path.is_file() or path.read_bytes() != held:
             write_atomic(path, held, mode)
     for path in reversed(list(travelling(state))):
-        if path in found:
+        if path in entries:
             continue
         if not path.is_dir():
             path.unlink()
@@ -189,12 +189,12 @@ def only_file(tar: bytes) -> bytes:
     Nothing where it is anything else, or larger than a bundle.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as found:
-            for entry in found:
+        with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
+            for entry in archive:
                 if not _is_plain(entry) or entry.size > _LARGEST:
                     return b""
                 if entry.isfile():
-                    file = found.extractfile(entry)
+                    file = archive.extractfile(entry)
                     return file.read() if file is not None else b""
     except tarfile.TarError:
         return b""

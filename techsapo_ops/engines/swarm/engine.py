@@ -263,9 +263,9 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
     ) -> tuple[Mismatch, ...]:
         if not self._names_key.exists():  # nothing was deployed yet
             return tuple(Mismatch(name, msg("it has no container"), restart=True) for name in services)
-        found = mismatches(self, desired, self._deployment(desired), services)
+        differing = mismatches(self, desired, self._deployment(desired), services)
         there = self.glance().containers.values() if strangers else ()
-        return (*found, *strangers_among(there, self.state.load()))
+        return (*differing, *strangers_among(there, self.state.load()))
 
     @override
     def taken_by(self, host: str, port: int) -> str:
@@ -286,8 +286,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         """Let other machines' services take over from those here that lead; which could not, and why."""
         self.forget()
         containers = self.containers()
-        told = ((s.name, self._hand_over(s)) for s in self.topology.on(machine) if s.name in containers)
-        return tuple(f"{name}: {why}" for name, why in told if why)
+        refusals = ((s.name, self._hand_over(s)) for s in self.topology.on(machine) if s.name in containers)
+        return tuple(f"{name}: {why}" for name, why in refusals if why)
 
     def _hand_over(self, service: Service) -> str:
         check(self.layout.state)
@@ -313,8 +313,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         check(self.layout.state)
         self.forget()
         kinds = {service.kind: service for service in self.topology.services}
-        told = (runtime_of(each).give_up(self.topology, machine, self._door) for each in kinds.values())
-        return tuple(words for words in told if words)
+        notes = (runtime_of(each).give_up(self.topology, machine, self._door) for each in kinds.values())
+        return tuple(words for words in notes if words)
 
 
 def swarm_of(engine: Engine) -> SwarmEngine:

@@ -82,17 +82,17 @@ class Lease:
         for _ in range(2):
             began = now()
             try:
-                found = _take(
+                acquired = _take(
                     self.manager(), self.purpose, number(self.note) + 1, self.mark, timeout=_CALL_SECONDS
                 )
             except OpsError:
                 self.tried = began if self.tried is None else self.tried
                 self.elsewhere()  # this one may be cut off, and the others have a quorum
                 continue  # where there is none for now, it lasts until LOST_SECONDS are over
-            if found is None:
+            if acquired is None:
                 self.lost = msg("somebody else has taken it over")
                 return False
-            taken, new = found
+            taken, new = acquired
             self.past.append(self.note)
             self.renewed = began if new or self.tried is None else self.tried
             self.note, self.tried = taken, None
@@ -156,15 +156,15 @@ def _last(manager: Docker, purpose: str) -> Note | None:
 def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:
     deadline, mark = time.monotonic() + wait, secrets.token_hex(8)
     while True:
-        found = swarm.notes(manager(), purpose)
-        last = max(found, key=number, default=None)
+        notes = swarm.notes(manager(), purpose)
+        last = max(notes, key=number, default=None)
         if last is None or _is_dead(last, manager()):
             wanted, began = number(last) + 1 if last is not None else 1, now()
             ours = _take(manager(), purpose, wanted, mark)
             if ours is not None:
                 if last is not None:
                     say(_passed_over(last))
-                for old in found:
+                for old in notes:
                     swarm.remove(manager(), old)
                 return Lease(manager, purpose, ours[0], mark, renewed=began)
             if time.monotonic() >= deadline:
@@ -194,8 +194,8 @@ def _take(
     """
     name = f"{purpose}.{wanted}"
     new = swarm.take(manager, purpose, name, {**own_words(), _MARK: mark}, timeout)
-    found = swarm.named(manager, purpose, name, timeout)
-    return (found, new) if found is not None and found.content.get(_MARK) == mark else None
+    note = swarm.named(manager, purpose, name, timeout)
+    return (note, new) if note is not None and note.content.get(_MARK) == mark else None
 
 
 def own_words() -> dict[str, Any]:

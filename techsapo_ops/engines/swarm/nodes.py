@@ -131,13 +131,13 @@ def _places_of_others(manager: Docker, project: str) -> frozenset[str]:
     form = "{{json .Spec.Labels}} {{json .Spec.TaskTemplate.Placement}}"
     # One that is gone meanwhile is told of on stderr; the others are printed all the same.
     said = manager.attempt("service", "inspect", "--format", form, *services).stdout.decode()
-    found: set[str] = set()
+    places: set[str] = set()
     for line in filter(None, said.splitlines()):
         labels, end = json.JSONDecoder().raw_decode(line)
         placement = json.loads(line[end:])
         if (labels or {}).get(STACK) != project:
-            found |= {word.removeprefix(_BOUND) for word in (placement or {}).get("Constraints") or ()}
-    return frozenset(found)
+            places |= {word.removeprefix(_BOUND) for word in (placement or {}).get("Constraints") or ()}
+    return frozenset(places)
 
 
 def note_drained(layout: Layout, machines: Sequence[Machine], there: Sequence[Node]) -> None:
@@ -169,9 +169,9 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
         if not fleet.manager.call("network", "ls", "--quiet", "--filter", f"name=^{name}$").split():
             return
         raise OpsError(fleet.manager.words(asked))
-    (found,) = json.loads(asked.stdout)
-    subnets = [each["Subnet"] for each in found["IPAM"]["Config"] or ()]
-    encrypted = _ENCRYPTED in (found["Options"] or {})
+    (network,) = json.loads(asked.stdout)
+    subnets = [each["Subnet"] for each in network["IPAM"]["Config"] or ()]
+    encrypted = _ENCRYPTED in (network["Options"] or {})
     as_wanted = ipaddress.ip_network(wanted.subnet)
     if [ipaddress.ip_network(each) for each in subnets] != [as_wanted]:
         differs = msg(
@@ -185,7 +185,7 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
         )
     else:
         return
-    done = fleet.manager.attempt("network", "rm", found["Id"])
+    done = fleet.manager.attempt("network", "rm", network["Id"])
     if done.code != 0:
         raise OpsError(
             msg("the containers' network {name} can't be changed while it is used: {differs}", name=name,

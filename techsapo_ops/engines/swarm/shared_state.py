@@ -28,8 +28,8 @@ from techsapo_ops.messages import msg
 _NAME = "state"
 _SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
-_KEPT = 3
-"""Notes of bundles that are kept."""
+_NOTES_STORED = 3
+"""Notes of the newest bundles that stay in Swarm."""
 _SECONDS = 60.0
 
 
@@ -144,12 +144,12 @@ class SharedState:
         if not swarm.take(manager, self._purpose, name, {"digest": digest, "number": version.number}):
             raise _overtaken()
         self._note(version)
-        for old in swarm.notes(manager, self._purpose)[:-_KEPT]:
+        for old in swarm.notes(manager, self._purpose)[:-_NOTES_STORED]:
             swarm.remove(manager, old)
 
     def _newest(self) -> Version | None:
-        found = swarm.notes(self._fleet.manager, self._purpose)
-        last = max(found, key=swarm.number, default=None)
+        notes = swarm.notes(self._fleet.manager, self._purpose)
+        last = max(notes, key=swarm.number, default=None)
         return Version(swarm.number(last), str(last.content.get("digest"))) if last is not None else None
 
     def _write(self, version: Version, content: bytes) -> None:
