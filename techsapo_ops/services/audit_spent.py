@@ -68,10 +68,10 @@ def _row(table: str, name: str, amount: int) -> str:
     match = _LEDGER.fullmatch(name)
     if match is None:
         raise OpsError(
-            msg("{name} is no day, kind and key of what was spent", name=repr(name[:80])),
+            msg("{name} in journal/restore.json is not a record of spending", name=repr(name[:80])),
             msg(
-                "remove journal/restore.json in the state directory, then bring a backup back: `techsapo "
-                "restore`"
+                "remove journal/restore.json from the state directory, then restore a backup: "
+                "`techsapo restore`"
             ),
         )
     day, time, simulated, key = match.groups()

@@ -59,14 +59,16 @@ def ask(
     )
     if answer.status == UNAUTHORIZED and login.password_file is not None and not password:
         # It answers, and as it should: whoever asks has not what it asks for.
-        return replace(answer, ok=True, detail=msg("HTTP 401: it asks for a login that this user can't read"))
+        return replace(
+            answer,
+            ok=True,
+            detail=msg("HTTP 401: it asks for a login, and this user can't read the password"),
+        )
     if password is None and login.greeting and login.greeting in answer.detail:
         return replace(
             answer,
             ok=True,
-            detail=msg(
-                "answers; {password_file} is not this user's to read", password_file=login.password_file
-            ),
+            detail=msg("answers; this user can't read {password_file}", password_file=login.password_file),
         )
     return answer
 

@@ -74,11 +74,12 @@ class Database:
 
     def failed(self, said: str) -> OpsError:
         """The error of a tool that said `said`."""
-        last = said.splitlines()[-1] if said else msg("the tool said nothing")
+        last = said.splitlines()[-1] if said else msg("no output")
         return OpsError(
             msg("SQLite: {last}", last=last),
             msg(
-                "a damaged file can be moved away: then `techsapo restore --only {kind}` brings a good one",
+                "if the file is damaged, move it away; then `techsapo restore --only {kind}` brings "
+                "back a good one",
                 kind=self.kind,
             ),
         )
@@ -114,7 +115,7 @@ class SqliteSource:
             known = json.loads(line)
             if file.raw_bytes != known.pop("bytes"):
                 raise OpsError(
-                    msg("the copy of {database} broke off", database=self.database.name), msg("try again")
+                    msg("the copy of {database} is incomplete", database=self.database.name), msg("try again")
                 )
         made_by = f"SQLite {known.pop('sqlite')}"
         return Part(
@@ -186,7 +187,7 @@ def differences(facts: Mapping[str, Any], current: Mapping[str, Any]) -> list[st
     """How the `current` facts of a database differ from the facts of its backup."""
     wanted, have = facts["tables"], current["tables"]
     wrong = [msg("table {name} is missing", name=name) for name in wanted if name not in have]
-    wrong += [msg("table {name} was not there", name=name) for name in have if name not in wanted]
+    wrong += [msg("table {name} is not in the backup", name=name) for name in have if name not in wanted]
     wrong += [
         msg(
             "table {name} has {have:,} rows, not {wanted:,}",
@@ -198,7 +199,7 @@ def differences(facts: Mapping[str, Any], current: Mapping[str, Any]) -> list[st
         if name in have and have[name]["rows"] != wanted[name]["rows"]
     ]
     if not wrong and facts["schema"] != current["schema"]:
-        wrong = [msg("a table is defined otherwise")]
+        wrong = [msg("the definition of a table differs")]
     return wrong
 
 

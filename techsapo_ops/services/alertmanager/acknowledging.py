@@ -197,8 +197,8 @@ def _settled(
     if not own:
         _refuse(first)
         raise NotStored(
-            msg("Alertmanager does not have the acknowledgement that it was given"),
-            msg("somebody gave it back in the same moment, or this host's clock was set; try again"),
+            msg("Alertmanager does not have the acknowledgement"),
+            msg("somebody withdrew it at the same moment, or this host's clock was changed; try again"),
         )
     same = [a.incident.labels for a in own]  # with those of incidents that are over
     withdraw(alertmanager, (old for old in replaced.values() if old.incident.labels in same))
@@ -246,5 +246,5 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
                 incident=held.incident,
                 moment_text=moment_text(held.at),
             ),
-            msg("if you take it over, say so: --take-over"),
+            msg("to take it over, add --take-over"),
         )

@@ -24,7 +24,7 @@ HOURS = (1, 2, 4, 8, 24)
 LONGEST_COMMENT = 300
 """Characters of the comment of an acknowledgement."""
 WHY_NOT_WATCHDOG = msg(
-    "its silence is what calls you: whoever watches this stack would be told that it is down"
+    "this alert must keep firing: if it is silenced, the outside monitor reports this stack as down"
 )
 
 

@@ -95,7 +95,7 @@ class App(Kind):
         providers = [p for p in topology.spec.providers.values() if p.enabled]
         if providers and all(p.kind == "simulated" for p in providers):
             yield msg(
-                "answers are simulated ({count} providers): `providers:` in the spec adds real ones",
+                "answers are simulated ({count} providers); add real ones under `providers:` in the spec",
                 count=len(providers),
             )
 
@@ -103,8 +103,8 @@ class App(Kind):
 
         if topology.places.isolated and is_of_this_host(topology.spec):
             yield msg(
-                "traces reach nobody: 127.0.0.1 in app.tracing.endpoint is the app's container itself; "
-                "name an address of the host that containers reach"
+                "traces are lost: 127.0.0.1 in app.tracing.endpoint is the app's own container; use an "
+                "address of the host that containers can reach"
             )
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
@@ -113,7 +113,7 @@ class App(Kind):
 
         yield KeptSecret(
             APP_KEY,
-            msg("nothing: seals kept answers, digests prompts"),
+            msg("nothing: it seals stored answers and digests prompts"),
             ("app",),
             file=topology.layout.app_key,
         )

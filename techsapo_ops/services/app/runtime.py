@@ -50,7 +50,7 @@ class AppRuntime(Runtime):
         if status is PartStatus.HEALTHY:
             detail = joined(", ", _in_use(said)) or answer.detail
         else:
-            detail = joined("; ", troubles) or msg("says it is {word}", word=word)
+            detail = joined("; ", troubles) or msg("reports {word}", word=word)
         runs = _runs(said)
         outdated = runs is not None and is_other(runs, elsewhere=topology.places.from_images)
         if runs is not None:

@@ -253,7 +253,7 @@ def _login(topology: Topology, kind: str) -> dict[str, Any]:
     file = login["password_file"]
     if "$$" in file or "}" in file:
         raise OpsError(
-            msg("Grafana can't be told the file {file}", file=repr(file)),
+            msg("Grafana can't use the file {file}", file=repr(file)),
             msg("use a folder without }} and $$"),
         )
     return {

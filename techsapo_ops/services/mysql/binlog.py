@@ -69,21 +69,21 @@ class Binlog:
 def _span(door: Door, part: Part, until: datetime) -> _Span:
     if until > datetime.now(UTC):
         raise OpsError(
-            msg("{until:%Y-%m-%d %H:%M:%S} is yet to come", until=until.astimezone()),
-            msg("--to takes a time that has passed"),
+            msg("{until:%Y-%m-%d %H:%M:%S} is in the future", until=until.astimezone()),
+            msg("--to needs a time in the past"),
         )
     binlog = part.facts["binlog"]
     if not binlog:
         raise OpsError(
-            msg("this dump does not know its place in the binlog"),
-            msg("choose a backup from after the binlog was on"),
+            msg("this dump has no binlog position"),
+            msg("choose a backup made after the binlog was enabled"),
         )
     with session(door) as asking:
         known = [row[0] for row in asking.ask("SHOW BINARY LOGS")]
         if binlog["file"] not in known:
             raise OpsError(
                 msg(
-                    "the server no longer has the binlog {binlog}, where this backup ends",
+                    "the server no longer has the binlog {binlog}, in which this backup ends",
                     binlog=binlog["file"],
                 ),
                 msg(

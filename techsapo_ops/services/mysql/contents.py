@@ -169,11 +169,11 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
             wrong.append(msg("table {table} is missing", table=table))
             continue
         if table not in was:
-            wrong.append(msg("table {table} was not there", table=table))
+            wrong.append(msg("table {table} is not in the backup", table=table))
             continue
         before, after = was[table], current["tables"][table]
         if checksums and exact and before.get("made of", after["made of"]) != after["made of"]:
-            wrong.append(msg("table {table} has other columns, indexes or options", table=table))
+            wrong.append(msg("table {table} has different columns, indexes or options", table=table))
         if not exact or before["engine"] not in _PLAIN:
             continue  # counted at another moment than it was dumped
         if before["rows"] != after["rows"]:
@@ -188,7 +188,7 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
         elif checksums and before["checksum"] != after["checksum"]:
             wrong.append(
                 msg(
-                    "table {table} has other content: checksum {after}, not {before}",
+                    "table {table} has different contents: checksum {after}, not {before}",
                     table=table,
                     after=after["checksum"],
                     before=before["checksum"],
@@ -203,6 +203,6 @@ def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definition
         if each not in now:
             yield msg("{each} is missing", each=each)
         elif each not in was:
-            yield msg("{each} was not there", each=each)
+            yield msg("{each} is not in the backup", each=each)
         elif definitions and was[each] != now[each]:
-            yield msg("{each} is another", each=each)
+            yield msg("{each} differs", each=each)

@@ -126,8 +126,11 @@ class MysqlSource:
             raise OpsError(
                 msg("mariadb-dump wrote nothing")
                 if file.raw_bytes == 0
-                else msg("mariadb-dump's output breaks off"),
-                msg("its last line must be `-- Dump completed`; is another program in front of it on PATH?"),
+                else msg("the output of mariadb-dump is incomplete"),
+                msg(
+                    "its last line must be `-- Dump completed`; check whether another program of this "
+                    "name comes first on PATH"
+                ),
             )
         return copied
 
@@ -188,7 +191,7 @@ def _stalled(asking: Session, stall: float) -> OpsError:
         )
     return OpsError(
         msg("MariaDB has sent nothing for {stall:g} s", stall=stall),
-        msg("`techsapo logs mysql` may tell why"),
+        msg("`techsapo logs mysql` may show why"),
     )
 
 

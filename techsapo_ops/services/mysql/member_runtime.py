@@ -108,7 +108,7 @@ class MemberRuntime(MysqlRuntime):
                 done = door.run(program, *rest)
                 if done.code in (0, NO_WORD):
                     return done.output if done.code == 0 else ""
-                return msg("{service} did not take the word that {gone} is gone: {said}",
+                return msg("{service} did not accept that {gone} is lost: {said}",
                            service=service.name, gone=gone, said=done.output)  # fmt: skip
         return ""
 

@@ -147,7 +147,7 @@ class NginxSites:
         if odd is not None:
             raise OpsError(
                 msg("{first} and {other} serve different certificates", first=first, other=odd),
-                msg("`techsapo certs deploy` brings it to all of them"),
+                msg("`techsapo certs deploy` installs it on all hosts"),
             )
         return shown[first]
 
@@ -170,7 +170,7 @@ class NginxSites:
         """Those that run now, at least one. Raises OpsError where none does: nothing was seen then."""
         there = self.there()
         if not there:
-            raise OpsError(msg("nginx runs nowhere"))
+            raise OpsError(msg("nginx is not running on any host"))
         return there
 
 

@@ -68,15 +68,16 @@ class NginxRuntime(Runtime):
             detail = msg("{address} does not answer nginx: nobody can open a page", address=address)
         else:
             detail = msg(
-                "{address} answers nginx with {status}, not whether somebody signed in: "
-                "nobody can open a page",
+                "{address} answers nginx's sign-in check with {status}: nobody can open a page",
                 address=address,
                 status=reply.status,
             )
         hint = (
             ""
             if answers
-            else msg("start oauth2-proxy and read its log; its place is app.auth.sign_in.address in the spec")
+            else msg(
+                "start oauth2-proxy and read its log; its address is app.auth.sign_in.address in the spec"
+            )
         )
         name = service.machine.named("sign-in", by=" ")
         status = PartStatus.HEALTHY if answers else PartStatus.DEGRADED

@@ -168,9 +168,7 @@ def config_digest(file: RenderedFile) -> str | None:
 def quote(text: str) -> str:
     """`text` as one word of nginx.conf. Raises OpsError for `$` and control characters."""
     if _UNWRITABLE.search(text):
-        raise OpsError(
-            msg("nginx can't be given the path {text}", text=repr(text)), msg("use a folder without $")
-        )
+        raise OpsError(msg("nginx can't use the path {text}", text=repr(text)), msg("use a folder without $"))
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

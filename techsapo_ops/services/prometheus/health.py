@@ -146,7 +146,7 @@ def probe_parts(
             said = msg("HTTP {status}", status=status) if status else msg("connected")
         else:
             said = (
-                msg("HTTP {status}, not as expected", status=status)
+                msg("unexpected HTTP {status}", status=status)
                 if status
                 else _silent(urls.get((name, scope), ""))
             )

@@ -96,7 +96,7 @@ class PrometheusSource:
         """Remove the snapshot that a backup has made, or a killed one has left; none that is not ours."""
         if not self.note.exists():
             return
-        noted = json.loads(read_text(self.note, what=msg("note of a snapshot")))
+        noted = json.loads(read_text(self.note, what=msg("record of a snapshot")))
         for name in self._listed():
             ours = (
                 noted["name"] == name
@@ -149,13 +149,13 @@ def _refused(error: ApiError) -> OpsError:
     if "admin APIs disabled" in error.message:
         return OpsError(
             msg("Prometheus runs without its admin API"),
-            msg("`techsapo up` starts it with it, for backup.prometheus"),
+            msg("`techsapo up` restarts it with the admin API, which backup.prometheus needs"),
         )
     full = "no space left" in error.message
     hint = (
         msg("its disk is full: a snapshot needs room for what is in memory")
         if full
-        else msg("`techsapo logs prometheus` may tell why")
+        else msg("`techsapo logs prometheus` may show why")
     )
     return OpsError(msg("Prometheus made no snapshot: {message}", message=error.message), hint)
 
@@ -205,7 +205,7 @@ def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
             progress(reader.raw_bytes)
     except ArchiveError as error:
         raise OpsError(
-            msg("cannot unpack {path}: {error}", path=reader.path, error=error), msg("take another backup")
+            msg("cannot unpack {path}: {error}", path=reader.path, error=error), msg("use another backup")
         ) from None
     except OSError as error:
         raise OpsError(
@@ -220,7 +220,7 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
     try:
         current = count(api, float(was["time"]))
     except ApiError as error:
-        return [msg("it can't be asked what it holds: {message}", message=error.message)]
+        return [msg("can't query its data: {message}", message=error.message)]
     when = datetime.fromtimestamp(float(was["time"]), UTC)
     wrong = []
     if (series := current["series"]) != was["series"]:
@@ -270,7 +270,7 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
             )
             continue
         if block["samples"] and not samples:
-            wrong.append(msg("block {name} is read as empty", name=name))
+            wrong.append(msg("block {name} has no readable samples", name=name))
     return wrong
 
 

@@ -115,8 +115,8 @@ def _copy(dump: Running, data: bytes, file: PackedWriter, stall: float) -> None:
 def _failed(dump: Running) -> OpsError:
     said = " ".join(dump.said.splitlines()[-1:])
     return OpsError(
-        msg("Redis's snapshot broke off: {said}", said=said or msg("it sent nothing")),
-        msg("`techsapo logs redis` tells why; memory for a fork may be short"),
+        msg("the snapshot of Redis is incomplete: {said}", said=said or msg("it sent nothing")),
+        msg("`techsapo logs redis` shows why; there may be too little memory for a fork"),
     )
 
 
@@ -193,7 +193,7 @@ class RedisBackup(BackupKind):
     stops = ("app",)
     restarts = True
     throwaway = "redis"
-    tools = (Tool("redis-cli", "redis-tools", msg("looks into Redis")),)
+    tools = (Tool("redis-cli", "redis-tools", msg("reads the data of Redis")),)
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:

@@ -138,15 +138,17 @@ def several(topology: Topology, door_to: DoorTo) -> Several:
     if not masters:
         raise OpsError(
             msg("no Sentinel answers: {names}", names=", ".join(silent)),
-            msg("`techsapo ps` shows what runs, `techsapo logs {name}` why not", name=silent[0]),
+            msg(
+                "`techsapo ps` shows what runs, `techsapo logs {name}` shows why it does not", name=silent[0]
+            ),
         )
     _, sentinel, address = max(masters, key=lambda each: each[0])
     servers = topology.of_kind("redis")
     by_address = {topology.address(each, Viewpoint.SERVICE).host: each for each in servers}
     if address not in by_address:
         raise OpsError(
-            msg("the Sentinels take {address} for the master, which is none of the hosts", address=address),
-            msg("wait until they have found another one, or put that host back into the spec"),
+            msg("the Sentinels name {address} as the master, which is not one of the hosts", address=address),
+            msg("wait until they choose another one, or put that host back into the spec"),
         )
     lines = lines_of(door_to(sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
     replicas = tuple(
@@ -170,7 +172,8 @@ def trouble(topology: Topology, door_to: DoorTo) -> Iterator[str]:
     if len(known.in_sync) < len(topology.of_kind("redis")) - 1:
         reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
         yield msg(
-            "not all replicas of Redis are in sync ({reasons})", reasons=reasons or msg("one is unknown")
+            "not all replicas of Redis are in sync ({reasons})",
+            reasons=reasons or msg("the state of one is unknown"),
         )
 
 
@@ -191,8 +194,8 @@ def calm(topology: Topology, doors: DoorTo, pause: Callable[[float], None]) -> N
                     lines_of(doors(sentinel), "SENTINEL", "RESET", topology.spec.project)
         pause(0.5)
     raise OpsError(
-        msg("the Sentinels still take the master for lost"),
-        msg("`techsapo logs sentinel` tells why; then `techsapo up` starts the other Redis"),
+        msg("the Sentinels still consider the master lost"),
+        msg("`techsapo logs sentinel` shows why; then `techsapo up` starts the other Redis"),
     )
 
 
@@ -208,7 +211,7 @@ def in_step(
         pause(0.5)
     names = ", ".join(server.name for server in left)
     raise OpsError(
-        msg("{names} did not copy what {master} has", names=names, master=master.name),
+        msg("{names} did not copy the data of {master}", names=names, master=master.name),
         f"`techsapo logs {left[0].name}`",
     )
 

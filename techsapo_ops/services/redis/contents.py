@@ -154,7 +154,8 @@ def differences(facts: Mapping[str, Any], door: Door) -> list[str]:
             about = msg(" (±{changes} changed during the dump)", changes=changes) if changes else ""
             wrong.append(
                 msg(
-                    "database {db} has {keys} lasting of {keys2} keys, not {lasting} of {was}{about}",
+                    "database {db} has {keys2} keys, {keys} without expiry; the backup has {was}, "
+                    "{lasting} without expiry{about}",
                     db=db,
                     keys=keys - expires,
                     keys2=keys,
@@ -190,11 +191,14 @@ def ask(door: Door, *words: str, stdin: bytes | None = None) -> str:
         said = " ".join((text if refused else done.output).split()) or msg("exit code {code}", code=done.code)
         login = refused and text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
         hint = (
-            msg("check redis.user and redis.password; a password that `up` made is for who ran it alone")
+            msg(
+                "check redis.user and redis.password; only the user who ran `up` can read a password "
+                "that it generated"
+            )
             if login
             else msg("`techsapo health` shows whether it runs")
         )
-        raise OpsError(msg("Redis can't be asked: {said}", said=said), hint)
+        raise OpsError(msg("can't query Redis: {said}", said=said), hint)
     return text
 
 
@@ -260,7 +264,7 @@ def spent(door: Door, project: str) -> dict[str, int]:
         return {str(key): int(amount) for key, amount in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError):
         raise OpsError(
-            msg("Redis can't be asked what was spent: {said}", said=text[:200]),
+            msg("can't read the spending from Redis: {said}", said=text[:200]),
             msg("`techsapo health` shows whether it runs"),
         ) from None
 

@@ -38,8 +38,8 @@ class MemberRuntime(RedisRuntime):
         master = info.get("master_host", "?")
         host = {machine.address: machine.name for machine in topology.machines}.get(master, master)
         if info.get("master_link_status") == "up":
-            return Role(msg("replica of {host}, in step", host=host), sole=False)
-        return Role(msg("replica of {host}, without connection to it", host=host), wrong=True, sole=False)
+            return Role(msg("replica of {host}, in sync", host=host), sole=False)
+        return Role(msg("replica of {host}, not connected to it", host=host), wrong=True, sole=False)
 
     @override
     def question(self, topology: Topology) -> Command | None:

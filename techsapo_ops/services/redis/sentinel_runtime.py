@@ -62,7 +62,7 @@ class SentinelRuntime(Runtime):
         while _known(asked, name) != others:
             if time.monotonic() > until:
                 raise OpsError(
-                    msg("{service} does not find the other Sentinels again", service=service.name),
+                    msg("{service} can't find the other Sentinels again", service=service.name),
                     f"`techsapo logs {service.name}`",
                 )
             time.sleep(_PAUSE)
