@@ -103,7 +103,7 @@ def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFi
         yield HostFinding("service", "project", Level.MISSING, docker.trouble)
     for image, here in docker.images.items():
         if here:
-            yield HostFinding("image", image, Level.OK, msg("here, or built from what is here"))
+            yield HostFinding("image", image, Level.OK, msg("on this host, or built here"))
         else:
-            remedy = msg("`techsapo up` pulls it, or name one that is here under `images:`")
-            yield HostFinding("image", image, Level.NOTE, msg("not here yet"), remedy)
+            remedy = msg("`techsapo up` pulls it; or set one that is on this host under `images:`")
+            yield HostFinding("image", image, Level.NOTE, msg("not on this host yet"), remedy)

@@ -168,10 +168,10 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     if last is not None and last.engine not in {"compose", "native"}:
         raise OpsError(
             msg(
-                "the stack was brought up by the engine {engine}, which this techsapo does not know",
+                "the stack was started with the engine {engine}, which this techsapo does not support",
                 engine=last.engine,
             ),
-            msg("use the version that brought it up"),
+            msg("use the version that started it"),
         )
     name = last.project if last is not None and last.engine == "compose" else None
     if last is None:

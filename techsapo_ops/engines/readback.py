@@ -74,10 +74,12 @@ def _settled(
                     msg("it refused to reload and runs the old configuration: {what}", what=what),
                 )
         except (Unreachable, ApiError) as error:
-            what, answered = msg("what it runs can't be read back: {message}", message=error.message), False
+            what, answered = msg("can't read back its configuration: {message}", message=error.message), False
         if time.monotonic() - started >= wait:
             said = (
-                msg("it runs another configuration than was applied: {what}", what=what) if answered else what
+                msg("it runs a different configuration from the one applied: {what}", what=what)
+                if answered
+                else what
             )
             return Mismatch(service.name, said, answered=answered)
         time.sleep(_PAUSE)
@@ -124,8 +126,8 @@ def wait_reloaded(
             return
         if has_refused(last) and (before.successful or passed > _STILL_REFUSED):
             raise OpsError(
-                msg("{name} refuses its configuration, and runs on with what it had", name=name),
-                msg("`techsapo logs {name} -n 20` tells why", name=name),
+                msg("{name} refuses its configuration and keeps the previous one", name=name),
+                msg("`techsapo logs {name} -n 20` shows why", name=name),
             )
         if passed > _WITHIN:
             raise OpsError(
@@ -140,7 +142,7 @@ def _last(loaded: Loaded, topology: Topology, service: Service) -> LastReload | 
     except (Unreachable, ApiError) as error:
         raise OpsError(
             msg(
-                "{service} can't be asked whether it reloads: {message}",
+                "can't tell whether {service} reloads: {message}",
                 service=service.name,
                 message=error.message,
             ),

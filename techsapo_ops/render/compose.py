@@ -108,7 +108,7 @@ def from_yaml(text: str, path: str) -> dict[str, Any]:
         ) from None
     if not isinstance(data, dict):
         raise OpsError(
-            msg("{path} is no compose file", path=path), msg("fix the template compose/compose.yml.j2")
+            msg("{path} is not a compose file", path=path), msg("fix the template compose/compose.yml.j2")
         )
     return data
 

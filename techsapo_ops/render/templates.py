@@ -130,7 +130,7 @@ class Templates:
                     where=self._where(error, name),
                     error=error,
                 ),
-                msg("templates may read the values that they are given; whatever else belongs in the spec"),
+                msg("templates can read only the values passed to them; anything else belongs in the spec"),
             ) from None
         except (
             jinja2.TemplateError,

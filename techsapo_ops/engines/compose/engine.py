@@ -278,7 +278,7 @@ def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -
     version = stack.docker.compose_version() if other else None
     for name in other:
         if _version_number(containers[name].compose) == _version_number(version):
-            differences[name] = msg("its container was made with other settings than the file has")
+            differences[name] = msg("its container's settings differ from the file")
     return tuple(Mismatch(name, what, restart=True) for name, what in differences.items() if what)
 
 

@@ -164,7 +164,7 @@ def _image_refused(what: str, image: str, done: Completed) -> OpsError:
     gap = "\n" if "\n" in said else " "
     return OpsError(
         msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
-        msg("check the network, or name an image that is here under `images:` in the spec"),
+        msg("check the network, or set an image that is on this host under `images:` in the spec"),
     )
 
 
@@ -217,7 +217,7 @@ def difference(unit: ContainerUnit, container: ContainerFacts | None, present: M
             image=unit.image,
         )
     if present.get(unit.image, container.image) != container.image:
-        return msg("its image {image} is another one now", image=unit.image)
+        return msg("its image {image} has changed", image=unit.image)
     return ""
 
 

@@ -237,7 +237,7 @@ def _drift(record: Record, container: ContainerFacts, present: Mapping[str, str]
     if record.pending or not record.container:
         return ""
     if container.id != record.container and container.definition != record.definition:
-        return msg("its container was made anew, with other settings, by someone else")
+        return msg("its container was recreated outside techsapo, with other settings")
     return _replaced(record, container, present)
 
 
@@ -245,4 +245,4 @@ def _replaced(record: Record, container: ContainerFacts, present: Mapping[str, s
     newest = present.get(container.reference)
     if record.pending or not record.container or newest is None or newest == container.image:
         return ""
-    return msg("its image {reference} is another one now", reference=container.reference)
+    return msg("its image {reference} has changed", reference=container.reference)

@@ -95,7 +95,7 @@ def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -
             ended = (
                 msg("ended with code {code}", code=code)
                 if code is not None
-                else msg("is silent after {start_seconds:g} s", start_seconds=START_SECONDS)
+                else msg("does not answer after {start_seconds:g} s", start_seconds=START_SECONDS)
             )
             words = said.read_text(encoding="utf-8", errors="replace").strip()
             raise OpsError(

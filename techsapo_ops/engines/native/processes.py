@@ -118,9 +118,7 @@ def end(processes: Iterable[psutil.Process], *, grace: float) -> None:
     left = wait_ended(left, 5)
     if left:
         pids = ", ".join(str(p.pid) for p in left)
-        raise OpsError(
-            msg("processes {pids} of this stack can't be ended", pids=pids), msg("end them as root")
-        )
+        raise OpsError(msg("can't end processes {pids} of this stack", pids=pids), msg("end them as root"))
 
 
 def wait_ended(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
@@ -145,7 +143,7 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
         return
     except psutil.AccessDenied:
         raise OpsError(
-            msg("process {pid} belongs to this stack but to another user", pid=process.pid),
+            msg("process {pid} of this stack belongs to another user", pid=process.pid),
             msg("run the command as that user"),
         ) from None
 
@@ -200,10 +198,10 @@ def _mismatch(program: Program, kind: str, processes: Mapping[str, Process]) -> 
         title = kind_of(kind).retitled
         executable = Path(f"/proc/{process.pid}/exe").readlink() if title is not None else None
     except FileNotFoundError:
-        return Mismatch(name, msg("its process ended while it was looked at"), restart=True)
+        return Mismatch(name, msg("its process ended during the check"), restart=True)
     except PermissionError as error:
         return Mismatch(
-            name, msg("its process can't be looked at: {strerror}", strerror=error.strerror), answered=False
+            name, msg("can't inspect its process: {strerror}", strerror=error.strerror), answered=False
         )
     what = _other_arguments(program, title or "", shown, executable) or _other_user(program, owner)
     return Mismatch(name, what, restart=True) if what else None

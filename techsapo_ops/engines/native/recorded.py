@@ -61,7 +61,7 @@ class NativeStack:
     @property
     def gone(self) -> str:
         """The supervisor."""
-        return msg("the supervisor is gone, and its services with it")
+        return msg("the supervisor and its services are no longer running")
 
     @property
     def data_place(self) -> str:

@@ -128,7 +128,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
                 raise OpsError(
                     msg("{machine} can't be reached: {why}",
                         machine=service.machine.name, why=self.fleet.unreachable[service.machine.name]),
-                    msg("whether {name} has ended can't be told", name=service.name),
+                    msg("{name} may still be running there", name=service.name),
                 )  # fmt: skip
             if not live and (container is None or container.state in {"created", "exited", "dead"}):
                 return
@@ -147,9 +147,9 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         for node in nodes_of(self.fleet.manager):
             if node.name == machine and (not node.ready or node.reach == "unreachable"):
                 raise Unheard(
-                    msg("the other hosts don't reach {machine}, so {name} goes on there",
+                    msg("the other hosts can't reach {machine}, so {name} still runs there",
                         machine=machine, name=service.name),
-                    msg("see to its network, then the same again; where it is lost: `techsapo hosts replace "
+                    msg("fix its network, then try again; if the host is lost: `techsapo hosts replace "
                         "{machine}`", machine=machine),
                 )  # fmt: skip
 
@@ -160,7 +160,10 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         by_socket = (self.fleet.members[m.name] for m in self.machines if m.docker.startswith("unix://"))
         if (local := own or next(by_socket, None)) is None:
             raise OpsError(
-                msg("a throwaway server wants a Docker with the stack's images where this command runs"),
+                msg(
+                    "a throwaway server needs Docker with the stack's images on the machine where this "
+                    "command runs"
+                ),
                 msg("run it on one of the hosts: {names}", names=", ".join(self.fleet.members)),
             )
         return local

@@ -61,7 +61,7 @@ def pack(state: Path) -> bytes:
     except OSError as error:
         raise OpsError(
             msg("cannot read {path}: {strerror}", path=error.filename or state, strerror=error.strerror),
-            msg("call techsapo as the user whose folder it is"),
+            msg("run techsapo as the owner of the folder"),
         ) from None
 
 
@@ -80,9 +80,9 @@ def _packed(state: Path) -> bytes:
             tar.addfile(entry, io.BytesIO(content))
             if buffer.tell() > _MOST:
                 raise OpsError(
-                    msg("{state} holds more than {most} MB beside backups; {path} is in it",
+                    msg("{state} holds more than {most} MB besides backups, including {path}",
                         state=state, most=_MOST >> 20, path=path),
-                    msg("move what is not techsapo's out of it"),
+                    msg("move files that are not techsapo's out of it"),
                 )  # fmt: skip
     return buffer.getvalue()
 
@@ -99,8 +99,8 @@ def unpack(state: Path, content: bytes) -> None:
         _bring(state, entries)
     except OSError as error:
         raise OpsError(
-            msg("cannot bring {state} to what the hosts have: {error}", state=state, error=error),
-            msg("call techsapo as the user whose folder it is, and see whether its disk is full"),
+            msg("cannot update {state} from the other hosts: {error}", state=state, error=error),
+            msg("run techsapo as the owner of the folder, and check that its disk is not full"),
         ) from None
 
 
@@ -143,11 +143,13 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                     or not _is_plain(entry)
                     or not path.resolve().is_relative_to(inside)
                 ):
-                    raise OpsError(msg("a bundle of another shape: it holds {name}", name=repr(entry.name)))
+                    raise OpsError(
+                        msg("the bundle has an unknown format: it contains {name}", name=repr(entry.name))
+                    )
                 file = tar.extractfile(entry)
                 yield path, (entry.mode & _MODES, file.read() if file is not None else None)
     except tarfile.TarError as error:
-        raise OpsError(msg("a bundle that can't be read: {error}", error=error)) from None
+        raise OpsError(msg("can't read the bundle: {error}", error=error)) from None
 
 
 def _is_plain(entry: tarfile.TarInfo) -> bool:

@@ -150,7 +150,7 @@ class Deployment:
         except OSError as error:
             raise OpsError(
                 msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("`techsapo up` makes the secrets that the spec has none for"),
+                msg("`techsapo up` generates the secrets that the spec does not set"),
             ) from None
         if kind == "configs":
             return hashlib.sha256(content).hexdigest()
@@ -265,7 +265,7 @@ def mismatches(
         container = glance.containers.get(name)
         what = difference(units[name], container, glance.images)
         if not what and container is not None and container.definition != deployment.definition(name):
-            what = msg("it was deployed with other settings, configs or secrets than the stack file has")
+            what = msg("its settings, configs or secrets differ from the stack file")
         if what:
             differing.append(Mismatch(name, what, restart=True))
     return tuple(differing)

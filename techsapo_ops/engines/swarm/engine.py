@@ -297,7 +297,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         """Let another one take over from `service`, which is about to be stopped; and say where none can."""
         if why := self._hand_over(service):
             say(
-                msg("{service} is stopped without a hand-over, and what it wrote last may be lost: {why}",
+                msg("{service} is stopped without a hand-over; its last writes may be lost: {why}",
                     service=service.name, why=why)
             )  # fmt: skip
 
@@ -328,6 +328,6 @@ def on_one_host() -> OpsError:
     """What is said where several machines are needed."""
     return OpsError(
         msg("this stack is on one host"),
-        msg("docs/three-machines.md says how it moves to three; `engine: swarm` and `hosts`"),
+        msg("docs/three-machines.md shows how to move it to three, with `engine: swarm` and `hosts`"),
         exit_code=2,
     )

@@ -78,7 +78,7 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
                 image=image,
                 said=fleet.members[machine].why(done),
             ),
-            msg("check its network, or name an image that is there under `images:` in the spec"),
+            msg("check its network, or set an image that is on that host under `images:` in the spec"),
         )
 
 
@@ -126,7 +126,7 @@ def _reached(fleet: Fleet, *machines: str) -> Callable[[], None]:
                 why = msg("no answer for {seconds:.0f} s", seconds=silent)
                 raise OpsError(
                     msg("{machine} can't be reached: {why}", machine=name, why=why),
-                    msg("bring it back; `techsapo hosts check {name}` tells what it lacks", name=name),
+                    msg("bring it back; `techsapo hosts check {name}` shows what is missing", name=name),
                 )
 
     return look
@@ -144,7 +144,7 @@ def _require_alike(present: dict[str, dict[str, str]], images: Sequence[str]) ->
         for name, digest in others:
             if digest != first[1]:
                 raise OpsError(
-                    msg("{image} is another image on {name} than on {first}",
+                    msg("{image} is not the same image on {name} as on {first}",
                         image=image, name=name, first=first[0]),
-                    msg("name it by its digest under `images:`, or remove the older one there"),
+                    msg("set it by its digest under `images:`, or remove the older one on that host"),
                 )  # fmt: skip

@@ -40,11 +40,11 @@ def require_all(fleet: Fleet) -> None:
     """Raise OpsError where a machine did not answer at the last look."""
     if fleet.unreachable:
         raise OpsError(
-            msg("not all hosts can be reached ({reasons}), and an apply is of all of them",
+            msg("not all hosts can be reached ({reasons}), and an apply needs all of them",
                 reasons=reasons_of(fleet.unreachable)),
-            msg("what runs goes on; bring {name} back, or let a new machine take its place: `techsapo hosts "
-                "replace {name}`; until there is one, `techsapo hosts remove {name} --gone` lets `down` and "
-                "the like do without it", name=next(iter(fleet.unreachable))),
+            msg("running services are not affected; bring {name} back, or replace it with a new "
+                "machine: `techsapo hosts replace {name}`; until then, `techsapo hosts remove {name} "
+                "--gone` lets `down` and others work without it", name=next(iter(fleet.unreachable))),
         )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
             raise OpsError(
                 msg("{name} is no node of the Swarm; its nodes are {nodes}",
                     name=machine.name, nodes=", ".join(sorted(names))),
-                msg("`hosts` names a host as it calls itself; `techsapo hosts add {name}` lets it join",
+                msg("`hosts` needs a host's own hostname; `techsapo hosts add {name}` lets it join",
                     name=machine.name),
             )  # fmt: skip
 
@@ -101,7 +101,7 @@ def require_active(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     for machine in machines:
         if machine.name in drained:
             raise OpsError(
-                msg("{name} is drained, and an apply is of all hosts", name=machine.name),
+                msg("{name} is drained, and an apply needs all hosts", name=machine.name),
                 msg("`techsapo hosts activate {name}` lets the stack run there again", name=machine.name),
             )
 
@@ -190,5 +190,6 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
         raise OpsError(
             msg("the containers' network {name} can't be changed while it is used: {differs}", name=name,
                 differs=differs),
-            msg("set it back; or `techsapo down`, then `techsapo up`: data stays, nobody is answered then"),
+            msg("change it back; or run `techsapo down`, then `techsapo up`: data is kept, nothing is "
+                "answered in between"),
         )  # fmt: skip

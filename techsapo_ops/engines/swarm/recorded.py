@@ -90,10 +90,10 @@ class SwarmStack(ContainerStack):
             raise HostsAway(self.fleet.unreachable)
         if self.fleet.unreachable:
             raise OpsError(
-                msg("can't stop what runs on {machines}", machines=reasons_of(self.fleet.unreachable)),
+                msg("can't stop the services on {machines}", machines=reasons_of(self.fleet.unreachable)),
                 msg(
-                    "bring it back; where it is lost for good, take it out first: "
-                    "`techsapo hosts remove {name} --gone`",
+                    "bring it back; if it is lost for good, remove it first: `techsapo hosts remove "
+                    "{name} --gone`",
                     name=next(iter(self.fleet.unreachable)),
                 ),
             )

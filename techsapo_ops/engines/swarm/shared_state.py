@@ -92,7 +92,8 @@ class SharedState:
         except OpsError as error:
             raise OpsError(
                 msg(
-                    "what this command changed is noted here alone, the other hosts were not told: {why}",
+                    "the changes of this command are recorded only on this host, the other hosts do "
+                    "not have them: {why}",
                     why=lease.lost,
                 ),
                 error.hint,
@@ -116,7 +117,8 @@ class SharedState:
         content = self._fetch(newest)
         if here is not None and newest.number <= here.number:
             self._say(
-                msg("the hosts have state {newest} of this stack, and here is {here}: they were set back",
+                msg("the hosts have state {newest} of this stack, and this host has {here}: theirs was "
+                    "reset",
                     newest=newest.number, here=here.number)
             )  # fmt: skip
             self._set_aside()
@@ -162,7 +164,7 @@ class SharedState:
         failed = {**self._fleet.unreachable, **copies.put(copy)}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
             raise OpsError(
-                msg("too few hosts take the state directory ({reasons})", reasons=reasons_of(failed))
+                msg("too few hosts accept the state directory ({reasons})", reasons=reasons_of(failed))
             )
 
     def _fetch(self, version: Version) -> bytes:
@@ -178,7 +180,7 @@ class SharedState:
                     return content
         raise OpsError(
             msg("no host that answers has state {number} of this stack", number=version.number),
-            msg("bring back the host that was at work last"),
+            msg("bring back the host that ran the last command"),
         )
 
     @property
@@ -204,12 +206,12 @@ class SharedState:
         path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
-        self._say(msg("what is here and on no other host was set aside: {path}", path=path))
+        self._say(msg("the state that is only on this host was set aside: {path}", path=path))
 
 
 def _overtaken() -> OpsError:
     return OpsError(
-        msg("another techsapo has shared its state meanwhile; this one's is kept here"),
+        msg("another techsapo has shared its state in the meantime; the state of this one is only here"),
         msg("`techsapo plan` shows what differs now"),
     )
 

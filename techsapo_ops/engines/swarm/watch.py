@@ -111,7 +111,7 @@ class Watch:
                 said,
                 (),
                 msg("{name} did not start: {said}", name=service.name, said=said),
-                msg("bring it back; `techsapo hosts check {name}` tells what it lacks", name=machine),
+                msg("bring it back; `techsapo hosts check {name}` shows what is missing", name=machine),
             )
 
     def _tail(self, name: str) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def reason(service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> st
         case "paused" | "rollback_paused":
             return msg("Swarm gave up: {reason}", reason=why)
         case "rollback_completed":
-            return msg("Swarm went back to what ran before: {reason}", reason=why)
+            return msg("Swarm rolled back to the previous version: {reason}", reason=why)
     return ""
 
 

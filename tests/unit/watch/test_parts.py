@@ -270,9 +270,7 @@ def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
     assert "doctor --fix" in absent["redis"]
 
 
-@each_row(
-    "drift, hint", [("", "`techsapo restart redis`"), ("its image is another one now", "`techsapo up`")]
-)
+@each_row("drift, hint", [("", "`techsapo restart redis`"), ("its image has changed", "`techsapo up`")])
 def test_what_runs_from_before_an_update_is_told_and_is_no_fault(
     tmp_path: Path, drift: str, hint: str
 ) -> None:
