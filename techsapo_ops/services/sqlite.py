@@ -177,9 +177,11 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     for data in reader:
         begin = begin or data[: len(_MAGIC)]
     if begin != _MAGIC:
-        return ["it is not an SQLite database"]
+        return [msg("it is not an SQLite database")]
     if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+        return [
+            msg("it holds {actual} bytes, not {expected}", actual=reader.raw_bytes, expected=part.raw_bytes)
+        ]
     return []
 
 

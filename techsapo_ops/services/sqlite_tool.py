@@ -69,7 +69,7 @@ def take(name: str) -> None:
         if copied.pop("integrity") != ["ok"]:
             raise SystemExit(f"{name} is damaged: PRAGMA integrity_check finds faults in a copy of it")
         if copied != counted:
-            raise SystemExit(f"the copy of {name} does not hold what was counted in it")
+            raise SystemExit(f"the copy of {name} differs from what was counted in it")
         with open(copy, "rb") as file:  # noqa: PTH123
             _remove(copy)
             size = os.fstat(file.fileno()).st_size
@@ -118,9 +118,9 @@ def put(name: str, size: int) -> None:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 18)
             os.fsync(file.fileno())
         if os.path.getsize(new) != size:  # noqa: PTH202
-            raise SystemExit("only a part of the database came")
+            raise SystemExit("only part of the database arrived")
         if examine(new)["integrity"] != ["ok"]:
-            raise SystemExit("what came is damaged: PRAGMA integrity_check finds faults")
+            raise SystemExit("the received database is damaged: PRAGMA integrity_check finds faults")
         if os.path.exists(name):  # noqa: PTH110
             # Its write-ahead log goes into it first, or SQLite would apply that to what replaces it. Whoever
             # looks on by a connection of his own, idle, keeps the old files, which have no names then.

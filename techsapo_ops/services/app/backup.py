@@ -39,7 +39,7 @@ class AuditLogBackup(sqlite.SqliteBackup):
             if stack.engine.has_data(name, _FILE, image_of=_image_of(stack, name)):
                 label = "audit" if name == "app" else f"audit-{name}"
                 sources.append(sqlite.SqliteSource(f"{self.name}:{name}", label, _database(stack, name)))
-        return sources or "there is no audit log yet"
+        return sources or msg("there is no audit log yet")
 
     @override
     def homeless(self, stack: Stack, kind: str) -> str:
@@ -68,7 +68,9 @@ class AuditLogBackup(sqlite.SqliteBackup):
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
         facts = _look(stack, part.kind)
-        return sqlite.differences(part.facts, facts) if facts is not None else ["it is not there"]
+        return (
+            sqlite.differences(part.facts, facts) if facts is not None else [msg("the database is missing")]
+        )
 
     @override
     def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:

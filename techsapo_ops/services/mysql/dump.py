@@ -201,9 +201,11 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     for data in reader:
         tail = (tail + data)[-200:] if len(data) < 200 else data[-200:]
     if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+        return [
+            msg("it holds {actual} bytes, not {expected}", actual=reader.raw_bytes, expected=part.raw_bytes)
+        ]
     if TRAILER not in tail:
-        return ["it is cut short: its last line is not `-- Dump completed`"]
+        return [msg("it is cut short: its last line is not `-- Dump completed`")]
     return []
 
 

@@ -182,14 +182,27 @@ def check(part: Part, reader: PackedReader) -> list[str]:
             files.setdefault(block, set()).add(inside)
             if block in wanted and inside == "meta.json" and not entry.folder:
                 if entry.size > _LARGEST_META:
-                    return [f"block {block} has a meta.json of {entry.size} bytes"]
+                    return [
+                        msg("block {block} has a meta.json of {size} bytes", block=block, size=entry.size)
+                    ]
                 samples = json.loads(b"".join(content))["stats"].get("numSamples", 0)
                 if samples != wanted[block]["samples"]:
-                    wrong.append(f"block {block} holds {samples} samples, not {wanted[block]['samples']}")
+                    wrong.append(
+                        msg(
+                            "block {block} holds {samples} samples, not {expected}",
+                            block=block,
+                            samples=samples,
+                            expected=wanted[block]["samples"],
+                        )
+                    )
     except (ArchiveError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return [f"it can't be listed: {error}"]
+        return [msg("it can't be listed: {error}", error=error)]
     whole = {"meta.json", "index", "chunks/000001"}
-    return wrong + [f"block {block} is not whole" for block in wanted if not whole <= files.get(block, set())]
+    return wrong + [
+        msg("block {block} is not whole", block=block)
+        for block in wanted
+        if not whole <= files.get(block, set())
+    ]
 
 
 def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:

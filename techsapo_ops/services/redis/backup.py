@@ -139,12 +139,15 @@ def check(part: Part, reader: PackedReader, enter: Callable[[Command], Command])
         while more := checker.read():
             output += more
     if not _MAGIC.match(begin):
-        return ["it is not a Redis snapshot"]
+        return [msg("it is not a Redis snapshot")]
     if code != 0:
         lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
-        return [f"redis-check-rdb: {' '.join(lines[-2:])[:300] or f'exit code {code}'}"]
+        why = " ".join(lines[-2:])[:300] or msg("exit code {code}", code=code)
+        return [msg("redis-check-rdb: {why}", why=why)]
     if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+        return [
+            msg("it holds {actual} bytes, not {expected}", actual=reader.raw_bytes, expected=part.raw_bytes)
+        ]
     return []
 
 
