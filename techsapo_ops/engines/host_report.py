@@ -76,8 +76,8 @@ def report_of_docker(topology: Topology, docker: DockerFacts) -> HostReport:
 
 
 def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
-    found = topology.host.binaries.get("docker")
-    if found is None:
+    path = topology.host.binaries.get("docker")
+    if path is None:
         detail = msg("not on PATH; engine: compose needs it")
         yield HostFinding("service", "docker", Level.MISSING, detail, package="docker.io")
         return
@@ -85,7 +85,7 @@ def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFi
         remedy = msg("start it (`systemctl start docker`), and join the group docker or be root")
         yield HostFinding("service", "docker", Level.MISSING, msg("no daemon answers this user"), remedy)
         return
-    daemon = msg("daemon {version}, {found}", version=docker.version, found=found)
+    daemon = msg("daemon {version}, {found}", version=docker.version, found=path)
     if too_old(docker.version):
         remedy = msg(
             "Docker Engine {oldest_daemon} or newer, from https://docs.docker.com/engine/install/",
@@ -103,7 +103,7 @@ def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFi
         yield HostFinding("service", "project", Level.MISSING, docker.trouble)
     for image, here in docker.images.items():
         if here:
-            yield HostFinding("image", image, Level.OK, msg("here, or built from what is here"))
+            yield HostFinding("image", image, Level.OK, msg("on this host, or built here"))
         else:
-            remedy = msg("`techsapo up` pulls it, or name one that is here under `images:`")
-            yield HostFinding("image", image, Level.NOTE, msg("not here yet"), remedy)
+            remedy = msg("`techsapo up` pulls it; or set one that is on this host under `images:`")
+            yield HostFinding("image", image, Level.NOTE, msg("not on this host yet"), remedy)

@@ -48,10 +48,10 @@ def lost_data(topology: Topology, access: Access, engine: str) -> tuple[LostData
         for service in topology.services
         if service.name in known and kind_of(service).data_names(topology)
     }
-    found = at_once(asked, _SECONDS)
+    entries = at_once(asked, _SECONDS)
     lost = []
     for service in topology.services:
-        there = found.get(service.name)
+        there = entries.get(service.name)
         if not isinstance(there, frozenset):
             continue
         if not is_there(there, kind_of(service).data_names(topology)) or MARK not in there:

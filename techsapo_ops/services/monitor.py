@@ -134,13 +134,13 @@ def password_seen(topology: Topology, kind: str, reader: str) -> Path:
 def given(topology: Topology, reader: str) -> dict[str, Path]:
     """The made files of a service of kind `reader`, by the name under which a container gets each."""
     layout = topology.layout
-    found = {f"{kind}-password": copy_for(layout, kind, reader) for kind in _asked_by(topology, reader)}
+    files = {f"{kind}-password": copy_for(layout, kind, reader) for kind in _asked_by(topology, reader)}
     if reader in READERS and asks_login(topology, reader):
-        found[f"{reader}-web.yml"] = web_file(layout, reader)
-    return found
+        files[f"{reader}-web.yml"] = web_file(layout, reader)
+    return files
 
 
-def told_passwords(topology: Topology, reader: str) -> tuple[str, ...]:
+def password_options(topology: Topology, reader: str) -> tuple[str, ...]:
     """`--KIND-password FILE` for each server at which a service of kind `reader` logs in, as it sees it."""
     return tuple(
         word

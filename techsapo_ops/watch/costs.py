@@ -18,7 +18,7 @@ from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
-from techsapo_ops.services.app.kind import told_addresses, told_authorities
+from techsapo_ops.services.app.kind import address_options, authority_options
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.mysql.kind import Mysql
@@ -138,7 +138,7 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
     argv = (
         "python", "-m", "techsapo_ops", "answers", "costs", "--rows", *options,
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
-        *told_addresses(topology, (_DATABASE,)), *told_authorities(topology, (_DATABASE,)),
+        *address_options(topology, (_DATABASE,)), *authority_options(topology, (_DATABASE,)),
     )  # fmt: skip
     observed = stack.engine.observe().services
     if topology.has(_DATABASE):

@@ -72,18 +72,18 @@ class ContainerAccess(ContainerStack, Access):
     def scratch(
         self, service: str, *, seed: Callable[[Path], None] | None = None
     ) -> AbstractContextManager[Scratch]:
-        found = self._found(service)
-        if found is None:
+        target = self._service(service)
+        if target is None:
             raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        image = self.topology.spec.image_of(found.kind, found.facts.image)
-        return scratch(found, image, self.topology, self._throwaway_docker(), seed)
+        image = self.topology.spec.image_of(target.kind, target.facts.image)
+        return scratch(target, image, self.topology, self._throwaway_docker(), seed)
 
     def _throwaway_docker(self) -> Docker:
         """The Docker of this computer, whose folders a throwaway container reads. Raises OpsError."""
         return self.docker
 
     @abstractmethod
-    def _found(self, service: str) -> Service | None:
+    def _service(self, service: str) -> Service | None:
         """The service that a name means, or a kind that has one here; None for none."""
 
     @abstractmethod

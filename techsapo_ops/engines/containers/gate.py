@@ -69,18 +69,18 @@ class Prober:
         self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]
     ) -> ProbeResult:
         """As `ask`, and where it is one of a cluster, its role there in place of a mere yes."""
-        found = self.ask(service, timeout, known)
-        runtime, left = runtime_of(service), timeout - found.seconds
-        if not found.ok or left <= 0:
-            return found
+        answer = self.ask(service, timeout, known)
+        runtime, left = runtime_of(service), timeout - answer.seconds
+        if not answer.ok or left <= 0:
+            return answer
         if (question := runtime.role_question(self.topology, service)) is None:
-            return found
+            return answer
         try:
             done = self.docker.execute(known[service.name].id, question, timeout=left)
         except OpsError:
-            return found  # it is ready, which is what was asked
+            return answer  # it is ready, which is what was asked
         role = runtime.role(self.topology, done.stdout.decode(errors="replace"))
-        return replace(found, detail=role.words or found.detail, wrong=role.wrong, sole=role.sole)
+        return replace(answer, detail=role.words or answer.detail, wrong=role.wrong, sole=role.sole)
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready, by the containers `known`. Raises nothing for what it finds."""
@@ -111,7 +111,7 @@ class Prober:
         near = (a for a in self.topology.services if a.machine == service.machine and kind_of(a).asks_others)
         asker = next((known[a.name] for a in near if a.name in known and known[a.name].running), None)
         if asker is None:
-            return ProbeResult(True, msg("its process runs (no app is there to ask it)"), 0.0)
+            return ProbeResult(True, msg("its process runs (there is no app to probe it from)"), 0.0)
         url = self.topology.address(service, Viewpoint.SERVICE).url(service.facts.probe.path)
         fetch = Command(("python", "-c", _FETCH, url, str(timeout)))
         return self._execute(asker.id, fetch, timeout)
@@ -186,11 +186,9 @@ def _failure(
         if facts.error:
             why += f" ({facts.error})"
     elif facts.restarts >= GIVE_UP_AFTER_RESTARTS:
-        why = msg(
-            "it ended by itself, {restarts} × in {waited:.0f} s", restarts=facts.restarts, waited=waited
-        )
+        why = msg("it exited {restarts} times in {waited:.0f} s", restarts=facts.restarts, waited=waited)
     else:
-        why = msg("not within {waited:.0f} s", waited=waited)
+        why = msg("no answer within {waited:.0f} s", waited=waited)
     said = result.detail
     if facts is not None and facts.health == "unhealthy" and facts.said and facts.said not in said:
         said = msg("{said}; its health check: {said2}", said=said, said2=facts.said[-500:])

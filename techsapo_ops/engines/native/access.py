@@ -58,25 +58,25 @@ class NativeAccess(NativeStack, Access):
 
     @override
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        found = self._found(service)
-        drop = ("--user", found.user) if found.user is not None else ()
+        target = self._service(service)
+        drop = ("--user", target.user) if target.user is not None else ()
         # The launcher, which imports nothing of this package, judges nothing of what it becomes.
         program = program_of(command) or command.argv[0]
         words = (program, *command.argv[1:])
         argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *words)
-        folder = self.topology.data_dir(found)
+        folder = self.topology.data_dir(target)
         cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
         return replace(command, argv=argv, cwd=cwd, launched=command.program)
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
         there = self.topology.find(service)
-        found = there or self._found(image_of or service)
+        target = there or self._service(image_of or service)
         folder = self.layout.data / (there.name if there else service)
         if not folder.is_dir():
-            owners.data_folder(folder, found.user)
+            owners.data_folder(folder, target.user)
         return self.enter(
-            found.name, replace(command, cwd=folder if there is None else command.cwd or folder)
+            target.name, replace(command, cwd=folder if there is None else command.cwd or folder)
         )
 
     @override
@@ -119,13 +119,13 @@ class NativeAccess(NativeStack, Access):
     ) -> AbstractContextManager[Scratch]:
         environment = {"PATH": os.defpath, **without_locale(self._environment)}
         environment.pop(launch.STATE_VARIABLE, None)
-        return scratch(self._found(service), self.topology, self._runner, environment, seed)
+        return scratch(self._service(service), self.topology, self._runner, environment, seed)
 
-    def _found(self, service: str) -> Service:
-        found = self.topology.find(service)
-        if found is None:
+    def _service(self, service: str) -> Service:
+        target = self.topology.find(service)
+        if target is None:
             raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        return found
+        return target
 
     def _record(self, service: str) -> Record:
         records = self.state.load()

@@ -92,7 +92,7 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         if is_somebody_elses(self._path.parent):
             raise ConnectionRefusedError(
-                errno.ECONNREFUSED, msg("{folder} is somebody else's", folder=self._path.parent)
+                errno.ECONNREFUSED, msg("{folder} belongs to another user", folder=self._path.parent)
             )
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
@@ -213,7 +213,7 @@ class Supervisor:
                 killed = True
             if waited > within + KILL_SECONDS:
                 raise OpsError(
-                    msg("the kernel does not end {name} (pid {pid})", name=name, pid=process.pid),
+                    msg("the kernel can't end {name} (pid {pid})", name=name, pid=process.pid),
                     msg("it waits for a disk or a network file system; a reboot ends it"),
                 )
             if term_after is not None and waited >= term_after:

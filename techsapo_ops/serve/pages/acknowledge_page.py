@@ -34,7 +34,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
     Incident,
-    NotKept,
+    NotStored,
     Taken,
     Unfit,
 )
@@ -201,7 +201,7 @@ class _Pages:
             return await self._form(request, name, start, form, error=f"unfit_{error.field}", status=422)
         except Taken:
             return await self._form(request, name, start, form, error="taken", status=409)
-        except NotKept:
+        except NotStored:
             return await self._form(request, name, start, form, error="not_kept", status=503)
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)

@@ -45,7 +45,7 @@ class KeepalivedRuntime(Runtime):
     @override
     def role(self, topology: Topology, said: str) -> Role:
         address = topology.spec.floating_address
-        fault = msg("may not have the address: nginx or the network of its host")
+        fault = msg("can't hold the address: nginx or its host's network has failed")
         return {
             "MASTER": Role(msg("has {address}", address=address), sole=True),
             "BACKUP": Role(msg("ready to take {address}", address=address), sole=False),

@@ -71,9 +71,9 @@ class Mysql(Kind):
         """Where the audit log is without it."""
         if not topology.has(self.name):
             if topology.spec.mysql is not None:
-                yield msg("audit log: SQLite, as MariaDB is not here")
+                yield msg("audit log: SQLite, because MariaDB is not installed here")
             else:
-                yield msg("audit log: SQLite; a `mysql:` section in the spec makes it MariaDB")
+                yield msg("audit log: SQLite; add a `mysql:` section to the spec to use MariaDB")
 
     def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - wherever there is one
         """That of all instances."""

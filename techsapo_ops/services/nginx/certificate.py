@@ -116,7 +116,7 @@ class NginxSites:
     def there(self) -> tuple[NginxSite, ...]:
         """Those that run now; a machine that can't be reached has none."""
         observed = self.sites[0].stack.engine.observe()
-        runs = {name for name, found in observed.services.items() if found.state.runs}
+        runs = {name for name, seen in observed.services.items() if seen.state.runs}
         return tuple(site for site in self.sites if observed.running and site.service.name in runs)
 
     def running(self) -> bool:
@@ -147,7 +147,7 @@ class NginxSites:
         if odd is not None:
             raise OpsError(
                 msg("{first} and {other} serve different certificates", first=first, other=odd),
-                msg("`techsapo certs deploy` brings it to all of them"),
+                msg("`techsapo certs deploy` installs it on all hosts"),
             )
         return shown[first]
 
@@ -170,7 +170,7 @@ class NginxSites:
         """Those that run now, at least one. Raises OpsError where none does: nothing was seen then."""
         there = self.there()
         if not there:
-            raise OpsError(msg("nginx runs nowhere"))
+            raise OpsError(msg("nginx is not running on any host"))
         return there
 
 

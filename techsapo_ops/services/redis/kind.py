@@ -90,7 +90,7 @@ class Redis(Kind):
         """What is used in its place."""
         if not topology.has(self.name):
             why = "" if topology.spec.redis.enabled else msg(" (redis.enabled: false)")
-            yield msg("cache: in each app's own memory, as there is no Redis{why}", why=why)
+            yield msg("cache: in each app's own memory, because there is no Redis{why}", why=why)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
@@ -160,9 +160,11 @@ def redis_files(
     )
     if accounts_made(topology) and not re.search(r"^\s*aclfile\s", content, re.MULTILINE):
         raise OpsError(
-            msg("your template redis/redis.conf.j2 has no line `aclfile`, by which Redis knows its accounts"),
             msg(
-                "take it over from the built-in one (`techsapo config templates diff`), or set "
+                "your template redis/redis.conf.j2 has no `aclfile` line, from which Redis loads its accounts"
+            ),
+            msg(
+                "copy it from the built-in template (`techsapo config templates diff`), or set "
                 "`redis.accounts: false`"
             ),
         )

@@ -70,7 +70,9 @@ def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_fr
     with socket.create_server(("127.0.0.1", stack.spec["nginx"]["tls_listen"])):
         stack.write(certificates={"site": {"names": ["lab.example.com"]}})
         failed = stack.run("up", code=1)
-    assert "nginx: it runs another configuration than was applied: /nginx-config says" in failed.stderr
+    assert (
+        "nginx: it runs a different configuration from the one applied: /nginx-config says" in failed.stderr
+    )
     assert "Address already in use" in failed.stderr, "the log says why"
     assert "went back to @" in failed.stderr
     assert (files(stack), {**stack.pids(), "app": None}) == (before, pids)
@@ -129,7 +131,7 @@ def test_a_reload_that_prometheus_refuses_is_told_and_it_runs_on_with_what_it_ha
     pid = stack.pids()["prometheus"]
     for _ in range(2):  # the second one finds a server that said so before
         said = stack.run("restart", "--reload", "prometheus", code=1).stderr
-        assert "prometheus refuses its configuration, and runs on with what it had" in said
+        assert "prometheus refuses its configuration and keeps the previous one" in said
         assert "`techsapo logs prometheus -n 20`" in said
     config.write_bytes(kept)
     assert (

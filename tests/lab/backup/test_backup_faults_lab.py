@@ -56,7 +56,7 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
     "script, match",
     [
         ("exit 0", "mariadb-dump wrote nothing"),
-        ('"$real" "$@" | head -n 40; exit 0', "output breaks off"),
+        ('"$real" "$@" | head -n 40; exit 0', "output of mariadb-dump is incomplete"),
         ('"$real" "$@" | head -c 3000; kill -9 $$', "was ended by SIGKILL|failed with code"),
     ],
 )

@@ -373,7 +373,7 @@ def test_no_supervisor_is_asked_in_a_folder_below_tmp_that_somebody_else_made(tm
             listener.bind(str(layout.supervisor_socket))
             listener.listen()
             os.chown(layout.socket_dir, NOBODY, NOBODY)
-            with pytest.raises(SupervisorGoneError, match="is somebody else's"):
+            with pytest.raises(SupervisorGoneError, match="belongs to another user"):
                 Supervisor(layout.supervisor_socket).pid()
             daemon.shut_down(layout)
             assert layout.supervisor_socket.exists()

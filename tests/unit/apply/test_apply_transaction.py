@@ -239,7 +239,7 @@ def test_drift_names_files_services_and_strangers(project: Project) -> None:
         ("file", "app/techsapo.yaml", "is missing"),
         ("file", "redis/redis.conf", "was edited by hand"),
         ("file", "supervisor/supervisord.conf", "has mode 0644 instead of 0600"),
-        ("service", "redis", "it kept ending by itself"),
+        ("service", "redis", "it kept exiting"),
         ("service", "app", "is gone"),
         ("stranger", "app", "its port 4000 is held by nc (pid 8)"),
         ("stranger", "", "process 7 of this stack runs outside its supervisor: x"),

@@ -41,7 +41,7 @@ class Others:
 
     def share(self, engine: MemoryEngine) -> None:
         if self.mute:
-            raise OpsError("too few hosts take the state directory", "")
+            raise OpsError("too few hosts accept the state directory", "")
         if (left := interrupted(engine.layout)) is not None:
             self.shared.append((left.step == START, self.root.exists()))
 

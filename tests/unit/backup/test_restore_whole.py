@@ -139,7 +139,7 @@ def test_a_service_on_a_host_that_does_not_hear_goes_on_and_that_is_said_soon(
     hosts = Deaf(stack)
     node = next(node for node in hosts.nodes if node["Description"]["Hostname"] == "c")
     node["Status"]["State"], node["ManagerStatus"]["Reachability"] = status, reach
-    with pytest.raises(access.Unheard, match="the other hosts don't reach c, so redis-c goes on there"):
+    with pytest.raises(access.Unheard, match="the other hosts can't reach c, so redis-c still runs there"):
         SwarmEngine(stack, fleet(hosts, stack)).halt("redis-c")
     said = [(words[-3], words[-1]) for words in hosts.done]
     assert said == [("--constraint-add", "techsapo_redis-c"), ("--constraint-rm", "techsapo_redis-c")]

@@ -55,7 +55,7 @@ def test_a_silence_that_mutes_the_watchdog_is_refused(
     with pytest.raises(OpsError) as refused:
         silence(name, matcher=matcher)
     assert refused.value.message.startswith(said)
-    assert "whoever watches this stack would be told that it is down" in refused.value.message
+    assert "the outside monitor reports this stack as down" in refused.value.message
     assert hint in (refused.value.hint or "")
     assert refused.value.exit_code == 2
 

@@ -19,7 +19,7 @@ from techsapo_ops.cli.watch import alerts_ack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import (
     Incident,
-    NotKept,
+    NotStored,
     Unfit,
     acknowledgements,
 )
@@ -98,7 +98,7 @@ def test_where_nothing_is_kept_the_command_fails_in_words(server: FakeAlertmanag
             server.clock = lambda: datetime.now(UTC) - timedelta(minutes=5)
 
     server.before = before
-    with pytest.raises(NotKept, match="does not have the acknowledgement"):
+    with pytest.raises(NotStored, match="does not have the acknowledgement"):
         ack()
 
 

@@ -51,8 +51,8 @@ def test_rules_of_ones_own_are_an_error_of_the_spec_wherever_it_is_used(
     done = techsapo(folder, *words)
     assert done.returncode == 1
     at = "techsapo.yaml:4:11 monitoring.rules.0: own.yml:4: "
-    assert f"{at}AppDown is the name of an alert of techsapo; give it another name" in done.stderr
-    assert f"{at}the label page has another value than true, so it wakes nobody" in done.stderr
+    assert f"{at}AppDown is the name of a techsapo alert; give it another name" in done.stderr
+    assert f"{at}the label page is not true, so the alert pages nobody" in done.stderr
     assert not (folder / ".techsapo/generated").exists()
 
 

@@ -305,7 +305,7 @@ def test_it_is_told_once_to_stop_then_sent_term_in_a_restart_and_killed_at_its_d
 def test_what_the_kernel_does_not_end_is_said_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KILL_SECONDS", 0.1)
     supervisor = Draining(unending=True)
-    with pytest.raises(OpsError, match=r"the kernel does not end nginx \(pid 7\)"):
+    with pytest.raises(OpsError, match=r"the kernel can't end nginx \(pid 7\)"):
         supervisor.stop("nginx", within=0)
     assert supervisor.told == [STOP, KILL]
 

@@ -301,7 +301,7 @@ def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_i
     assert given(0) == "gone for good: mysql-c"
     assert asked == [("bash", "/etc/techsapo/mysql/member.sh", "gone", "mysql-c")]
     assert given(3) == "", "the cluster runs without it"
-    assert given(1) == "mysql-b did not take the word that mysql-c is gone: gone for good: mysql-c"
+    assert given(1) == "mysql-b did not accept that mysql-c is lost: gone for good: mysql-c"
 
 
 def drained(hosts: HostsFake, stack: Topology, monkeypatch: pytest.MonkeyPatch, *ill: str) -> list[str]:

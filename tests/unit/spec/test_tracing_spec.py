@@ -75,7 +75,7 @@ def test_a_collector_that_a_container_cannot_reach_is_told_of(
     tmp_path: Path, engine: EngineName, endpoint: str, told: bool
 ) -> None:
     where = topology(spec(app={"tracing": {"endpoint": endpoint}}), tmp_path, engine)
-    assert any("traces reach nobody" in note for note in App().notes(where)) is told
+    assert any("traces are lost" in note for note in App().notes(where)) is told
 
 
 def test_the_lock_of_the_extra_holds_all_that_the_other_holds_in_the_same_versions() -> None:

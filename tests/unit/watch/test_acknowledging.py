@@ -14,7 +14,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.services.alertmanager.acknowledging import (
     Claim,
     Incident,
-    NotKept,
+    NotStored,
     Taken,
     acknowledge,
     acknowledgements,
@@ -149,7 +149,7 @@ def test_what_alertmanager_does_not_keep_is_an_error_and_leaves_nothing_behind(
     acknowledge(server, [ONE], claim("hanako"), clock)
     set_back = lambda: clock.now - timedelta(minutes=5)  # noqa: E731
     once(server, "silences", 2, lambda: setattr(server, "clock", set_back))  # what began now is pending
-    with pytest.raises(NotKept):
+    with pytest.raises(NotStored):
         acknowledge(server, [OTHER], claim("taro"), clock)
     server.clock = lambda: clock.now
     assert [s.created_by for s in server.active] == ["hanako"]

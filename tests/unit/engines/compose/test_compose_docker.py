@@ -155,7 +155,7 @@ PRESENT = 'sha256:1 ["a:1"] []\n'
         ),
         (
             {"version": (0, "26", ""), "compose version": (0, "2", ""), "image inspect": (0, PRESENT, "")},
-            {"docker": "d"}, "compose", "every image is here",
+            {"docker": "d"}, "compose", "every image is on this host",
         ),
     ],
 )  # fmt: skip
@@ -188,7 +188,7 @@ def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(versio
     topology = Topology(Spec(project="p"), COMPOSE, layout, HostFacts("python"), (), ())
     desired = Desired(topology, (), (unit,))
     stack = ComposeStack(layout, "p", Docker(Client(answers)))
-    assert ["other settings" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
+    assert ["settings differ" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
 
 
 @each_row("state, count", [("running", 1), ("exited", 1), ("created", 0)])

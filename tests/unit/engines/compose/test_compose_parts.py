@@ -102,9 +102,9 @@ def test_an_owned_container_keeps_its_notes_and_a_foreign_one_is_drift() -> None
     present = {"redis:8": "sha256:1"}
     assert observed(RECORD, FACTS, present).drift == ""
     assert observed(RECORD, replace(FACTS, id="c2"), present).drift == "", "made anew from the same file"
-    assert "by someone else" in observed(RECORD, replace(FACTS, id="c2", definition="x"), present).drift
+    assert "outside techsapo" in observed(RECORD, replace(FACTS, id="c2", definition="x"), present).drift
     moved = observed(RECORD, FACTS, {"redis:8": "sha256:2"})
-    assert "another one now" in moved.drift
+    assert "has changed" in moved.drift
     assert moved.replaced == moved.drift
     assert observed(RECORD, FACTS, present).replaced == ""
 

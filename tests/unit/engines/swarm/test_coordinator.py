@@ -228,7 +228,7 @@ def test_one_host_on_which_a_service_does_not_start_takes_all_back(
 
 def test_a_stack_is_not_taken_down_on_some_hosts_alone_unless_the_others_are_gone(commands: Commands) -> None:
     commands.cluster.hosts["c"].silent = "Connection timed out"
-    with pytest.raises(OpsError, match="can't stop what runs on c: ") as refused:
+    with pytest.raises(OpsError, match="can't stop the services on c: ") as refused:
         commands.down("a")
     assert "`techsapo hosts remove c --gone`" in refused.value.hint
     assert commands.cluster.services

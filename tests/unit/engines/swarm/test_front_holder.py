@@ -106,7 +106,7 @@ def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
     assert " ".join(turns) == wanted
 
 
-FAULT = "may not have the address: nginx or the network of its host"
+FAULT = "can't hold the address: nginx or its host's network has failed"
 
 
 @each_row(
@@ -114,8 +114,8 @@ FAULT = "may not have the address: nginx or the network of its host"
     [
         ("redis", MASTER, "master of 2 replicas", False, True),
         ("redis", MASTER.replace("2", "0"), "master of 0 replicas", True, True),
-        ("redis", REPLICA.format("up"), "replica of a, in step", False, False),
-        ("redis", REPLICA.format("down"), "replica of a, without connection to it", True, False),
+        ("redis", REPLICA.format("up"), "replica of a, in sync", False, False),
+        ("redis", REPLICA.format("down"), "replica of a, not connected to it", True, False),
         ("redis", "NOAUTH Authentication required.", "", False, None),
         ("sentinel", "OK 3 usable Sentinels. Quorum can", "quorum: 3 of 3 Sentinels", False, None),
         ("sentinel", "NOQUORUM 1 usable Sentinels.", "no quorum: 1 usable Sentinels.", True, None),

@@ -112,7 +112,7 @@ def test_what_holds_an_update_up_or_ended_it_is_told(case: dict[str, Any]) -> No
     words = {
         "stuck": case["reason"],
         "paused": f"Swarm gave up: {case['reason']}",
-        "rolled back": f"Swarm went back to what ran before: {case['reason']}",
+        "rolled back": f"Swarm rolled back to the previous version: {case['reason']}",
     }
     assert watch.reason(case["service"], case["tasks"]) == words.get(case["state"], "")
 
