@@ -38,7 +38,7 @@ class State(StrEnum):
         return self in {State.RUNNING, State.STARTING}
 
     @property
-    def kept_running(self) -> bool:
+    def running_or_restarting(self) -> bool:
         """Whether its process is there, or is started again."""
         return self.runs or self is State.BACKOFF
 
@@ -175,8 +175,8 @@ def stopped_of(layout: Layout) -> dict[str, Stopped]:
 
     def made(value: Any) -> dict[str, Stopped]:
         return {
-            str(name): Stopped(str(told["by"]), datetime.fromisoformat(told["since"]))
-            for name, told in value.items()
+            str(name): Stopped(str(entry["by"]), datetime.fromisoformat(entry["since"]))
+            for name, entry in value.items()
         }
 
     return read_json(

@@ -76,8 +76,8 @@ class Overrides:
 
     def template(self, name: str) -> Path | None:
         """The operator's template of this name that comes before ours, if there is one."""
-        found = self.folder / name
-        return found if self.is_there and found.is_file() else None
+        path = self.folder / name
+        return path if self.is_there and path.is_file() else None
 
     @property
     def missing(self) -> bool:
@@ -146,7 +146,7 @@ def find_overrides(directory: Path, named: str | None) -> Overrides:
 
 def _below(folder: Path) -> dict[str, Path]:
     """The templates below `folder` by name, sorted. Raises OSError for a folder that can't be read."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     seen = set()
 
     def refuse(error: OSError) -> None:
@@ -159,8 +159,8 @@ def _below(folder: Path) -> dict[str, Path]:
             continue
         seen.add(real)
         for path in (Path(where, name) for name in files if name.endswith(".j2")):
-            found[path.relative_to(folder).as_posix()] = path
-    return dict(sorted(found.items()))
+            paths[path.relative_to(folder).as_posix()] = path
+    return dict(sorted(paths.items()))
 
 
 def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:
