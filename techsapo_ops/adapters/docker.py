@@ -34,9 +34,9 @@ class Docker:
 
     def watched(self, watch: Watch) -> Docker:
         """The same daemon; what is asked of it ends when `watch` raises OpsError."""
-        found = copy.copy(self)
-        found.runner = watching(self.runner, watch)
-        return found
+        watched = copy.copy(self)
+        watched.runner = watching(self.runner, watch)
+        return watched
 
     def answers(self, timeout: float = 10.0) -> str | None:
         """The daemon's version; None where none answers, or where this user may not talk to it."""
@@ -73,8 +73,8 @@ class Docker:
         done = self._run(("container", "inspect", *ids), timeout)
         if done.code != 0 and b"No such container" not in done.stderr:
             raise self._failure(msg("container inspect"), done)
-        found = [container_facts(entry) for entry in json.loads(done.stdout or b"[]")]
-        return tuple(container for container in found if container is not None)
+        facts = [container_facts(entry) for entry in json.loads(done.stdout or b"[]")]
+        return tuple(container for container in facts if container is not None)
 
     def image_ids(self, references: Iterable[str], timeout: float = _TIMEOUT) -> dict[str, str]:
         """Image id by reference, for those references that are present here."""

@@ -119,12 +119,12 @@ class MonitoringServer:
 
     def each(self) -> Sequence[Self]:
         """Each of several by itself, the one that answered last first."""
-        found = []
+        servers = []
         for number in self._order():
             other = copy(self)
             other.urls, other._first = (self.urls[number],), 0
-            found.append(other)
-        return found
+            servers.append(other)
+        return servers
 
     def within(self, seconds: float) -> Self:
         """The same server, each of whose calls is over within `seconds`."""
@@ -200,8 +200,8 @@ class MonitoringServer:
 
 def own_metric(text: str, metric: str) -> float | None:
     """The value of a metric without labels in a page of metrics; None where it is not there."""
-    found = re.search(rf"^{metric} (\S+)$", text, re.MULTILINE)
-    return None if found is None else float(found[1])
+    match = re.search(rf"^{metric} (\S+)$", text, re.MULTILINE)
+    return None if match is None else float(match[1])
 
 
 def document_of(answer: Answer) -> Any:
@@ -240,7 +240,7 @@ class Inside:
         """The answer to `asked`. Raises Unreachable."""
         began = time.monotonic()
         url = f"{asked.url}?{urlencode(asked.params)}" if asked.params else asked.url
-        told = {
+        request = {
             "method": asked.method,
             "url": url,
             "content": None if asked.content is None else base64.b64encode(asked.content).decode(),
@@ -248,7 +248,7 @@ class Inside:
             "timeout": asked.timeout,
             "limit": LIMIT,
         }
-        command = Command((self._python, "-c", _ASKS), stdin=json.dumps(told).encode())
+        command = Command((self._python, "-c", _ASKS), stdin=json.dumps(request).encode())
         try:
             done = self._run(command, asked.timeout + _START)
         except NotEntered:

@@ -28,10 +28,10 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
     """
     try:
         with opened(path, make=0o777) as descriptor:
-            found = os.fstat(descriptor)
+            status = os.fstat(descriptor)
             owner = ids(user)
-            gives = owner is not None and (found.st_uid, found.st_gid) != owner
-            fits = stat.S_IMODE(found.st_mode) == mode or (not gives and found.st_uid != os.geteuid())
+            gives = owner is not None and (status.st_uid, status.st_gid) != owner
+            fits = stat.S_IMODE(status.st_mode) == mode or (not gives and status.st_uid != os.geteuid())
             if (gives or not fits) and path.is_symlink():
                 whose = msg(" and the owner {user}", user=user) if user else ""
                 raise OpsError(
@@ -150,9 +150,9 @@ def private_folder(path: Path) -> None:
     except OSError:  # a link
         raise _somebody_elses(path, path.lstat().st_uid) from None
     try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid():
-            raise _somebody_elses(path, found.st_uid)
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
+            raise _somebody_elses(path, status.st_uid)
         os.fchmod(descriptor, 0o700)
     finally:
         os.close(descriptor)

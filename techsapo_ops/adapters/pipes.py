@@ -257,8 +257,8 @@ def piped(
     until = time.monotonic() + timeout
     with ExitStack() as running:
         # A file, and no pipe: nobody reads what `source` says while the targets take what it sends.
-        told = running.enter_context(tempfile.TemporaryFile())
-        sending = _started(running, source, stdout=subprocess.PIPE, stderr=told)
+        errors = running.enter_context(tempfile.TemporaryFile())
+        sending = _started(running, source, stdout=subprocess.PIPE, stderr=errors)
         assert sending.stdout is not None  # noqa: S101 - asked for
         taking = _taking(running, targets, sending.stdout)
         sending.stdout.close()  # the others have it; open here nobody would be told that it ended
@@ -274,8 +274,8 @@ def piped(
             sending.wait(_SOURCE_END_SECONDS)
         except subprocess.TimeoutExpired:
             raise TimedOut(source, timeout) from None
-        told.seek(0)
-        return Completed(source, sending.returncode, b"", told.read()), tuple(ended)
+        errors.seek(0)
+        return Completed(source, sending.returncode, b"", errors.read()), tuple(ended)
 
 
 def _taking(

@@ -158,11 +158,11 @@ def which(name: str, path: str | None = None) -> str | None:
 
     Raises UntrustedError where others could change it.
     """
-    found = shutil.which(name, path=path)
-    if found is None:
+    executable = shutil.which(name, path=path)
+    if executable is None:
         return None
     # PATH may name a folder relative to this one, and what is run may start in another.
-    program = Path(found).absolute()
+    program = Path(executable).absolute()
     require_programs([program])
     return str(program)
 
@@ -257,11 +257,11 @@ def attached(
         command, (*streams, None), environment=environment, session=False, pass_fds=handed_over,
     )  # fmt: skip
     # Not before: an ignored signal stays ignored over exec.
-    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
         code = process.wait()
     finally:
-        for number, handler in kept.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 

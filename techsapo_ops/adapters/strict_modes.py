@@ -281,17 +281,17 @@ def _members(gid: int) -> frozenset[int]:
     """Users of a group: a user's private group has that one, Debian's `staff` mostly none; -1: unknown."""
     import grp
 
-    found = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
+    uids = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
     try:
         names = grp.getgrgid(gid).gr_mem
     except KeyError:
         return frozenset({-1})
     for name in names:
         try:
-            found.add(pwd.getpwnam(name).pw_uid)
+            uids.add(pwd.getpwnam(name).pw_uid)
         except KeyError:
-            found.add(-1)
-    return frozenset(found)
+            uids.add(-1)
+    return frozenset(uids)
 
 
 def _has_acl(path: Path) -> bool:

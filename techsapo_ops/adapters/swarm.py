@@ -55,8 +55,8 @@ def notes(manager: Docker, purpose: str, timeout: float = _SECONDS) -> tuple[Not
 
 def named(manager: Docker, purpose: str, name: str, timeout: float = _SECONDS) -> Note | None:
     """The note of that name; None where there is none. Raises OpsError, also for one that is damaged."""
-    found = _inspected(manager, purpose, [name], timeout)
-    return next((note for note in found if note.name == name), None)
+    notes = _inspected(manager, purpose, [name], timeout)
+    return next((note for note in notes if note.name == name), None)
 
 
 def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float) -> tuple[Note, ...]:
@@ -71,8 +71,8 @@ def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float)
         )
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
     labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
-    found = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
-    return tuple(sorted(found, key=lambda note: (note.created, note.name)))
+    notes = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
+    return tuple(sorted(notes, key=lambda note: (note.created, note.name)))
 
 
 def number(note: Note) -> int:

@@ -71,9 +71,9 @@ def exposition(job: str, samples: Iterable[Sample]) -> str:
     catalogue = job_metrics()
     registry = CollectorRegistry(auto_describe=False)
     gauges: dict[str, Gauge] = {}
-    found = list(samples)
+    listed = list(samples)
     order = {name: number for number, name in enumerate(catalogue)}
-    for sample in sorted(found, key=lambda s: order.get(s.metric, len(order))):
+    for sample in sorted(listed, key=lambda s: order.get(s.metric, len(order))):
         metric = catalogue.get(sample.metric)
         if metric is None:
             raise OpsError(
@@ -117,6 +117,6 @@ def _samples(text: str) -> Iterator[Sample]:
     from prometheus_client.parser import text_string_to_metric_families
 
     for family in text_string_to_metric_families(text):
-        for found in family.samples:
-            labels = {k: v for k, v in found.labels.items() if k != "name"}
-            yield Sample(found.name, float(found.value), labels)
+        for sample in family.samples:
+            labels = {k: v for k, v in sample.labels.items() if k != "name"}
+            yield Sample(sample.name, float(sample.value), labels)

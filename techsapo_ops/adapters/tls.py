@@ -280,10 +280,10 @@ def stays_here(host: str) -> bool:
     """
     if host == "localhost":
         try:
-            found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+            addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
         except OSError:
             return False
-        return bool(found) and all(_loopback_address(address) for address in found)
+        return bool(addresses) and all(_loopback_address(address) for address in addresses)
     return _loopback_address(host)
 
 
