@@ -45,8 +45,8 @@ def next_run(expression: str, now: datetime, zone: tzinfo | str) -> datetime | N
     A time that the change to summer time leaves out comes as much later as the clock jumps. Of an hour that
     the change back repeats both may run.
     """
-    found: Any = trigger(expression, zone).get_next_fire_time(now, now)
-    return found.astimezone(UTC).astimezone(now.tzinfo) if isinstance(found, datetime) else None
+    fires: Any = trigger(expression, zone).get_next_fire_time(now, now)
+    return fires.astimezone(UTC).astimezone(now.tzinfo) if isinstance(fires, datetime) else None
 
 
 def local_zone() -> tzinfo:

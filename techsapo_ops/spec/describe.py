@@ -75,7 +75,7 @@ def documented(module: str) -> Mapping[str, Mapping[str, str]]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
             classes[node.name] = {
-                name.target.id: _told(inspect.cleandoc(text.value.value).replace("\n", " "))
+                name.target.id: _message(inspect.cleandoc(text.value.value).replace("\n", " "))
                 for name, text in zip(node.body, node.body[1:], strict=False)
                 if isinstance(name, ast.AnnAssign)
                 and isinstance(name.target, ast.Name)
@@ -86,14 +86,14 @@ def documented(module: str) -> Mapping[str, Mapping[str, str]]:
     return classes
 
 
-def _told(text: str) -> str:
+def _message(text: str) -> str:
     return Message(text.replace("{", "{{").replace("}", "}}"))
 
 
 @cache
 def help_of(model: Section) -> Mapping[str, str]:
     """Help text of each field of a section, by the key it is written with."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, info in model.model_fields.items():
         for owner in model.__mro__:
             text = (
@@ -102,9 +102,9 @@ def help_of(model: Section) -> Mapping[str, str]:
                 else None
             )
             if text:
-                found[key_of(name, info)] = text
+                texts[key_of(name, info)] = text
                 break
-    return found
+    return texts
 
 
 def type_words(here: Shape) -> str:

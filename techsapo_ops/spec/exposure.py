@@ -42,13 +42,13 @@ def auth(spec: Spec, _: Context) -> Iterator[Finding]:
 
 def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
     """nginx asks who signed in, and the app knows nginx by a secret."""
-    found = spec.app.auth.sign_in
+    settings = spec.app.auth.sign_in
     path: Path = ("app", "auth", "sign_in")
-    if found is None:
+    if settings is None:
         return
     if not spec.runs_nginx:
         yield Finding(path, msg("it is nginx that asks who signed in"), msg("add `nginx: {{enabled: true}}`"))
-    if found.secret is None or not _SHARED_SECRET.fullmatch(found.secret.reveal()):
+    if settings.secret is None or not _SHARED_SECRET.fullmatch(settings.secret.reveal()):
         yield Finding(
             path,
             msg("the secret must be 32 to 128 letters, digits or +/=_-"),
@@ -85,15 +85,15 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
 
 def exposures(spec: Spec, environment: str | None) -> tuple[Exposure, ...]:
     """Every exposure of a spec in `environment`, the accepted ones with their reason."""
-    looks = (*_LOOKS, *(production.EXPOSURES if environment == PRODUCTION else (_grafana,)))
-    found = [exposure for look in looks for exposure in look(spec)]
-    return tuple(replace(e, accepted=spec.accepted_exposures.get(e.rule)) for e in found)
+    checks = (*_CHECKS, *(production.EXPOSURES if environment == PRODUCTION else (_grafana,)))
+    every = [exposure for check in checks for exposure in check(spec)]
+    return tuple(replace(e, accepted=spec.accepted_exposures.get(e.rule)) for e in every)
 
 
 def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
     """Exposures that nobody accepted: errors in production, elsewhere warnings."""
-    found = exposures(spec, context.environment)
-    for exposure in found:
+    all_exposures = exposures(spec, context.environment)
+    for exposure in all_exposures:
         if exposure.accepted is not None:
             continue
         yield Finding(
@@ -107,7 +107,7 @@ def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
             exposure.uses,
             warning=context.environment != PRODUCTION,
         )
-    yield from _acceptances(spec, {exposure.rule for exposure in found})
+    yield from _acceptances(spec, {exposure.rule for exposure in all_exposures})
 
 
 def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
@@ -227,12 +227,12 @@ def _host(url: str) -> str | None:
 def _offsite(spec: Spec) -> Iterator[Exposure]:
     """restic encrypts what it copies; who logs in how, and what is copied when, goes as the address says."""
     offsite = spec.backup.offsite
-    found = _PLAIN.match(offsite.restic) if offsite is not None else None
-    host = _host(found["url"]) if found is not None else None
-    if found is None or not host or is_loopback(host):
+    match = _PLAIN.match(offsite.restic) if offsite is not None else None
+    host = _host(match["url"]) if match is not None else None
+    if match is None or not host or is_loopback(host):
         return
     readable = (
-        msg("its login, and what is copied when,") if found["kind"] == "rest" else msg("what is copied when")
+        msg("its login, and what is copied when,") if match["kind"] == "rest" else msg("what is copied when")
     )
     yield Exposure(
         "offsite-plain-http",
@@ -242,7 +242,7 @@ def _offsite(spec: Spec) -> Iterator[Exposure]:
             host=host,
             readable=readable,
         ),
-        msg("{found}:https://…, or an sftp: repository", found=found["kind"]),
+        msg("{found}:https://…, or an sftp: repository", found=match["kind"]),
     )
 
 
@@ -258,6 +258,6 @@ def _pruned(spec: Spec) -> Iterator[Exposure]:
         )
 
 
-_LOOKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (
+_CHECKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (
     _app, _nginx, _redis, _monitoring, _offsite, _pruned,
 )  # fmt: skip

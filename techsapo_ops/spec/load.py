@@ -305,9 +305,9 @@ class _Loading:
                 spec = Spec.model_validate(pruned.data)
             except ValidationError as error:
                 variables = {pruned.now(path): names for path, names in filled.variables.items()}
-                found = list(field_errors(error, pruned.data, variables))
-                refused = [pruned.original(e.path) for e in found]
-                for path, e in zip(refused, found, strict=True):
+                errors = list(field_errors(error, pruned.data, variables))
+                refused = [pruned.original(e.path) for e in errors]
+                for path, e in zip(refused, errors, strict=True):
                     if not self.touches(path) and path not in self.hollow:
                         self.problem(path, e.message, e.hint, at_key=e.at_key)
                 pruned.remove(*refused)

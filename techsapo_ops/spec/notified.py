@@ -101,12 +101,14 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, step in enumerate(steps):
         path: Path = ("notifications", "next", n, "after")
         if seconds(step.after) < 2 * seconds(evaluated):
-            told = msg(
+            message = msg(
                 "{after} does not hold two evaluations of the rules, one every {evaluated}",
                 after=step.after,
                 evaluated=evaluated,
             )
-            yield Finding(path, told, msg("lengthen it: somebody has to read the first message"), (interval,))
+            yield Finding(
+                path, message, msg("lengthen it: somebody has to read the first message"), (interval,)
+            )
         elif seconds(step.after) > _LATEST:
             yield Finding(
                 path, msg("{after} is longer than 7d", after=step.after), msg("tell them while it is news")

@@ -81,7 +81,7 @@ def _listeners(spec: Spec) -> Iterator[Exposure]:
         ("monitoring", "prometheus"),
     )
     if not {"page", "critical"}.isdisjoint(spec.unreached):
-        message, _, hint = spec.told_nobody.partition(": ")
+        message, _, hint = spec.nobody_notified.partition(": ")
         listed = "page" if spec.wakes_nobody else "critical"
         yield Exposure("no-critical-receiver", ("notifications", listed), message, hint, uses)
     if spec.watched_by_nobody:

@@ -219,8 +219,10 @@ def inside_backups(spec: Spec, directory: FilePath, backups: FilePath) -> Findin
     named = offsite.restic.removeprefix(FOLDER) if offsite is not None else ":"
     if ":" in named:
         return None
-    kept = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
-    folder, repository = (FilePath(os.path.realpath(path)) for path in (kept, user_path(named, directory)))
+    own_backups = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
+    folder, repository = (
+        FilePath(os.path.realpath(path)) for path in (own_backups, user_path(named, directory))
+    )
     if not repository.is_relative_to(folder):
         return None
     return Finding(

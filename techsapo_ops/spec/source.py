@@ -134,11 +134,11 @@ def _readable(text: str, filename: str) -> str:
         message = msg("the file is larger than 1 MB")
         raise _broken(filename, START, message, msg("a spec is a few hundred lines"))
     text = text.removeprefix("\ufeff")
-    found = _UNREADABLE.search(text)
-    if found is not None:
-        before = text[: found.start()]
+    unreadable = _UNREADABLE.search(text)
+    if unreadable is not None:
+        before = text[: unreadable.start()]
         mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        message = msg("the character U+{ord:04X} can't stand in YAML", ord=ord(found[0]))
+        message = msg("the character U+{ord:04X} can't stand in YAML", ord=ord(unreadable[0]))
         hint = msg('remove it, or write it as an escape in double quotes, e.g. "\\u001b"')
         raise _broken(filename, mark, message, hint)
     return text
@@ -170,8 +170,8 @@ def _refuse_slips(lines: list[str], filename: str, first: int = 1) -> None:
     For a text that is wrong already: in one that is right, such a line is a part of a longer value.
     """
     for number, line in enumerate(lines, first):
-        if (found := slip(line)) is not None:
-            column, message, hint = found
+        if (problem := slip(line)) is not None:
+            column, message, hint = problem
             raise _broken(filename, Mark(number, column), message, hint) from None
 
 

@@ -47,11 +47,11 @@ def scrape_interval(spec: Spec, _: Context) -> Iterator[Finding]:
     """The rules' windows hold two scrapes."""
     prometheus = spec.monitoring.prometheus
     if prometheus.enabled and seconds(prometheus.scrape_interval) > _LONGEST_SCRAPE_INTERVAL:
-        told = msg(
+        message = msg(
             "{scrape_interval} is too long for rules that look back 5 minutes",
             scrape_interval=prometheus.scrape_interval,
         )
-        yield Finding(("monitoring", "prometheus", "scrape_interval"), told, msg("write 2m or less"))
+        yield Finding(("monitoring", "prometheus", "scrape_interval"), message, msg("write 2m or less"))
 
 
 def probes(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -60,14 +60,16 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, probe in enumerate(spec.monitoring.probes):
         path: Path = ("monitoring", "probes", n)
         if _FRONTS.fullmatch(probe.name):
-            told = msg(
+            message = msg(
                 "the stack's own front is asked as {probe} itself, or may come to be", probe=probe.name
             )
-            yield Finding((*path, "name"), told, msg("choose another name"))
+            yield Finding((*path, "name"), message, msg("choose another name"))
         elif probe.name in first:
             other: Path = ("monitoring", "probes", first[probe.name], "name")
-            told = msg("{probe} is already the name of {other}", probe=probe.name, other=dotted(other[:-1]))
-            yield Finding((*path, "name"), told, msg("choose another name"), uses=(other,))
+            message = msg(
+                "{probe} is already the name of {other}", probe=probe.name, other=dotted(other[:-1])
+            )
+            yield Finding((*path, "name"), message, msg("choose another name"), uses=(other,))
         first.setdefault(probe.name, n)
         scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
         if probe.status and scheme in {"tcp", "tls"}:

@@ -21,14 +21,14 @@ def _address(value: str) -> str:
     import ipaddress
 
     try:
-        found = ipaddress.ip_address(value)
+        address = ipaddress.ip_address(value)
     except ValueError:
         raise ValueError(
             msg("{value} is not an IP address; write e.g. 10.0.0.1", value=repr(value))
         ) from None
-    if found.is_unspecified or found.is_loopback or found.is_multicast:
+    if address.is_unspecified or address.is_loopback or address.is_multicast:
         raise ValueError(msg("no other host reaches this one by {value}", value=value))
-    return str(found)
+    return str(address)
 
 
 def _floating(value: str) -> str:
@@ -36,39 +36,41 @@ def _floating(value: str) -> str:
     import ipaddress
 
     try:
-        found = ipaddress.ip_interface(value)
+        interface = ipaddress.ip_interface(value)
     except ValueError:
         raise ValueError(
             msg("{value} is not an address; write e.g. 10.0.0.100/24", value=repr(value))
         ) from None
-    if found.ip.is_unspecified or found.ip.is_loopback or found.ip.is_multicast:
+    if interface.ip.is_unspecified or interface.ip.is_loopback or interface.ip.is_multicast:
         raise ValueError(msg("nothing can be reached by {value}", value=value))
-    network = found.network
+    network = interface.network
     if "/" not in value:
-        length = 24 if found.version == 4 else 64
+        length = 24 if interface.version == 4 else 64
         raise ValueError(
-            msg("{value} has no prefix; write its prefix: {value}/{length}", value=found.ip, length=length)
+            msg(
+                "{value} has no prefix; write its prefix: {value}/{length}", value=interface.ip, length=length
+            )
         )
     if network.num_addresses > 2:
-        if found.ip == network.network_address:
+        if interface.ip == network.network_address:
             raise ValueError(msg("{value} is the address of its network itself", value=value))
-        if found.version == 4 and found.ip == network.broadcast_address:
+        if interface.version == 4 and interface.ip == network.broadcast_address:
             raise ValueError(msg("{value} is the broadcast address of its network", value=value))
-    return str(found)
+    return str(interface)
 
 
 def _subnet(value: str) -> str:
     import ipaddress
 
     try:
-        found = ipaddress.ip_network(value)
+        network = ipaddress.ip_network(value)
     except ValueError:
         raise ValueError(
             msg("{value} is not a network; write e.g. 10.99.0.0/20", value=repr(value))
         ) from None
-    if found.version != 4 or not 16 <= found.prefixlen <= 24:
+    if network.version != 4 or not 16 <= network.prefixlen <= 24:
         raise ValueError(msg("must be an IPv4 network from /16 to /24"))
-    return str(found)
+    return str(network)
 
 
 def _docker(value: str) -> str:

@@ -147,8 +147,8 @@ class Notifications(Section):
         this very host count. Those of `critical` are reached where those who are woken are, too.
         """
         listed = self.named(getattr(self, name))
-        found = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
-        return found and (name != "critical" or _anybody(self.named(self.paged)))
+        reached = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        return reached and (name != "critical" or _anybody(self.named(self.paged)))
 
     def is_example(self, name: str) -> bool:
         """Whether the list of that name has an example's address."""
@@ -235,5 +235,5 @@ def domains(text: str) -> list[str]:
         return []  # a line break would begin another header
     listed = getaddresses([_NOTHING_BETWEEN.sub(",", text).strip(" ,")])
     # What is not there as it is, was put together over a blank.
-    found = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
-    return [match[1] for match in found if match] if all(found) else []
+    matches = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
+    return [match[1] for match in matches if match] if all(matches) else []

@@ -33,7 +33,7 @@ APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
 )  # fmt: skip
 """What the app reads of the spec; a change elsewhere concerns it not."""
-TOLD_APART = frozenset({"host", "port", "instances", "public_url"})
+NOT_RENDERED = frozenset({"host", "port", "instances", "public_url"})
 """Parts of `app` that an instance is told on its command line, or that others put into their messages."""
 ExposureName = Literal[
     "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
@@ -161,25 +161,25 @@ class Spec(Section):
         """
         if not self.monitoring.prometheus.enabled:
             return ()  # there are no alerts
-        sent, told = self.monitoring.alertmanager.enabled, self.notifications
+        sent, notifications = self.monitoring.alertmanager.enabled, self.notifications
         lists = ("critical", "warning", "info", "watchdog")
-        found = tuple(name for name in lists if not (sent and told.reaches(name)))
-        if "critical" not in found:
-            return found
+        unreached = tuple(name for name in lists if not (sent and notifications.reaches(name)))
+        if "critical" not in unreached:
+            return unreached
         first = "page" if self.wakes_nobody else "critical"
-        later = sent and told.first_next is not None
-        return (f"{first}{AT_ONCE}" if later else first, *found[1:])
+        later = sent and notifications.first_next is not None
+        return (f"{first}{AT_ONCE}" if later else first, *unreached[1:])
 
     @property
-    def told_at_once(self) -> bool:
+    def notified_at_once(self) -> bool:
         """Whether somebody is told of the worst without a wait: what pages, or else of critical alerts."""
         return not any(name.startswith(("page", "critical")) for name in self.unreached)
 
     @property
-    def told_nobody(self) -> str:
+    def nobody_notified(self) -> str:
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
         unreached, later = self.unreached, self.notifications.first_next
-        if self.told_at_once:
+        if self.notified_at_once:
             return ""
         if unreached[0].endswith(AT_ONCE) and later is not None:
             whom = all_of(dict.fromkeys(r.kind for r in self.notifications.named(later.receivers)))

@@ -97,15 +97,15 @@ def test_a_spec_tells_which_alerts_reach_no_one(
 ) -> None:
     made = Spec.model_validate({"project": "x", "notifications": notified(notifications)})
     assert list(made.unreached) == unreached.split()
-    assert made.told_nobody.startswith(line)
-    assert bool(made.told_nobody) == bool(line)
+    assert made.nobody_notified.startswith(line)
+    assert bool(made.nobody_notified) == bool(line)
 
 
 def test_without_alertmanager_nobody_is_told_and_without_prometheus_there_are_no_alerts() -> None:
     def without(server: str) -> tuple[str, list[str]]:
         monitoring, told = {server: {"enabled": False}}, notified({"critical": SLACK})
         made = Spec.model_validate({"project": "x", "monitoring": monitoring, "notifications": told})
-        return made.told_nobody, list(made.unreached)
+        return made.nobody_notified, list(made.unreached)
 
     assert without("alertmanager") == (f"{NO_ONE}: monitoring.alertmanager is off", ALL.split())
     assert without("prometheus") == ("", [])
