@@ -103,7 +103,7 @@ def _step(node: yaml.Node, words: list[str]) -> tuple[int, yaml.Node] | None:
             there = ".".join(words[:count])
             raise OpsError(
                 msg("{there} is written as an alias (*)", there=there),
-                msg("write out what it stands for"),
+                msg("write out the value itself"),
                 exit_code=2,
             )
         if child is not None:

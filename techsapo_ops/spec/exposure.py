@@ -32,7 +32,7 @@ def auth(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg(
-                "whoever reaches {exposed} could spend the providers' budget without a key",
+                "anyone who can reach {exposed} can spend the providers' budget without a key",
                 exposed=spec.exposed[0],
             ),
             msg("remove it, or listen on 127.0.0.1"),
@@ -47,12 +47,16 @@ def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
     if settings is None:
         return
     if not spec.runs_nginx:
-        yield Finding(path, msg("it is nginx that asks who signed in"), msg("add `nginx: {{enabled: true}}`"))
+        yield Finding(
+            path,
+            msg("sign-in needs nginx, which checks who signed in"),
+            msg("add `nginx: {{enabled: true}}`"),
+        )
     if settings.secret is None or not _SHARED_SECRET.fullmatch(settings.secret.reveal()):
         yield Finding(
             path,
             msg("the secret must be 32 to 128 letters, digits or +/=_-"),
-            msg("`openssl rand -hex 32 > secrets/sign-in`, and name that file by secret_file"),
+            msg("run `openssl rand -hex 32 > secrets/sign-in` and set secret_file to that file"),
         )
 
 
@@ -64,7 +68,7 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("backup", "prometheus"),
             msg(
-                "Prometheus listens on {host}: whoever reaches it could delete its samples",
+                "Prometheus listens on {host}: anyone who can reach it can delete its samples",
                 host=prometheus.host,
             ),
             msg("let it listen on 127.0.0.1, or leave its samples out of the backup"),
@@ -74,8 +78,8 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("backup", "prometheus"),
             msg(
-                "any user of this host can read and delete Prometheus's samples: its admin API asks "
-                "for no login"
+                "any user of this host can read and delete Prometheus's samples: its admin API "
+                "requires no login"
             ),
             msg("remove `login: false` from `monitoring.prometheus`"),
             uses=(("monitoring", "prometheus", "login"), ("monitoring", "prometheus", "enabled")),
@@ -100,7 +104,7 @@ def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
             exposure.path,
             exposure.message,
             msg(
-                "{hint}; where it is meant: `accepted_exposures: {{{rule}: REASON}}`",
+                "{hint}; if it is intended: `accepted_exposures: {{{rule}: REASON}}`",
                 hint=exposure.hint,
                 rule=exposure.rule,
             ),
@@ -114,9 +118,9 @@ def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
     for rule, reason in spec.accepted_exposures.items():
         path: Path = ("accepted_exposures", rule)
         if not reason.strip():
-            yield Finding(path, msg("gives no reason"), msg("say why it is meant, e.g. TLS ends at lb1"))
+            yield Finding(path, msg("gives no reason"), msg("write why it is intended, e.g. TLS ends at lb1"))
         elif rule not in needed:
-            yield Finding(path, msg("nothing is exposed so any more"), msg("remove it"), warning=True)
+            yield Finding(path, msg("this exposure no longer exists"), msg("remove it"), warning=True)
 
 
 def _app(spec: Spec) -> Iterator[Exposure]:
@@ -125,7 +129,7 @@ def _app(spec: Spec) -> Iterator[Exposure]:
             "app-plain-http",
             ("app", "host"),
             msg(
-                "the app listens on {host} by plain HTTP: API keys and answers can be read on the way",
+                "the app listens on {host} over plain HTTP: API keys and answers can be read in transit",
                 host=spec.app.host,
             ),
             msg("let it listen on 127.0.0.1 and put nginx with a certificate in front of it"),
@@ -138,11 +142,11 @@ def _nginx(spec: Spec) -> Iterator[Exposure]:
         return
     uses: tuple[Path, ...] = (("nginx",), ("certificates",), ("app", "instances"))
     message = msg(
-        "nginx answers on {host} by plain HTTP: API keys and answers can be read on the way",
+        "nginx answers on {host} over plain HTTP: API keys and answers can be read in transit",
         host=host,
     )
     if spec.served_certificate is None:
-        hint = msg("describe a certificate under `certificates`")
+        hint = msg("add a certificate under `certificates`")
         yield Exposure("nginx-plain-http", ("nginx", "host"), message, hint, uses)
 
 
@@ -174,7 +178,9 @@ def _monitoring(spec: Spec) -> Iterator[Exposure]:
         if server.login:
             yield _plain_login((*path, "host"), where, uses)
         else:
-            message = msg("{where} without a login: whoever reaches it can {power}", where=where, power=power)
+            message = msg(
+                "{where} without a login: anyone who can reach it can {power}", where=where, power=power
+            )
             yield Exposure(
                 rule, (*path, "host"), message, msg("remove `login: false`, or listen on 127.0.0.1"), uses
             )
@@ -189,8 +195,8 @@ def _plain_login(path: Path, where: str, uses: tuple[Path, ...]) -> Exposure:
     return Exposure(
         "monitoring-plain-http",
         path,
-        msg("{where} by plain HTTP: its password can be read on the way", where=where),
-        msg("let it listen on 127.0.0.1 and reach it by a tunnel or a proxy with TLS"),
+        msg("{where} over plain HTTP: its password can be read in transit", where=where),
+        msg("let it listen on 127.0.0.1 and reach it through a tunnel or a proxy with TLS"),
         uses,
     )
 
@@ -206,13 +212,13 @@ def _redis(spec: Spec) -> Iterator[Exposure]:
         everywhere = "" if is_loopback(redis.host) else msg(" and listens on {host}", host=redis.host)
         where: Path = path if everywhere else ("redis", "accounts")
         message = msg(
-            "Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets",
+            "Redis requires no login{everywhere}: anyone who can reach it can change answers and budgets",
             everywhere=everywhere,
         )
         yield Exposure("redis-without-login", where, message, msg("remove `accounts: false`"), uses)
     elif not is_loopback(redis.host) and not redis.tls:
         message = msg(
-            "Redis listens on {host} in plain text: its password can be read on the way", host=redis.host
+            "Redis listens on {host} without TLS: its password can be read in transit", host=redis.host
         )
         yield Exposure("redis-plain-text", path, message, msg("add `redis: {{tls: true}}`"), uses)
 
@@ -232,13 +238,16 @@ def _offsite(spec: Spec) -> Iterator[Exposure]:
     if match is None or not host or is_loopback(host):
         return
     readable = (
-        msg("its login, and what is copied when,") if match["kind"] == "rest" else msg("what is copied when")
+        msg("its login and the time and content of each copy")
+        if match["kind"] == "rest"
+        else msg("the time and content of each copy")
     )
     yield Exposure(
         "offsite-plain-http",
         ("backup", "offsite", "restic"),
         msg(
-            "backups go to {host} by plain HTTP: {readable} can be read on the way, and be cut off",
+            "backups go to {host} over plain HTTP: {readable} can be read in transit, and the "
+            "transfer can be blocked",
             host=host,
             readable=readable,
         ),
@@ -253,8 +262,8 @@ def _pruned(spec: Spec) -> Iterator[Exposure]:
         yield Exposure(
             "offsite-prune",
             ("backup", "offsite", "prune"),
-            msg("this host removes off-site copies: whoever takes it over can remove all of them"),
-            msg("remove it, and let the server that has the copies prune them"),
+            msg("this host removes off-site copies: anyone who takes it over can remove all of them"),
+            msg("remove it, and let the server that stores the copies prune them"),
         )
 
 

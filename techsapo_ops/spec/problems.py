@@ -174,7 +174,7 @@ def slip(text: str) -> tuple[int, str, str] | None:
             what = msg("colon (U+FF1A)") if sign == _COLON else msg("space (U+3000)")
             return (
                 key.start(part) + key[part].index(sign) + 1,
-                msg("a full-width {what} stands in the place of YAML's own", what=what),
+                msg("a full-width {what} is used where YAML needs the half-width one", what=what),
                 msg("write it half-width"),
             )
     return None

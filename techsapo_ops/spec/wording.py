@@ -208,7 +208,7 @@ class _Refused:
         return [str(kind) for m in models for kind in literals(m.model_fields["kind"].annotation)]
 
     def pattern(self) -> str:
-        words = msg("has a form that is not allowed here")
+        words = msg("has a format that is not allowed here")
         return PATTERN_WORDS.get(str(self.context.get("pattern")), words)
 
 

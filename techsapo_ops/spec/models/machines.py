@@ -27,7 +27,7 @@ def _address(value: str) -> str:
             msg("{value} is not an IP address; write e.g. 10.0.0.1", value=repr(value))
         ) from None
     if address.is_unspecified or address.is_loopback or address.is_multicast:
-        raise ValueError(msg("no other host reaches this one by {value}", value=value))
+        raise ValueError(msg("no other host can reach this one at {value}", value=value))
     return str(address)
 
 
@@ -42,7 +42,7 @@ def _floating(value: str) -> str:
             msg("{value} is not an address; write e.g. 10.0.0.100/24", value=repr(value))
         ) from None
     if interface.ip.is_unspecified or interface.ip.is_loopback or interface.ip.is_multicast:
-        raise ValueError(msg("nothing can be reached by {value}", value=value))
+        raise ValueError(msg("nothing can be reached at {value}", value=value))
     network = interface.network
     if "/" not in value:
         length = 24 if interface.version == 4 else 64

@@ -187,8 +187,8 @@ class Spec(Section):
             if self.wakes_nobody:
                 what = msg("alerts that wake people")
             return msg(
-                "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
-                "nobody has them by then: add a receiver to notifications.{listed} (docs/alerts.md)",
+                "{what} reach no one at once; critical ones reach {whom} after {after} if nobody "
+                "acknowledges them: add a receiver to notifications.{listed} (docs/alerts.md)",
                 listed="page" if self.wakes_nobody else "critical",
                 what=what,
                 whom=whom,
@@ -199,10 +199,11 @@ class Spec(Section):
         if self.wakes_nobody:
             return msg(
                 "alerts that wake people reach no one: name a receiver with a real address in "
-                "notifications.page, or remove `page`, and they go to those of `critical` (docs/alerts.md)"
+                "notifications.page, or remove `page` to use the receivers of `critical` "
+                "(docs/alerts.md)"
             )
         if any(self.notifications.is_example(name) for name in unreached if name != "watchdog"):
-            filled = msg("write real addresses in place of the example's into notifications (docs/alerts.md)")
+            filled = msg("replace the example addresses in notifications with real ones (docs/alerts.md)")
             if {"warning", "info"} <= set(unreached):
                 return msg("alerts reach no one: {filled}", filled=filled)
             return msg("critical alerts reach no one: {filled}", filled=filled)
@@ -228,20 +229,18 @@ class Spec(Section):
         if "watchdog" not in self.unreached or not self.monitoring.alertmanager.enabled:
             return ""
         if self.notifications.is_example("watchdog"):
-            watcher = msg(
-                "write a real watcher's address in place of the example's into notifications.watchdog"
-            )
+            watcher = msg("replace the example address in notifications.watchdog with that of a real watcher")
         elif self.notifications.watchdog:
             watcher = msg(
-                "notifications.watchdog is on this host, which counts as none; let one elsewhere expect "
-                "Watchdog"
+                "notifications.watchdog is on this host and would fail with it; send Watchdog to an "
+                "external watcher"
             )
         else:
             watcher = msg(
-                "let a watcher elsewhere expect Watchdog, `notifications: {{receivers: {{watcher: {{kind: "
-                "webhook, url_file: secrets/watcher}}}}, watchdog: [watcher]}}`"
+                "send Watchdog to an external watcher: `notifications: {{receivers: {{watcher: "
+                "{{kind: webhook, url_file: secrets/watcher}}}}, watchdog: [watcher]}}`"
             )
-        return msg("nobody notices when this stack can't tell any more: {watcher}", watcher=watcher)
+        return msg("nobody notices when this stack can no longer send alerts: {watcher}", watcher=watcher)
 
     @property
     def report_to_nobody(self) -> str:

@@ -45,7 +45,7 @@ def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:
         lambda: start_services(stack, ["app"]),
         lambda: made.rollback("@1"),
     ):
-        with pytest.raises(OpsError, match="neither the old nor the new") as refused:
+        with pytest.raises(OpsError, match="neither the old state nor the backup") as refused:
             attempt()
         assert "`techsapo up` goes back" in (refused.value.hint or "")
     assert states(made) == {"redis": "running", "app": "stopped"}
@@ -202,7 +202,7 @@ def test_a_restore_waits_for_up_where_a_data_folder_was_removed_under_a_service(
     services = {**seen.services, "app": dataclasses.replace(seen.services["app"], drift=FOLDER_GONE)}
     gone = dataclasses.replace(seen, services=services)
     monkeypatch.setattr(stack.engine, "observe", lambda **_: gone)
-    with pytest.raises(OpsError, match="app: its data folder was removed while it ran") as refused:
+    with pytest.raises(OpsError, match="app: its data folder was removed while it was running") as refused:
         intend(stack, old)
     assert "`techsapo up` starts it on a new one" in (refused.value.hint or "")
     assert states(made)["app"] == "running", "nothing was stopped for it"

@@ -60,7 +60,7 @@ def test_the_home_folder_of_nobody_is_said_to_be_so(
 ) -> None:
     told = techsapo(top, *words, env=variables)
     assert told.returncode == 1
-    said = "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on"
+    said = "error: there is no user 'nouser' on this host\ntry: write the full path, starting with /"
     assert said in told.stderr
 
 
