@@ -104,7 +104,7 @@ class DataNote:
             _checked,
             empty={},
             remedy=msg(
-                "see that the data of each service is there, then remove it: `techsapo up` makes another"
+                "check that the data of each service is there, then remove it: `techsapo up` writes a new one"
             ),
         )
 

@@ -174,7 +174,7 @@ class Kind:
     def program(self, topology: Topology, service: Service) -> Program:  # noqa: ARG002 - likewise
         """How `service` runs as a process of this host. Raises OpsError without its executable."""
         raise OpsError(
-            msg("{service} runs in a container alone", service=service.name), "`techsapo up --engine compose`"
+            msg("{service} runs only in a container", service=service.name), "`techsapo up --engine compose`"
         )
 
     def container(self, topology: Topology, service: Service) -> Container:

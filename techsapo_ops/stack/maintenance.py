@@ -72,7 +72,7 @@ class Maintenance:
         period = msg("maintenance since {since:%Y-%m-%d %H:%M} UTC by {by}", since=self.since, by=self.by)
         if self.until is not None:
             period += (
-                msg(", was to end {until:%Y-%m-%d %H:%M} UTC", until=self.until)
+                msg(", was due to end {until:%Y-%m-%d %H:%M} UTC", until=self.until)
                 if self.forgotten()
                 else msg(", until {until:%Y-%m-%d %H:%M} UTC", until=self.until)
             )

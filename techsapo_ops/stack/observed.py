@@ -14,7 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
-FOLDER_GONE = msg("its data folder was removed while it ran: what it holds is lost when it ends")
+FOLDER_GONE = msg("its data folder was removed while it was running: its data is lost when it stops")
 """What is said of a service as its `drift`."""
 NOTE = "stopped.json"
 
@@ -180,7 +180,7 @@ def stopped_of(layout: Layout) -> dict[str, Stopped]:
         }
 
     return read_json(
-        _note(layout), made, empty={}, remedy=msg("remove it; `techsapo up` then starts them all")
+        _note(layout), made, empty={}, remedy=msg("remove it; `techsapo up` then starts all services")
     )
 
 

@@ -36,8 +36,8 @@ def require_format(state: Path) -> None:
                 "{state} was written by another version of techsapo, and this one can't read it", state=state
             ),
             msg(
-                "stop the stack with that version, then `mv {state} {state}-before`: its data, keys and "
-                "backups stay there, and `techsapo up` starts anew",
+                "stop the stack with that version, then run `mv {state} {state}-before`: its data, "
+                "keys and backups stay there, and `techsapo up` starts from scratch",
                 state=state,
             ),
         )
