@@ -209,7 +209,7 @@ class Alertmanager(MonitoringServer):
         """Version, configuration and cluster state."""
         answer, document = self._get("status")
         if not isinstance(document, dict) or "versionInfo" not in document:
-            raise ApiError(msg("{url}: not an answer of Alertmanager", url=answer.url))
+            raise ApiError(msg("{url}: not an answer from Alertmanager", url=answer.url))
         return AlertmanagerStatus(
             version=document["versionInfo"]["version"],
             config=document["config"]["original"],
@@ -223,7 +223,7 @@ class Alertmanager(MonitoringServer):
     def _list(self, path: str) -> list[Any]:
         answer, document = self._get(path)
         if not isinstance(document, list):
-            raise ApiError(msg("{url}: not an answer of Alertmanager", url=answer.url))
+            raise ApiError(msg("{url}: not an answer from Alertmanager", url=answer.url))
         return document
 
     def _get(self, path: str) -> tuple[Answer, Any]:

@@ -89,7 +89,7 @@ def is_other(other: str, *, elsewhere: bool = False) -> bool:
 def difference(running: str) -> str:
     """In what the build `running` differs from this process's, in words: code, Python, or libraries."""
     if not running:
-        return msg("it does not tell its build")
+        return msg("it does not report its build")
     if code_of(running) != code():
         return msg("other code")
     mine, other = (each.rpartition(".")[2] for each in (build(), running))
@@ -113,8 +113,8 @@ def read_content(package: Path) -> Content:
     from techsapo_ops.errors import OpsError
 
     raise OpsError(
-        msg("{package} changes while it is read", package=package),
-        msg("try again once the upgrade is through"),
+        msg("{package} changed while it was read", package=package),
+        msg("try again after the upgrade"),
     )
 
 

@@ -126,7 +126,7 @@ def reading_of(data: bytes) -> Reading:
         before, head = head, Head(number, hashlib.sha256(line).hexdigest())
         record = _record(line, head)
         if record is None:
-            breaks.append(Break(number, msg("it is no record")))
+            breaks.append(Break(number, msg("it is not a record")))
             continue
         if record.content.get("previous") != _digest(before):
             breaks.append(Break(number, msg("it does not follow the line before it")))

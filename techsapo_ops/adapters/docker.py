@@ -181,14 +181,14 @@ class Docker:
         if "Cannot connect to the Docker daemon" in said:
             return OpsError(
                 msg("no Docker daemon answers"),
-                msg("start it on its host; `techsapo hosts check` says what each host lacks")
+                msg("start it on its host; `techsapo hosts check` shows what each host lacks")
                 if self._elsewhere
                 else msg("start it, or use the native engine: --engine native"),
             )
         if "permission denied" in said:
             return OpsError(
-                msg("this user may not talk to the Docker daemon"),
-                msg("run as root, or join the group docker"),
+                msg("this user is not allowed to use the Docker daemon"),
+                msg("run as root, or add this user to the group docker"),
             )
         return OpsError(msg("`docker {what}` failed: {said}", what=what, said=said))
 

@@ -191,8 +191,10 @@ class Fleet(Docker):
         )
         if outside == len(self.members):
             raise OpsError(
-                msg("the hosts are in no Swarm yet"),
-                msg("`techsapo hosts check` says whether they can be, `techsapo hosts add` joins them"),
+                msg("the hosts are not in a Swarm yet"),
+                msg(
+                    "`techsapo hosts check` shows whether they can form one; `techsapo hosts add` joins them"
+                ),
             )
         if len(away) == len(self.members):
             raise HostsAway(away)

@@ -194,7 +194,7 @@ class MonitoringServer:
     def _let_in(self, answer: Answer) -> Answer:
         if answer.status == 401:
             hint = "" if self._login is None else self._login.hint
-            raise ApiError(msg("{url}: HTTP 401: it asks for a login", url=answer.url), hint)
+            raise ApiError(msg("{url}: HTTP 401: it requires a login", url=answer.url), hint)
         return answer
 
 
@@ -224,7 +224,7 @@ class NotEntered(Unreachable):
 
     def __init__(self, why: OpsError) -> None:
         super().__init__("", why.message)
-        self.message = msg("the monitoring can't be asked: {why}", why=why.message)
+        self.message = msg("the monitoring can't be queried: {why}", why=why.message)
         self.hint = why.hint or LOOK
         self.args = (self.message,)
 
@@ -258,7 +258,7 @@ class Inside:
         try:
             said = json.loads(done.stdout)
         except ValueError:
-            why = msg("nobody inside the stack asked it: {output}", output=done.output[-200:])
+            why = msg("no query ran inside the stack: {output}", output=done.output[-200:])
             raise Unreachable(url, why) from None
         if "error" in said:
             raise Unreachable(url, said["error"], connected=said["connected"])

@@ -115,11 +115,11 @@ def reboot_reason(
     release = running or os.uname().release
     newest = max(_installed(boot, release), key=_order, default=release)
     if _order(newest) > _order(release):
-        return msg("runs kernel {release}, and {newest} is installed", release=release, newest=newest)
+        return msg("runs kernel {release}, but {newest} is installed", release=release, newest=newest)
     if asked_for.exists():
         names = _lines(asked_for.with_name(f"{asked_for.name}.pkgs"))
         who = ", ".join(names) or msg("a package")
-        return msg("{who} asks for a reboot ({file})", who=who, file=asked_for)
+        return msg("{who} requires a reboot ({file})", who=who, file=asked_for)
     return ""
 
 

@@ -73,14 +73,14 @@ def split_command(text: str, where: str) -> tuple[str, ...]:
     except ValueError as error:
         raise OpsError(
             msg(
-                "{where}: {text} is no command: {error}",
+                "{where}: {text} is not a command: {error}",
                 where=where,
                 text=repr(text),
                 error=str(error).lower(),
             )
         ) from None
     if not words:
-        raise OpsError(msg("{where}: {text} is no command", where=where, text=repr(text)))
+        raise OpsError(msg("{where}: {text} is not a command", where=where, text=repr(text)))
     return words
 
 
@@ -172,7 +172,7 @@ def require_programs(programs: Iterable[Path]) -> None:
     modes = StrictModes(trusted_users())
     for program in programs:
         modes.judge(program)
-    modes.require("" if os.geteuid() == 0 else msg("take its folder out of PATH"))
+    modes.require("" if os.geteuid() == 0 else msg("remove its folder from PATH"))
 
 
 def program_of(command: Command) -> str | None:
@@ -199,7 +199,7 @@ def _require_plugins(environment: Mapping[str, str]) -> None:
     for path in (Path(config) / "config.json", Path(config) / "cli-plugins"):
         if path.exists():
             modes.tree(path)
-    modes.require(msg("set HOME and DOCKER_CONFIG to what is your own"))
+    modes.require(msg("set HOME and DOCKER_CONFIG to your own folders"))
 
 
 def start(

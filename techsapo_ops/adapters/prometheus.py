@@ -88,7 +88,7 @@ class Prometheus(MonitoringServer):
         if data["resultType"] != "vector":
             raise ApiError(
                 msg("{expression} is a {data}", expression=repr(expression), data=data["resultType"]),
-                msg("ask for an instant vector"),
+                msg("use an expression that returns an instant vector"),
             )
         return vector(data["result"])
 
@@ -193,11 +193,11 @@ def _checked(answer: Answer) -> Any:
                 "{url}: HTTP {status}: {error}",
                 url=answer.url,
                 status=answer.status,
-                error=error or msg("not an answer of Prometheus"),
+                error=error or msg("not an answer from Prometheus"),
             )
         )
     if not isinstance(document.get("data"), dict):
-        raise ApiError(msg("{url}: not an answer of Prometheus", url=answer.url))
+        raise ApiError(msg("{url}: not an answer from Prometheus", url=answer.url))
     return document["data"]
 
 

@@ -66,9 +66,7 @@ def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float)
     read = {word for entry in entries for word in (entry["ID"], entry["Spec"]["Name"])}
     if not set(of) - read <= _removed(done.stderr.decode(errors="replace")):
         said = manager.words(done)
-        raise OpsError(
-            msg("the Swarm's notes of {purpose} can't be read: {said}", purpose=purpose, said=said)
-        )
+        raise OpsError(msg("the Swarm notes of {purpose} can't be read: {said}", purpose=purpose, said=said))
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
     labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
     notes = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
@@ -93,7 +91,7 @@ def take(
         return True
     if "already exists" in done.output or "AlreadyExists" in done.output:
         return False
-    raise OpsError(msg("the Swarm takes no note: {said}", said=manager.words(done)))
+    raise OpsError(msg("the Swarm does not accept the note: {said}", said=manager.words(done)))
 
 
 def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:

@@ -38,7 +38,8 @@ def textfile_path(folder: Path, job: str) -> Path:
     """The file of `job`. Raises OpsError for a name that is no job's."""
     if not _NAME.fullmatch(job):
         raise OpsError(
-            msg("{job} is no name of a job", job=repr(job)), msg("use lower-case letters, digits, - and _")
+            msg("{job} is not a valid job name", job=repr(job)),
+            msg("use lower-case letters, digits, - and _"),
         )
     return folder / f"{job}.prom"
 
@@ -57,7 +58,7 @@ def write_textfile(folder: Path, job: str, samples: Iterable[Sample]) -> Path:
                 os.fchmod(descriptor, _FOLDER)
         except OSError as error:
             raise OpsError(
-                msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
+                msg("cannot create {folder}: {strerror}", folder=folder, strerror=error.strerror),
                 msg("check who owns the folder"),
             ) from None
     write_atomic(path, content.encode(), _READABLE)
@@ -108,7 +109,7 @@ def read_textfile(folder: Path, job: str) -> tuple[Sample, ...]:
         return tuple(_samples(text))
     except ValueError as error:
         raise OpsError(
-            msg("{path} is no text of Prometheus: {error}", path=path, error=error),
+            msg("{path} is not in Prometheus's text format: {error}", path=path, error=error),
             msg("remove it: the next run writes it"),
         ) from None
 

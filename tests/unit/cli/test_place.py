@@ -148,7 +148,7 @@ def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path) -> N
         assert told.returncode == 1
         assert "error: there is no spec at techsapo.yaml; " in told.stderr
         assert f"{top}/techsapo.yaml is not taken: " in told.stderr
-        assert "can be written by everyone" in told.stderr
+        assert "is writable by everyone" in told.stderr
         assert techsapo(below, "alerts", "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
 
 
