@@ -94,21 +94,22 @@ class Host(Section):
     """One machine of several."""
 
     address: MachineAddress
-    """IPv4 address by which the other hosts reach it."""
+    """IPv4 address at which the other hosts reach it."""
     docker: DockerHost
-    """The way to its Docker daemon: ssh://[USER@]HOST[:PORT], or on the host itself
-    unix:///var/run/docker.sock."""
+    """Address of its Docker daemon: ssh://[USER@]HOST[:PORT], or on the host itself
+    unix:///var/run/docker.sock.
+    """
 
 
 class Swarm(Section):
     """What of `engine: swarm` is seldom another one."""
 
     router_id: Annotated[int, Field(ge=1, le=255), NotASwitch] = 51
-    """VRRP router id of `floating_address`: no other routers or hosts in that network segment may have it."""
+    """VRRP router id of `floating_address`; it must be unique in its network segment."""
     subnet: Annotated[str, AfterValidator(_subnet), Means(msg("network, e.g. 10.99.0.0/20"))] = "10.99.0.0/20"
-    """Network of the containers, over all hosts; no network that the hosts reach may meet it."""
+    """Network of the containers on all hosts; it must not overlap a network that the hosts can reach."""
     encrypted: bool = False
-    """Encrypt what containers of different hosts say to each other (IPsec ESP, IP protocol 50)."""
+    """Encrypt the traffic between containers on different hosts (IPsec ESP, IP protocol 50)."""
 
 
 FloatingAddress = Annotated[

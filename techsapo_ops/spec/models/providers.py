@@ -31,9 +31,9 @@ class Price(Section):
     output: Usd = 0.0
     """USD per million tokens of the answer, thinking included."""
     cached_input: Usd | None = None
-    """USD per million tokens that the vendor has in its cache; default: as `input`."""
+    """USD per million tokens read from the vendor's cache; default: same as `input`."""
     cache_write: Usd | None = None
-    """USD per million tokens that it puts there; default: as `input`."""
+    """USD per million tokens written to the vendor's cache; default: same as `input`."""
 
 
 class _Provider(Section):
@@ -41,16 +41,20 @@ class _Provider(Section):
     simulated: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
     vendor: ClassVar[str | None] = None
-    """The vendor, by the kind that asks it itself, whose models of catalogue/models.yaml these are."""
+    """The vendor whose models in catalogue/models.yaml these are, by the name of the kind that calls it
+    directly.
+    """
     address: ClassVar[str | None] = None
-    """Where that vendor is asked, unless `base_url` names another address."""
+    """Where that vendor is called, unless `base_url` gives another address."""
 
     enabled: bool = True
-    """false: the provider is kept in the spec but not asked."""
+    """false: the provider stays in the spec but gets no calls."""
     timeout: PositiveDuration = "60s"
-    """Longest wait for an answer of this provider."""
+    """Longest wait for an answer from this provider."""
     price: Price | None = None
-    """Overrides the known price; what a vendor says that it charges (OpenRouter) counts before both."""
+    """Price that overrides the known one. A price that the vendor itself reports (OpenRouter) takes
+    precedence over both.
+    """
 
     @property
     def at_vendor(self) -> bool:
@@ -84,9 +88,11 @@ class SimulatedProvider(_Provider):
     error_rate: Ratio = 0.0
     """Share of the requests that fail with a server error."""
     rate_limit_rate: Ratio = 0.0
-    """Share of the requests that are turned away with 429."""
+    """Share of the requests that are refused with 429."""
     price: Price | None = Field(default_factory=lambda: Price.model_construct(input=1.0, output=4.0))
-    """Pretended price; nothing is paid, and no budget used up unless `budget.count_simulated`."""
+    """Simulated price. Nothing is paid, and it does not count against the budget unless
+    `budget.count_simulated` is set.
+    """
 
 
 class ModelProvider(_Provider):
@@ -97,7 +103,7 @@ class ModelProvider(_Provider):
     max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
     """Longest answer with hidden thinking, in tokens; default: by model, see `techsapo providers list`."""
     attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
-    """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
+    """Calls for one answer: the first one, and the retries after 429, 5xx or a lost connection."""
 
 
 class KeyedProvider(ModelProvider):
@@ -108,15 +114,19 @@ class KeyedProvider(ModelProvider):
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
     api_key: Secret | None = None
-    """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
+    """API key, best as "${VARIABLE}"; while the variable is not set, the provider is disabled."""
     effort: Effort | None = None
-    """How long it thinks, under its vendor's name for it; models take some of these; default: the model's."""
+    """Amount of thinking, sent under the vendor's own name; each model accepts some of these values. Default:
+    that of the model.
+    """
     stream: bool = False
-    """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
+    """Stream answers while the model writes them; a proxy then does not close the connection during a long
+    silence.
+    """
     headers: Headers | None = None
-    """Further headers of each call by name; values are secrets, and NAME_file takes one from a file."""
+    """Further headers of each call by name; values are secrets, and NAME_file reads one from a file."""
     extra_body: dict[str, Any] | None = None
-    """Further fields of each call's body, by the vendor's names: all options that are not of every kind."""
+    """Further fields of each call's body, under the vendor's names, for options that only some kinds have."""
 
 
 class OpenAIProvider(KeyedProvider):
@@ -149,7 +159,9 @@ class GoogleProvider(KeyedProvider):
     kind: Literal["google"]
     """What answers: Gemini."""
     base_url: Url | None = None
-    """Another address of the API, e.g. a proxy; one with /publishers/google at its end is Vertex AI's."""
+    """Another address of the API, e.g. a proxy; an address that ends with /publishers/google is that of
+    Vertex AI.
+    """
 
 
 class AnthropicProvider(KeyedProvider):
@@ -173,7 +185,7 @@ class AgentProvider(ModelProvider):
     kind: Literal["claude-agent"]
     """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
     price: Price | None = None
-    """Price to count; default: nothing, as the subscription has paid for it."""
+    """Price that is counted; default: 0, because the subscription covers it."""
 
 
 class OpenRouterProvider(KeyedProvider):

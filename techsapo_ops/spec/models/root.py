@@ -57,12 +57,13 @@ class Spec(Section):
     locale: Literal["en", "ja"] = "ja"
     """Language of answers, alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose", "swarm"] = "auto"
-    """What runs the services: processes of this host (native), Docker Compose (compose), or Docker Swarm on
-    those of `hosts` (swarm; experimental). auto is one of the first two."""
+    """How the services run: as processes of this host (native), with Docker Compose (compose), or with Docker
+    Swarm on several `hosts` (swarm; experimental). auto chooses native or compose.
+    """
     hosts: dict[HostKey, Host] = {}
     """The hosts of `engine: swarm`, three or five, by their names (docs/three-machines.md)."""
     floating_address: FloatingAddress | None = None
-    """Address of the front, which moves to another of `hosts` when the one that has it is lost."""
+    """Address of the front; it moves to another of `hosts` when its host is lost."""
     swarm: Swarm = Field(default_factory=Swarm.model_construct)
     """Settings of `engine: swarm`."""
     app: App = Field(default_factory=App.model_construct)
@@ -72,37 +73,41 @@ class Spec(Section):
     wallbounce: WallBounce = Field(default_factory=WallBounce.model_construct)
     """How answers are compared."""
     budget: Budget = Field(default_factory=Budget.model_construct)
-    """What may be spent on providers, in USD."""
+    """Spending limits for providers, in USD."""
     audit: Audit = Field(default_factory=Audit.model_construct)
-    """What the audit log keeps of each request."""
+    """What the audit log stores of each request."""
     monitoring: Monitoring = Field(default_factory=Monitoring.model_construct)
-    """What watches the stack: Prometheus, Alertmanager, Grafana, exporters, alerts."""
+    """Monitoring of the stack: Prometheus, Alertmanager, Grafana, exporters, alerts."""
     notifications: Notifications = Field(default_factory=Notifications.model_construct)
-    """Whom alerts reach, by severity."""
+    """Receivers of alerts, by severity."""
     redis: Redis = Field(default_factory=Redis.model_construct)
     """Cache and shared counters."""
     mysql: Mysql | None = None
-    """The audit database; `mysql: {}` for one with defaults. Without it the audit log is SQLite."""
+    """The audit database; `mysql: {}` uses the defaults. Without it, the audit log is stored in SQLite."""
     nginx: Nginx = Field(default_factory=Nginx.model_construct)
     """The load balancer in front of several instances or of certificates."""
     certificates: dict[Name, Certificate] = {}
     """Certificates to serve or to watch, by a name of your choice."""
     backup: Backup = Field(default_factory=Backup.model_construct)
-    """Where backups go and how long they stay."""
+    """Where backups are stored, and for how long."""
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
     """When jobs run."""
     contacts: tuple[Text, ...] | None = None
-    """Whom to call when this host is gone, in your words: `Kimura, +81 3 …`; for the recovery card."""
+    """The person to call when this host is lost, in your words: `Kimura, +81 3 …`. Printed on the recovery
+    card.
+    """
     logs: Logs = Field(default_factory=Logs.model_construct)
-    """What is logged and how long it is kept."""
+    """What is logged, and how long logs are stored."""
     images: dict[ImageName, ImageReference] = {}
     """Container images by service; `base` is what the app's image is built from."""
     accepted_exposures: dict[ExposureName, Text] = {}
-    """Exposures that are meant, by the name of their rule, and why: `app-plain-http: TLS ends at lb1`. The
-    others are errors in environment production, elsewhere warnings (docs/exposure.md)."""
+    """Intended exposures, by the name of their rule, with the reason: `app-plain-http: TLS ends at lb1`. All
+    others are errors in environment production and warnings elsewhere (docs/exposure.md).
+    """
     template_overrides: FilePath | None = None
-    """Folder of your own templates, which come before the built-in ones; default: template-overrides/
-    beside the spec."""
+    """Folder of your own templates, which replace the built-in ones; default: template-overrides/ next to the
+    spec.
+    """
     environments: dict[Name, dict[str, Any]] = {}
     """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
 
