@@ -251,7 +251,7 @@ def _offsite(spec: Spec) -> Iterator[Exposure]:
             host=host,
             readable=readable,
         ),
-        msg("{found}:https://…, or an sftp: repository", found=match["kind"]),
+        msg("{kind}:https://…, or an sftp: repository", kind=match["kind"]),
     )
 
 

@@ -76,7 +76,7 @@ class Maintenance:
                 if self.forgotten()
                 else msg(", until {until:%Y-%m-%d %H:%M} UTC", until=self.until)
             )
-        return msg("{told}: {message}", told=period, message=self.message) if self.message else period
+        return msg("{period}: {message}", period=period, message=self.message) if self.message else period
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ def test_plain_http_reads_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_p
         (10, "has expired", "renew"),
         (18, "is self-signed", "--ca-file"),
         (20, "is from a CA that is not trusted here", "--ca-file"),
-        (62, "is for another name: words of OpenSSL", "a name that it is for"),
+        (62, "is for another name: words of OpenSSL", "by a name in the certificate"),
         (23, "is not valid: words of OpenSSL", "renew"),
     ],
 )

@@ -134,7 +134,7 @@ def test_which_commands_wait_for_the_end_of_it(tmp_path: Path, operation: Operat
     refused = {
         "drill": bool(hindrance(stack)),
         "backup": _refuses(lambda: create_backup(stack, only=("redis",)), "interrupted|recovered"),
-        "rollback": _refuses(lambda: project.rollback("@1"), "interrupted half way"),
+        "rollback": _refuses(lambda: project.rollback("@1"), "interrupted halfway"),
     }
     assert refused == {
         "drill": True,
