@@ -112,7 +112,7 @@ class App(Section):
     limits: Limits = Field(default_factory=Limits.model_construct)
     """What one instance accepts."""
     auth: Auth = Field(default_factory=Auth.model_construct)
-    """Who may ask."""
+    """Who may use the API and the pages."""
     public_url: Site | None = None
     """Address of the app's pages for links in messages: `https://ops.example.com`. The app also answers to
     this name. Default: the name of nginx or of its certificate; without one, the address of nginx or of

@@ -78,11 +78,11 @@ class SimulatedProvider(_Provider):
     simulated = True
 
     kind: Literal["simulated"]
-    """What answers: no vendor, a seeded simulation."""
+    """Asks no vendor: a simulation with a seed answers."""
     seed: Annotated[int, NotASwitch] = 1
     """Same seed, same answers."""
     accuracy: Ratio = 0.8
-    """Share of the questions answered right."""
+    """Share of the questions that get a correct answer."""
     latency: Duration = "300ms"
     """Mean time to an answer."""
     error_rate: Ratio = 0.0
@@ -101,7 +101,8 @@ class ModelProvider(_Provider):
     model: Text
     """The vendor's name of the model."""
     max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
-    """Longest answer with hidden thinking, in tokens; default: by model, see `techsapo providers list`."""
+    """Longest answer in tokens, including hidden thinking; default: by model, see `techsapo providers
+    list`."""
     attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
     """Calls for one answer: the first one, and the retries after 429, 5xx or a lost connection."""
 
@@ -136,7 +137,7 @@ class OpenAIProvider(KeyedProvider):
     address: ClassVar[str] = "https://api.openai.com/v1"
 
     kind: Literal["openai"]
-    """What answers: OpenAI."""
+    """Asks OpenAI."""
 
 
 class CompatibleProvider(KeyedProvider):
@@ -145,7 +146,7 @@ class CompatibleProvider(KeyedProvider):
     needs_key = False
 
     kind: Literal["openai-compatible"]
-    """What answers: an endpoint with OpenAI's chat completions."""
+    """Asks an endpoint with OpenAI's chat completions."""
     base_url: Url
     """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
 
@@ -157,7 +158,7 @@ class GoogleProvider(KeyedProvider):
     address: ClassVar[str] = "https://generativelanguage.googleapis.com"
 
     kind: Literal["google"]
-    """What answers: Gemini."""
+    """Asks Gemini."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy; an address that ends with /publishers/google is that of
     Vertex AI.
@@ -171,7 +172,7 @@ class AnthropicProvider(KeyedProvider):
     address: ClassVar[str] = "https://api.anthropic.com"
 
     kind: Literal["anthropic"]
-    """What answers: Claude."""
+    """Asks Claude."""
 
 
 class AgentProvider(ModelProvider):
@@ -183,7 +184,7 @@ class AgentProvider(ModelProvider):
     vendor = "anthropic"
 
     kind: Literal["claude-agent"]
-    """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
+    """Asks Claude through the program `claude` of the Claude Agent SDK."""
     price: Price | None = None
     """Price that is counted; default: 0, because the subscription covers it."""
 
@@ -195,7 +196,7 @@ class OpenRouterProvider(KeyedProvider):
     address: ClassVar[str] = "https://openrouter.ai/api/v1"
 
     kind: Literal["openrouter"]
-    """What answers: a model behind OpenRouter."""
+    """Asks a model behind OpenRouter."""
 
 
 Provider = Annotated[

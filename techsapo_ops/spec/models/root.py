@@ -69,7 +69,7 @@ class Spec(Section):
     app: App = Field(default_factory=App.model_construct)
     """The orchestrator API."""
     providers: Providers = Field(default_factory=default_providers)
-    """The models that are asked, by a name of your choice; default: simulated ones."""
+    """The models to ask, by a name of your choice; default: simulated ones."""
     wallbounce: WallBounce = Field(default_factory=WallBounce.model_construct)
     """How answers are compared."""
     budget: Budget = Field(default_factory=Budget.model_construct)
@@ -87,7 +87,7 @@ class Spec(Section):
     nginx: Nginx = Field(default_factory=Nginx.model_construct)
     """The load balancer in front of several instances or of certificates."""
     certificates: dict[Name, Certificate] = {}
-    """Certificates to serve or to watch, by a name of your choice."""
+    """Certificates to serve or to monitor, by a name of your choice."""
     backup: Backup = Field(default_factory=Backup.model_construct)
     """Where backups are stored, and for how long."""
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
