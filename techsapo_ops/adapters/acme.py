@@ -28,20 +28,20 @@ _ORDER_SECONDS = 300.0
 
 _HINTS = {
     "caa": msg("a CAA record of the domain allows other CAs only: add this one to it"),
-    "dns": msg("check the domain's name servers; the name must resolve for the whole world"),
+    "dns": msg("check the domain's name servers; the name must resolve everywhere"),
     "dnssec": msg("check the domain's DNSSEC signatures"),
-    "invalidContact": msg("look at `contact` of the certificate in the spec"),
+    "invalidContact": msg("check `contact` of the certificate in the spec"),
     "unsupportedContact": msg("`contact` must be an e-mail address"),
-    "rejectedIdentifier": msg("this CA does not issue for that name: check its spelling"),
+    "rejectedIdentifier": msg("this CA does not issue certificates for that name: check its spelling"),
     "malformed": msg("check `directory` in the spec"),
-    "serverInternal": msg("the CA has trouble of its own: try later"),
-    "unsupportedIdentifier": msg("this CA does not issue for names of that kind"),
+    "serverInternal": msg("the CA has a problem: try again later"),
+    "unsupportedIdentifier": msg("this CA does not issue certificates for names of that kind"),
 }
 _VALIDATION_HINTS = {
     "http-01": msg(
-        "from outside, port 80 of the name must lead to this stack's nginx: check DNS, firewall and proxies"
+        "port 80 of that name must reach this stack's nginx from outside: check DNS, firewall and proxies"
     ),
-    "dns-01": msg("see that dns_hook sets the TXT record and waits until every name server has it"),
+    "dns-01": msg("make sure that dns_hook sets the TXT record and waits until every name server has it"),
 }
 
 
@@ -189,7 +189,7 @@ class AcmeServer:
         except errors.TimeoutError:
             raise AcmeError(
                 msg(
-                    "{host}: the order did not end within {deadline:g} s",
+                    "{host}: the order did not finish within {deadline:g} s",
                     host=self.host,
                     deadline=_ORDER_SECONDS,
                 )
@@ -201,7 +201,10 @@ class AcmeServer:
                     host=self.host,
                     reason=_reason(error),
                 ),
-                msg("for a CA of your own, name its root by `ca_file`; else check this host's clock"),
+                msg(
+                    "for your own CA, set `ca_file` to its root certificate; otherwise check this host's "
+                    "clock"
+                ),
             ) from None
         except requests.exceptions.JSONDecodeError as error:
             raise self._odd(str(error)) from None
@@ -223,15 +226,15 @@ class AcmeServer:
                 code=code,
                 retry_at=at,
             )
-        until = msg("; it may be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=at) if at else ""
+        until = msg("; try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=at) if at else ""
         return AcmeError(
             msg(
-                "{host} has had enough requests of this kind: {detail}{until}",
+                "{host} limits requests of this kind: {detail}{until}",
                 host=self.host,
                 detail=_words(error),
                 until=until,
             ),
-            msg("`directory` of the CA's staging tries things out without using up the limits"),
+            msg("for tests, set `directory` to the CA's staging environment: it does not use up the limits"),
             code=code,
             retry_at=at,
         )
@@ -256,7 +259,7 @@ class AcmeServer:
         if answer is not None and answer.status_code >= 500:
             status = f"{answer.status_code} {answer.reason}".strip()
             return AcmeError(
-                msg("{host} is in trouble: {status}", host=self.host, status=status),
+                msg("{host} has a problem: {status}", host=self.host, status=status),
                 retry_at=self._retry_at(),
             )
         return AcmeError(

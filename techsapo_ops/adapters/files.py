@@ -100,7 +100,7 @@ def private_folder(path: Path, root: Path) -> None:
                 pass
     except OSError as error:
         raise OpsError(
-            msg("cannot make the folder {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("cannot create the folder {path}: {strerror}", path=path, strerror=error.strerror),
             write_hint(error),
         ) from None
 
@@ -195,7 +195,7 @@ def let_read(path: Path, readers: Iterable[int]) -> None:
             return
         raise OpsError(
             msg(
-                "the container of user {wanted} can't be let read {path}: {strerror}",
+                "cannot allow the container of user {wanted} to read {path}: {strerror}",
                 wanted=wanted[0],
                 path=path,
                 strerror=error.strerror,

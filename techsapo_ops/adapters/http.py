@@ -221,7 +221,7 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
             return msg("closed the connection without an answer")
         if "peer closed" in text:
             return msg(
-                "HTTP {status}, but the answer broke off after {received} bytes",
+                "HTTP {status}, but the answer ended early, after {received} bytes",
                 status=status,
                 received=received,
             )
@@ -253,10 +253,12 @@ class BasicLogin:
         """What to do about a server that refuses it."""
         if self.password_file.exists():
             return msg(
-                "its password is in {password_file}, which its owner and root may read: try sudo",
+                "its password is in {password_file}, which only its owner and root can read: try sudo",
                 password_file=self.password_file,
             )
-        return msg("{password_file} is not there: `techsapo up` makes it", password_file=self.password_file)
+        return msg(
+            "{password_file} does not exist: `techsapo up` creates it", password_file=self.password_file
+        )
 
 
 def basic_authorization(user: str, password: str) -> dict[str, str]:

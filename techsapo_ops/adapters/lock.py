@@ -69,7 +69,7 @@ def exclusive(
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise OpsError(
-                        msg("{holder} is at work on {what}", holder=_holder(descriptor), what=what),
+                        msg("{holder} is working on {what}", holder=_holder(descriptor), what=what),
                         msg("wait for it to end, or pass --wait SECONDS")
                         if waits
                         else msg("wait for it to end, then try again"),

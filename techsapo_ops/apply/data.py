@@ -92,7 +92,7 @@ def start_empty(stack: Stack, lost: Sequence[LostData], warn: Warn) -> None:
         observed = stack.engine.observe()
         for each in lost:
             seen = observed.services.get(each.service)
-            if seen is not None and seen.state.kept_running:
+            if seen is not None and seen.state.running_or_restarting:
                 stack.engine.halt(each.service)
         _note_gaps(stack.topology, lost)
         DataNote(stack.layout, stack.topology.engine).forget([each.service for each in lost])
@@ -147,7 +147,7 @@ def unnoted_data(stack: Stack) -> tuple[Service, ...]:
         for service in stack.topology.services
         if service.name not in known
         and service.name in observed
-        and observed[service.name].state.kept_running
+        and observed[service.name].state.running_or_restarting
         and (names := kind_of(service).data_names(stack.topology))
         and (entries := stack.engine.data_entries(service.name)) is not None
         and is_there(entries, names)

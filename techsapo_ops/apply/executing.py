@@ -87,7 +87,7 @@ def running_service(stack: Stack, word: str) -> tuple[Service, State]:
     observed = stack.engine.observe()
     for service in meant:
         seen = observed.services.get(service.name)
-        if seen is not None and seen.state.kept_running:
+        if seen is not None and seen.state.running_or_restarting:
             return service, seen.state
     away = {each.machine.name for each in meant} & observed.unreachable.keys()
     if away:

@@ -164,10 +164,10 @@ def stop_services(
             note_stopped(stack.layout, {**known, **{name: known.get(name, made) for name in names}})
             for name in names:
                 seen = observed.services.get(name)
-                if seen is not None and seen.state.kept_running:
+                if seen is not None and seen.state.running_or_restarting:
                     say(msg("stopping {name}", name=name))
                     stack.engine.halt(name)
-        still = {n for n, seen in observed.services.items() if seen.state.kept_running} - set(names)
+        still = {n for n, seen in observed.services.items() if seen.state.running_or_restarting} - set(names)
         needing = (s.name for s in stack.topology.services if s.name in still and set(s.needs) & set(names))
         return Halted(names, tuple(needing))
 
@@ -195,7 +195,7 @@ def start_services(
             note_stopped(stack.layout, {name: each for name, each in known.items() if name not in names})
             there = [name for name in names if name in observed.services and not observed.services[name].gone]
             for name in there:
-                if observed.services[name].state.kept_running:
+                if observed.services[name].state.running_or_restarting:
                     continue
                 say(msg("starting {name}", name=name))
                 Step(Action.RESTART, name, "asked for").perform(stack.engine)

@@ -43,8 +43,8 @@ def vendor_of(kind: str, name: str) -> Vendor:
 
 def genai_provider(kind: str) -> str:
     """What OpenTelemetry calls the vendor of a provider's kind; of one that it has no name for, the kind."""
-    found = vendors().get(kind)
-    return kind if found is None else found.genai or found.label
+    vendor = vendors().get(kind)
+    return kind if vendor is None else vendor.genai or vendor.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +146,10 @@ def bare(vendor: str, model: str) -> str:
 def _behind_openrouter(model: str) -> ModelFacts | None:
     """Limits, and whether it thinks: prices, options and ends are OpenRouter's own."""
     vendor, _, name = model.partition(":")[0].partition("/")
-    found = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
-    if found is None:
+    facts = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
+    if facts is None:
         return None
-    return ModelFacts("openrouter", model, limits=found.limits, thinks=found.thinks)
+    return ModelFacts("openrouter", model, limits=facts.limits, thinks=facts.thinks)
 
 
 @cache

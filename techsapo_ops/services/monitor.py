@@ -21,7 +21,7 @@ from techsapo_ops.stack.topology import Topology
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login
 
 
@@ -61,8 +61,8 @@ class Monitor(Kind):
         return given(topology, self.name)
 
     @override
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
-        return kept_secrets(topology, self.name, self.facts.title)
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
+        return stored_secrets(topology, self.name, self.facts.title)
 
     @override
     def notes(self, topology: Topology) -> Iterable[str]:
@@ -160,13 +160,13 @@ def note(topology: Topology, kind: str, title: str) -> Iterator[str]:
         )
 
 
-def kept_secrets(topology: Topology, kind: str, title: str) -> Iterator[KeptSecret]:
+def stored_secrets(topology: Topology, kind: str, title: str) -> Iterator[StoredSecret]:
     """The password of a server that asks for one."""
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
 
     if asks_login(topology, kind):
         used_by = (*(name for name in READERS[kind] if topology.has(name)), "techsapo", "you")
-        yield KeptSecret(kind, title, used_by, USER, password_file(topology.layout, kind))
+        yield StoredSecret(kind, title, used_by, USER, password_file(topology.layout, kind))
 
 
 def _asked_by(topology: Topology, reader: str) -> Iterator[str]:

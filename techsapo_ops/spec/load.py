@@ -169,7 +169,10 @@ class _Loading:
             if name == NO_ENVIRONMENT:
                 self.problem(
                     path,
-                    msg("no overlay may be called so: `-e {name}` means the spec without one", name=name),
+                    msg(
+                        "an overlay can't have this name: `-e {name}` means the spec without an overlay",
+                        name=name,
+                    ),
                     msg("give it another name"),
                     at_key=True,
                 )
@@ -205,7 +208,7 @@ class _Loading:
     def variables(self, filled: Interpolated, data: dict[str, Any]) -> None:
         """Report what interpolation lacked; a provider that lacks a variable is taken out."""
         for path in filled.malformed:
-            self.problem(path, msg("a `${{` that names no variable"), MALFORMED_HINT)
+            self.problem(path, msg("a `${{` without the name of a variable"), MALFORMED_HINT)
         for path, name in filled.unset.items():
             provider = path[1] if path[0] == "providers" and len(path) > 2 else None
             entry = data["providers"].get(provider) if isinstance(data.get("providers"), dict) else None
@@ -222,7 +225,8 @@ class _Loading:
             message = msg("the variable {name} is not set", name=name)
             if self.environment == PRODUCTION:
                 hint = msg(
-                    "environment {production} needs it; `{provider}: null` in the overlay leaves it out",
+                    "environment {production} needs it; to do without this provider, write `{provider}: "
+                    "null` in the overlay",
                     production=PRODUCTION,
                     provider=provider,
                 )
@@ -249,7 +253,7 @@ class _Loading:
                 elif section.get(key) is not None:
                     self.problem(
                         where,
-                        msg("{key} is given too", key=key),
+                        msg("{key} is set too", key=key),
                         msg("keep one of {key} and {key}_file", key=key),
                         at_key=True,
                     )
@@ -260,7 +264,7 @@ class _Loading:
 
     def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
         where = (*path, f"{key}_file")
-        hint = msg("make the file, readable by you alone (chmod 600)")
+        hint = msg("create the file, readable only by you (chmod 600)")
         try:
             known_home(file)
         except ValueError as error:
@@ -272,15 +276,15 @@ class _Loading:
             self.problem(where, error.message, error.hint or hint)
         except OSError as error:
             if isinstance(error, PermissionError):
-                hint = msg("its owner may: run this as that user, or as root")
+                hint = msg("only its owner can read it: run this as that user, or as root")
             self.problem(
                 where, msg("cannot read {file}: {strerror}", file=shown(file), strerror=error.strerror), hint
             )
         except ValueError:
             self.problem(
                 where,
-                msg("{file} is not a text file in UTF-8", file=shown(file)),
-                msg("write the secret alone into it"),
+                msg("{file} is not a UTF-8 text file", file=shown(file)),
+                msg("write only the secret into it"),
             )
         else:
             value = content.rstrip("\r\n")
@@ -289,7 +293,7 @@ class _Loading:
                 del section[f"{key}_file"]
             else:
                 self.problem(
-                    where, msg("{file} is empty", file=shown(file)), msg("write the secret alone into it")
+                    where, msg("{file} is empty", file=shown(file)), msg("write only the secret into it")
                 )
 
     def touches(self, path: Path) -> bool:
@@ -305,9 +309,9 @@ class _Loading:
                 spec = Spec.model_validate(pruned.data)
             except ValidationError as error:
                 variables = {pruned.now(path): names for path, names in filled.variables.items()}
-                found = list(field_errors(error, pruned.data, variables))
-                refused = [pruned.original(e.path) for e in found]
-                for path, e in zip(refused, found, strict=True):
+                errors = list(field_errors(error, pruned.data, variables))
+                refused = [pruned.original(e.path) for e in errors]
+                for path, e in zip(refused, errors, strict=True):
                     if not self.touches(path) and path not in self.hollow:
                         self.problem(path, e.message, e.hint, at_key=e.at_key)
                 pruned.remove(*refused)

@@ -28,7 +28,7 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             _MACHINES,
             msg("engine: swarm needs three or five hosts, and there are {count}", count=count),
-            msg("with an even number no half could go on alone: add one, or take another one out")
+            msg("with an even number, neither half can continue alone: add a host, or remove one")
             if count in {2, 4}
             else msg('name them: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
             uses=(_ENGINE,),
@@ -42,14 +42,14 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
         if not there:
             yield Finding(
                 (section,),
-                msg("engine: swarm keeps what it must not lose in Redis and MariaDB, on each host"),
+                msg("engine: swarm stores its essential data in Redis and MariaDB on each host"),
                 msg("add `mysql: {{}}`") if section == "mysql" else msg("remove `enabled: false`"),
                 uses=(_ENGINE,),
             )
     if spec.nginx.enabled is False:
         yield Finding(
             ("nginx", "enabled"),
-            msg("users reach a stack on several hosts by nginx"),
+            msg("users reach a stack on several hosts through nginx"),
             msg("remove it"),
             uses=(_ENGINE,),
         )
@@ -60,7 +60,7 @@ def _unused(spec: Spec) -> Iterator[Finding]:
         if given:
             yield Finding(
                 (key,),
-                msg("only engine: swarm has several hosts"),
+                msg("only engine: swarm supports several hosts"),
                 msg("write `engine: swarm`, or remove it"),
                 uses=(_ENGINE,),
             )
@@ -75,7 +75,7 @@ def _twice(spec: Spec) -> Iterator[Finding]:
             if times[value] > 1 and name != first:
                 yield Finding(
                     ("hosts", name, field),
-                    msg("{value} is that of {first}", value=value, first=first),
+                    msg("{first} already has {value}", value=value, first=first),
                     msg("each host has its own"),
                     uses=(("hosts", first, field),),
                 )
@@ -87,7 +87,7 @@ def _sixes(spec: Spec) -> Iterator[Finding]:
         if ipaddress.ip_address(host.address).version != 4:
             yield Finding(
                 ("hosts", name, "address"),
-                msg("{value} is IPv6; containers reach the hosts by IPv4 alone", value=host.address),
+                msg("{value} is IPv6; containers reach the hosts only by IPv4", value=host.address),
                 msg("give the host's IPv4 address"),
             )
 
@@ -97,8 +97,12 @@ def _long(spec: Spec) -> Iterator[Finding]:
         if (over := len(spec.project) + len(name) - NAMES) > 0:
             yield Finding(
                 ("project",),
-                msg("with {name} it is too long by {over} for a name of Swarm's", name=name, over=over),
-                msg("a service there is called PROJECT_KIND-HOST, and has at most 63 characters"),
+                msg(
+                    "together with {name} it is {over} characters too long for a Swarm name",
+                    name=name,
+                    over=over,
+                ),
+                msg("a Swarm service is named PROJECT_KIND-HOST, with at most 63 characters"),
                 uses=(("hosts", name),),
             )
 
@@ -113,7 +117,7 @@ def _meeting(spec: Spec, context: Context) -> Iterator[Finding]:
     ]
     if spec.floating_address is not None:
         own = ipaddress.ip_interface(spec.floating_address).ip
-        places.append((("floating_address",), msg("that of the front"), own))
+        places.append((("floating_address",), msg("the floating address"), own))
     for path, whose, address in [each for each in places if each[2] in network][:1]:
         yield Finding(
             subnet if context.written(subnet) else path,
@@ -123,7 +127,7 @@ def _meeting(spec: Spec, context: Context) -> Iterator[Finding]:
                 whose=whose,
                 network=network,
             ),
-            msg("set `swarm: {{subnet: …}}` to a network that no host is in or reaches"),
+            msg("set `swarm: {{subnet: …}}` to a network that no host belongs to or can reach"),
             uses=(path, subnet),
         )
 
@@ -140,14 +144,14 @@ def _floating(spec: Spec) -> Iterator[Finding]:
             yield Finding(
                 path,
                 msg("{address} is the address of {name}", address=own, name=name),
-                msg("take one that no host has"),
+                msg("use an address that no host has"),
                 uses=(("hosts", name, "address"),),
             )
         elif own.version != floating.version:
             yield Finding(
                 path,
                 msg(
-                    "{address} is not of the same kind as {own}, that of {name}",
+                    "{address} and {own}, the address of {name}, are not of the same kind",
                     address=floating.ip,
                     own=own,
                     name=name,
@@ -179,7 +183,7 @@ def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
     if not redis.tls:
         yield Finding(
             ("redis", "tls"),
-            msg("with hosts, Redis speaks TLS: they talk over a network"),
+            msg("with several hosts, Redis uses TLS because it communicates over a network"),
             msg("remove it"),
             uses=(_MACHINES,),
         )
@@ -188,7 +192,7 @@ def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
         if value not in (None, True):
             yield Finding(
                 ("redis", field),
-                msg("with hosts, Redis has an account for each client and for its replicas"),
+                msg("with several hosts, Redis has an account for each client and for its replicas"),
                 msg("remove it: `techsapo config secrets list` shows the accounts"),
                 uses=(_MACHINES,),
             )

@@ -59,7 +59,7 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
             # Alertmanager reads it at the first alert, and says what is wrong in its log alone.
             key = "url" if receiver.url.file is None else "url_file"
             yield Finding(
-                (*path, key), msg("is no URL: {why}", why=why), msg("write the URL alone, in one line")
+                (*path, key), msg("is not a URL: {why}", why=why), msg("write only the URL, on one line")
             )
 
 
@@ -71,14 +71,14 @@ def no_url(text: str) -> str:
     if "\n" in url:
         return msg("it has more than one line")
     if re.search(r"\s", url):
-        return msg("it has a blank in it")
+        return msg("it contains a space")
     if not re.match(r"https?://", url, re.IGNORECASE):
         return msg("it does not start with https:// or http://")
     try:
         address = urlsplit(url)
-        return "" if address.hostname and address.port != 0 else msg("it names no host")
+        return "" if address.hostname and address.port != 0 else msg("it has no host")
     except ValueError:
-        return msg("its host or port is none")
+        return msg("its host or port is not valid")
 
 
 def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -89,7 +89,7 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(
                 ("notifications", "next", n, "after"),
                 msg(
-                    "{after} is not later than that of the entry before, {before_after}",
+                    "{after} is not later than the previous entry's {before_after}",
                     after=step.after,
                     before_after=before.after,
                 ),
@@ -101,21 +101,26 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, step in enumerate(steps):
         path: Path = ("notifications", "next", n, "after")
         if seconds(step.after) < 2 * seconds(evaluated):
-            told = msg(
-                "{after} does not hold two evaluations of the rules, one every {evaluated}",
+            message = msg(
+                "{after} is too short: the rules are evaluated every {evaluated}, and two "
+                "evaluations are needed",
                 after=step.after,
                 evaluated=evaluated,
             )
-            yield Finding(path, told, msg("lengthen it: somebody has to read the first message"), (interval,))
+            yield Finding(
+                path, message, msg("lengthen it: people need time to read the first message"), (interval,)
+            )
         elif seconds(step.after) > _LATEST:
             yield Finding(
-                path, msg("{after} is longer than 7d", after=step.after), msg("tell them while it is news")
+                path,
+                msg("{after} is longer than 7d", after=step.after),
+                msg("shorten it, so that the alert arrives in time to be useful"),
             )
     for kind in ("prometheus", "alertmanager"):
         if steps and not getattr(spec.monitoring, kind).enabled:
             yield Finding(
                 ("notifications", "next"),
-                msg("the stack runs no {kind}, so nobody is told", kind=kind.capitalize()),
+                msg("the stack runs no {kind}, so nobody is notified", kind=kind.capitalize()),
                 msg("set monitoring.{kind}.enabled, or remove it", kind=kind),
                 uses=(("monitoring", kind, "enabled"),),
             )
@@ -138,7 +143,7 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             (*path, "end"),
             msg("{end} is not after the start, {start}", end=hours.end, start=hours.start),
-            msg("for hours over midnight write 00:00 to 24:00"),
+            msg("hours can't span midnight; write 00:00 to 24:00"),
             uses=((*path, "start"),),
         )
     from zoneinfo import available_timezones
@@ -160,11 +165,11 @@ def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
         return
     if server is not None and len(domains(server.sender)) != 1:
         path: Path = ("notifications", "smtp", "sender")
-        yield Finding(path, msg("is no e-mail address"), msg("write e.g. techsapo@example.com"))
+        yield Finding(path, msg("is not an e-mail address"), msg("write e.g. techsapo@example.com"))
     for name, receiver in mailed.items():
         if not domains(receiver.to):
             yield Finding(
                 ("notifications", "receivers", name, "to"),
-                msg("is no e-mail address, or not each of several is"),
+                msg("is not an e-mail address or a list of them"),
                 LIKE,
             )

@@ -64,12 +64,12 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             _PROVIDERS,
             msg(
-                "only {count} ({real}): simulated ones never answer beside it, but {compared}",
+                "only {count} ({real}): simulated providers do not answer next to real ones, but {compared}",
                 count=_real(len(real)),
                 real=", ".join(real),
                 compared=_compared(spec),
             ),
-            msg("configure another, or disable it to try the stack with simulated ones"),
+            msg("configure another provider, or disable this one to try the stack with simulated ones"),
             uses=(_BASIC,),
             warning=True,
         )
@@ -84,7 +84,7 @@ def nobody_to_ask(spec: Spec, context: Context) -> Finding:
     return Finding(
         _PROVIDERS,
         msg("no provider to ask: {why}", why=why),
-        msg("enable two or more, or leave out `providers` for simulated ones"),
+        msg("enable two or more, or remove `providers` to use simulated ones"),
     )
 
 
@@ -106,8 +106,8 @@ def unfilled_tiers(spec: Spec, context: Context, usable: int) -> Iterator[Findin
         if wanted > usable and context.written(path):
             yield Finding(
                 path,
-                msg("wants {wanted} providers and there are {count}", wanted=wanted, count=usable),
-                msg("{tier} uses those; enable more, or lower the number", tier=tier),
+                msg("needs {wanted} providers, and there are {count}", wanted=wanted, count=usable),
+                msg("{tier} uses the available ones; enable more, or lower the number", tier=tier),
                 uses=(_PROVIDERS,),
                 warning=True,
             )
@@ -143,13 +143,13 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             (*path, "model"),
             msg(
-                "{model} has an end that its vendor announced: {retires} ({read})",
+                "the vendor has announced the retirement of {model}: {retires} ({read})",
                 model=model,
                 retires=end.retires,
                 read=end.source.read,
             ),
             msg(
-                "{successor}; a newer model may take other options and cost something else",
+                "{successor}; a newer model may accept other options and have another price",
                 successor=successor,
             ),
             uses=((*path, "kind"), (*path, "base_url")),
@@ -168,7 +168,7 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
         except ValueError as error:
             yield Finding(
                 ("providers", name, "base_url"),
-                msg("is no address: {error}", error=error),
+                msg("is not an address: {error}", error=error),
                 msg("e.g. https://example.com/v1"),
             )
             continue
@@ -178,10 +178,10 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("providers", name, "base_url"),
             msg(
-                "the API key goes to {hostname} by plain http, and can be read on the way",
+                "the API key goes to {hostname} over plain http and can be read in transit",
                 hostname=address.hostname,
             ),
-            msg("use https, or leave the key out where the server asks for none"),
+            msg("use https, or remove the key if the server requires none"),
             uses=(("providers", name, keyed),),
             warning=True,
         )
@@ -216,8 +216,8 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
         for place in places:
             yield Finding(
                 ("providers", name, "extra_body", *place),
-                msg("{place} is the call's own", place=dotted(place)),
-                msg("leave it out; model, max_output_tokens and stream are fields of the provider"),
+                msg("{place} is set by the call itself", place=dotted(place)),
+                msg("remove it; model, max_output_tokens and stream are fields of the provider"),
             )
 
 
@@ -241,12 +241,12 @@ def _beyond(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
     yield Finding(
         path,
         msg(
-            "{model} gives at most {max_output} tokens ({read})",
+            "{model} returns at most {max_output} tokens ({read})",
             model=facts.model,
             max_output=limits.max_output,
             read=limits.source.read,
         ),
-        msg("lower it, or leave it out"),
+        msg("lower it, or remove it"),
         uses=((*path[:2], "kind"), (*path[:2], "model")),
         warning=True,
     )
@@ -263,7 +263,7 @@ def _effort(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
     yield Finding(
         path,
         msg("{model} is not known to take {what} ({read})", model=facts.model, what=what, read=source.read),
-        msg("{values}without {key} it does as its vendor thinks best", values=values, key="effort"),
+        msg("{values}without {key}, the vendor's default applies", values=values, key="effort"),
         uses=((*path[:2], "kind"), (*path[:2], "model")),
         warning=True,
     )

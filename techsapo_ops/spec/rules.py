@@ -43,23 +43,23 @@ def ports(spec: Spec, context: Context) -> Iterator[Finding]:
             yield Finding(
                 conflict.path,
                 msg(
-                    "port {port} of each host is taken by {taken_by}",
+                    "port {port} of each host is already used by {taken_by}",
                     port=conflict.port,
                     taken_by=conflict.taken_by,
                 ),
-                msg("give it another port"),
+                msg("set another port"),
                 uses=conflict.uses,
             )
             continue
         yield Finding(
             conflict.path,
             msg(
-                "port {port} is taken by {taken_by} ({taken_path})",
+                "port {port} is already used by {taken_by} ({taken_path})",
                 port=conflict.port,
                 taken_by=conflict.taken_by,
                 taken_path=dotted(conflict.taken_path),
             ),
-            msg("give one of them another port"),
+            msg("set another port for one of them"),
             uses=(conflict.taken_path, *conflict.uses),
         )
 
@@ -68,7 +68,7 @@ def instances(spec: Spec, _: Context) -> Iterator[Finding]:
     """At least one instance gets requests while all is well."""
     if spec.app.instances and all(i.backup for i in spec.app.instances):
         yield Finding(
-            ("app", "instances"), msg("every instance is a backup"), msg("leave `backup` out of at least one")
+            ("app", "instances"), msg("every instance is a backup"), msg("remove `backup` from at least one")
         )
 
 
@@ -86,7 +86,7 @@ def nginx(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg("{name} is served elsewhere (source: external)", name=name),
-            msg("name one of another source"),
+            msg("name a certificate with another source"),
             uses,
         )
 
@@ -122,7 +122,7 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
                 path, msg("source acme needs names"), msg("add e.g. `names: [techsapo.example.com]`"), uses
             )
         if wildcard and certificate.dns_hook is None:
-            hint = msg("name the program that sets the TXT records of dns-01 as `dns_hook`")
+            hint = msg("set `dns_hook` to the program that sets the TXT records for dns-01")
             yield Finding(path, msg("a wildcard name needs dns-01"), hint, uses)
 
 
@@ -142,7 +142,7 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
     elif key is not None and certificate.staging:
         yield Finding(
             (*path, "directory"),
-            msg("is Let's Encrypt's, which knows no account binding"),
+            msg("is the directory of Let's Encrypt, which has no external account binding"),
             msg("set it to your CA's own directory"),
             uses,
         )
@@ -158,12 +158,14 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
         uses: tuple[Path, ...] = (("redis", "password"), ("redis", "password_file"))
         yield Finding(path, msg("needs password or password_file"), hint, uses)
     if spec.redis.user == "default":
-        yield Finding(path, msg("is Redis's account of clients without a name"), msg("choose another name"))
+        yield Finding(
+            path, msg("is Redis's account for clients that give no name"), msg("choose another name")
+        )
     if spec.redis.accounts and spec.redis.password is not None:
         yield Finding(
             ("redis", "accounts"),
-            msg("a password is given as well, and every client would use that one"),
-            msg("remove `password` or `password_file`: a password is made for each account"),
+            msg("a password is set too, and every client would use it"),
+            msg("remove `password` or `password_file`: each account gets a generated password"),
             uses=(("redis", "password"), ("redis", "password_file")),
         )
 
@@ -219,14 +221,16 @@ def inside_backups(spec: Spec, directory: FilePath, backups: FilePath) -> Findin
     named = offsite.restic.removeprefix(FOLDER) if offsite is not None else ":"
     if ":" in named:
         return None
-    kept = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
-    folder, repository = (FilePath(os.path.realpath(path)) for path in (kept, user_path(named, directory)))
+    own_backups = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
+    folder, repository = (
+        FilePath(os.path.realpath(path)) for path in (own_backups, user_path(named, directory))
+    )
     if not repository.is_relative_to(folder):
         return None
     return Finding(
         ("backup", "offsite", "restic"),
         msg(
-            "is inside the folder of the backups, {folder}: what takes that takes the copies too",
+            "is inside the backup folder {folder}: if that folder is lost, the copies are lost too",
             folder=folder,
         ),
         msg("name a repository on another machine, or a folder on another disk"),

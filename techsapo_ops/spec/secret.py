@@ -79,13 +79,15 @@ def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
     names: dict[str, str] = {}
     for name, value in given.items():
         if (same := names.setdefault(name.lower(), name)) != name:
-            raise ValueError(msg("{same} and {name} are one header; keep one of them", same=same, name=name))
+            raise ValueError(
+                msg("{same} and {name} are the same header; keep one of them", same=same, name=name)
+            )
         if not _HEADER.fullmatch(name):
             raise ValueError(
-                msg("{name} is no name of a header; use letters, digits, '-' and '_'", name=repr(name))
+                msg("{name} is not a header name; use letters, digits, '-' and '_'", name=repr(name))
             )
         if name.lower() in _OWN_HEADERS:
-            raise ValueError(msg("{name} is the call's own; leave it out", name=name))
+            raise ValueError(msg("{name} is set by the call itself; remove it", name=name))
         if not _HEADER_VALUE.fullmatch(value.reveal()):
             raise ValueError(msg("the value of {name} must be on one line, in ASCII", name=name))
     return given

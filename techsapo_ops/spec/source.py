@@ -47,7 +47,7 @@ def plain(text: str) -> object:
     meaning = _SWITCHES.get(text.lower()) if text in {text.lower(), text.upper(), text.capitalize()} else None
     if meaning is not None:
         return Trap(
-            msg("some YAML readers take {text} for {meaning}, others for text", text=text, meaning=meaning),
+            msg("some YAML readers read {text} as {meaning}, others as text", text=text, meaning=meaning),
             msg('write {meaning}, or "{text}" for the text', meaning=meaning, text=text),
         )
     kind = next((kind for kind, form in _CORE.items() if form.fullmatch(text)), "str")
@@ -134,11 +134,11 @@ def _readable(text: str, filename: str) -> str:
         message = msg("the file is larger than 1 MB")
         raise _broken(filename, START, message, msg("a spec is a few hundred lines"))
     text = text.removeprefix("\ufeff")
-    found = _UNREADABLE.search(text)
-    if found is not None:
-        before = text[: found.start()]
+    unreadable = _UNREADABLE.search(text)
+    if unreadable is not None:
+        before = text[: unreadable.start()]
         mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        message = msg("the character U+{ord:04X} can't stand in YAML", ord=ord(found[0]))
+        message = msg("the character U+{ord:04X} is not allowed in YAML", ord=ord(unreadable[0]))
         hint = msg('remove it, or write it as an escape in double quotes, e.g. "\\u001b"')
         raise _broken(filename, mark, message, hint)
     return text
@@ -159,7 +159,7 @@ def _refuse_depth_and_tags(text: str, filename: str) -> None:
             raise _broken(
                 filename,
                 _mark(event),
-                msg("the tag {tag} is not known here", tag=shown(str(tag))),
+                msg("the tag {tag} is not supported here", tag=shown(str(tag))),
                 msg("put the value in quotes if it starts with `!`"),
             )
 
@@ -170,8 +170,8 @@ def _refuse_slips(lines: list[str], filename: str, first: int = 1) -> None:
     For a text that is wrong already: in one that is right, such a line is a part of a longer value.
     """
     for number, line in enumerate(lines, first):
-        if (found := slip(line)) is not None:
-            column, message, hint = found
+        if (problem := slip(line)) is not None:
+            column, message, hint = problem
             raise _broken(filename, Mark(number, column), message, hint) from None
 
 
@@ -192,11 +192,11 @@ class _Builder:
         self.nodes += 1
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
             message = msg(
-                "the aliases unfold to more than {values} values or {levels} levels",
+                "the aliases expand to more than {values} values or {levels} levels",
                 values=MAX_NODES,
                 levels=MAX_DEPTH,
             )
-            raise _broken(self.filename, _mark(node), message, msg("write out what they stand for"))
+            raise _broken(self.filename, _mark(node), message, msg("write out the values themselves"))
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -234,7 +234,7 @@ class _Builder:
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not isinstance(source, yaml.MappingNode):
                     self.note(
-                        key, path, msg("`<<` takes the keys of another mapping"), msg("write `<<: *anchor`")
+                        key, path, msg("`<<` merges the keys of another mapping"), msg("write `<<: *anchor`")
                     )
                     continue
                 for merged in source.value:

@@ -6,7 +6,7 @@ import yaml
 
 from techsapo_ops.messages import msg
 
-_UNFIT = msg("this line does not fit what is above it")
+_UNFIT = msg("this line does not match the lines above it")
 _QUOTES = msg("put the value in quotes")
 _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     # parts of PyYAML's or libyaml's messages, what is wrong, what to try
@@ -17,7 +17,7 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("could not find expected ':'",),
-        msg("this line is no `key: value`"),
+        msg("this line is not a `key: value` pair"),
         msg("add the `:` and a space, or indent it below its key"),
     ),
     (
@@ -59,7 +59,7 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("undefined alias", "alphabetic or numeric character"),
         msg("`*` names a value that is marked with `&` above it, and there is none"),
-        msg("put the value in quotes if it is text, or mark the value that is meant with &NAME"),
+        msg("put the value in quotes if it is text, or mark the intended value with &NAME"),
     ),
     (
         ("but found another document",),
@@ -84,7 +84,7 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> tuple[int, int, str, str
     lines = text.split("\n")
     tab = _tab_near(lines, mark.line)
     if tab is not None:
-        return *tab, msg("a tab in the indentation"), msg("YAML takes spaces only")
+        return *tab, msg("a tab in the indentation"), msg("YAML allows only spaces")
     start = error.context_mark
     if start is not None and any(part in problem for part in _FROM_THE_START):
         mark = start

@@ -37,7 +37,11 @@ def parse_dotenv(text: str, filename: str = ".env") -> dict[str, str]:
         if match is None:
             problems.append(
                 Problem(
-                    number, 1, "", msg("this line is no NAME=value"), msg("names are letters, digits and _")
+                    number,
+                    1,
+                    "",
+                    msg("this line is not a NAME=value pair"),
+                    msg("names are letters, digits and _"),
                 )
             )
             continue

@@ -30,7 +30,9 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
         path: Path = ("monitoring", "scrape", n, "name")
         if job.name in BUILT_IN_JOBS:
             yield Finding(
-                path, msg("the stack has a job {job} itself", job=job.name), msg("choose another name")
+                path,
+                msg("the stack itself uses the job name {job}", job=job.name),
+                msg("choose another name"),
             )
         elif job.name in first:
             other: Path = ("monitoring", "scrape", first[job.name], "name")
@@ -47,11 +49,11 @@ def scrape_interval(spec: Spec, _: Context) -> Iterator[Finding]:
     """The rules' windows hold two scrapes."""
     prometheus = spec.monitoring.prometheus
     if prometheus.enabled and seconds(prometheus.scrape_interval) > _LONGEST_SCRAPE_INTERVAL:
-        told = msg(
-            "{scrape_interval} is too long for rules that look back 5 minutes",
+        message = msg(
+            "{scrape_interval} is too long for rules that read the last 5 minutes",
             scrape_interval=prometheus.scrape_interval,
         )
-        yield Finding(("monitoring", "prometheus", "scrape_interval"), told, msg("write 2m or less"))
+        yield Finding(("monitoring", "prometheus", "scrape_interval"), message, msg("write 2m or less"))
 
 
 def probes(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -60,23 +62,25 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, probe in enumerate(spec.monitoring.probes):
         path: Path = ("monitoring", "probes", n)
         if _FRONTS.fullmatch(probe.name):
-            told = msg(
-                "the stack's own front is asked as {probe} itself, or may come to be", probe=probe.name
+            message = msg(
+                "the name {probe} is reserved for probes of the stack's own front", probe=probe.name
             )
-            yield Finding((*path, "name"), told, msg("choose another name"))
+            yield Finding((*path, "name"), message, msg("choose another name"))
         elif probe.name in first:
             other: Path = ("monitoring", "probes", first[probe.name], "name")
-            told = msg("{probe} is already the name of {other}", probe=probe.name, other=dotted(other[:-1]))
-            yield Finding((*path, "name"), told, msg("choose another name"), uses=(other,))
+            message = msg(
+                "{probe} is already the name of {other}", probe=probe.name, other=dotted(other[:-1])
+            )
+            yield Finding((*path, "name"), message, msg("choose another name"), uses=(other,))
         first.setdefault(probe.name, n)
         scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
         if probe.status and scheme in {"tcp", "tls"}:
             yield Finding(
-                (*path, "status"), msg("a connection has no status"), msg("ask by https:// or http://"), uses
+                (*path, "status"), msg("a connection has no status"), msg("use https:// or http://"), uses
             )
         if probe.ca_file is not None and scheme in {"tcp", "http"}:
             yield Finding(
-                (*path, "ca_file"), msg("shows no certificate"), msg("ask by https:// or tls://"), uses
+                (*path, "ca_file"), msg("presents no certificate"), msg("use https:// or tls://"), uses
             )
 
 
@@ -118,7 +122,11 @@ def _window(spec: Spec, path: Path, window: str) -> Iterator[Finding]:
         hint = msg("lengthen it, or scrape more often")
         yield Finding(
             path,
-            msg("{window} does not hold two scrapes, one every {scrape}", window=window, scrape=scrape),
+            msg(
+                "{window} is too short: a scrape runs every {scrape}, and two are needed",
+                window=window,
+                scrape=scrape,
+            ),
             hint,
             (interval,),
         )
@@ -140,26 +148,26 @@ def tracing(spec: Spec, _: Context) -> Iterator[Finding]:
         host, port = address.hostname or "", address.port
     except ValueError as error:
         yield Finding(
-            _ENDPOINT, msg("is no address: {error}", error=error), msg("e.g. http://127.0.0.1:4318")
+            _ENDPOINT, msg("is not an address: {error}", error=error), msg("e.g. http://127.0.0.1:4318")
         )
         return
     if address.query or address.fragment or address.username is not None or not host or port == 0:
         yield Finding(
             _ENDPOINT,
-            msg("must be an address without a login, with a path at most"),
-            msg("keys belong into app.tracing.headers"),
+            msg("must be an address without a login; only a path may follow it"),
+            msg("put keys into app.tracing.headers"),
         )
     if settings.headers and address.scheme == "http" and not is_loopback(host):
         yield Finding(
             _ENDPOINT,
-            msg("the headers go to {host} by plain http, and can be read on the way", host=host),
-            msg("use https, or a collector on this host that sends them on"),
+            msg("the headers go to {host} over plain http and can be read in transit", host=host),
+            msg("use https, or a collector on this host that forwards them"),
             uses=((*TRACING, "headers"),),
             warning=True,
         )
     if ATTACHED in settings.trusted_networks:
         yield Finding(
             (*TRACING, "trusted_networks"),
-            msg("`{attached}` is no network whose traces can be continued", attached=ATTACHED),
+            msg("traces can't be continued from the network `{attached}`", attached=ATTACHED),
             msg("write the network itself, e.g. 10.1.2.0/24"),
         )

@@ -275,7 +275,7 @@ class BackupKind(ABC):
         service = self.service(kind)
         if not service or stack.topology.meant(service):
             return ""
-        return msg("this stack has no {service} any more", service=service)
+        return msg("this stack no longer has {service}", service=service)
 
     @abstractmethod
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:

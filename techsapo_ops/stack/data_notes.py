@@ -70,17 +70,17 @@ class DataNote:
         """The services with data, by name."""
         return {name: KnownData.of(value) for name, value in self._read().get(self._section, {}).items()}
 
-    def add(self, found: Mapping[str, KnownData]) -> None:
+    def add(self, data: Mapping[str, KnownData]) -> None:
         """Note the data of these services; those that are noted keep their `since`."""
         with self._changing() as noted:
-            for name, new in found.items():
+            for name, new in data.items():
                 noted[name] = replace(new, since=noted[name].since) if name in noted else new
 
-    def refresh(self, found: Mapping[str, KnownData]) -> None:
+    def refresh(self, data: Mapping[str, KnownData]) -> None:
         """As `add`, for those that are noted: what was forgotten meanwhile stays forgotten."""
         with self._changing() as noted:
-            for name in noted.keys() & found.keys():
-                noted[name] = replace(found[name], since=noted[name].since)
+            for name in noted.keys() & data.keys():
+                noted[name] = replace(data[name], since=noted[name].since)
 
     def forget(self, names: Collection[str] | None = None) -> None:
         """Forget these services, or all: their data is gone because somebody wanted that."""
@@ -104,7 +104,7 @@ class DataNote:
             _checked,
             empty={},
             remedy=msg(
-                "see that the data of each service is there, then remove it: `techsapo up` makes another"
+                "check that the data of each service is there, then remove it: `techsapo up` writes a new one"
             ),
         )
 

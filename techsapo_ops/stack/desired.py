@@ -82,13 +82,13 @@ class Program:
         come = [f"+{word}" for word in self.argv if word not in earlier.argv]
         words = [*gone, *come]
         if earlier.argv != self.argv and not words:
-            words = [msg("its arguments in another order")]
+            words = [msg("the order of its arguments")]
         if earlier.user != self.user:
             words.append(
                 msg(
                     "user {user} → {user2}",
-                    user=earlier.user or msg("of the tool"),
-                    user2=self.user or msg("of the tool"),
+                    user=earlier.user or msg("that runs techsapo"),
+                    user2=self.user or msg("that runs techsapo"),
                 )
             )
         if earlier.environment != self.environment:

@@ -33,7 +33,7 @@ def template_root() -> Path:
     for root in (package / PACKAGED_TEMPLATES, package.parent / TEMPLATES):
         if root.is_dir():
             return root
-    raise OpsError(msg("the built-in templates are missing"), msg("install techsapo-ops again"))
+    raise OpsError(msg("the built-in templates are missing"), msg("reinstall techsapo-ops"))
 
 
 @cache
@@ -76,8 +76,8 @@ class Overrides:
 
     def template(self, name: str) -> Path | None:
         """The operator's template of this name that comes before ours, if there is one."""
-        found = self.folder / name
-        return found if self.is_there and found.is_file() else None
+        path = self.folder / name
+        return path if self.is_there and path.is_file() else None
 
     @property
     def missing(self) -> bool:
@@ -100,11 +100,13 @@ class Overrides:
         try:
             _below(folder)
         except FileNotFoundError:
-            hint = msg("bring it back (`techsapo restore --only config`), make it, or name another one")
+            hint = msg("restore it (`techsapo restore --only config`), create it, or name another folder")
             return Finding(FIELD, msg("there is no folder {folder}", folder=folder), hint)
         except NotADirectoryError:
             return Finding(
-                FIELD, msg("{folder} is not a folder", folder=folder), msg("remove it, or name another one")
+                FIELD,
+                msg("{folder} is not a folder", folder=folder),
+                msg("remove it, or name another folder"),
             )
         except OSError as error:
             message = msg(
@@ -131,11 +133,14 @@ class Overrides:
     def _misplaced(self) -> Finding | None:
         """Why no folder at this place can be one of overrides."""
         real, spec = Path(os.path.realpath(self.folder)), Path(os.path.realpath(self.directory))
-        hint = msg("name another one, such as {overrides}", overrides=OVERRIDES)
+        hint = msg("name another folder, such as {overrides}", overrides=OVERRIDES)
         if real == template_root().resolve():
-            return Finding(FIELD, msg("{folder} holds the built-in templates", folder=self.folder), hint)
+            message = msg("{folder} contains the built-in templates", folder=self.folder)
+            return Finding(FIELD, message, hint)
         if spec.is_relative_to(real) or real.is_relative_to(spec / STATE_DIRECTORY):
-            return Finding(FIELD, msg("{folder} does not hold templates alone", folder=self.folder), hint)
+            return Finding(
+                FIELD, msg("{folder} contains other files than templates", folder=self.folder), hint
+            )
         return None
 
 
@@ -146,7 +151,7 @@ def find_overrides(directory: Path, named: str | None) -> Overrides:
 
 def _below(folder: Path) -> dict[str, Path]:
     """The templates below `folder` by name, sorted. Raises OSError for a folder that can't be read."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     seen = set()
 
     def refuse(error: OSError) -> None:
@@ -159,8 +164,8 @@ def _below(folder: Path) -> dict[str, Path]:
             continue
         seen.add(real)
         for path in (Path(where, name) for name in files if name.endswith(".j2")):
-            found[path.relative_to(folder).as_posix()] = path
-    return dict(sorted(found.items()))
+            paths[path.relative_to(folder).as_posix()] = path
+    return dict(sorted(paths.items()))
 
 
 def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:

@@ -24,26 +24,26 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.spec.source import parse
 from techsapo_ops.spec.variables import parse_dotenv
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.secrets import KeptSecret
+from techsapo_ops.stack.secrets import StoredSecret
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 
-def kept_secrets(topology: Topology) -> tuple[KeptSecret, ...]:
+def stored_secrets(topology: Topology) -> tuple[StoredSecret, ...]:
     """Those of the services that the stack runs, in the order of their start."""
     names = dict.fromkeys(service.kind for service in topology.services)
-    return tuple(secret for name in names for secret in kind_of(name).kept_secrets(topology))
+    return tuple(secret for name in names for secret in kind_of(name).stored_secrets(topology))
 
 
-def find_secret(topology: Topology, name: str) -> KeptSecret:
+def find_secret(topology: Topology, name: str) -> StoredSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
-    found = {secret.name: secret for secret in kept_secrets(topology)}
+    found = {secret.name: secret for secret in stored_secrets(topology)}
     if name not in found:
         raise unknown(msg("secret"), name, found, hint=msg("no service of this stack has one"))
     return found[name]
 
 
-def reveal(secret: KeptSecret) -> Secret:
+def reveal(secret: StoredSecret) -> Secret:
     """What it is. Raises OpsError where it is not made yet, or not for this user to read."""
     if secret.given is not None:
         return secret.given
@@ -68,7 +68,7 @@ def reveal(secret: KeptSecret) -> Secret:
     return Secret(text, file=str(secret.file))
 
 
-def _owner(secret: KeptSecret) -> str:
+def _owner(secret: StoredSecret) -> str:
     assert secret.file is not None, "it was read a moment ago"  # noqa: S101 - a mistake of ours, no input
     try:
         return user_name(secret.file.stat().st_uid)

@@ -170,7 +170,7 @@ def up(
         out.json({**_json(report), "unreached": list(project.spec.unreached)})
     else:
         _show(report, out)
-        if nobody := project.spec.told_nobody:
+        if nobody := project.spec.nobody_notified:
             out.say(nobody)
     for warning in project.warnings:
         out.warn(str(warning))

@@ -74,7 +74,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     if not out.quiet:
         out.data(msg("{file} is valid", file=place.file))
     spec = project.spec
-    for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
+    for line in filter(None, (spec.nobody_notified, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)
 
 

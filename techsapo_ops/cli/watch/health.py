@@ -50,7 +50,7 @@ def health(
     if out.as_json:
         out.json({**_value(report), "unreached": list(stack.spec.unreached)})
     else:
-        _print(report, out, (stack.spec.told_nobody, nobody_starts(stack.topology, stack.runner)))
+        _print(report, out, (stack.spec.nobody_notified, nobody_starts(stack.topology, stack.runner)))
     raise typer.Exit(EXIT_CODES[report.status])
 
 

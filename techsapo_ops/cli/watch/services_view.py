@@ -65,7 +65,7 @@ def stopped_lines(observed: Observed) -> Iterator[str]:
     """What somebody has stopped, a line each, with what starts it again."""
     for name, stopped in observed.stopped.items():
         seen = observed.services.get(name)
-        if seen is not None and seen.state.kept_running:
+        if seen is not None and seen.state.running_or_restarting:
             yield msg(
                 "{name}: runs, although it was {stopped}; `techsapo start {name}` keeps it so",
                 name=name,

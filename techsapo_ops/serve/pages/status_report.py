@@ -49,7 +49,7 @@ from techsapo_ops.serve.pages.stack_report import (
 )
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.silencing import Muted, began_of
-from techsapo_ops.stack.maintenance import told_in
+from techsapo_ops.stack.maintenance import notice_in
 from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
@@ -118,7 +118,7 @@ class StatusReport:
         )
         spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
         folder = self._options.maintenance
-        closed = await asyncio.to_thread(told_in, folder) if folder is not None else None
+        closed = await asyncio.to_thread(notice_in, folder) if folder is not None else None
         budget = [
             BudgetBody(
                 period=labels["period"],

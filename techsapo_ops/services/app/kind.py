@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -107,11 +107,11 @@ class App(Kind):
                 "address of the host that containers can reach"
             )
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """Its own key, by which nobody logs in."""
-        from techsapo_ops.stack.secrets import KeptSecret
+        from techsapo_ops.stack.secrets import StoredSecret
 
-        yield KeptSecret(
+        yield StoredSecret(
             APP_KEY,
             msg("nothing: it seals stored answers and digests prompts"),
             ("app",),

@@ -18,7 +18,7 @@ from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made,
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.front_door import host_names, monitoring_networks, resolved_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
+from techsapo_ops.spec.models.root import APP_SECTIONS, NOT_RENDERED
 from techsapo_ops.spec.redact import body_secrets, to_yaml_data
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
@@ -47,7 +47,7 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     spec, layout = topology.spec, topology.layout
     data = to_yaml_data(spec, lambda path: str(topology.secret_path(secret_name(path))))
     app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
-    settings = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
+    settings = {k: v for k, v in app_data.get("app", {}).items() if k not in NOT_RENDERED}
     app_data["app"] = {
         **settings,
         **_hosts(topology),

@@ -18,7 +18,7 @@ from techsapo_ops.stack.service import Probe, ServiceFacts
 if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -59,12 +59,12 @@ class Grafana(Monitor):
     deadline = 90.0  # migrations of its database
     port_setting = "monitoring.grafana.port"
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """Its administrator's."""
-        from techsapo_ops.stack.secrets import KeptSecret
+        from techsapo_ops.stack.secrets import StoredSecret
 
         settings = topology.spec.monitoring.grafana
-        yield KeptSecret(
+        yield StoredSecret(
             "grafana-admin", msg("Grafana, with all rights"), ("you",), ADMIN,
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -71,11 +71,11 @@ class Redis(Kind):
         """redis.conf."""
         return redis_files(topology, templates)
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """Those of its accounts, or the one that every client uses."""
-        from techsapo_ops.services.redis.accounts import kept_secrets
+        from techsapo_ops.services.redis.accounts import stored_secrets
 
-        return kept_secrets(topology)
+        return stored_secrets(topology)
 
     def login(self, topology: Topology) -> Login:
         """The operator's, or what every client uses."""

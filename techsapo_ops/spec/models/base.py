@@ -104,8 +104,8 @@ def _own_host(value: str) -> str:
     except ValueError:
         raise ValueError(
             msg(
-                "{value} is no address to listen on: the stack runs this server itself, and one that runs "
-                "elsewhere is not supported; write e.g. 127.0.0.1, or leave it out",
+                "{value} is not an address to listen on: the stack runs this server itself, and "
+                "external servers are not supported; write e.g. 127.0.0.1, or remove it",
                 value=repr(value),
             )
         ) from None
@@ -144,13 +144,13 @@ def _without_end(value: object) -> object:
 
 def _one_line(value: str) -> str:
     if CONTROL.search(value):
-        raise ValueError(msg("holds a line break or another control character; write it on one line"))
+        raise ValueError(msg("contains a line break or another control character; write it on one line"))
     return value
 
 
 def _no_control(value: str) -> str:
     if _CONTROL_BUT_LINES.search(value):
-        raise ValueError(msg("holds a control character; write it without"))
+        raise ValueError(msg("contains a control character; remove it"))
     return value
 
 
@@ -169,7 +169,9 @@ def known_home(value: str) -> str:
 def _file_pattern(value: str) -> str:
     *folders, file = value.split("/")
     if file in {"", ".", "..", "**"} or (file.startswith("~") and not folders):  # `~` alone is a folder
-        raise ValueError(msg("{value} names a folder, not files; write e.g. rules/*.yml", value=repr(value)))
+        raise ValueError(
+            msg("{value} is a folder, not a pattern for files; write e.g. rules/*.yml", value=repr(value))
+        )
     if any("**" in part and part != "**" for part in (*folders, file)):
         raise ValueError(
             msg("`**` in {value} is only a part of a name; write e.g. rules/**/*.yml", value=repr(value))
@@ -213,11 +215,13 @@ def _probed(value: str) -> str:
         asked = urlsplit(value)
         port = asked.port
     except ValueError:
-        raise ValueError(msg("{value} is no URL that can be asked", value=repr(value))) from None
+        raise ValueError(msg("{value} is not a URL that can be probed", value=repr(value))) from None
     if asked.username is not None:  # not shown: a password would be
-        raise ValueError(msg("must hold no login; a page that asks for one is well with `status: [401]`"))
+        raise ValueError(
+            msg("must not contain a login; for a page that requires one, accept `status: [401]`")
+        )
     if not asked.hostname or port == 0:
-        raise ValueError(msg("{value} names no host and port", value=repr(value)))
+        raise ValueError(msg("{value} has no host and port", value=repr(value)))
     if asked.scheme in {"tcp", "tls"} and (port is None or asked.path or asked.query):
         raise ValueError(msg("{value} must be {scheme}://HOST:PORT", value=repr(value), scheme=asked.scheme))
     return value
@@ -266,16 +270,16 @@ PATTERN_WORDS = {
     _ALLOWED_HOST: msg("must be a host name without a port, such as ops.example.com or *.example.com"),
     HOST_PORT_PATTERN: msg("must be HOST:PORT, e.g. example.com:443"),
     SYSLOG_PATTERN: msg("must be HOST:PORT, e.g. logs.example.com:514, or udp://HOST:PORT"),
-    _SITE: msg("must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080"),
+    _SITE: msg("must be only a scheme and a host, such as https://ops.example.com or http://10.0.0.5:8080"),
     _PROBED: msg("must be https://…, http://…, tcp://HOST:PORT or tls://HOST:PORT"),
-    _URL: msg("must start with http:// or https:// and hold no spaces"),
-    PATH_PATTERN: msg("must start with / and hold no spaces"),
+    _URL: msg("must start with http:// or https:// and contain no spaces"),
+    PATH_PATTERN: msg("must start with / and contain no spaces"),
     IMAGE_PATTERN: msg("must be an image such as redis:8 or registry.example.com/team/app@sha256:…"),
     LABEL_NAME_PATTERN: msg("must be letters, digits and '_', not starting with a digit"),
     _CLOCK: msg("must be a time between 00:00 and 24:00, e.g. 09:00"),
     _ZONE: msg("must be a time zone such as Asia/Tokyo or UTC"),
     ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32"),
-    HOST_KEY_PATTERN: msg("must be lower-case letters, digits and '-', at most 32, as the host calls itself"),
+    HOST_KEY_PATTERN: msg("must be the host's own name: lower-case letters, digits and '-', at most 32"),
     DOCKER_PATTERN: msg(
         "must be ssh://[USER@]HOST[:PORT] without a path and with a number for a port, or "
         "unix:///var/run/docker.sock for the host itself"

@@ -41,7 +41,7 @@ class EmailReceiver(Section):
     kind: Literal["email"]
     """How it is sent: e-mail."""
     to: Text
-    """Address, or several with commas between."""
+    """One or more addresses, separated by commas."""
 
 
 class WebhookReceiver(Section):
@@ -57,7 +57,7 @@ class RawReceiver(Section):
     """Any other Alertmanager receiver, passed through: `config: {pagerduty_configs: […]}`."""
 
     kind: Literal["alertmanager"]
-    """How it is sent: whatever Alertmanager knows."""
+    """How it is sent: any receiver that Alertmanager supports."""
     config: dict[str, list[dict[str, Any]]]
     """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
 
@@ -102,9 +102,9 @@ class BusinessHours(Section):
     )
     """Days of the week."""
     start: ClockTime = "09:00"
-    """First minute, HH:MM."""
+    """Start of the hours, HH:MM."""
     end: ClockTime = "18:00"
-    """End, HH:MM, 24:00 at the latest."""
+    """End of the hours, HH:MM, 24:00 at the latest."""
     timezone: TimeZone = "Asia/Tokyo"
     """Time zone of the hours, e.g. Asia/Tokyo or UTC."""
 
@@ -113,32 +113,33 @@ class NextReceivers(Section):
     """Whom an alert that pages reaches if nobody acknowledged it."""
 
     after: PositiveDuration = "15m"
-    """How long it has fired by then, 7d at the most; later than that of the entry before."""
+    """How long the alert must have fired, at most 7d; longer than in the previous entry."""
     receivers: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names of the receivers that it then reaches as well."""
+    """Names of the additional receivers."""
 
 
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
 
     receivers: dict[Name, Receiver] = {}
-    """Ways to people and programs, by a name of your choice, which the lists below name."""
+    """Receivers (people and programs) by a name of your choice; the lists below use these names."""
     business_hours: BusinessHours | None = None
-    """Hours for which alerts that are no hurry (P2) wait; default: everything is sent at once."""
+    """Hours in which alerts that are not urgent (P2) are sent; default: all alerts are sent at once."""
 
     page: tuple[Name, ...] = ()
-    """Whom alerts reach that wake people, label page="true"; default: those of `critical`."""
+    """Receivers of alerts that wake people (label page="true"); default: those of `critical`."""
     critical: tuple[Name, ...] = ()
-    """Whom critical alerts reach."""
+    """Receivers of critical alerts."""
     warning: tuple[Name, ...] = ()
-    """Whom warnings reach."""
+    """Receivers of warnings."""
     info: tuple[Name, ...] = ()
-    """Whom informational alerts and the weekly report reach."""
+    """Receivers of informational alerts and of the weekly report."""
     watchdog: tuple[Name, ...] = ()
-    """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
-    misses it."""
+    """Receivers of the alert that always fires, every 50 seconds: an external watcher that notices when it
+    stops. The end of the alert is not sent.
+    """
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
-    """Whom alerts that page reach if nobody acknowledges them, one after the other; default: nobody else."""
+    """Additional receivers, in order, of alerts that wake people but nobody acknowledges; default: none."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
 
@@ -147,8 +148,8 @@ class Notifications(Section):
         this very host count. Those of `critical` are reached where those who are woken are, too.
         """
         listed = self.named(getattr(self, name))
-        found = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
-        return found and (name != "critical" or _anybody(self.named(self.paged)))
+        reached = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        return reached and (name != "critical" or _anybody(self.named(self.paged)))
 
     def is_example(self, name: str) -> bool:
         """Whether the list of that name has an example's address."""
@@ -235,5 +236,5 @@ def domains(text: str) -> list[str]:
         return []  # a line break would begin another header
     listed = getaddresses([_NOTHING_BETWEEN.sub(",", text).strip(" ,")])
     # What is not there as it is, was put together over a blank.
-    found = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
-    return [match[1] for match in found if match] if all(found) else []
+    matches = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
+    return [match[1] for match in matches if match] if all(matches) else []

@@ -31,55 +31,60 @@ class Nginx(Section):
     """The load balancer in front of several instances or of certificates."""
 
     enabled: bool | None = None
-    """Default: where the spec has several instances or certificates."""
+    """Whether nginx runs. Default: true if the spec has several instances or certificates."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     listen: Port = 8080
     """Port for HTTP."""
     tls_listen: Port = 8443
-    """Port for HTTPS, where there is a certificate."""
+    """Port for HTTPS, if there is a certificate."""
     server_name: HostName | None = None
-    """Host name it answers to; default: any."""
+    """Host name that it answers to; default: any."""
     certificate: Name | None = None
     """Name under `certificates`; default: the first one."""
     hsts: bool | None = None
-    """Tell browsers to come back by HTTPS only (HSTS), for two years; false takes it back. Default: for 30
-    days, where all names are public and the certificate is not of this stack's own CA."""
+    """Tell browsers to use only HTTPS for two years (HSTS); false revokes it. Default: 30 days, if all names
+    are public and the certificate is not from the stack's own CA.
+    """
     client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
-    """Requests a second from one address, and twice as many at once; more are answered 429."""
+    """Requests per second from one address, with a burst of twice as many; further ones get 429."""
 
 
 class Certificate(Section):
     """A certificate this stack serves or watches."""
 
     source: Literal["acme", "self-signed", "files", "external"] = "self-signed"
-    """acme: issued and renewed by an ACME authority such as Let's Encrypt; self-signed: made here;
-    files: yours, from two files; external: served elsewhere, only watched."""
+    """acme: issued and renewed by an ACME authority such as Let's Encrypt; self-signed: generated here;
+    files: yours, from two files; external: served elsewhere and only monitored.
+    """
     names: tuple[HostName, ...] = ()
-    """Host names it is for; `*.` in front for a wildcard."""
+    """Host names of the certificate; `*.` in front means a wildcard."""
     contact: Text | None = None
-    """E-mail address for the ACME account, when it is made."""
+    """E-mail address for a new ACME account."""
     directory: Url = "https://acme-v02.api.letsencrypt.org/directory"
-    """ACME directory; to try things out https://acme-staging-v02.api.letsencrypt.org/directory, whose
-    certificates nobody trusts and whose limits are generous."""
+    """ACME directory. For tests use https://acme-staging-v02.api.letsencrypt.org/directory: its certificates
+    are not trusted, and its limits are generous.
+    """
     ca_file: FilePath | None = None
-    """CA certificates (PEM) by which an ACME server of your own is known; default: the system's."""
+    """CA certificates (PEM) that verify your own ACME server; default: those of the system."""
     eab_key_id: Text | None = None
-    """Key id of the account at the ACME authority's site, where it wants one beforehand (external account
-    binding): ZeroSSL, Google Trust Services, Sectigo and others."""
+    """Key id of your account at the ACME authority, if it requires one (external account binding): ZeroSSL,
+    Google Trust Services, Sectigo and others.
+    """
     eab_hmac_key: Secret | None = None
-    """HMAC key of `eab_key_id`, base64url as the authority shows it."""
+    """HMAC key of `eab_key_id`, in base64url as the authority shows it."""
     dns_hook: CommandLine | None = None
-    """Command that sets and removes TXT records, for the challenge dns-01, which wildcards need; it is given
-    `set` or `clear`, the record's name and its value. Without it names are proved by http-01."""
+    """Command that sets and removes TXT records for the challenge dns-01, which wildcards need. Its arguments
+    are `set` or `clear`, the name of the record and its value. Without it, names are validated by http-01.
+    """
     certificate_file: FilePath | None = None
-    """source files: the chain, PEM. source external: a certificate that is only watched."""
+    """source files: the certificate chain (PEM). source external: a certificate that is only monitored."""
     private_key_file: FilePath | None = None
-    """source files: the private key, PEM."""
+    """source files: the private key (PEM)."""
     address: HostPort | None = None
-    """source external: host:port whose certificate is watched."""
+    """source external: host:port of the server whose certificate is monitored."""
     install_to: FilePath | None = None
-    """Folder in which a link NAME.crt to the deployed chain is kept, e.g. /etc/ssl/certs."""
+    """Folder for a link NAME.crt to the deployed chain, e.g. /etc/ssl/certs."""
     deploy_hooks: tuple[CommandLine, ...] = ()
     """Commands run after a new certificate is in place."""
 
@@ -93,25 +98,27 @@ class Redis(Section):
     """Cache and shared counters."""
 
     enabled: bool = True
-    """false: every instance keeps its cache in its own memory."""
+    """false: each instance has its own cache in memory."""
     host: OwnHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 6379
     """Port to listen on."""
     maxmemory: Size = "256M"
-    """Memory for data; beyond it the least used keys go."""
+    """Memory for data; beyond it, the least used keys are evicted."""
     appendonly: bool = False
-    """Keep every write in an append-only file."""
+    """Log every write to an append-only file."""
     accounts: bool | None = None
-    """An account for each client, with a password made at the first start and no more rights than it needs.
-    false: no login at all. Default: true, where no `password` is given."""
+    """A separate account for each client, with a password generated at the first start and only the rights it
+    needs. false: no login at all. Default: true if no `password` is set.
+    """
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
-    """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
+    """Account (ACL) that every client uses; the default account without a name is then disabled. It needs a
+    password.
+    """
     password: Secret | None = None
-    """Password that clients must give, in place of `accounts`."""
+    """Password that all clients use, instead of `accounts`."""
     tls: bool = False
-    """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`. With
-    `hosts` always true."""
+    """Accept only TLS, with a certificate of the stack's own CA; `up` renews both. Always on with `hosts`."""
 
 
 class Mysql(Section):
@@ -125,4 +132,4 @@ class Mysql(Section):
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] = "techsapo"
     """Account of the app."""
     password: Secret | None = None
-    """Password of the account; default: made at the first start and kept in the state directory."""
+    """Password of the account; default: generated at the first start and stored in the state directory."""

@@ -198,7 +198,7 @@ def sent_since(before: Mapping[str, Sent], now: Mapping[str, Sent], integration:
 
 def unreached_lines(spec: Spec) -> Iterator[str]:
     """A line for each, with what to write after a colon."""
-    if nobody := spec.told_nobody:
+    if nobody := spec.nobody_notified:
         yield nobody
     if watcher := spec.watched_by_nobody:
         yield watcher
@@ -227,7 +227,7 @@ def _later(spec: Spec) -> bool:
 def look_at_notifications(topology: Topology) -> Iterator[HostFinding]:
     """The same as findings. In production they are warnings, without those that are exposures there."""
     strict = topology.layout.environment == PRODUCTION
-    late = topology.spec.told_nobody if _later(topology.spec) else ""
+    late = topology.spec.nobody_notified if _later(topology.spec) else ""
     lines = [late, *_less_urgent(topology.spec)] if strict else unreached_lines(topology.spec)
     for line in filter(None, lines):
         what, _, remedy = line.partition(": ")

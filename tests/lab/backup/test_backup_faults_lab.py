@@ -57,7 +57,7 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
     [
         ("exit 0", "mariadb-dump wrote nothing"),
         ('"$real" "$@" | head -n 40; exit 0', "output of mariadb-dump is incomplete"),
-        ('"$real" "$@" | head -c 3000; kill -9 $$', "was ended by SIGKILL|failed with code"),
+        ('"$real" "$@" | head -c 3000; kill -9 $$', "was killed by SIGKILL|failed with code"),
     ],
 )
 def test_a_dump_that_writes_nothing_or_breaks_off_is_no_backup(

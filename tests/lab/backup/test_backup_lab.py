@@ -150,7 +150,7 @@ def test_a_dump_cut_at_a_statement_boundary_is_found(backup: Backup, stack: Stac
     whole = b"".join(PackedReader(backup.folder / part.file))
     cut = whole[: whole.index(b"-- Table structure for table `notes`")]
     copied = forged(backup, stack, tmp_path, "mysql", cut)
-    assert "mysql: it is cut short" in " ".join(verify_backup(copied, backup.id).sentences)
+    assert "mysql: it is truncated" in " ".join(verify_backup(copied, backup.id).sentences)
     deep = verify_backup(copied, backup.id, deep=True)
     assert "mysql: table notes is missing" in deep.sentences
 

@@ -218,7 +218,7 @@ def test_a_planted_link_a_full_disk_and_a_second_recovery_are_said_and_lose_noth
         assert list(mine.iterdir()) == []
         (host.directory / "template-overrides").unlink()
         with Desk(host.state).lock():
-            assert "is at work on this recovery" in recover(host, gone, "--yes", code=1).stderr
+            assert "is working on this recovery" in recover(host, gone, "--yes", code=1).stderr
         small = host.directory / "small"
         small.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M,mode=755", "tmpfs", small], check=True)

@@ -78,7 +78,7 @@ def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(e
     assert code == 1, said
     assert f"could not validate {NAME}" in said
     assert "404" in said
-    assert "must lead to this stack's nginx" in said
+    assert "must reach this stack's nginx" in said
     assert (edge.served(), edge.live()) == (before, live)
     assert "could not validate" in edge.status(code=1)["attention"][-1]
     assert not list((edge.project.state / "data/nginx/acme/.well-known/acme-challenge").iterdir())
@@ -91,8 +91,8 @@ def test_a_rate_limit_is_explained_and_waited_for(edge: Edge, tmp_path: Path) ->
         before = edge.served()
         ca.limit("/order-plz", 3600)
         said = edge.techsapo("renew", code=1)
-        assert "has had enough requests of this kind: too many certificates already issued" in said
-        assert "it may be asked again at" in said
+        assert "limits requests of this kind: too many certificates already issued" in said
+        assert "try again at" in said
         ca.refuse.clear()
         asked = len(ca.seen)
         said = edge.techsapo("renew", "--force", code=1)

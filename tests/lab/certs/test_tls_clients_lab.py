@@ -69,7 +69,7 @@ def test_somebody_elses_self_signed_certificate_gets_no_byte_of_a_request(
     assert server.requests == []
     assert code == 1
     assert f"{server.url()}/" in said
-    assert "certificate is self-signed, and not one that is trusted here; nothing was sent" in said
+    assert "certificate is self-signed and not trusted here; nothing was sent" in said
     assert "--ca-file FILE" in said
     assert f"openssl s_client -connect 127.0.0.1:{server.port}" in said
 
@@ -221,5 +221,5 @@ def test_a_certificate_that_another_user_put_into_the_folder_vouches_for_nobody(
     with orchestrator(folder) as server:
         code, said = run("ask", server.url())
     assert (code, server.requests) == (1, [])
-    assert "what others can change is not used" in said
+    assert "files that other users can change are not used" in said
     assert f"{planted} is owned by uid 12345" in said

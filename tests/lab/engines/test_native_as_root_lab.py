@@ -99,7 +99,7 @@ def test_a_second_name_of_a_file_of_roots_in_a_users_folder_is_not_handed_over(
     data.mkdir(parents=True)
     os.chown(data, ALICE, ALICE)
     (data / "dump.rdb").hardlink_to(victim / "file")
-    with pytest.raises(OpsError, match=r"dump\.rdb is another name of a file of uid 0"):
+    with pytest.raises(OpsError, match=r"dump\.rdb is a hard link to a file of uid 0"):
         owners.data_folder(data, SERVICE)
     assert untouched(victim)
 

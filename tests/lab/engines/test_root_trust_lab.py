@@ -88,7 +88,7 @@ def refused(done: CompletedProcess[str], path: Path) -> str:
     """Stderr of a refusal that names `path`."""
     # Of `health`, 3 is a spec that can't be used.
     assert done.returncode == (3 if "health" in done.args else 1), (done.args, done.stdout, done.stderr)
-    assert "what others can change is not used" in done.stderr, done.stderr
+    assert "files that other users can change are not used" in done.stderr, done.stderr
     assert str(path) in done.stderr
     return done.stderr
 

@@ -58,7 +58,7 @@ def test_hosts_come_to_one_swarm_and_are_well(lab: SwarmLab, project: Project) -
     assert {before[name, "network"]["level"] for name in "abc"} == {"ok"}
 
     refused = project.run("up", "--yes", code=1)
-    assert "the hosts are in no Swarm yet" in refused.stderr
+    assert "the hosts are not in a Swarm yet" in refused.stderr
     assert "techsapo hosts add" in refused.stderr
 
     assert "in the Swarm now: a, b, c\n" in project.run("hosts", "add").stderr

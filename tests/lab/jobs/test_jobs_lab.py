@@ -113,7 +113,7 @@ def test_a_run_that_is_killed_shows_as_killed_and_leaves_nothing(made: Project) 
         [child] = inside(process)
         second = made.run("jobs", "run", "drift", code=1)
         assert "`techsapo jobs run` (pid " in second.stderr
-        assert "is at work on job drift" in second.stderr
+        assert "is working on job drift" in second.stderr
         assert runs(made, "drift")[0]["result"] == "running"
         process.send_signal(signal.SIGKILL)
         process.wait(60)

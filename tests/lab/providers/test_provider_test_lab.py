@@ -274,7 +274,7 @@ def test_a_host_whose_certificate_nobody_vouches_for_is_told_before_it_gets_the_
     found = asyncio.run(main())
     (check,) = found.checks
     assert (check.outcome, check.cause) == (Outcome.FAILED, Cause.UNREACHABLE)
-    assert check.detail.startswith("cannot be reached (its certificate is not to be trusted: ")
+    assert check.detail.startswith("cannot be reached (its certificate can't be trusted: ")
     assert not any(KEY.encode() in each for each in heard)
 
 

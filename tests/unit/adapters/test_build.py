@@ -146,7 +146,7 @@ def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
     monkeypatch.setattr(build, "files_of", lambda package: [*files(package), *(gone.pop() for _ in gone[:1])])
     assert digest(checkout) == whole
     monkeypatch.setattr(build, "files_of", lambda _: [("pkg/gone.py", checkout / "gone.py")])
-    with pytest.raises(OpsError, match="changes while it is read"):
+    with pytest.raises(OpsError, match="changed while it was read"):
         read_content(checkout)
 
 
@@ -158,7 +158,7 @@ def test_another_build_says_what_of_it_differs(monkeypatch: pytest.MonkeyPatch) 
     assert build.difference("0.2.0+aaaaaaaaaa.1111999999") == "the same code, with other Python packages"
     both = build.difference("0.2.0+aaaaaaaaaa.9999999999")
     assert both == "the same code on another Python, with other Python packages"
-    assert build.difference("") == "it does not tell its build"
+    assert build.difference("") == "it does not report its build"
 
 
 def test_it_is_the_same_code_with_its_locks_templates_and_entry_points_byte_for_byte(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that
         require_room(stack, [part("redis", GIB)], at_once=True)
 
 
-@each_row("mode, told", [(0o700, ""), (0o777, "can be written by everyone")])
+@each_row("mode, told", [(0o700, ""), (0o777, "is writable by everyone")])
 def test_a_folder_of_backups_that_others_may_write_is_told_and_used(
     stack: Stack, tmp_path: Path, mode: int, told: str
 ) -> None:

@@ -83,7 +83,7 @@ def test_no_overlay_may_be_called_none(folder: Path) -> None:
     (folder / "techsapo.yaml").write_text(json.dumps({**SPEC, "environments": {"none": {}}}))
     done = techsapo(folder, "validate")
     assert done.returncode == 1
-    assert "environments.none: no overlay may be called so" in done.stderr
+    assert "environments.none: an overlay can't have this name" in done.stderr
 
 
 def test_whoever_may_not_read_what_was_applied_is_not_given_another_environment(folder: Path) -> None:

@@ -40,7 +40,7 @@ exit 1
 """
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"unix:///nobody/{n}.sock"} for i, n in enumerate("abc", 1)}
 SPEC = {"project": "ux", "engine": "swarm", "hosts": HOSTS, "mysql": {}, "floating_address": "10.0.0.100/24"}
-NOT_KNOWN = "error: the state of this stack is not known: a, b, c can't be reached\n"
+NOT_KNOWN = "error: the state of this stack is unknown: a, b, c can't be reached\n"
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str
     assert "techsapo hosts check" in done.stderr
     assert "techsapo up" not in done.stdout + done.stderr
     assert done.stdout == ""
-    assert "a: its Docker does not run; b: " in done.stderr, "once why, and then what follows from it"
+    assert "a: its Docker is not running; b: " in done.stderr, "once why, and then what follows from it"
 
 
 @each_row("words", ["ps", "monit --once"])

@@ -60,7 +60,7 @@ def test_the_home_folder_of_nobody_is_said_to_be_so(
 ) -> None:
     told = techsapo(top, *words, env=variables)
     assert told.returncode == 1
-    said = "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on"
+    said = "error: there is no user 'nouser' on this host\ntry: write the full path, starting with /"
     assert said in told.stderr
 
 
@@ -148,7 +148,7 @@ def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path) -> N
         assert told.returncode == 1
         assert "error: there is no spec at techsapo.yaml; " in told.stderr
         assert f"{top}/techsapo.yaml is not taken: " in told.stderr
-        assert "can be written by everyone" in told.stderr
+        assert "is writable by everyone" in told.stderr
         assert techsapo(below, "alerts", "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
 
 

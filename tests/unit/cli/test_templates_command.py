@@ -79,7 +79,7 @@ def test_in_a_clone_a_template_is_ejected_and_ours_is_not_taken_for_the_users(ch
     (checkout / "techsapo.yaml").write_text(f"{SPEC}template_overrides: templates\n")
     done = of_clone(checkout, "config", "templates", "eject", NAME)
     assert done.returncode == 1
-    assert f"{checkout}/templates holds the built-in templates" in done.stderr
+    assert f"{checkout}/templates contains the built-in templates" in done.stderr
 
 
 def test_the_folder_is_the_one_that_the_spec_or_its_overlay_names(project: Path) -> None:

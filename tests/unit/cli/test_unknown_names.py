@@ -21,7 +21,7 @@ TYPOS = {
     "plan -e stagign": "did you mean staging?",
     "validate -e stagign": "did you mean staging?",
     "config explain app.prt": "did you mean port?",
-    "config explain app.port.x": "app.port has no keys below it",
+    "config explain app.port.x": "app.port takes no keys",
     "jobs run drfit": "did you mean drift?",
     "jobs history drfit": "did you mean drift?",
     "jobs log drfit": "did you mean drift?",

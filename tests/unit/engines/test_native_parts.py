@@ -106,7 +106,7 @@ def test_a_folder_below_tmp_that_is_a_link_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "techsapo-0-abc"
     trap.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(OpsError, match="belongs to someone else"):
+    with pytest.raises(OpsError, match="belongs to another user"):
         owners.private_folder(trap)
     owners.private_folder(tmp_path / "fine")
     assert (tmp_path / "fine").stat().st_mode & 0o777 == 0o700

@@ -119,7 +119,7 @@ def test_what_a_job_leaves_behind_is_ended_too(bench: Bench) -> None:
 
 def test_a_second_copy_is_refused_and_told_who_is_at_work(bench: Bench) -> None:
     lock = bench.context.runs.lock("drift")
-    with exclusive(lock), pytest.raises(OpsError, match=r"\(pid \d+, since .*\) is at work on job drift"):
+    with exclusive(lock), pytest.raises(OpsError, match=r"\(pid \d+, since .*\) is working on job drift"):
         run_job(job(), handing_back(""), bench.context, by="hand")
     assert bench.context.runs.of("drift") == ()
 

@@ -39,7 +39,7 @@ def test_names_of_services_have_room_in_swarm() -> None:
     assert len("p" * (NAMES - 1) + "_" + "k" * longest + "-a") == 63
     assert problems(project="p" * (NAMES - 1)) == []
     (first, *_) = problems(project="p" * (NAMES + 1))
-    assert first == "project: with a it is too long by 2 for a name of Swarm's"
+    assert first == "project: together with a it is 2 characters too long for a Swarm name"
 
 
 def with_host(name: str, **changes: Any) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
 
 
 NEEDS = "engine: swarm needs three or five hosts, and there are"
-KEEPS = "engine: swarm keeps what it must not lose in Redis and MariaDB, on each host"
+KEEPS = "engine: swarm stores its essential data in Redis and MariaDB on each host"
 FOUR = with_host("d", address="10.0.0.4", docker="ssh://ops@d")
-IPV6 = "is IPv6; containers reach the hosts by IPv4 alone"
+IPV6 = "is IPv6; containers reach the hosts only by IPv4"
 TWICE = {"floating_address": "10.0.0.1/24", "hosts": with_host("b", address="10.0.0.1")}
 
 
@@ -61,35 +61,35 @@ TWICE = {"floating_address": "10.0.0.1/24", "hosts": with_host("b", address="10.
         ({"swarm": {"subnet": "10.0.1.0/24"}}, ""),
         ({"hosts": None}, f"hosts: {NEEDS} 0"),
         ({"hosts": FOUR}, f"hosts: {NEEDS} 4"),
-        ({"engine": "compose"}, "hosts: only engine: swarm has several hosts"),
-        ({"hosts": with_host("c", address="10.0.0.1")}, "hosts.c.address: 10.0.0.1 is that of a"),
-        ({"hosts": with_host("b", docker="ssh://ops@a")}, "hosts.b.docker: ssh://ops@a is that of a"),
+        ({"engine": "compose"}, "hosts: only engine: swarm supports several hosts"),
+        ({"hosts": with_host("c", address="10.0.0.1")}, "hosts.c.address: a already has 10.0.0.1"),
+        ({"hosts": with_host("b", docker="ssh://ops@a")}, "hosts.b.docker: a already has ssh://ops@a"),
         ({"hosts": with_host("b", address="fd00::2")}, f"hosts.b.address: fd00::2 {IPV6}"),
         ({"floating_address": "10.0.0.2/24"}, "floating_address: 10.0.0.2 is the address of b"),
         ({"floating_address": "fd00::100/64"},
-         "floating_address: fd00::100 is not of the same kind as 10.0.0.1, that of a"),
+         "floating_address: fd00::100 and 10.0.0.1, the address of a, are not of the same kind"),
         ({"mysql": None}, f"mysql: {KEEPS}"),
         ({"redis": {"enabled": False}}, f"redis: {KEEPS}"),
-        ({"nginx": {"enabled": False}}, "nginx.enabled: users reach a stack on several hosts by nginx"),
+        ({"nginx": {"enabled": False}}, "nginx.enabled: users reach a stack on several hosts through nginx"),
         ({"hosts": with_host("a", address="127.0.0.1")},
-         "hosts.a.address: no other host reaches this one by 127.0.0.1"),
+         "hosts.a.address: no other host can reach this one at 127.0.0.1"),
         ({"hosts": with_host("a", address="0.0.0.0")},
-         "hosts.a.address: no other host reaches this one by 0.0.0.0"),
+         "hosts.a.address: no other host can reach this one at 0.0.0.0"),
         ({"swarm": {"subnet": "10.0.0.0/20"}},
          f"swarm.subnet: 10.0.0.1, that of a, is in 10.0.0.0/20, {CONTAINERS}"),
         ({"hosts": with_host("b", address="10.99.0.2")},
          f"hosts.b.address: 10.99.0.2, that of b, is in 10.99.0.0/20, {CONTAINERS}"),
         ({"floating_address": "10.99.0.100/8"},
-         f"floating_address: 10.99.0.100, that of the front, is in 10.99.0.0/20, {CONTAINERS}"),
-        (TWICE, "floating_address: 10.0.0.1 is the address of a\nhosts.b.address: 10.0.0.1 is that of a"),
+         f"floating_address: 10.99.0.100, the floating address, is in 10.99.0.0/20, {CONTAINERS}"),
+        (TWICE, "floating_address: 10.0.0.1 is the address of a\nhosts.b.address: a already has 10.0.0.1"),
         ({"floating_address": "10.0.0.0/24"},
          "floating_address: 10.0.0.0/24 is the address of its network itself"),
         ({"floating_address": "10.0.0.255/24"},
          "floating_address: 10.0.0.255/24 is the broadcast address of its network"),
         ({"floating_address": "10.0.0.100"}, "floating_address: 10.0.0.100 has no prefix"),
-        ({"redis": {"port": 26379}}, "redis.port: port 26379 of each host is taken by Sentinel"),
-        ({"nginx": {"listen": 2377}}, "nginx.listen: port 2377 of each host is taken by Docker Swarm"),
-        ({"nginx": {"listen": 7946}}, "nginx.listen: port 7946 of each host is taken by Docker Swarm"),
+        ({"redis": {"port": 26379}}, "redis.port: port 26379 of each host is already used by Sentinel"),
+        ({"nginx": {"listen": 2377}}, "nginx.listen: port 2377 of each host is already used by Docker Swarm"),
+        ({"nginx": {"listen": 7946}}, "nginx.listen: port 7946 of each host is already used by Docker Swarm"),
     ],
 )  # fmt: skip
 def test_it_is_said_what_is_missing_and_where(sections: dict[str, Any], said: str) -> None:
@@ -104,7 +104,7 @@ def test_one_host_has_neither_sentinel_nor_swarm() -> None:
 def test_nginx_of_several_hosts_is_exposed_whatever_address_it_is_given() -> None:
     wanted = Spec.model_validate({"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}})
     found = {exposure.rule: exposure.message for exposure in exposures(wanted, None)}
-    assert "0.0.0.0 by plain HTTP" in found["nginx-plain-http"]
+    assert "0.0.0.0 over plain HTTP" in found["nginx-plain-http"]
     assert wanted.needs_keys
 
 

@@ -64,7 +64,7 @@ def test_kinds_are_told_apart_where_their_keys_differ() -> None:
     [
         ("app.prt", "there is no prt in app; did you mean port?"),
         ("ap", "there is no ap in the spec; did you mean app?"),
-        ("app.port.x", "app.port has no keys below it: port, 1 to 65535"),
+        ("app.port.x", "app.port takes no keys: port, 1 to 65535"),
     ],
 )
 def test_a_path_that_there_is_not_suggests_the_nearest(path: str, message: str) -> None:

@@ -137,13 +137,15 @@ def test_one_real_provider_beside_simulated_ones_warns(loaded: Loader) -> None:
     )
     (warning,) = loaded(text).warnings
     assert warning.path == "providers"
-    assert warning.message.startswith("only 1 real provider (gpt): simulated ones never answer beside it")
+    assert warning.message.startswith(
+        "only 1 real provider (gpt): simulated providers do not answer next to real ones"
+    )
 
 
 def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader) -> None:
     tiers = "wallbounce: {tiers: {critical: {providers: 5, confidence: 0.9}}}\n"
     assert [w.message for w in loaded(f"project: x\n{tiers}").warnings] == [
-        "wants 5 providers and there are 4"
+        "needs 5 providers, and there are 4"
     ]
 
 
@@ -170,7 +172,7 @@ def test_keys_can_not_be_turned_off_where_others_reach_the_app(loaded: Loader) -
 
 def test_services_meet_on_one_port_of_one_address_where_both_run(loaded: Loader) -> None:
     assert loaded("project: x\napp: {host: 127.0.0.2, port: 9090}\n").spec.app.port == 9090
-    with pytest.raises(SpecError, match="is taken by Prometheus"):
+    with pytest.raises(SpecError, match="is already used by Prometheus"):
         loaded("project: x\napp: {host: 0.0.0.0, port: 9090}\n")
     text = "project: x\napp: {port: 3000}\nredis: {port: 3306}\nmonitoring: {grafana: {enabled: false}}\n"
     assert loaded(text).spec.app.port == 3000
@@ -254,7 +256,7 @@ def test_sizes_are_written_with_or_without_a_unit(size: str, loaded: Loader) -> 
 def test_a_part_of_a_checked_spec_can_be_loaded_without_the_rules_across_fields() -> None:
     part = "project: x\nredis: {port: 9090}\n"  # the whole has Prometheus elsewhere
     assert load(part, {}, str, cross_check=False).spec.redis.port == 9090
-    with pytest.raises(SpecError, match="is taken by Prometheus"):
+    with pytest.raises(SpecError, match="is already used by Prometheus"):
         load(part, {}, str)
 
 

@@ -68,7 +68,9 @@ def test_a_path_of_a_user_that_is_not_there_is_an_error_of_the_spec(
     with pytest.raises(SpecError) as caught:
         loaded(json.dumps({"project": "x", **data}))
     told = {problem.path: f"{problem.message}; {problem.hint}" for problem in caught.value.problems}
-    assert told[dotted(path)] == "there is no user 'nouser' on this host; write the whole path, from / on"
+    assert (
+        told[dotted(path)] == "there is no user 'nouser' on this host; write the full path, starting with /"
+    )
 
 
 @each_row("user", ["\\u0000", "\\ud800"])

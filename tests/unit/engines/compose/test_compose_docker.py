@@ -102,7 +102,7 @@ def test_a_stopped_container_has_an_exit_code_and_no_pid_and_one_that_is_gone_is
     "said, message",
     [
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "no Docker daemon answers"),
-        ("permission denied while trying to connect", "may not talk to the Docker daemon"),
+        ("permission denied while trying to connect", "not allowed to use the Docker daemon"),
         ("something else", "`docker ps` failed: something else"),
     ],
 )

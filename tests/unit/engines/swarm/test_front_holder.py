@@ -66,7 +66,7 @@ def test_what_stands_beside_a_service_is_on_its_machine_and_one_that_is_missing_
     redis = found.of_kind("redis")[1]
     assert found.beside(redis, "sentinel").name == "sentinel-b"
     without = replace(found, services=tuple(s for s in found.services if s.name != "sentinel-b"))
-    with pytest.raises(OpsError, match="redis-b wants sentinel beside it, and there is none"):
+    with pytest.raises(OpsError, match="redis-b needs sentinel on the same host, and there is none"):
         without.beside(redis, "sentinel")
 
 

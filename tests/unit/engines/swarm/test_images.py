@@ -82,9 +82,9 @@ def test_why_an_image_could_not_be_saved_is_told_before_what_the_other_machine_m
     tmp_path: Path,
 ) -> None:
     saving = "echo half; echo Cannot connect to the Docker daemon >&2; exit 1"
-    with pytest.raises(OpsError, match=r"from a to b: a: its Docker does not run$"):
+    with pytest.raises(OpsError, match=r"from a to b: a: its Docker is not running$"):
         copy(client(tmp_path, saving, "cat > /dev/null"))
-    with pytest.raises(OpsError, match=r"a: its Docker does not run; b: unexpected EOF$"):
+    with pytest.raises(OpsError, match=r"a: its Docker is not running; b: unexpected EOF$"):
         copy(client(tmp_path, saving, "cat > /dev/null; echo unexpected EOF >&2; exit 1"))
 
 
