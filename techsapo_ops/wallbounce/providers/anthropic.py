@@ -194,7 +194,7 @@ class Agent(LanguageModel):
             raise ProviderError(FailureKind.BAD_ANSWER, msg("ended without a result"), began=said is not None)
         tally.tokens = Anthropic.counts.tokens(result.usage)
         if result.is_error:
-            raise _told(result, said.error if said is not None else None, resets)
+            raise _result_error(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":
             raise refusal()
         return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
@@ -232,23 +232,25 @@ def _failure(sdk: Any, error: Exception, stderr: str, *, began: bool) -> Provide
         return ProviderError(
             FailureKind.BAD_ANSWER, msg("what `claude` wrote can't be read: {error}", error=error), began=True
         )
-    told = stderr or str(error) or type(error).__name__
-    return ProviderError(FailureKind.UNAVAILABLE, msg("`claude` failed: {told}", told=told), began=began)
+    reason = stderr or str(error) or type(error).__name__
+    return ProviderError(
+        FailureKind.UNAVAILABLE, msg("`claude` failed: {reason}", reason=reason), began=began
+    )
 
 
-def _told(result: Any, category: str | None, resets: int | None) -> ProviderError:
+def _result_error(result: Any, category: str | None, resets: int | None) -> ProviderError:
     """What a result with an error means. `category` is the last message's, `resets` a Unix time."""
-    told = result.result or "; ".join(result.errors or ()) or result.subtype
+    message = result.result or "; ".join(result.errors or ()) or result.subtype
     if result.subtype == "error_max_turns":
         return ProviderError(FailureKind.BAD_ANSWER, msg("no answer within its one turn"), began=True)
     if category == "max_output_tokens":
-        return ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, message, cause=Cause.CUT_OFF, began=True)
     if category == "authentication_failed" or result.api_error_status == 401:
         return ProviderError(
-            FailureKind.REFUSED, msg("{told}; {log_in}", told=told, log_in=_LOG_IN), cause=Cause.KEY
+            FailureKind.REFUSED, msg("{message}; {log_in}", message=message, log_in=_LOG_IN), cause=Cause.KEY
         )
     word = "" if category == "unknown" else category
-    failure = failure_in_200({"code": result.api_error_status or word or None, "message": told})
+    failure = failure_in_200({"code": result.api_error_status or word or None, "message": message})
     if failure.kind is FailureKind.RATE_LIMITED and resets is not None:
         failure.retry_after = min(max(resets - time.time(), 0.0), MAX_RETRY_AFTER)
     return failure
@@ -258,11 +260,11 @@ async def _load() -> Any:
     try:
         sdk = await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
     except ImportError as error:
-        told = msg(
+        message = msg(
             "the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'",
             error=error,
         )
-        raise ProviderError(FailureKind.UNAVAILABLE, told) from None
+        raise ProviderError(FailureKind.UNAVAILABLE, message) from None
     # At debug it would log whole requests, and no log may hold a question.
     logging.getLogger(sdk.__name__).setLevel(max(logging.getLogger().level, logging.WARNING))
     return sdk

@@ -98,14 +98,14 @@ class Breaker:
         then = msg("next try in {wait:.0f} s", wait=wait)
         if self._cause is None:
             last = advice(self._last or Cause.SERVER)
-            told = msg(
+            message = msg(
                 "left alone after {failed} failures in a row: {what}; {then}. To do: {do}",
                 failed=self._failed,
                 what=last.what,
                 then=then,
                 do=last.do,
             )
-            return CircuitOpen(FailureKind.UNAVAILABLE, told, cause=self._last, retry_after=wait)
+            return CircuitOpen(FailureKind.UNAVAILABLE, message, cause=self._last, retry_after=wait)
         said = advice(self._cause)
         passes = None if said.kind is FailureKind.REFUSED else wait
         return CircuitOpen(

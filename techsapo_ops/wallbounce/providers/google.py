@@ -88,7 +88,7 @@ class Google(WiredModel):
         return completion
 
     @override
-    def look_at(self, document: Any) -> None:
+    def check(self, document: Any) -> None:
         blocked = at(document, "promptFeedback.blockReason")
         if blocked is not None:
             raise refusal(blocked, began=False)

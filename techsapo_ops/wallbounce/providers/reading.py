@@ -141,7 +141,7 @@ class ReadModel(LanguageModel):
         """What an event of a stream holds, as a part of a whole reply; None where it says nothing."""
         return event
 
-    def look_at(self, document: Any) -> None:
+    def check(self, document: Any) -> None:
         """Raise ProviderError where the vendor refuses in a way of its own."""
 
     @abstractmethod
@@ -224,7 +224,7 @@ class Reading:
             error = at(document, "error", "choices.0.error")
             if error:
                 raise failure_in_200({"error": error})
-        model.look_at(document)
+        model.check(document)
         self._text.append(model.text(document))
         self._refused = self._refused or model.refuses(document)
 

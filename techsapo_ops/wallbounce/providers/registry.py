@@ -94,12 +94,12 @@ class Registry:
         closing = [asyncio.create_task(p.close(), name=p.name) for p in self.usable]
         done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
         for task in late:
-            told = {"provider": task.get_name()}
-            log.warning("A provider did not give its connections back in time", extra=told)
+            extra = {"provider": task.get_name()}
+            log.warning("A provider did not give its connections back in time", extra=extra)
         for task in done:
             if (error := task.exception()) is not None:
-                told = {"provider": task.get_name(), "error": repr(error)}
-                log.warning("A provider could not be closed", extra=told)
+                extra = {"provider": task.get_name(), "error": repr(error)}
+                log.warning("A provider could not be closed", extra=extra)
 
 
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:

@@ -45,8 +45,8 @@ async def bounded(response: aiohttp.ClientResponse, most: int = MAX_BODY) -> Asy
         size += len(chunk)
         if size > most:
             response.close()
-            told = msg("the reply is longer than {size} MiB and was not read", size=most // 1024**2)
-            raise ProviderError(FailureKind.BAD_ANSWER, told, began=True)
+            message = msg("the reply is longer than {size} MiB and was not read", size=most // 1024**2)
+            raise ProviderError(FailureKind.BAD_ANSWER, message, began=True)
         yield chunk
 
 
