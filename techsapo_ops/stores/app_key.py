@@ -61,9 +61,9 @@ class Seal:
         """`value` as it is kept at `place` for `ttl` seconds."""
         return b"%s\n%s" % (self._stamps.made(ttl, place, value).encode(), value)
 
-    def opened(self, place: str, kept: bytes) -> bytes | None:
+    def opened(self, place: str, sealed: bytes) -> bytes | None:
         """The value that was sealed for `place`; None where its time is over. Raises Forged."""
-        stamp, _, value = kept.partition(b"\n")
+        stamp, _, value = sealed.partition(b"\n")
         left = self._stamps.left(stamp.decode("ascii", errors="replace"), place, value)
         if left is None:
             raise Forged

@@ -137,15 +137,15 @@ class BudgetStore:
         try:
             return self._seen(ledgers, await self._run("settle", owner, ledgers, amount, 0, ()))
         except (Away, SpendingUnknown):
-            found = []
+            balances = []
             for ledger in ledgers:
                 try:
                     local = await self._local_ledger(ledger)
                 except SpendingUnknown:
                     local = self._local[ledger.key] = _LocalLedger(ledger.limit)
                 local.own += amount
-                found.append(local.balance())
-            return found
+                balances.append(local.balance())
+            return balances
 
     async def balances(self, ledgers: Sequence[Ledger]) -> list[Balance]:
         """What is spent and held in the ledgers now; of one of which that is not known, all of it."""

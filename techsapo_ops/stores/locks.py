@@ -85,7 +85,7 @@ class SharedLock:
     async def run(
         self,
         key: str,
-        found: Callable[[], Awaitable[T | None]],
+        find: Callable[[], Awaitable[T | None]],
         work: Callable[[], Awaitable[T]],
         *,
         waiting: Callable[[], None] = lambda: None,
@@ -95,18 +95,18 @@ class SharedLock:
         True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is told at
         each look that another one still has it.
         """
-        held = await self._taken(Held(self._prefix + key), found, waiting)
+        held = await self._taken(Held(self._prefix + key), find, waiting)
         if not isinstance(held, Held | None):
             return held.value, False
         async with self._renewed(held):
-            there = await found()  # it may have been finished between our look and our lock
+            there = await find()  # it may have been finished between our look and our lock
             return (await work(), True) if there is None else (there, False)
 
     async def run_once(
         self,
         key: str,
         doing: str,
-        found: Callable[[], Awaitable[T | None]],
+        find: Callable[[], Awaitable[T | None]],
         work: Callable[[Held | None], Awaitable[T]],
         surely: Callable[[Held], Awaitable[T | None]] | None = None,
     ) -> T:
@@ -117,11 +117,11 @@ class SharedLock:
         given. Raises OtherWork where who has the lock does something else.
         """
         while True:
-            held = await self._taken(Held(self._prefix + key, doing), found, lambda: None)
+            held = await self._taken(Held(self._prefix + key, doing), find, lambda: None)
             if not isinstance(held, Held | None):
                 return held.value
             async with self._renewed(held):
-                there = await (found() if held is None or surely is None else surely(held))
+                there = await (find() if held is None or surely is None else surely(held))
                 if there is not None:
                     return there
                 if held is None:
@@ -156,7 +156,7 @@ class SharedLock:
         )
 
     async def _taken(
-        self, held: Held, found: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
+        self, held: Held, find: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
     ) -> Held | _There[T] | None:
         """The lock, or what another one made meanwhile; None where Redis keeps no locks now."""
         if not self._link.configured:
@@ -168,7 +168,7 @@ class SharedLock:
                 return None
             if mine:
                 return held
-            there = await found()
+            there = await find()
             if there is not None:
                 return _There(there)
             await self._compare(held)

@@ -63,19 +63,19 @@ class ChatBody(BaseModel):
     def known(self) -> tuple[TaskType, bool]:
         """The tier of the model, and whether it has notes. Raises Problem where there is no such model."""
         if self.model not in MODELS:
-            told = msg(
+            message = msg(
                 "The model `{model}` does not exist. There are {models}.",
                 model=self.model[:64],
                 models=", ".join(MODELS),
             )
-            raise Problem(404, "unknown_model", told, param="model")
+            raise Problem(404, "unknown_model", message, param="model")
         return MODELS[self.model]
 
     def words(self) -> str:
         """What is asked for by who asks: instructions and the last user message."""
         users = [m for m in self.messages if m["role"] == "user"]
-        told = [m for m in self.messages if m["role"] in {"system", "developer"}]
-        return "\n".join(map(text_of, (*told, *users[-1:])))
+        instructions = [m for m in self.messages if m["role"] in {"system", "developer"}]
+        return "\n".join(map(text_of, (*instructions, *users[-1:])))
 
     def prompt(self) -> str | Composed:
         """One question: the only user message as it is, a conversation with who said what."""

@@ -114,10 +114,10 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         html: Annotated[bool, Query(description="Whether each text is there as HTML as well.")] = False,
     ) -> Response:
         caller = await gate.known(request)
-        found = await idempotency.answered(caller, ANSWERED, request_id)
-        if found is None:
+        document = await idempotency.answered(caller, ANSWERED, request_id)
+        if document is None:
             gone = msg("there is no such answer any more, or it is another caller's")
             raise Problem(404, "not_found", gone)
-        return json_response(await with_html(found) if html else found)
+        return json_response(await with_html(document) if html else document)
 
     return router

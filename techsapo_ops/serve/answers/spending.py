@@ -78,16 +78,16 @@ class Spending:
         now = datetime.now(UTC)
         daily, monthly = self.budget.resolved_daily_usd, self.budget.monthly_usd
         new_day, new_month = self.history.reset("day"), self.history.reset("month")
-        found = [
+        ledgers = [
             Ledger.of(EVERYBODY, "day", daily, now, new_day),
             Ledger.of(EVERYBODY, "month", monthly, now, new_month),
         ]
         if key is not None:
             if key.daily_usd is not None:
-                found.append(Ledger.of(key.id, "day", key.daily_usd, now, new_day))
+                ledgers.append(Ledger.of(key.id, "day", key.daily_usd, now, new_day))
             if key.monthly_usd is not None:
-                found.append(Ledger.of(key.id, "month", key.monthly_usd, now, new_month))
-        return tuple(found)
+                ledgers.append(Ledger.of(key.id, "month", key.monthly_usd, now, new_month))
+        return tuple(ledgers)
 
     def refusal(self, error: OverBudget) -> Problem:
         """The problem of a reservation that does not fit."""
@@ -190,11 +190,11 @@ class Spending:
 
     def spent_usd(self) -> list[Sample]:
         """USD of the day's and month's budget that all instances have spent."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for ledger in self.ledgers():
             name, spent = self._spent.get(ledger.period, ("", 0.0))
-            found.append(({"period": ledger.period}, spent / NANO if name == ledger.name else 0.0))
-        return found
+            samples.append(({"period": ledger.period}, spent / NANO if name == ledger.name else 0.0))
+        return samples
 
     def exhausted(self) -> list[Sample]:
         """1 by period where everybody's budget had no room for a question that came to this instance."""

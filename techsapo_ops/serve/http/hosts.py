@@ -109,8 +109,8 @@ class HostNames:
     `*.example.com` stands for every name below example.com, not for example.com itself.
     """
 
-    def __init__(self, told: Iterable[str]) -> None:
-        names = [name.lower() for name in told]
+    def __init__(self, configured: Iterable[str]) -> None:
+        names = [name.lower() for name in configured]
         self._names = frozenset(name for name in names if not name.startswith("*."))
         self._endings = tuple({".localhost", *(name[1:] for name in names if name.startswith("*."))})
 

@@ -110,15 +110,15 @@ _MOST = 32
 
 def reader_language(scope: Scope) -> Language:
     """The language of ours that the request wants most; English where it names none, or none of ours."""
-    told = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
-    wanted = dict(reversed(list(_wanted(told))))
+    header = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
+    wanted = dict(reversed(list(_wanted(header))))
     best = max(wanted, key=wanted.__getitem__, default=LANGUAGES[0])
     return best if wanted.get(best) else LANGUAGES[0]
 
 
-def _wanted(told: str) -> Iterator[tuple[Language, float]]:
+def _wanted(header: str) -> Iterator[tuple[Language, float]]:
     """Ours among the languages in the header's value, with their weights."""
-    for entry in told.split(",", _MOST)[:_MOST]:
+    for entry in header.split(",", _MOST)[:_MOST]:
         tag, _, parameter = entry.strip().lower().partition(";")
         primary = tag.strip().partition("-")[0]
         for language in LANGUAGES:
@@ -263,15 +263,15 @@ def _problem_of(error: Exception) -> Problem:
 
 def _from_validation(error: RequestValidationError) -> Problem:
     """The problem of a body that does not fit; never repeats what was sent."""
-    found = error.errors()
-    if any(e["type"] == "json_invalid" for e in found):
+    faults = error.errors()
+    if any(e["type"] == "json_invalid" for e in faults):
         return Problem(400, "malformed_json", msg("the body is not JSON"))
     problems = [
         {
             "field": ".".join(str(p) for p in e["loc"][1:]),
             "message": _WORDS.get(str(e["type"]), str(e["msg"])),
         }
-        for e in found[:20]
+        for e in faults[:20]
     ]
     detail = joined("; ", (msg("{p}: {p2}", p=p["field"] or "body", p2=p["message"]) for p in problems))
     return Problem(422, "invalid_request", detail, errors=problems)

@@ -163,8 +163,8 @@ async def _read(request: Request, model: type[BaseModel], check: Callable[[Any],
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from None
+        faults = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in faults]) from None
 
 
 def deeper_than(levels: int, value: Any, raw: bytes) -> bool:

@@ -112,10 +112,10 @@ class Health:
 
     def _providers(self) -> dict[str, ProviderHealthBody]:
         """What is told of each provider, of those that can't be used the reason alone."""
-        told = {p.name: self._provider(p) for p in self._registry.usable}
+        bodies = {p.name: self._provider(p) for p in self._registry.usable}
         for name, reason in self._registry.unavailable.items():
-            told[name] = ProviderHealthBody(status="unavailable", detail=reason)
-        return told
+            bodies[name] = ProviderHealthBody(status="unavailable", detail=reason)
+        return bodies
 
     def _ailing(self) -> bool:
         """Whether a provider is down, or fewer are there than an analysis needs."""
@@ -153,7 +153,7 @@ class Health:
 async def watch(shared: Shared, interval: float = 5.0) -> None:
     """Look after Redis every `interval` seconds, so that its metrics are true without traffic."""
     while True:
-        await shared.look()
+        await shared.check()
         await asyncio.sleep(interval)
 
 

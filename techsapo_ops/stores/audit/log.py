@@ -90,8 +90,8 @@ class AuditLog:
             ) from None
         self._written = written
         self._flush_interval = flush_interval
-        self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
-        self._intake = Intake(self._spool, self._look, self._refused)
+        self._queue: queue.SimpleQueue[AuditRow | Literal["wake"] | None] = queue.SimpleQueue()
+        self._intake = Intake(self._spool, self._wake, self._refused)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._where = (
             msg("{database} on {place}", database=mysql.database, place=mysql.place)
@@ -257,9 +257,9 @@ class AuditLog:
                 extra={"directory": str(self._directory), "error": error.strerror},
             )
 
-    def _look(self) -> None:
+    def _wake(self) -> None:
         """The spool has rows."""
-        self._queue.put("look")
+        self._queue.put("wake")
 
     def _refused(self, rows: list[AuditRow]) -> None:
         """The disk does not take rows; the database may."""
@@ -279,7 +279,7 @@ class AuditLog:
             if self._queue.qsize() < BATCH:
                 self._closing.wait(self._flush_interval)
             while row is not None:
-                if row != "look":
+                if row != "wake":
                     rows.append(row)
                 if len(rows) == BATCH:
                     return rows, True
@@ -298,9 +298,9 @@ class AuditLog:
         try:
             spool.append(rows)
             self._counted += len(rows)
-            self._intake.tell(rows, kept=True)
+            self._intake.tell(rows, stored=True)
         except OSError as error:
-            self._intake.tell(rows, kept=False)
+            self._intake.tell(rows, stored=False)
             self._held = rows[-MAX_HELD:]
             lost = len(rows) - len(self._held)
             log.error(
@@ -337,6 +337,6 @@ class AuditLog:
             self._condition.failed(error)
             return False
         self._condition.worked()
-        self._intake.tell(rows, kept=True)
+        self._intake.tell(rows, stored=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True
