@@ -55,7 +55,11 @@ def _note_build(data: Path) -> None:
     try:
         note(data / BUILD_NOTE)
     except OpsError as error:
-        log.warning("What this instance runs can't be noted", file=str(data / BUILD_NOTE), error=str(error))
+        log.warning(
+            "The version that this instance runs can't be recorded",
+            file=str(data / BUILD_NOTE),
+            error=str(error),
+        )
 
 
 def _make_writable(data: Path) -> None:

@@ -194,7 +194,7 @@ class AnswerCache:
         except Forged:
             self._forged()
             log.warning(
-                "A kept answer carries no seal of this stack; it is not used", extra={"redis_key": place}
+                "A stored answer has no seal of this stack; it is not used", extra={"redis_key": place}
             )
             return None
 

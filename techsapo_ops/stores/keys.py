@@ -288,7 +288,7 @@ def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
     if not current:
         by = hit[0].replaced_by
         raise OpsError(
-            msg("key {id} was replaced by {by} already", id=hit[0].id, by=by),
+            msg("key {id} was already replaced by {by}", id=hit[0].id, by=by),
             msg("rotate that one: {by}", by=by),
         )
     if len(current) > 1:

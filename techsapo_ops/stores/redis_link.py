@@ -34,7 +34,7 @@ PATIENCE = 6.0
 REPLICATION = 0.5
 """Longest time in seconds that a replica is waited for; it has what was written within milliseconds."""
 _ALONE = "Redis is not available; this instance goes on alone"
-_WAITS = "No Redis takes writes; what replicas must have waits for the next master"
+_WAITS = "No Redis accepts writes; writes that replicas must confirm wait for the next master"
 _PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
 """Errors of a Redis that another one may be about to take over from, or that has just taken over."""
 

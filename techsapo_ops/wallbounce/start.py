@@ -123,7 +123,7 @@ def refused_address(address: Address, error: OSError) -> OpsError:
     where = msg("cannot listen on {host}:{port}", host=address.host, port=address.port)
     if error.errno == errno.EACCES:
         return OpsError(
-            msg("{where}: ports below 1024 need root", where=where), msg("choose a port from 1024 on")
+            msg("{where}: ports below 1024 need root", where=where), msg("choose a port of 1024 or above")
         )
     return OpsError(msg("{where}: {strerror}", where=where, strerror=error.strerror), msg("check `app.host`"))
 

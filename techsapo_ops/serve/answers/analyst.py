@@ -89,7 +89,7 @@ def tell_of_tiers(wallbounce: WallBounce, spending: Spending) -> None:
         ledger = next((each for each in spending.ledgers() if nano(usd) > each.limit), None)
         if ledger is not None:
             log.warning(
-                "Every question of this tier is refused: it may cost more than the whole budget. Raise "
+                "Every question of this tier is declined: it may cost more than the whole budget. Raise "
                 "budget.daily_usd and monthly_usd, or lower the providers' max_output_tokens",
                 taskType=tier,
                 cost=round(usd, 2),

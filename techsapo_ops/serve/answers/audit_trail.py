@@ -242,11 +242,11 @@ async def on_disk(stored: Future[bool] | None, request_id: str) -> None:
     except TimeoutError:
         there = False
     if not there:
-        log.error("An answer is held back: its audit row is not on disk", requestId=request_id)
+        log.error("An answer is withheld: its audit row is not on disk", requestId=request_id)
         raise Problem(
             503,
             "audit_unavailable",
-            msg("the answer is there, but its row of the audit log can't be put on disk; ask again later"),
+            msg("the answer is ready, but its audit row can't be written to disk; ask again later"),
             retry_after=RETRY_AFTER,
         )
 

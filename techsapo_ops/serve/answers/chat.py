@@ -64,7 +64,7 @@ class ChatBody(BaseModel):
         """The tier of the model, and whether it has notes. Raises Problem where there is no such model."""
         if self.model not in MODELS:
             message = msg(
-                "The model `{model}` does not exist. There are {models}.",
+                "The model `{model}` does not exist. Available: {models}.",
                 model=self.model[:64],
                 models=", ".join(MODELS),
             )

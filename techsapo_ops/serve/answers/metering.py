@@ -115,7 +115,7 @@ class Account:
         """Set `usd` aside for a call, in nano-dollars. Raises NotAskedError where the budget has no room."""
         amount = nano(usd)
         if not await self._make_room(amount):
-            message = msg("the budget has no room for this call")
+            message = msg("not enough budget is left for this call")
             raise NotAskedError(FailureKind.REFUSED, message, cause=Cause.BUDGET)
         self._pending += amount
         return amount

@@ -116,7 +116,7 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         caller = await gate.known(request)
         document = await idempotency.answered(caller, ANSWERED, request_id)
         if document is None:
-            gone = msg("there is no such answer any more, or it is another caller's")
+            gone = msg("this answer is no longer stored, or it belongs to another caller")
             raise Problem(404, "not_found", gone)
         return json_response(await with_html(document) if html else document)
 

@@ -105,7 +105,7 @@ class Spending:
                 503,
                 "budget_reserved",
                 msg(
-                    "what is left of {whose} for the {period} is reserved by requests under way",
+                    "the rest of {whose} for the {period} is reserved by requests in progress",
                     whose=whose,
                     period=PERIODS[ledger.period],
                 ),
@@ -115,7 +115,7 @@ class Spending:
         self.refused(error)
         reset = ledger.reset
         detail = msg(
-            "{whose} for the {period} has no room for this question until {reset}",
+            "{whose} for the {period} is too low for this question; it resets at {reset}",
             whose=whose,
             period=PERIODS[ledger.period],
             reset=reset.isoformat(),
@@ -127,8 +127,8 @@ class Spending:
                 else msg("rows of the audit log are lost")
             )
             detail = msg(
-                "{whose} for the {period} counts as spent until {reset}, since {why}: "
-                "`techsapo answers reset-budget {name}` lets it start at zero",
+                "{whose} for the {period} counts as spent until {reset}, because {why}; "
+                "`techsapo answers reset-budget {name}` resets it to zero",
                 whose=whose,
                 period=PERIODS[ledger.period],
                 reset=reset.isoformat(),

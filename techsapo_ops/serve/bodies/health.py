@@ -69,7 +69,7 @@ class ProviderHealthBody(Body):
     ] = None
     what_to_do: str | None = None
     next_try_seconds: Annotated[
-        int | None, Field(description="Until it is asked again; 0: the next question tries it.")
+        int | None, Field(description="Until it is asked again; 0: the next question tries it again.")
     ] = None
 
 

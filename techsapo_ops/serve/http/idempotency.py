@@ -82,7 +82,7 @@ class RequestMemory:
         except LostLock:
             await asyncio.Event().wait()  # until whoever waits for the lock cancels this
         except Unconfirmed:
-            message = msg("no replica confirms that the call is written down")
+            message = msg("no Redis replica confirms that the call is recorded")
             raise NotAskedError(FailureKind.REFUSED, message, cause=Cause.BUDGET) from None
         self._begun()
 
@@ -290,7 +290,9 @@ def _place(caller: Caller, path: str, request_id: str) -> str:
 
 
 def _reused() -> Problem:
-    return Problem(422, "idempotency_key_reused", msg("this Idempotency-Key came with another body before"))
+    return Problem(
+        422, "idempotency_key_reused", msg("this Idempotency-Key was already used with a different body")
+    )
 
 
 def _tell(request: Request, header: str, value: str) -> None:

@@ -55,7 +55,7 @@ Code = Literal[
     "unsupported_value",
 ]
 _WORDS = {
-    "extra_forbidden": msg("unknown field; /openapi.json lists those that there are"),
+    "extra_forbidden": msg("unknown field; see /openapi.json"),
     "missing": msg("is missing"),
     "model_type": msg("must be a JSON object"),
 }
@@ -82,7 +82,7 @@ TITLES = (
 )
 """Python's phrases of the statuses that problems have; two are others from Python 3.13 on."""
 MEDIA_TYPE = "application/problem+json"
-BROKE = msg("this is our fault; the log has the details")
+BROKE = msg("an internal error; the app's log has the details")
 """What is told of a fault of ours."""
 OPENAI_PATHS = "/v1/"
 """Below this path errors have OpenAI's shape, which its clients read."""
@@ -214,7 +214,9 @@ def for_openai(scope: Scope) -> bool:
 
 def unconfirmed() -> Problem:
     """That nothing was asked: what may be spent, or was begun, could be forgotten by a failover now."""
-    detail = msg("the stores can't confirm now that nothing is paid twice, so nothing was asked; try again")
+    detail = msg(
+        "no provider was asked: Redis can't confirm at the moment that nothing is paid twice; try again"
+    )
     return Problem(503, "unconfirmed", detail, retry_after=2.0)
 
 
@@ -255,9 +257,9 @@ def _problem_of(error: Exception) -> Problem:
     status, detail = error.status_code, error.detail
     code = _BY_STATUS.get(status, "invalid_request")
     if code == "not_found":
-        detail = msg("there is no such address; /openapi.json lists those that there are")
+        detail = msg("there is no such address; see /openapi.json")
     elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
-        detail = msg("this address takes {allowed}", allowed=allowed)
+        detail = msg("this address accepts {allowed}", allowed=allowed)
     return Problem(status, code, str(detail))
 
 

@@ -87,7 +87,9 @@ class BodyLimit:
         beyond = max(0, size + more - SMALL) - max(0, size - SMALL)
         if self._held + beyond > self._most_held:
             _close(scope)
-            raise Problem(503, "overloaded", msg("too many large bodies are held already"), retry_after=1.0)
+            raise Problem(
+                503, "overloaded", msg("too many large requests are in memory already"), retry_after=1.0
+            )
         self._held += beyond
         return beyond
 

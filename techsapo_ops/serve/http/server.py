@@ -193,6 +193,9 @@ def _refused(host: str, port: int, error: OSError) -> OpsError:
             msg(
                 "{where}: the port is taken by {holder}", where=where, holder=holder or msg("another process")
             ),
-            msg("stop it, or choose another: --port, and in the spec `app.port` or that of `app.instances`"),
+            msg(
+                "stop it, or choose another port: with --port, or in the spec with "
+                "`app.port` or the port under `app.instances`"
+            ),
         )
     return refused_address(Address(host, port), error)

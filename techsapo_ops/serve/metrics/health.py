@@ -146,7 +146,7 @@ class Health:
             body.detail = standing.detail
             if breaker is not None and breaker.state == "open" and breaker.cause is None:
                 body.status = "open"
-                body.detail = f"left alone after {breaker.failed} failures in a row: {standing.detail}"
+                body.detail = f"paused after {breaker.failed} failures in a row: {standing.detail}"
         return body
 
 

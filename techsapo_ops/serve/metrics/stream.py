@@ -274,7 +274,7 @@ def _room(broadcast: Broadcast) -> None:
         raise Problem(
             503,
             "overloaded",
-            msg("{max_clients} streams are open already", max_clients=MAX_CLIENTS),
+            msg("{max_clients} streams are already open", max_clients=MAX_CLIENTS),
             retry_after=10.0,
         )
 

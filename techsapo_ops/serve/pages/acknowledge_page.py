@@ -153,7 +153,7 @@ class Form:
 
 
 def acknowledge_routes(locale: str, door: Door, acknowledgements: Acknowledgements | None) -> APIRouter:
-    """The routes of the page; `acknowledgements` is None where the stack has no Prometheus or no Alertmanager."""
+    """The routes of the page; `acknowledgements` is None without Prometheus or Alertmanager."""
     router = APIRouter(include_in_schema=False)
     pages = _Pages(locale, door, acknowledgements)
     # One route for all: of several, the first alone says which methods there are.

@@ -99,13 +99,13 @@ class View(BaseModel):
             # Not a multiple of the step: of 30 days that would be 6 hours ago.
             return SPANS[self.span], math.floor(time.time())
         if self.begin is None or self.end is None:
-            raise Problem(422, "invalid_request", msg("from and to go together"))
+            raise Problem(422, "invalid_request", msg("from and to must be given together"))
         length = self.end - self.begin
         if not SHORTEST <= length <= SPANS["30d"]:
             raise Problem(
                 422,
                 "invalid_request",
-                msg("to must be {shortest} s to 30 days after from", shortest=SHORTEST),
+                msg("to must be between {shortest} s and 30 days after from", shortest=SHORTEST),
             )
         return length, self.end
 
@@ -174,7 +174,9 @@ class Charts:
 
     async def _read(self, dashboard: str, view: View) -> FiguresBody:
         if self._prometheus is None:
-            raise Problem(503, "no_prometheus", msg("this stack has no Prometheus; the live view needs none"))
+            raise Problem(
+                503, "no_prometheus", msg("this stack has no Prometheus; the live view works without it")
+            )
         span, end = view.stretch()
         step = max(span / POINTS, 1.0)
         if view.begin is not None:

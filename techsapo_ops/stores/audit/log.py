@@ -311,9 +311,7 @@ class AuditLog:
     def _dropped(self, rows: int, failure: Exception | None) -> None:
         if failure is not None:
             # What is written a second time at the next start makes no second row.
-            log.error(
-                "Audit rows that are written can't be taken from the spool", extra={"error": str(failure)}
-            )
+            log.error("Written audit rows can't be removed from the spool", extra={"error": str(failure)})
             self._condition.pause()
         if self._counted:
             log.info("Spooled audit rows were written", extra={"rows": rows})

@@ -209,7 +209,7 @@ class Replay:
                 return
             if missing:
                 log.warning(
-                    "Audit rows are not in the cluster that a member took; they are written again",
+                    "Audit rows that a member took are not in the cluster; they are written again",
                     extra={"rows": len(missing)},
                 )
                 self._sent.clear()

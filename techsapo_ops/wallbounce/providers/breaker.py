@@ -99,7 +99,7 @@ class Breaker:
         if self._cause is None:
             last = advice(self._last or Cause.SERVER)
             message = msg(
-                "left alone after {failed} failures in a row: {what}; {then}. To do: {do}",
+                "paused after {failed} failures in a row: {what}; {then}. To do: {do}",
                 failed=self._failed,
                 what=last.what,
                 then=then,

@@ -112,7 +112,7 @@ def _check(answer: Answer) -> None:
         raise ProviderError(
             FailureKind.BAD_ANSWER,
             msg(
-                "the answer has {count} characters, more than {max_answer}",
+                "the answer has {count} characters; the limit is {max_answer}",
                 count=len(answer.text),
                 max_answer=MAX_ANSWER,
             ),

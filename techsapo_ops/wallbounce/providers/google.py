@@ -84,7 +84,7 @@ class Google(WiredModel):
     def read(self, reply: Any, tally: Tally) -> Completion:
         completion = super().read(reply, tally)
         if not at(reply, "candidates"):
-            raise ProviderError(FailureKind.BAD_ANSWER, msg("the reply holds no candidate"), began=True)
+            raise ProviderError(FailureKind.BAD_ANSWER, msg("the reply has no candidate"), began=True)
         return completion
 
     @override

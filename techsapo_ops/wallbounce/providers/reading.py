@@ -206,7 +206,7 @@ class Reading:
             raise ProviderError(FailureKind.UNAVAILABLE, reason, began=True)
         if content.strip() and not text.strip():
             closed = content.rstrip().endswith(">") and ending is not Ending.CUT_OFF
-            why = msg("the reply holds thoughts and no answer") if closed else ""
+            why = msg("the reply has thoughts but no answer") if closed else ""
             return Completion("", tally.tokens, False, why)
         why = ""
         if ending is Ending.EARLY:

@@ -64,7 +64,7 @@ def connection_failure(error: BaseException, timeout: float) -> ProviderError:
 def broken_off(any_event: bool = True) -> ProviderError:
     """The connection ended in the middle of an answer. Without `any_event` the reply was no stream at all."""
     if not any_event:
-        return ProviderError(FailureKind.BAD_ANSWER, msg("the reply is not a stream of events"), began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, msg("the reply is not an event stream"), began=True)
     return ProviderError(FailureKind.UNAVAILABLE, msg("the answer broke off in the middle"), began=True)
 
 

@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.question import TIERS, TaskType
 from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Weights
 
 Format = Literal[3]
-HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes it anew")
+HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new one")
 
 
 def model_set(models: Sequence[str]) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
         )
     if not labels:
         raise OpsError(
-            msg("{source} holds no labels of whole gradings", source=source),
+            msg("{source} has no label with a complete set of grades", source=source),
             msg("docs/wall-bounce.md says how to collect them"),
         )
     return tuple(labels)
@@ -163,7 +163,7 @@ def by_set(labels: Iterable[Label]) -> Mapping[Set, tuple[Label, ...]]:
 
 def _label(line: str) -> Label:
     if len(line) > LONGEST_LINE:
-        raise ValueError(msg("the line is longer than a label can be"))
+        raise ValueError(msg("the line is too long for a label"))
     try:
         raw = json.loads(line)
     except RecursionError:

@@ -75,7 +75,7 @@ _WORDS: dict[Language, _Words] = {
             "split": "Two answers differ.",
             "consensus_below_threshold": "The answers do not agree enough.",
             "grade_below_threshold": "The other providers graded it too low.",
-            CONTRADICTED: "More peers contradict its main claim than hold it.",
+            CONTRADICTED: "More providers contradict its main claim than support it.",
             "destructive_not_unanimous": "It cannot be undone, and not every provider proposes it.",
             "answer_addresses_graders": "The answer tries to tell its graders what to do.",
             "refused_for_budget": "Another provider is needed, and the budget does not allow it.",
