@@ -202,7 +202,7 @@ class _Pages:
         except Taken:
             return await self._form(request, name, start, form, error="taken", status=409)
         except NotKept:
-            return await self._form(request, name, start, form, error="not_kept", status=503)
+            return await self._form(request, name, start, form, error="not_stored", status=503)
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
         of = [each.incident.of for each in made]
