@@ -308,7 +308,7 @@ def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> T
     if settings is None:
         return UNTRACED
     if not has_otel():
-        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
+        log.warning(f"Tracing is off: {OTEL_LACKING}", hint=OTEL_HINT)
         return UNTRACED
     from techsapo_ops.adapters.otlp import span_processor
     from techsapo_ops.serve.metrics.otel_tracing import OtelTracing

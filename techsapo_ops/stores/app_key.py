@@ -19,7 +19,7 @@ from techsapo_ops.errors import OpsError
 log = logging.getLogger("techsapo.key")
 
 _BYTES = 24
-_KEPT_ANSWER = "kept answer"
+_STORED_ANSWER = "kept answer"
 _PROMPT_HASH = "prompt hash"
 _DRILL = "drill"
 
@@ -55,7 +55,7 @@ class Seal:
     """
 
     def __init__(self, key: bytes, now: Callable[[], float] = time.time) -> None:
-        self._stamps = Stamps(key, _KEPT_ANSWER, now)
+        self._stamps = Stamps(key, _STORED_ANSWER, now)
 
     def closed(self, place: str, value: bytes, ttl: float) -> bytes:
         """`value` as it is kept at `place` for `ttl` seconds."""

@@ -51,12 +51,12 @@ class ChatBody(BaseModel):
 
     model: Annotated[str, Field(description=f"One of {', '.join(MODELS)}.")]
     messages: Annotated[
-        list[dict[str, Any]], Field(min_length=1, description="As OpenAI has them; text only.")
+        list[dict[str, Any]], Field(min_length=1, description="In OpenAI's format; text only.")
     ]
     stream: bool | None = False
     stream_options: dict[str, bool | None] | None = None
     language: Annotated[
-        Literal["en", "ja"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
+        Literal["en", "ja"] | None, Field(description="Language of the answer, as in /api/v1/generate.")
     ] = None
 
     @property
@@ -141,7 +141,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     @router.get(
         "/models",
-        summary="The tiers, as models; those with +notes have the verdict in their text.",
+        summary="The tiers, as models; those with +notes include the verdict in the text.",
         response_model=ModelsBody,
         responses=openai_responses(401, 403, 429),
     )
@@ -163,7 +163,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     @router.post(
         "/chat/completions",
-        summary="Ask as OpenAI's clients do.",
+        summary="Ask in OpenAI's format.",
         response_model=CompletionBody,
         responses=openai_responses(400, 401, 402, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504),
     )

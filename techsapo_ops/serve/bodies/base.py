@@ -44,7 +44,7 @@ class ProblemBody(Body):
     detail: str
     request_id: str | None = None
     retry_after: Annotated[
-        int | None, Field(description="As Retry-After: a stream has sent its headers already.")
+        int | None, Field(description="Same as Retry-After; a stream can no longer send the header.")
     ] = None
 
 

@@ -65,11 +65,11 @@ class ProviderHealthBody(Body):
     breaker: BreakerBody | None = None
     detail: str | None = None
     cause: Annotated[
-        str | None, Field(description="Of a provider that is down: key, money, model, unreachable …")
+        str | None, Field(description="Why a provider is down: key, money, model, unreachable …")
     ] = None
     what_to_do: str | None = None
     next_try_seconds: Annotated[
-        int | None, Field(description="Until it is asked again; 0: the next question tries it again.")
+        int | None, Field(description="Seconds until it is asked again; 0: the next question tries it again.")
     ] = None
 
 

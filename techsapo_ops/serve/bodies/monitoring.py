@@ -28,7 +28,7 @@ class PanelBody(Body):
     warning: Number | None
     critical: Number | None
     alerts: list[str]
-    origin: Annotated[Origin, Field(description="What brings its figures.")]
+    origin: Annotated[Origin, Field(description="What produces its figures.")]
 
 
 class RowBody(Body):
@@ -99,7 +99,7 @@ class AcknowledgedBody(Body):
 
     by: str
     at: str
-    until: Annotated[str, Field(description="When it ends where the alert does not end before.")]
+    until: Annotated[str, Field(description="When it ends, unless the alert ends earlier.")]
     comment: str
 
 
@@ -109,18 +109,19 @@ class AlertBody(Body):
     instance: str
     state: Annotated[
         Literal["firing", "pending", "silenced", "inhibited"],
-        Field(description="`silenced` and `inhibited` fire, and nobody is told."),
+        Field(description="`silenced` and `inhibited` alerts fire, but nobody is notified."),
     ]
     since: str
-    until: Annotated[str | None, Field(description="When the silence ends, of a silenced one.")]
-    summary: Annotated[str, Field(description="In the stack's language, as messages have it.")]
+    until: Annotated[str | None, Field(description="When the silence of a silenced alert ends.")]
+    summary: Annotated[str, Field(description="In the stack's language, as in notifications.")]
     description: str
     summaries: Annotated[
-        dict[str, str], Field(description="The summary by language; one's own alerts have none here.")
+        dict[str, str], Field(description="The summary by language; your own alerts have none here.")
     ]
     runbook: str
     acknowledged: Annotated[
-        AcknowledgedBody | None, Field(description="Null where nobody has it, or nobody knows.")
+        AcknowledgedBody | None,
+        Field(description="null if nobody has acknowledged it, or if that is unknown."),
     ]
 
 
@@ -153,9 +154,9 @@ class MonthBody(Body):
 
     total_usd: Number
     simulated_usd: Annotated[
-        Number, Field(description="Of it what simulated providers pretended to charge; nobody paid it.")
+        Number, Field(description="The part that simulated providers pretended to charge; nobody paid it.")
     ]
-    simulated_counts: Annotated[bool, Field(description="Whether the budget counts that, too.")]
+    simulated_counts: Annotated[bool, Field(description="Whether the budget counts simulated costs, too.")]
     requests: int
     cached: int
     providers: list[ProviderCostBody]
@@ -171,7 +172,9 @@ class ExposureBody(Body):
 
     rule: str
     message: str
-    accepted: Annotated[str | None, Field(description="The reason for which it is meant; null: it is not.")]
+    accepted: Annotated[
+        str | None, Field(description="Why the exposure is accepted; null if it is not accepted.")
+    ]
 
 
 class DrillBody(Body):
@@ -254,18 +257,18 @@ class StatusBody(Body):
     """
 
     health: HealthBody
-    maintenance: Annotated[MaintenanceBody | None, Field(description="Null where none goes on.")]
+    maintenance: Annotated[MaintenanceBody | None, Field(description="null if there is no maintenance.")]
     exposures: list[ExposureBody]
     watched: Literal["ready", "unreachable", "absent"]
     alerts: list[AlertBody] | None
     unreached: Annotated[
         list[str],
         Field(
-            description="Severities, page and watchdog, that have no receiver: nobody is told of them. "
-            "critical-at-once, page-at-once: only the next receivers are, later."
+            description="Severities, page and watchdog, that have no receiver: nobody is notified of "
+            "them. critical-at-once, page-at-once: only the next receivers are notified, later."
         ),
     ]
-    front: Annotated[FrontBody | None, Field(description="Null on one host, and where no host has it.")]
+    front: Annotated[FrontBody | None, Field(description="null on a single host, and if no host has it.")]
     services: list[ServiceBody] | None
     disks: list[DiskBody] | None
     certificates: list[CertificateBody] | None

@@ -45,7 +45,7 @@ _HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-_NOT_KEPT = (b"cache-control", b"no-store")
+_NO_STORE = (b"cache-control", b"no-store")
 """For every answer that says nothing itself: the pages' own files alone are kept, and asked for again."""
 
 
@@ -105,7 +105,7 @@ class Envelope:
                 closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
                 given = {k.lower().encode(): v.encode() for k, v in scope["state"].get("headers", {}).items()}
                 own += [(k, v) for k, v in given.items() if all(k != there for there, _ in own)]
-                own += [_NOT_KEPT] if all(k.lower() != _NOT_KEPT[0] for k, _ in own) else []
+                own += [_NO_STORE] if all(k.lower() != _NO_STORE[0] for k, _ in own) else []
                 message["headers"] = [*own, *extra, *closing]
             await send(message)
 

@@ -167,7 +167,7 @@ def probe_routes(
     @router.get(
         "/health",
         tags=["health"],
-        summary="Can this process work?",
+        summary="Whether this process can work.",
         response_model=AliveBody,
         responses={503: {"model": AliveBody}},
     )
@@ -178,7 +178,7 @@ def probe_routes(
     @router.get(
         "/api/v1/health",
         tags=["health"],
-        summary="Every dependency, and which one is in use.",
+        summary="Every dependency, and which alternative is in use.",
         response_model=HealthBody,
         responses={**problem_responses(401, 403), 503: {"model": HealthBody}},
     )
@@ -191,7 +191,7 @@ def probe_routes(
     @router.get(
         "/ping",
         tags=["health"],
-        summary="Wants new requests?",
+        summary="Whether this instance accepts new requests.",
         response_class=PlainTextResponse,
         responses={503: {"description": "The instance drains.", "content": {"text/plain": {}}}},
     )

@@ -158,7 +158,7 @@ STREAM: dict[str, Any] = {
     "description": f"The same as WebSocket messages: {WEBSOCKET_PATH}. See docs/streams.md.",
     "parameters": [
         {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
-         "description": "The last event that was received: what was missed since comes first."},
+         "description": "The last event that was received; events missed since then are sent first."},
     ],
     "responses": {
         "200": {"description": "Events.", "content": {"text/event-stream": {}}},

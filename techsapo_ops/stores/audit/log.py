@@ -238,7 +238,7 @@ class AuditLog:
         except database_errors() as error:
             earlier.over = True
             log.error(
-                "The audit rows in SQLite can't be taken over; they stay in their file",
+                "The audit rows in SQLite can't be imported; they stay in their file",
                 extra={"file": str(self._sqlite), "error": str(error)[:200]},
             )
 
