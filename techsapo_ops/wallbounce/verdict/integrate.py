@@ -35,7 +35,7 @@ class _Words:
 
 _WORDS: dict[Language, _Words] = {
     "ja": _Words(
-        amendments="他の回答からの補足（異論なし）",
+        amendments="ほかの回答からの補足（異論なし）",
         destructive="【注意】元に戻せない操作が含まれます（網羅的ではありません）。実行前にバックアップと対象を確認してください",
         hazards="【注意】サービスの停止やセキュリティの低下を伴う操作が含まれます（網羅的ではありません）。"
         "影響を確認してから実行してください",
@@ -81,7 +81,7 @@ _WORDS: dict[Language, _Words] = {
             "refused_for_budget": "Another provider is needed, and the budget does not allow it.",
         },
         hypotheses="Possible causes",
-        not_checked="No cause is confirmed. Read each command of the single answers before you run it.",
+        not_checked="No cause is confirmed. Read each command in the individual answers before you run it.",
         between=" ",
     ),
 }
