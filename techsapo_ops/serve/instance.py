@@ -97,7 +97,7 @@ Undo = Callable[[], Awaitable[object] | None]
 
 @dataclass(slots=True)
 class Lifecycle:
-    """`draining` is set by the server when it was told to stop, and stays set."""
+    """`draining` is set by the server when a signal stops it, and stays set."""
 
     draining: bool = False
     at_warm: list[Callable[[], None]] = field(default_factory=list)

@@ -80,7 +80,7 @@ class BudgetStore:
     starts with what the audit log says, and one of which it knows less is raised to that: after a power cut
     it has what it last saved, up to an hour old. Where the audit log can't be read, a ledger counts as spent;
     one that begins anew starts with what is `unaccounted` too. A reservation whose owner died is booked whole
-    after its life, and `lost` is told of it once by the instance that finds it.
+    after its life, and `lost` is called once by the instance that finds it.
     """
 
     def __init__(

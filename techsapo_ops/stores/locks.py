@@ -92,7 +92,7 @@ class SharedLock:
     ) -> tuple[T, bool]:
         """What `work` makes under the lock, or what `found` shows while another instance has it.
 
-        True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is told at
+        True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is called at
         each look that another one still has it.
         """
         held = await self._taken(Held(self._prefix + key), find, waiting)
@@ -112,7 +112,7 @@ class SharedLock:
     ) -> T:
         """As `run`, for `work` that must not go on once another instance may have begun it too.
 
-        It is cancelled then, and what that one makes waited for. It is told the lock, None without Redis.
+        It is cancelled then, and what that one makes waited for. It gets the lock, None without Redis.
         `doing` is one word for what it does. Under the lock, `surely` looks in place of `found`, where it is
         given. Raises OtherWork where who has the lock does something else.
         """

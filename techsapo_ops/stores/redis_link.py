@@ -61,7 +61,7 @@ def pause_after(error: Exception, *, failover: bool = False) -> float:
 class RedisLink:
     """Calls to Redis, or Away at once while it is known not to answer, and where there is no `server`.
 
-    `used_for` is told in the log; `timeout` is the longest time in seconds that a call waits.
+    `used_for` is named in the log; `timeout` is the longest time in seconds that a call waits.
     """
 
     def __init__(

@@ -111,7 +111,7 @@ class Calls:
         return given | {s: given[s].filled(grade) if s in given else grade for s, grade in more.items()}
 
     async def _again(self, grader: Grader, rest: GradingForm, afford: Afford) -> bool:
-        """Whether `grader` may be asked for `rest`; where it may, that is told."""
+        """Whether `grader` may be asked for `rest`; if so, an event says it."""
         ask = shown(grader.ask(self.question, self.context, rest))
         if not await afford(worst_of_ask(grader.provider, ask)):
             return False
@@ -153,7 +153,7 @@ class Calls:
 
 
 def _naming(context: AnalysisContext, labelled: Mapping[str, str]) -> AnalysisContext:
-    """`context`, told whom each label stands for. A grader never learns it: an ask holds labels alone."""
+    """`context` with the provider of each label. A grader never learns it: an ask holds labels alone."""
 
     def tell(event: Event) -> None:
         if isinstance(event, Graded):

@@ -43,7 +43,7 @@ class Analyst:
     ) -> tuple[AnswerBody, bool]:
         """The answer, and whether it is as good as it can be: what failed, or was cut short, may pass.
 
-        `hear` is told of what happens on the way.
+        `hear` gets the events on the way.
         What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
         fails or is cancelled. Raises AnalysisError, or Problem where no budget has room for it.
         """

@@ -41,7 +41,7 @@ class BudgetHistory:
     _known: BudgetNote = field(default_factory=BudgetNote)
 
     def reset(self, period: str) -> datetime | None:
-        """When the budgets of a period were told last to start at zero."""
+        """When the budgets of a period were last reset to zero."""
         return self._read().resets.get(period)
 
     def has_gap(self, ledger: Ledger) -> bool:

@@ -54,7 +54,7 @@ class OfferBody(Body):
 
 
 class TiersBody(Body):
-    """What each tier asks and costs. Where `simulated`, nothing is paid: the prices are pretended."""
+    """Providers, thresholds and cost of each tier. With `simulated`, nothing is paid."""
 
     simulated: bool
     tiers: list[OfferBody]

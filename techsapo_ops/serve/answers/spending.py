@@ -170,7 +170,7 @@ class Spending:
                 self._level(ledger, "exhausted" if share >= 1 else "warning", balance)
 
     def lost(self, lost: Lost) -> None:
-        """A reservation of an instance that died was booked; told once, by everybody's month."""
+        """A reservation of an instance that died was booked; logged once, by everybody's month."""
         if lost.ledger.scope or lost.ledger.period != "month":
             return
         _, key, request_id = lost.owner.split(" ", 2)

@@ -28,7 +28,7 @@ class StoredAnswers:
     """Answers by question, each stored for `ttl` seconds; none at all where that is 0.
 
     `setting` tells what the answers to a caller depend on now beside the question: the caller itself, where
-    answers are not shared. `count` is told of each look-up: hit, miss or error. Of a caller whose `share` is
+    answers are not shared. `count` counts each look-up: hit, miss or error. Of a caller whose `share` is
     used up no more are stored: they would take the room of what others have stored.
     """
 
@@ -74,7 +74,7 @@ class StoredAnswers:
     ) -> tuple[AnswerBody, bool]:
         """What `work` makes, and True; or what another instance, which is at it already, has stored.
 
-        `waiting` is told again and again while that one is at it.
+        `waiting` is called again and again while that one is at it.
         """
         if self._ttl <= 0:
             return await work(), True

@@ -63,7 +63,7 @@ class ThresholdsBody(Body):
 
 
 class EvidenceBody(Body):
-    """What confidence was made from; with `correct` added it is a line of LABELS.jsonl."""
+    """What the confidence was computed from; with `correct` added it is a line of LABELS.jsonl."""
 
     tier: Literal["basic", "premium", "critical"]
     models: list[str]
@@ -117,7 +117,7 @@ class UnsettledBody(Body):
 
 
 class DissentBody(Body):
-    """An answer that was compared with the one given and differs from it."""
+    """An answer that was compared with the chosen one and differs from it."""
 
     provider: str
     root_cause: str
@@ -166,7 +166,7 @@ class EscalationBody(Body):
 
 
 class HypothesisBody(Body):
-    """One explanation that a refusal leaves open, and who holds it."""
+    """One explanation that a refusal leaves open, and the providers that name it."""
 
     cause: str
     providers: list[str]
@@ -251,7 +251,7 @@ class AnswerBody(Body):
 
 
 class TriageBody(Body):
-    """What a log says and what to do."""
+    """The cause that a log shows, and what to do."""
 
     request_id: str
     problem_category: Annotated[str, Field(description="By fixed rules; unknown where none matches.")]

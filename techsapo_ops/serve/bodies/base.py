@@ -13,7 +13,7 @@ Number = int | float
 
 
 def rounded(value: float | None) -> float | None:
-    """`value` as it is told; None stays None, for nobody gave it."""
+    """`value` as it is sent; None stays None, for nobody gave it."""
     return None if value is None else round(value, 4)
 
 

@@ -278,7 +278,7 @@ class UsageBody(Body):
 
 
 class VerdictBody(Body):
-    """What OpenAI's shape has no place for."""
+    """The fields that OpenAI's format has no place for."""
 
     confidence: float
     consensus: float | None

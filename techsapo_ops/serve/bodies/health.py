@@ -38,7 +38,7 @@ class AuditHealthBody(Body):
 
 
 class PriceBody(Body):
-    """USD per million tokens, and where that is from."""
+    """USD per million tokens, and the source of the price."""
 
     input: Number
     output: Number
@@ -80,7 +80,7 @@ class DependenciesBody(Body):
 
 
 class HealthBody(Body):
-    """Every dependency. degraded: answers still come, with a part missing; down is answered 503."""
+    """Every dependency. degraded: answers still work, without some part; down: the status is 503."""
 
     status: Literal["healthy", "degraded", "down"]
     instance: str

@@ -95,7 +95,7 @@ class RecentBody(Body):
 
 
 class AcknowledgedBody(Body):
-    """Who has an alert that fires."""
+    """Who has acknowledged a firing alert."""
 
     by: str
     at: str
@@ -168,7 +168,7 @@ class CostsBody(Body):
 
 
 class ExposureBody(Body):
-    """Something that others than intended may reach, by its rule (docs/exposure.md)."""
+    """Something that unintended people may reach, by its rule (docs/exposure.md)."""
 
     rule: str
     message: str
@@ -189,8 +189,9 @@ class DrillBody(Body):
 
 
 class BackupsBody(Body):
-    """When the newest backup began, the newest that restored, and when an off-site copy last came back (Unix
-    seconds); `ok` and `offsite_ok` are how the last look at each ended. Null is what nobody has seen.
+    """Unix seconds: when the newest backup began, when the newest one with a successful trial restore began,
+    and when an off-site copy was last restored. `ok` and `offsite_ok`: whether the last check of each
+    succeeded. null if unknown.
     """
 
     newest: Number | None
@@ -202,7 +203,7 @@ class BackupsBody(Body):
 
 
 class ServiceBody(Body):
-    """A service of the stack as Prometheus sees it; `up` is null where what would tell is away."""
+    """A service of the stack as Prometheus sees it; `up` is null while its exporter is down."""
 
     name: str
     kind: Annotated[str, Field(description="Its scrape job, or the kind of server.")]
@@ -225,7 +226,7 @@ class DiskBody(Body):
 
 class CertificateBody(Body):
     """A certificate: when it ends (Unix seconds), how much of its life is left, whether nginx serves it, and
-    how often its renewal failed since the last success. Null is what nobody knows.
+    how often its renewal failed since the last success. null if unknown.
     """
 
     name: str
@@ -237,7 +238,7 @@ class CertificateBody(Body):
 
 
 class MaintenanceBody(Body):
-    """Users are told to come back later. `forgotten`: the time when that was to end is over."""
+    """Users get a maintenance page. `forgotten`: the planned end has passed."""
 
     detail: str
     until: str | None
@@ -245,7 +246,7 @@ class MaintenanceBody(Body):
 
 
 class FrontBody(Body):
-    """The address that several hosts share, and those that have it: one, but in a partition."""
+    """The address that several hosts share, and the hosts that have it: one, except in a partition."""
 
     address: str
     hosts: list[str]
@@ -253,7 +254,7 @@ class FrontBody(Body):
 
 class StatusBody(Body):
     """Health of the instance that answers, the services of the stack, exposures, alerts, disks, certificates,
-    jobs, backups and costs; what Prometheus tells is null where there is none.
+    jobs, backups and costs. Without Prometheus, the fields that come from it are null.
     """
 
     health: HealthBody

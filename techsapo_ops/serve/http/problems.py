@@ -83,7 +83,7 @@ TITLES = (
 """Python's phrases of the statuses that problems have; two are others from Python 3.13 on."""
 MEDIA_TYPE = "application/problem+json"
 BROKE = msg("an internal error; the app's log has the details")
-"""What is told of a fault of ours."""
+"""The detail of an internal error."""
 OPENAI_PATHS = "/v1/"
 """Below this path errors have OpenAI's shape, which its clients read."""
 _OPENAI_TYPES: Mapping[int, str] = {

@@ -55,7 +55,7 @@ UNREAD = 60_000
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that drains: uvicorn alone refuses connections as soon as it is told to stop.
+    """A uvicorn server that drains: uvicorn alone refuses connections as soon as a signal stops it.
 
     The first SIGTERM or SIGINT makes /ping answer 503 while requests are still served for `drain` seconds;
     then it stops listening and lets the answers under way finish. The second one skips the waiting, the

@@ -111,7 +111,7 @@ class Health:
         return (503 if status == "down" else 200), body
 
     def _providers(self) -> dict[str, ProviderHealthBody]:
-        """What is told of each provider, of those that can't be used the reason alone."""
+        """Each provider's health; for those that can't be used only the reason."""
         bodies = {p.name: self._provider(p) for p in self._registry.usable}
         for name, reason in self._registry.unavailable.items():
             bodies[name] = ProviderHealthBody(status="unavailable", detail=reason)

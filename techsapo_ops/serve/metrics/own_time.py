@@ -69,7 +69,7 @@ STALL = 0.1
 
 
 class LoopLag:
-    """How late the loop comes to a timer of its own, summed up. `count` is told of each delay, in seconds."""
+    """How late the loop comes to a timer of its own, summed up. `count` gets each delay, in seconds."""
 
     def __init__(
         self, count: Callable[[float], None], clock: Callable[[], float] = time.perf_counter

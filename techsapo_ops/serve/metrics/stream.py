@@ -44,7 +44,7 @@ TOTALS = (
     "techsapo_rate_limit_hits_total",
     "techsapo_anomaly_requests_total",
 )
-"""Counters that are told, summed over their labels."""
+"""Counters in the stream, summed over their labels."""
 GAUGES = ("techsapo_inflight_analyses",)
 
 Value = float | dict[str, float]

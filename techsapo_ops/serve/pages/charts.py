@@ -60,7 +60,7 @@ FRESH = 4.0
 MOST_CACHED = 64
 _APPLIES = "techsapo_apply_timestamp_seconds"
 MOST_APPLIES = 50
-"""Applies that are told of, the newest: more marks hide the lines."""
+"""Applies that are marked, the newest: more marks hide the lines."""
 _ORIGINS: tuple[tuple[re.Pattern[str], Origin], ...] = (
     (re.compile(r"\btechsapo_backups?_?"), "backups"),
     (re.compile(r"\btechsapo_cert_"), "certificates"),

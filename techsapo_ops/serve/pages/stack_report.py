@@ -88,7 +88,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
 
 
 def disks_of(prometheus: Prometheus, thresholds: Mapping[str, float]) -> list[DiskBody]:
-    """The file systems that can fill up, the fullest first; one that is mounted twice is told once."""
+    """The file systems that can fill up, the fullest first; one that is mounted twice is listed once."""
     sizes = {_place(s.labels): s.value for s in prometheus.query(f"node_filesystem_size_bytes{{{DISKS}}}")}
     disks: dict[tuple[str, str], DiskBody] = {}
     for sample in prometheus.query(f"node_filesystem_avail_bytes{{{DISKS}}}"):

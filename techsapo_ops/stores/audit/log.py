@@ -53,7 +53,7 @@ class Unreadable(Exception):
 class AuditLog:
     """Takes rows from any thread without blocking.
 
-    `written` is told, from any thread, how many rows were written ("success") or had to wait ("error"). Rows
+    `written` counts, from any thread, how many rows were written ("success") or had to wait ("error"). Rows
     are gathered for `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is
     given, else audit.sqlite in `directory`, which also holds the spool.
 
@@ -102,7 +102,7 @@ class AuditLog:
         self._closing = threading.Event()
         self._spooled = self._spool.rows
         self._counted = self._spooled
-        """Rows in the spool that `written` was told of."""
+        """Rows in the spool that `written` has counted."""
         self._held: list[AuditRow] = []
 
     def start(self) -> None:
@@ -113,7 +113,7 @@ class AuditLog:
     def put(self, row: AuditRow) -> Future[bool]:
         """Hand a row over; returns at once.
 
-        The future is told whether the row is on disk or in the database: not where neither takes it, though
+        The future holds whether the row is on disk or in the database: not where neither takes it, though
         it is tried on from memory.
         """
         return self._intake.put(row)

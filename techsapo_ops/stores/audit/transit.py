@@ -55,7 +55,7 @@ class Intake:
         return self._queue.qsize()
 
     def put(self, row: AuditRow) -> Future[bool]:
-        """Hand a row over. The future is told whether it is on disk, or in the database."""
+        """Hand a row over. The future holds whether it is on disk, or in the database."""
         future: Future[bool] = Future()
         self._asked[row.id] = future
         self._queue.put(row)
@@ -119,7 +119,7 @@ BATCH = 500
 AGAIN = 5.0
 """Seconds until that is tried once more where it failed."""
 OVERDUE = 30.0
-"""Seconds after which it is told that they were not seen elsewhere yet."""
+"""Seconds after which rows that were not seen elsewhere are reported."""
 MAYBE_WRITTEN = 5_000
 """How many rows of the spool, from its start, may be in the database as well, from just before a kill -9."""
 
@@ -138,7 +138,7 @@ class Replay:
     """Brings what is in `spool` into the database by `insert`, which says whether it is there.
 
     Rows leave the spool when `store` lacks none of them: at once where one database keeps what it took, in a
-    cluster when others than the member that took them show them. `dropped` is told how many rows left the
+    cluster when others than the member that took them show them. `dropped` gets how many rows left the
     spool, and whether the disk let them.
     """
 

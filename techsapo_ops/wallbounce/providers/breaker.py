@@ -66,7 +66,7 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """Open until the cool-down is over, then half-open until the probe has told."""
+        """Open until the cool-down is over, then half-open until the probe has ended."""
         if self._opened_at is None:
             return "closed"
         return "open" if self._clock() < self._retry_at else "half-open"
@@ -87,7 +87,7 @@ class Breaker:
         return 0.0 if self._opened_at is None else max(self._retry_at - self._clock(), 0.0)
 
     def admit(self) -> Permit:
-        """Permission for one call, to be told how it ended. Raises CircuitOpen while there is none."""
+        """Permission for one call, whose end it records. Raises CircuitOpen while there is none."""
         state = self.state
         if state == "open" or self._probing:
             raise self._refusal(max(self.retry_in, 1.0))

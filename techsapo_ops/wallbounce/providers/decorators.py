@@ -161,7 +161,7 @@ _APART = "\t"
 
 
 class Recalled(Decorator):
-    """`inner`, whose replies the analysis's memory is told of, and gives again.
+    """`inner`, whose replies the analysis's memory stores, and gives again.
 
     It is outside retries and money: what is recalled was paid for.
     """

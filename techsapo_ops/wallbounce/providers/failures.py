@@ -206,7 +206,7 @@ def advice(cause: Cause) -> Advice:
 
 
 def advice_on(word: object) -> Advice | None:
-    """The words of a cause that another version told, None where this one does not know it."""
+    """The words of a cause that another version sent, None where this one does not know it."""
     return next((said for cause, said in _ADVICE.items() if str(cause) == word), None)
 
 

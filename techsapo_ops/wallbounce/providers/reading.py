@@ -229,7 +229,7 @@ class Reading:
         self._refused = self._refused or model.refuses(document)
 
     def _count(self, usage: Any, tally: Tally, *, longest: bool) -> None:
-        """Count what is told so far; a count that can't be read hides no error.
+        """Count the usage so far; a count that can't be read hides no error.
 
         Where a vendor counts output at the end alone, the longest answer counts until then: thinking is
         billed before a word of it is sent.
