@@ -28,7 +28,7 @@ log = logging.getLogger("techsapo.providers")
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that providers get to give their connections back."""
-UNUSED_SIMULATION = msg("not used: real providers are configured, and the two never mix")
+UNUSED_SIMULATION = msg("not used: real and simulated providers are never mixed")
 
 
 class ProviderKind(Protocol):
@@ -94,12 +94,12 @@ class Registry:
         closing = [asyncio.create_task(p.close(), name=p.name) for p in self.usable]
         done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
         for task in late:
-            told = {"provider": task.get_name()}
-            log.warning("A provider did not give its connections back in time", extra=told)
+            extra = {"provider": task.get_name()}
+            log.warning("A provider did not close its connections in time", extra=extra)
         for task in done:
             if (error := task.exception()) is not None:
-                told = {"provider": task.get_name(), "error": repr(error)}
-                log.warning("A provider could not be closed", extra=told)
+                extra = {"provider": task.get_name(), "error": repr(error)}
+                log.warning("A provider could not be closed", extra=extra)
 
 
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:

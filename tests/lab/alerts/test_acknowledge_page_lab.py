@@ -132,7 +132,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             page.keyboard.press("Tab")
         page.keyboard.type("asking the vendor")
         page.keyboard.press("Enter")
-        page.get_by_text("hanako (unverified) has ProviderDown (provider=claude)").wait_for()
+        page.get_by_text("hanako (unverified) has acknowledged ProviderDown (provider=claude)").wait_for()
         opened.assert_clean()
         acknowledged = time.monotonic()
         (held,) = acknowledgements(alertmanager)

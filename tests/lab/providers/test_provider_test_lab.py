@@ -134,7 +134,7 @@ def test_a_provider_that_works_is_asked_for_an_answer_within_a_cent(kind: str, s
     "day, outcome, words",
     [
         (date(2026, 12, 20), "warning", "is retired on 2026-12-20"),
-        (date(2027, 6, 1), "ok", "it answers until 2027-06-01"),
+        (date(2027, 6, 1), "ok", "it is available until 2027-06-01"),
     ],
 )
 def test_an_end_that_the_vendors_list_names_is_told_and_warned_of_when_near(
@@ -173,7 +173,9 @@ def test_each_failure_is_told_with_its_cause_and_what_to_do(kind: str, play: dic
 def test_a_model_that_turns_the_schema_away_is_told_and_is_no_fault(kind: str) -> None:
     found, _, _ = tried(kind, "no-schema")
     assert found.outcome is Outcome.OK, found.checks
-    assert checks(found)["schema"].detail == "it turns the schema away; asked in words, it keeps to it"
+    assert (
+        checks(found)["schema"].detail == "it rejects the schema, but follows it when the prompt describes it"
+    )
 
 
 def test_an_expensive_model_is_asked_only_as_much_as_a_cent_pays() -> None:

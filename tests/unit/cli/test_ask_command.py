@@ -31,7 +31,7 @@ ANSWER: dict[str, Any] = {
 }  # fmt: skip
 PROBLEM = {
     "title": "Service Unavailable", "status": 503, "code": "overloaded", "request_id": "req_2",
-    "detail": "64 analyses are under way already",
+    "detail": "64 analyses are already in progress",
 }  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def test_a_problem_is_told_with_its_code_and_what_to_try(orchestrator: Orchestra
     orchestrator.answers(PROBLEM, 503)
     said = ask("x", "--url", orchestrator.url)
     assert (said.code, said.out) == (1, "")
-    assert "64 analyses are under way already [overloaded]" in said.err
+    assert "64 analyses are already in progress [overloaded]" in said.err
     assert "try again in a moment" in said.err
     causes = {"a": "key", "b": "money", "c": "key", "d": "of a later version"}
     providers = [

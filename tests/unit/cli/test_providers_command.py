@@ -69,7 +69,7 @@ def test_one_that_is_not_asked_says_why_and_keeps_what_is_known(folder: Path) ->
     assert reasons.pop("local").startswith("its price is unknown; set providers.local.price")
     assert reasons == {
         "gpt": "OPENAI_API_KEY is not set",
-        "sim": "not used: real providers are configured, and the two never mix",
+        "sim": "not used: real and simulated providers are never mixed",
         "unused": "disabled in the spec",
     }
     end = found["gpt"]["end"]

@@ -34,7 +34,7 @@ COUNTED = {"budget": {"daily_usd": 5.0, "monthly_usd": 1000.0, "count_simulated"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget_history, "LOOK", 0.0)
+    monkeypatch.setattr(budget_history, "READ_EVERY", 0.0)
 
 
 @pytest.fixture
