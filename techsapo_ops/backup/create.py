@@ -50,23 +50,23 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
         if only and kind.name not in only:
             left_out[kind.name] = NOT_ASKED_FOR
             continue
-        found = kind.sources(stack)
-        if kind.too_secret and not isinstance(found, str):
+        available = kind.sources(stack)
+        if kind.too_secret and not isinstance(available, str):
             wanting = msg(": set backup.offsite") if stack.spec.backup.offsite is None else ""
-            found = msg(
+            available = msg(
                 "{too_secret}, so it goes off-site alone, encrypted{wanting}",
                 too_secret=kind.too_secret,
                 wanting=wanting,
             )
-        if not isinstance(found, str):
-            sources += found
+        if not isinstance(available, str):
+            sources += available
         elif kind.name in only:
             raise OpsError(
-                msg("{kind} can't be backed up: {found}", kind=kind.name, found=found),
+                msg("{kind} can't be backed up: {found}", kind=kind.name, found=available),
                 msg("leave it out of --only"),
             )
         else:
-            left_out[kind.name] = found
+            left_out[kind.name] = available
     return Selection(tuple(sources), left_out)
 
 

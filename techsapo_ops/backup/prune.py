@@ -51,7 +51,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-SAFETY_KEPT = 2
+SAFETY_BACKUPS = 2
 """Backups made by restores that stay."""
 _PERIODS: tuple[tuple[str, Callable[[datetime], tuple[int, ...]]], ...] = (
     ("daily", lambda t: (t.year, t.month, t.day)),
@@ -78,7 +78,7 @@ def judge(
     counts: Mapping[str, int] = keep.model_dump()
     for kinds in dict.fromkeys(b.kinds for b in good):
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
-    for backup in [b for b in good if b.safety][-SAFETY_KEPT:]:
+    for backup in [b for b in good if b.safety][-SAFETY_BACKUPS:]:
         reasons[backup.id].append(msg("what a restore replaced"))
     for backup in [b for b in backups if b.shrank]:
         reasons[backup.id].append(
@@ -198,13 +198,13 @@ def _last_before(known: Sequence[Known], shrunk: Iterable[tuple[Manifest, Shrink
     Where such a one is gone, or no good, the last good one before it is meant.
     """
     ids = [each.id for each in known]
-    found = {}
+    last_before = {}
     for manifest, shrink in shrunk:
         end = ids.index(shrink.than) + 1 if shrink.than in ids else ids.index(manifest.id)
         before = [k for k in known[:end] if k.good and not (k.tampered or k.safety)]
         if last := [k.id for k in before if shrink.source in k.kinds]:
-            found[last[-1]] = manifest.id
-    return found
+            last_before[last[-1]] = manifest.id
+    return last_before
 
 
 def _known(backup: Backup, checks: dict[str, Any], *, ours: bool) -> Known:
@@ -232,13 +232,13 @@ def _begins(manifest: Manifest) -> frozenset[str]:
 
 def _logs(stack: Stack) -> frozenset[str] | None:
     """Every log that the servers still have; None where one can't be asked."""
-    found: set[str] = set()
+    every: set[str] = set()
     for history in registry.histories().values():
         logs = history.logs(stack)
         if logs is None:
             return None
-        found.update(logs)
-    return frozenset(found)
+        every.update(logs)
+    return frozenset(every)
 
 
 def _size(backup: Backup) -> int:

@@ -44,7 +44,7 @@ _READ_ALL = timedelta(days=20)
 """Age of the last reading of the whole repository from which on it is read again: in every third week."""
 
 Say = Callable[[str], None]
-Told = Callable[[str, int], None]
+PartProgress = Callable[[str, int], None]
 
 
 def verify_offsite(
@@ -53,7 +53,7 @@ def verify_offsite(
     *,
     wait: float = 0.0,
     say: Say = lambda _: None,
-    told: Told = lambda _kind, _bytes: None,
+    progress: PartProgress = lambda _kind, _bytes: None,
 ) -> Verification:
     """Fetch a backup from off-site, restore it on trial, and write the result down.
 
@@ -78,40 +78,42 @@ def verify_offsite(
             raise OpsError(
                 msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
             )
-        found = Verification(max(before, default=""), LEVEL, "", (), ())
+        verification = Verification(max(before, default=""), LEVEL, "", (), ())
         if ours:
             snapshot = _chosen(ours, word, stack.spec.project)
-            found = _fetched(stack, away, snapshot, say, told)
-        found = replace(
-            found,
+            verification = _fetched(stack, away, snapshot, say, progress)
+        verification = replace(
+            verification,
             level=LEVEL,
             at=at.isoformat(),
             seconds=round(monotonic() - began, 3),
-            problems=(*(problems if word == "latest" or not ours else ()), *found.problems),
+            problems=(*(problems if word == "latest" or not ours else ()), *verification.problems),
         )
-        _note(stack, found, wait)
-        if not (found.ok and _lately_read(stack, away)) and (
+        _note(stack, verification, wait)
+        if not (verification.ok and _lately_read(stack, away)) and (
             damage := _read_all(stack, away, ours, say, wait)
         ):
-            found = replace(found, problems=(*found.problems, damage))
-            _note(stack, found, wait)
+            verification = replace(verification, problems=(*verification.problems, damage))
+            _note(stack, verification, wait)
         with repository_of(stack).lock(wait):
             since = set(noted_copies(stack, away)).difference(before)
             note_copies(stack, away, (*(copy.backup for copy in ours), *since))
-    return found
+    return verification
 
 
-def _fetched(stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, told: Told) -> Verification:
+def _fetched(
+    stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, progress: PartProgress
+) -> Verification:
     with for_now(stack, PROOF_FOLDER) as folder:
         say(msg("fetching {backup} of {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time))
-        return _looked(stack, away, snapshot, folder, told)
+        return _looked(stack, away, snapshot, folder, progress)
 
 
-def _note(stack: Stack, found: Verification, wait: float) -> None:
-    look, repository = {**asdict(found), "ok": found.ok}, repository_of(stack)
+def _note(stack: Stack, verification: Verification, wait: float) -> None:
+    look, repository = {**asdict(verification), "ok": verification.ok}, repository_of(stack)
     with repository.lock(wait):
-        note_offsite(stack.layout, last=look, **({"good": look} if found.ok else {}))
-        here = next((b for b in repository.backups() if b.id == found.id), None)
+        note_offsite(stack.layout, last=look, **({"good": look} if verification.ok else {}))
+        here = next((b for b in repository.backups() if b.id == verification.id), None)
         if here is not None:
             repository.note(here, LEVEL, look)
         write_metrics(stack, repository)
@@ -131,13 +133,13 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapsh
     """The newest copy of all that this stack had, or the newest of the backup that `word` begins."""
     if word == "latest":
         return choose(ours, None, project)
-    found = [each for each in ours if each.backup.startswith(word)]
-    if not found:
+    matches = [each for each in ours if each.backup.startswith(word)]
+    if not matches:
         raise OpsError(
             msg("no backup {word} of this stack is off-site", word=word),
             msg("`techsapo backup` copies one there"),
         )
-    return found[-1]
+    return matches[-1]
 
 
 def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
@@ -155,7 +157,9 @@ def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
     )
 
 
-def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, told: Told) -> Verification:
+def _looked(
+    stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, progress: PartProgress
+) -> Verification:
     """Fetch a copy, and look at what came back as at a backup that was made here."""
     began = monotonic()
     try:
@@ -167,13 +171,13 @@ def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, to
         copied = open_copy(folder, snapshot)
     except OpsError as error:
         return Verification(snapshot.backup, LEVEL, "", (fetching,), (error.message,))
-    found = verify(stack, copied.repository, copied.backup, LEVEL, told)
+    verification = verify(stack, copied.repository, copied.backup, LEVEL, progress)
     here = next((b for b in repository_of(stack).backups() if b.id == copied.backup.id), None)
-    problems = found.problems
+    problems = verification.problems
     if here is not None and here.digest != copied.backup.digest:
         problems += (msg("its manifest is another than that of the same backup here"),)
-    parts = (fetching, *found.parts, *copies(stack, copied, told), files(copied), *kit(copied))
-    return replace(found, parts=parts, problems=problems)
+    parts = (fetching, *verification.parts, *copies(stack, copied, progress), files(copied), *kit(copied))
+    return replace(verification, parts=parts, problems=problems)
 
 
 def _lately_read(stack: Stack, away: Restic) -> bool:
@@ -208,17 +212,17 @@ _APART = frozenset({What.BACKUP, What.KIT, What.COPIES})
 """What is looked at in ways of its own."""
 
 
-def copies(stack: Stack, copied: Copied, told: Callable[[str, int], None]) -> Iterator[PartResult]:
+def copies(stack: Stack, copied: Copied, progress: Callable[[str, int], None]) -> Iterator[PartResult]:
     """What is off-site alone, a backup like any other: each kind of it that came back, or is here now."""
     folder = copied.of(What.COPIES)
     known: set[str] = set()
     repository = Repository(folder or copied.root, copied.repository.keyring)
     for backup in repository.backups() if folder is not None else ():
-        found = verify(stack, repository, backup, LEVEL, told)
-        if found.problems:
-            yield PartResult("copies", found.problems)
-        yield from found.parts
-        known |= {part.kind for part in found.parts}
+        verification = verify(stack, repository, backup, LEVEL, progress)
+        if verification.problems:
+            yield PartResult("copies", verification.problems)
+        yield from verification.parts
+        known |= {part.kind for part in verification.parts}
     for kind in registry.kinds():
         if kind.too_secret and kind.name not in known and not isinstance(kind.sources(stack), str):
             yield PartResult(kind.name, note=msg("the stack has it now, and it did not go along"))
@@ -230,9 +234,9 @@ def files(copied: Copied) -> PartResult:
     wrong: list[str] = []
     changed = 0
     pairs = [
-        (Path(kept.content), copied.at(kept.content))
-        for kept in copied.description.kept
-        if kept.what not in _APART
+        (Path(item.content), copied.at(item.content))
+        for item in copied.description.paths
+        if item.what not in _APART
     ]
     taken = copied.description.taken
     for here, there in dict.fromkeys(pairs):

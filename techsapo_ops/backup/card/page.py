@@ -153,8 +153,8 @@ def _some(values: Sequence[str], say: Words, most: int) -> str:
 
 
 def _line(value: str, most: int = _LONGEST) -> str:
-    found = " ".join(harmless(value).split())
-    return found if len(found) <= most else found[: most - 1] + "…"
+    line = " ".join(harmless(value).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _day(moment: datetime, now: datetime) -> str:

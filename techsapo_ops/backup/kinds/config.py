@@ -112,24 +112,24 @@ class ConfigBackup(BackupKind):
         # Raises OpsError where a link stands on the way to one.
         there = places(stack, part)
         differing, keys = set(changed(stack, part)), key_files(stack.layout, stack.spec)
-        found = []
+        targets = []
         for name, place in there.items():
             if name not in differing:
-                found.append(Target(str(place.path), msg("the same")))
+                targets.append(Target(str(place.path), msg("the same")))
             elif place.look() is None:
-                found.append(Target(str(place.path), msg("new")))
+                targets.append(Target(str(place.path), msg("new")))
             elif place.path in keys:
                 why = msg("keys made since stay, and so do the ends of those that were revoked or rotated")
-                found.append(Target(str(place.path), msg("merged"), why))
+                targets.append(Target(str(place.path), msg("merged"), why))
             else:
-                found.append(Target(str(place.path), msg("replaced")))
-        found += [
+                targets.append(Target(str(place.path), msg("replaced")))
+        targets += [
             Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.paths"))
             for name in part.facts["files"]
             if name.startswith(NAMED) and name not in there
         ]
-        found += [Target(name, msg("left"), why) for name, why in left_templates(stack, part).items()]
-        return tuple(sorted(found, key=lambda target: target.path))
+        targets += [Target(name, msg("left"), why) for name, why in left_templates(stack, part).items()]
+        return tuple(sorted(targets, key=lambda target: target.path))
 
     @override
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:

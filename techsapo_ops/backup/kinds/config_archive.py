@@ -106,8 +106,8 @@ class ConfigSource:
 
     def content(self, path: Path) -> tuple[bytes | None, str]:
         """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
-        found = path.resolve()  # `..` in backup.paths leads to them as well
-        if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
+        real = path.resolve()  # `..` in backup.paths leads to them as well
+        if any(secret in {each, *each.parents} for each in (path, real) for secret in self.secret_paths):
             return None, _SECRET
         try:
             content = path.read_bytes()
@@ -247,15 +247,15 @@ def places(stack: Stack, part: Part) -> Mapping[str, NoFollowFile]:
         **{name: path.resolve() for name, path in _named(stack).items()},
     }
     files = frozenset({layout.spec_file.name, keys_name(stack)})
-    found = {}
+    by_name = {}
     for name in part.facts["files"]:
         parts = name.split("/")
         for count in range(len(parts), 0, -1):
             top = "/".join(parts[:count])
             if top in tops and not (top in files and count < len(parts)) and name not in left:
-                found[name] = NoFollowFile(tops[top].joinpath(*parts[count:]))
+                by_name[name] = NoFollowFile(tops[top].joinpath(*parts[count:]))
                 break
-    return found
+    return by_name
 
 
 def left_templates(stack: Stack, part: Part) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ _OF_NO_SERVICE: list[BackupKind] = [ConfigBackup()]
 
 def kinds() -> tuple[BackupKind, ...]:
     """Every kind, in the order in which they are told of."""
-    return (*(found for kind in services.kinds() if (found := kind.backup()) is not None), *_OF_NO_SERVICE)
+    return (*(backup for kind in services.kinds() if (backup := kind.backup()) is not None), *_OF_NO_SERVICE)
 
 
 def names() -> tuple[str, ...]:
@@ -37,10 +37,10 @@ def find(name: str) -> BackupKind | None:
 
 def of(part: Part) -> BackupKind:
     """The kind of a part of which it is known that there is one. Raises LookupError for another."""
-    found = find(part.source)
-    if found is None:
+    kind = find(part.source)
+    if kind is None:
         raise LookupError(part.source)
-    return found
+    return kind
 
 
 def histories() -> dict[str, History]:

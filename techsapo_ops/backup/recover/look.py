@@ -135,7 +135,7 @@ def _differs(
         ("environment", then.environment or "none", draft.environment or "none"),
     )
     yield from ((what, before, now) for what, before, now in facts if before and before != now)
-    yield from ((each.kept.what, each.kept.path, f"{each.target}: {each.why}") for each in places.moved)
+    yield from ((each.item.what, each.item.path, f"{each.target}: {each.why}") for each in places.moved)
 
 
 def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
@@ -204,10 +204,10 @@ def _blockers(
         )
     yield from prospect.hosts.blockers
     absent = {each.kind for each in stack.topology.absent}
-    for found in prospect.diagnosis.findings:
-        if found.level is Level.MISSING and found.name not in absent:
-            install = f"apt-get install {found.package}" if found.package else ""
-            yield msg("{name}: {detail}", name=found.name, detail=found.detail), found.remedy or install
+    for finding in prospect.diagnosis.findings:
+        if finding.level is Level.MISSING and finding.name not in absent:
+            install = f"apt-get install {finding.package}" if finding.package else ""
+            yield msg("{name}: {detail}", name=finding.name, detail=finding.detail), finding.remedy or install
     for row in rows:
         kind = registry.find(row.kind.partition(":")[0])
         gone = _absent(stack.topology, kind, row.kind) if kind is not None else None

@@ -143,9 +143,9 @@ class Recovery:
             )
         prospect = self.doors.prospect(draft, facts.asked.engine)
         choice = replace(choice, later=later_endings(self.restic, choice.newest, self.doors.listener.warn))
-        found = look_at(choice, copied, places, draft, prospect, facts.asked)
+        preview = look_at(choice, copied, places, draft, prospect, facts.asked)
         self.looked = time.monotonic() - began
-        return found
+        return preview
 
     def run(self, look: Look | None) -> Recovered:
         """All that is left to do; `look` as `look()` returned it. Raises OpsError; the same again goes on."""

@@ -129,16 +129,16 @@ class Repository:
                 )
             # What a restore put aside is not what anyone wants back or verified, but by its id.
             return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])
-        found = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
-        if len(found) != 1:
+        matches = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
+        if len(matches) != 1:
             raise OpsError(
-                msg("{count} backups begin with {word}", count=len(found), word=word)
-                if found
+                msg("{count} backups begin with {word}", count=len(matches), word=word)
+                if matches
                 else msg("there is no backup {word}", word=word),
                 msg("`techsapo backup list` shows them all"),
                 exit_code=2,
             )
-        return found[0]
+        return matches[0]
 
     def unreadable_after(self, backup: Backup) -> tuple[Backup, ...]:
         """The backups that were begun after `backup`, by their ids, and whose manifest can't be read."""
@@ -328,18 +328,18 @@ def _backup(folder: Path) -> Backup:
         return Backup(folder.name, folder, None, damage)
     digest = hashlib.sha256(data).hexdigest()
     try:
-        found = manifests.read(data, str(path))
+        manifest = manifests.read(data, str(path))
     except OpsError as error:
         return Backup(folder.name, folder, None, error.message, digest)
-    if found.id != folder.name:
+    if manifest.id != folder.name:
         return Backup(
             folder.name,
             folder,
             None,
-            msg("{path} is that of another backup, {id}", path=path, id=found.id),
+            msg("{path} is that of another backup, {id}", path=path, id=manifest.id),
             digest,
         )
-    return Backup(folder.name, folder, found, digest=digest)
+    return Backup(folder.name, folder, manifest, digest=digest)
 
 
 def _bytes(path: Path) -> tuple[bytes | None, str]:

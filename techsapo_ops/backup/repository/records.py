@@ -37,12 +37,12 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         with open_plain(path) as file:
-            found = json.loads(file.read(_LONGEST))
+            checks = json.loads(file.read(_LONGEST))
     except (OSError, ValueError, RecursionError):  # never checked, or torn by a full disk
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(checks, dict):
         return {}
-    return {key: value for key, value in found.items() if key in _SHAPES and _SHAPES[key](value)}
+    return {key: value for key, value in checks.items() if key in _SHAPES and _SHAPES[key](value)}
 
 
 def write(path: Path, checks: dict[str, Any]) -> None:
@@ -65,9 +65,9 @@ def of_offsite(layout: Layout) -> dict[str, Any]:
     return read(_offsite(layout))
 
 
-def note_offsite(layout: Layout, **found: Mapping[str, Any]) -> None:
+def note_offsite(layout: Layout, **checks: Mapping[str, Any]) -> None:
     """Add to that. Raises OpsError where it can't be written."""
-    write(_offsite(layout), {**of_offsite(layout), **found})
+    write(_offsite(layout), {**of_offsite(layout), **checks})
 
 
 def _offsite(layout: Layout) -> Path:
@@ -154,8 +154,10 @@ class Places:
         newer = [p for p in self.elsewhere() if p.started > chosen.started and not p.safety]
         if newer:
             error = not_here(newer[-1], self._folder)
-            told = msg("{message}, and is newer than {id} here", message=error.message, id=chosen.id)
-            raise OpsError(told, msg("{hint}; or name the one that is meant", hint=error.hint), exit_code=2)
+            message = msg("{message}, and is newer than {id} here", message=error.message, id=chosen.id)
+            raise OpsError(
+                message, msg("{hint}; or name the one that is meant", hint=error.hint), exit_code=2
+            )
 
     def note(self, manifests: Iterable[Manifest]) -> None:
         """Let the notes of this host be of these backups. Raises OpsError where one can't be written."""
@@ -192,8 +194,8 @@ class Places:
         return tuple(sorted(gone, key=lambda place: (place.started, place.id)))
 
     def _all(self) -> tuple[Place, ...]:
-        found = [_read(path) for path in sorted(self._noted.glob("*.json"))]
-        return tuple(sorted((p for p in found if p is not None), key=lambda p: (p.started, p.id)))
+        places = [_read(path) for path in sorted(self._noted.glob("*.json"))]
+        return tuple(sorted((p for p in places if p is not None), key=lambda p: (p.started, p.id)))
 
 
 def not_here(place: Place, folder: str) -> OpsError:

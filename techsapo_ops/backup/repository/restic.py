@@ -167,7 +167,7 @@ class Restic:
         Returns where it is then; None where no copy of that backup has it. Raises OpsError.
         """
         self.reach()
-        known = [(found.id, place) for found in self.snapshots(id_) if (place := found.place(folder))]
+        known = [(each.id, place) for each in self.snapshots(id_) if (place := each.place(folder))]
         if not known:
             return None
         snapshot, place = known[-1]
@@ -188,7 +188,7 @@ class Restic:
         if lost := tuple(sorted(set(_DAMAGED.findall(listed.stderr.decode(errors="replace"))))):
             damaged(lost)
         try:
-            found = [
+            copies = [
                 AwaySnapshot(
                     str(each["id"]),
                     _time(each["time"]),
@@ -202,7 +202,7 @@ class Restic:
             raise OpsError(
                 msg("restic snapshots answered what is no list of them"), msg("update restic")
             ) from None
-        return tuple(sorted(found, key=lambda snapshot: snapshot.time))
+        return tuple(sorted(copies, key=lambda snapshot: snapshot.time))
 
     def content(self, snapshot: str, path: str) -> bytes:
         """What the file `path` of a snapshot holds; for small ones. Raises OpsError."""
@@ -241,10 +241,10 @@ class Restic:
         said = (done.stdout + done.stderr).decode(errors="replace")
         users = self._users(frozenset(_PACK.findall(said)))
         touched = frozenset(
-            found.id
-            for found in self.snapshots()
-            if f"snapshot {found.id[:8]}" in users
-            or self._run("ls", "--quiet", "--no-cache", found.id).code
+            each.id
+            for each in self.snapshots()
+            if f"snapshot {each.id[:8]}" in users
+            or self._run("ls", "--quiet", "--no-cache", each.id).code
             != 0  # a folder of it is gone, and all that is below
         )
         wrong = [line for line in said.splitlines() if "rror" in line or _PACK.search(line)]
@@ -277,11 +277,11 @@ class Restic:
                 return
             if b"already" not in made.stderr:
                 self._checked("init", made)
-        found = self._run("cat", "config", seconds=PATIENCE)
-        if _cause(found) == _NO_REPOSITORY:
+        config = self._run("cat", "config", seconds=PATIENCE)
+        if _cause(config) == _NO_REPOSITORY:
             self._checked("init", self._run("init"))
         else:
-            self._checked(msg("cat config"), found)
+            self._checked(msg("cat config"), config)
 
     def _run(self, *words: str, seconds: float = _SECONDS) -> Completed:
         done = self._once(*words, seconds=seconds)

@@ -149,7 +149,7 @@ def verify(
     repository: Repository,
     backup: Backup,
     level: str,
-    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+    progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Verification:
     """Look at every part of a backup in `repository`, wherever it came from: the one verification there is.
 
@@ -167,7 +167,7 @@ def verify(
             parts = [_checked(stack, backup, part) for part in backup.manifest.parts]
         elif not wrong:  # a part whose bytes changed is not given to a server
             require_room(stack, backup.manifest.parts, at_once=False)
-            parts = [_tried(stack, backup, part, told) for part in backup.manifest.parts]
+            parts = [_tried(stack, backup, part, progress) for part in backup.manifest.parts]
     seconds = round(monotonic() - began, 3)
     return Verification(backup.id, level, at, tuple(parts), tuple(wrong), seconds, origin.state)
 
@@ -178,14 +178,14 @@ def _checked(stack: Stack, backup: Backup, part: Part, note: str = "") -> PartRe
     return PartResult(part.kind, wrong, round(monotonic() - began, 3), note)
 
 
-def _tried(stack: Stack, backup: Backup, part: Part, told: Callable[[str, int], None]) -> PartResult:
+def _tried(stack: Stack, backup: Backup, part: Part, progress: Callable[[str, int], None]) -> PartResult:
     kind = registry.find(part.source)
     if kind is None:
         return _checked(stack, backup, part)
     if kind.throwaway and not stack.topology.has(kind.throwaway):
         note = msg("the stack has no {throwaway} any more to restore it on trial", throwaway=kind.throwaway)
         return replace(_checked(stack, backup, part, note), seconds=0.0)
-    trial = kind.trial(stack, part, backup.reader(part), partial(told, part.kind))
+    trial = kind.trial(stack, part, backup.reader(part), partial(progress, part.kind))
     if trial is None:
         return _checked(stack, backup, part)
     return PartResult(part.kind, tuple(trial.problems), round(trial.seconds, 3), trial.note)

@@ -56,11 +56,11 @@ class Tree:
 
         A link on the way to it, or `..`, would lead to what is on this host.
         """
-        found = self.at(path)
-        if ".." in found.parts:
+        place = self.at(path)
+        if ".." in place.parts:
             return False
         try:
-            kinds = [stat.S_IFMT(each.lstat().st_mode) for each in (*reversed(found.parents), found)]
+            kinds = [stat.S_IFMT(each.lstat().st_mode) for each in (*reversed(place.parents), place)]
         except (OSError, ValueError):
             return False
         below = len(self.root.parts)
@@ -83,7 +83,7 @@ class Copied:
 
     def of(self, what: What) -> Path | None:
         """The one path of that kind; None where there is none, such as no copies of what is secret."""
-        return next((self.at(kept.content) for kept in self.description.of(what)), None)
+        return next((self.at(item.content) for item in self.description.of(what)), None)
 
 
 def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
@@ -91,7 +91,7 @@ def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
     lost: list[str] = []
     known = away.snapshots(damaged=lost.extend)
     # Several stacks may share a repository.
-    ours = [found for found in known if found.backup and found.project == stack.spec.project]
+    ours = [each for each in known if each.backup and each.project == stack.spec.project]
     if not lost:
         return ours, ""
     some = ", ".join(lost[:4])
@@ -100,8 +100,8 @@ def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
 
 def noted_copies(stack: Stack, away: Restic) -> tuple[str, ...]:
     """The backups of which copies were in that repository when it was last written to, or looked at."""
-    found = of_offsite(stack.layout).get("there", {})
-    return tuple(found["ids"]) if found.get("place") == place_id(away) else ()
+    noted = of_offsite(stack.layout).get("there", {})
+    return tuple(noted["ids"]) if noted.get("place") == place_id(away) else ()
 
 
 def note_copies(stack: Stack, away: Restic, ids: Iterable[str]) -> None:
@@ -200,16 +200,16 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     `elsewhere` is where the backup's folder has been moved to already. Raises OpsError for what is damaged,
     or is newer than this version can read; that names the wheel which came along.
     """
-    found: Description | None = None
+    described: Description | None = None
     try:
-        found = _description(Tree(root), snapshot)
-        _require_plain(Tree(root), found, moved=elsewhere is not None)
-        copied = _opened(Tree(root), found, elsewhere)
-        if _version(found.tool) > _version(__version__):
+        described = _description(Tree(root), snapshot)
+        _require_plain(Tree(root), described, moved=elsewhere is not None)
+        copied = _opened(Tree(root), described, elsewhere)
+        if _version(described.tool) > _version(__version__):
             raise OpsError(
                 msg(
                     "the copy was made by a newer techsapo ({tool}, this one is {version})",
-                    tool=found.tool,
+                    tool=described.tool,
                     version=__version__,
                 ),
                 msg("use that version"),
@@ -220,7 +220,7 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         kits = sorted(root.rglob("techsapo_ops-*.whl"))
         if "newer techsapo" not in error.message or not kits:
             raise
-        tracing = found is not None and found.tracing
+        tracing = described is not None and described.tracing
         commands = install_commands(shlex.quote(str(kits[-1].parent)), tracing=tracing)
         raise OpsError(
             msg(
@@ -259,12 +259,12 @@ def _description(tree: Tree, snapshot: AwaySnapshot) -> Description:
         raise OpsError(
             msg("the copy's description can't be read: {strerror}", strerror=error.strerror), another
         ) from None
-    found = description.read(data, msg("{file} of the copy", file=FILE))
-    if snapshot.backup and found.backup != snapshot.backup:
+    described = description.read(data, msg("{file} of the copy", file=FILE))
+    if snapshot.backup and described.backup != snapshot.backup:
         raise OpsError(
-            msg("its description is that of another backup, {backup}", backup=found.backup), another
+            msg("its description is that of another backup, {backup}", backup=described.backup), another
         )
-    return found
+    return described
 
 
 def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
@@ -279,16 +279,16 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
                 ),
                 msg("choose another one with --at"),
             )
-    for kept in described.kept:
-        if moved and kept.what == What.BACKUP:
+    for item in described.paths:
+        if moved and item.what == What.BACKUP:
             continue
-        kind = "folder" if kept.folder else "file"
-        if not tree.holds(kept.content, folder=kept.folder):
+        kind = "folder" if item.folder else "file"
+        if not tree.holds(item.content, folder=item.folder):
             raise OpsError(
                 msg(
                     "the copy has no {kind} {content}, or a link in its place",
                     kind=kind,
-                    content=kept.content,
+                    content=item.content,
                 ),
                 msg("choose another one with --at, or bring the files back by hand (docs/backup.md)"),
             )

@@ -28,14 +28,16 @@ from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.topology import Topology
 
 Say = Callable[[str], None]
-Told = Callable[[str, int], None]
+PartProgress = Callable[[str, int], None]
 
 
-def bring_back(stack: Stack, backup: Backup, part: Part, told: Told, copies: Path | None = None) -> None:
+def bring_back(
+    stack: Stack, backup: Backup, part: Part, progress: PartProgress, copies: Path | None = None
+) -> None:
     """Let the kind of a part bring it back. Raises OpsError."""
     kind = registry.of(part)
     with _content(stack, backup, part, copies) as reader:
-        kind.bring_back(stack, part, reader, partial(told, part.kind))
+        kind.bring_back(stack, part, reader, partial(progress, part.kind))
 
 
 @contextmanager
@@ -45,8 +47,8 @@ def _content(stack: Stack, backup: Backup, part: Part, copies: Path | None) -> I
     if not kind.too_secret:
         yield backup.reader(part)
         return
-    with secret_copy(stack, backup, kind, copies) as (found, reader):
-        if found.sha256 != part.sha256:
+    with secret_copy(stack, backup, kind, copies) as (copy, reader):
+        if copy.sha256 != part.sha256:
             raise OpsError(
                 msg("another copy of {title} came than a moment ago", title=kind.title), msg("try again")
             )
@@ -162,7 +164,7 @@ def start_servers(stack: Stack, left: Replaced, listener: Listener, *, wait: flo
 def _servers(topology: Topology, left: Replaced) -> list[str]:
     """What has to run to go back. Where nothing but the apps holds data, those are."""
     known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
-    named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
+    named = dict.fromkeys(of_part.service(kind) for kind, of_part in known if of_part is not None)
     there = [each.name for name in named for each in topology.meant(name)]
     return [name for name in there if name not in left.apps] or there
 
@@ -203,26 +205,26 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     return left.safety
 
 
-def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, told: Told) -> None:
+def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, progress: PartProgress) -> None:
     """The opposite of each step of a restore, the last one's first: halt the apps, bring back what was there
     before, `safety` and what lies beside, start the apps. Raises OpsError; the same again goes on.
     """
     try:
         for name in left.apps:
             stack.engine.halt(name)
-        for part_kind, kind in kept_beside(left.kinds):
+        for part_kind, kind in keeping_replaced(left.kinds):
             kind.put_back(stack, part_kind)
         if safety is not None:
             for part in [p for p in safety.read().parts if p.kind in left.kinds]:
                 if not registry.of(part).keeps_replaced:
-                    bring_back(stack, safety, part, told)
+                    bring_back(stack, safety, part, progress)
                 require_same(stack, part)
         follow(stack, left.kinds)
     except OpsError as error:
-        kept = msg("what was there is in the backup {id}; ", id=safety.id) if safety is not None else ""
+        note = msg("what was there is in the backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
             msg("going back failed: {message}", message=error.message),
-            msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
+            msg("{kept}`techsapo restore` tries again, and {instead}", kept=note, instead=_INSTEAD),
         ) from None
     note_whole(stack)
     try:
@@ -273,7 +275,7 @@ def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
     restore_journal(stack.layout).end()
     with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
         note_restored(stack, part_kinds)
-    for part_kind, kind in kept_beside(part_kinds):
+    for part_kind, kind in keeping_replaced(part_kinds):
         kind.forget(stack, part_kind)
     stack.engine.forget_aside()
 
@@ -304,7 +306,7 @@ def _require_known(part_kinds: Sequence[str]) -> None:
         )
 
 
-def kept_beside(part_kinds: Sequence[str]) -> list[tuple[str, BackupKind]]:
+def keeping_replaced(part_kinds: Sequence[str]) -> list[tuple[str, BackupKind]]:
     """Those of the kinds of parts of which what was replaced lies beside."""
     known = [(each, registry.find(each.partition(":")[0])) for each in part_kinds]
     return [(each, kind) for each, kind in known if kind is not None and kind.keeps_replaced]

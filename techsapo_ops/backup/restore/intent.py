@@ -55,8 +55,8 @@ class Intent:
     @property
     def log(self) -> str:
         """What is replayed up to `until`, as a person calls it."""
-        found = [history for part in self.parts if (history := registry.of(part).history) is not None]
-        return found[0].title if found else ""
+        histories = [history for part in self.parts if (history := registry.of(part).history) is not None]
+        return histories[0].title if histories else ""
 
 
 def intend(
@@ -102,9 +102,9 @@ def intend(
     for part in parts:
         service = registry.of(part).service(part.kind)
         there = stack.topology.meant(service) if service else ()
-        found = [observed.services[each.name] for each in there if each.name in observed.services]
-        seen = next((each for each in found if each.state is not State.STOPPED), None) or next(
-            iter(found), None
+        instances = [observed.services[each.name] for each in there if each.name in observed.services]
+        seen = next((each for each in instances if each.state is not State.STOPPED), None) or next(
+            iter(instances), None
         )
         if seen is not None and seen.state is State.STOPPED:
             require_runs(stack.layout, service, msg("a restore"))
@@ -245,13 +245,13 @@ def _require_able(part: Part, running: str) -> None:
 
 
 def _version(server: str) -> tuple[int, int]:
-    found = re.search(r"(\d+)\.(\d+)", server)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    numbers = re.search(r"(\d+)\.(\d+)", server)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 @contextmanager
 def into_scratch(
-    stack: Stack, intent: Intent, told: Callable[[str, int], None]
+    stack: Stack, intent: Intent, progress: Callable[[str, int], None]
 ) -> Iterator[dict[str, Scratch]]:
     """Throwaway servers by kind that hold what the backup does; gone after the block. Raises OpsError."""
     parts = [(part, registry.of(part)) for part in intent.parts]
@@ -268,7 +268,7 @@ def into_scratch(
         for part, kind in held:
             reader = intent.backup.reader(part)
             made[part.kind] = servers.enter_context(
-                kind.restored(stack, part, reader, partial(told, part.kind))
+                kind.restored(stack, part, reader, partial(progress, part.kind))
             )
             if intent.until is not None and kind.history is not None:
                 kind.history.prepare(stack, part, intent.until)(made[part.kind])

@@ -72,11 +72,11 @@ def show_look(look: Look, out: Output) -> None:
     )
     files: dict[str, int] = {}
     for each in look.places.placements:
-        files[each.kept.what] = files.get(each.kept.what, 0) + 1
+        files[each.item.what] = files.get(each.item.what, 0) + 1
     out.say(msg("with it: spec, {files}", files=joined(", ", [what for what in files if what != "backup"])))
     _show_keys(look, out)
     if outside := look.places.outside(look.draft.file.parent):
-        out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
+        out.table(("written outside of the folder", "what"), [(str(p.target), p.item.what) for p in outside])
     if look.differs:
         out.table(("different here", "then", "now"), look.differs)
     cannot = [(what, why) for what, why in look.cannot if what not in NOT_TAKEN]
@@ -145,7 +145,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "parts": look.rows,
         "api_keys": [] if look.revoke_all_keys else [key.public(datetime.now(UTC)) for key in look.keys],
         "files": [
-            {"what": p.kept.what, "was": p.kept.path, "target": str(p.target), "why": p.why, "there": p.there}
+            {"what": p.item.what, "was": p.item.path, "target": str(p.target), "why": p.why, "there": p.there}
             for p in look.places.placements
         ],
         "differs": [{"what": what, "then": before, "now": now} for what, before, now in look.differs],

@@ -13,13 +13,13 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.backup.repository import description
-from techsapo_ops.backup.repository.description import Description, Kept, What, read
+from techsapo_ops.backup.repository.description import CopiedPath, Description, What, read
 from techsapo_ops.backup.repository.folder import Backup, Repository
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.backup.verify_offsite import files, kit
 from techsapo_ops.errors import OpsError
 
-KEPT = Kept("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)
+KEPT = CopiedPath("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)
 WHOLE = Description(
     backup="20260131T020000Z",
     project="shop",
@@ -33,7 +33,7 @@ WHOLE = Description(
     spec="techsapo.yaml",
     state="/srv/stack/.techsapo",
     tracing=False,
-    kept=(KEPT,),
+    paths=(KEPT,),
     variables=("SLACK_URL",),
     left={"prometheus": "backup.prometheus is off"},
 )  # fmt: skip
@@ -109,11 +109,11 @@ class Away:
 
     def look(self) -> Copied:
         kept = [
-            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600)
+            CopiedPath(str(self.here / name), str(self.here / name), what, name == "keys", 0o600)
             for name, what in (("spec", What.SPEC), ("keys", What.KEYS))
         ]
-        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700)
-        described = replace(WHOLE, taken=self.taken, kept=(*kept, kit))
+        kit = CopiedPath("/kit", str(self.here / "kit"), What.KIT, True, 0o700)
+        described = replace(WHOLE, taken=self.taken, paths=(*kept, kit))
         return Copied(self.folder, described, cast(Repository, None), cast(Backup, None))
 
 
