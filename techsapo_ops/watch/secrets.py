@@ -29,7 +29,7 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 
-def kept_secrets(topology: Topology) -> tuple[KeptSecret, ...]:
+def service_secrets(topology: Topology) -> tuple[KeptSecret, ...]:
     """Those of the services that the stack runs, in the order of their start."""
     names = dict.fromkeys(service.kind for service in topology.services)
     return tuple(secret for name in names for secret in kind_of(name).kept_secrets(topology))
@@ -37,10 +37,10 @@ def kept_secrets(topology: Topology) -> tuple[KeptSecret, ...]:
 
 def find_secret(topology: Topology, name: str) -> KeptSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
-    found = {secret.name: secret for secret in kept_secrets(topology)}
-    if name not in found:
-        raise unknown(msg("secret"), name, found, hint=msg("no service of this stack has one"))
-    return found[name]
+    by_name = {secret.name: secret for secret in service_secrets(topology)}
+    if name not in by_name:
+        raise unknown(msg("secret"), name, by_name, hint=msg("no service of this stack has one"))
+    return by_name[name]
 
 
 def reveal(secret: KeptSecret) -> Secret:
@@ -150,15 +150,15 @@ def _written(spec_file: Path, text: str) -> Iterator[bytes]:
     with suppress(OpsError):
         for known in written_secrets(parse(text, spec_file.name).data):
             yield known.encode(errors="replace")
-    for found in _SPOKEN.finditer(text):
-        value = found["value"].strip().rstrip(",}] ").strip()
+    for match in _SPOKEN.finditer(text):
+        value = match["value"].strip().rstrip(",}] ").strip()
         if value[:1] in {'"', "'"}:
             value = value[1:].partition(value[0])[0] if "\\" not in value else value.strip(value[0])
         if (variable := _VARIABLE.fullmatch(value)) is not None:
             value = os.environ.get(variable[1], "")
         yield value.encode()
         yield value.replace('\\"', '"').encode()
-        if found["name"].endswith("_file"):
+        if match["name"].endswith("_file"):
             with suppress(RuntimeError):  # no home of a user: whoever reads the spec says so
                 named = spec_file.parent / Path(value).expanduser()
                 if named.is_file():

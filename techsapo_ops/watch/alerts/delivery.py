@@ -121,10 +121,10 @@ def deliver(
         while True:
             stack.pause(POLL)
             now, passed = server.sent(receiver), clock() - started
-            told = {name: sent_since(before, now, name) for name in wanted}
-            if all(told[name].delivered >= count for name, count in wanted.items()):
+            counts = {name: sent_since(before, now, name) for name in wanted}
+            if all(counts[name].delivered >= count for name, count in wanted.items()):
                 return Delivery(receiver, tuple(wanted), passed)
-            if why := undelivered(told, wanted, receiver, within if passed >= within else None):
+            if why := undelivered(counts, wanted, receiver, within if passed >= within else None):
                 raise OpsError(msg("not delivered: {why}", why=why), _HINT)
             if passed >= within:
                 raise OpsError(
@@ -136,12 +136,12 @@ def deliver(
 
 
 def undelivered(
-    told: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
+    counts: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
 ) -> str:
     """Why what was sent has not arrived; "" while it may yet. `over` are the seconds that were waited in
     vain.
     """
-    for name, sent in told.items():
+    for name, sent in counts.items():
         if sent.delivered >= wanted[name]:
             continue
         which = msg("{name} of receiver {receiver}", name=name, receiver=receiver)

@@ -77,7 +77,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
             had = holders(prometheus, alertmanager)
     except (Unreachable, ApiError) as error:
         waiting, had, trouble = None, {}, error.message
-    found: list[Listed] = []
+    rows: list[Listed] = []
     spec, topology = stack.spec, stack.topology
     hushed, began = muted(held, ()), beginnings(held)
     for alert in alerts_of(spec).values():
@@ -87,11 +87,11 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
         mine = [w for w in waiting or () if w.labels.get("alertname") == alert.name and NEXT not in w.labels]
         disabled = settings is not None and not settings.enabled
         if disabled or (alert.exporter is not None and not topology.has(alert.exporter)):
-            found.append(replace(quiet, state="off"))
+            rows.append(replace(quiet, state="off"))
         elif waiting is None:
-            found.append(replace(quiet, state="unknown"))
+            rows.append(replace(quiet, state="unknown"))
         elif not mine:
-            found.append(quiet)
+            rows.append(quiet)
         for one in mine:
             state: State = "firing" if one.state == "firing" else "pending"
             if (mute := hushed.get(_identity(one.labels))) is not None:
@@ -99,8 +99,8 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
             summary = one.annotations.get("summary", "")
             holder = had.get(_identity(one.labels))
             since = began_of(one, began)
-            found.append(Listed(alert, state, rule, one.labels, summary, since, holder))
-    return Listing(tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble, untold)
+            rows.append(Listed(alert, state, rule, one.labels, summary, since, holder))
+    return Listing(tuple(sorted(rows, key=lambda f: ORDER.index(f.state))), trouble, untold)
 
 
 def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
@@ -132,9 +132,9 @@ def _identity(labels: Mapping[str, str]) -> Labels:
 def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
     """What fires and matches. Raises OpsError where nothing does, and says what else holds of it."""
     prometheus = _prometheus(stack)
-    found = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
-    if found:
-        return found
+    matching = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
+    if matching:
+        return matching
     what = all_of(str(m) for m in only)
     if Matcher("alertname", "=", WATCHDOG) in only:
         raise OpsError(
@@ -215,10 +215,10 @@ def one_alert(
 def _receivers(spec: Spec, alert: Alert) -> tuple[str, ...]:
     if not spec.monitoring.alertmanager.enabled:
         return ()
-    told = spec.notifications
-    given = {"critical": told.critical, "warning": told.warning, "info": told.info}
-    names = told.paged if alert.page else given[alert.severity]
-    return tuple(receiver.kind for receiver in told.named(names))
+    notifications = spec.notifications
+    given = {"critical": notifications.critical, "warning": notifications.warning, "info": notifications.info}
+    names = notifications.paged if alert.page else given[alert.severity]
+    return tuple(receiver.kind for receiver in notifications.named(names))
 
 
 def _silences(
@@ -228,16 +228,16 @@ def _silences(
     if alertmanager is None:
         return ()
     try:
-        standing = [silence for silence in alertmanager.silences() if silence.state != "expired"]
+        current = [silence for silence in alertmanager.silences() if silence.state != "expired"]
     except (Unreachable, ApiError):  # `untold` says so
         return ()
-    acknowledged = {each.id for each in acknowledgements_of(standing)}
+    acknowledged = {each.id for each in acknowledgements_of(current)}
     labels = [dict(each.labels) for each in now if each.labels] or [
         {"alertname": alert.name, "severity": alert.severity, "priority": alert.priority}
     ]
     return tuple(
         silence
-        for silence in standing
+        for silence in current
         if silence.id not in acknowledged
-        and any(all(matcher.holds(found) for matcher in silence.matchers) for found in labels)
+        and any(all(matcher.holds(labelset) for matcher in silence.matchers) for labelset in labels)
     )

@@ -131,9 +131,9 @@ def _said(sources: Sources) -> Iterator[tuple[str, str, str]]:
         name: lambda words=words: _say(sources, words)  # type: ignore[misc] # bound per command
         for name, words in sources.commands.items()
     }
-    for name, told in at_once(asked, _SECONDS + 5).items():
+    for name, output in at_once(asked, _SECONDS + 5).items():
         words = " ".join(sources.commands[name])
-        yield name, f"techsapo {words}", told if isinstance(told, str) else f"not known: {told}\n"
+        yield name, f"techsapo {words}", output if isinstance(output, str) else f"not known: {output}\n"
 
 
 def _say(sources: Sources, words: tuple[str, ...]) -> str:
@@ -148,14 +148,14 @@ def _say(sources: Sources, words: tuple[str, ...]) -> str:
 def _secrets(sources: Sources) -> frozenset[Path]:
     """Files and folders below the generated ones that hold secrets."""
     layout = sources.layout
-    found = {layout.secrets, layout.config / "docker" / "secrets"}
+    paths = {layout.secrets, layout.config / "docker" / "secrets"}
     if sources.stack is not None:
-        found.update(secret_paths(sources.stack))
+        paths.update(secret_paths(sources.stack))
     try:
         written = read_manifest(layout.config).files
     except OpsError:
         return frozenset({layout.config})  # which of them hold one is not known
-    return frozenset(found | {layout.config / name for name, each in written.items() if each.secret})
+    return frozenset(paths | {layout.config / name for name, each in written.items() if each.secret})
 
 
 def _files(folder: Path, without: frozenset[Path]) -> Iterator[Path]:

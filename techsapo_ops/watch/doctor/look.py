@@ -49,8 +49,8 @@ class Diagnosis:
     @property
     def packages(self) -> tuple[str, ...]:
         """Debian packages that would bring what is missing, each once."""
-        found = [f.package for f in self.findings if f.package and f.level in {Level.MISSING, Level.WARNING}]
-        return tuple(dict.fromkeys(found))
+        names = [f.package for f in self.findings if f.package and f.level in {Level.MISSING, Level.WARNING}]
+        return tuple(dict.fromkeys(names))
 
     @property
     def wants_user(self) -> bool:
@@ -159,8 +159,8 @@ def _trust(host: HostFacts) -> Iterator[HostFinding]:
         yield HostFinding("trust", "root", Level.OK, msg("can be changed by {users} alone", users=users))
 
 
-def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
-    """Programs beside the services; `told` are those that their engine told of."""
+def _tools(topology: Topology, known: Collection[str]) -> Iterator[HostFinding]:
+    """Programs beside the services; `known` are those that their engine reports."""
     have = topology.host.binaries
     running = {service.facts.binary for service in topology.services}
     # Where images hold the services they hold these too, and their engine rotates logs.
@@ -169,7 +169,7 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
         if topology.places.from_images
         else (*sorted(_validators(topology), key=attrgetter("package")), *_WANTED)
     )
-    optional = (tool for tool in _optional() if tool.name not in running and tool.name not in told)
+    optional = (tool for tool in _optional() if tool.name not in running and tool.name not in known)
     for tool, wanted in (*((tool, True) for tool in needed), *((tool, False) for tool in optional)):
         if tool.name in have:
             yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
@@ -196,7 +196,7 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         return HostFinding("state", "state directory", level, detail, remedy)
 
     try:
-        found = room(state)
+        disk = room(state)
     except OSError as error:
         yield finding(Level.MISSING, f"{state}: {error.strerror}")
         return
@@ -205,14 +205,14 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         "{state} on {kind}, {free_bytes} free ({free:.0%})",
         state=state,
         kind=kind or msg("an unknown file system"),
-        free_bytes=human(found.free_bytes),
-        free=found.free,
+        free_bytes=human(disk.free_bytes),
+        free=disk.free,
     )
-    left = min(found.free, found.free_inodes)
-    if found.read_only:
+    left = min(disk.free, disk.free_inodes)
+    if disk.read_only:
         yield finding(Level.MISSING, msg("{where}: read-only", where=where), msg("remount it read-write"))
-    elif not os.access(found.directory, os.W_OK | os.X_OK):
-        remedy = msg("become the owner of {directory}, or move the spec", directory=found.directory)
+    elif not os.access(disk.directory, os.W_OK | os.X_OK):
+        remedy = msg("become the owner of {directory}, or move the spec", directory=disk.directory)
         yield finding(Level.MISSING, msg("{where}: not writable", where=where), remedy)
     elif left < _ROOM_LEAST:
         yield finding(Level.MISSING, msg("{where}: full", where=where), msg("make room"))

@@ -70,13 +70,13 @@ def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
         return ()
     try:
         zone = local_zone()
-        found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
+        statuses = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
     except OpsError as error:
         return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, error.message),)
     hint = "`techsapo cron install`" if schedule.by == "cron" else "`techsapo jobs`"
-    if missed := [status for status in found if status.missed is not None]:
+    if missed := [status for status in statuses if status.missed is not None]:
         return (HealthPart("jobs", "jobs", PartStatus.DEGRADED, _words(missed), hint=hint),)
-    if not any(status.last for status in found):
+    if not any(status.last for status in statuses):
         return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, msg("none has run yet"), hint=hint),)
     return (HealthPart("jobs", "jobs", PartStatus.HEALTHY, msg("each began when it was due")),)
 
@@ -140,7 +140,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
     parts = (*asked, *closed, *jobs_part(topology, now), *absent)
-    return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
+    return HealthReport(parts, time.monotonic() - started, held.acknowledged(), held.firing(), away)
 
 
 def _away(stack: Stack) -> Mapping[str, str]:
@@ -256,25 +256,25 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         )
         hint = msg("`techsapo backup` what still runs, then `techsapo up --empty` and `techsapo restore`")
         return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
-    found = [
+    replaced = [
         (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
         for s in services
         if s.replaced
     ]
-    if not found:
+    if not replaced:
         return ()
-    detail = joined("; ", (what for what, _ in found))
-    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{found[0][1]}`"),)
+    detail = joined("; ", (what for what, _ in replaced))
+    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{replaced[0][1]}`"),)
 
 
 def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
     """That users are turned away: meant, until the time when it was to end is over."""
-    found = maintenance_of(stack.layout)
-    if found is None:
+    maintenance = maintenance_of(stack.layout)
+    if maintenance is None:
         return ()
-    status = PartStatus.DEGRADED if found.forgotten(now) else PartStatus.HEALTHY
+    status = PartStatus.DEGRADED if maintenance.forgotten(now) else PartStatus.HEALTHY
     hint = msg("`techsapo maintenance off` lets users in again")
-    return (HealthPart("maintenance", "maintenance", status, str(found), hint=hint),)
+    return (HealthPart("maintenance", "maintenance", status, str(maintenance), hint=hint),)
 
 
 def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
@@ -317,17 +317,17 @@ def _alone(look: Callable[[], HealthPart]) -> tuple[HealthPart, ...]:
 
 def _at_once(jobs: Sequence[_Job], timeout: float) -> list[HealthPart]:
     """Run all jobs at the same time and give each until `timeout`."""
-    found = at_once({str(number): job.run for number, job in enumerate(jobs)}, timeout + _GRACE)
+    outcomes = at_once({str(number): job.run for number, job in enumerate(jobs)}, timeout + _GRACE)
     parts: list[HealthPart] = []
-    for job, told in zip(jobs, found.values(), strict=True):
-        if isinstance(told, Exception):
-            late = isinstance(told, TimeoutError)
+    for job, outcome in zip(jobs, outcomes.values(), strict=True):
+        if isinstance(outcome, Exception):
+            late = isinstance(outcome, TimeoutError)
             why = (
                 msg("did not answer within {timeout:g} s", timeout=timeout)
                 if late
-                else msg("{kind}: {told}", kind=type(told).__name__, told=told)
+                else msg("{kind}: {told}", kind=type(outcome).__name__, told=outcome)
             )
             parts.append(HealthPart(job.name, job.kind, PartStatus.DOWN, why, timeout, vital=job.vital))
         else:
-            parts += told
+            parts += outcome
     return parts

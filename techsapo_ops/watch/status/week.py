@@ -177,8 +177,8 @@ def _noisy(asked: _Asked) -> list[str]:
     """The alerts that began to fire most often; what ends for less than a minute goes on."""
     began = f"{_BY_ALERT} ({_FIRING}) unless {_BY_ALERT} ({_FIRING} offset 1m)"
     times = asked.query(f"count_over_time(({began})[{asked.window}:1m])")
-    found = sorted(((round(value), labels["alertname"]) for labels, value in times), reverse=True)
-    noisy = [(count, name) for count, name in found if count >= _NOISY]
+    counts = sorted(((round(value), labels["alertname"]) for labels, value in times), reverse=True)
+    noisy = [(count, name) for count, name in counts if count >= _NOISY]
     lines = [msg("{alert} fired {count} times", alert=name, count=count) for count, name in noisy]
     none = msg("none fired {times} times or more", times=_NOISY)
     return _some(lines, none)
@@ -186,8 +186,8 @@ def _noisy(asked: _Asked) -> list[str]:
 
 def _backups(asked: _Asked) -> list[str]:
     """The last backup that came back, and whether a newer look was bad."""
-    found = backups_of(asked.stack)
-    proved = found.proved
+    backups = backups_of(asked.stack)
+    proved = backups.proved
     lines = []
     if proved is None:
         lines.append(msg("none was restored on trial"))
@@ -195,10 +195,10 @@ def _backups(asked: _Asked) -> list[str]:
         lines.append(msg("{id} restored on trial {when}", id=proved.id, when=asked.at(proved.at)))
     else:
         lines.append(msg("{id} came back from off-site {when}", id=proved.id, when=asked.at(proved.at)))
-    if found.newest_begun is not None:
-        lines.append(msg("the newest is of {when}", when=asked.at(found.newest_begun)))
-    if found.failed:
-        lines.append(msg("verification failed: {ids}", ids=", ".join(found.failed[-_MOST:])))
+    if backups.newest_begun is not None:
+        lines.append(msg("the newest is of {when}", when=asked.at(backups.newest_begun)))
+    if backups.failed:
+        lines.append(msg("verification failed: {ids}", ids=", ".join(backups.failed[-_MOST:])))
     return lines
 
 
@@ -233,7 +233,7 @@ def _updates(asked: _Asked) -> list[str]:
 def _silences(asked: _Asked) -> list[str]:
     """Silences over critical alerts."""
     alertmanager = alertmanager_of(asked.stack)
-    found = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
+    hushed = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
     lines = [
         msg(
             "{alerts} until {end} ({by})",
@@ -241,7 +241,7 @@ def _silences(asked: _Asked) -> list[str]:
             end=asked.at(each.silence.ends),
             by=harmless(each.silence.created_by),
         )
-        for each in found
+        for each in hushed
     ]
     return _some(lines, msg("none over critical alerts"))
 

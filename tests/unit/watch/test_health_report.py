@@ -152,7 +152,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HealthReport:
         Alertmanager, "silences", lambda _: (acknowledgement("1767322800"), acknowledgement("1700000000"))
     )
     topology = topology_of(spec_of({"project": "t"}), tmp_path)
-    return HealthReport((), 0.1, AskedMeanwhile(open_stack(topology), 60.0).found())
+    return HealthReport((), 0.1, AskedMeanwhile(open_stack(topology), 60.0).acknowledged())
 
 
 def test_it_finds_who_has_what_fires_now(held: HealthReport) -> None:
@@ -188,7 +188,7 @@ def test_servers_that_do_not_answer_change_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Alertmanager, "silences", away)
     for monitoring in ({}, {"alertmanager": {"enabled": False}}):
         topology = topology_of(spec_of({"project": "t", "monitoring": monitoring}), tmp_path)
-        assert AskedMeanwhile(open_stack(topology), 60.0).found() == ()
+        assert AskedMeanwhile(open_stack(topology), 60.0).acknowledged() == ()
 
 
 def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
