@@ -21,7 +21,7 @@ from techsapo_ops.hosts.look import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.doctor.look import Diagnosis
+from techsapo_ops.watch.doctor.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True, slots=True)

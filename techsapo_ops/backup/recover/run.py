@@ -18,8 +18,8 @@ from techsapo_ops.backup.recover.doors import Doors
 from techsapo_ops.backup.recover.draft import Choice, chosen, draft_of, readable
 from techsapo_ops.backup.recover.journal import HOSTS, Asked, Desk, Recovered, Recovering, RecoveryJournal
 from techsapo_ops.backup.recover.keys import later_endings, settle, working_now
-from techsapo_ops.backup.recover.look import Look, look_at, missing_variables, restorable
 from techsapo_ops.backup.recover.placing import MODES, places_in, put, require_free
+from techsapo_ops.backup.recover.preview import Preview, missing_variables, preview_of, restorable
 from techsapo_ops.backup.recover.service import LOCK_SECONDS, certify, fill, settled, start
 from techsapo_ops.backup.repository.description import What
 from techsapo_ops.backup.repository.restic import Restic
@@ -117,7 +117,7 @@ class Recovery:
         private_folder(self.desk.fetched, self.desk.state)
         fetch(self.restic, facts.snapshot, self.desk.fetched)
 
-    def look(self) -> Look | None:
+    def preview(self) -> Preview | None:
         """What is going to be done here; None once the files are placed. Raises OpsError."""
         if "place" in self._journal.under_way.done:
             return None
@@ -143,15 +143,15 @@ class Recovery:
             )
         prospect = self.doors.prospect(draft, facts.asked.engine)
         choice = replace(choice, later=later_endings(self.restic, choice.newest, self.doors.listener.warn))
-        preview = look_at(choice, copied, places, draft, prospect, facts.asked)
+        preview = preview_of(choice, copied, places, draft, prospect, facts.asked)
         self.looked = time.monotonic() - began
         return preview
 
-    def run(self, look: Look | None) -> Recovered:
-        """All that is left to do; `look` as `look()` returned it. Raises OpsError; the same again goes on."""
+    def run(self, preview: Preview | None) -> Recovered:
+        """Do all that is left; `preview` is what `preview()` returned. Raises OpsError; a second call goes on."""
         journal = self._journal
-        if look is not None:
-            journal.step("place", lambda: self._place(look), before=self.looked)
+        if preview is not None:
+            journal.step("place", lambda: self._place(preview), before=self.looked)
         facts = self._facts
         layout = Layout(self.desk.state, self.desk.state / "generated", Path(facts.spec))
         what = {
@@ -181,14 +181,14 @@ class Recovery:
             facts.data_of, working_now(stack.layout, stack.spec), _since(entry.began),
         )  # fmt: skip
 
-    def _place(self, look: Look) -> None:
+    def _place(self, preview: Preview) -> None:
         for path in (self.into, self.desk.state):
             with opened(path, make=0o755):
                 pass
-        copied, draft, journal = look.copied, look.draft, self._journal
+        copied, draft, journal = preview.copied, preview.draft, self._journal
         note_format(Layout(self.desk.state, self.desk.state))
         left = []
-        for each in look.places.placements:
+        for each in preview.places.placements:
             if not each.there:
                 left += put(each, self.desk.prepared, self.into, journal.making)
         for name in left:
@@ -198,13 +198,13 @@ class Recovery:
         write_atomic(draft.file, draft.text.encode(), spec.mode & MODES)
         journal.note(
             backup=copied.backup.id, spec=str(draft.file), environment=draft.environment,
-            engine=look.prospect.stack.topology.engine,
-            several=look.prospect.stack.topology.places.state_travels,
+            engine=preview.prospect.stack.topology.engine,
+            several=preview.prospect.stack.topology.places.state_travels,
             data_of=copied.backup.read().started.isoformat(),
         )  # fmt: skip
         layout = Layout(self.desk.state, self.desk.state / "generated", draft.file)
-        applied, warn = look.prospect.stack.spec, self.doors.listener.warn
-        settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
+        applied, warn = preview.prospect.stack.spec, self.doors.listener.warn
+        settle(layout, applied, preview.endings, warn, revoke_all=preview.revoke_all_keys)
 
     def _conclude(self, layout: Layout) -> None:
         """Forget the recovery; on several hosts so that all of them hear of it, and have its record."""

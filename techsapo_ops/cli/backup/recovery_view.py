@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.recover.journal import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
-from techsapo_ops.backup.recover.look import age
+from techsapo_ops.backup.recover.preview import age
 from techsapo_ops.backup.repository.description import NOT_TAKEN
 from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
@@ -14,7 +14,7 @@ from techsapo_ops.spec import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.recover.journal import Recovered
-    from techsapo_ops.backup.recover.look import Look
+    from techsapo_ops.backup.recover.preview import Preview
     from techsapo_ops.cli.output import Output
 
 TITLES = {
@@ -44,7 +44,7 @@ def span(seconds: float) -> str:
     )
 
 
-def show_look(look: Look, out: Output) -> None:
+def show_look(look: Preview, out: Output) -> None:
     """The screen: what comes back, from when, what does not and why, what is different here."""
     then = look.copied.description
     moment = look.copied.backup.read().started.astimezone()
@@ -91,7 +91,7 @@ def show_look(look: Look, out: Output) -> None:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 
 
-def _show_keys(look: Look, out: Output) -> None:
+def _show_keys(look: Preview, out: Output) -> None:
     """Which API keys will work: as of the copy, which does not know what was revoked after it."""
     if look.revoke_all_keys:
         out.say(msg("no API key will work: all are revoked"))
@@ -129,7 +129,7 @@ def _show_keys(look: Look, out: Output) -> None:
             )
 
 
-def look_json(look: Look) -> dict[str, Any]:
+def look_json(look: Preview) -> dict[str, Any]:
     """The same with stable keys."""
     then = look.copied.description
     return {

@@ -32,7 +32,7 @@ from techsapo_ops.stores.keys import KeyFile
 from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
 from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.costs import rows_of
-from techsapo_ops.watch.doctor.looks import look, sentences
+from techsapo_ops.watch.doctor.checks import look, sentences
 
 LONGEST = timedelta(days=31)
 """Of what Prometheus is asked at once, a look each minute."""

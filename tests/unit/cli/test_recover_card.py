@@ -20,7 +20,7 @@ from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.doctor.looks import look_at_card
+from techsapo_ops.watch.doctor.checks import look_at_card
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (

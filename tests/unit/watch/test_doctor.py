@@ -33,8 +33,8 @@ from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.doctor import look as doctor
-from techsapo_ops.watch.doctor.look import Diagnosis, repair
-from techsapo_ops.watch.doctor.looks import Waiting, finding, look, look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor.checks import Waiting, finding, look, look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor.diagnosis import Diagnosis, repair
 
 ALL = {
     name: f"/usr/bin/{name}"

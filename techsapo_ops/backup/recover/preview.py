@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Preview:
     """What a recovery would do. `blockers` (what, what to try) keep it from going on."""
 
     choice: Choice
@@ -59,16 +59,16 @@ class Look:
     revoke_all_keys: bool
 
 
-def look_at(
+def preview_of(
     choice: Choice, copied: Copied, places: Places, draft: Draft, prospect: Prospect, asked: Asked
-) -> Look:
+) -> Preview:
     """All of it as values; nothing is changed.
 
     Raises OpsError where the copy's record of administration can't be read.
     """
     endings = sooner(copied_endings(copied), choice.later)
     rows = tuple(row for _, row in _rows(copied, prospect.stack, asked))
-    return Look(
+    return Preview(
         choice, copied, draft, places, prospect, rows, tuple(_cannot(copied, rows, prospect.stack)),
         tuple(_differs(copied, prospect, places, draft)), tuple(_notes(prospect, choice)),
         tuple(_blockers(copied, prospect, rows, draft)),
