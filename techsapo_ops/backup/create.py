@@ -54,7 +54,7 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
         if kind.too_secret and not isinstance(available, str):
             wanting = msg(": set backup.offsite") if stack.spec.backup.offsite is None else ""
             available = msg(
-                "{too_secret}, so it goes off-site alone, encrypted{wanting}",
+                "{too_secret}, so it is stored off-site only, encrypted{wanting}",
                 too_secret=kind.too_secret,
                 wanting=wanting,
             )
@@ -155,8 +155,9 @@ def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
     if before and max(before) > now:
         warnings.append(
             msg(
-                "the newest backup is from {before:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: was "
-                "the clock set back? Backups stay in the order in which they were made",
+                "the newest backup is from {before:%Y-%m-%d %H:%M:%S} UTC, which is in the "
+                "future: was the clock set back? Backups stay in the order in which they "
+                "were made",
                 before=max(before),
             )
         )
@@ -169,9 +170,9 @@ def lost_key(repository: Repository) -> str:
     if not others:
         return ""
     return msg(
-        "{count} backups carry the MAC of a key that is not here, the newest {others}; new "
-        'ones get a new key. Get the old one back from off-site: docs/backup.md, "Whose '
-        'backup it is"',
+        "{count} backups, the newest {others}, have the MAC of a key that is missing here; "
+        "new backups use a new key. Get the old key back from off-site: docs/backup.md, "
+        '"Whose backup it is"',
         count=len(others),
         others=others[-1],
     )

@@ -139,7 +139,8 @@ def copied_path(path: Path, what: What, field: str = "", named: str = "") -> Cop
         return None
     except (OSError, RuntimeError) as error:
         raise OpsError(
-            msg("cannot read {path}: {error}", path=path, error=error), msg("run it as a user who may")
+            msg("cannot read {path}: {error}", path=path, error=error),
+            msg("run it as a user who can read it"),
         ) from None
     folder = stat.S_ISDIR(facts.st_mode)
     if not folder and not stat.S_ISREG(facts.st_mode):
@@ -167,7 +168,7 @@ def _beyond(stack: Stack) -> Mapping[str, str]:
     excluded = {}
     if (offsite := stack.spec.backup.offsite) is not None and offsite.options:
         excluded[msg("files that backup.offsite.options names")] = msg(
-            "they open the repository itself: keep them elsewhere"
+            "they give access to the repository: keep them elsewhere"
         )
     return excluded
 

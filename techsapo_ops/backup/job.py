@@ -35,7 +35,7 @@ def verify(context: JobContext) -> JobResult:
     verification = verify_backup(context.stack(), deep=True, wait=_WAIT)
     _require_good(context, verification)
     return JobResult(
-        msg("{id} restores, in {seconds:.1f} s", id=verification.id, seconds=verification.seconds)
+        msg("{id} was restored on trial in {seconds:.1f} s", id=verification.id, seconds=verification.seconds)
     )
 
 
@@ -45,7 +45,7 @@ def verify_offsite(context: JobContext) -> JobResult:
     _require_good(context, verification)
     return JobResult(
         msg(
-            "{id} came back from off-site and restores, in {seconds:.1f} s",
+            "{id} was fetched from off-site and restored on trial in {seconds:.1f} s",
             id=verification.id,
             seconds=verification.seconds,
         )
@@ -58,17 +58,17 @@ def _require_good(context: JobContext, verification: Verification) -> None:
     if not verification.ok or verification.passed_over:
         raise OpsError(
             msg(
-                "{id} is no good: {sentences}",
+                "{id} failed verification: {sentences}",
                 id=verification.id,
                 sentences=joined("; ", verification.sentences),
             )
             if not verification.ok
             else msg(
-                "{id} restores, but a newer backup is no good: {passed_over}",
+                "{id} can be restored, but a newer backup is unusable: {passed_over}",
                 id=verification.id,
                 passed_over=joined("; ", verification.passed_over),
             ),
-            msg("`techsapo backup` makes another"),
+            msg("`techsapo backup` makes a new one"),
         )
 
 

@@ -54,7 +54,7 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
         repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
         raise OpsError(
             msg(
-                "the backup {id} is whole here, but not off-site: {message}",
+                "backup {id} is complete here, but was not copied off-site: {message}",
                 id=backup.id,
                 message=error.message,
             ),
@@ -122,7 +122,7 @@ def secret_copy(
     if away is None:
         title = f"{kind.title[0].upper()}{kind.title[1:]}"
         raise OpsError(
-            msg("{title} is off-site alone, and the spec has no backup.offsite", title=title),
+            msg("{title} is stored off-site only, and the spec has no backup.offsite", title=title),
             msg("set backup.offsite as it was when that backup was made"),
         )
     with for_now(stack, "offsite-back") as folder:
@@ -139,9 +139,9 @@ def _part(stack: Stack, kind: BackupKind, copies: Path, backup: Backup) -> tuple
         raise OpsError(
             joined(
                 ": ",
-                [msg("no copy of {title} went off-site with {id}", title=kind.title, id=backup.id), *wrong],
+                [msg("{title} was not copied off-site with {id}", title=kind.title, id=backup.id), *wrong],
             ),
-            msg("`restic snapshots --tag {id}` shows what did", id=backup.id),
+            msg("`restic snapshots --tag {id}` lists what was copied", id=backup.id),
         )
     return part, copy.reader(part)
 

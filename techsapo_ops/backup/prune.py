@@ -73,16 +73,16 @@ def judge(
     """
     reasons: dict[str, list[str]] = {b.id: [] for b in backups}
     for backup in [b for b in backups if b.tampered]:
-        reasons[backup.id].append(msg("tampered with: look at it, then remove it by hand"))
+        reasons[backup.id].append(msg("tampered with: inspect it, then remove it by hand"))
     good = [b for b in backups if b.good and not b.tampered]
     counts: Mapping[str, int] = keep.model_dump()
     for kinds in dict.fromkeys(b.kinds for b in good):
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
     for backup in [b for b in good if b.safety][-SAFETY_BACKUPS:]:
-        reasons[backup.id].append(msg("what a restore replaced"))
+        reasons[backup.id].append(msg("the data that a restore replaced"))
     for backup in [b for b in backups if b.shrank]:
         reasons[backup.id].append(
-            msg("{shrank} shrank since, and nobody accepted that", shrank=backup.shrank)
+            msg("the data shrank in {shrank}, and nobody has accepted that", shrank=backup.shrank)
         )
     chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
@@ -109,11 +109,11 @@ def _count(
         reasons[good[-1].id].append(msg("the newest good one"))
     deep = [b for b in good if b.deep]
     if deep:
-        reasons[deep[-1].id].append(msg("the newest that was restored on trial"))
+        reasons[deep[-1].id].append(msg("the newest one restored on trial"))
 
 
 def _removed(backup: Known) -> str:
-    return msg("past every count of backup.keep") if backup.good else msg("found damaged")
+    return msg("beyond every count in backup.keep") if backup.good else msg("damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +172,12 @@ def _prune_offsite(
     ours, unreadable = copies_of(stack, away)
     if unreadable:
         raise OpsError(
-            unreadable, msg("`techsapo backup verify --offsite` tells more; nothing was removed there")
+            unreadable, msg("`techsapo backup verify --offsite` shows more; nothing was removed off-site")
         )
     copies = {copy.id: copy for copy in ours}
     known = [Known(id_, copy.time, kinds=(str(copy.whole),)) for id_, copy in copies.items()]
     verdicts = [
-        replace(verdict, keep=True, reasons=(msg("it stays here"),))
+        replace(verdict, keep=True, reasons=(msg("its backup here stays"),))
         if copies[verdict.id].backup in here and not verdict.keep
         else verdict
         for verdict in judge(known, stack.spec.backup.keep, zone, ())

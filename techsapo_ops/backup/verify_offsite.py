@@ -64,12 +64,12 @@ def verify_offsite(
     if away is None:
         raise OpsError(
             msg("the spec has no backup.offsite, so nothing is off-site"),
-            msg('docs/backup.md, "A second place", shows how to have one'),
+            msg('docs/backup.md, "A second place", shows how to set one up'),
             exit_code=2,
         )
     with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):
         at, began = datetime.now(UTC), monotonic()
-        say(msg("asking {place}", place=_place(away)))
+        say(msg("contacting {place}", place=_place(away)))
         away.reach()
         ours, unreadable = copies_of(stack, away)
         before = noted_copies(stack, away)
@@ -105,7 +105,11 @@ def _fetched(
     stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, progress: PartProgress
 ) -> Verification:
     with for_now(stack, PROOF_FOLDER) as folder:
-        say(msg("fetching {backup} of {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time))
+        say(
+            msg(
+                "fetching {backup} from {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time
+            )
+        )
         return _looked(stack, away, snapshot, folder, progress)
 
 
@@ -152,7 +156,7 @@ def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
     if not days:
         return ""
     return msg(
-        "copies of {days} are no longer there: somebody removed them, or the repository is another one",
+        "the copies from {days} are gone: somebody removed them, or this is another repository",
         days=", ".join(days),
     )
 
@@ -175,7 +179,7 @@ def _looked(
     here = next((b for b in repository_of(stack).backups() if b.id == copied.backup.id), None)
     problems = verification.problems
     if here is not None and here.digest != copied.backup.digest:
-        problems += (msg("its manifest is another than that of the same backup here"),)
+        problems += (msg("its manifest differs from that of the same backup here"),)
     parts = (fetching, *verification.parts, *copies(stack, copied, progress), files(copied), *kit(copied))
     return replace(verification, parts=parts, problems=problems)
 
@@ -193,7 +197,7 @@ def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say
 
     The copy that was fetched has a part of them alone; the others are wanted when that one is no good.
     """
-    say(msg("reading all of the repository"))
+    say(msg("reading the whole repository"))
     wrong, touched = away.read_all()
     with repository_of(stack).lock(wait):
         at = datetime.now(UTC).isoformat()
@@ -202,8 +206,8 @@ def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say
         return ""
     days = sorted({f"{copy.time.astimezone():%Y-%m-%d}" for copy in ours if copy.id in touched})
     return msg(
-        "the repository is damaged; copies that this touches are of: {days}. restic says: {wrong}",
-        days=", ".join(days) or msg("no day that can be told"),
+        "the repository is damaged; affected copies: {days}. restic says: {wrong}",
+        days=", ".join(days) or msg("unknown"),
         wrong=wrong,
     )
 
@@ -225,7 +229,7 @@ def copies(stack: Stack, copied: Copied, progress: Callable[[str, int], None]) -
         known |= {part.kind for part in verification.parts}
     for kind in registry.kinds():
         if kind.too_secret and kind.name not in known and not isinstance(kind.sources(stack), str):
-            yield PartResult(kind.name, note=msg("the stack has it now, and it did not go along"))
+            yield PartResult(kind.name, note=msg("the stack has it now, but the copy does not include it"))
 
 
 def files(copied: Copied) -> PartResult:
@@ -242,7 +246,7 @@ def files(copied: Copied) -> PartResult:
     for here, there in dict.fromkeys(pairs):
         if not os.path.lexists(there):
             if not _since(here, taken):
-                wrong.append(msg("{here} did not come back", here=here))
+                wrong.append(msg("{here} is missing from the copy", here=here))
             continue
         for file, copy in _pairs(here, there):
             state = _compared(file, copy, taken)
@@ -250,7 +254,7 @@ def files(copied: Copied) -> PartResult:
                 changed += 1
             elif state:
                 wrong.append(state)
-    note = msg("{changed} files are others here since then", changed=changed) if changed else ""
+    note = msg("{changed} files here have changed since then", changed=changed) if changed else ""
     return PartResult("files", tuple(few(wrong)), round(monotonic() - began, 3), note)
 
 
@@ -268,14 +272,14 @@ def _compared(here: Path, copy: Path, taken: datetime) -> str:
     """Empty where both are the same, `changed` where the one here is newer, else what is wrong."""
     try:
         if copy.is_symlink() or not copy.is_file():
-            return "changed" if _since(here, taken) else msg("{here} did not come back", here=here)
+            return "changed" if _since(here, taken) else msg("{here} is missing from the copy", here=here)
         if not here.exists():
             return "changed"
         if file_sha256(here) == file_sha256(copy):
             return ""
     except OSError as error:
         return msg("{here} can't be compared: {strerror}", here=here, strerror=error.strerror)
-    return "changed" if _since(here, taken) else msg("{here} is another than its copy", here=here)
+    return "changed" if _since(here, taken) else msg("{here} differs from its copy", here=here)
 
 
 def _since(path: Path, taken: datetime) -> bool:
@@ -294,12 +298,12 @@ def kit(copied: Copied) -> Iterator[PartResult]:
     wrong: list[str] = []
     wheels = sorted(folder.glob("techsapo_ops-*.whl")) if folder is not None else []
     if folder is None or len(wheels) != 1:
-        wrong.append(msg("the wheel of this version did not come back"))
+        wrong.append(msg("the wheel of that version is missing from the copy"))
     else:
         wrong += _wheel(wheels[0])
         locks = sorted(folder.glob("requirements*.lock"))
         if not any(lock.stat().st_size for lock in locks):
-            wrong.append(msg("the lock of what the wheel needs did not come back"))
+            wrong.append(msg("the lock file of the wheel is missing from the copy"))
     yield PartResult("wheel", tuple(wrong), round(monotonic() - began, 3))
 
 

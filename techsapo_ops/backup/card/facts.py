@@ -103,13 +103,13 @@ class Card:
         if not self.contacts:
             gaps.append(msg("it does not say whom to call: set contacts"))
         if self.proved is None:
-            gaps.append(msg("no copy was ever proved: `techsapo backup verify --offsite`"))
+            gaps.append(msg("no off-site copy was ever proved: run `techsapo backup verify --offsite`"))
         if self.copied is None:
-            gaps.append(msg("no copy is known to be off-site: `techsapo backup`"))
+            gaps.append(msg("no off-site copy is known: run `techsapo backup`"))
         if ":" not in self.repository:
             gaps.append(
                 msg(
-                    "{repository} is a folder: where it lies on this host's disks, it is lost with them",
+                    "{repository} is a folder: if it is on this host's disks, it is lost with them",
                     repository=self.repository,
                 )
             )
@@ -121,8 +121,8 @@ def card_of(stack: Stack) -> Card:
     offsite = stack.spec.backup.offsite
     if offsite is None:
         raise OpsError(
-            msg("the spec has no backup.offsite: when this host is gone, nothing of it is left"),
-            msg('docs/backup.md, "A second place", shows how to have one'),
+            msg("the spec has no backup.offsite: if this host is lost, nothing can be recovered"),
+            msg('docs/backup.md, "A second place", shows how to set one up'),
             exit_code=2,
         )
     place = (

@@ -119,12 +119,12 @@ class ConfigBackup(BackupKind):
             elif place.look() is None:
                 targets.append(Target(str(place.path), msg("new")))
             elif place.path in keys:
-                why = msg("keys made since stay, and so do the ends of those that were revoked or rotated")
+                why = msg("newer keys stay, and keys that were revoked or rotated since stay that way")
                 targets.append(Target(str(place.path), msg("merged"), why))
             else:
                 targets.append(Target(str(place.path), msg("replaced")))
         targets += [
-            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.paths"))
+            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not under backup.paths"))
             for name in part.facts["files"]
             if name.startswith(NAMED) and name not in there
         ]
@@ -175,7 +175,7 @@ class ConfigBackup(BackupKind):
         # Keys are merged; what was written of them was read back then.
         keys, there = _key_files(stack), places(stack, part)
         differing = (name for name in changed(stack, part) if there[name].path not in keys)
-        return [msg("{name} is not what was backed up", name=name) for name in differing]
+        return [msg("{name} differs from the backup", name=name) for name in differing]
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:

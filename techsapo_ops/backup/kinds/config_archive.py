@@ -114,7 +114,7 @@ class ConfigSource:
         except OSError as error:
             raise OpsError(
                 msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("run it as a user who may"),
+                msg("run it as a user who can read it"),
             ) from None
         if path in self.masked:
             content = self._without(content)
@@ -162,7 +162,7 @@ def _walk(top: Path) -> Iterable[Path]:
     if top.is_dir():
         return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
     if not top.is_file():
-        raise OpsError(msg("{top} is not there", top=top), msg("remove it from backup.paths"))
+        raise OpsError(msg("{top} does not exist", top=top), msg("remove it from backup.paths"))
     return [top]
 
 
@@ -174,10 +174,15 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     try:
         for entry, content in entries(Stream(reader), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
-                return [msg("{name} was not there: the manifest does not have it", name=repr(entry.name))]
+                return [
+                    msg(
+                        "{name} does not belong to the backup: it is not in the manifest",
+                        name=repr(entry.name),
+                    )
+                ]
             missing.discard(entry.name)
             if digest_of(content) != wanted[entry.name]:
-                wrong.append(msg("{name} has other content", name=entry.name))
+                wrong.append(msg("{name} has different content", name=entry.name))
     except ArchiveError as error:
         return [msg("its archive can't be used: {error}", error=error)]
     return wrong + [msg("{name} is missing", name=name) for name in sorted(missing)]
@@ -284,12 +289,13 @@ def require_same_overrides(stack: Stack, part: Part, spec: Spec | None) -> None:
         )
         raise OpsError(
             msg(
-                "the spec in the backup has its templates in {there}, the present one in {here}\n"
+                "the spec in the backup has its templates in {there}, the current one in "
+                "{here}\n"
                 "nothing was touched",
                 there=there,
                 here=here,
             ),
-            msg("{change} the present spec, and restore then", change=change),
+            msg("{change} the current spec, then restore again", change=change),
         )
 
 

@@ -87,7 +87,7 @@ def require_room(stack: Stack, parts: Iterable[Part], *, at_once: bool) -> None:
     if free < needed:
         raise OpsError(
             msg(
-                "restoring it on trial needs about {needed} in {place}, {needed2} more than is free",
+                "a trial restore needs about {needed} in {place}, {needed2} more than is free",
                 needed=human(needed),
                 place=place,
                 needed2=human(needed - free),

@@ -106,7 +106,7 @@ def require_keys(content: bytes, path: Path) -> None:
     """Raise OpsError where `content`, of a backup and for the file `path`, is no file of API keys."""
     if _keys(content, path) is None:
         raise OpsError(
-            msg("what the backup has for {path} is not a file of API keys\nnothing was touched", path=path),
+            msg("the backup of {path} is not a file of API keys\nnothing was touched", path=path),
             msg("choose another one"),
         )
 
@@ -133,8 +133,8 @@ def put_keys(
         place.put(io.BytesIO(content if whole == back else text_of(whole).encode()), mode, owner)
         if _here(place) != whole:
             raise OpsError(
-                msg("{path} is not what was written into it", path=place.path),
-                msg("`techsapo keys list` tells more; look for another program that writes there"),
+                msg("{path} differs from what was just written to it", path=place.path),
+                msg("`techsapo keys list` shows more; look for another program that writes there"),
             )
 
 

@@ -73,10 +73,11 @@ def _require_new(manager: Docker, topology: Topology) -> None:
     if not swarm.notes(manager, purpose_of(name)):
         return
     raise OpsError(
-        msg("the hosts hold the state of a stack named {name}, with its ledger and keys", name=name),
+        msg("the hosts already have the state of a stack named {name}, with its ledger and keys", name=name),
         msg(
-            "with its spec in another folder, `techsapo status` goes on with it; where it is to go: there "
-            '`techsapo down --volumes`, then docs/three-machines.md, "Who reaches what", for what stays'
+            "to keep that stack, put its spec into another folder and run `techsapo status` "
+            "there; to remove it, run `techsapo down --volumes` there, then see "
+            'docs/three-machines.md, "Who reaches what", for what is left'
         ),
     )
 

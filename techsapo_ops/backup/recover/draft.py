@@ -45,8 +45,8 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
     some = ", ".join(lost[:4])
     if lost and not known:
         raise OpsError(
-            msg("the repository is half there: no copy in it can be read ({some})", some=some),
-            msg("restic's manual tells how to repair it; another place may have a whole one"),
+            msg("the repository is incomplete: no copy in it can be read ({some})", some=some),
+            msg("restic's manual shows how to repair it; another place may have a complete one"),
         )
     if lost:
         warn(
@@ -65,7 +65,7 @@ def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> 
     if snapshot is None:
         raise OpsError(
             msg("the copy {id} is no longer in the repository", id=id_[:8]),
-            msg("`techsapo recover --abandon`, then begin anew"),
+            msg("run `techsapo recover --abandon`, then start again"),
         )
     later = [each for each in snapshots if each.time > snapshot.time and (at is None or each.time <= at)]
     mine = [each for each in snapshots if each.project == snapshot.project]
@@ -135,7 +135,7 @@ def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
             values.append((path, read_yaml(value)))
         except yaml.YAMLError:
             raise OpsError(
-                msg("--set {setting}: the value is no YAML", setting=setting),
+                msg("--set {setting}: the value is not YAML", setting=setting),
                 msg("put it in quotes"),
                 exit_code=2,
             ) from None

@@ -53,7 +53,7 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
         except OpsError as error:
             warn(
                 msg(
-                    "the newest copy can't be asked which API keys were revoked since: {message}",
+                    "the newest copy can't show which API keys were revoked since: {message}",
                     message=error.message,
                 )
             )

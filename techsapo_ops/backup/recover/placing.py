@@ -90,7 +90,7 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
             named = user_path(item.named)
             if item.named and named.is_absolute() and named != target:
                 repointed[item.named] = _named(item, target, into)
-                why = msg("it was {path}, in the stack's folder of then", path=item.path)
+                why = msg("it was {path}, in the old folder of the stack", path=item.path)
         elif str(target) not in made:
             if os.path.lexists(target):
                 there = _same(source, target)
@@ -98,7 +98,7 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
                     ""
                     if there
                     else msg(
-                        "another {which} is at {target}",
+                        "a different {which} is at {target}",
                         which=msg("folder") if item.folder else msg("file"),
                         target=target,
                     )
@@ -107,7 +107,7 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
                 # Of what the spec does not name nothing says that it belongs there: /etc/cron.d is as good.
                 why = msg("it was {path}, which the spec does not name", path=item.path)
             elif not os.access(existing(target.parent), os.W_OK | os.X_OK):
-                why = msg("{existing} can't be written by this user", existing=existing(target.parent))
+                why = msg("this user can't write to {existing}", existing=existing(target.parent))
             if why:
                 target = _beside(item, into, taken)
                 if item.named:
@@ -268,6 +268,6 @@ def require_free(places: Places, made: frozenset[str]) -> None:
     for each in places.placements:
         if not each.there and str(each.target) not in made and os.path.lexists(each.target):
             raise OpsError(
-                msg("{target} is there already, and nothing is overwritten", target=each.target),
+                msg("{target} already exists, and nothing is overwritten", target=each.target),
                 msg("move it away, or recover --into another folder"),
             )

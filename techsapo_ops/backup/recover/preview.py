@@ -118,8 +118,8 @@ def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple
     for name, history in registry.histories().items():
         if name in names:
             yield (
-                msg("what {title} has after the copy", title=history.title),
-                msg("it was on the old host alone"),
+                msg("the changes in {title} after the copy", title=history.title),
+                msg("it was only on the old host"),
             )
 
 
@@ -144,7 +144,7 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
         newest = choice.parts[-1].time.astimezone()
         yield (
             msg(
-                "later copies that hold a part alone are passed over: {count}, the newest of "
+                "skipped {count} later copies with only part of the data, the newest from "
                 "{newest:%Y-%m-%d %H:%M:%S}",
                 count=len(choice.parts),
                 newest=newest,
@@ -155,18 +155,21 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
     if names:
         yield (
             msg(
-                "DNS is not moved: until {names} lead here, the old host is asked, and no public CA "
-                "renews a certificate",
+                "DNS is unchanged: until {names} point here, users reach the old host, and "
+                "no public CA renews a certificate",
                 names=", ".join(names),
             )
         )
     if not prospect.stack.topology.places.from_images:
-        yield msg('nothing starts it after a reboot of this host yet: docs/running.md, "After a reboot"')
+        yield msg(
+            'the stack does not start after a reboot of this host yet: docs/running.md, "After a reboot"'
+        )
     if spec.backup.offsite is not None:
         yield (
             msg(
-                "if the old host lives again, two stacks write into the same repository: its jobs "
-                "can't be reached from here. Stop them there, or --set another backup.offsite.restic"
+                "if the old host comes back, two stacks write to the same repository: its "
+                "jobs can't be stopped from here. Stop them there, or --set another "
+                "backup.offsite.restic"
             )
         )
     if prospect.stack.topology.machines:
@@ -177,14 +180,14 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
 def _of_hosts(prospect: Prospect) -> Iterator[str]:
     topology = prospect.stack.topology
     names = ", ".join(f"{machine.name} ({machine.address})" for machine in topology.machines)
-    yield msg("the stack comes up on {names}", names=names)
+    yield msg("the stack will run on {names}", names=names)
     if prospect.hosts.joining:
         joining = ", ".join(prospect.hosts.joining)
-        yield msg("in no Swarm yet, and let into one: {joining}", joining=joining)
+        yield msg("not in a Swarm yet, and will join one: {joining}", joining=joining)
     if (address := topology.spec.floating_address) is not None:
         yield msg(
-            "hosts of before that live again have {address} as well, and databases that take writes: keep "
-            "them off",
+            "an old host that comes back has {address} as well, and its database takes "
+            "writes: keep the old hosts off",
             address=address,
         )
 
@@ -196,11 +199,11 @@ def _blockers(
     if prospect.there:
         yield (
             msg(
-                "a stack named {project} is on this host already: {there}",
+                "this host already runs a stack named {project}: {there}",
                 project=stack.spec.project,
                 there=", ".join(prospect.there),
             ),
-            msg("recover on an empty host, or `techsapo down --volumes` where that one lies"),
+            msg("recover on an empty host, or run `techsapo down --volumes` in the folder of that stack"),
         )
     yield from prospect.hosts.blockers
     absent = {each.kind for each in stack.topology.absent}
@@ -215,7 +218,7 @@ def _blockers(
             packages = [f.package for f in prospect.diagnosis.findings if f.name == gone.kind and f.package]
             remedy = f"apt-get install {packages[0]}" if packages else gone.remedy
             yield (
-                msg("{kind} can't come back: {homeless}", kind=row.kind, homeless=gone.reason),
+                msg("{kind} can't be restored: {homeless}", kind=row.kind, homeless=gone.reason),
                 msg("{remedy}; or --without {kind}", remedy=remedy, kind=kind.name),
             )
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
@@ -223,7 +226,7 @@ def _blockers(
     if raw > free:
         yield (
             msg(
-                "the data takes {size}, and {into} has {free} free",
+                "the data needs {size}, but {into} has only {free} free",
                 size=human(raw),
                 into=draft.file.parent,
                 free=human(free),

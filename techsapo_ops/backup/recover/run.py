@@ -67,7 +67,7 @@ class Recovery:
         facts = entry.facts
         self._require_same(facts, asked, placed="place" in entry.done)
         if not self.begun:
-            self.say(msg("going on with the recovery of {backup}", backup=facts.backup or facts.snapshot[:8]))
+            self.say(msg("continuing the recovery of {backup}", backup=facts.backup or facts.snapshot[:8]))
         self.begun = True
         self.agreed = bool(facts.made) and facts.asked == asked
         if "place" not in entry.done:
@@ -87,18 +87,23 @@ class Recovery:
                         "a recovery into {into} is under way with {what} {then}, not {wanted}",
                         into=self.into,
                         what=what,
-                        then=then or msg("left out"),
-                        wanted=wanted or msg("left out"),
+                        then=then or msg("not given"),
+                        wanted=wanted or msg("not given"),
                     ),
-                    msg("go on with the same command, or remove what it made: `techsapo recover --abandon`"),
+                    msg(
+                        "continue with the same command, or remove what it made: `techsapo recover --abandon`"
+                    ),
                 )
         if placed and before != now:
             raise OpsError(
                 msg(
-                    "a recovery is under way, and its spec is placed already: --set, --engine, -e, "
-                    "--without and --revoke-all-keys can't be others now"
+                    "a recovery is under way, and its spec is already in place: --set, "
+                    "--engine, -e, --without and --revoke-all-keys can't change now"
                 ),
-                msg("go on with the same command and change the spec then, or `techsapo recover --abandon`"),
+                msg(
+                    "continue with the same command and change the spec afterwards, or run "
+                    "`techsapo recover --abandon`"
+                ),
             )
 
     def fetch(self) -> None:
@@ -106,8 +111,11 @@ class Recovery:
         entry = self._journal.under_way
         if entry.elsewhere and "fetch" in entry.done and not self.desk.fetched.exists():
             raise OpsError(
-                msg("this recovery was begun on another host, which has what it fetched"),
-                msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
+                msg("this recovery was started on another host, which has the fetched copy"),
+                msg(
+                    "continue there; if that host is lost, run `techsapo recover --abandon` "
+                    "here, then start again"
+                ),
             )
         self._journal.step("fetch", self._fetch, before=self.chose)
 
@@ -137,7 +145,7 @@ class Recovery:
         if lacking := missing_variables(copied):
             self.doors.listener.warn(
                 msg(
-                    "set in the old host's environment alone, and not here: {lacking}",
+                    "set only in the old host's environment, and not here: {lacking}",
                     lacking=", ".join(lacking),
                 )
             )
@@ -148,7 +156,7 @@ class Recovery:
         return preview
 
     def run(self, preview: Preview | None) -> Recovered:
-        """Do all that is left; `preview` is what `preview()` returned. Raises OpsError; a second call goes on."""
+        """Do all that is left; `preview` is of `preview()`. Raises OpsError; a second call goes on."""
         journal = self._journal
         if preview is not None:
             journal.step("place", lambda: self._place(preview), before=self.looked)
@@ -192,7 +200,7 @@ class Recovery:
             if not each.there:
                 left += put(each, self.desk.prepared, self.into, journal.making)
         for name in left:
-            self.doors.listener.warn(msg("{name} is a link that leads elsewhere; it was left out", name=name))
+            self.doors.listener.warn(msg("{name} is a link to another place; it was left out", name=name))
         journal.making(draft.file)
         (spec,) = copied.description.of(What.SPEC)
         write_atomic(draft.file, draft.text.encode(), spec.mode & MODES)

@@ -46,7 +46,7 @@ def members(data: bytes, where: str, *, form: int, shape: Shape, longest: int) -
     if version > form:
         raise OpsError(
             msg(
-                "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
+                "{where} was written by a newer techsapo (format {version}, this one reads up to {version2})",
                 where=where,
                 version=version,
                 version2=form,
@@ -94,10 +94,10 @@ class What(StrEnum):
 
 
 NOT_TAKEN: Mapping[str, str] = {
-    msg("generated files"): msg("`up` makes them out of the spec"),
-    msg("the ledger of applies"): msg("it tells of the old host; the record of administration goes along"),
-    msg("logs of services and records of jobs"): msg("they tell of the old host"),
-    msg("state of alerts, silences and tests of providers"): msg("it is of the moment"),
+    msg("generated files"): msg("`up` generates them from the spec"),
+    msg("the ledger of applies"): msg("it describes the old host; the record of administration is copied"),
+    msg("logs of services and records of jobs"): msg("they describe the old host"),
+    msg("state of alerts, silences and tests of providers"): msg("it changes from moment to moment"),
 }
 """What of a stack never goes off-site, and why."""
 
@@ -161,7 +161,7 @@ def read(data: bytes, where: str) -> Description:
 
     Raises OpsError for one that is damaged, or of a newer form.
     """
-    hint = msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)")
+    hint = msg("choose another copy with --at, or restore the files by hand (docs/backup.md)")
     with reading(where, hint):
         document = members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
         paths = tuple(

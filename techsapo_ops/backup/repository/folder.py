@@ -125,7 +125,7 @@ class Repository:
             if not whole:
                 raise OpsError(
                     msg("every backup in {path} is damaged", path=self.path),
-                    msg("`techsapo backup` makes another"),
+                    msg("`techsapo backup` makes a new one"),
                 )
             # What a restore put aside is not what anyone wants back or verified, but by its id.
             return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])
@@ -201,7 +201,7 @@ class Repository:
         if hashlib.sha256(data).hexdigest() != backup.digest:
             return Origin(State.TAMPERED, msg("its manifest changed while it was read"))
         if self.keyring is None:
-            return Origin(State.UNAUTHENTICATED, msg("no key is known here"))
+            return Origin(State.UNAUTHENTICATED, msg("there is no key here"))
         return self.keyring.origin(backup.folder, data)
 
     def ours(self) -> tuple[Backup, ...]:
@@ -336,7 +336,7 @@ def _backup(folder: Path) -> Backup:
             folder.name,
             folder,
             None,
-            msg("{path} is that of another backup, {id}", path=path, id=manifest.id),
+            msg("{path} belongs to another backup, {id}", path=path, id=manifest.id),
             digest,
         )
     return Backup(folder.name, folder, manifest, digest=digest)

@@ -91,7 +91,7 @@ class Manifest:
 
 def read(data: bytes, where: str) -> Manifest:
     """The manifest of `data`. Raises OpsError for one that is damaged, too large, or of a newer form."""
-    with reading(where, msg("this backup can't be trusted; take another one")):
+    with reading(where, msg("this backup can't be trusted; use another one")):
         document = members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
         parts = tuple(_part(part) for part in document.pop("parts"))
         if len({part.kind for part in parts}) != len(parts) or len({part.file for part in parts}) != len(

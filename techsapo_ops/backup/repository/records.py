@@ -155,9 +155,7 @@ class Places:
         if newer:
             error = not_here(newer[-1], self._folder)
             message = msg("{message}, and is newer than {id} here", message=error.message, id=chosen.id)
-            raise OpsError(
-                message, msg("{hint}; or name the one that is meant", hint=error.hint), exit_code=2
-            )
+            raise OpsError(message, msg("{hint}; or name the backup by its id", hint=error.hint), exit_code=2)
 
     def note(self, manifests: Iterable[Manifest]) -> None:
         """Let the notes of this host be of these backups. Raises OpsError where one can't be written."""
@@ -201,8 +199,8 @@ class Places:
 def not_here(place: Place, folder: str) -> OpsError:
     """What is to be told of who wants a backup that another host has, where backups are in `folder`."""
     return OpsError(
-        msg("the backup {id} lies on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
-        msg("run this there, or copy its folder into {folder}", folder=folder),
+        msg("backup {id} is on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
+        msg("run this on that host, or copy the folder into {folder}", folder=folder),
         exit_code=2,
     )
 

@@ -200,7 +200,7 @@ class Restic:
             ]
         except (ValueError, KeyError, TypeError):
             raise OpsError(
-                msg("restic snapshots answered what is no list of them"), msg("update restic")
+                msg("the output of `restic snapshots` is not a list of snapshots"), msg("update restic")
             ) from None
         return tuple(sorted(copies, key=lambda snapshot: snapshot.time))
 
@@ -310,15 +310,15 @@ class Restic:
             return self.runner.run(Command(argv, env), timeout=seconds)
         except TimedOut as error:
             said = error.said.strip()
-            last = said.splitlines()[-1] if said else msg("it said nothing")
+            last = said.splitlines()[-1] if said else msg("no output")
             raise OpsError(
                 msg(
-                    "restic {words} had no answer of the repository within {seconds:g} s: {last}",
+                    "restic {words} got no answer from the repository within {seconds:g} s: {last}",
                     words=words[0],
                     seconds=seconds,
                     last=last,
                 ),
-                msg("check {given}, and that the place can be reached", given=self.given),
+                msg("check {given}, and that the repository can be reached", given=self.given),
             ) from None
 
     def _address(self) -> str:
@@ -341,12 +341,12 @@ class Restic:
         if done.code == 0:
             return
         hint = {
-            _LOCKED: msg("another restic is at work there; try again when it has ended"),
+            _LOCKED: msg("another restic is using the repository; try again when it has finished"),
             _WRONG_PASSWORD: msg(
-                "{password_word} is not the repository's", password_word=self._password_word
+                "{password_word} is wrong for this repository", password_word=self._password_word
             ),
             _NO_REPOSITORY: msg("check {given}: there is no repository", given=self.given),
-        }.get(_cause(done), msg("check {given}, and that the place can be reached", given=self.given))
+        }.get(_cause(done), msg("check {given}, and that the repository can be reached", given=self.given))
         said = done.stderr.decode(errors="replace").strip() or done.output
         raise OpsError(
             msg(

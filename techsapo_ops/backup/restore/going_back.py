@@ -50,7 +50,7 @@ def _content(stack: Stack, backup: Backup, part: Part, copies: Path | None) -> I
     with secret_copy(stack, backup, kind, copies) as (copy, reader):
         if copy.sha256 != part.sha256:
             raise OpsError(
-                msg("another copy of {title} came than a moment ago", title=kind.title), msg("try again")
+                msg("the off-site copy of {title} changed a moment ago", title=kind.title), msg("try again")
             )
         yield reader
 
@@ -104,11 +104,11 @@ def start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseExce
             raise failures[0]
         raise OpsError(
             msg(
-                "{message}\nnothing was replaced, but what was stopped does not start: {failed}",
+                "{message}\nnothing was replaced, but a stopped service does not start again: {failed}",
                 message=error.message,
                 failed=joined("; ", [failed.message for failed in failures]),
             ),
-            msg("`techsapo up` starts it, and makes folders that are gone"),
+            msg("`techsapo up` starts it, and recreates missing folders"),
         ) from None
 
 
@@ -128,13 +128,13 @@ def require_same(stack: Stack, part: Part) -> None:
     wrong = registry.of(part).differences(stack, part)
     if wrong:
         raise OpsError(
-            msg("{kind} came back wrong: {wrong}", kind=part.kind, wrong=joined("; ", wrong)),
-            msg("`techsapo backup verify --deep` may tell more"),
+            msg("{kind} was not restored correctly: {wrong}", kind=part.kind, wrong=joined("; ", wrong)),
+            msg("`techsapo backup verify --deep` may show why"),
         )
 
 
 _INSTEAD = msg(
-    "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
+    "`techsapo restore ID --instead` restores another backup in its place (`techsapo backup list`)"
 )
 
 
@@ -185,17 +185,19 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         left = entry.facts
         _require_known(left.kinds)
         if entry.step == START:
-            say(msg("a restore was interrupted when its data was whole; it stays"))
+            say(msg("a restore was interrupted after all data was back; the data stays"))
             conclude(stack, left.kinds)
             start_left_off(stack, left.apps, say)
             return None
-        say(msg("a restore was interrupted; going back to what was there before"))
+        say(msg("a restore was interrupted; undoing it"))
         repository = repository_of(stack)
         safety = _safety_of(stack, repository, left.safety) if left.safety else None
         if safety is not None and not (origin := repository.origin(safety)).ours:
             raise OpsError(
                 msg(
-                    "going back is not possible: {id}: {wrong}", id=safety.id, wrong=faults(safety, origin)[0]
+                    "the restore can't be undone: {id}: {wrong}",
+                    id=safety.id,
+                    wrong=faults(safety, origin)[0],
                 ),
                 msg('docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
             )
@@ -221,9 +223,9 @@ def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, progr
                 require_same(stack, part)
         follow(stack, left.kinds)
     except OpsError as error:
-        note = msg("what was there is in the backup {id}; ", id=safety.id) if safety is not None else ""
+        note = msg("the data from before is in backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
-            msg("going back failed: {message}", message=error.message),
+            msg("undoing the restore failed: {message}", message=error.message),
             msg("{kept}`techsapo restore` tries again, and {instead}", kept=note, instead=_INSTEAD),
         ) from None
     note_whole(stack)
@@ -288,7 +290,7 @@ def _safety_of(stack: Stack, repository: Repository, name: str) -> Backup:
         if stack.engine.fetch_aside(name, repository.path):
             return repository.find(name)
         raise OpsError(
-            msg("going back is not possible: there is no backup {id} with what was there before", id=name),
+            msg("the restore can't be undone: backup {id}, with the data from before, is missing", id=name),
             _INSTEAD,
         ) from None
 
@@ -299,10 +301,10 @@ def _require_known(part_kinds: Sequence[str]) -> None:
     if unknown:
         raise OpsError(
             msg(
-                "a restore was interrupted, and this techsapo does not know how to go back from {unknown}",
+                "a restore was interrupted, and this techsapo does not know how to undo {unknown}",
                 unknown=unknown[0],
             ),
-            msg("use the version that began it: `techsapo restore` of that one goes back"),
+            msg("use the version that started it: its `techsapo restore` undoes it"),
         )
 
 

@@ -86,10 +86,10 @@ def perform(
                 stack.engine.halt(name)
             spent = _spent(stack, intent)
             if present and aside:
-                say(msg("backing up what is there"))
+                say(msg("backing up the current data"))
                 safety = put_aside(stack, present, wait)
                 for machine, why in stack.engine.keep_aside(safety.folder).items():
-                    say(msg("{machine} keeps no copy of it: {why}", machine=machine, why=why))
+                    say(msg("{machine} has no copy of it: {why}", machine=machine, why=why))
             note_begun(stack, Replaced(safety.id if safety is not None else "", replaced, intent.apps, spent))
             _replace(stack, intent, replay, seconds, say, progress)
             _keep_spent(stack, intent, spent)
@@ -103,7 +103,7 @@ def perform(
             if entry is None or left is None:
                 start_unchanged(stack, intent.apps, say, error)
                 raise
-            say(msg("that failed; going back"))
+            say(msg("the restore failed; undoing it"))
             if entry.step == START:
                 note_half(layout)
             try:
@@ -115,7 +115,7 @@ def perform(
             if isinstance(error, OpsError):
                 raise OpsError(
                     msg(
-                        "{message}\nwent back: everything is as it was before the restore",
+                        "{message}\nthe restore was undone: everything is as it was before",
                         message=error.message,
                     ),
                     error.hint,
@@ -149,7 +149,7 @@ def perform_instead(
     if lacking := [kind for kind in left.kinds if kind not in there]:
         raise OpsError(
             msg("{kinds} would stay half restored", kinds=", ".join(lacking)),
-            msg("bring a backup back that holds it, without --only: `techsapo backup list`"),
+            msg("restore a backup that includes it, without --only: `techsapo backup list`"),
         )
     apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))
     what = {"backup": intent.backup.id, "parts": list(there)}
@@ -185,12 +185,14 @@ def _require_there(stack: Stack, intent: Intent) -> None:
             return
     raise OpsError(
         msg(
-            "a restore is of all hosts, and not all that has the data is there: {found}\nnothing was touched",
+            "a restore needs all hosts that have the data, and some are not available: "
+            "{found}\n"
+            "nothing was touched",
             found=joined("; ", list(missing)),
         ),
         msg(
-            "`techsapo hosts check` and `techsapo health` tell more; a host that is lost: `techsapo hosts "
-            "replace`"
+            "`techsapo hosts check` and `techsapo health` show more; `techsapo hosts "
+            "replace` replaces a lost host"
         ),
     )
 

@@ -50,7 +50,9 @@ def test_a_newest_backup_whose_manifest_can_not_be_read_is_told_where_the_newest
     assert said.exit_code == 1
     assert f"a newer backup was passed over: {second.id}" in said.stderr
     context = JobContext(stack.layout, lambda: stack, None, [].append)
-    with pytest.raises(OpsError, match=f"{first.id} restores, but a newer backup is no good: {second.id}"):
+    with pytest.raises(
+        OpsError, match=f"{first.id} can be restored, but a newer backup is unusable: {second.id}"
+    ):
         jobs.verify(context)
     assert verify_backup(stack, first.id).passed_over == (), "that one was asked for by its id"
     (first.folder / "manifest.json").rename(first.folder / "kept")

@@ -53,7 +53,7 @@ def test_the_newest_whole_copy_is_taken_and_later_parts_are_told_of() -> None:
 def test_of_a_moment_the_newest_before_it_is_taken() -> None:
     assert choose([snapshot(1), snapshot(2)], NOON + timedelta(hours=2), "") == snapshot(2)
     assert choose([snapshot(0), snapshot(1)], NOON + timedelta(minutes=59), "") == snapshot(0)
-    with pytest.raises(OpsError, match="no copy from then or before"):
+    with pytest.raises(OpsError, match="no copy from that time or earlier"):
         choose([snapshot(0)], NOON - timedelta(seconds=1), "")
 
 
@@ -126,7 +126,7 @@ def test_a_copy_that_did_not_come_whole_or_was_tampered_with_is_refused(copy: Co
     path, sums = copy.backup.folder / "manifest.json", copy.backup.folder / "SHA256SUMS"
     before = file_sha256(path)
     path.write_text(path.read_text().replace('"native"', '"compose"'))
-    with pytest.raises(OpsError, match="did not come whole"):
+    with pytest.raises(OpsError, match="did not arrive intact"):
         require_whole(open_copy(copy.root, snapshot(0)))
     sums.write_text(sums.read_text().replace(before, file_sha256(path)))  # its digests are right
     with pytest.raises(OpsError, match="was tampered with"):
