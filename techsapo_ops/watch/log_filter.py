@@ -101,7 +101,7 @@ def _finite(digits: str) -> float:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(msg("{word} is no number in JSON", word=word))
+    raise ValueError(msg("{word} is not a number in JSON", word=word))
 
 
 def _is_of(text: str, wanted: str, fields: tuple[str, ...]) -> bool:

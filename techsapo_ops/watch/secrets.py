@@ -52,18 +52,18 @@ def reveal(secret: KeptSecret) -> Secret:
         text = secret.file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise OpsError(
-            msg("{secret} is not made yet: there is no {file}", secret=secret.name, file=secret.file),
+            msg("{secret} does not exist yet: there is no {file}", secret=secret.name, file=secret.file),
             msg("`techsapo up` makes it"),
         ) from None
     except PermissionError:
         raise OpsError(
-            msg("cannot read {file}: it is for {owner} alone", file=secret.file, owner=_owner(secret)),
+            msg("cannot read {file}: only {owner} may read it", file=secret.file, owner=_owner(secret)),
             msg("run this as the user who ran `up`"),
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise OpsError(
             msg("cannot read {file}: {error}", file=secret.file, error=error),
-            msg("`techsapo doctor` looks at the host"),
+            msg("`techsapo doctor` checks the host"),
         ) from None
     return Secret(text, file=str(secret.file))
 
@@ -134,7 +134,7 @@ def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
     except OSError as error:
         raise OpsError(
             msg(
-                "cannot read the stack's secrets, which are to be taken out: {strerror}: {filename}",
+                "cannot read the stack's secrets, so they can't be masked: {strerror}: {filename}",
                 strerror=error.strerror,
                 filename=error.filename,
             ),

@@ -109,7 +109,7 @@ def deliver(
     if not wanted:
         raise OpsError(
             msg(
-                "{alert} goes to the receiver {receiver}, which tells nobody",
+                "{alert} goes to the receiver {receiver}, which notifies nobody",
                 alert=alert.labels["alertname"],
                 receiver=receiver,
             ),
@@ -164,7 +164,7 @@ def undelivered(
 def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str]) -> str:
     held = next((a for a in server.alerts() if a.labels == labels), None)
     if held is None:
-        return msg("Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`")
+        return msg("Alertmanager does not have the alert: see `techsapo logs alertmanager -n 20`")
     if held.silenced:
         return msg("a silence matches it: `techsapo alerts silence --list` shows which")
     if spec.notifications.business_hours is not None and labels.get("priority") == "P2":
@@ -214,7 +214,7 @@ def _less_urgent(spec: Spec) -> Iterator[str]:
         yield msg("warnings reach no one: add a receiver to notifications.warning")
     if not unreached & {"critical", "page"} and leads_here_alone(spec):
         yield msg(
-            "links in messages open on this host alone: write where the pages are opened, `{setting}`",
+            "links in messages open only on this host: set the address of the pages, `{setting}`",
             setting=SETTING,
         )
 

@@ -108,10 +108,10 @@ def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
     try:
         return alertmanager.alerts(), ""
     except Unreachable as error:
-        return (), msg("Alertmanager does not answer: nobody is told ({message})", message=error.message)
+        return (), msg("Alertmanager does not answer: nobody is notified ({message})", message=error.message)
     except ApiError as error:
         return (), msg(
-            "Alertmanager answers with an error: maybe nobody is told ({message})", message=error.message
+            "Alertmanager answers with an error: maybe nobody is notified ({message})", message=error.message
         )
 
 
@@ -137,21 +137,19 @@ def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
         return matching
     what = all_of(str(m) for m in only)
     if Matcher("alertname", "=", WATCHDOG) in only:
-        raise OpsError(
-            msg("{watchdog} always fires, and nobody has to do anything", watchdog=WATCHDOG), exit_code=2
-        )
+        raise OpsError(msg("{watchdog} always fires and needs no action", watchdog=WATCHDOG), exit_code=2)
     states = {
         f.state for f in prometheus.alerts() if NEXT not in f.labels and all(m.holds(f.labels) for m in only)
     }
     if "firing" in states:
         raise OpsError(
-            msg("{what} fires, but Prometheus does not count since when", what=what),
-            msg("try again in a few seconds; if that goes on, its rules are older ones: `techsapo up`"),
+            msg("{what} fires, but Prometheus does not know since when", what=what),
+            msg("try again in a few seconds; if it happens again, the rules are outdated: `techsapo up`"),
         )
     if "pending" in states:
         raise OpsError(
-            msg("{what} does not fire: its condition has not held for long enough", what=what),
-            msg("nobody was told of it yet"),
+            msg("{what} does not fire: its condition has not lasted long enough", what=what),
+            msg("nobody has been notified yet"),
         )
     raise OpsError(
         msg("{what} does not fire", what=what), msg("`techsapo alerts list --firing` lists what does")

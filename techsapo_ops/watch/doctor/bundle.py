@@ -92,7 +92,7 @@ def write(path: Path, items: Sequence[Item]) -> int:
     # Links on the way are the caller's own choice; one that stands in the file's place is not followed.
     target = NoFollowFile(path.absolute().parent.resolve() / path.name)
     if target.look() is not None:
-        raise OpsError(msg("{path} is there already", path=path), msg("name another one"))
+        raise OpsError(msg("{path} already exists", path=path), msg("choose another name"))
     with tempfile.TemporaryFile() as file:
         _archive(file, path.name.removesuffix(".tar.gz"), items)
         size = file.tell()

@@ -73,11 +73,11 @@ def _as_root(topology: Topology) -> Iterator[HostFinding]:
             f"user {user}",
             Level.WARNING,
             msg(
-                "there is none that reaches {state}, so {services} run as root",
+                "it is missing or can't reach {state}, so {services} run as root",
                 state=topology.layout.state,
                 services=", ".join(services),
             ),
-            msg("their Debian packages add it; put the project where other users may enter, e.g. /srv"),
+            msg("their Debian packages add it; put the project where other users have access, e.g. /srv"),
         )
 
 
@@ -87,14 +87,14 @@ def look_at_card(stack: Stack) -> Iterator[HostFinding]:
         return
     known = printed(stack)
     if known is None:
-        yield HostFinding("backups", "recovery card", Level.NOTE, msg("none was printed yet"), _PRINT)
+        yield HostFinding("backups", "recovery card", Level.NOTE, msg("not printed yet"), _PRINT)
         return
     at, before = known
     now = facts_to_compare(card_of(stack))
     other = [name.replace("_", " ") for name in now if before.get(name) != now[name]]
     if other:
         said = msg(
-            "the one of {at:%Y-%m-%d} is out of date: {other}", at=at.astimezone(), other=", ".join(other)
+            "the card from {at:%Y-%m-%d} is out of date: {other}", at=at.astimezone(), other=", ".join(other)
         )
         yield HostFinding("backups", "recovery card", Level.WARNING, said, _PRINT)
 
@@ -109,7 +109,7 @@ def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
             continue
         left = (end.retires - today).days
         days = msg("1 day") if left == 1 else msg("{left} days", left=left)
-        when = msg("in {days}", days=days) if left > 0 else msg("which is over")
+        when = msg("in {days}", days=days) if left > 0 else msg("already past")
         yield HostFinding(
             "models",
             name,
@@ -187,7 +187,7 @@ def look(
                 restarts[seen.name] = "techsapo up" if seen.outdated else seen.begins_again
         restarts |= dict.fromkeys(observed.beside, "techsapo down, then techsapo up")
     except (OpsError, OSError) as error:
-        unknown.append(_why(msg("what runs"), error))
+        unknown.append(_why(msg("running services"), error))
     return Waiting(security, restarts, reboot(), stale, tuple(unknown))
 
 
@@ -200,7 +200,12 @@ def sentences(waiting: Waiting) -> list[str]:
             named = msg("{named} and {rest} more", named=named, rest=rest)
         said.append(msg("security updates: {packages}", packages=named))
     if waiting.restarts:
-        said.append(msg("still run what was replaced: {services}", services=", ".join(waiting.restarts)))
+        said.append(
+            msg(
+                "still running the version from before an update: {services}",
+                services=", ".join(waiting.restarts),
+            )
+        )
     if waiting.reboot:
         said.append(waiting.reboot)
     if waiting.stale_days is not None:
@@ -212,7 +217,7 @@ def finding(waiting: Waiting) -> HostFinding:
     """The same as doctor tells it, in one line."""
     said = sentences(waiting)
     if not said:
-        return HostFinding("updates", "updates", Level.OK, msg("no security update or restart waits"))
+        return HostFinding("updates", "updates", Level.OK, msg("no security update or restart is pending"))
     level = Level.WARNING if waiting.commands else Level.NOTE
     remedy = waiting.commands or (("apt-get update",) if waiting.stale_days is not None else ())
     return HostFinding("updates", "updates", level, joined("; ", said), ", then ".join(remedy))
@@ -220,4 +225,4 @@ def finding(waiting: Waiting) -> HostFinding:
 
 def _why(what: str, error: OpsError | OSError) -> str:
     reason = error.message if isinstance(error, OpsError) else str(error)
-    return msg("{what} could not be looked at: {why}", what=what, why=reason)
+    return msg("{what} could not be checked: {why}", what=what, why=reason)

@@ -46,7 +46,7 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
         if len(having) > 1:
             wrong |= {name: _also(each for each in having if each != name) for name in having}
         elif not having and all(part.sole is False for part in alike):
-            wrong |= {part.name: msg("and none of the others has it") for part in alike}
+            wrong |= {part.name: msg("and no other one has it") for part in alike}
     return [
         replace(part, status=PartStatus.DEGRADED, detail=joined("; ", (part.detail, wrong[part.name])))
         if part.name in wrong and part.status is PartStatus.HEALTHY
@@ -56,7 +56,7 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
 
 
 def _also(others: Iterable[str]) -> str:
-    return msg("and so is or has {others}, where one alone should", others=", ".join(others))
+    return msg("the same for {others}, but only one may", others=", ".join(others))
 
 
 def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
@@ -77,8 +77,8 @@ def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
     if missed := [status for status in statuses if status.missed is not None]:
         return (HealthPart("jobs", "jobs", PartStatus.DEGRADED, _words(missed), hint=hint),)
     if not any(status.last for status in statuses):
-        return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, msg("none has run yet"), hint=hint),)
-    return (HealthPart("jobs", "jobs", PartStatus.HEALTHY, msg("each began when it was due")),)
+        return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, msg("no job has run yet"), hint=hint),)
+    return (HealthPart("jobs", "jobs", PartStatus.HEALTHY, msg("every job started on time")),)
 
 
 def _words(missed: list[JobStatus]) -> str:
@@ -86,7 +86,7 @@ def _words(missed: list[JobStatus]) -> str:
         ", ",
         (
             msg(
-                "{name} was due {time:%Y-%m-%d %H:%M} and did not begin",
+                "{name} was due at {time:%Y-%m-%d %H:%M} and did not start",
                 name=status.job.name, time=status.missed,
             )
             for status in missed
@@ -116,7 +116,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     """
     if not timeout > 0:
         raise OpsError(
-            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("a timeout of {timeout:g} s leaves no time to check", timeout=timeout),
             msg("pass e.g. --timeout 5"),
         )
     preload()
@@ -193,7 +193,7 @@ def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
     if not (seen.running and seen.services):
         return list(parts)
     missing = names - {*seen.services, *seen.stopped}
-    why = msg("the spec has it, what was applied last has not")
+    why = msg("it is in the spec, but not in the last apply")
     hint = msg("`techsapo plan` shows what differs, `techsapo up` starts it")
     return [
         replace(p, detail=why, hint=hint)
@@ -251,10 +251,13 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
     if gone := [s.name for s in services if s.drift == FOLDER_GONE]:
         detail = msg(
-            "of {names} the data folder was removed; what they hold is lost when they end",
+            "the data folder of {names} was removed; the data is lost when they stop",
             names=", ".join(gone),
         )
-        hint = msg("`techsapo backup` what still runs, then `techsapo up --empty` and `techsapo restore`")
+        hint = msg(
+            "back up what still runs with `techsapo backup`, then run `techsapo up "
+            "--empty` and `techsapo restore`"
+        )
         return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
     replaced = [
         (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
@@ -294,7 +297,7 @@ def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
     sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
     if not sources:
         return ()
-    detail = msg("{sources} shrank: see the newest backup", sources=", ".join(sources))
+    detail = msg("the data of {sources} shrank: see the newest backup", sources=", ".join(sources))
     hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
     return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
 

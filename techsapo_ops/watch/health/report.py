@@ -85,7 +85,7 @@ def silence_parts(stack: Stack, timeout: float) -> tuple[HealthPart, ...]:
     if not hushed:
         return ()
     detail = joined("; ", map(_words, hushed))
-    hint = msg("`techsapo alerts silence --list`, and `--expire ID` ends one")
+    hint = msg("`techsapo alerts silence --list` lists them, `--expire ID` ends one")
     return (HealthPart("silences", "silences", PartStatus.HEALTHY, detail, hint=hint),)
 
 
@@ -94,7 +94,7 @@ def _words(hushed: Hushed) -> str:
     if (more := len(hushed.alerts) - MOST) > 0:
         shown = msg("{shown} and {more} more", shown=shown, more=more)
     return msg(
-        "nobody is told of {shown} until {end} ({by}: {comment})",
+        "nobody is notified of {shown} until {end} ({by}: {comment})",
         shown=shown,
         end=moment_text(hushed.silence.ends),
         by=hushed.silence.created_by,
@@ -193,7 +193,9 @@ def certificate_part(
         leaf = x509.load_pem_x509_certificate(chain.read_bytes())
     except FileNotFoundError:
         return part(
-            PartStatus.DEGRADED, msg("there is none at {chain}", chain=chain), msg("`techsapo up` makes it")
+            PartStatus.DEGRADED,
+            msg("there is no certificate at {chain}", chain=chain),
+            msg("`techsapo up` makes it"),
         )
     except OSError as error:
         return part(
@@ -210,7 +212,9 @@ def certificate_part(
             return part(PartStatus.DEGRADED, error.message)
         if served != leaf:
             return part(
-                PartStatus.DEGRADED, msg("nginx serves another one"), "`techsapo restart --reload nginx`"
+                PartStatus.DEGRADED,
+                msg("nginx serves another certificate"),
+                "`techsapo restart --reload nginx`",
             )
     left = leaf.not_valid_after_utc - now
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc

@@ -121,7 +121,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
     """
     if not timeout > 0:
         raise OpsError(
-            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("a timeout of {timeout:g} s leaves no time to check", timeout=timeout),
             msg("pass e.g. --timeout 10"),
         )
     preload()

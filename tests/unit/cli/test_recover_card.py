@@ -139,7 +139,7 @@ def test_doctor_says_that_it_is_out_of_date_and_by_what(folder: Path) -> None:
         return [(str(finding.level), finding.detail) for finding in look_at_card(stack_in(folder))]
 
     write(folder)
-    assert [detail for _, detail in found()] == ["none was printed yet"]
+    assert [detail for _, detail in found()] == ["not printed yet"]
     card()
     assert found() == []
     write(folder, PLACES[1], contacts=["Kimura"])
@@ -149,7 +149,7 @@ def test_doctor_says_that_it_is_out_of_date_and_by_what(folder: Path) -> None:
     card()
     assert found() == []
     (folder / ".techsapo/recovery-card.json").write_text("{")
-    assert [detail for _, detail in found()] == ["none was printed yet"]
+    assert [detail for _, detail in found()] == ["not printed yet"]
 
 
 @each_row("locale", ["ja", "en"])

@@ -78,16 +78,16 @@ def test_one_that_has_it_is_well_and_so_are_those_of_which_one_did_not_say(
 
 def test_two_that_have_it_are_degraded_and_named() -> None:
     assert told(True, False, True) == [
-        ("degraded", "said; and so is or has redis-c, where one alone should"),
+        ("degraded", "said; the same for redis-c, but only one may"),
         ("healthy", "said"),
-        ("degraded", "said; and so is or has redis-a, where one alone should"),
+        ("degraded", "said; the same for redis-a, but only one may"),
         ("healthy", "HTTP 200"),
     ]
 
 
 def test_where_none_has_it_all_of_the_kind_are_degraded() -> None:
     assert told(False, False, False) == [
-        *[("degraded", "said; and none of the others has it")] * 3,
+        *[("degraded", "said; and no other one has it")] * 3,
         ("healthy", "HTTP 200"),
     ]
 
@@ -127,9 +127,9 @@ def test_health_names_them_with_their_end_the_last_first_and_is_well(
     (part,) = silence_parts(open_stack(topology(spec(), tmp_path)), 1.0)
     assert (part.name, part.status) == ("silences", PartStatus.HEALTHY)
     everything, app = part.detail.split("; ")
-    assert everything.startswith("nobody is told of AppDown, NginxDown, ProbeFailing and ")
+    assert everything.startswith("nobody is notified of AppDown, NginxDown, ProbeFailing and ")
     assert f"until {later.astimezone():%Y-%m-%d %H:%M:%S %Z} (hanako: moving house)" in everything
-    assert app.startswith(f"nobody is told of AppDown until {ENDS.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    assert app.startswith(f"nobody is notified of AppDown until {ENDS.astimezone():%Y-%m-%d %H:%M:%S %Z}")
 
 
 LABELS = {"alertname": "ProviderDown", "severity": "critical", "priority": "P1", "service": "llm"}
