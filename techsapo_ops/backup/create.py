@@ -145,7 +145,7 @@ def _take(
 
 
 def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
-    """Remove what killed backups left, and see to the key; returns what is to be told."""
+    """Remove what killed backups left, and make the key where it is missing; returns warnings."""
     for kind in registry.kinds():
         kind.tidy(stack)
     warnings = []
@@ -165,7 +165,7 @@ def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
 
 
 def lost_key(repository: Repository) -> str:
-    """What is to be told where there are backups with a MAC, though the key was made just now; else empty."""
+    """A warning where backups have a MAC although the key was made just now; else empty."""
     others = [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
     if not others:
         return ""

@@ -1,4 +1,4 @@
-"""The jobs of backups; the operations themselves tell Prometheus of the backups."""
+"""The jobs of backups; the operations themselves write the metrics."""
 
 from __future__ import annotations
 

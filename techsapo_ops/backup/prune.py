@@ -27,7 +27,7 @@ class Known:
 
     `good`: whole, and not found wrong; `deep`: restored on trial and found right; `logs`: those of the
     servers with which going on from it begins; `kinds`: what it holds; `safety`: made by a restore;
-    `tampered`: changed, or put there, by somebody else as far as can be told; `shrank`: id of a backup that
+    `tampered`: changed, or put there, by somebody else as far as is known; `shrank`: id of a backup that
     has less than half of this one, and that nobody has accepted.
     """
 
@@ -131,7 +131,7 @@ def prune_backups(
 ) -> Pruned:
     """Remove the backups that backup.keep does not want any more, and off-site copies where the spec says so.
 
-    Here also where that can't be recorded, of which `warn` is told: it is what makes room on a full disk.
+    Here also where that can't be recorded, which goes to `warn`: pruning makes room on a full disk.
     Raises OpsError, also where only the copies could not be removed.
     """
     repository = repository_of(stack)

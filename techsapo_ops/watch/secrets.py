@@ -88,7 +88,7 @@ _DIGEST = re.compile(r"(?<![\w:])[0-9a-f]{64}(?!\w)")
 
 
 class Scrubber:
-    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 32 find.
+    """Masks the texts of one bundle: `values` wherever they are, and what the rules of decision 32 find.
 
     What those find in `spec`, as in a command of a hook, is known in the other texts as well.
     """
@@ -144,7 +144,7 @@ def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
 
 
 def _written(spec_file: Path, text: str) -> Iterator[bytes]:
-    """What may be a secret in a spec that is wrong: whatever stands where one belongs, as far as it can be
+    """What may be a secret in a spec that is wrong: whatever is where one belongs, as far as it can be
     read, or behind a name that sounds like one.
     """
     with suppress(OpsError):

@@ -37,7 +37,7 @@ class Block:
 
 
 def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterator[Block]:
-    """What stands on the card, from top to bottom."""
+    """The blocks of the card, from top to bottom."""
     say = Words(locale, "card.yaml")
     typed = commands(card)
     yield Block(
@@ -98,7 +98,7 @@ def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterato
 
 
 def text(card: Card, locale: str, now: datetime) -> str:
-    """The card as plain text that fits the page. `now` is aware; times are told by its zone.
+    """The card as plain text that fits the page. `now` is aware; times are shown in its zone.
 
     Where the spec has much to say, lines below headings go first, then names of lists, then blank lines.
     """

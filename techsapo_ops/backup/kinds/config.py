@@ -109,7 +109,7 @@ class ConfigBackup(BackupKind):
 
     @override
     def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
-        # Raises OpsError where a link stands on the way to one.
+        # Raises OpsError where a link is on the way to one.
         there = places(stack, part)
         differing, keys = set(changed(stack, part)), key_files(stack.layout, stack.spec)
         targets = []

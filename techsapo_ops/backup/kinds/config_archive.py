@@ -154,7 +154,7 @@ class ConfigSource:
 
 @lru_cache(maxsize=256)
 def _written(secret: bytes) -> tuple[bytes, ...]:
-    """A secret as it may stand in a file; each of many files is searched for it."""
+    """The forms of a secret in a file; each of many files is searched for them."""
     return tuple(form.encode() for form in forms(secret.decode()))
 
 

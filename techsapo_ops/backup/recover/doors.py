@@ -68,7 +68,7 @@ def _manager(fleet: Fleet, daemons: dict[str, DaemonFacts]) -> Docker | None:
 
 
 def _require_new(manager: Docker, topology: Topology) -> None:
-    """Raise OpsError where the Swarm has the state of a stack of that name, and where no quorum tells."""
+    """Raise OpsError where the Swarm has the state of a stack of that name, or no quorum to ask."""
     name = topology.spec.project
     if not swarm.notes(manager, purpose_of(name)):
         return
@@ -100,7 +100,7 @@ class Doors(Protocol):
 
     @property
     def listener(self) -> Listener:
-        """Who is told how an apply goes."""
+        """Receives the progress of an apply."""
         ...
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:

@@ -36,7 +36,7 @@ class Choice:
 
 
 def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot, ...]:
-    """The copies in the repository, oldest first; `warn` is told of those that can't be read.
+    """The copies in the repository, oldest first; `warn` gets those that can't be read.
 
     Raises OpsError where that is all of them.
     """

@@ -34,7 +34,7 @@ _FIELD = "app.auth.keys_file"
 def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[str], None]) -> Endings:
     """What the newest copy knows of revoked keys, where an older one is recovered.
 
-    `warn` is told where it can't be read.
+    `warn` gets the reason where it can't be read.
     """
     if newest is None:
         return {}

@@ -68,7 +68,7 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
     """Where everything belongs in a stack in the folder `into`, an absolute path without links.
 
     `made` is what this recovery has put outside the state directory already. Raises OpsError where something
-    else stands in a place inside `into`.
+    else is in a place inside `into`.
     """
     placements: list[Placement] = []
     repointed: dict[str, str] = {}
@@ -171,7 +171,7 @@ def _same(source: Path, target: Path) -> bool:
 def put(placement: Placement, prepared: Path, into: Path, making: Callable[[Path], None]) -> list[str]:
     """Put one where it belongs, as this user's; returns the names of links that were left out.
 
-    `making` is told of the path before it is made. A file that is there was put there before, or came with a
+    `making` gets the path before it is made. A file that is there was put there before, or came with a
     folder. A folder appears whole, by a rename out of `prepared`, a private folder on the disk of `into`.
     Raises OpsError where it can't be written.
     """
@@ -264,7 +264,7 @@ def _own(folder: Path) -> None:
 
 
 def require_free(places: Places, made: frozenset[str]) -> None:
-    """Raise OpsError where something stands in the place of what is to be put into the stack's folder."""
+    """Raise OpsError where something is in the place of what is to be put into the stack's folder."""
     for each in places.placements:
         if not each.there and str(each.target) not in made and os.path.lexists(each.target):
             raise OpsError(

@@ -38,7 +38,7 @@ def members(data: bytes, where: str, *, form: int, shape: Shape, longest: int) -
     if len(data) > longest or data.count(b",") > _MOST_VALUES:
         raise ValueError(where)
     document: dict[str, Any] = json.loads(data, parse_constant=_refuse)
-    if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be told of
+    if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be printed
         json.dumps(document, ensure_ascii=False).encode()
     version = document.pop("version")
     if not count(version):

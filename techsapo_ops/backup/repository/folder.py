@@ -65,7 +65,7 @@ class Backup:
 
 
 class Repository:
-    """The backups below `path`; `keyring` tells whose they are, and new ones get their MAC by it.
+    """The backups below `path`; `keyring` knows whose they are, and new ones get their MAC by it.
 
     `noted` is a folder that nobody else may write, for what was found out about them; `places` knows those
     that other hosts have.
@@ -309,7 +309,7 @@ def sums_of(manifest: Manifest, digest: str) -> str:
 
 
 def stamp(now: datetime) -> str:
-    """A time as it stands in ids and file names: 20260131T020000Z."""
+    """A time as in ids and file names: 20260131T020000Z."""
     return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
@@ -343,7 +343,7 @@ def _backup(folder: Path) -> Backup:
 
 
 def _bytes(path: Path) -> tuple[bytes | None, str]:
-    """What a manifest's file holds, or None and why that can't be told."""
+    """What a manifest's file holds, or None and why it can't be read."""
     try:
         with open_plain(path) as file:
             data = file.read(manifests.LONGEST + 1)

@@ -27,7 +27,7 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
 _KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
-"""Years whose times can be told in every zone, and as seconds."""
+"""Years whose times exist in every zone, and as seconds."""
 
 
 @dataclass(frozen=True, slots=True)

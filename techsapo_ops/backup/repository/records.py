@@ -1,7 +1,7 @@
 """What is recorded of backups beside them: what was found out about them later, and which lie elsewhere.
 
 Alerts and retention go by it, so it lies in the state directory: whoever may write the backups' folder could
-else tell that all is well. What concerns the off-site repository has a file of its own, which stays when
+else claim that all is well. What concerns the off-site repository has a file of its own, which stays when
 `backup prune` removes the backups here.
 """
 
@@ -25,7 +25,7 @@ from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import Layout
 
 LEVEL = "offsite_deep"
-"""Under which a look at an off-site copy is noted, and the level that it tells."""
+"""Under which a look at an off-site copy is noted, and its level."""
 _LONGEST = 4 * 1024 * 1024
 
 
@@ -60,7 +60,7 @@ def of_offsite(layout: Layout) -> dict[str, Any]:
 
     The `last` look at one, the last `good` one, when all of the repository was `read` last, which copies were
     `there` then, and when a person last typed its password: `typed` is not `ok` before the first time, and
-    tells of the first copy then.
+    dates from the first copy then.
     """
     return read(_offsite(layout))
 
@@ -197,7 +197,7 @@ class Places:
 
 
 def not_here(place: Place, folder: str) -> OpsError:
-    """What is to be told of who wants a backup that another host has, where backups are in `folder`."""
+    """The error for a backup that only another host has; `folder` is where backups are here."""
     return OpsError(
         msg("backup {id} is on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
         msg("run this on that host, or copy the folder into {folder}", folder=folder),

@@ -45,12 +45,12 @@ _DAMAGED = re.compile(r'(?:^Ignoring "|could not load snapshot )([0-9a-f]{8})', 
 _FRACTION = re.compile(r"\.\d+")
 _SECONDS = 6 * 3600.0
 PATIENCE = 60.0
-"""Seconds in which a repository that is there tells its configuration: restic itself tries for 15 minutes."""
+"""Seconds in which an existing repository returns its configuration: restic itself tries for 15 minutes."""
 _LOCK_SECONDS = 120.0
 """Seconds for which a restore waits for whoever has the repository for himself, such as `restic prune`."""
 _LOCK_PAUSE = 5.0
 _SHOWN = 600
-"""Characters of what restic said that are told."""
+"""Characters of restic's output that are shown."""
 
 
 def _time(text: str) -> datetime:
@@ -181,7 +181,7 @@ class Restic:
     ) -> tuple[AwaySnapshot, ...]:
         """What techsapo copied there, of backup `id_` or of all, oldest first. Raises OpsError.
 
-        `damaged` is told the first digits of those that can't be read, whosever they are.
+        `damaged` gets the first digits of those that can't be read, whosever they are.
         """
         listed = self._run("snapshots", "--json", "--tag", f"{_TAG},{id_}" if id_ else _TAG)
         self._checked("snapshots", listed)
@@ -230,7 +230,7 @@ class Restic:
 
     def read_all(self) -> tuple[str, frozenset[str]]:
         """Read every byte of the repository: what is wrong, empty for nothing, and the ids of the copies that
-        this touches, as far as it can be told. Raises OpsError where it could not be read.
+        this touches, as far as it is known. Raises OpsError where it could not be read.
 
         It takes no lock: a reading of hours would keep the next backup from being copied.
         """
@@ -251,7 +251,7 @@ class Restic:
         return "\n".join(wrong)[:_SHOWN], touched
 
     def _users(self, packs: frozenset[str]) -> str:
-        """What restic says of who needs what these packs held, by the index: a damaged one tells nothing."""
+        """What restic says of who needs what these packs held, by the index: a damaged one has no answer."""
         held: dict[str, list[str]] = {"data": [], "tree": []}
         for index in self._run("list", "index").output.split() if packs else ():
             for pack in json.loads(self._run("cat", "index", index).stdout)["packs"]:

@@ -163,7 +163,7 @@ def verify(
     how long its data took to come back. Raises OpsError where a throwaway server can't be had, or has no
     room, which says nothing of the backup, and where the keys can't be read.
     """
-    # Two looks within a second are told apart: the last one is what alerts go by.
+    # Two verifications within a second differ: alerts use the last one.
     at, began = datetime.now(UTC).isoformat(timespec="microseconds"), monotonic()
     origin = repository.origin(backup)
     wrong = faults(backup, origin)

@@ -87,7 +87,7 @@ class Copied:
 
 
 def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
-    """The copies of this stack, oldest first, and what is told where some can't be read. Raises OpsError."""
+    """The copies of this stack, oldest first, and a warning where some can't be read. Raises OpsError."""
     lost: list[str] = []
     known = away.snapshots(damaged=lost.extend)
     # Several stacks may share a repository.
@@ -179,7 +179,7 @@ def fetch(away: Restic, snapshot: str, folder: Path) -> None:
 
 
 def _why(away: Restic, folder: Path, error: OpsError) -> OpsError:
-    """What is told of a copy that did not come. Raises OpsError where it is the way there that has failed."""
+    """The error for a copy that did not arrive. Raises OpsError where it is the way there that has failed."""
     if "no space left" in error.message.lower():
         return OpsError(
             msg("the disk of {folder} is full: the copy is incomplete", folder=folder.parent),

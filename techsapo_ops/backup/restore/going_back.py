@@ -77,7 +77,7 @@ def start_apps(stack: Stack, apps: Sequence[str], say: Say) -> None:
 def start_left_off(stack: Stack, apps: Sequence[str], say: Say) -> None:
     """Start those of `apps` that the restore did not come to, unless all of the stack is off.
 
-    Of one that does not start the reason is told, and no more: `up` may have what it lacks.
+    For one that does not start only the reason is reported: `up` may have what it lacks.
     """
     seen = stack.engine.observe()
     if not seen.running:
@@ -275,7 +275,7 @@ def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
     The journal's entry goes first: what lies beside is of no use to anybody then.
     """
     restore_journal(stack.layout).end()
-    with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
+    with suppress(OpsError):  # it is back; `up` reports a note that can't be written
         note_restored(stack, part_kinds)
     for part_kind, kind in keeping_replaced(part_kinds):
         kind.forget(stack, part_kind)

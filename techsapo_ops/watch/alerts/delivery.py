@@ -1,4 +1,4 @@
-"""Whether a notification would arrive, by a synthetic alert; and who would be told of nothing."""
+"""Whether a notification would arrive, by a synthetic alert; and which alerts notify nobody."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def try_out(
     It carries the alert's own severity, priority and page, but a service of its own, so that it neither joins
     the group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
     integration: one that a real alert sends there at that very moment, or that is still tried from before,
-    can't be told apart. The alert ends with this call.
+    can't be distinguished. The alert ends with this call.
     Raises OpsError where it reaches nobody, was refused, or is not taken in time.
     """
     spec = stack.spec

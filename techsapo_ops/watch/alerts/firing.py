@@ -55,7 +55,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every alert, those that fire first; where so, why states are not known, and why nobody is told."""
+    """Every alert, those that fire first; where so, why states are not known, and why nobody is notified."""
 
     alerts: tuple[Listed, ...]
     trouble: str = ""
@@ -65,10 +65,10 @@ class Listing:
 def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanager | None) -> Listing:
     """Every alert as Prometheus has it, and as Alertmanager holds it back.
 
-    None stands for a server that the stack does not run.
+    None is a server that the stack does not run.
     """
     had: Mapping[Labels, Acknowledgement] = {}
-    # Each is asked for itself: what fires is what Prometheus says, also where nobody is told.
+    # Each is asked for itself: what fires is what Prometheus says, also where nobody is notified.
     held, untold = _held(alertmanager) if alertmanager is not None else ((), "")
     try:
         waiting = prometheus.alerts() if prometheus is not None else None
@@ -104,7 +104,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
 
 
 def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
-    """What Alertmanager has, and why nobody is told where it does not say."""
+    """What Alertmanager has, and why nobody is notified where it does not answer."""
     try:
         return alertmanager.alerts(), ""
     except Unreachable as error:
@@ -176,7 +176,7 @@ class OneAlert:
     """`now` is its state, once for each that fires; `silences` are those that are about it alone or more.
 
     `receivers` are the kinds of those that it goes to, `runbook` its page with this stack's commands.
-    `trouble` says why states are not known, `untold` why nobody is told.
+    `trouble` says why states are not known, `untold` why nobody is notified.
     """
 
     alert: Alert
@@ -193,7 +193,7 @@ class OneAlert:
 def one_alert(
     stack: Stack, alert: Alert, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> OneAlert:
-    """What is known of `alert`. None stands for a server that the stack does not run."""
+    """What is known of `alert`. None is a server that the stack does not run."""
     alert = alert.of_stack(hosts=len(stack.spec.hosts))
     listing = listed(stack, prometheus, alertmanager)
     now = tuple(each for each in listing.alerts if each.alert.name == alert.name)

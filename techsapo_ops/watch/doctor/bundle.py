@@ -89,7 +89,7 @@ class Sources:
 
 def write(path: Path, items: Sequence[Item]) -> int:
     """Write the archive, 0600, and return its size. Raises OpsError where something is there already."""
-    # Links on the way are the caller's own choice; one that stands in the file's place is not followed.
+    # Links on the way are the caller's own choice; one in the file's place is not followed.
     target = NoFollowFile(path.absolute().parent.resolve() / path.name)
     if target.look() is not None:
         raise OpsError(msg("{path} already exists", path=path), msg("choose another name"))
@@ -133,7 +133,7 @@ def _said(sources: Sources) -> Iterator[tuple[str, str, str]]:
     }
     for name, output in at_once(asked, _SECONDS + 5).items():
         words = " ".join(sources.commands[name])
-        yield name, f"techsapo {words}", output if isinstance(output, str) else f"not known: {output}\n"
+        yield name, f"techsapo {words}", output if isinstance(output, str) else f"not available: {output}\n"
 
 
 def _say(sources: Sources, words: tuple[str, ...]) -> str:
@@ -191,7 +191,7 @@ def _logs(recorded: Recorded) -> Iterator[tuple[str, str, str]]:
         try:
             text = "".join(_line(line.text) for line in recorded.logs((name,), lines=_LINES))
         except OpsError as error:
-            text = f"not known: {error.message}\n"
+            text = f"not available: {error.message}\n"
         yield f"logs/{name}.log", f"its last {_LINES} lines", text
 
 
@@ -214,12 +214,12 @@ def _read(path: Path) -> str:
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                return "left out: it is no regular file\n"
+                return "left out: it is not a regular file\n"
             if facts.st_size > MOST_BYTES:
                 file.seek(facts.st_size - MOST_BYTES)
             return file.read(MOST_BYTES).decode("utf-8", "replace")
     except OSError as error:
-        return f"not known: {error.strerror}\n"
+        return f"not available: {error.strerror}\n"
 
 
 def _bounded(text: str) -> str:

@@ -214,7 +214,7 @@ def sentences(waiting: Waiting) -> list[str]:
 
 
 def finding(waiting: Waiting) -> HostFinding:
-    """The same as doctor tells it, in one line."""
+    """The same as a finding of doctor, in one line."""
     said = sentences(waiting)
     if not said:
         return HostFinding("updates", "updates", Level.OK, msg("no security update or restart is pending"))

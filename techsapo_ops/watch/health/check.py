@@ -60,7 +60,7 @@ def _also(others: Iterable[str]) -> str:
 
 
 def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
-    """What the ledger tells of whoever starts the jobs: a run that was missed is a fault.
+    """What the records of jobs say of whoever starts them: a run that was missed is a fault.
 
     Nothing where the scheduler is one of the services, which has a heartbeat, and where nobody is to start
     any. Raises nothing for what it finds.
@@ -147,7 +147,7 @@ def _away(stack: Stack) -> Mapping[str, str]:
     """The machines that can't be reached, and why."""
     try:
         return stack.engine.away()
-    except OpsError:  # the probes tell it
+    except OpsError:  # the probes report it
         return {}
 
 
@@ -204,7 +204,7 @@ def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
 
 
 def _stopped(stack: Stack) -> Mapping[str, Stopped]:
-    """What somebody has stopped; none for a user who may not read it, whom the probes tell."""
+    """What somebody has stopped; none for a user who may not read it, to whom the probes report it."""
     try:
         return stopped_of(stack.layout)
     except OpsError:
@@ -292,7 +292,7 @@ def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
     """That a backup has less than half of what the one before had, as the last command on backups left it."""
     try:
         samples = read_textfile(stack.layout.textfiles, "backups")
-    except OpsError:  # node exporter can't read it either, and JobAbsent tells
+    except OpsError:  # node exporter can't read it either, and JobAbsent fires
         return ()
     sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
     if not sources:

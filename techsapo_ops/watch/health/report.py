@@ -103,7 +103,7 @@ def _words(hushed: Hushed) -> str:
 
 
 class AskedMeanwhile:
-    """Asks while other parts are probed. A stack without these servers, and servers that do not answer, tell
+    """Asks while other parts are probed. A stack without these servers, and servers that do not answer, say
     nothing: the report has their parts.
     """
 
@@ -117,12 +117,12 @@ class AskedMeanwhile:
         self._thread.start()
 
     def acknowledged(self) -> tuple[Acknowledgement, ...]:
-        """What was told within the time."""
+        """Who has which alert, as far as the answer came in time."""
         self._thread.join(max(self._deadline - time.monotonic(), 0.0))
         return self._acknowledged
 
     def firing(self) -> tuple[str, ...]:
-        """The alerts that fire and nobody has, the critical ones first; what was told within the time."""
+        """The alerts that fire and nobody has, the critical ones first; empty without an answer in time."""
         self._thread.join(max(self._deadline - time.monotonic(), 0.0))
         return self._firing
 

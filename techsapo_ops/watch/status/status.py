@@ -1,4 +1,4 @@
-"""What `techsapo status` shows, asked at the same time: each part by whoever tells of it elsewhere."""
+"""What `techsapo status` shows, asked at the same time: each part from the source that other commands use."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _MARGIN = 1.0
 ASKED = timedelta(minutes=1)
 """In which Prometheus has asked every service once after an apply, and evaluated its rules."""
 SETTLED = timedelta(minutes=5)
-"""After an apply in which alerts that became pending by it are not told."""
+"""After an apply in which alerts that became pending by it are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class StackStatus:
 
     @property
     def status(self) -> Status:
-        """As `techsapo health` says; down where that can't be told."""
+        """As `techsapo health` says; down where that is unknown."""
         return Status.DOWN if self.health.value is None else self.health.value.status
 
 
