@@ -80,7 +80,7 @@ class Keyring:
         value = secrets.token_bytes(_KEY_BYTES)
         noted = {
             "version": 1,
-            "about": "With this key techsapo recognises the backups that it made. Keep it; a copy is off-site.",
+            "about": "techsapo recognises its own backups by this key. Keep it; a copy is off-site.",
             "id": _Key(value).id,
             "key": value.hex(),
         }
