@@ -14,7 +14,7 @@ from typing import Any
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.recover.doors import Doors
 from techsapo_ops.backup.recover.journal import Asked, Desk
-from techsapo_ops.backup.recover.look import Look, age
+from techsapo_ops.backup.recover.preview import Preview, age
 from techsapo_ops.backup.recover.run import Recovery
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.repository.restic import restic_of
@@ -47,7 +47,7 @@ def drill_restore(
     begin: Callable[[float], Report],
     *,
     now: datetime,
-    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+    progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Report:
     """Restore the newest backup on trial, and compare its time with DATA.
 
@@ -56,7 +56,7 @@ def drill_restore(
     trial can't be made, which says nothing of the backup.
     """
     started = time.monotonic()
-    trial = verify_backup(stack, deep=True, told=told)
+    trial = verify_backup(stack, deep=True, progress=progress)
     took = time.monotonic() - started
     # Where it does not restore there is no time in which it did.
     data = round(sum(part.seconds for part in trial.parts), 3) if trial.ok else None
@@ -128,14 +128,14 @@ def drill_recover(
         )
 
 
-def _look(recovery: Recovery) -> Look:
-    look = recovery.look()
+def _look(recovery: Recovery) -> Preview:
+    look = recovery.preview()
     if look is None:
         raise AssertionError("a recovery that has just begun has placed its files")
     return look
 
 
-def refuse_outside(look: Look, into: Path) -> None:
+def refuse_outside(look: Preview, into: Path) -> None:
     """Raises OpsError where something would be put outside of the scratch copy."""
     outside = [each.target for each in look.places.outside(into)]
     if outside:
@@ -173,7 +173,7 @@ def _free(count: int) -> list[int]:
             each.close()
 
 
-def _notes(look: Look) -> Iterator[str]:
+def _notes(look: Preview) -> Iterator[str]:
     yield msg("without operating system, DNS, package downloads, certificates and schedule")
     for what, why in look.cannot:
         yield msg("not back: {what}: {why}", what=what, why=why)

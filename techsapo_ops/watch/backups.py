@@ -95,7 +95,7 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     """What others may do to the backups, and whether restic is there."""
     for fault in folder_faults(stack):
         can = msg(
-            "{fault}: who may write there can delete backups, and who owns it can read them", fault=fault
+            "{fault}: anyone who can write there can delete backups, and the owner can read them", fault=fault
         )
         yield HostFinding("backups", "backup.path", Level.WARNING, can, fault.fix)
     yield from _proof(stack)
@@ -113,8 +113,8 @@ def _proof(stack: Stack) -> Iterator[HostFinding]:
         return
     known, remedy = of_offsite(stack.layout), "`techsapo backup verify --offsite`"
     if "last" in known and not known["last"]["ok"]:
-        said = msg("the off-site copy of {known} did not come back", known=known["last"]["id"])
+        said = msg("the off-site copy of {known} failed verification", known=known["last"]["id"])
         yield HostFinding("backups", "backup.offsite", Level.WARNING, said, remedy)
     elif "good" not in known:
-        said = msg("nobody has seen yet whether the off-site copies come back")
+        said = msg("the off-site copies were never verified")
         yield HostFinding("backups", "backup.offsite", Level.NOTE, said, remedy)

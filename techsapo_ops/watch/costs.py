@@ -85,13 +85,13 @@ def _read(
     mysql = None if topology.places.isolated else _mysql(stack)
     first = _apps(topology)[0]
     if topology.places.isolated:
-        found = _from_containers(stack, options)
+        outputs = _from_containers(stack, options)
     else:
         databases = _databases(topology.layout.data, first.kind)
         if mysql is not None or first.user is None:
             return here(mysql, databases)
-        found = _as_its_user(stack, databases, options)
-    for done, name in found:
+        outputs = _as_its_user(stack, databases, options)
+    for done, name in outputs:
         nothing = nothing + _parsed(done, name, parse)  # type: ignore[operator]
     return nothing
 

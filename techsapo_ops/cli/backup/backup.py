@@ -232,9 +232,9 @@ def verify(
     stack = open_stack(place.open())
     with Bars(out, repository_of(stack)) as bars:
         if offsite:
-            found = verify_offsite(stack, which, wait=wait, say=bars.say, told=bars.told)
+            found = verify_offsite(stack, which, wait=wait, say=bars.say, progress=bars.progress)
         else:
-            found = verify_backup(stack, which, deep=deep, wait=wait, told=bars.told)
+            found = verify_backup(stack, which, deep=deep, wait=wait, progress=bars.progress)
     if out.as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:

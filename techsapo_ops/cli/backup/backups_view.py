@@ -71,7 +71,7 @@ class Bars(Watch):
             self._progress.stop()
 
     @override
-    def told(self, kind: str, count: int) -> None:
+    def progress(self, kind: str, count: int) -> None:
         if self._progress is None:
             return
         if kind not in self._tasks:

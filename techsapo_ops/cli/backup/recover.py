@@ -173,7 +173,7 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
     recovery.begin(asked)
     try:
         recovery.fetch()
-        look = recovery.look()
+        look = recovery.preview()
     except BaseException:
         if dry_run and not known:
             recovery.desk.clear()

@@ -45,7 +45,7 @@ from techsapo_ops.spec.variables import parse_dotenv
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.doctor.look import examine
+from techsapo_ops.watch.doctor.diagnosis import examine
 
 _REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
 

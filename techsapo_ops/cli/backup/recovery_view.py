@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.recover.journal import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
-from techsapo_ops.backup.recover.look import age
+from techsapo_ops.backup.recover.preview import age
 from techsapo_ops.backup.repository.description import NOT_TAKEN
 from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
@@ -14,7 +14,7 @@ from techsapo_ops.spec import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.recover.journal import Recovered
-    from techsapo_ops.backup.recover.look import Look
+    from techsapo_ops.backup.recover.preview import Preview
     from techsapo_ops.cli.output import Output
 
 TITLES = {
@@ -44,7 +44,7 @@ def span(seconds: float) -> str:
     )
 
 
-def show_look(look: Look, out: Output) -> None:
+def show_look(look: Preview, out: Output) -> None:
     """The screen: what comes back, from when, what does not and why, what is different here."""
     then = look.copied.description
     moment = look.copied.backup.read().started.astimezone()
@@ -72,11 +72,11 @@ def show_look(look: Look, out: Output) -> None:
     )
     files: dict[str, int] = {}
     for each in look.places.placements:
-        files[each.kept.what] = files.get(each.kept.what, 0) + 1
+        files[each.item.what] = files.get(each.item.what, 0) + 1
     out.say(msg("with it: spec, {files}", files=joined(", ", [what for what in files if what != "backup"])))
     _show_keys(look, out)
     if outside := look.places.outside(look.draft.file.parent):
-        out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
+        out.table(("written outside of the folder", "what"), [(str(p.target), p.item.what) for p in outside])
     if look.differs:
         out.table(("different here", "then", "now"), look.differs)
     cannot = [(what, why) for what, why in look.cannot if what not in NOT_TAKEN]
@@ -91,7 +91,7 @@ def show_look(look: Look, out: Output) -> None:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 
 
-def _show_keys(look: Look, out: Output) -> None:
+def _show_keys(look: Preview, out: Output) -> None:
     """Which API keys will work: as of the copy, which does not know what was revoked after it."""
     if look.revoke_all_keys:
         out.say(msg("no API key will work: all are revoked"))
@@ -129,7 +129,7 @@ def _show_keys(look: Look, out: Output) -> None:
             )
 
 
-def look_json(look: Look) -> dict[str, Any]:
+def look_json(look: Preview) -> dict[str, Any]:
     """The same with stable keys."""
     then = look.copied.description
     return {
@@ -145,7 +145,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "parts": look.rows,
         "api_keys": [] if look.revoke_all_keys else [key.public(datetime.now(UTC)) for key in look.keys],
         "files": [
-            {"what": p.kept.what, "was": p.kept.path, "target": str(p.target), "why": p.why, "there": p.there}
+            {"what": p.item.what, "was": p.item.path, "target": str(p.target), "why": p.why, "there": p.there}
             for p in look.places.placements
         ],
         "differs": [{"what": what, "then": before, "now": now} for what, before, now in look.differs],

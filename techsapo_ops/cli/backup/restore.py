@@ -110,9 +110,11 @@ def restore(
         require_yes(msg("replace it?"), yes=False)
     with Bars(out, repository_of(stack)) as bars:
         if half is not None:
-            done = operation.perform_instead(stack, intent, half, wait=wait, say=bars.say, told=bars.told)
+            done = operation.perform_instead(
+                stack, intent, half, wait=wait, say=bars.say, progress=bars.progress
+            )
         else:
-            done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
+            done = operation.perform(stack, intent, wait=wait, say=bars.say, progress=bars.progress)
     if out.as_json:
         out.json(
             {
@@ -207,7 +209,7 @@ def _told_of(intent: Intent, out: Output) -> None:
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
-    with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.told) as servers:
+    with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.progress) as servers:
         told = [_told(kind, made) for kind, made in servers.items()]
         if out.as_json:
             out.json({"backup": intent.backup.id, "servers": told})

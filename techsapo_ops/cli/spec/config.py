@@ -22,7 +22,7 @@ from techsapo_ops.spec.describe import json_schema
 from techsapo_ops.spec.redact import resolved
 from techsapo_ops.stack.secrets import StoredSecret
 from techsapo_ops.stack.templates import to_yaml
-from techsapo_ops.watch.secrets import find_secret, reveal, stored_secrets
+from techsapo_ops.watch.secrets import find_secret, reveal, service_secrets
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.describe import Child
@@ -149,7 +149,7 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo config secrets list
     """
-    secrets = stored_secrets(topology_for(place.open()))
+    secrets = service_secrets(topology_for(place.open()))
     if out.as_json:
         out.json([_secret_json(secret) for secret in secrets])
         return

@@ -29,8 +29,7 @@ from techsapo_ops.spec.load import load
 from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.watch.alerts.delivery import look_at_notifications
 from techsapo_ops.watch.backups import look_at_backups
-from techsapo_ops.watch.doctor.look import distrusted, examine, repair
-from techsapo_ops.watch.doctor.looks import (
+from techsapo_ops.watch.doctor.checks import (
     Waiting,
     finding,
     look,
@@ -40,11 +39,12 @@ from techsapo_ops.watch.doctor.looks import (
     look_at_services,
     look_at_templates,
 )
+from techsapo_ops.watch.doctor.diagnosis import distrusted, examine, repair
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
     from techsapo_ops.stack.topology import Topology
-    from techsapo_ops.watch.doctor.look import Diagnosis, Repair
+    from techsapo_ops.watch.doctor.diagnosis import Diagnosis, Repair
 
 
 def doctor(

@@ -140,12 +140,12 @@ def value(found: StackStatus, stack: Stack) -> dict[str, Any]:
         "alerts": (found.alerts, _alerts),
         "jobs": (found.jobs, lambda every: [{"name": j.job.name, **document(j, "job")} for j in every]),
         "drift": (found.drift, _drift),
-        **{name: (getattr(found, name), lambda told: told) for name in _AS_THEY_ARE},
+        **{name: (getattr(found, name), lambda value: value) for name in _AS_THEY_ARE},
     }
     if found.front is not None:
         parts["front"] = (found.front, list)
-    unread = {name: look.why for name, (look, _) in parts.items() if look.told is None}
-    if (listing := found.alerts.told) is not None and listing.trouble:
+    unread = {name: look.why for name, (look, _) in parts.items() if look.value is None}
+    if (listing := found.alerts.value) is not None and listing.trouble:
         unread["alerts"] = listing.trouble
     return {
         "project": stack.spec.project,
@@ -154,7 +154,7 @@ def value(found: StackStatus, stack: Stack) -> dict[str, Any]:
         "at": found.at.isoformat(timespec="seconds"),
         "seconds": round(found.seconds, 3),
         "maintenance": None if found.maintenance is None else found.maintenance.to_json(),
-        **{name: None if name in unread else show(look.told) for name, (look, show) in parts.items()},
+        **{name: None if name in unread else show(look.value) for name, (look, show) in parts.items()},
         "unread": unread,
         **({"unreachable": away_json(found.unreachable)} if found.unreachable else {}),
     }

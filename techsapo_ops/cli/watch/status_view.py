@@ -73,22 +73,22 @@ def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
 
 def next_of(found: StackStatus) -> str:
     """What to do next; empty where nothing asks for somebody."""
-    if (health := found.health.told) is not None and health.failing:
+    if (health := found.health.value) is not None and health.failing:
         return next_step(health)
-    if (listing := found.alerts.told) is not None:
+    if (listing := found.alerts.value) is not None:
         for each in _holding(listing):
             if each.state == "firing" and each.acknowledged is None:
                 return f"`techsapo alerts show {each.alert.name}`"
-    if (drift := found.drift.told) is not None and drift.findings:
+    if (drift := found.drift.value) is not None and drift.findings:
         return "techsapo changes drift"
     return next_step(health) if health is not None else ""
 
 
 def _part(label: str, look: Look[Any], show: Callable[[Any], Iterator[Line]]) -> Iterator[Line]:
-    if look.told is None:
+    if look.value is None:
         yield Line(msg("not known: {why}", why=look.why), "warning", label)
         return
-    for number, line in enumerate(show(look.told)):
+    for number, line in enumerate(show(look.value)):
         yield replace(line, label=label if number == 0 else "")
 
 

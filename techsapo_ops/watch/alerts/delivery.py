@@ -1,4 +1,4 @@
-"""Whether a notification would arrive, by a synthetic alert; and who would be told of nothing."""
+"""Whether a notification would arrive, by a synthetic alert; and which alerts notify nobody."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def try_out(
     It carries the alert's own severity, priority and page, but a service of its own, so that it neither joins
     the group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
     integration: one that a real alert sends there at that very moment, or that is still tried from before,
-    can't be told apart. The alert ends with this call.
+    can't be distinguished. The alert ends with this call.
     Raises OpsError where it reaches nobody, was refused, or is not taken in time.
     """
     spec = stack.spec
@@ -109,7 +109,7 @@ def deliver(
     if not wanted:
         raise OpsError(
             msg(
-                "{alert} goes to the receiver {receiver}, which tells nobody",
+                "{alert} goes to the receiver {receiver}, which notifies nobody",
                 alert=alert.labels["alertname"],
                 receiver=receiver,
             ),
@@ -121,10 +121,10 @@ def deliver(
         while True:
             stack.pause(POLL)
             now, passed = server.sent(receiver), clock() - started
-            told = {name: sent_since(before, now, name) for name in wanted}
-            if all(told[name].delivered >= count for name, count in wanted.items()):
+            counts = {name: sent_since(before, now, name) for name in wanted}
+            if all(counts[name].delivered >= count for name, count in wanted.items()):
                 return Delivery(receiver, tuple(wanted), passed)
-            if why := undelivered(told, wanted, receiver, within if passed >= within else None):
+            if why := undelivered(counts, wanted, receiver, within if passed >= within else None):
                 raise OpsError(msg("not delivered: {why}", why=why), _HINT)
             if passed >= within:
                 raise OpsError(
@@ -136,12 +136,12 @@ def deliver(
 
 
 def undelivered(
-    told: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
+    counts: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
 ) -> str:
     """Why what was sent has not arrived; "" while it may yet. `over` are the seconds that were waited in
     vain.
     """
-    for name, sent in told.items():
+    for name, sent in counts.items():
         if sent.delivered >= wanted[name]:
             continue
         which = msg("{name} of receiver {receiver}", name=name, receiver=receiver)
@@ -164,7 +164,7 @@ def undelivered(
 def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str]) -> str:
     held = next((a for a in server.alerts() if a.labels == labels), None)
     if held is None:
-        return msg("Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`")
+        return msg("Alertmanager does not have the alert: see `techsapo logs alertmanager -n 20`")
     if held.silenced:
         return msg("a silence matches it: `techsapo alerts silence --list` shows which")
     if spec.notifications.business_hours is not None and labels.get("priority") == "P2":
@@ -214,7 +214,7 @@ def _less_urgent(spec: Spec) -> Iterator[str]:
         yield msg("warnings reach no one: add a receiver to notifications.warning")
     if not unreached & {"critical", "page"} and leads_here_alone(spec):
         yield msg(
-            "links in messages open on this host alone: write where the pages are opened, `{setting}`",
+            "links in messages open only on this host: set the address of the pages, `{setting}`",
             setting=SETTING,
         )
 

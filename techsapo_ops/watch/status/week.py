@@ -32,7 +32,7 @@ from techsapo_ops.stores.keys import KeyFile
 from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
 from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.costs import rows_of
-from techsapo_ops.watch.doctor.looks import look, sentences
+from techsapo_ops.watch.doctor.checks import look, sentences
 
 LONGEST = timedelta(days=31)
 """Of what Prometheus is asked at once, a look each minute."""
@@ -177,8 +177,8 @@ def _noisy(asked: _Asked) -> list[str]:
     """The alerts that began to fire most often; what ends for less than a minute goes on."""
     began = f"{_BY_ALERT} ({_FIRING}) unless {_BY_ALERT} ({_FIRING} offset 1m)"
     times = asked.query(f"count_over_time(({began})[{asked.window}:1m])")
-    found = sorted(((round(value), labels["alertname"]) for labels, value in times), reverse=True)
-    noisy = [(count, name) for count, name in found if count >= _NOISY]
+    counts = sorted(((round(value), labels["alertname"]) for labels, value in times), reverse=True)
+    noisy = [(count, name) for count, name in counts if count >= _NOISY]
     lines = [msg("{alert} fired {count} times", alert=name, count=count) for count, name in noisy]
     none = msg("none fired {times} times or more", times=_NOISY)
     return _some(lines, none)
@@ -186,19 +186,25 @@ def _noisy(asked: _Asked) -> list[str]:
 
 def _backups(asked: _Asked) -> list[str]:
     """The last backup that came back, and whether a newer look was bad."""
-    found = backups_of(asked.stack)
-    proved = found.proved
+    backups = backups_of(asked.stack)
+    proved = backups.proved
     lines = []
     if proved is None:
-        lines.append(msg("none was restored on trial"))
+        lines.append(msg("no backup was restored on trial"))
     elif proved.where == "here":
         lines.append(msg("{id} restored on trial {when}", id=proved.id, when=asked.at(proved.at)))
     else:
-        lines.append(msg("{id} came back from off-site {when}", id=proved.id, when=asked.at(proved.at)))
-    if found.newest_begun is not None:
-        lines.append(msg("the newest is of {when}", when=asked.at(found.newest_begun)))
-    if found.failed:
-        lines.append(msg("verification failed: {ids}", ids=", ".join(found.failed[-_MOST:])))
+        lines.append(
+            msg(
+                "{id} fetched from off-site and restored on trial {when}",
+                id=proved.id,
+                when=asked.at(proved.at),
+            )
+        )
+    if backups.newest_begun is not None:
+        lines.append(msg("the newest is from {when}", when=asked.at(backups.newest_begun)))
+    if backups.failed:
+        lines.append(msg("verification failed: {ids}", ids=", ".join(backups.failed[-_MOST:])))
     return lines
 
 
@@ -218,7 +224,7 @@ def _cost(asked: _Asked) -> list[str]:
     now, then = spent.pop("", [0.0, 0.0])
     ranked = sorted(spent.items(), key=lambda each: -each[1][0])
     total = msg(
-        "${now:.2f} in {days} days up to {last} (UTC), ${then:.2f} in those before",
+        "${now:.2f} in {days} days up to {last} (UTC), ${then:.2f} in the {days} days before",
         now=now, days=days, last=f"{end - timedelta(days=1)}", then=then,
     )  # fmt: skip
     each = [msg("{name} ${now:.2f}, ${then:.2f} before", name=n, now=a, then=b) for n, (a, b) in ranked]
@@ -227,13 +233,13 @@ def _cost(asked: _Asked) -> list[str]:
 
 def _updates(asked: _Asked) -> list[str]:
     """Security updates that wait, and services that run what an update has replaced."""
-    return sentences(look(asked.stack, asked.until.timestamp())) or [msg("none waits")]
+    return sentences(look(asked.stack, asked.until.timestamp())) or [msg("none pending")]
 
 
 def _silences(asked: _Asked) -> list[str]:
     """Silences over critical alerts."""
     alertmanager = alertmanager_of(asked.stack)
-    found = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
+    hushed = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
     lines = [
         msg(
             "{alerts} until {end} ({by})",
@@ -241,9 +247,9 @@ def _silences(asked: _Asked) -> list[str]:
             end=asked.at(each.silence.ends),
             by=harmless(each.silence.created_by),
         )
-        for each in found
+        for each in hushed
     ]
-    return _some(lines, msg("none over critical alerts"))
+    return _some(lines, msg("none for critical alerts"))
 
 
 def _expires(asked: _Asked) -> list[str]:
@@ -279,7 +285,7 @@ def job(context: JobContext) -> JobResult:
     server = alertmanager_of(stack)
     if server is None or not stack.spec.notifications.info:
         # Nobody asked for it to arrive: that is no failure for somebody to be woken by.
-        return JobResult(msg("made, but it reaches no one"))
+        return JobResult(msg("created, but no receiver is set"))
     # Each is an alert of its own: the same one would wait for Alertmanager's repeat_interval.
     labels = {"alertname": REPORT, "severity": "info", "made": f"{now:%Y-%m-%dT%H:%M:%S}"}
     report = Synthetic(REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)})

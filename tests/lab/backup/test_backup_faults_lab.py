@@ -134,7 +134,7 @@ def test_a_server_killed_mid_dump_leaves_no_backup(
     seen: list[int] = []
 
     class Killer(Watch):
-        def told(self, _: str, count: int) -> None:
+        def progress(self, _: str, count: int) -> None:
             seen.append(count)
             if len(seen) == 2:
                 os.kill(pid, signal.SIGKILL)

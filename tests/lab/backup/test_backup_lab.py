@@ -113,8 +113,11 @@ def flip(file: Path) -> None:
 
 
 DAMAGES = {
-    "flipped byte": (lambda d: flip(next(d.glob("redis-*"))), "is not what was written"),
-    "truncated file": (lambda d: os.truncate(next(d.glob("audit-*")), 1000), "is not what was written"),
+    "flipped byte": (lambda d: flip(next(d.glob("redis-*"))), "has changed since it was written"),
+    "truncated file": (
+        lambda d: os.truncate(next(d.glob("audit-*")), 1000),
+        "has changed since it was written",
+    ),
     "missing file": (lambda d: next(d.glob("config-*")).unlink(), "is missing"),
     "manifest edited": (
         lambda d: (d / MANIFEST).write_text((d / MANIFEST).read_text().replace(str(ROWS), "1")),

@@ -178,7 +178,7 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
     before = old(lab)
     intent = intend(stack, backup.id, ("prometheus",))
     intent.parts[0].facts["counted"]["series"] += 1  # a wish that can't be fulfilled
-    with pytest.raises(OpsError, match=r"came back wrong: .* series at [\s\S]*went back"):
+    with pytest.raises(OpsError, match=r"was not restored correctly: .* series at [\s\S]*was undone"):
         restore.perform(stack, intent)
     assert old(lab) == before
     process = lab.popen("restore", backup.id, "--yes", "--only", "prometheus")
@@ -186,7 +186,7 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
     process.kill()
     process.communicate()
     said = lab.run("restore", backup.id, "--only", "prometheus", code=1)
-    assert "going back to what was there before" in said.stderr
+    assert "a restore was interrupted; undoing it" in said.stderr
     assert old(lab) == before
     assert not [p for p in (lab.state / "data" / "prometheus").glob(".*") if p.name != MARK]
     lab.well()

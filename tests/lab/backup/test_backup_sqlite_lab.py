@@ -178,7 +178,7 @@ def test_a_restore_that_fails_brings_back_the_very_file(lab: Project, backup: Ba
     intent = intend(stack, backup.id, ("sqlite",))
     part = next(p for p in intent.parts if p.kind == "sqlite:app-1")
     part.facts["tables"]["notes"]["rows"] += 1  # type: ignore[index] # a wish that can't be fulfilled
-    with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
+    with pytest.raises(OpsError, match=r"was not restored correctly[\s\S]*was undone"):
         restore.perform(stack, intent)
     with opened(lab) as sql:
         assert sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'").fetchone() == (1,)

@@ -146,13 +146,13 @@ def test_an_archive_of_unknown_origin_has_to_be_accepted_and_writes_only_what_th
     for more in (("--yes",), (), ("--dry-run",), ("--into", "scratch")):
         said = lab.run(*words, *more, code=1).stderr
         assert (
-            f"it is unauthenticated: it has no MAC; where it is yours: `techsapo backup accept {ID}`" in said
+            f"it is unauthenticated: it has no MAC; if it is yours, run `techsapo backup accept {ID}`" in said
         )
     assert f"{ID} is accepted" in lab.run("backup", "accept", ID).stderr
     lab.run("backup", "verify")
     shown = json.loads(lab.run(*words, "--dry-run", "--json").stdout)
     assert shown["targets"]["config"] == [
-        {"path": str(victim), "what": "left", "why": "it is not below backup.paths"},
+        {"path": str(victim), "what": "left", "why": "it is not under backup.paths"},
         {"path": str(conf / "tool"), "what": "new", "why": ""},
     ]
     text = lab.run(*words, "--dry-run").stdout

@@ -60,8 +60,8 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         moved = {"what": "folder", "then": str(gone.directory), "now": str(host.directory)}
         assert moved in looked["differs"]
         assert looked["blockers"] == []
-        assert any("nothing starts it after a reboot" in note for note in looked["notes"])
-        assert any("two stacks write into the same repository" in note for note in looked["notes"])
+        assert any("the stack does not start after a reboot" in note for note in looked["notes"])
+        assert any("two stacks write to the same repository" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
         refused = recover(host, gone, code=1).stderr
         assert "nothing was placed" in refused
@@ -69,7 +69,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
         with running(argv, host.directory.parent, port, lambda: tcp_open(port)):
             refused = recover(host, gone, "--yes", code=1).stderr
-            assert f"port {port}: wanted by app, taken by" in refused
+            assert f"port {port}: needed by app, in use by" in refused
             assert not (host.directory / "techsapo.yaml").exists()
             other = free_port()
             outside.mkdir()
@@ -179,7 +179,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
             if point == "up":
                 assert "is being recovered" in host.run("backup", "-e", "lab", code=1).stderr
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", "--yes", code=1).stderr
-                assert "its spec is placed already" in other
+                assert "its spec is already in place" in other
         done = json.loads(recover(host, gone, "--json").stdout)
         assert tuple(done["seconds"]) == STEPS
         assert facts(host) == gone.facts
@@ -202,7 +202,7 @@ def test_who_may_only_read_the_repository_looks_too_and_is_told_what_they_can_no
         looked = json.loads(recover(host, gone, "--dry-run", "--json").stdout)
         (secret,) = [each for each in looked["files"] if each["what"] == "secret"]
         assert secret["target"] == str(host.directory / "recovered/restic")
-        assert "can't be written by this user" in secret["why"]
+        assert "this user can't write to" in secret["why"]
         assert [each["now"] for each in looked["differs"] if each["what"] == "user"] == ["nobody"]
 
 
@@ -214,7 +214,7 @@ def test_a_planted_link_a_full_disk_and_a_second_recovery_are_said_and_lose_noth
         mine.mkdir()
         (host.directory / "template-overrides").symlink_to(mine)
         said = recover(host, gone, "--yes", code=1).stderr
-        assert "template-overrides is there already, and nothing is overwritten" in said
+        assert "template-overrides already exists, and nothing is overwritten" in said
         assert list(mine.iterdir()) == []
         (host.directory / "template-overrides").unlink()
         with Desk(host.state).lock():
@@ -240,10 +240,10 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         there = str(gone.repository)
         deeper = str(host.directory / "not/there")
         assert "there is no repository" in refused("--from", str(tmp_path / "none"), "--into", deeper)
-        assert "there is no copy from then or before" in refused("--from", there, "--at", "2001-01-01")
+        assert "there is no copy from that time or earlier" in refused("--from", there, "--at", "2001-01-01")
         assert "no copy of shop" in refused("--from", there, "--project", "shop")
         host.environment = {"RESTIC_PASSWORD": "wrong"}
-        assert "the password is not the repository's" in refused("--from", there)
+        assert "the password is wrong for this repository" in refused("--from", there)
         host.environment = {"RESTIC_PASSWORD": ""}
         assert "password is missing" in refused("--from", there, code=2)
         host.environment = {"RESTIC_PASSWORD": PASSWORD}
@@ -260,7 +260,7 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         for pack in (p for p in (half / "data").rglob("*") if p.is_file()):
             pack.unlink()
         said = host.run("recover", "--from", str(half), "--into", deeper, "--yes", code=1).stderr
-        assert "the repository is half there" in said
+        assert "the repository is incomplete" in said
         assert "no such file or directory" in said
         host.run("recover", "--abandon", "--into", deeper, "--yes")
         assert list(host.directory.iterdir()) == []

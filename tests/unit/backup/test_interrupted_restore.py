@@ -142,7 +142,7 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
     folder = repository_of(made.stack()).find(safety).folder
     (part,) = folder.glob("letters-*.zst")
     part.write_bytes(part.read_bytes()[:-9])
-    with pytest.raises(OpsError, match="going back") as refused:
+    with pytest.raises(OpsError, match="can't be undone") as refused:
         undo(made)
     assert "`techsapo restore ID --instead`" in (refused.value.hint or "")
     assert "is whole in" not in (refused.value.hint or "")
@@ -204,7 +204,7 @@ def test_a_restore_waits_for_up_where_a_data_folder_was_removed_under_a_service(
     monkeypatch.setattr(stack.engine, "observe", lambda **_: gone)
     with pytest.raises(OpsError, match="app: its data folder was removed while it was running") as refused:
         intend(stack, old)
-    assert "`techsapo up` starts it on a new one" in (refused.value.hint or "")
+    assert "`techsapo up` starts it with a new folder" in (refused.value.hint or "")
     assert states(made)["app"] == "running", "nothing was stopped for it"
     (found,) = [p for p in check(stack, timeout=0.5, now=datetime.now(UTC)).failing if p.kind == "data"]
-    assert found.detail == "of app the data folder was removed; what they hold is lost when they end"
+    assert found.detail == "the data folder of app was removed; the data is lost when they stop"

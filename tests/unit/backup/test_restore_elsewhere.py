@@ -66,7 +66,7 @@ def test_the_others_know_of_it_before_anything_is_replaced_and_once_it_is_whole(
     monkeypatch.setattr(Letters, "bring_back", bring_back)
     restore.perform(made.stack(), intend(made.stack(), old), say=said.append)
     assert others.shared == [(False, True), (True, True)]
-    assert "c keeps no copy of it: it does not answer" in said
+    assert "c has no copy of it: it does not answer" in said
     assert not others.root.exists(), "of no use any more"
 
 

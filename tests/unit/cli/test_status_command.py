@@ -108,11 +108,11 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
         stack = open_stack(topology_of(spec_of({"project": "t", "app": {"port": slow}}), tmp_path), Seen())
         found = status_of(stack, timeout=0.2, now=NOW, zone=UTC)
     slow_one.set()
-    assert found.health.told is not None
+    assert found.health.value is not None
     assert found.budget.why == "cannot read the audit log: permission denied"
     assert found.drift.why == "ValueError: of ours"
     assert found.alerts.why == "did not answer within 2 s"
-    assert found.jobs.told is not None
+    assert found.jobs.value is not None
     shown = [str(line) for line in lines(found, stack)]
     assert "budget         not known: cannot read the audit log: permission denied" in shown
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
@@ -218,17 +218,17 @@ def ran(job: str, result: Result, **told: str) -> JobStatus:
 
 def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     found = whole()
-    assert found.services.told is not None
-    assert found.alerts.told is not None
-    assert found.backups.told is not None
-    stopped = replace(found.services.told, stopped={"redis": Stopped("bob", NOW - timedelta(hours=1))})
+    assert found.services.value is not None
+    assert found.alerts.value is not None
+    assert found.backups.value is not None
+    stopped = replace(found.services.value, stopped={"redis": Stopped("bob", NOW - timedelta(hours=1))})
     findings = tuple(DriftFinding("file", f"file-{number}", "was edited") for number in range(9))
     tomorrow = replace(ran("backup", "ok"), next=NOW + timedelta(days=1))
     found = replace(
         found,
         services=Look(stopped),
-        alerts=Look(replace(found.alerts.told, untold="Alertmanager does not answer")),
-        backups=Look(replace(found.backups.told, failed=("b1", "b2", "b3", "b4"))),
+        alerts=Look(replace(found.alerts.value, untold="Alertmanager does not answer")),
+        backups=Look(replace(found.backups.value, failed=("b1", "b2", "b3", "b4"))),
         budget=Look(Spent(4.0, 10.0, 4.0, 100.0)),
         jobs=Look((ran("costs", "failed", error="no rows"), ran("certs", "running"), tomorrow)),
         drift=Look(DriftReport(ENTRY, findings)),
@@ -262,6 +262,6 @@ def test_of_a_time_that_is_over_the_parts_are_shown_whose_sources_are_there(tmp_
     assert shown.returncode == 0
     found = json.loads(shown.stdout)
     assert found["incidents"]["missing"]
-    assert found["backups"] == {"missing": None, "lines": ["none was restored on trial"]}
-    assert "Backups: none was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
+    assert found["backups"] == {"missing": None, "lines": ["no backup was restored on trial"]}
+    assert "Backups: no backup was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
     assert techsapo(tmp_path, "status", "--since", "40d").returncode == 3

@@ -33,8 +33,8 @@ from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.watch.doctor import look as doctor
-from techsapo_ops.watch.doctor.look import Diagnosis, repair
-from techsapo_ops.watch.doctor.looks import Waiting, finding, look, look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor.checks import Waiting, finding, look, look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor.diagnosis import Diagnosis, repair
 
 ALL = {
     name: f"/usr/bin/{name}"
@@ -255,8 +255,8 @@ def ends(today: date, **provider: Any) -> list[tuple[Level, str, str]]:
         (date(2026, 11, 15), Level.WARNING, "in 60 days"),
         (date(2026, 11, 14), Level.NOTE, "in 61 days"),
         (date(2027, 1, 13), Level.WARNING, "in 1 day"),
-        (date(2027, 1, 14), Level.WARNING, "which is over"),
-        (date(2030, 1, 1), Level.WARNING, "which is over"),
+        (date(2027, 1, 14), Level.WARNING, "already past"),
+        (date(2030, 1, 1), Level.WARNING, "already past"),
     ],
 )
 def test_an_end_asks_for_something_from_sixty_days_before_on(today: date, level: Level, when: str) -> None:
