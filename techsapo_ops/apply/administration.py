@@ -35,9 +35,9 @@ class Begun:
         """Record how it ended. It has happened by now, so `warn` is told where that can't be recorded."""
         if self.head is None:
             return
-        told = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
+        record = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
         try:
-            _append(self.layout, told, warn)
+            _append(self.layout, record, warn)
         except OpsError as error:
             warn(msg("the end of this can't be recorded: {message}", message=error.message))
 
@@ -71,9 +71,9 @@ def begin(
     Raises OpsError where it can't be recorded. With `anyway`, for what must not depend on that, `warn` is
     called in its place.
     """
-    told = {"action": action, "outcome": "begun", "who": actor(), "what": dict(what)}
+    record = {"action": action, "outcome": "begun", "who": actor(), "what": dict(what)}
     try:
-        return Begun(layout, action, _append(layout, told, warn))
+        return Begun(layout, action, _append(layout, record, warn))
     except OpsError as error:
         if anyway:
             warn(msg("{action} can't be recorded: {message}", action=action, message=error.message))
@@ -88,7 +88,7 @@ def begin(
         ) from None
 
 
-def _append(layout: Layout, told: Mapping[str, Any], warn: Warn) -> Head:
+def _append(layout: Layout, record: Mapping[str, Any], warn: Warn) -> Head:
     """Add a record to the one chain that all hosts of a stack have, so that none goes on beside it.
 
     Where no quorum answers, or another host is at work for long, it is added here alone, and said: who is to
@@ -98,10 +98,10 @@ def _append(layout: Layout, told: Mapping[str, Any], warn: Warn) -> Head:
     chain = chain_of(layout)
     try:
         with sharing(layout, _WAIT, warn):
-            head = chain.append(told)
+            head = chain.append(record)
     except OpsError as error:
         if head is None:
-            head = chain.append(told)
+            head = chain.append(record)
         warn(msg("this is recorded here alone, the other hosts don't know of it: {why}", why=error.message))
     return head
 

@@ -68,22 +68,22 @@ def drift(history: History) -> DriftReport:
         )
     snapshot = history.snapshot(current)
     running = history.engine(snapshot)
-    found = plan(snapshot, running, Purpose.DRIFT)
+    stack_plan = plan(snapshot, running, Purpose.DRIFT)
     findings = [
         *_applies(history),
-        *_files(found),
+        *_files(stack_plan),
         *(
             DriftFinding("maintenance", name, what)
             for name, what in at_odds(snapshot.desired.topology.layout)
         ),
-        *_services(found, running),
-        *_updates(found),
+        *_services(stack_plan, running),
+        *_updates(stack_plan),
         *(
             DriftFinding("stranger", "", odd.what)
             for odd in running.prove(snapshot.desired, (), strangers=True)
         ),
     ]
-    return DriftReport(current, tuple(findings), (*found.observed.services, *found.observed.beside))
+    return DriftReport(current, tuple(findings), (*stack_plan.observed.services, *stack_plan.observed.beside))
 
 
 def _applies(history: History) -> Iterator[DriftFinding]:
@@ -99,9 +99,9 @@ def _applies(history: History) -> Iterator[DriftFinding]:
         )
 
 
-def _files(found: StackPlan) -> Iterator[DriftFinding]:
-    wanted = {file.path for file in found.desired.files}
-    for change in found.files:
+def _files(stack_plan: StackPlan) -> Iterator[DriftFinding]:
+    wanted = {file.path for file in stack_plan.desired.files}
+    for change in stack_plan.files:
         if change.path not in wanted:
             what = msg("was generated but is no part of what was applied")
         elif change.kind is ChangeKind.ADDED:
@@ -116,13 +116,13 @@ def _files(found: StackPlan) -> Iterator[DriftFinding]:
         yield DriftFinding("file", change.path, what)
 
 
-def _services(found: StackPlan, running: Running) -> Iterator[DriftFinding]:
-    desired, observed = found.desired, found.observed
+def _services(stack_plan: StackPlan, running: Running) -> Iterator[DriftFinding]:
+    desired, observed = stack_plan.desired, stack_plan.observed
     if not observed.running and desired.topology.services:
         yield DriftFinding("service", "stack", msg("does not run"))
         yield from _ports(desired, observed, running)
         return
-    for step in found.steps.changes:
+    for step in stack_plan.steps.changes:
         seen = observed.services.get(step.service)
         if seen is not None and seen.replaced == step.reason:
             continue
@@ -142,10 +142,10 @@ def _services(found: StackPlan, running: Running) -> Iterator[DriftFinding]:
     yield from _ports(desired, observed, running)
 
 
-def _updates(found: StackPlan) -> Iterator[DriftFinding]:
+def _updates(stack_plan: StackPlan) -> Iterator[DriftFinding]:
     """Services that still run what an update has replaced: nobody changed them, they need a start."""
-    steps = {step.service: step for step in found.steps.changes}
-    for name, seen in found.observed.services.items():
+    steps = {step.service: step for step in stack_plan.steps.changes}
+    for name, seen in stack_plan.observed.services.items():
         if seen.replaced:
             command = "up" if name in steps else msg("restart {name}", name=name)
             yield DriftFinding(
@@ -155,7 +155,7 @@ def _updates(found: StackPlan) -> Iterator[DriftFinding]:
                     "{replaced}: `techsapo {command}` starts it anew", replaced=seen.replaced, command=command
                 ),
             )
-    for name, why in found.observed.beside.items():
+    for name, why in stack_plan.observed.beside.items():
         again = msg("`techsapo down`, then `techsapo up` start it anew, with all services")
         yield DriftFinding("update", name, msg("{why}: {again}", why=why, again=again))
 

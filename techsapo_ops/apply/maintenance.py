@@ -96,9 +96,9 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
 
 def follow(layout: Layout) -> None:
     """Let nginx and the app have what the note says: after a kill in the middle, or new folders."""
-    found = maintenance_of(layout)
+    maintenance = maintenance_of(layout)
     for folder, fronted in _folders(layout):
-        if found is None:
+        if maintenance is None:
             try:
                 remove_file(folder / PROBLEM)
             except OSError as error:
@@ -110,9 +110,9 @@ def follow(layout: Layout) -> None:
             continue
         folder.mkdir(mode=0o755, exist_ok=True)
         folder.chmod(0o755)
-        write_atomic(folder / PAGE, page(found).encode())
+        write_atomic(folder / PAGE, page(maintenance).encode())
         (folder / ALONE).unlink(missing_ok=True) if fronted else write_atomic(folder / ALONE, b"")
-        write_atomic(folder / PROBLEM, problem(found).encode())
+        write_atomic(folder / PROBLEM, problem(maintenance).encode())
 
 
 def _follow(stack: Stack, warn: Say) -> None:
@@ -149,12 +149,12 @@ def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
                 yield configuration / kind.name / FOLDER, fronted
 
 
-def page(found: Maintenance) -> str:
+def page(maintenance: Maintenance) -> str:
     """What a browser shows, in both languages."""
-    told = f"<p>{html.escape(found.message)}</p>" if found.message else ""
+    message = f"<p>{html.escape(maintenance.message)}</p>" if maintenance.message else ""
     until = until_ja = ""
-    if found.until is not None:
-        when = f"{found.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if maintenance.until is not None:
+        when = f"{maintenance.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         until, until_ja = f" We expect to be back at {when}.", f"{when} ごろに再開する予定です。"
     return f"""<!doctype html>
 <html lang="ja">
@@ -168,7 +168,7 @@ def page(found: Maintenance) -> str:
 <main>
 <h1>メンテナンス中です</h1>
 <p>しばらくしてから、もう一度お試しください。{until_ja}</p>
-{told}
+{message}
 <section lang="en">
 <h1>Down for maintenance</h1>
 <p>Please try again later.{until}</p>
@@ -179,9 +179,9 @@ def page(found: Maintenance) -> str:
 """
 
 
-def problem(found: Maintenance) -> str:
+def problem(maintenance: Maintenance) -> str:
     """What a program reads: RFC 9457, and OpenAI's shape under `error`."""
-    detail = f"down for maintenance: {found.message}" if found.message else "down for maintenance"
+    detail = f"down for maintenance: {maintenance.message}" if maintenance.message else "down for maintenance"
     value = {
         "type": "urn:techsapo:problem:maintenance",
         "title": "Service Unavailable",
@@ -189,7 +189,7 @@ def problem(found: Maintenance) -> str:
         "code": "maintenance",
         "detail": detail,
         "retry_after": RETRY_AFTER,
-        **({} if found.until is None else {"until": found.until.isoformat(timespec="seconds")}),
+        **({} if maintenance.until is None else {"until": maintenance.until.isoformat(timespec="seconds")}),
         "error": {"message": detail, "type": "server_error", "param": None, "code": "maintenance"},
     }
     return json.dumps(value, ensure_ascii=False) + "\n"

@@ -169,15 +169,15 @@ def service_url(topology: Topology, service: Service) -> str:
 
 def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
     """What the stack does without being told, or leaves out by choice, one sentence each."""
-    found = [note for kind in kinds() for note in kind.notes(topology)]
+    lines = [note for kind in kinds() for note in kind.notes(topology)]
     if nobody := nobody_starts(topology, runner):
-        found.append(nobody)
+        lines.append(nobody)
     # nginx's master is root by design: its workers drop to www-data.
     as_root = [s for s in topology.services if topology.places.as_root(s, topology.host)]
     if as_root:
         names = ", ".join(dict.fromkeys(s.kind for s in as_root))
         users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
-        found.append(
+        lines.append(
             msg(
                 "running as root: {names}; no user {users} that reaches {parent} and this Python "
                 "(`techsapo doctor` says more)",
@@ -186,4 +186,4 @@ def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
                 parent=topology.layout.state.parent,
             )
         )
-    return tuple(found)
+    return tuple(lines)

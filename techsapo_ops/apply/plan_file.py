@@ -115,12 +115,12 @@ def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], N
         differ = [section for section in _WORDS if saved.digests.get(section) != now_so[section]]
         if differ:
             # The last one follows from the others.
-            told = differ[:-1] if differ[-1] == "result" and len(differ) > 1 else differ
+            reported = differ[:-1] if differ[-1] == "result" and len(differ) > 1 else differ
             raise OpsError(
                 msg(
                     "the plan in {path} no longer holds, so nothing was done. Different since: {sections}",
                     path=saved.path,
-                    sections=joined("; ", [_WORDS[section] for section in told]),
+                    sections=joined("; ", [_WORDS[section] for section in reported]),
                 ),
                 _AGAIN if under_way(history.layout) is None else CUT_SHORT[Operation.APPLY].then,
             )
@@ -130,8 +130,8 @@ def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], N
 
 def _digests(plan: StackPlan, history: History, only: Sequence[str], salt: str) -> dict[str, str]:
     """A digest of each section of what `plan`, which is about `only`, rests on."""
-    found = _sections(plan, history, only)
-    return {name: _digest(found[name], salt) for name in _WORDS}
+    sections = _sections(plan, history, only)
+    return {name: _digest(sections[name], salt) for name in _WORDS}
 
 
 def _sections(plan: StackPlan, history: History, only: Sequence[str]) -> dict[str, Any]:
@@ -187,14 +187,14 @@ def _read(path: Path) -> dict[str, Any] | None:
                     msg("{path} is another user's, or others may write it", path=path),
                     msg("a plan is its user's alone (0600): make it again as yourself"),
                 )
-            found = json.loads(file.read(_LARGEST))
+            value = json.loads(file.read(_LARGEST))
     except OSError as error:
         raise OpsError(
             msg("cannot read the plan {path}: {why}", path=path, why=error.strerror), _AGAIN
         ) from None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _is_plan(path: Path) -> bool:

@@ -96,17 +96,17 @@ def by_proof(plan: Plan, desired: Desired, running: Running) -> Plan:
     the engine's notes say that all is well. A service that does not answer is left to its gate.
     """
     quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
-    found = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
-    told = {unit.service for unit in desired.units if unit.reload_signal is not None}
+    mismatches = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
+    reloadable = {unit.service for unit in desired.units if unit.reload_signal is not None}
 
     def step(one: Step) -> Step:
-        mismatch = found.get(one.service)
+        mismatch = mismatches.get(one.service)
         if mismatch is None or one.action is not Action.NOTHING:
             return one
-        reloads = not mismatch.restart and one.service in told
+        reloads = not mismatch.restart and one.service in reloadable
         return Step(Action.RELOAD if reloads else Action.RECREATE, one.service, mismatch.what)
 
-    return Plan(tuple(step(one) for one in plan.steps)) if found else plan
+    return Plan(tuple(step(one) for one in plan.steps)) if mismatches else plan
 
 
 def with_new_build(plan: Plan, observed: Observed) -> Plan:

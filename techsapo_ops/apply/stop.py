@@ -217,10 +217,10 @@ def forget_others(topology: Topology) -> None:
 
 def require_runs(layout: Layout, service: str, why: str) -> None:
     """Raise OpsError where `service` was stopped and has to run for `why`."""
-    found = stopped_of(layout).get(service)
-    if found is not None:
+    stopped = stopped_of(layout).get(service)
+    if stopped is not None:
         raise OpsError(
-            msg("{why} needs {service}, which was {found}", why=why, service=service, found=found),
+            msg("{why} needs {service}, which was {stopped}", why=why, service=service, stopped=stopped),
             f"`techsapo start {service}`",
         )
 
@@ -228,13 +228,13 @@ def require_runs(layout: Layout, service: str, why: str) -> None:
 def _meant(topology: Topology, observed: Observed, words: Sequence[str]) -> tuple[str, ...]:
     kinds = {s.name: s.kind for s in observed.services.values()}
     kinds |= {s.name: s.kind for s in topology.services}
-    found: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     for word in words:
         meant = [name for name, kind in kinds.items() if word in {name, kind}]
         if not meant:
             raise unknown(msg("service"), word, kinds)
-        found.update(dict.fromkeys(meant))
-    return _in_order(topology, tuple(found))
+        chosen.update(dict.fromkeys(meant))
+    return _in_order(topology, tuple(chosen))
 
 
 def _in_order(topology: Topology, names: Sequence[str]) -> tuple[str, ...]:

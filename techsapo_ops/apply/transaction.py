@@ -40,7 +40,7 @@ class Transaction:
 
     def __init__(
         self,
-        found: StackPlan,
+        stack_plan: StackPlan,
         running: Engine,
         history: History,
         listener: Listener,
@@ -48,7 +48,7 @@ class Transaction:
         force: bool = False,
         interrupted: bool = False,
     ) -> None:
-        self._plan = found
+        self._plan = stack_plan
         self._running = running
         self._history = history
         self._listener = listener
@@ -62,10 +62,10 @@ class Transaction:
         self._begun: Begun | None = None
         self._work = Work(
             running,
-            found.desired,
-            found.observed,
+            stack_plan.desired,
+            stack_plan.observed,
             listener,
-            marks=self._marks(running, found.desired.topology),
+            marks=self._marks(running, stack_plan.desired.topology),
             pause=history.pause,
         )
 
@@ -99,14 +99,14 @@ class Transaction:
             raise
         entry = applied.entry
         if self._begun is not None and entry is not None:
-            told = {"result": entry.result, "why": entry.reason, "back_to": entry.back_to}
-            self._begun.end("done" if entry.good else "failed", told, self._listener.warn)
+            outcome = {"result": entry.result, "why": entry.reason, "back_to": entry.back_to}
+            self._begun.end("done" if entry.good else "failed", outcome, self._listener.warn)
         return applied
 
     def _run(self) -> Applied:
-        found = self._plan
-        recorded = self._base is not None and self._base.identity == found.wanted.identity
-        if found.changes or self._interrupted or not (recorded or found.partial):
+        stack_plan = self._plan
+        recorded = self._base is not None and self._base.identity == stack_plan.wanted.identity
+        if stack_plan.changes or self._interrupted or not (recorded or stack_plan.partial):
             self._begin()
         error: OpsError | None = None
         try:
@@ -135,10 +135,10 @@ class Transaction:
         return Applied(tuple(outcomes), self._commit(result, reason, back), back, error)
 
     def _begin(self) -> None:
-        found, wanted = self._plan, self._plan.wanted
+        stack_plan, wanted = self._plan, self._plan.wanted
         topology = wanted.desired.topology
-        id_, command = self._ledger.next_id(), "up" if found.restores is None else "rollback"
-        what = {"apply": id_, "restores": found.restores, "environment": topology.layout.environment}
+        id_, command = self._ledger.next_id(), "up" if stack_plan.restores is None else "rollback"
+        what = {"apply": id_, "restores": stack_plan.restores, "environment": topology.layout.environment}
         self._begun = begin(topology.layout, command, what)
         note_format(topology.layout)
         self._draft = LedgerEntry(
@@ -153,8 +153,8 @@ class Transaction:
             state=self._ledger.save_state(wanted),
             identity=wanted.identity,
             result="failed",
-            restores=found.restores,
-            files=tuple((f.path, str(f.kind)) for f in found.files),
+            restores=stack_plan.restores,
+            files=tuple((f.path, str(f.kind)) for f in stack_plan.files),
         )
         self._journal.begin(self._draft)
         self._running.share()
@@ -171,13 +171,13 @@ class Transaction:
             self._journal.reach(step)
 
     def _go(self) -> None:
-        found, desired = self._plan, self._plan.desired
-        if found.files:
+        stack_plan, desired = self._plan, self._plan.desired
+        if stack_plan.files:
             self._reach(FILES)
             write_files(desired.files, desired.topology, force=self._force)
         self._reach(PREPARE)
-        if found.leaves is not None:
-            found.leaves.stop()
+        if stack_plan.leaves is not None:
+            stack_plan.leaves.stop()
         renewed = ensure_certificates(desired.topology)
         if renewed and self._draft is None:
             self._begin()
@@ -185,14 +185,14 @@ class Transaction:
         self._running.prepare(desired)
         self._reach(SERVICES)
         # What became due since it was planned.
-        steps = with_renewed(found.steps, renewed)
+        steps = with_renewed(stack_plan.steps, renewed)
         self._work.perform(steps.steps, stop=self._can_go_back)
         if not self._work.failed:
             self._running.conclude(desired)
         if self._draft is not None and not (self._can_go_back and self._work.failed):
             self._reach(READ_BACK)
             self._work.prove()
-            if not self._work.failed and not found.partial:
+            if not self._work.failed and not stack_plan.partial:
                 self._history.following.settled(self._running, desired.topology)
 
     def _go_back(self) -> GoneBack:
@@ -215,17 +215,17 @@ class Transaction:
             ensure_certificates(desired.topology)
             ensure_own_certificates(desired.topology)
             running.prepare(desired)
-            found = plan(snapshot, running, Purpose.BACK)
+            stack_plan = plan(snapshot, running, Purpose.BACK)
             work = Work(
                 running,
                 desired,
-                found.observed,
+                stack_plan.observed,
                 self._listener,
                 marks=self._marks(running, desired.topology),
                 pause=self._history.pause,
             )
-            lost |= found.observed.unreachable
-            work.perform(without_lost(found.steps.steps, desired, lost), stop=False)
+            lost |= stack_plan.observed.unreachable
+            work.perform(without_lost(stack_plan.steps.steps, desired, lost), stop=False)
             if not work.failed and not lost:
                 running.conclude(desired)
             work.prove()

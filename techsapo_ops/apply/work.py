@@ -132,23 +132,23 @@ class Work:
         The same one on several machines is one cluster: of those that were left as they are one speaks for
         all: else the same member would be asked the same once for each.
         """
-        found = self._desired.topology.find(step.service)
-        if step.action is not Action.NOTHING or found is None:
+        service = self._desired.topology.find(step.service)
+        if step.action is not Action.NOTHING or service is None:
             self._marks.ready(step.service)
             return
         with self._turn:
-            if found.instance not in self._spoken_for:
+            if service.instance not in self._spoken_for:
                 self._marks.ready(step.service)
-                self._spoken_for.add(found.instance)
+                self._spoken_for.add(service.instance)
 
     def prove(self) -> None:
         """Read back what runs, and turn the outcome of each service that differs into a failure."""
         good = [
             o.step.service for o in self.outcomes if o.error is None and o.step.action is not Action.REMOVE
         ]
-        found = {m.service: m for m in self._running.prove(self._desired, good, PATIENCE)}
+        mismatches = {m.service: m for m in self._running.prove(self._desired, good, PATIENCE)}
         for number, outcome in enumerate(self.outcomes):
-            mismatch = found.get(outcome.step.service)
+            mismatch = mismatches.get(outcome.step.service)
             if mismatch is not None and outcome.error is None:
                 self.outcomes[number] = replace(outcome, error=self._error(mismatch))
                 self._listener.done(self.outcomes[number])

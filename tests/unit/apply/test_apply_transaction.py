@@ -86,7 +86,7 @@ def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project)
 def test_images_that_no_kept_apply_names_are_discarded(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("techsapo_ops.apply.ledger.KEPT", 2)
+    monkeypatch.setattr("techsapo_ops.apply.ledger.MAX_ENTRIES", 2)
     for number, memory in enumerate(("100M", "200M", "300M", "400M"), 1):
         project.world.images["app"] = f"sha256:{(number + 1) // 2}"
         project.up(memory)
