@@ -181,12 +181,12 @@ _WAIT = 60.0
 def job(context: JobContext) -> JobResult:
     """Renew what is due and put it into use; one that fails does not keep the others from it."""
     certificates = certificates_of(context.stack(), context.tell)
-    found = renew(certificates, wait=_WAIT)
+    renewals = renew(certificates, wait=_WAIT)
     write_metrics(certificates, status(certificates))
-    for renewal in found:
+    for renewal in renewals:
         context.tell(_line(renewal))
-    failed = [r for r in found if r.error is not None]
-    done = [r for r in found if r.error is None and r.due.need is not Need.NOTHING]
+    failed = [r for r in renewals if r.error is not None]
+    done = [r for r in renewals if r.error is None and r.due.need is not Need.NOTHING]
     parts = [msg("{count} renewed", count=len(done)) if done else msg("nothing was due")]
     if failed:
         parts.append(

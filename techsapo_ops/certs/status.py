@@ -204,7 +204,7 @@ TEXTFILE = "certificates"
 """Not `certs`: that is the file of the job, and two files must not hold the same series."""
 
 
-def write_metrics(certificates: Certificates, found: Sequence[Status]) -> None:
+def write_metrics(certificates: Certificates, statuses: Sequence[Status]) -> None:
     """Replace the certificates' metrics by what was `found`.
 
     A file that can't be written is told and no failure: certificates are renewed all the same, and the
@@ -214,14 +214,14 @@ def write_metrics(certificates: Certificates, found: Sequence[Status]) -> None:
     if not certificates.topology.layout.state.is_dir():
         return  # a stack that was never up: there is nothing to watch
     try:
-        write_textfile(folder, TEXTFILE, samples(found))
+        write_textfile(folder, TEXTFILE, samples(statuses))
     except OpsError as error:
         certificates.say(msg("the certificates' metrics were not written: {message}", message=error.message))
 
 
-def samples(found: Iterable[Status]) -> Iterator[Sample]:
+def samples(statuses: Iterable[Status]) -> Iterator[Sample]:
     """The samples of `found`. What could not be found out has none."""
-    for status in found:
+    for status in statuses:
         values = {
             "techsapo_cert_not_before_timestamp_seconds": _timestamp(status.not_before),
             "techsapo_cert_not_after_timestamp_seconds": _timestamp(status.not_after),
