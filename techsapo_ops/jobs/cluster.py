@@ -186,9 +186,9 @@ def _share(cluster: Cluster, job: Job, own: RunContext, *, beside: Run | None = 
                 shared.write(moved)
                 return True
             _copy(here, there)
-            kept = {path.stem for path in here.glob("*.json")}
+            recorded = {path.stem for path in here.glob("*.json")}
             for path in (*there.glob("*.json"), *there.glob("*.log")):
-                if path.stem not in kept:
+                if path.stem not in recorded:
                     path.unlink(missing_ok=True)
             for path in own.textfiles.glob("*.prom"):
                 with opened(cluster.layout.textfiles, make=0o777):

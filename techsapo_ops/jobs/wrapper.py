@@ -208,10 +208,10 @@ def export(job: Job, run: Run | None, result: JobResult, context: RunContext) ->
     if success is not None:
         ended = success.started.timestamp() + (success.seconds or 0)
         samples.append(Sample("techsapo_job_last_success_timestamp_seconds", ended))
-    kept: tuple[Sample, ...] = ()
+    earlier: tuple[Sample, ...] = ()
     if not result.samples:
-        kept = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
-    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *kept])
+        earlier = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
+    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *earlier])
 
 
 def _before(context: RunContext, job: Job) -> tuple[Sample, ...]:
