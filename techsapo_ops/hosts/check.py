@@ -148,8 +148,8 @@ def _address(machine: Machine, probed: Probed) -> Fact:
     if machine.address in probed.addresses:
         return Fact(machine.name, "address", _OK, machine.address)
     words = msg("no interface has {address}", address=machine.address)
-    found = ", ".join(sorted(a for a in probed.addresses if not a.startswith("127.")))
-    return Fact(machine.name, "address", _BAD, words, msg("write one of {found}", found=found))
+    addresses = ", ".join(sorted(a for a in probed.addresses if not a.startswith("127.")))
+    return Fact(machine.name, "address", _BAD, words, msg("write one of {addresses}", addresses=addresses))
 
 
 def _ports(
@@ -206,8 +206,8 @@ def _clock_level(seconds: float) -> Level:
 
 def _major(version: str) -> int:
     """The first number of a version; 0 where it has none."""
-    found = re.match(r"\d+", version)
-    return int(found.group()) if found else 0
+    match = re.match(r"\d+", version)
+    return int(match.group()) if match else 0
 
 
 def _together(topology: Topology, machines: Sequence[Machine], looked: Looked) -> Iterator[Fact]:

@@ -109,14 +109,14 @@ def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
 
 def node_named(nodes: Sequence[Node], name: str) -> Node:
     """The node of a machine, the one that is ready where there are two. Raises OpsError for none."""
-    found = sorted((n for n in nodes if n.name == name), key=lambda node: not node.ready)
-    if not found:
+    named = sorted((n for n in nodes if n.name == name), key=lambda node: not node.ready)
+    if not named:
         raise OpsError(
             msg("{name} is no node of the Swarm; its nodes are {nodes}",
                 name=name, nodes=", ".join(sorted(n.name for n in nodes))),
             msg("`techsapo hosts add {name}`", name=name),
         )  # fmt: skip
-    return found[0]
+    return named[0]
 
 
 def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[str]:
@@ -132,8 +132,8 @@ def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[st
     # One on each machine, with data of its own: a majority of them has to be well without this one.
     kinds = {
         kind: of
-        for kind, found in groupby(engine.topology.services, lambda service: service.kind)
-        if len(of := list(found)) == len(engine.topology.machines)
+        for kind, group in groupby(engine.topology.services, lambda service: service.kind)
+        if len(of := list(group)) == len(engine.topology.machines)
         and of[0].facts.data
         and not kind_of(of[0]).starts_first
     }
@@ -178,7 +178,7 @@ def wait_ready(engine: SwarmEngine, name: str, pause: Callable[[float], None]) -
     while True:
         engine.forget()
         ask = engine.prober_inside()
-        late = {s.name: found.detail for s in wanted if not (found := ask(s, _ASK_SECONDS)).ok}
+        late = {s.name: answer.detail for s in wanted if not (answer := ask(s, _ASK_SECONDS)).ok}
         if not late:
             return
         if time.monotonic() > deadline:
@@ -224,6 +224,6 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
     stack.engine.observe().require_known()
     with recorded(stack.layout, msg("hosts switchover"), {"service": kind, "to": to}, warn) as known:
         switched = module.switch_over(stack, to)
-        found = TakenOver(switched.old.name, switched.new.name, switched.seconds, switched.lost)
-        known.update({"before": found.before, "now": found.now, "lost": found.lost})
-    return found
+        taken_over = TakenOver(switched.old.name, switched.new.name, switched.seconds, switched.lost)
+        known.update({"before": taken_over.before, "now": taken_over.now, "lost": taken_over.lost})
+    return taken_over

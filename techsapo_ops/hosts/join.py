@@ -125,9 +125,9 @@ def require_able(machine: Machine, daemons: dict[str, DaemonFacts], silent: dict
             refusal.remedy,
         )
     if daemons[machine.name].name != machine.name:
-        found = daemons[machine.name]
-        words = msg("the host {key} calls itself {name}", key=machine.name, name=found.name)
-        raise OpsError(words, renaming(machine, found))
+        daemon = daemons[machine.name]
+        words = msg("the host {key} calls itself {name}", key=machine.name, name=daemon.name)
+        raise OpsError(words, renaming(machine, daemon))
 
 
 def _inside(daemons: dict[str, DaemonFacts]) -> str | None:

@@ -72,22 +72,24 @@ def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
             exit_code=2,
         )  # fmt: skip
     nodes = nodes_of(fleet.manager)
-    found = tuple(node for node in nodes if node.name == name)
+    leaving_nodes = tuple(node for node in nodes if node.name == name)
     noted = any(machine.name == name for machine in noted_machines(layout.state).machines)
     # A call that was killed may have taken the node out, and have told nobody.
-    if not found and not (noted or named):
+    if not leaving_nodes and not (noted or named):
         raise OpsError(
             msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
         )
     if named:
-        require_gone(fleet, machines, name, found)
-    elif any(node.ready and node.label for node in found):
+        require_gone(fleet, machines, name, leaving_nodes)
+    elif any(node.ready and node.label for node in leaving_nodes):
         raise OpsError(
             msg("services of the stack may still run on {name}", name=name),
             msg("`techsapo up` with the spec that does not name it stops them; then once more"),
         )
-    staying = sum(bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in found)
-    return Leaving(name, found, named, noted, staying)
+    staying = sum(
+        bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in leaving_nodes
+    )
+    return Leaving(name, leaving_nodes, named, noted, staying)
 
 
 def remove(
@@ -139,10 +141,10 @@ def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> Non
 def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[Node]) -> None:
     """Raise OpsError where the machine of these nodes still answers, to a manager or to its Docker."""
     machine = next((m for m in machines if m.name == name), None)
-    found = daemons_of(fleet, [machine])[0] if machine is not None else {}
-    another = any(daemon.node != node.id for daemon in found.values() for node in nodes)
+    daemons = daemons_of(fleet, [machine])[0] if machine is not None else {}
+    another = any(daemon.node != node.id for daemon in daemons.values() for node in nodes)
     there = any(node.ready and node.reach != "unreachable" for node in nodes)
-    if not another and (found or there):
+    if not another and (daemons or there):
         raise OpsError(
             msg("{name} answers: it is not gone", name=name),
             msg("lost a moment ago: try again in a minute; for a while: `techsapo hosts drain {name}`; to "
