@@ -229,11 +229,11 @@ def _fire(load: Load, lasting: float, *, page: bool) -> str:
 
 def _end(load: Load) -> None:
     """Tell every instance that nginx asks: which one was told to fire may not be the next that answers."""
-    told: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for number in range(_ENDS):
         name = _fire(load, 0, page=False)
-        told[name] = told.get(name, 0) + 1
-        if all(count >= 3 for count in told.values()) and number >= 5:
+        counts[name] = counts.get(name, 0) + 1
+        if all(count >= 3 for count in counts.values()) and number >= 5:
             return
 
 

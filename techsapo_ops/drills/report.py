@@ -139,8 +139,8 @@ def perform(
             except OpsError as error:
                 warn(msg("Prometheus is not told of it: {message}", message=error.message))
 
-        if told := shared(stack, write):
-            warn(told)
+        if warning := shared(stack, write):
+            warn(warning)
     return report, written[-1]
 
 
@@ -247,10 +247,10 @@ def scratch(layout: Layout, runner: Runner, name: str) -> Iterator[Path]:
 def clean(layout: Layout, runner: Runner) -> Iterator[str]:
     """Stop and remove what killed drills have left; a line for each. The caller is the one drill."""
     try:
-        found = sorted(p for p in layout.state.iterdir() if p.name.startswith(DRILL_FOLDERS))
+        folders = sorted(p for p in layout.state.iterdir() if p.name.startswith(DRILL_FOLDERS))
     except OSError:
         return
-    for folder in found:
+    for folder in folders:
         if folder.is_symlink() or not folder.is_dir():
             continue
         _remove(folder, runner)

@@ -87,8 +87,8 @@ def front(spec: Spec, machine: str = "") -> str:
 def _host(spec: Spec, machine: str) -> str:
     if spec.floating_address is not None:
         return str(ipaddress.ip_interface(spec.floating_address).ip)
-    found = spec.hosts.get(machine) or next(iter(spec.hosts.values()), None)
-    return found.address if found is not None else reachable_host(spec.nginx.host)
+    host = spec.hosts.get(machine) or next(iter(spec.hosts.values()), None)
+    return host.address if host is not None else reachable_host(spec.nginx.host)
 
 
 def _fronts(spec: Spec) -> frozenset[str]:
@@ -110,7 +110,7 @@ def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
             msg("there is no {path}", path=path), msg("`techsapo up` makes it and starts the stack")
         )
     key = Secret(read_text(path, what=msg("key of the app")).strip())
-    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    own = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
     here = frozenset({reachable_host(host) for host in stack.spec.exposed} & own)
     here |= _fronts(stack.spec)  # where the very certificate is shown that the stack deployed
     trust = Trust(own=stack.layout.certs, here=here)
