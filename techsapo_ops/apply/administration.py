@@ -39,7 +39,7 @@ class Begun:
         try:
             _append(self.layout, record, warn)
         except OpsError as error:
-            warn(msg("the end of this can't be recorded: {message}", message=error.message))
+            warn(msg("the outcome can't be recorded: {message}", message=error.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ def begin(
             return Begun(layout, action, None)
         raise OpsError(
             msg(
-                "{action} was not done, because it can't be recorded: {message}",
+                "{action} was not run, because it can't be recorded: {message}",
                 action=action,
                 message=error.message,
             ),
-            error.hint or msg("see that {path} can be written", path=chain_of(layout).path),
+            error.hint or msg("check that {path} can be written", path=chain_of(layout).path),
         ) from None
 
 
@@ -102,7 +102,7 @@ def _append(layout: Layout, record: Mapping[str, Any], warn: Warn) -> Head:
     except OpsError as error:
         if head is None:
             head = chain.append(record)
-        warn(msg("this is recorded here alone, the other hosts don't know of it: {why}", why=error.message))
+        warn(msg("recorded on this host only; the other hosts don't have it: {why}", why=error.message))
     return head
 
 

@@ -41,9 +41,7 @@ def require_data(stack: Stack, plan: StackPlan) -> None:
         backup = newest_backup(stack, {each.known.kind for each in lost})
         back = f"techsapo restore {backup}" if backup else ""
         lines.append(
-            msg("the newest backup of it is {backup}", backup=backup)
-            if backup
-            else msg("there is no backup of it")
+            msg("its newest backup is {backup}", backup=backup) if backup else msg("there is no backup of it")
         )
         raise OpsError(joined("\n", lines), _hint(back))
 
@@ -51,12 +49,12 @@ def require_data(stack: Stack, plan: StackPlan) -> None:
 def _hint(back: str) -> str:
     if not back:
         return msg(
-            "put its folder or volume back, if it was moved or not mounted; else `techsapo up --empty` "
-            "starts without it"
+            "if its folder or volume was moved or is not mounted, put it back; otherwise "
+            "`techsapo up --empty` starts without the data"
         )
     return msg(
-        "put its folder or volume back, if it was moved or not mounted; else `techsapo up --empty` "
-        "starts without it, then `{back}` brings the backup back",
+        "if its folder or volume was moved or is not mounted, put it back; otherwise "
+        "`techsapo up --empty` starts without the data, and `{back}` then restores the backup",
         back=back,
     )
 

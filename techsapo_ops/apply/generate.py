@@ -125,7 +125,7 @@ def write_files(
             sync_directory(folder)
     except OSError as error:
         raise OpsError(
-            msg("cannot write below {directory}: {strerror}", directory=directory, strerror=error.strerror),
+            msg("cannot write in {directory}: {strerror}", directory=directory, strerror=error.strerror),
             write_hint(error),
         ) from None
     finally:

@@ -94,15 +94,15 @@ class Ledger:
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             raise OpsError(
-                msg("{reference} names no apply", reference=repr(reference)),
-                msg("write e.g. @7, as `techsapo changes list` shows it"),
+                msg("{reference} is not an apply", reference=repr(reference)),
+                msg("write a number such as @7, as `techsapo changes list` shows it"),
                 exit_code=2,
             )
         entries = self.entries()
         entry = next((e for e in entries if e.id == int(match[1])), None)
         if entry is None:
             there = (
-                msg("there are @{id} to @{entries_id}", id=entries[0].id, entries_id=entries[-1].id)
+                msg("the ledger has @{id} to @{entries_id}", id=entries[0].id, entries_id=entries[-1].id)
                 if entries
                 else msg("nothing was applied yet")
             )
@@ -124,13 +124,17 @@ class Ledger:
             data = (self._objects / digest).read_bytes()
         except OSError as error:
             raise OpsError(
-                msg("the ledger lacks {digest}: {strerror}", digest=digest[:12], strerror=error.strerror),
-                msg("this apply can't be gone back to"),
+                msg(
+                    "{digest} is missing from the ledger: {strerror}",
+                    digest=digest[:12],
+                    strerror=error.strerror,
+                ),
+                msg("it is not possible to roll back to this apply"),
             ) from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise OpsError(
                 msg("{digest} in the ledger is damaged", digest=digest[:12]),
-                msg("this apply can't be gone back to"),
+                msg("it is not possible to roll back to this apply"),
             )
         return data
 
@@ -146,12 +150,12 @@ class Ledger:
         if not entry.state:
             raise OpsError(
                 msg(
-                    "@{id} had other secrets than now, and its files are no longer kept: those of the last "
-                    "{states} states are",
+                    "@{id} used other secrets than now, so its files were deleted: only the last "
+                    "{states} states keep theirs",
                     id=entry.id,
                     states=STATES_WITH_SECRETS,
                 ),
-                msg("write what you want of it into the spec, then `techsapo up`"),
+                msg("copy what you need from it into the spec, then run `techsapo up`"),
             )
         try:
             snapshot = thaw(self.content(entry.state), self.content)
@@ -159,11 +163,11 @@ class Ledger:
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
                 msg(
-                    "@{id} was recorded in a way that this version can't read ({error})",
+                    "this version can't read the record of @{id} ({error})",
                     id=entry.id,
                     error=error,
                 ),
-                msg("techsapo {version} wrote it", version=entry.version),
+                msg("it was written by techsapo {version}", version=entry.version),
             ) from None
 
     def record(self, entry: LedgerEntry) -> frozenset[str]:
@@ -181,7 +185,9 @@ class Ledger:
         except OSError as error:
             raise OpsError(
                 msg(
-                    "cannot make the ledger {folder}: {strerror}", folder=self.folder, strerror=error.strerror
+                    "cannot create the ledger {folder}: {strerror}",
+                    folder=self.folder,
+                    strerror=error.strerror,
                 )
             ) from None
 

@@ -56,7 +56,7 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
     if len(message) > LONGEST_MESSAGE or not message.replace("\n", " ").isprintable():
         raise OpsError(
             msg(
-                "--message: at most {longest_message} characters that can be printed",
+                "--message: use at most {longest_message} printable characters",
                 longest_message=LONGEST_MESSAGE,
             ),
             msg("shorten it"),
@@ -131,12 +131,10 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
         if noted:
             yield (
                 reader,
-                msg(
-                    "does not know of the maintenance that {note} tells of: `techsapo up`", note=note(layout)
-                ),
+                msg("does not follow the maintenance noted in {note}: run `techsapo up`", note=note(layout)),
             )
         else:
-            yield reader, msg("turns users away, though no maintenance is noted: `techsapo maintenance off`")
+            yield reader, msg("turns users away, although maintenance is off: run `techsapo maintenance off`")
 
 
 def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
@@ -209,7 +207,7 @@ def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
     try:
         return server.silence([_MATCHER], now, ends, made.by, f"{_COMMENT}{made.message}"[:300])
     except OpsError as error:
-        warn(msg("alerts of what users notice are not silenced: {message}", message=error.message))
+        warn(msg("alerts about what users notice were not silenced: {message}", message=error.message))
         return ""
 
 
@@ -224,7 +222,7 @@ def _expire(stack: Stack, warn: Say) -> None:
             if ours and silence.state != "expired":
                 server.expire(silence.id)
     except OpsError as error:
-        warn(msg("the silence of the maintenance is not ended: {message}", message=error.message))
+        warn(msg("the silence for the maintenance was not ended: {message}", message=error.message))
 
 
 def _alertmanager(stack: Stack) -> Alertmanager | None:

@@ -56,12 +56,12 @@ _WORDS = {
     Origin.VERSION: msg("a new version"),
     Origin.HOST: msg("this host"),
     Origin.OUTSIDE: msg("outside techsapo"),
-    Origin.ENDED: msg("it ended by itself"),
+    Origin.ENDED: msg("it exited on its own"),
     Origin.UNFINISHED: msg("an earlier apply did not finish"),
     Origin.CERTIFICATE: msg("a certificate"),
     Origin.FIRST: msg("first start"),
     Origin.START: msg("it was not running"),
-    Origin.UNKNOWN: msg("not known, since the last apply can't be compared"),
+    Origin.UNKNOWN: msg("unknown: the last apply can't be compared"),
 }
 
 Origins = tuple[Origin, ...]

@@ -93,10 +93,10 @@ def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
         return None
     reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
     return OpsError(
-        msg("not gone back ({reasons}): what runs there, or starts when it is there again, may be what "
-            "failed", reasons=reasons),
-        msg("once {name} answers: `techsapo rollback @{to}`, or `techsapo up` with a spec that works; where "
-            "it is lost for good: `techsapo hosts replace {name}`", name=next(iter(lost)), to=to),
+        msg("not rolled back ({reasons}): the failed apply may be running there, or may start "
+            "when the host is back", reasons=reasons),
+        msg("once {name} answers: `techsapo rollback @{to}`, or `techsapo up` with a spec that "
+            "works; if it is lost for good: `techsapo hosts replace {name}`", name=next(iter(lost)), to=to),
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def tell_prometheus(entry: LedgerEntry, layout: Layout, warn: Callable[[str], No
     try:
         write_textfile(layout.textfiles, _TEXTFILE, samples)
     except OpsError as error:
-        warn(msg("the dashboards will not mark this apply: {message}", message=error.message))
+        warn(msg("the dashboards will not show this apply: {message}", message=error.message))
 
 
 FAILED = "failed"
@@ -179,8 +179,8 @@ def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
         users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
         lines.append(
             msg(
-                "running as root: {names}; no user {users} that reaches {parent} and this Python "
-                "(`techsapo doctor` says more)",
+                "running as root: {names}; no user {users} can access {parent} and this Python "
+                "(details: `techsapo doctor`)",
                 names=names,
                 users=users,
                 parent=topology.layout.state.parent,

@@ -65,11 +65,11 @@ def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
             yield StartProblem(
                 setting,
                 msg(
-                    "{host} is no address of this host, and a {title} that runs elsewhere is not supported",
+                    "{host} is not an address of this host, and an external {title} is not supported",
                     host=service.host,
                     title=service.facts.title,
                 ),
-                msg("leave {setting} out: the stack runs its own", setting=setting),
+                msg("remove {setting}: the stack runs its own", setting=setting),
             )
 
 

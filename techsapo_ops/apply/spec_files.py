@@ -65,8 +65,9 @@ def applied_elsewhere(stack: Stack) -> str:
     if not differ or current is None:
         return ""
     return msg(
-        "what was applied last, @{id} by {user}, came from another folder, and {files} differs here: "
-        "`techsapo up` goes back to what this folder says; what was applied is in {folder}",
+        "the last apply, @{id} by {user}, came from another folder, and {files} differs "
+        "here: `techsapo up` would apply this folder's version. The applied version is in "
+        "{folder}",
         folder=top,
         id=current.id,
         user=current.user,

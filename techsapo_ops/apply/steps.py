@@ -63,7 +63,7 @@ class Rolling:
             return
         if step.action in DISTURBING and self._young - {step.service}:
             self._say(
-                msg("waiting {seconds:g} s until nginx asks the last instance again", seconds=RETURN_SECONDS)
+                msg("waiting {seconds:g} s until nginx uses the last instance again", seconds=RETURN_SECONDS)
             )
             self._pause(RETURN_SECONDS)
             self._young.clear()
@@ -121,8 +121,8 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
         if seen is None or not seen.outdated or one.action is Action.REMOVE:
             return one
         why = msg(
-            "runs {build}, installed is {build2} ({what})",
-            build=seen.build or msg("a build that it does not tell"),
+            "runs {build}, but {build2} is installed ({what})",
+            build=seen.build or msg("an unknown build"),
             build2=build(),
             what=difference(seen.build or ""),
         )

@@ -53,8 +53,9 @@ def down(
             known["stopped"] = list(stopped)
             if elsewhere:
                 warn(
-                    msg("it was to move from {host} to several hosts: what may still run there alone can be "
-                        "stopped there alone, by `techsapo down` in its folder", host=elsewhere)
+                    msg("the stack was moving from {host} to several hosts: services may still be running on "
+                        "{host}, and only `techsapo down` there, in the stack's folder, stops them",
+                        host=elsewhere)
                 )  # fmt: skip
         return stopped
 
@@ -82,7 +83,7 @@ def restart(
         for kind, same in groupby(names, key=lambda name: observed.services[name].kind):
             # Asked for each kind when its turn comes: what was done before may have moved what they go by.
             for name in running.in_turn(tuple(same)):
-                step = Step(Action.RESTART, name, msg("asked for"))
+                step = Step(Action.RESTART, name, msg("requested"))
                 rolling.before(step, kind)
                 step.perform(running, say=say)
                 done.append(name)
@@ -103,7 +104,7 @@ def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> t
     with at_work(running.layout, wait):
         names = running_names(running, services)
         for name in names:
-            Step(Action.RELOAD, name, msg("asked for")).perform(running)
+            Step(Action.RELOAD, name, msg("requested")).perform(running)
         return names
 
 
@@ -198,7 +199,7 @@ def start_services(
                 if observed.services[name].state.kept_running:
                     continue
                 say(msg("starting {name}", name=name))
-                Step(Action.RESTART, name, "asked for").perform(stack.engine)
+                Step(Action.RESTART, name, "requested").perform(stack.engine)
                 # An `up` while it was stopped could not do what follows there, such as migrations.
                 stack.following.ready(stack.engine, stack.topology, name)
         return Started(tuple(there), tuple(name for name in names if name not in there))

@@ -125,7 +125,7 @@ class Transaction:
         if self._base is not None and self._to_one_host:
             self._listener.warn(
                 msg(
-                    "not going back to @{to}, which ran on one host: `techsapo rollback`, called there, does",
+                    "not rolling back to @{to}, which ran on one host: run `techsapo rollback` on that host",
                     to=self._base.id,
                 )
             )
@@ -198,7 +198,7 @@ class Transaction:
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
         assert self._base is not None, "checked by _can_go_back"  # noqa: S101 - a mistake of ours, no input
-        self._listener.say(msg("failed; going back to @{id}", id=self._base.id))
+        self._listener.say(msg("failed; rolling back to @{id}", id=self._base.id))
         snapshot: Snapshot | None = None
         work: Work | None = None
         try:
@@ -282,10 +282,10 @@ class Transaction:
             forgotten = self._ledger.record(entry)
             self._journal.end()  # killed in between, the next command finds it recorded
         except OpsError as error:
-            what = msg("all was done as asked for") if result == "ok" else reason
+            what = msg("the apply succeeded") if result == "ok" else reason
             raise OpsError(
                 msg("{what}, but this can't be recorded: {message}", what=what, message=error.message),
-                msg("make room, then run `techsapo up`: it completes the record"),
+                msg("free some disk space, then run `techsapo up`: it completes the record"),
             ) from None
         tell_prometheus(entry, self._plan.desired.topology.layout, self._listener.warn)
         if forgotten:

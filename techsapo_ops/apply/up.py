@@ -178,9 +178,9 @@ def require_applied(applied: Applied) -> None:
     back = applied.back
     after = ""
     if back is not None:
-        after = msg("\nwent back to @{to}", to=back.to)
+        after = msg("\nrolled back to @{to}", to=back.to)
         after += joined(
-            "", (msg("\nbut not entirely: {message}", message=error.message) for error in back.failures)
+            "", (msg("\nbut not completely: {message}", message=error.message) for error in back.failures)
         )
     raise OpsError(applied.error.message + after, applied.error.hint, exit_code=applied.error.exit_code)
 
@@ -222,7 +222,7 @@ def rollback(
     (unless `force`), a restore was interrupted, which is undone first, or for a failure that is no service's.
     """
     if not history.ledger.folder.is_dir():
-        raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
+        raise OpsError(msg("nothing was applied yet"), msg("run `techsapo up` first"))
     with at_work(history.layout, wait, listener.warn):
         require_ended(history.layout, Operation.RESTORE)
         interrupted = record_interrupted(history.layout)
@@ -236,7 +236,7 @@ def rollback(
         topology = snapshot.desired.topology
         if lost := lost_data(topology, running, topology.engine):
             what = joined("\n", (str(each) for each in lost))
-            raise OpsError(what, msg("`techsapo up` names the newest backup of it"))
+            raise OpsError(what, msg("`techsapo up` shows its newest backup"))
         stack_plan = replace(
             plan(snapshot, running, Purpose.BACK),
             leaves=leaves,

@@ -102,7 +102,7 @@ class Work:
         failed = {o.step.service for o in self.outcomes if o.error is not None}
         sibling = failed_sibling(step, self._desired, self._before, failed)
         if sibling is not None:
-            why = msg("goes on as it was, since {sibling} did not come up", sibling=sibling)
+            why = msg("stays as it was, because {sibling} did not start", sibling=sibling)
             self._listener.warn(msg("{service} {why}", service=step.service, why=why))
             return Outcome(Step(Action.NOTHING, step.service, why), 0.0)
         needs = next((s.needs for s in self._desired.topology.services if s.name == step.service), ())

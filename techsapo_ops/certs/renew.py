@@ -67,7 +67,7 @@ def redeploy(
 
 
 def _redeployed(certificate: Managed) -> Renewal:
-    due, name = Due(Need.DEPLOY, msg("asked for")), certificate.name
+    due, name = Due(Need.DEPLOY, msg("requested")), certificate.name
     if certificate.store.newest() is not None:
         return _attempt(certificate, due)
     none = msg("certificate {name}: there is none to deploy", name=name)

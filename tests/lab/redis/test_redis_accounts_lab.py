@@ -193,7 +193,7 @@ def test_another_user_may_not_enter_nor_see_a_secret_and_health_still_works(lab:
         found = {part["name"]: part["status"] for part in lab.health()["probes"]}
     finally:
         lab.launcher = ()
-    assert "only its owner may enter the services of this stack" in entered
+    assert "only the owner of this stack can run commands in its services" in entered
     assert password_file(lab.layout, OPERATOR).read_text() not in shown.stdout + shown.stderr
     assert found["redis"] == "healthy"
 
