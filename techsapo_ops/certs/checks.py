@@ -76,7 +76,7 @@ def validity(leaf: x509.Certificate, now: datetime) -> tuple[str, ...]:
         begins = moment(leaf.not_valid_before_utc)
         return (
             msg(
-                "it is not valid before {begins}, and this host's clock says {moment}: is it right?",
+                "it is not valid before {begins}, but this host's clock says {moment}: check the clock",
                 begins=begins,
                 moment=moment(now),
             ),
@@ -92,7 +92,7 @@ def missing(leaf: x509.Certificate, names: Sequence[str]) -> tuple[str, ...]:
         return ()
     return (
         msg(
-            "it is for {have} and not for {lacking}",
+            "it covers {have}, but not {lacking}",
             have=", ".join(have) or msg("no name"),
             lacking=joined(", ", lacking),
         ),
@@ -170,5 +170,5 @@ def why_new(
     if renewal_time(leaf, suggested) > now:
         return ""
     if suggested is not None and suggested <= now:
-        return msg("the CA asks for it")
-    return msg("it is due for renewal, as it ends on {moment}", moment=moment(leaf.not_valid_after_utc))
+        return msg("the CA asks for a renewal")
+    return msg("it is due for renewal: it expires on {moment}", moment=moment(leaf.not_valid_after_utc))

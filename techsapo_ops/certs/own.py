@@ -97,15 +97,15 @@ def _reasons(topology: Topology, server: Service, tls: OwnTls, observed: Observe
         name = service.name
         if service == server:
             if why:
-                reasons[name] = msg("a new certificate, for {why}", why=why)
+                reasons[name] = msg("a new certificate: {why}", why=why)
             elif _later(tls.certificate / "fullchain.pem", observed, name):
-                reasons[name] = msg("its certificate was renewed after it was started")
+                reasons[name] = msg("its certificate was renewed after it started")
         elif server.kind in trusted(topology, service):
             if new_ca:
                 reasons[name] = msg("a new CA for the certificate of {title}", title=tls.title)
             elif _later(tls.ca, observed, name):
                 reasons[name] = msg(
-                    "the CA of {title}'s certificate was replaced after it was started", title=tls.title
+                    "the CA of {title}'s certificate was replaced after it started", title=tls.title
                 )
     return reasons
 

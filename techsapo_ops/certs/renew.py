@@ -70,7 +70,7 @@ def _redeployed(certificate: Managed) -> Renewal:
     due, name = Due(Need.DEPLOY, msg("requested")), certificate.name
     if certificate.store.newest() is not None:
         return _attempt(certificate, due)
-    none = msg("certificate {name}: there is none to deploy", name=name)
+    none = msg("certificate {name}: there is no version to deploy", name=name)
     return Renewal(name, due, OpsError(none, f"`techsapo certs issue {name}`"))
 
 
@@ -168,7 +168,7 @@ def _note_failure(certificate: Managed, error: OpsError) -> None:
     except OpsError as second:
         certificate.stack.say(
             msg(
-                "certificate {name}: the failure can't be noted: {message}",
+                "certificate {name}: the failure can't be recorded: {message}",
                 name=certificate.name,
                 message=second.message,
             )

@@ -94,7 +94,7 @@ def _managed(certificate: Managed) -> Status:
     served, unserved = _served(certificate, pair.leaf)
     attention = [*problems(pair, certificate.required, now), *unserved]
     if source == "files" and not needs and not attention and _soon(pair.leaf, now):
-        attention.append(msg("it ends soon: put new files in place"))
+        attention.append(msg("it expires soon: put new files in place"))
     return replace(
         _facts(blank, pair.leaf, now),
         renews_at=certificate.renews_at(live),
@@ -168,7 +168,7 @@ def _watched(
 ) -> Status:
     """A certificate that somebody else renews; `chain` is what is wrong with its chain, "" for nothing."""
     invalid = validity(leaf, now)
-    soon = (msg("it ends soon"),) if not invalid and _soon(leaf, now) else ()
+    soon = (msg("it expires soon"),) if not invalid and _soon(leaf, now) else ()
     attention = (*invalid, *missing(leaf, names), *also, *soon)
     return replace(_facts(blank, leaf, now), chain=chain or "ok", attention=attention)
 
