@@ -152,7 +152,7 @@ def _killed(run: Run) -> Run:
         run,
         result="killed",
         exit_code=KILLED,
-        error=msg("was killed, or the machine went down, before it ended"),
+        error=msg("was killed, or the host went down, before it finished"),
     )
 
 
@@ -217,7 +217,7 @@ class RunLog:
             left_out, self._left_out, self._written = self._left_out, 0, 0
             self.line(
                 msg(
-                    "{left_out} more lines were left out: a run's log ends at {limit} MiB",
+                    "{left_out} more lines were left out: the log of a run is limited to {limit} MiB",
                     left_out=left_out,
                     limit=LOG_LIMIT // 1024**2,
                 )
