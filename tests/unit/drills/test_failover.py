@@ -126,8 +126,8 @@ def test_what_was_under_way_where_it_was_lost_may_be_carried_out_again(world: Wo
 
 
 def test_it_is_refused_before_anything_is_touched(world: World) -> None:
-    with pytest.raises(OpsError, match="not begun: b is drained already"):
-        world.drill(lost := Lost(refused=("b is drained already",)))
+    with pytest.raises(OpsError, match="not begun: b is already drained"):
+        world.drill(lost := Lost(refused=("b is already drained",)))
     assert lost.done == []
 
 
