@@ -107,7 +107,7 @@ def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
     path = stack.layout.app_key
     if not path.exists():
         raise OpsError(
-            msg("there is no {path}", path=path), msg("`techsapo up` makes it and starts the stack")
+            msg("there is no {path}", path=path), msg("`techsapo up` creates it and starts the stack")
         )
     key = Secret(read_text(path, what=msg("key of the app")).strip())
     own = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
@@ -210,7 +210,7 @@ class Traffic:
             said = answer.json()
             return Attempt(began, self.now(), 200, "", str(said["instance"]), str(said["execution"]))
         except (ValueError, LookupError, TypeError):
-            return Attempt(began, self.now(), 200, msg("an answer that is not the app's"))
+            return Attempt(began, self.now(), 200, msg("an answer from something other than the app"))
 
 
 def look(load: Load) -> None:
@@ -226,17 +226,17 @@ def look(load: Load) -> None:
             if json.loads(answer.text)["request_id"] == name:
                 return
         raise OpsError(
-            msg("{url} is answered by something else than the app", url=url),
-            msg("check what nginx passes on"),
+            msg("something other than the app answers at {url}", url=url),
+            msg("check where nginx sends requests"),
         )
     hints = {
-        401: msg("the app that runs has another key than `.techsapo/keys/app-key`: `techsapo restart app`"),
-        503: msg("`techsapo maintenance status` and `techsapo health` say why"),
-        429: msg("this host sends too much already: nginx.client_rate"),
+        401: msg("the running app has another key than `.techsapo/keys/app-key`: run `techsapo restart app`"),
+        503: msg("`techsapo maintenance status` and `techsapo health` show why"),
+        429: msg("this host is over its request limit: nginx.client_rate"),
     }
     raise OpsError(
         msg("no simulated traffic: {url} answers HTTP {status}", url=url, status=answer.status),
-        hints.get(answer.status, msg("`techsapo health` says what is wrong")),
+        hints.get(answer.status, msg("`techsapo health` shows what is wrong")),
     )
 
 
@@ -252,5 +252,5 @@ def _reason(error: Exception, timeout: float) -> str:
     if isinstance(error, httpx.TimeoutException):
         return msg("no answer within {timeout:g} s", timeout=timeout)
     if isinstance(error, httpx.RemoteProtocolError):
-        return msg("the connection broke off")
+        return msg("the connection was lost")
     return os_reason(error) or str(error) or type(error).__name__
