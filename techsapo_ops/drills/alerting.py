@@ -16,7 +16,7 @@ from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DRILL, PAGE, alerts
 from techsapo_ops.drills.report import Phase, Report, perform
-from techsapo_ops.drills.traffic import Load, load_of, look
+from techsapo_ops.drills.traffic import Load, load_of, require_answer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import joined, msg
@@ -93,7 +93,7 @@ def drill_alert(
         notes = [msg("receivers of info: they wait for business hours, as alerts of priority P2 do")]
     _require_rule(prometheus)
     load, most = load_of(stack), allowed(spec)
-    look(load)
+    require_answer(load)
     way = Way(prometheus, server, receiver, wanted, server.sent(receiver), stack.pause)
     holder = None
     _fire(load, most + page + 60, page=bool(page))

@@ -133,7 +133,7 @@ class Traffic:
     def __enter__(self) -> Traffic:
         """Begin. Raises OpsError where the first request says that it can't be done."""
         preload()
-        look(self._load)
+        require_answer(self._load)
         self._context, self._way = way(self._load.url, {}, self._load.trust, self._load.timeout)
         self._began = time.monotonic()
         self._thread.start()
@@ -213,7 +213,7 @@ class Traffic:
             return Attempt(began, self.now(), 200, msg("an answer from something other than the app"))
 
 
-def look(load: Load) -> None:
+def require_answer(load: Load) -> None:
     """Ask once, to say beforehand why such traffic would come to nothing. Raises OpsError."""
     seal, name = DrillSeal(load.key.reveal().encode()), f"{load.prefix}first"
     url = load.url + PATH

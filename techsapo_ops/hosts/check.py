@@ -12,7 +12,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.unreachable import plainly
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, NoWayError, Probed, renaming
-from techsapo_ops.hosts.look import Looked, freed_ports, look, ports_of
+from techsapo_ops.hosts.survey import Survey, freed_ports, ports_of, survey
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.ports import GOSSIP, RAFT
 from techsapo_ops.stack.service import Machine
@@ -48,30 +48,30 @@ def check(topology: Topology, fleet: Fleet, hosts: Sequence[str] = ()) -> Checke
     No machine is waited for longer than twice SECONDS.
     """
     machines = [m for m in topology.machines if not hosts or m.name in hosts]
-    looked = look(topology, fleet, machines)
+    seen = survey(topology, fleet, machines)
     facts: list[Fact] = []
     for machine in machines:
-        facts += _host(topology, machine, looked)
-    return Checked((*facts, *_together(topology, machines, looked)))
+        facts += _host(topology, machine, seen)
+    return Checked((*facts, *_together(topology, machines, seen)))
 
 
-def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact]:
+def _host(topology: Topology, machine: Machine, seen: Survey) -> Iterator[Fact]:
     name, of = machine.name, partial(Fact, machine.name)
-    if name in looked.silent:
-        refusal = plainly(looked.silent[name].message, name, machine.docker)
+    if name in seen.silent:
+        refusal = plainly(seen.silent[name].message, name, machine.docker)
         words = msg("{way}: {why}", way=machine.docker, why=refusal.why)
         yield of("docker", _BAD, words, refusal.remedy)
         return
-    daemon = looked.daemons[name]
+    daemon = seen.daemons[name]
     yield _version(machine, daemon)
     yield _name(machine, daemon)
-    yield from _swarm(machine, daemon, looked)
+    yield from _swarm(machine, daemon, seen)
     yield _clock(machine, daemon)
-    probed = looked.probed.get(name)
+    probed = seen.probed.get(name)
     if isinstance(probed, Probed):
         yield _address(machine, probed)
-        yield _ports(topology, machine, daemon, probed, looked.running.get(name, frozenset()))
-        yield _network(machine, probed, looked)
+        yield _ports(topology, machine, daemon, probed, seen.running.get(name, frozenset()))
+        yield _network(machine, probed, seen)
         yield _disk(machine, daemon, probed)
         return
     why = probed.message if isinstance(probed, OpsError) else str(probed)
@@ -97,25 +97,25 @@ def _name(machine: Machine, daemon: DaemonFacts) -> Fact:
     return Fact(machine.name, "name", _BAD, words, renaming(machine, daemon))
 
 
-def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fact]:
+def _swarm(machine: Machine, daemon: DaemonFacts, seen: Survey) -> Iterator[Fact]:
     name, of = machine.name, partial(Fact, machine.name, IN_SWARM)
     join = msg("`techsapo hosts add {name}`", name=name)
     if not daemon.joined:
         yield of(_BAD, msg("it is not in a Swarm"), join)
         return
-    if daemon.state != "active" or (daemon.manages and looked.nodes is None):
-        said = looked.quorum.splitlines()[-1] if looked.quorum else daemon.state
+    if daemon.state != "active" or (daemon.manages and seen.nodes is None):
+        said = seen.quorum.splitlines()[-1] if seen.quorum else daemon.state
         words = msg("its Swarm does not answer: {why}", why=daemon.error or said)
         yield of(_BAD, words, msg("more than half of the managers must answer; see docs/three-machines.md"))
         return
-    if len({d.cluster for d in looked.daemons.values() if d.cluster}) > 1:
+    if len({d.cluster for d in seen.daemons.values() if d.cluster}) > 1:
         yield of(
             _BAD,
             msg("the hosts are not all in the same Swarm"),
             msg("on the host in the wrong Swarm: `docker swarm leave --force`; then `techsapo hosts add`"),
         )
         return
-    node = next((n for n in looked.nodes or () if n.id == daemon.node), None)
+    node = next((n for n in seen.nodes or () if n.id == daemon.node), None)
     if not daemon.manages or node is None:
         yield of(_BAD, msg("it is a worker, but every host must be a manager"), join)
         return
@@ -176,14 +176,14 @@ def _ports(
     return of(_OK, msg("free, or used by this stack: {ports}", ports=listed))
 
 
-def _network(machine: Machine, probed: Probed, looked: Looked) -> Fact:
+def _network(machine: Machine, probed: Probed, seen: Survey) -> Fact:
     of = partial(Fact, machine.name, "network")
     # Of one that does not answer it is said there.
-    tried = {to: how for to, how in sorted(probed.reached.items()) if to[0] in looked.daemons}
+    tried = {to: how for to, how in sorted(probed.reached.items()) if to[0] in seen.daemons}
     bad = [
         f"{other}:{port}"
         for (other, port), how in tried.items()
-        if how == "no" or (how == "refused" and looked.daemons[other].joined)
+        if how == "no" or (how == "refused" and seen.daemons[other].joined)
     ]
     if bad:
         words = msg("it can't reach {others}", others=", ".join(bad))
@@ -212,10 +212,10 @@ def _major(version: str) -> int:
     return int(match.group()) if match else 0
 
 
-def _together(topology: Topology, machines: Sequence[Machine], looked: Looked) -> Iterator[Fact]:
+def _together(topology: Topology, machines: Sequence[Machine], seen: Survey) -> Iterator[Fact]:
     """The facts that are of no single host."""
     of = partial(Fact, "")
-    daemons = {m.name: looked.daemons[m.name] for m in machines if m.name in looked.daemons}
+    daemons = {m.name: seen.daemons[m.name] for m in machines if m.name in seen.daemons}
     if len({_major(d.version) for d in daemons.values()}) > 1:
         each = ", ".join(f"{name} {d.version}" for name, d in daemons.items())
         yield of(
@@ -230,16 +230,16 @@ def _together(topology: Topology, machines: Sequence[Machine], looked: Looked) -
         level = _clock_level(max(apart - 2 * max(d.doubt for d in daemons.values()), 0.0))
         words = msg("the clocks of the hosts differ by at most {seconds:.1f} s", seconds=apart)
         yield of("clock", level, words, msg("synchronize it with NTP") if level is not _OK else "")
-    yield from _raft(topology, looked)
+    yield from _raft(topology, seen)
     words = msg("4789/udp, 7946/udp and VRRP (protocol 112) can't be tested from outside")
     yield of("udp", _SKIP, words, msg("open them between the hosts"))
 
 
-def _raft(topology: Topology, looked: Looked) -> Iterator[Fact]:
-    if looked.nodes is None:
+def _raft(topology: Topology, seen: Survey) -> Iterator[Fact]:
+    if seen.nodes is None:
         return
     of = partial(Fact, "")
-    managers = [node for node in looked.nodes if node.reach]
+    managers = [node for node in seen.nodes if node.reach]
     there = [node for node in managers if node.reach != "unreachable"]
     spare = len(there) - (len(managers) // 2 + 1)
     words = msg("{there} of {all} managers", there=len(there), all=len(managers))
@@ -252,7 +252,7 @@ def _raft(topology: Topology, looked: Looked) -> Iterator[Fact]:
     if strangers := [node.name for node in managers if node.name not in names]:
         words = msg("managers that are not in the spec: {names}", names=", ".join(strangers))
         yield of("nodes", _WARN, words, msg("`techsapo hosts remove {name}`", name=strangers[0]))
-    beat = max((d.heartbeat for d in looked.daemons.values()), default=0.0)
+    beat = max((d.heartbeat for d in seen.daemons.values()), default=0.0)
     if beat >= HEARTBEAT:
         yield of("heartbeat", _OK, f"{beat:g} s")
     elif beat:

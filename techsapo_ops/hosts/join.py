@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.check import HEARTBEAT
 from techsapo_ops.hosts.facts import DaemonFacts, renaming
-from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.hosts.survey import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.stack.layout import Layout

@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.drain import wait_ready
 from techsapo_ops.hosts.join import add, require_able
-from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.hosts.survey import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.layout import Layout

@@ -27,7 +27,7 @@ from techsapo_ops.backup.recover.journal import Asked, Recovering, RecoveryJourn
 from techsapo_ops.backup.recover.placing import Placement, Places
 from techsapo_ops.drills.alerting import drill_alert
 from techsapo_ops.drills.failover import hindrance, reasons
-from techsapo_ops.drills.loss import busiest
+from techsapo_ops.drills.faults import busiest
 from techsapo_ops.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.drills.report import Phase, Report, clean, scratch
 from techsapo_ops.drills.trials import refuse_outside, settings_of

@@ -20,7 +20,7 @@ from fakes.three_hosts import fleet, of
 
 from techsapo_ops.drills import failover as course
 from techsapo_ops.drills.failover import failover
-from techsapo_ops.drills.loss import LostHost, chosen
+from techsapo_ops.drills.faults import LostHost, chosen
 from techsapo_ops.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.drills.report import Report
 from techsapo_ops.drills.traffic import Load

@@ -26,7 +26,7 @@ _LATE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Survey:
     """What was seen of the machines. Of one that did not answer there is a reason in `silent`."""
 
     daemons: Mapping[str, DaemonFacts]
@@ -40,7 +40,7 @@ class Looked:
     """Why no manager listed them, where one was asked."""
 
 
-def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looked:
+def survey(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Survey:
     """Ask all machines, each for SECONDS at most for a question."""
     members = {m.name: fleet.members[m.name] for m in machines}
     daemons, silent = daemons_of(fleet, machines)
@@ -70,7 +70,7 @@ def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looke
     refusals = [str(each) for each in lists if isinstance(each, Exception)]
     running = {name: _set(answers[f"running {name}"]) for name in daemons}
     quorum = refusals[0] if refusals and nodes is None else ""
-    return Looked(daemons, silent, probed, running, nodes, quorum)
+    return Survey(daemons, silent, probed, running, nodes, quorum)
 
 
 def daemons_of(
