@@ -47,7 +47,7 @@ def drill_restore(
     begin: Callable[[float], Report],
     *,
     now: datetime,
-    progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
+    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Report:
     """Restore the newest backup on trial, and compare its time with DATA.
 
@@ -56,7 +56,7 @@ def drill_restore(
     trial can't be made, which says nothing of the backup.
     """
     started = time.monotonic()
-    trial = verify_backup(stack, deep=True, told=progress)
+    trial = verify_backup(stack, deep=True, told=told)
     took = time.monotonic() - started
     # Where it does not restore there is no time in which it did.
     data = round(sum(part.seconds for part in trial.parts), 3) if trial.ok else None

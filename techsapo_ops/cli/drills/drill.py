@@ -82,7 +82,7 @@ def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     now = datetime.now(UTC)
     with Bars(out, repository_of(stack)) as bars:
         _perform(
-            stack, "restore", {}, lambda begin: drill_restore(stack, begin, now=now, progress=bars.told), out
+            stack, "restore", {}, lambda begin: drill_restore(stack, begin, now=now, told=bars.told), out
         )  # fmt: skip
 
 
