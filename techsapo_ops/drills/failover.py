@@ -115,10 +115,10 @@ def failover(
         prometheus = prometheus_of(stack)
         if why := (*fault.before(), *reasons(stack, prometheus)):
             closed = maintenance_of(stack.layout) is not None
-            look = "`techsapo maintenance off`" if closed else "`techsapo health`"
+            command = "`techsapo maintenance off`" if closed else "`techsapo health`"
             raise OpsError(
                 msg("the drill was not started: {reasons}", reasons=joined("; ", why)),
-                msg("run {look}, then try again", look=look),
+                msg("run {command}, then try again", command=command),
             )
         if prometheus is None:
             notes.append(msg("users' errors and alerts were not checked: there is no Prometheus"))

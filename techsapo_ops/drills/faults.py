@@ -128,7 +128,7 @@ def chosen(stack: Stack, host: str | None, seconds: int) -> LostHost:
     if engine.fleet.unreachable:
         raise OpsError(
             msg("the drill was not started: {reasons}", reasons=joined("; ", tuple(_away(engine)))),
-            msg("run {look}, then try again", look="`techsapo hosts check`"),
+            msg("run {command}, then try again", command="`techsapo hosts check`"),
         )
     if not observed.running:
         raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
