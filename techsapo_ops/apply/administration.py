@@ -32,7 +32,7 @@ class Begun:
     head: Head | None
 
     def end(self, outcome: Outcome, what: Mapping[str, Any], warn: Warn) -> None:
-        """Record how it ended. It has happened by now, so `warn` is told where that can't be recorded."""
+        """Record how it ended; `warn` gets a line where that is not possible, for it has already happened."""
         if self.head is None:
             return
         record = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
@@ -89,10 +89,10 @@ def begin(
 
 
 def _append(layout: Layout, record: Mapping[str, Any], warn: Warn) -> Head:
-    """Add a record to the one chain that all hosts of a stack have, so that none goes on beside it.
+    """Add a record to the chain that all hosts of a stack share.
 
-    Where no quorum answers, or another host is at work for long, it is added here alone, and said: who is to
-    be found asleep, or has to see a password, can't wait for that. Raises OpsError where it can't be written.
+    Where no quorum answers, or another host holds the lock for long, the record is added on this host only,
+    with a warning: an emergency can't wait for that. Raises OpsError where it can't be written.
     """
     head: Head | None = None
     chain = chain_of(layout)
@@ -107,7 +107,7 @@ def _append(layout: Layout, record: Mapping[str, Any], warn: Warn) -> Head:
 
 
 def why(error: BaseException) -> str:
-    """What is recorded of an error: its first line, or its kind where its words are not ours."""
+    """The text that is recorded for an error: its first line, or its type where it is no OpsError."""
     said = error.message if isinstance(error, OpsError) else type(error).__name__
     return said.partition("\n")[0][:_LONGEST]
 

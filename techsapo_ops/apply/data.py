@@ -1,4 +1,4 @@
-"""A stack's data in an apply: it is noted, nothing is made anew unasked, and budgets hear of what is gone."""
+"""A stack's data in an apply: what exists is noted, what is gone is not replaced unasked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COUNTING_SECONDS = 3600.0
 
 
 def require_data(stack: Stack, plan: StackPlan) -> None:
-    """Raise OpsError where data of what `found` is about is gone: an `up` would make it anew, empty."""
+    """Raise OpsError where data of the services of `plan` is gone: an `up` would create it again, empty."""
     if lost := lost_of(plan):
         lines = [str(each) for each in lost]
         backup = newest_backup(stack, {each.known.kind for each in lost})
@@ -206,7 +206,7 @@ def _amount(stack: Stack, service: Service) -> Amount | None:
 
 
 _GAP_AGE = timedelta(days=62)
-"""For which a gap matters: longer than a month."""
+"""How long a gap matters: longer than a month."""
 
 
 def reset_budget(stack: Stack, period: Period, warn: Warn) -> datetime:

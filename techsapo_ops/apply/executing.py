@@ -1,4 +1,4 @@
-"""Run a program at somebody's terminal, where a service runs or logged in to it."""
+"""Run a program on a terminal, inside a service or logged in to it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def require_owner(stack: Stack) -> None:
             msg("run as the user who ran `up`"),
         ) from error
     if os.geteuid() not in {0, owner}:
-        # Whoever is told of it sees from the refusal as whom to run this.
+        # The refusal names the user who may run this.
         refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(stack.layout.state))
         raise OpsError(msg("only the owner of this stack can run commands in its services")) from refusal
 

@@ -46,8 +46,8 @@ class History:
     def choose(self, reference: str | None) -> LedgerEntry:
         """The apply to go back to: the one that `reference` names, or the last good one before the present.
 
-        After an apply that failed or was killed half way, and was not gone back from, that is the present one
-        itself. Raises OpsError when there is none, or for one that was no good.
+        After an apply that failed or was killed half way, and was not rolled back, that is the current one
+        itself. Raises OpsError when there is none, or for one that failed.
         """
         ledger = self.ledger
         if reference is not None:

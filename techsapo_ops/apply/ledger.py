@@ -36,9 +36,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.redact import written_secrets
 
 MAX_ENTRIES = 50
-"""Applies that are kept, beside the last good one."""
+"""Applies that the ledger holds, besides the last good one."""
 STATES_WITH_SECRETS = 3
-"""Good states, the present one among them, whose secrets are kept whatever became of them since."""
+"""Good states, the current one included, that keep their secrets even where those have changed since."""
 _REFERENCE = re.compile(r"@?(\d{1,12})")
 
 
@@ -209,7 +209,7 @@ class Ledger:
         """Forget the older snapshots with secrets that no new one has; returns the names of the others."""
         documents: dict[str, bytes] = {}
         for state in {entry.state for entry in entries if entry.state}:
-            with suppress(OpsError):  # a damaged one can't be gone back to, and `sweep` minds it
+            with suppress(OpsError):  # nobody can roll back to a damaged one, and `sweep` sees it
                 documents[state] = self.content(state)
         near = self._near(entries)
         made = (secret.decode(errors="replace") for secret in made_secrets(self.folder.parent / "keys"))
@@ -225,7 +225,7 @@ class Ledger:
         return tuple(entry.state for entry in entries if entry.state and entry.state not in stale)
 
     def _near(self, entries: Sequence[LedgerEntry]) -> frozenset[str]:
-        """The states that are gone back to without a number: the newest good ones, and those before them."""
+        """The states that a roll back without a number reaches: the newest good ones and those before."""
         near: list[LedgerEntry] = []
         for entry in reversed(entries):
             if entry.good and entry.identity not in {each.identity for each in near}:

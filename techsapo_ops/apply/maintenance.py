@@ -1,4 +1,4 @@
-"""Turn maintenance on and off: users are told to come back later, and everything else goes on."""
+"""Turn maintenance on and off: users are asked to come back later, and everything else keeps running."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
     """Tell users to come back later, from now on; again where it goes on, with other words.
 
     Raises OpsError where that can't be recorded or written: then nothing is changed, or the next call
-    finishes it. `warn` is told where the silence was not made.
+    finishes it. `warn` gets a line where the silence could not be created.
     """
     if len(message) > LONGEST_MESSAGE or not message.replace("\n", " ").isprintable():
         raise OpsError(
@@ -122,7 +122,7 @@ def _follow(stack: Stack, warn: Say) -> None:
 
 
 def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Where the note and a reader's folder disagree: the reader, and in words how, with what to do."""
+    """Where the note and a service's folder disagree: the service, and a sentence with what to do."""
     noted = os.path.lexists(note(layout))
     for folder, _ in _folders(layout):
         if os.path.lexists(folder / PROBLEM) == noted:
@@ -138,8 +138,8 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
 
 
 def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
-    """Where those look that turn users away, as processes and in containers, and whether one stands before
-    the app there."""
+    """The folders of the services that turn users away, native and in containers, and whether one of them is
+    in front of the app there."""
     for configuration in (layout.config / places.rendered for places in EVERY):
         fronted = any(kind.balances and any((configuration / kind.name).glob("*.conf")) for kind in kinds())
         for kind in kinds():
@@ -198,7 +198,7 @@ def _noted(layout: Layout, made: Maintenance) -> None:
 
 
 def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
-    """The id of a silence of what users notice, or "": without Alertmanager nobody is told anyway."""
+    """The id of a silence for what users notice, or "" without an Alertmanager, which would notify nobody."""
     server = _alertmanager(stack)
     if server is None:
         return ""

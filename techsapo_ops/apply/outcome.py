@@ -1,4 +1,4 @@
-"""How the steps of an apply ended, and who hears of it: the user, row by row, and Prometheus."""
+"""How the steps of an apply ended, for the user, row by row, and for Prometheus."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Applied:
 
 
 def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
-    """What is told of the machines that went back to nothing, as they do not answer; None for none."""
+    """The error for machines that were not rolled back, since they do not answer; None where all were."""
     if not lost:
         return None
     reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
@@ -168,7 +168,7 @@ def service_url(topology: Topology, service: Service) -> str:
 
 
 def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
-    """What the stack does without being told, or leaves out by choice, one sentence each."""
+    """What the stack does by default or leaves out by choice, one sentence each."""
     lines = [note for kind in kinds() for note in kind.notes(topology)]
     if nobody := nobody_starts(topology, runner):
         lines.append(nobody)

@@ -1,4 +1,4 @@
-"""What an apply would do: the one plan that `plan`, `up`, `rollback` and `drift` speak of."""
+"""What an apply would do: the one plan that `plan`, `up`, `rollback` and `drift` share."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _require(problems: Sequence[StartProblem]) -> None:
 
 
 def taken_ports(plan: StackPlan, history: History, running: Running) -> Iterator[str]:
-    """Whom each service that a plan starts on a new port would meet there, in a sentence.
+    """A sentence for each service that a plan starts on a port that another process has.
 
     Only of a stack that runs as it was applied, and goes back where a start fails: a first `up` starts what
     it can. A port that a service has now is not looked at, since the plan may free it.
@@ -149,7 +149,7 @@ def _applied(history: History) -> Topology | None:
 
 
 def require_free(plan: StackPlan, history: History, running: Running) -> None:
-    """Raise OpsError where somebody else has a port that `found` wants; nothing was changed then."""
+    """Raise OpsError where another process has a port that `plan` wants; nothing was changed then."""
     if taken := list(taken_ports(plan, history, running)):
         raise OpsError(
             joined("\n", taken),

@@ -49,9 +49,9 @@ def keep_spec_files(stack: Stack) -> None:
 
 
 def applied_elsewhere(stack: Stack) -> str:
-    """What to say where another folder's spec was applied since this one's was last in line, and differs.
+    """A warning where the spec of another folder was applied since this one, and differs; "" for none.
 
-    An apply from here goes back to what this folder says, of which its own user may know nothing.
+    An apply from here would undo it, which the user may not know.
     """
     top = stack.layout.state / FOLDER
     if not stack.topology.places.state_travels or not top.is_dir():

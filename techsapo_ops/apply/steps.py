@@ -1,4 +1,4 @@
-"""What becomes of a plan's steps for reasons that the engine's notes do not know; instances take turns."""
+"""Steps that a plan gets for reasons outside the engine's notes; app instances restart in turn."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rolling:
 
     `before` is what ran at the start: without nginx in front nobody is spared anything, and an instance that
     something else has just started counts too, be it an `up` that was killed, `restart` or the supervisor.
-    `pause` waits so many seconds, `say` is told why, `now` tells the time.
+    `pause` waits that many seconds, `say` gets the reason, `now` is the clock.
     """
 
     def __init__(

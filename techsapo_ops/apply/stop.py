@@ -38,8 +38,8 @@ def down(
 ) -> tuple[str, ...]:
     """Stop everything; returns the names that were stopped, none when nothing ran.
 
-    Also where it can't be recorded, as on a full disk, of which `warn` is told: what does harm has to be
-    stopped. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
+    Also where it can't be recorded, as on a full disk, with a line for `warn`: it must always be possible to
+    stop a stack. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
     """
     if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)

@@ -1,4 +1,4 @@
-"""One apply as a transaction: files, services, read-back; then recorded, or gone back from."""
+"""One apply as a transaction: files, services, read-back; then a record, or a roll back."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Transaction:
 
     @cached_property
     def _to_one_host(self) -> bool:
-        """Whether the way back leads to one host alone, from which this apply is not what left it.
+        """Whether a roll back leads to a single host that another apply than this one left.
 
         It may be another host than this one: here it would be a stack without data.
         """
@@ -245,7 +245,7 @@ class Transaction:
             other.stop()
 
     def _seen(self, result: Result) -> Observed | None:
-        """What runs now; None where that can't be told after a failure, which is what is to be told of."""
+        """What runs now; None where that is unknown after a failure, which is then the thing to report."""
         try:
             return self._running.observe()
         except OpsError:

@@ -28,7 +28,7 @@ _QUIET = (Action.CREATE, Action.NOTHING)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Who is told of a service: `ready` when it is, before what needs it is started, and may raise OpsError;
+    """Callbacks for a service: `ready` when it is, before what needs it is started, and may raise OpsError;
     `changed` when it was, and in how many seconds."""
 
     ready: Callable[[str], None]
@@ -38,7 +38,7 @@ class Marks:
 class Work:
     """Brings what `running` runs from `before` to `desired`; `outcomes` is how each step ended.
 
-    `marks` are told of each service, `pause` waits so many seconds.
+    `marks` are called for each service, `pause` waits that many seconds.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Work:
         self.outcomes: list[Outcome] = []
         self._turn = threading.Lock()
         self._spoken_for: set[str] = set()
-        """Kinds on several machines of which one that was left as it is was told of."""
+        """Kinds on several machines for which one instance, left as it was, has already been reported."""
 
     @property
     def failed(self) -> bool:
@@ -127,10 +127,10 @@ class Work:
         return Outcome(step, time.monotonic() - started, error)
 
     def _ready(self, step: Step) -> None:
-        """Tell of a service that is ready. Raises OpsError.
+        """Report a service that is ready. Raises OpsError.
 
-        The same one on several machines is one cluster: of those that were left as they are one speaks for
-        all: else the same member would be asked the same once for each.
+        The same service on several machines is one cluster: among unchanged instances one speaks for all,
+        or the same member would get the same question once for each.
         """
         service = self._desired.topology.find(step.service)
         if step.action is not Action.NOTHING or service is None:

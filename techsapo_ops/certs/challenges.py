@@ -45,8 +45,8 @@ class HttpResponder(Responder):
     """http-01: a file in the folder from which nginx answers `/.well-known/acme-challenge/`.
 
     `run` runs a command as nginx, in whose folder `root` lies: natively and in a container alike. `url` is
-    nginx's own address, where each file is fetched before the CA is told: a failed validation counts
-    against the CA's limits, a look from here does not.
+    nginx's own address, where each file is fetched before the CA is asked: a failed validation counts
+    against the CA's limits, a request from here does not.
     """
 
     kind = "http-01"

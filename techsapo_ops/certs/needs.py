@@ -238,5 +238,5 @@ def _suggested(state: CertificateState, version: Version) -> datetime | None:
 
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
-    """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
+    """The certificates of `stack`, and the nginx that serves them; `say` gets the progress."""
     return Certificates(stack.topology, stack.runner, nginx_sites(stack, say), say=say)

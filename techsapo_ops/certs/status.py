@@ -205,10 +205,10 @@ TEXTFILE = "certificates"
 
 
 def write_metrics(certificates: Certificates, statuses: Sequence[Status]) -> None:
-    """Replace the certificates' metrics by what was `found`.
+    """Replace the certificates' metrics by those of `statuses`.
 
-    A file that can't be written is told and no failure: certificates are renewed all the same, and the
-    alert on the job `certs` watches that someone looks.
+    A file that can't be written is a warning and not a failure: certificates are renewed anyway, and an
+    alert on the job `certs` shows where nobody reacts.
     """
     folder = certificates.topology.layout.textfiles
     if not certificates.topology.layout.state.is_dir():
@@ -220,7 +220,7 @@ def write_metrics(certificates: Certificates, statuses: Sequence[Status]) -> Non
 
 
 def samples(statuses: Iterable[Status]) -> Iterator[Sample]:
-    """The samples of `found`. What could not be found out has none."""
+    """The samples of `statuses`; an unknown value has none."""
     for status in statuses:
         values = {
             "techsapo_cert_not_before_timestamp_seconds": _timestamp(status.not_before),

@@ -228,7 +228,7 @@ def _fire(load: Load, lasting: float, *, page: bool) -> str:
 
 
 def _end(load: Load) -> None:
-    """Tell every instance that nginx asks: which one was told to fire may not be the next that answers."""
+    """End the alert on every instance behind nginx: the next one to answer may not be the one that fires."""
     counts: dict[str, int] = {}
     for number in range(_ENDS):
         name = _fire(load, 0, page=False)

@@ -1,4 +1,4 @@
-"""The losses that a drill makes: a whole host of several, or one instance of the app."""
+"""The faults that a drill injects: the loss of a whole host, or of one instance of the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One drill and its report: alone, in a scratch folder if need be, recorded, and told to Prometheus."""
+"""One drill and its report: one at a time, in a scratch folder if needed, recorded and exported."""
 
 from __future__ import annotations
 

@@ -90,13 +90,13 @@ def activate(
         say(msg("waiting for the services on {name}", name=name))
         try:
             wait_ready(engine, name, stack.pause)
-        finally:  # what does not get ready is to be told of again
+        finally:  # alerts are to fire again for what does not get ready
             _tell_monitoring(engine, warn)
     return time.monotonic() - began
 
 
 def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
-    """Let alerts know which hosts are drained, by the node exporters of all; `warn` is told what they lack.
+    """Let alerts know which hosts are drained, through all node exporters; `warn` gets what is missing.
 
     Where it can't be done, the next apply or job does it.
     """

@@ -75,7 +75,7 @@ def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
     nodes = nodes_of(fleet.manager)
     leaving_nodes = tuple(node for node in nodes if node.name == name)
     noted = any(machine.name == name for machine in noted_machines(layout.state).machines)
-    # A call that was killed may have taken the node out, and have told nobody.
+    # A call that was killed may have removed the node without noting it.
     if not leaving_nodes and not (noted or named):
         raise OpsError(
             msg("{name} is not a node of the Swarm", name=name), msg("there is nothing to do"), exit_code=2

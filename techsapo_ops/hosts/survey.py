@@ -1,4 +1,4 @@
-"""Looks at the machines of a stack, all at the same time, and changes nothing."""
+"""Asks all machines of a stack for facts, at the same time, and changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LATE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was seen of the machines. Of one that did not answer there is a reason in `silent`."""
+    """What the machines answered; `silent` has the reason for each that did not."""
 
     daemons: Mapping[str, DaemonFacts]
     silent: Mapping[str, OpsError]

@@ -32,7 +32,7 @@ from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.spec.problems import unknown
 
 MAX_RUNS = 100
-"""Runs of a job that are kept, beside its last success."""
+"""Runs of a job that the ledger holds, besides its last success."""
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes of one run's log; what comes after is counted and left out."""
 TAIL = 20

@@ -77,7 +77,7 @@ class JobScheduler:
         return back
 
     def stop(self) -> None:
-        """End; runs under way are told to end, and clean up."""
+        """Stop; runs in progress get SIGTERM, and clean up."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
