@@ -46,34 +46,40 @@ class History:
     def choose(self, reference: str | None) -> LedgerEntry:
         """The apply to go back to: the one that `reference` names, or the last good one before the present.
 
-        After an apply that failed or was killed half way, and was not gone back from, that is the present one
-        itself. Raises OpsError when there is none, or for one that was no good.
+        After an apply that failed or was killed half way, and was not rolled back, that is the current one
+        itself. Raises OpsError when there is none, or for one that failed.
         """
         ledger = self.ledger
         if reference is not None:
             entry = ledger.find(reference)
             if not entry.good:
                 hint = (
-                    msg("@{back_to} is what it went back to", back_to=entry.back_to)
+                    msg("it rolled back to @{back_to}", back_to=entry.back_to)
                     if entry.back_to is not None
                     else ""
                 )
-                raise OpsError(msg("@{id} failed: there is no such state to go back to", id=entry.id), hint)
+                raise OpsError(
+                    msg("@{id} failed, so there is no such state to roll back to", id=entry.id), hint
+                )
             return entry
         current = ledger.current()
         if not ledger.entries():
-            raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
+            raise OpsError(msg("nothing was applied yet"), msg("run `techsapo up` first"))
         if current is None:
             raise OpsError(
-                msg("there is no good state to go back to"), msg("`techsapo changes list` lists every apply")
+                msg("there is no successful apply to roll back to"),
+                msg("`techsapo changes list` lists every apply"),
             )
         if ledger.entries()[-1].result == "failed":
             return current
         before = ledger.before(current)
         if before is None:
             raise OpsError(
-                msg("there is no good state before the present one, @{id}", id=current.id),
-                msg("`techsapo changes list` lists every apply; `techsapo rollback @N` goes to any good one"),
+                msg("there is no successful apply before the current one, @{id}", id=current.id),
+                msg(
+                    "`techsapo changes list` lists every apply; `techsapo rollback @N` returns to any "
+                    "successful one"
+                ),
             )
         return before
 
@@ -84,7 +90,7 @@ class History:
         if recorded.state != self.layout.state:
             raise OpsError(
                 msg(
-                    "@{id} was applied when the project stood in {parent}",
+                    "@{id} was applied when the project was in {parent}",
                     id=entry.id,
                     parent=recorded.state.parent,
                 ),
@@ -103,8 +109,8 @@ _WORDS = {
     FILES: msg("while files were written"),
     PREPARE: msg("after the files were written"),
     SERVICES: msg("while services were changed"),
-    READ_BACK: msg("while reading back what runs"),
-    BACK: msg("while going back"),
+    READ_BACK: msg("while reading back the services"),
+    BACK: msg("while rolling back"),
 }
 
 
@@ -166,8 +172,9 @@ def require_left(layout: Layout) -> None:
     """Raise OpsError where a stack that was to move to several hosts may still run on another one alone."""
     if host := may_run_on(layout):
         raise OpsError(
-            msg("this stack's move from {host} to several hosts was cut short: it may still run there alone",
+            msg("the move of this stack from {host} to several hosts was interrupted: it may still "
+                "be running on {host} alone",
                 host=host),
-            msg("on {host}, in its folder, `techsapo up` goes on. Where {host} is lost for good: `techsapo "
-                "down` here, then `techsapo up`", host=host),
+            msg("run `techsapo up` on {host}, in the stack's folder, to continue. If {host} is lost "
+                "for good: `techsapo down` here, then `techsapo up`", host=host),
         )  # fmt: skip

@@ -206,7 +206,7 @@ class Managed:
         if state.deployed != newest.number or live is None or live.number != newest.number:
             return Due(Need.DEPLOY, msg("version {number} was not in use yet", number=newest.number), at)
         if state.hooks_pending:
-            return Due(Need.FINISH, msg("its deploy hooks had not all run"), at)
+            return Due(Need.FINISH, msg("some of its deploy hooks had not run"), at)
         if not self.installed:
             return Due(Need.FINISH, msg("its link in install_to was missing"), at)
         return Due(Need.NOTHING, "", at)
@@ -238,5 +238,5 @@ def _suggested(state: CertificateState, version: Version) -> datetime | None:
 
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
-    """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
+    """The certificates of `stack`, and the nginx that serves them; `say` gets the progress."""
     return Certificates(stack.topology, stack.runner, nginx_sites(stack, say), say=say)

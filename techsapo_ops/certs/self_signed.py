@@ -90,7 +90,7 @@ def due(directory: Path, names: Sequence[str], *, now: datetime) -> str:
     """Why `ensure` would write a new certificate, "" where it would not; nothing is written."""
     authority = known_authority(directory.parent / CA_FOLDER, now)
     if authority is None:
-        return msg("there was no local CA, or it was about to end")
+        return msg("there was no local CA, or it was about to expire")
     return _reason(directory, names, authority, now)
 
 

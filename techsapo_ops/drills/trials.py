@@ -92,7 +92,8 @@ def drill_recover(
     restic = restic_of(stack)
     if restic is None:
         raise OpsError(
-            msg("there is no second place to recover from"), msg("set backup.offsite, then `techsapo backup`")
+            msg("there is no off-site copy to recover from"),
+            msg("set backup.offsite, then `techsapo backup`"),
         )
     with scratch(stack.layout, stack.runner, name) as folder:
         into = folder / "stack"
@@ -141,10 +142,10 @@ def refuse_outside(look: Preview, into: Path) -> None:
     if outside:
         raise OpsError(
             msg(
-                "the drill would write outside of its folder: {map} is not on this host any more",
+                "the drill would write outside its folder: {map} is no longer on this host",
                 map=", ".join(map(str, outside[:3])),
             ),
-            msg("put it back, or take it out of the spec; then `techsapo backup` and the drill again"),
+            msg("put it back or remove it from the spec; then run `techsapo backup` and the drill again"),
         )
 
 
@@ -174,6 +175,6 @@ def _free(count: int) -> list[int]:
 
 
 def _notes(look: Preview) -> Iterator[str]:
-    yield msg("without operating system, DNS, package downloads, certificates and schedule")
+    yield msg("not included: operating system, DNS, package downloads, certificates and schedule")
     for what, why in look.cannot:
-        yield msg("not back: {what}: {why}", what=what, why=why)
+        yield msg("not recovered: {what}: {why}", what=what, why=why)

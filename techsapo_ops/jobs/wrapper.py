@@ -142,7 +142,7 @@ def _tries(
         if run.result in {"ok", "interrupted"} or wait is None:
             break
         log.line(
-            msg("try {number} failed: {error}; again in {waits:g} s",
+            msg("attempt {number} failed: {error}; retrying in {waits:g} s",
                 number=number, error=run.error, waits=wait)
         )  # fmt: skip
         try:
@@ -159,7 +159,7 @@ def _try(job: Job, command: Command, run: Run, log: RunLog, lock: int) -> tuple[
     except OpsError as refused:
         return replace(run, result="failed", exit_code=1, error=str(refused)[:_DETAIL]), JobResult()
     for name in ended.leftovers:
-        log.line(msg("ended {name}, which the job had left running", name=name))
+        log.line(msg("stopped {name}, which the job had left running", name=name))
     result, error = _decode(ended.result)
     outcome: Result = "ok" if ended.code == OK else "failed"
     code = ended.code
@@ -167,7 +167,7 @@ def _try(job: Job, command: Command, run: Run, log: RunLog, lock: int) -> tuple[
         outcome, code, error = "interrupted", INTERRUPTED, msg("interrupted")
     elif ended.timed_out:
         outcome, code = "timeout", TIMED_OUT
-        error = msg("did not end within {timeout:g} s and was ended", timeout=job.timeout)
+        error = msg("did not finish within {timeout:g} s and was stopped", timeout=job.timeout)
     elif ended.code != OK and not error:
         last = log.tail[-1] if log.tail else ""
         error = msg("ended with code {code}", code=ended.code) + (f": {last}" if last else "")
@@ -208,10 +208,10 @@ def export(job: Job, run: Run | None, result: JobResult, context: RunContext) ->
     if success is not None:
         ended = success.started.timestamp() + (success.seconds or 0)
         samples.append(Sample("techsapo_job_last_success_timestamp_seconds", ended))
-    kept: tuple[Sample, ...] = ()
+    earlier: tuple[Sample, ...] = ()
     if not result.samples:
-        kept = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
-    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *kept])
+        earlier = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
+    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *earlier])
 
 
 def _before(context: RunContext, job: Job) -> tuple[Sample, ...]:

@@ -47,8 +47,8 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
     assert loaded_threshold(stack) == "77"
     stack.run("plan")
     spent = stack.run("up", "--plan", "change.plan", code=1).stderr
-    assert "no longer holds, so nothing was done" in spent
-    assert "what was applied last" in spent
+    assert "is out of date, so nothing was done" in spent
+    assert "the last apply" in spent
 
 
 def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project) -> None:

@@ -17,7 +17,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.check import check
 from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Level
 from techsapo_ops.hosts.join import add
-from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.hosts.survey import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology

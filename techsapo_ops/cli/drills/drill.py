@@ -139,7 +139,7 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
 
       techsapo drill failover-app --yes --json
     """
-    from techsapo_ops.drills.loss import busiest
+    from techsapo_ops.drills.faults import busiest
     from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())
@@ -182,7 +182,7 @@ def failover_host(
 
       techsapo drill failover-host b --seconds 30
     """
-    from techsapo_ops.drills.loss import chosen
+    from techsapo_ops.drills.faults import chosen
     from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())

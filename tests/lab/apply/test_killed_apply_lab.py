@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_when_an_apply_is_to_be_recorded_is_told_and_complet
     with small_disk(ledger):
         done = faulty(stack, "full:read-back", "up")
         assert done.returncode == 1
-        assert "all was done as asked for, but this can't be recorded" in done.stderr
+        assert "the apply succeeded, but this can't be recorded" in done.stderr
         assert "No space left on device" in done.stderr
         assert mark in configuration(stack)
         assert stack.applies() == known

@@ -53,7 +53,7 @@ def test_a_redis_that_was_replaced_is_named_until_it_is_restarted(stack: Project
     shutil.copy(program, programs / "new")
     (programs / "new").rename(program)
     old = f"still runs {program} from before an update"
-    assert stack.findings() == {"redis": f"{old}: `techsapo restart redis` starts it anew"}
+    assert stack.findings() == {"redis": f"{old}: `techsapo restart redis` restarts it"}
     listed = json.loads(stack.run("ps", "--json").stdout)["services"]
     assert {s["service"]: s["replaced"] for s in listed} == {
         "redis": old, "app": None, "scheduler": None,

@@ -162,7 +162,7 @@ def test_a_first_up_that_fails_keeps_what_is_good_and_the_next_one_completes() -
         assert "went back" not in failed.stderr
         assert tcp_open(made.spec["redis"]["port"])
         assert [a.result for a in made.applies()] == ["failed"]
-        assert "no good state" in made.run("rollback", "--yes", code=1).stderr
+        assert "no successful apply" in made.run("rollback", "--yes", code=1).stderr
         made.run("up")
         assert [a.result for a in made.applies()] == ["failed", "ok"]
         shutil.rmtree(made.state / "ledger")

@@ -140,7 +140,7 @@ def test_a_hung_job_ends_at_the_time_limit_of_the_spec(made: Project) -> None:
     with a_drift_that_takes_long(made) as process:
         assert process.wait(60) == 1
         said = process.stderr.read() if process.stderr is not None else ""
-        assert "job drift: timeout: did not end within 1 s and was ended" in said
+        assert "job drift: timeout: did not finish within 1 s and was stopped" in said
     assert (made.state / "textfile" / "drift.prom").read_text(encoding="utf-8").count(" 124.0\n") == 1
 
 

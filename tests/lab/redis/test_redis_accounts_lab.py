@@ -193,7 +193,7 @@ def test_another_user_may_not_enter_nor_see_a_secret_and_health_still_works(lab:
         found = {part["name"]: part["status"] for part in lab.health()["probes"]}
     finally:
         lab.launcher = ()
-    assert "only its owner may enter the services of this stack" in entered
+    assert "only the owner of this stack can run commands in its services" in entered
     assert password_file(lab.layout, OPERATOR).read_text() not in shown.stdout + shown.stderr
     assert found["redis"] == "healthy"
 
@@ -245,7 +245,7 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     before = lab.pids()
     made_ago(lab, 260)
     old = kept(lab)
-    assert planned(lab)["redis"].startswith("a new certificate, for it is due for renewal")
+    assert planned(lab)["redis"].startswith("a new certificate: it is due for renewal")
     assert lab.findings() == planned(lab)
     lab.run("up")
     assert kept(lab) != old
@@ -255,7 +255,7 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     assert in_use(lab) == GOOD
     later = datetime.now(UTC).timestamp() + 60  # as by a renewal whose `up` was killed before the restart
     os.utime(certificate(lab.layout, "redis") / "fullchain.pem", (later, later))
-    assert planned(lab) == {"redis": "its certificate was renewed after it was started"}
+    assert planned(lab) == {"redis": "its certificate was renewed after it started"}
 
 
 def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) -> None:
@@ -267,7 +267,7 @@ def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) 
         return "can't be trusted: certificate has expired" in probes["redis"]
 
     servers.wait_for(told, what="an expired certificate that is served")
-    assert planned(lab)["redis"].startswith("a new certificate, for it expired on")
+    assert planned(lab)["redis"].startswith("a new certificate: it expired on")
     lab.run("up")
     assert account_of(lab, OPERATOR).ping()
     assert served(lab) == kept(lab)

@@ -102,7 +102,7 @@ WRONG = "compare certificates.site.eab_key_id and its HMAC key"
         ("externalAccountRequired", None, MISSING),
         ("malformed", None, "check `directory` in the spec"),
         ("unauthorized", BINDING, WRONG),
-        ("unauthorized", None, "where the account was closed"),
+        ("unauthorized", None, "if the account was closed"),
         ("invalidContact", BINDING, "check `contact`"),
     ],
 )

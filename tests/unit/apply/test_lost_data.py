@@ -159,7 +159,7 @@ def test_the_newest_backup_that_has_the_data_is_named_with_both_commands(began: 
         made = create(repository, Manifest.draft("lab", "native"), (Taken(),), lambda: datetime.now(UTC))
     create_backup(began.stack(), only=("config",))
     error = refused(began)
-    assert f"the newest backup of it is {made.id}" in error.message
+    assert f"its newest backup is {made.id}" in error.message
     assert f"`techsapo restore {made.id}`" in error.hint
     assert "`techsapo up --empty`" in error.hint
 

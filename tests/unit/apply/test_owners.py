@@ -25,7 +25,7 @@ def stack_at(state: Path) -> Any:
 def test_only_its_owner_and_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executing.require_owner(stack_at(tmp_path))
     monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(OpsError, match="only its owner may enter") as caught:
+    with pytest.raises(OpsError, match="only the owner of this stack can run commands") as caught:
         executing.require_owner(stack_at(tmp_path))
     assert isinstance(caught.value.__cause__, PermissionError)
     others = Mock(return_value=SimpleNamespace(st_uid=4242))

@@ -199,7 +199,7 @@ def test_an_apply_that_can_not_be_recorded_touches_nothing_and_a_stack_is_stoppe
     path.unlink()
     path.mkdir()
     told = list(project.world.told)
-    with pytest.raises(OpsError, match="up was not done, because it can't be recorded"):
+    with pytest.raises(OpsError, match="up was not run, because it can't be recorded"):
         project.up(sections={"redis": {"maxmemory": "300M"}})
     assert project.world.told == told
     assert len(project.ledger.entries()) == 1

@@ -68,7 +68,7 @@ def test_health_and_drift_say_so_and_what_to_do_and_not_while_a_restore_is_at_wo
     assert "restore" in told()
     report = check(stack, timeout=0.5, now=datetime.now(UTC))
     assert next_step(report) in {"techsapo up", next(p.hint for p in report.failing if p.name == "restore")}
-    assert ("restore", "restore", "was interrupted halfway: `techsapo up` returns") in made.findings()
+    assert ("restore", "restore", "was interrupted: `techsapo up` undoes it") in made.findings()
     with at_work(stack.layout, 0.0):
         assert "restore" not in told()
         assert "restore" not in [kind for kind, _, _ in made.findings()]

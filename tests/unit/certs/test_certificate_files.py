@@ -203,7 +203,7 @@ def test_a_certificate_holds_all_names_and_is_signed_by_the_stack_s_ca_by_privat
 
 def test_what_is_due_is_told_before_anything_is_written(tmp_path: Path) -> None:
     web = tmp_path / "web"
-    assert due(web, SITE_NAMES, now=NOW) == "there was no local CA, or it was about to end"
+    assert due(web, SITE_NAMES, now=NOW) == "there was no local CA, or it was about to expire"
     assert not web.exists()
     ensure(web, SITE_NAMES, days=365, now=NOW)
     before = snapshot(tmp_path)
@@ -211,7 +211,7 @@ def test_what_is_due_is_told_before_anything_is_written(tmp_path: Path) -> None:
     assert due(web, ["other.example"], now=NOW) == "the names changed"
     assert due(web, SITE_NAMES, now=NOW + timedelta(days=220)) == ""
     late = due(web, SITE_NAMES, now=NOW + timedelta(days=250))
-    assert late == "it is due for renewal, as it ends on 2027-01-01 00:00 UTC"
+    assert late == "it is due for renewal: it expires on 2027-01-01 00:00 UTC"
     assert due(web, SITE_NAMES, now=NOW + timedelta(days=3300)).startswith("there was no local CA")
     assert snapshot(tmp_path) == before
     (web / "privkey.pem").unlink()

@@ -50,7 +50,7 @@ CA, STAND_IN = Origin("acme", DIRECTORY), Origin("self-signed")
     [
         (CA, {}, 0, Need.NOTHING, ""),
         (CA, {}, 56, Need.NOTHING, ""),
-        (CA, {}, 60, Need.RENEW, "due for renewal, as it ends on 2026-04-01"),
+        (CA, {}, 60, Need.RENEW, "due for renewal: it expires on 2026-04-01"),
         (CA, {}, 91, Need.RENEW, "expired on"),
         (CA, {"names": ["example.com", "www.example.com"]}, 0, Need.RENEW, "the names changed"),
         (CA, {"directory": STAGING_DIRECTORY}, 0, Need.RENEW, "the ACME directory changed"),
@@ -86,7 +86,7 @@ def test_a_damaged_certificate_is_replaced(
         assert result.error is None
         assert made.of("site").due().need is Need.NOTHING
     else:
-        assert "nginx, which does not run" in result.error.message
+        assert "nginx, which is not running" in result.error.message
 
 
 def test_what_was_stored_and_not_deployed_is_deployed_first(tmp_path: Path) -> None:

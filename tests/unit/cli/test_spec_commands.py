@@ -37,8 +37,8 @@ def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> N
 def test_validate_says_where_the_spec_has_containers_and_nobody_starts_their_jobs(folder: Path) -> None:
     (folder / "compose.yaml").write_text("project: x\nengine: compose\n", encoding="utf-8")
     said = techsapo(folder, "validate", "-F", "compose.yaml").stderr
-    assert "nobody starts the jobs, so nothing is backed up: `techsapo cron install`" in said
-    assert "nobody starts" not in techsapo(folder, "validate").stderr
+    assert "nothing starts the jobs, so nothing is backed up: set `schedule.by` to `cron`" in said
+    assert "nothing starts the jobs" not in techsapo(folder, "validate").stderr
 
 
 @each_row("words", [["validate"], ["plan"], ["up", "--yes"], ["config", "generate"]], ids=str)

@@ -32,7 +32,7 @@ TYPOS = {
     "backup accept 2019": "`techsapo backup list` shows them all",
     "restore 2019": "`techsapo backup list` shows them all",
     "restore --only confg": "did you mean config?",
-    "drill show 2019": "`techsapo drill restore` makes one",
+    "drill show 2019": "`techsapo drill restore` creates one",
     "certs issue wbe": "did you mean web?",
     "certs renew wbe": "did you mean web?",
     "certs deploy wbe": "did you mean web?",

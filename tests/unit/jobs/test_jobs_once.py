@@ -203,7 +203,7 @@ def test_where_that_host_does_not_begin_or_is_lost_another_one_does(
     a.run(BACKUP)
     b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
     assert isinstance(b.run(BACKUP), Finished)
-    assert any("a has the backups, and did not begin" in line for line in b.said)
+    assert any("a has the backups, but did not start" in line for line in b.said)
     a.now = b.now = datetime(2026, 11, 29, 3, 0, 1, tzinfo=UTC)
     monkeypatch.setattr(clusters, "GRACE", 600.0)
     machines.silent.add("b")
