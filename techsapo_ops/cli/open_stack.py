@@ -44,8 +44,8 @@ def open_stack(
 ) -> Stack:
     """The stack of `project` on this host; `engine` overrides the spec's.
 
-    `seconds` overrides how long a service may take to become ready, `tell` is told of work that takes
-    minutes.
+    `seconds` overrides how long a service may take to become ready, `tell` receives a line about work
+    that takes minutes.
     """
     return stack_on(project, topology_for(project, engine), seconds=seconds, tell=tell)
 
@@ -125,8 +125,8 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     """
     opening = Opening(runner(), seconds)
     layout = layout_beside(file)
-    told = told_by_spec(file, layout)
-    if (away := bring_newest(layout, told)) and told is not None:
+    note = machines_in_spec(file, layout)
+    if (away := bring_newest(layout, note)) and note is not None:
         raise HostsAway(away)
     return History(
         layout, opening.engine, opening.recorded_elsewhere, acting_user(),
@@ -134,7 +134,7 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     )  # fmt: skip
 
 
-def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
+def machines_in_spec(file: Path, layout: Layout) -> MachinesNote | None:
     """The machines of the spec `file`, where no command of this folder has ever looked at them.
 
     None where one has, and for a spec that names no hosts or can't be read: commands that need none go on.
@@ -149,8 +149,8 @@ def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
 
 def machines_of_stack(file: Path, layout: Layout) -> MachinesNote:
     """Where the stack of the spec `file` is, by its state directory, or else by what the spec says."""
-    told = told_by_spec(file, layout)
-    return noted_machines(layout.state) if told is None else told
+    note = machines_in_spec(file, layout)
+    return noted_machines(layout.state) if note is None else note
 
 
 def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[str, str]:

@@ -64,25 +64,25 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what 
 class SpecChoice:
     """The spec that a command is about, and the overlay to apply to it."""
 
-    __slots__ = ("_found", "_is_named", "environment")
+    __slots__ = ("_is_named", "_location", "environment")
 
     def __init__(self, file: Path | None = None, environment: str | None = None) -> None:
-        self._found = find(file)
+        self._location = find(file)
         # The one of this folder another command takes by itself, as long as no variable names one.
         self._is_named = bool(os.environ.get(FILE_VARIABLE)) or file not in {None, DEFAULT_SPEC}
         self.environment = given_environment(environment)
-        # They are for this command. What it starts is told by options, and an app that it starts has a spec
+        # They are for this command. What it starts gets options, and an app that it starts has a spec
         # of its own.
         for variable in (FILE_VARIABLE, ENVIRONMENT_VARIABLE):
             os.environ.pop(variable, None)
-        if self._found.told and self.file.is_file():
+        if self._location.announce and self.file.is_file():
             _say(msg("spec: {path}", path=self.file))
         remember_place(self)
 
     @property
     def file(self) -> Path:
         """Where the spec is, or would be."""
-        return self._found.path
+        return self._location.path
 
     def open(self) -> Project:
         """Load it. Raises OpsError, see cli.project.open_project."""
@@ -122,7 +122,7 @@ class SpecChoice:
     def spec_file(self) -> Path:
         """Where the spec is. Raises OpsError where there is none."""
         if not self.file.is_file():
-            raise lacking(self._found)
+            raise lacking(self._location)
         return self.file
 
     def stack_file(self) -> Path:
@@ -131,7 +131,7 @@ class SpecChoice:
         Raises OpsError where there is neither a spec nor a stack.
         """
         if not self.file.is_file() and not (self.file.resolve().parent / STATE_DIRECTORY).is_dir():
-            raise lacking(self._found)
+            raise lacking(self._location)
         return self.file
 
 
@@ -153,7 +153,7 @@ def _say_applied(name: str) -> None:
 def _say(text: str) -> None:
     """Say what the user might think otherwise: which spec, which environment."""
     context = get_current_context(silent=True)
-    if context is None or context.resilient_parsing:  # a shell that completes is told nothing
+    if context is None or context.resilient_parsing:  # a shell completes: say nothing
         return
     if any(context.params.get(name) for name in ("quiet", "as_json")):
         return

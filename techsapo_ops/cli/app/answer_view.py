@@ -143,12 +143,12 @@ def _titled(title: str, line: str, style: str) -> Text:
 
 def _to_do(body: Mapping[str, Any]) -> list[str]:
     """What to do about the providers whose failures don't pass by themselves."""
-    told = []
+    remedies = []
     for provider in body["providers"]:
         said = advice_on(provider["error"].get("cause")) if provider.get("error") else None
         if said is not None and said.kind is FailureKind.REFUSED:
-            told.append(msg("{name}: {problem}", name=provider["name"], problem=said.do))
-    return told
+            remedies.append(msg("{name}: {problem}", name=provider["name"], problem=said.do))
+    return remedies
 
 
 def _why(error: Mapping[str, Any]) -> str:
@@ -160,10 +160,10 @@ def _why(error: Mapping[str, Any]) -> str:
 def _graded(provider: Mapping[str, Any], answered_by: str | None) -> str:
     if provider["status"] != "answered" or "agrees" not in provider:
         return ""
-    stands = {True: msg("agrees"), False: msg("dissents"), None: msg("not compared")}[provider["agrees"]]
-    stands = msg("chosen") if provider["name"] == answered_by else stands
+    verdict = {True: msg("agrees"), False: msg("dissents"), None: msg("not compared")}[provider["agrees"]]
+    verdict = msg("chosen") if provider["name"] == answered_by else verdict
     grade = provider.get("grade")
-    return stands if grade is None else msg("graded {grade:.2f}, {stands}", grade=grade, stands=stands)
+    return verdict if grade is None else msg("graded {grade:.2f}, {stands}", grade=grade, stands=verdict)
 
 
 def score(value: float | None) -> str:
@@ -204,11 +204,11 @@ def _danger(body: Mapping[str, Any], which: str = "destructive") -> list[str]:
 
 
 def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = body.get("masked", {})
-    told = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in found.items())
+    masked_counts = body.get("masked", {})
+    kinds = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in masked_counts.items())
     masked = (
-        [(msg("masked"), msg("{told}: the vendors did not get what you wrote there", told=told))]
-        if found
+        [(msg("masked"), msg("{told}: the vendors did not get what you wrote there", told=kinds))]
+        if masked_counts
         else []
     )
     bounced = [

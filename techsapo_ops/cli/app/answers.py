@@ -12,7 +12,7 @@ import typer
 
 from techsapo_ops.apply.data import reset_budget as reset
 from techsapo_ops.cli.app.calibrate import calibrate
-from techsapo_ops.cli.app.store_options import ToldStores
+from techsapo_ops.cli.app.store_options import StoreOptions
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace, WaitOption, YesOption
 from techsapo_ops.cli.output import Output, require_yes
@@ -60,7 +60,7 @@ def costs(
     data: Annotated[
         Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
     ] = Path(),
-    stores: ToldStores,
+    stores: StoreOptions,
 ) -> None:
     """Show what the answers cost.
 
@@ -83,18 +83,18 @@ def costs(
             out.json(read_rows(server, databases, first_day(days)).to_json())
         return
     project = place.open()
-    found = sum_up(open_stack(project), days, by.value)
-    since = found.since
+    totals = sum_up(open_stack(project), days, by.value)
+    since = totals.since
     if out.as_json:
         out.json(
             {
                 "since": since.isoformat(),
                 "by": by.value,
-                "total_usd": round(found.total_usd, 9),
-                "simulated_usd": round(found.simulated_usd, 9),
-                "requests": found.requests,
-                "cached": found.cached,
-                "rows": [asdict(r) for r in found.rows],
+                "total_usd": round(totals.total_usd, 9),
+                "simulated_usd": round(totals.simulated_usd, 9),
+                "requests": totals.requests,
+                "cached": totals.cached,
+                "rows": [asdict(r) for r in totals.rows],
             }
         )
         return
@@ -118,7 +118,7 @@ def costs(
             r.tokens_output,
             f"{r.cost_usd:.6f}",
         ]
-        for r in found.rows
+        for r in totals.rows
     ]
     out.table(columns, lines, right=columns[1:])
     budget = project.spec.budget
@@ -126,18 +126,18 @@ def costs(
         msg(
             "\ntotal    ${total_usd:.6f} for {requests} requests since {since:%Y-%m-%d}, {cached} "
             "of them from the cache",
-            total_usd=found.total_usd,
-            requests=found.requests,
+            total_usd=totals.total_usd,
+            requests=totals.requests,
             since=since,
-            cached=found.cached,
+            cached=totals.cached,
         )
     )
-    if found.simulated_usd:
+    if totals.simulated_usd:
         whether = msg("counts") if budget.count_simulated else msg("does not count")
         out.data(
             msg(
                 "         ${simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below",
-                simulated_usd=found.simulated_usd,
+                simulated_usd=totals.simulated_usd,
                 whether=whether,
             )
         )

@@ -89,11 +89,11 @@ def ask(
     if log is not None:
         _ask_about(read, asked, {"user_command": command, "system_context": text, **chosen}, out)
         return
-    told = post(asked, _GENERATE, {"prompt": text, **chosen})
+    answer = post(asked, _GENERATE, {"prompt": text, **chosen})
     if out.as_json:
-        out.json(told)
+        out.json(answer)
     else:
-        show_answer(harmless_values(told))
+        show_answer(harmless_values(answer))
 
 
 def _read(log: Path) -> str:
@@ -116,10 +116,10 @@ def _read(log: Path) -> str:
 def _ask_about(log: str, asked: Orchestrator, body: Mapping[str, str], out: Output) -> None:
     """Print what the log says: of a long one its end is sent, with the rest of the request's `body`."""
     room = max(200, asked.max_prompt - len(body["user_command"]) - len(body["system_context"]) - _FRAME)
-    told = post(asked, _ANALYZE, {"error_output": log[-room:], **body})
+    triage = post(asked, _ANALYZE, {"error_output": log[-room:], **body})
     if len(log) > room:
         out.say(msg("only the last {room} of {count} characters were sent", room=room, count=len(log)))
     if out.as_json:
-        out.json(told)
+        out.json(triage)
     else:
-        show_triage(harmless_values(told))
+        show_triage(harmless_values(triage))

@@ -59,7 +59,7 @@ def calibrate(
       techsapo answers calibrate labels.jsonl --output calibration.json
     """
     read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
-    fits, told = [], []
+    fits, reports = [], []
     for (tier, models), group_ in by_set(read).items():
         name = msg("{tier} with {models}", tier=tier, models=", ".join(models))
         rows = [Row(x.agreement, x.grade, x.correct, x.contradicted) for x in group_]
@@ -73,7 +73,7 @@ def calibrate(
         figures = _figures(judged, rows, len(models))
         weights = fit_capped(rows, len(models))
         fits.append(Fit(tier, models, weights, len(rows), {k: v["fitted"].value for k, v in figures.items()}))
-        told.append(_Told(name, len(models), len(rows), weights, figures))
+        reports.append(_FitReport(name, len(models), len(rows), weights, figures))
         if min(weights.agreement, weights.grade) < _NEGATIVE:
             out.warn(
                 msg(
@@ -96,7 +96,7 @@ def calibrate(
             msg("collect at least {fewest} of each set", fewest=_FEWEST),
         )
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
-    _show(out, told)
+    _show(out, reports)
     out.say(msg("set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`", output=output))
 
 
@@ -131,7 +131,7 @@ def _figures(judged: list[Judged], rows: list[Row], count: int) -> dict[str, dic
 
 
 @dataclass(frozen=True)
-class _Told:
+class _FitReport:
     """What is said about one tier and set of models."""
 
     name: str
@@ -141,8 +141,8 @@ class _Told:
     figures: dict[str, dict[str, Interval]]
 
 
-def _show(out: Output, told: list[_Told]) -> None:
-    for place, each in enumerate(told):
+def _show(out: Output, reports: list[_FitReport]) -> None:
+    for place, each in enumerate(reports):
         w = each.weights
         a, g = (round(weight, 2) + 0.0 for weight in (w.agreement, w.grade))  # no -0.00
         out.data(("\n" if place else "") + msg("{name}: {labels} labels", name=each.name, labels=each.labels))
@@ -163,12 +163,12 @@ def _show(out: Output, told: list[_Told]) -> None:
         out.table(("held out", "fitted", "provisional", "mean score"), rows)
 
 
-def _ceilings(told: _Told) -> list[str]:
+def _ceilings(report: _FitReport) -> list[str]:
     """What holds the confidence down, and whether the labels raised it."""
     lines = []
     for what, cap, raised in (
-        (msg("{count} answers", count=told.voices), cap_of(told.voices), told.weights.ceilings.count),
-        (msg("a contradicted critical claim"), CONTRADICTED_CAP, told.weights.ceilings.contradicted),
+        (msg("{count} answers", count=report.voices), cap_of(report.voices), report.weights.ceilings.count),
+        (msg("a contradicted critical claim"), CONTRADICTED_CAP, report.weights.ceilings.contradicted),
     ):
         how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the cap")
         lines.append(msg("{held:.3f} for {what}: {how}", held=raised or cap, what=what, how=how))

@@ -107,22 +107,22 @@ def create(
     what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
     with _alone(project, store, out), recorded(layout, msg("keys create"), what, out.warn) as known:
         keys = store.read()
-        kept, shown = new_key(
+        key, shown = new_key(
             name,
             plan=plan.value,
             scopes=tuple(dict.fromkeys(s.value for s in scope)) if scope else ("ask",),
             now=now,
             expires=until,
         )
-        kept = replace(kept, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
-        store.write((*keys, kept), owner)
-        known["key"] = kept.id
+        key = replace(key, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
+        store.write((*keys, key), owner)
+        known["key"] = key.id
     if out.as_json:
-        out.json({**kept.public(_now()), "key": shown})
+        out.json({**key.public(_now()), "key": shown})
         return
     out.data(shown)
     out.say(
-        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=kept.id)
+        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=key.id)
     )
     if not resolved_auth(project.spec, project.loaded.environment).required:
         out.say(msg("This stack asks for no keys: it opens nothing before `app.auth.required: true`."))

@@ -87,7 +87,7 @@ def _address(option: str, url: str) -> str:
     except ValueError:
         good = login = False
     if login:
-        # Not shown: what stands before the @ may be a password, or a host that is none.
+        # Not shown: the part before the @ may be a password, or a host that is none.
         raise OpsError(
             msg("{option}: the address holds a user name or password", option=option),
             msg("leave out what stands before the @; the API key is read from TECHSAPO_API_KEY"),
@@ -153,7 +153,7 @@ def asked_for(language: LanguageName | None) -> dict[str, str]:
 
 
 def piped() -> str:
-    """What stands on stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
+    """All of stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
     return sys.stdin.buffer.read().decode("utf-8", errors="replace")
 
 
@@ -165,8 +165,8 @@ def orchestrator(url: str | None, place: SpecChoice, ca_file: Path | None) -> Or
 
     project = place.open()
     spec, here = project.spec, _here(project.spec)
-    found = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
-    asked = peer(msg("the spec"), found, place.file, ca_file, here=here)
+    address = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
+    asked = peer(msg("the spec"), address, place.file, ca_file, here=here)
     limits = spec.app.limits
     return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
 
@@ -177,7 +177,7 @@ def _here(spec: Spec) -> frozenset[str]:
     if not exposed:
         return frozenset()
 
-    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    own = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
     return frozenset(exposed & own)
 
 
@@ -197,12 +197,12 @@ def candidates(spec: Spec) -> list[str]:
         every = [url(host.address, spec.nginx.listen) for host in spec.hosts.values()]
         return list(dict.fromkeys([url("127.0.0.1", spec.nginx.listen), page_url(spec, ""), *every]))
     instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
-    found = [url(spec.app.host, i.port) for i in instances]
+    urls = [url(spec.app.host, i.port) for i in instances]
     if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere
-        found.insert(0, url(spec.nginx.host, spec.nginx.listen))
+        urls.insert(0, url(spec.nginx.host, spec.nginx.listen))
     elif spec.runs_nginx and not is_loopback(reachable_host(spec.app.host)):
-        found.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
-    return found
+        urls.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
+    return urls
 
 
 def _running(candidates: list[str], trust: Trust) -> str:
@@ -254,12 +254,12 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
             why = msg("HTTP {status}", status=answer.status)
         Output().say(msg("no answer ({told}); asking once more", told=why))
         time.sleep(PAUSE)
-    told = _parsed(url, answer.status, answer.body)
+    reply = _parsed(url, answer.status, answer.body)
     if not answer.ok:
-        raise _refused(answer.status, told)
-    if "request_id" not in told:
+        raise _refused(answer.status, reply)
+    if "request_id" not in reply:
         raise _strange(url, answer.status)
-    return told
+    return reply
 
 
 def _content(body: Mapping[str, Any]) -> bytes:
@@ -302,7 +302,7 @@ def _strange(url: str, status: int) -> OpsError:
 def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     detail, code = body.get("detail", ""), body.get("code", "")
     failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
-    told = f" ({'; '.join(failed)})" if failed else ""
+    failures = f" ({'; '.join(failed)})" if failed else ""
     advised = [advice_on(p["error"].get("cause")) for p in body.get("providers", ())]
     lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
     hint = {
@@ -329,7 +329,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         msg(
             "{detail}{told} [{code}]",
             detail=detail or msg("HTTP {status}", status=status),
-            told=told,
+            told=failures,
             code=code or status,
         ),
         hint,

@@ -90,20 +90,20 @@ def run(
 
       techsapo providers test --json
     """
-    from techsapo_ops.cli.app.provider_tests_view import all_well, said_before, show, tests_json, told_now
+    from techsapo_ops.cli.app.provider_tests_view import all_well, announcement, say_tested, show, tests_json
     from techsapo_ops.cli.process import interruptible
     from techsapo_ops.wallbounce.providers.overview import plan_tests, run_tests
 
     tests = plan_tests(place.open().loaded, names or (), at_most)
     if tests.candidates:
-        out.say(said_before(tests))
+        out.say(announcement(tests))
     with interruptible():
-        found = run_tests(tests, datetime.now(UTC).date(), lambda tried: told_now(tried, out))
+        tested = run_tests(tests, datetime.now(UTC).date(), lambda tried: say_tested(tried, out))
     if out.as_json:
-        out.json(tests_json(tests, found))
+        out.json(tests_json(tests, tested))
     else:
-        show(tests, found, out)
-    raise typer.Exit(0 if all_well(tests, found) else 1)
+        show(tests, tested, out)
+    raise typer.Exit(0 if all_well(tests, tested) else 1)
 
 
 COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "retires")
@@ -112,7 +112,7 @@ _UNKNOWN = "-"
 
 
 def provider_row(listed: ListedProvider) -> list[str]:
-    """One line of the table of COLUMNS; sources and reasons are told below it."""
+    """One line of the table of COLUMNS; sources and reasons come below it."""
     end = listed.end.retires if listed.end is not None else None
     section, price = listed.section, listed.price
     return [

@@ -119,33 +119,33 @@ def diff(
 
       techsapo changes diff @2
     """
-    found = difference(history_beside(place.stack_file()), apply)
+    differences = difference(history_beside(place.stack_file()), apply)
     if out.as_json:
         out.json(
             {
-                "since": found.since.id,
-                "now": found.now.id,
-                "summary": difference_summary(found),
-                "files": found.files,
-                "services": found.services,
+                "since": differences.since.id,
+                "now": differences.now.id,
+                "summary": difference_summary(differences),
+                "files": differences.files,
+                "services": differences.services,
             }
         )
         return
-    if not found.files and not found.services:
-        out.data(msg("nothing differs from @{id}", id=found.since.id))
+    if not differences.files and not differences.services:
+        out.data(msg("nothing differs from @{id}", id=differences.since.id))
         return
-    for change in sorted(found.files, key=lambda change: change.kind != "removed"):
+    for change in sorted(differences.files, key=lambda change: change.kind != "removed"):
         out.data(f"{change.kind:8} {change.path}")
         out.data(change.diff.rstrip("\n"))
-    if found.services:
+    if differences.services:
         out.data(msg("services:"))
-        width = max(len(s.service) for s in found.services)
-        for service in found.services:
+        width = max(len(s.service) for s in differences.services)
+        for service in differences.services:
             out.data(
                 msg("  {service:{width}}  {what}", width=width, service=service.service, what=service.what)
             )
-    out.data(difference_line(found))
-    out.next(f"techsapo rollback @{found.since.id}")
+    out.data(difference_line(differences))
+    out.next(f"techsapo rollback @{differences.since.id}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`techsapo maintenance`: users are told to come back later."""
+"""`techsapo maintenance`: users get a page that asks them to come back later."""
 
 from __future__ import annotations
 
@@ -77,12 +77,14 @@ def status(*, place: SpecFile, out: JsonOutput) -> None:
 
       techsapo maintenance status
     """
-    found = maintenance_of(layout_beside(place.stack_file()))
+    maintenance = maintenance_of(layout_beside(place.stack_file()))
     if out.as_json:
-        told = {} if found is None else {**found.to_json(), "forgotten": found.forgotten()}
-        out.json({"on": found is not None, **told})
+        details = (
+            {} if maintenance is None else {**maintenance.to_json(), "forgotten": maintenance.forgotten()}
+        )
+        out.json({"on": maintenance is not None, **details})
     else:
-        out.data(str(found) if found is not None else msg("no maintenance goes on"))
+        out.data(str(maintenance) if maintenance is not None else msg("no maintenance goes on"))
 
 
 def _until(given: str | None) -> datetime | None:

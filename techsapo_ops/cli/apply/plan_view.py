@@ -45,7 +45,7 @@ _DIFFERENCES = {
     "added": template("{count} added"),
     "changed": template("{count} changed"),
 }
-"""Each in the order in which they are told: what goes away first."""
+"""Each in the order of the line: removals first."""
 
 
 def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
@@ -170,22 +170,24 @@ def plan_line(plan: StackPlan) -> str:
     return _line(plan_summary(plan), _FILES, _SERVICES)
 
 
-def difference_summary(found: Difference) -> Summary:
+def difference_summary(difference: Difference) -> Summary:
     """What differs from an earlier apply."""
     known = {"removed", "added"}
     return {
-        "files": _counts(_DIFFERENCES, (change.kind for change in found.files)),
-        "services": _counts(_DIFFERENCES, (s.what if s.what in known else "changed" for s in found.services)),
+        "files": _counts(_DIFFERENCES, (change.kind for change in difference.files)),
+        "services": _counts(
+            _DIFFERENCES, (s.what if s.what in known else "changed" for s in difference.services)
+        ),
     }
 
 
-def difference_line(found: Difference) -> str:
+def difference_line(difference: Difference) -> str:
     """`files: 1 added, 2 changed; services: 1 changed; nothing removed`."""
-    return _line(difference_summary(found), _DIFFERENCES, _DIFFERENCES)
+    return _line(difference_summary(difference), _DIFFERENCES, _DIFFERENCES)
 
 
-def _counts(kinds: Iterable[str], found: Iterable[str]) -> dict[str, int]:
-    counted = Counter(found)
+def _counts(kinds: Iterable[str], occurrences: Iterable[str]) -> dict[str, int]:
+    counted = Counter(occurrences)
     return {kind: counted[kind] for kind in kinds}
 
 
@@ -194,9 +196,9 @@ def _line(summary: Summary, files: Mapping[str, str], services: Mapping[str, str
     for what, heading, words in (
         ("files", template("files: {told}"), files), ("services", template("services: {told}"), services),
     ):  # fmt: skip
-        told = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
-        if told:
-            parts.append(Message(heading, {"told": joined(", ", told)}))
+        counted = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
+        if counted:
+            parts.append(Message(heading, {"told": joined(", ", counted)}))
     if not any(counts.get(kind) for counts in summary.values() for kind in _REMOVALS):
         parts.append(msg("nothing removed"))
     return joined("; ", parts)

@@ -125,19 +125,19 @@ def up(
         )
 
     if dry_run:
-        found = plan_of(stack, wanted.services)
-        wanted.require(found)
-        require_app_starts(found, stack.disabled)
-        if told := applied_elsewhere(stack):
-            out.warn(told)
+        preview = plan_of(stack, wanted.services)
+        wanted.require(preview)
+        require_app_starts(preview, stack.disabled)
+        if elsewhere := applied_elsewhere(stack):
+            out.warn(elsewhere)
         tell_plan(
-            found,
+            preview,
             out,
             then="techsapo up" if saved is None else f"techsapo up --plan {shlex.quote(str(saved))}",
         )
-        if found.lost:
+        if preview.lost:
             raise typer.Exit(1)
-        raise typer.Exit(CHANGES_PENDING if found.changes else 0)
+        raise typer.Exit(CHANGES_PENDING if preview.changes else 0)
     progress = Progress(out)
     if saved is not None or leaves is not None:
         # That is in no plan, and what the restore replaced is where the stack still is.
@@ -201,12 +201,12 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
 
     saved = read_plan(file)
     chosen = saved.environment or NO_ENVIRONMENT
-    for given, kept, what in (
+    for given, planned, what in (
         (place.environment, chosen, "--environment"),
         (engine, saved.engine, "--engine"),
         (services or None, saved.services, msg("services")),
     ):
-        if given is not None and given != kept:
+        if given is not None and given != planned:
             raise OpsError(
                 msg("{what}: the plan in {file} is about something else", what=what, file=file),
                 msg("leave it out: the plan says it"),

@@ -232,14 +232,14 @@ def verify(
     stack = open_stack(place.open())
     with Bars(out, repository_of(stack)) as bars:
         if offsite:
-            found = verify_offsite(stack, which, wait=wait, say=bars.say, told=bars.told)
+            verification = verify_offsite(stack, which, wait=wait, say=bars.say, told=bars.told)
         else:
-            found = verify_backup(stack, which, deep=deep, wait=wait, told=bars.told)
+            verification = verify_backup(stack, which, deep=deep, wait=wait, told=bars.told)
     if out.as_json:
-        out.json({**asdict(found), "ok": found.ok})
+        out.json({**asdict(verification), "ok": verification.ok})
     else:
-        _show(found, out)
-    if not found.ok or found.passed_over:
+        _show(verification, out)
+    if not verification.ok or verification.passed_over:
         raise typer.Exit(1)
 
 
@@ -250,28 +250,33 @@ _GOOD = {
 }
 
 
-def _show(found: Verification, out: Output) -> None:
-    rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
-    if rows and not (out.quiet and found.ok):
-        took = template("TOOK") if found.level == "quick" else template("CAME BACK IN")
+def _show(verification: Verification, out: Output) -> None:
+    rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in verification.parts]
+    if rows and not (out.quiet and verification.ok):
+        took = template("TOOK") if verification.level == "quick" else template("CAME BACK IN")
         out.table(("source", "state", took, ""), rows, right=(took,))
-    for sentence in found.sentences:
-        out.data(msg("{id}: {sentence}", id=found.id, sentence=sentence))
-    if found.note:
-        out.say(found.note)
-    if found.ok:
+    for sentence in verification.sentences:
+        out.data(msg("{id}: {sentence}", id=verification.id, sentence=sentence))
+    if verification.note:
+        out.say(verification.note)
+    if verification.ok:
         out.say(
-            msg("{id} {good} ({seconds:.1f} s)", id=found.id, good=_GOOD[found.level], seconds=found.seconds)
+            msg(
+                "{id} {good} ({seconds:.1f} s)",
+                id=verification.id,
+                good=_GOOD[verification.level],
+                seconds=verification.seconds,
+            )
         )
-    elif found.level == LEVEL:
+    elif verification.level == LEVEL:
         out.say(msg("`techsapo backup` copies another there"))
         out.next("techsapo alerts runbook BackupVerificationFailed")
     else:
         out.say(msg("`techsapo backup list` shows which one is good"))
         out.next("techsapo backup")
-    for sentence in found.passed_over:
+    for sentence in verification.passed_over:
         out.warn(msg("a newer backup was passed over: {sentence}", sentence=sentence))
-    if found.ok and found.passed_over:
+    if verification.ok and verification.passed_over:
         out.next("techsapo backup")
 
 

@@ -249,8 +249,8 @@ def _stop(file: Path, out: Output) -> None:
     stack = recorded_stack(file)
     note = noted_machines(stack.layout.state)
     down(stack, remove_data=True, warn=out.warn)
-    if told := forget_shared(note, runner()):
-        out.say(told)
+    if message := forget_shared(note, runner()):
+        out.say(message)
 
 
 @app.command()

@@ -106,7 +106,7 @@ def restore(
         return
     if not yes:
         if interactive():
-            _told_of(intent, Output())
+            _show_intent(intent, Output())
         require_yes(msg("replace it?"), yes=False)
     with Bars(out, repository_of(stack)) as bars:
         if half is not None:
@@ -178,11 +178,11 @@ def _dry_run(intent: Intent, out: Output) -> None:
             }
         )
         return
-    _told_of(intent, out)
+    _show_intent(intent, out)
     out.next(without("--dry-run"))
 
 
-def _told_of(intent: Intent, out: Output) -> None:
+def _show_intent(intent: Intent, out: Output) -> None:
     """What a restore replaces; every file of it, where it is files."""
     started = intent.backup.read().started.astimezone()
     out.say(msg("backup {id}, begun {started:%Y-%m-%d %H:%M:%S}", id=intent.backup.id, started=started))
@@ -208,10 +208,10 @@ def _told_of(intent: Intent, out: Output) -> None:
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
     with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.told) as servers:
-        told = [_told(kind, made) for kind, made in servers.items()]
+        entries = [_server_json(kind, made) for kind, made in servers.items()]
         if out.as_json:
-            out.json({"backup": intent.backup.id, "servers": told})
-        for server in told:
+            out.json({"backup": intent.backup.id, "servers": entries})
+        for server in entries:
             if server["enter"] is not None:
                 out.data(f"{server['kind']}  {server['enter']}")
             else:
@@ -220,7 +220,7 @@ def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
             typer.prompt("Enter ends them", default="", show_default=False, err=True)
 
 
-def _told(kind: str, made: Scratch) -> dict[str, object]:
+def _server_json(kind: str, made: Scratch) -> dict[str, object]:
     """A throwaway server in words; `enter` is the way into one that has no network."""
     password = made.password.reveal() if made.password is not None else None
     known = registry.find(kind)

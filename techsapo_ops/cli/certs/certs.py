@@ -67,17 +67,17 @@ def status(
       techsapo certs status --json
     """
     certificates = certificates_of(open_stack(place.open()), out.say)
-    found = look(certificates, tuple(names or ()))
+    statuses = look(certificates, tuple(names or ()))
     if not names:
-        write_metrics(certificates, found)
+        write_metrics(certificates, statuses)
     if out.as_json:
-        out.json(found)
-    elif not found:
+        out.json(statuses)
+    elif not statuses:
         out.say(msg("There are no certificates in the spec."))
         out.next("techsapo config explain certificates")
     else:
-        show(found, out)
-    if any(s.attention for s in found):
+        show(statuses, out)
+    if any(s.attention for s in statuses):
         raise typer.Exit(1)
 
 
@@ -240,27 +240,27 @@ def _renew(
     dry_run: bool = False,
 ) -> None:
     certificates = certificates_of(open_stack(place.open()), out.say)
-    found = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
-    _report(certificates, found, out, dry_run=dry_run)
+    renewals = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
+    _report(certificates, renewals, out, dry_run=dry_run)
 
 
 def _report(
     certificates: Certificates,
-    found: tuple[Renewal, ...],
+    renewals: tuple[Renewal, ...],
     out: Output,
     *,
     dry_run: bool = False,
 ) -> None:
     if not dry_run:
         write_metrics(certificates, look(certificates))
-    for renewal in found:
+    for renewal in renewals:
         if renewal.error is not None:
             print_error(renewal_error(renewal, renewal.error))
         else:
             out.say(renewal_words(renewal, dry_run))
-    if not found:
+    if not renewals:
         out.say(msg("There are no certificates to renew in the spec."))
-    if any(r.error is not None for r in found):
+    if any(r.error is not None for r in renewals):
         raise typer.Exit(1)
-    if dry_run and any(r.due.need != "nothing" for r in found):
+    if dry_run and any(r.due.need != "nothing" for r in renewals):
         raise typer.Exit(CHANGES_PENDING)

@@ -223,11 +223,11 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo drill list
     """
-    found = reports(open_stack(place.open()).layout)
+    drills = reports(open_stack(place.open()).layout)
     if out.as_json:
-        out.json({"drills": [report.to_json() for report in found]})
+        out.json({"drills": [report.to_json() for report in drills]})
         return
-    if not found:
+    if not drills:
         out.say(msg("no drill has been made yet"))
         out.next("techsapo drill restore")
         return
@@ -238,7 +238,7 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
             ", ".join(f"{p.name} {_took(p)}" for p in report.phases if p.objective is not None),
             "; ".join(report.missed),
         )
-        for report in found
+        for report in drills
     ]
     out.table(("id", "state", "took", "missed"), rows)
 

@@ -73,13 +73,13 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
       techsapo hosts check a --json
     """
     topology, fleet = _opened(place, hosts or ())
-    found = look(topology, fleet, hosts or ())
+    report = look(topology, fleet, hosts or ())
     if out.as_json:
-        out.json({"well": found.well, "facts": found.facts})
+        out.json({"well": report.well, "facts": report.facts})
     else:
-        rows = [(f.host or msg("all"), f.name, f.level.value, f.detail, f.remedy) for f in found.facts]
+        rows = [(f.host or msg("all"), f.name, f.level.value, f.detail, f.remedy) for f in report.facts]
         out.table(("host", "what", "state", "detail", "what to do"), rows)
-    if not found.well:
+    if not report.well:
         raise typer.Exit(1)
 
 
@@ -255,19 +255,19 @@ def switchover(
     """
     stack = open_stack(place.open())
     with at_work(stack.layout, 0.0, out.warn):
-        found = take_over(stack, service, to, out.warn)
+        handover = take_over(stack, service, to, out.warn)
     out.say(
         msg(
             "{now} has taken over from {before} in {seconds:.1f} s",
-            now=found.now,
-            before=found.before,
-            seconds=found.seconds,
+            now=handover.now,
+            before=handover.before,
+            seconds=handover.seconds,
         )
     )
     out.say(
         msg("no write was lost")
-        if not found.lost
-        else msg("{count:,} bytes of writes were lost", count=found.lost)
+        if not handover.lost
+        else msg("{count:,} bytes of writes were lost", count=handover.lost)
     )
 
 

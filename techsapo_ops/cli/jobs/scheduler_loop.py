@@ -50,9 +50,9 @@ def start_when_due(
         note(layout.scheduler_build)
     except OpsError as error:  # the next `techsapo up` then starts it anew
         _say(msg("what this scheduler runs can't be noted: {error}", error=error))
-    found = _schedule(rendered)
+    schedule = _schedule(rendered)
     context = run_context(layout, _say, lambda _: None)
-    jobs: dict[str, Job] = {job.name: job for job in scheduled(found)}
+    jobs: dict[str, Job] = {job.name: job for job in scheduled(schedule)}
 
     def command(name: str) -> tuple[str, ...]:
         return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
@@ -87,7 +87,7 @@ def start_when_due(
     try:
         for job in jobs.values():
             record_killed(job, context)
-        announce(found, context)
+        announce(schedule, context)
         for name in overdue(jobs, context):
             scheduler.start(name)
         _say_due(scheduler.next_runs, context)

@@ -88,7 +88,7 @@ def explain(
     of_kinds: dict[str, list[Child]] = {}
     for child in sorted(explained.children, key=lambda c: c.key != "kind"):  # the others depend on it
         of_kinds.setdefault(child.kind, []).append(child)
-    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest as it stands in the models
+    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest in the order of the models
         if explained.path or kind:
             out.data("")
         if kind:

@@ -37,8 +37,8 @@ def require_own_rules(project: Project, topology: Topology | None) -> None:
         return
     from techsapo_ops.validators.check import refused_rules, tool_images
 
-    found = which("promtool")
-    binaries = {"promtool": found} if found is not None else {}
+    promtool = which("promtool")
+    binaries = {"promtool": promtool} if promtool is not None else {}
     images = tool_images(topology, runner()) if topology is not None else {}
     faults = refused_rules(project.own_rules, runner(), binaries, images)
     if (error := project.error(*faults)) is not None:
@@ -72,10 +72,10 @@ def generate(
     project = place.open()
     topology = topology_for(project)
     require_own_rules(project, topology)
-    found = examine(stack_on(project, topology))
+    generated = examine(stack_on(project, topology))
     for warning in project.warnings:
         out.warn(str(warning))
-    for tool in found.validation.missing:
+    for tool in generated.validation.missing:
         out.warn(
             msg(
                 "{tool} is not here, so nobody checked {some}: {remedy} brings it",
@@ -86,11 +86,11 @@ def generate(
         )
     if not check:
         keep_out_of_git(project.state)
-        write_files(found.files, topology, force=force)
+        write_files(generated.files, topology, force=force)
     if diff or not out.quiet:
-        _show(out, found.changes, diff=diff)
-    _close(out, found, topology, check=check)
-    if check and found.changes:
+        _show(out, generated.changes, diff=diff)
+    _close(out, generated, topology, check=check)
+    if check and generated.changes:
         raise typer.Exit(CHANGES_PENDING)
 
 
@@ -106,10 +106,10 @@ def _show(out: Output, changes: tuple[FileChange, ...], *, diff: bool) -> None:
             out.data(change.diff.rstrip("\n"))
 
 
-def _close(out: Output, found: Generated, topology: Topology, *, check: bool) -> None:
+def _close(out: Output, generated: Generated, topology: Topology, *, check: bool) -> None:
     directory = topology.layout.config
-    count = len(found.changes)
-    files = msg("{count} files", count=len(found.files))
+    count = len(generated.changes)
+    files = msg("{count} files", count=len(generated.files))
     if not count:
         out.say(msg("{files} in {directory} are up to date", files=files, directory=directory))
         return
@@ -122,7 +122,7 @@ def _close(out: Output, found: Generated, topology: Topology, *, check: bool) ->
     out.say(
         msg("{count} of {files} in {directory} would change", count=count, files=files, directory=directory)
     )
-    if found.edited:
+    if generated.edited:
         out.say(msg("move your edits into the spec or a template, or overwrite them"))
         out.next("techsapo config generate --force")
     else:
@@ -149,11 +149,15 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
       techsapo config templates list --json
     """
     overrides = _overrides(place, out)
-    found = [(name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()]
+    templates = [
+        (name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()
+    ]
     if out.as_json:
-        out.json([{"name": name, "overridden": own} for name, own in found])
+        out.json([{"name": name, "overridden": own} for name, own in templates])
         return
-    out.table(("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in found])
+    out.table(
+        ("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in templates]
+    )
     out.say(
         msg(
             "`techsapo config templates eject NAME` copies one into {folder} to change it",

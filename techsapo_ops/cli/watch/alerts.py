@@ -64,8 +64,8 @@ def list_alerts(
     """
     stack = open_stack(place.open())
     listing = listed(stack, prometheus_of(stack), alertmanager_of(stack))
-    found, trouble = listing.alerts, listing.trouble
-    shown = [f for f in found if not firing or f.since is not None]
+    alerts, trouble = listing.alerts, listing.trouble
+    shown = [f for f in alerts if not firing or f.since is not None]
     if out.as_json:
         out.json(
             {
@@ -86,10 +86,10 @@ def list_alerts(
             [_row(f) for f in shown],
         )
     elif firing and not trouble:
-        out.say(msg("No alert fires; {found} are watched.", found=sum(f.state != "off" for f in found)))
+        out.say(msg("No alert fires; {found} are watched.", found=sum(f.state != "off" for f in alerts)))
     for line in unreached_lines(stack.spec):
         out.say(line)
-    noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
+    noisy = next((f for f in alerts if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
         out.next(f"techsapo alerts runbook {noisy.alert.name}")
 
@@ -193,13 +193,13 @@ def try_alert(
         )
     )
     arrived = try_out(stack, alert, server, within=within)
-    told = ", ".join(arrived.integrations)
+    integrations = ", ".join(arrived.integrations)
     out.data(
         msg(
             "{name} reached {receiver} ({told}) in {seconds:.1f} s",
             name=name,
             receiver=arrived.receiver,
-            told=told,
+            told=integrations,
             seconds=arrived.seconds,
         )
     )
@@ -210,21 +210,21 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
         out.json({"id": made, "until": ends.isoformat(), "matchers": [str(m) for m in wanted]})
         return
     out.data(made)
-    told = ", ".join(str(m) for m in wanted)
+    matching = ", ".join(str(m) for m in wanted)
     out.say(
-        msg("Nobody is notified of {told} until {moment_text}.", told=told, moment_text=moment_text(ends))
+        msg("Nobody is notified of {told} until {moment_text}.", told=matching, moment_text=moment_text(ends))
     )
     out.next(f"techsapo alerts silence --expire {made[:8]}")
 
 
 def _list_silences(server: Alertmanager, out: Output) -> None:
-    standing = [s for s in server.silences() if s.state != "expired"]
+    silences = [s for s in server.silences() if s.state != "expired"]
     if out.as_json:
-        out.json({"silences": [silence_json(s) for s in standing]})
-    elif not standing:
+        out.json({"silences": [silence_json(s) for s in silences]})
+    elif not silences:
         out.say(msg("There are no silences."))
     else:
-        held = {each.id: each for each in acknowledgements_of(standing)}
+        held = {each.id: each for each in acknowledgements_of(silences)}
         rows = [
             (
                 s.id[:8],
@@ -235,33 +235,33 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
                 s.created_by,
                 held[s.id].own_comment if s.id in held else s.comment,
             )
-            for s in standing
+            for s in silences
         ]
         out.table(("id", "matches", "until", "by", "comment"), rows)
 
 
 def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> None:
-    standing = [s for s in server.silences() if s.state != "expired"]
-    found = [s for s in standing if s.id.startswith(wanted)]
-    if len(found) != 1:
-        known = ", ".join(s.id[:8] for s in standing) or msg("none")
+    silences = [s for s in server.silences() if s.state != "expired"]
+    matches = [s for s in silences if s.id.startswith(wanted)]
+    if len(matches) != 1:
+        known = ", ".join(s.id[:8] for s in silences) or msg("none")
         raise OpsError(
             msg("several silences begin with {wanted}", wanted=wanted)
-            if found
+            if matches
             else msg("there is no silence {wanted}", wanted=wanted),
             msg("standing silences: {known}", known=known),
             exit_code=2,
         )
-    ending = {"silence": found[0].id, "matchers": [str(m) for m in found[0].matchers]}
+    ending = {"silence": matches[0].id, "matchers": [str(m) for m in matches[0].matchers]}
     with recorded(stack.layout, msg("alerts silence --expire"), ending, out.warn):
-        server.expire(found[0].id)
+        server.expire(matches[0].id)
     if out.as_json:
-        out.json({"expired": found[0].id})
+        out.json({"expired": matches[0].id})
     out.say(
         msg(
             "ended {id} ({matchers})",
-            id=found[0].id[:8],
-            matchers=", ".join(str(m) for m in found[0].matchers),
+            id=matches[0].id[:8],
+            matchers=", ".join(str(m) for m in matches[0].matchers),
         )
     )
 

@@ -157,8 +157,8 @@ def ack(
 def _you() -> str:
     from techsapo_ops.adapters.users import actor
 
-    found = actor()
-    return str(found.get("sudo") or found.get("login") or acting_user())
+    person = actor()
+    return str(person.get("sudo") or person.get("login") or acting_user())
 
 
 def _acknowledge(
@@ -197,38 +197,38 @@ def _acknowledge(
 
 
 def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:
-    found = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
-    if not found:
+    held = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
+    if not held:
         raise OpsError(
             msg("nobody has {only}", only=" and ".join(str(m) for m in only)),
             msg("`techsapo alerts ack --list` lists who has what"),
         )
     if by is not None:
-        others = "; ".join(str(each) for each in found if each.by != by)
-        found = [each for each in found if each.by == by]
-        if not found:
+        others = "; ".join(str(each) for each in held if each.by != by)
+        held = [each for each in held if each.by == by]
+        if not held:
             raise OpsError(
                 msg("{by} has none of it: {others}", by=by, others=others),
                 msg("without --by it is given back, whoever has it"),
             )
-    what = {"acknowledged": [str(each.incident) for each in found], "by": sorted({a.by for a in found})}
+    what = {"acknowledged": [str(each.incident) for each in held], "by": sorted({a.by for a in held})}
     with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):
-        withdraw(server, found)
+        withdraw(server, held)
     if out.as_json:
-        out.json({"ended": [acknowledgement_json(each) for each in found]})
-    for each in found:
+        out.json({"ended": [acknowledgement_json(each) for each in held]})
+    for each in held:
         out.say(msg("Nobody has {incident} any more; {by} had it.", incident=each.incident, by=each.by))
 
 
-def _list(found: Sequence[Acknowledgement], out: Output) -> None:
+def _list(acknowledgements: Sequence[Acknowledgement], out: Output) -> None:
     if out.as_json:
-        out.json({"acknowledgements": [acknowledgement_json(each) for each in found]})
-    elif not found:
+        out.json({"acknowledgements": [acknowledgement_json(each) for each in acknowledgements]})
+    elif not acknowledgements:
         out.say(msg("Nobody has acknowledged anything that fires."))
     else:
         rows = [
             (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)
-            for a in found
+            for a in acknowledgements
         ]
         out.table(("alert", "of", "by", "since", "until", "comment"), rows)
 

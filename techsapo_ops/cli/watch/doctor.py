@@ -142,8 +142,8 @@ def _examined(project: Project, stack: Stack, waiting: Waiting) -> Diagnosis:
         *look_at_templates(project.overrides),
         *look_at_exposure(stack.topology),
         *(
-            HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
-            for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
+            HostFinding("secrets", str(open_file.path), Level.WARNING, open_file.message, open_file.hint)
+            for open_file in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
         *look_at_models(project.spec, today),
         *look_at_services(stack.topology),
@@ -193,7 +193,7 @@ def _next(stack: Stack, waiting: Waiting) -> str:
     """What to do where nothing is missing: begin, or the first of what waits; empty where nothing does."""
     try:
         running = stack.engine.observe().running
-    except OpsError:  # Docker does not answer, say: whoever looked at it has told so
+    except OpsError:  # Docker does not answer, for example: a finding says so already
         return ""
     if not running:
         return "techsapo up"

@@ -99,8 +99,8 @@ def logs(
     # Lines are picked before the last N are counted, so that N matching ones are shown.
     limit = None if lines == 0 or since is not None or chosen else lines
     following = stack.logs(wanted, follow=True, lines=0) if follow else None
-    found = stack.logs(wanted, lines=limit, since=start)
-    past = list(chosen.of(found))
+    unfiltered = stack.logs(wanted, lines=limit, since=start)
+    past = list(chosen.of(unfiltered))
     show = _printer(names, out.as_json)
     show(past[-lines:] if lines else past)
     if following is not None:
@@ -158,16 +158,16 @@ _APART = ("exception",)
 def line_document(line: LogLine) -> dict[str, Any]:
     """A line as a JSON object, with the same keys for each.
 
-    Of `line` and `text` one is null: a line that is a JSON object stands in `line` as that object, any other
-    in `text`.
+    Of `line` and `text` one is null: a line that is a JSON object is in `line` as that object, any other in
+    `text`.
     """
-    told = line_object(line.text)
+    fields = line_object(line.text)
     return {
         "time": line.time.isoformat() if line.time else None,
         "service": line.service,
         "level": line_level(line.text),
-        "line": told,
-        "text": line.text if told is None else None,
+        "line": fields,
+        "text": line.text if fields is None else None,
     }
 
 
@@ -194,24 +194,24 @@ class LogView:
             (f"{when:{_TIME}}", "dim"), " ", (f"{level:5}", style), " ",
             (f"{name:{self._width}}", self._colours.get(line.service, "")), " ",
         )  # fmt: skip
-        told = line_object(line.text)
-        if told is None:
+        fields = line_object(line.text)
+        if fields is None:
             return head.append(_bounded(line.text), style)
-        message, rest = _message(told)
+        message, rest = _message(fields)
         head.append(message, style)
         if rest:
             head.append(f"{' ' if message else ''}{rest}", "dim")
         for field in _APART:
-            if field in told:
-                head.append("\n" + _indented(_bounded(str(told[field]))), "dim")
+            if field in fields:
+                head.append("\n" + _indented(_bounded(str(fields[field]))), "dim")
         return head
 
 
-def _message(told: dict[str, Any]) -> tuple[str, str]:
+def _message(fields: dict[str, Any]) -> tuple[str, str]:
     """What a JSON line says, and its other fields as `name=value`."""
-    message = next((told[name] for name in ("message", "msg") if name in told), "")
+    message = next((fields[name] for name in ("message", "msg") if name in fields), "")
     rest = (
-        f"{_bounded(name)}={_value(v)}" for name, v in told.items() if name not in _SHOWN_ALREADY + _APART
+        f"{_bounded(name)}={_value(v)}" for name, v in fields.items() if name not in _SHOWN_ALREADY + _APART
     )
     # A line feed of a client's text would else begin a line that looks like another service's.
     return _one_line(_bounded(_plain(message))), _one_line(_bounded(" ".join(rest)))

@@ -35,7 +35,7 @@ STATE_COLUMNS = frozenset({"state", "status", "result"})
 
 
 def state_word(state: str) -> str:
-    """A state as it is told: a message where it is one that we know, else itself."""
+    """A state for the reader: a message where we know the word, else the word itself."""
     return _STATES.get(str(state), state)
 
 
@@ -147,9 +147,9 @@ def next_step(report: HealthReport) -> str:
         return next((hint for hint in (*why_off, *(p.hint for p in report.failing), *logs) if hint), "")
     if report.firing:
         return f"techsapo alerts show {report.firing[0]}"
-    told = (
+    by_urgency = (
         [p.hint for p in report.probes if p.outdated],
         [p.hint for p in report.probes if p.kind == "updates"],
         [p.hint for p in report.probes if p.status == "untested"],
     )
-    return next((hint for hints in told for hint in hints if hint), "")
+    return next((hint for hints in by_urgency for hint in hints if hint), "")

@@ -44,42 +44,42 @@ class Line:
         return msg("{label:{width}} {text}", label=self.label, width=LABEL, text=self.text).rstrip()
 
 
-def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
+def lines(status: StackStatus, stack: Stack) -> Iterator[Line]:
     """The screen."""
-    at = f"{found.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    at = f"{status.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
     first = msg(
         "{status} on {engine}, {at}, {seconds:.1f} s",
-        status=state_word(found.status.value),
+        status=state_word(status.status.value),
         engine=stack.topology.engine,
         at=at,
-        seconds=found.seconds,
+        seconds=status.seconds,
     )
-    yield Line(first, found.status.value, stack.spec.project)
-    if found.maintenance is not None:
-        yield Line(str(found.maintenance), "warning", msg("maintenance"))
-    yield from _part(msg("health"), found.health, _health)
-    yield from _part(msg("services"), found.services, lambda observed: _services(observed, found.at))
-    if found.front is not None:
+    yield Line(first, status.status.value, stack.spec.project)
+    if status.maintenance is not None:
+        yield Line(str(status.maintenance), "warning", msg("maintenance"))
+    yield from _part(msg("health"), status.health, _health)
+    yield from _part(msg("services"), status.services, lambda observed: _services(observed, status.at))
+    if status.front is not None:
         address = str(stack.spec.floating_address)
-        yield from _part(msg("address"), found.front, lambda hosts: _front(hosts, address))
-    yield from _part(msg("alerts"), found.alerts, lambda listing: _alerts(listing, found.at))
-    yield from _part(msg("backups"), found.backups, lambda backups: _backups(backups, found.at))
-    yield from _part(msg("certificates"), found.certificates, _certificates)
-    yield from _part(msg("budget"), found.budget, _budget)
-    yield from _part(msg("jobs"), found.jobs, lambda jobs: _jobs(jobs, found.at))
-    yield from _part(msg("drift"), found.drift, _drift)
-    yield from _part(msg("versions"), found.versions, _versions)
+        yield from _part(msg("address"), status.front, lambda hosts: _front(hosts, address))
+    yield from _part(msg("alerts"), status.alerts, lambda listing: _alerts(listing, status.at))
+    yield from _part(msg("backups"), status.backups, lambda backups: _backups(backups, status.at))
+    yield from _part(msg("certificates"), status.certificates, _certificates)
+    yield from _part(msg("budget"), status.budget, _budget)
+    yield from _part(msg("jobs"), status.jobs, lambda jobs: _jobs(jobs, status.at))
+    yield from _part(msg("drift"), status.drift, _drift)
+    yield from _part(msg("versions"), status.versions, _versions)
 
 
-def next_of(found: StackStatus) -> str:
+def next_of(status: StackStatus) -> str:
     """What to do next; empty where nothing asks for somebody."""
-    if (health := found.health.told) is not None and health.failing:
+    if (health := status.health.told) is not None and health.failing:
         return next_step(health)
-    if (listing := found.alerts.told) is not None:
+    if (listing := status.alerts.told) is not None:
         for each in _holding(listing):
             if each.state == "firing" and each.acknowledged is None:
                 return f"`techsapo alerts show {each.alert.name}`"
-    if (drift := found.drift.told) is not None and drift.findings:
+    if (drift := status.drift.told) is not None and drift.findings:
         return "techsapo changes drift"
     return next_step(health) if health is not None else ""
 
@@ -158,10 +158,12 @@ def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
     if hushed:
         words += msg(", {hushed} silenced or inhibited", hushed=hushed)
     first = Line(words, "failed" if counts[0][0] else "ok")
-    told = Counter(Line(msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held)
+    alert_lines = Counter(
+        Line(msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held
+    )
     below = [
         line if count == 1 else replace(line, text=msg("{text} ({count} times)", text=line.text, count=count))
-        for line, count in told.items()
+        for line, count in alert_lines.items()
     ]
     if listing.untold:
         below.insert(0, Line(msg("  {untold}", untold=listing.untold), "warning"))
@@ -245,10 +247,10 @@ def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]
         renews = (
             msg("renews {renews_at:%Y-%m-%d}", renews_at=each.renews_at) if each.renews_at is not None else ""
         )
-        told = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg(
+        facts = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg(
             "nothing is known of it"
         )
-        yield Line(msg("{name}: {told}", name=each.name, told=told), "warning" if each.attention else "ok")
+        yield Line(msg("{name}: {told}", name=each.name, told=facts), "warning" if each.attention else "ok")
     if len(certificates) > _MOST:
         yield Line(msg("and {count} more", count=len(certificates) - _MOST))
 

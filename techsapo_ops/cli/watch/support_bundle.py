@@ -102,8 +102,8 @@ def _stack(place: SpecChoice) -> Stack | None:
         return None
 
 
-def _masked(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in found.items() if count) or msg("nothing")
+def _masked(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or msg("nothing")
 
 
 def show_versions(place: SpecChoice, out: Output) -> None:
