@@ -119,13 +119,13 @@ MOVED = {
 
 GONE = {
     "trust": msg(
-        "root writes names into /etc/techsapo/trusted-users; `techsapo doctor` shows what is refused"
+        "as root, add the user to /etc/techsapo/trusted-users; `techsapo doctor` shows what is refused"
     ),
-    "ask --stream": msg("leave it out: the answer comes whole"),
-    "ask --insecure-skip-tls-verify": msg("name the authority of the certificate with --ca-file"),
-    "audit verify --head": msg("leave it out: it compares with the backups that are here"),
-    "drill failover-app --rate": msg("leave it out: it asks ten times a second"),
-    "drill failover-host --rate": msg("leave it out: it asks ten times a second"),
+    "ask --stream": msg("leave it out: the answer is printed once it is complete"),
+    "ask --insecure-skip-tls-verify": msg("give the certificate's CA with --ca-file"),
+    "audit verify --head": msg("leave it out: the command always compares with the local backups"),
+    "drill failover-app --rate": msg("leave it out: the drill always sends ten requests a second"),
+    "drill failover-host --rate": msg("leave it out: the drill always sends ten requests a second"),
 }
 """Commands and options that went, and what to do instead."""
 
@@ -173,7 +173,7 @@ def main() -> None:
         sys.exit(130)
     except PermissionError as error:
         # Whatever it is that this user may not use, that is said and no fault of the program's.
-        where = error.filename or msg("what this needs")
+        where = error.filename or msg("something that this command needs")
         refused = OpsError(msg("cannot use {where}: {why}", where=where, why=error.strerror or error))
         refused.__cause__ = error
         _fail(refused)
@@ -188,7 +188,7 @@ def main() -> None:
         _fail(
             OpsError(
                 msg("cannot write {where}: no space left on device", where=where),
-                msg("`df -h` shows what is full"),
+                msg("`df -h` shows which file system is full"),
             )
         )
 

@@ -114,7 +114,9 @@ def as_whom(error: BaseException) -> str:
     path = Path(refused.filename).absolute()
     owner = next((uid for uid in _owners(path) if uid != os.geteuid()), None)
     if owner is None:
-        return msg("it is your own: see its mode, `{command}`", command=shlex.join(["ls", "-ld", str(path)]))
+        return msg(
+            "you own it: check its mode with `{command}`", command=shlex.join(["ls", "-ld", str(path)])
+        )
     if owner == 0:
         return msg("run it as root: `{command}`", command=_command("sudo"))
     from techsapo_ops.adapters.strict_modes import user_name

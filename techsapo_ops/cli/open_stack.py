@@ -81,7 +81,10 @@ def _require_same_environment(project: Project) -> None:
     """Raise OpsError where another host, whose state came just now, has applied another environment."""
     if project.remembered and (change := change_of(project.state, project.loaded.environment)) is not None:
         raise OpsError(
-            msg("another host has applied environment {name} since", name=change.before or NO_ENVIRONMENT),
+            msg(
+                "another host has applied environment {name} in the meantime",
+                name=change.before or NO_ENVIRONMENT,
+            ),
             msg("nothing was changed: run it again"),
         )
 
@@ -167,6 +170,6 @@ def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[st
     except OpsError as error:
         # The names alone are what the command ends with.
         why = reasons_of(error.unreachable) if isinstance(error, HostsAway) else error.message
-        out.warn(msg("what other hosts have applied since is not known here: {why}", why=why))
+        out.warn(msg("this host does not know what other hosts have applied since: {why}", why=why))
         return away_of(error)
     return {}

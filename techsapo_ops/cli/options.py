@@ -147,7 +147,7 @@ def say_remembered(project: Project) -> None:
 
 
 def _say_applied(name: str) -> None:
-    _say(msg("environment: {name}, as it was applied (-e none leaves it)", name=name))
+    _say(msg("environment: {name}, as applied last (-e none turns it off)", name=name))
 
 
 def _say(text: str) -> None:

@@ -45,14 +45,16 @@ def find(given: Path | None) -> SpecLocation:
         return SpecLocation(given)
     if named := os.environ.get(FILE_VARIABLE, ""):
         path = user_path(named)
-        return SpecLocation(path, announce=True, why=msg("{variable} names it", variable=FILE_VARIABLE))
+        return SpecLocation(
+            path, announce=True, why=msg("the path comes from {variable}", variable=FILE_VARIABLE)
+        )
     for path in _candidates():
         if path == DEFAULT_SPEC:
             return SpecLocation(path)
         if doubt := _doubt(path):
-            return SpecLocation(DEFAULT_SPEC, why=msg("{path} is not taken: {doubt}", path=path, doubt=doubt))
+            return SpecLocation(DEFAULT_SPEC, why=msg("{path} is ignored: {doubt}", path=path, doubt=doubt))
         return SpecLocation(path, announce=True)
-    return SpecLocation(DEFAULT_SPEC, why=msg("no folder above has one either"))
+    return SpecLocation(DEFAULT_SPEC, why=msg("no parent folder has one either"))
 
 
 def lacking(location: SpecLocation) -> OpsError:
@@ -79,7 +81,9 @@ def _candidates() -> Iterator[Path]:
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise OpsError(msg("the folder that this runs in was removed"), msg("go to another: `cd`")) from None
+        raise OpsError(
+            msg("the current folder no longer exists"), msg("change to another folder with `cd`")
+        ) from None
     parts = here.parts
     within = STATE_DIRECTORY in parts  # beside what is rendered there is a part of a spec, for the app alone
     start = Path(*parts[: parts.index(STATE_DIRECTORY)]) if within else here

@@ -143,7 +143,7 @@ class Project:
         problem = problem_at(
             self.loaded.position(TRACING),
             TRACING,
-            msg("processes of this host will trace nothing: {otel_lacking}", otel_lacking=OTEL_LACKING),
+            msg("processes on this host send no traces: {otel_lacking}", otel_lacking=OTEL_LACKING),
             OTEL_HINT,
         )
         return (replace(problem, filename=self.loaded.filename),)
@@ -219,7 +219,7 @@ class OpenFile:
     def message(self) -> str:
         """What is wrong with it."""
         return msg(
-            "every user of this host may read it (mode {mode:04o}), and it holds {holds}",
+            "every user of this host can read it (mode {mode:04o}), and it holds {holds}",
             mode=self.mode,
             holds=self.holds,
         )
@@ -238,7 +238,7 @@ def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
     if (mode := read_by_all(dotenv)) is not None:
         yield OpenFile(dotenv, mode, msg("variables that may be secret"))
     if (mode := read_by_all(spec_file)) is not None and _written(spec_file):
-        yield OpenFile(spec_file, mode, msg("secrets in the open"))
+        yield OpenFile(spec_file, mode, msg("secrets in plain text"))
     from techsapo_ops.spec.redact import secrets_of
 
     named = {secret.file for secret in secrets_of(spec).values() if secret.file is not None}

@@ -18,25 +18,31 @@ _SHORT = 160
 
 _NOTES = {
     "sole_answer": msg("only one provider answered, so nothing could be compared"),
-    "consensus_below_threshold": msg("the answers agree less than the threshold asks for"),
+    "consensus_below_threshold": msg("the answers agree less than the threshold requires"),
     "confidence_below_threshold": msg("confidence is below the threshold"),
-    "fewer_providers_than_the_tier_asks_for": msg("fewer providers than this tier asks for"),
+    "fewer_providers_than_the_tier_asks_for": msg("fewer providers than this tier requires"),
     "cost_is_a_worst_case": msg("a price is not known; the cost is an upper bound"),
-    "split": msg("two answers differ; nothing says which is right"),
+    "split": msg("two answers differ, and no third one decides between them"),
     "not_compared": msg("grades are missing, so it could not be compared: neither agreement nor dissent"),
     "not_graded": msg("no provider scored this answer"),
     "answer_revised": msg(
-        "it was revised after it was sent back; the consensus is that of the answers before"
+        "the answer was revised after objections; the consensus is from before the revision"
     ),
     "grade_below_threshold": msg("the other providers graded the answer too low"),
-    "critical_claim_contradicted": msg("more peers contradict its main claim than hold it"),
-    "destructive_not_unanimous": msg("it cannot be undone and not every provider proposes it"),
-    "answer_addresses_graders": msg("the answer tries to tell its graders what to do"),
-    "grading_incomplete": msg("some grades are missing, also when asked for again; they count for nothing"),
-    "refused_low_confidence": msg("refused: too unsure even with every provider that could be asked"),
+    "critical_claim_contradicted": msg("more graders contradict its main claim than support it"),
+    "destructive_not_unanimous": msg(
+        "it contains a step that cannot be undone, and not every provider proposes it"
+    ),
+    "answer_addresses_graders": msg("the answer gives instructions to its graders"),
+    "grading_incomplete": msg("some grades are still missing after a second request; they do not count"),
+    "refused_low_confidence": msg(
+        "refused: the answer is still uncertain after asking every available provider"
+    ),
     "refused_for_budget": msg("refused: another provider is needed and the budget does not allow it"),
     "refused_too_few_providers": msg("refused: fewer than two providers are healthy"),
-    "not_heard_higher_up": msg("it cannot be undone, and no further provider could be asked about it"),
+    "not_heard_higher_up": msg(
+        "it contains a step that cannot be undone, and no other provider could be asked about it"
+    ),
     "out_of_time": msg("there was no time left to ask another provider"),
 }
 
@@ -163,7 +169,7 @@ def _graded(provider: Mapping[str, Any], answered_by: str | None) -> str:
     verdict = {True: msg("agrees"), False: msg("dissents"), None: msg("not compared")}[provider["agrees"]]
     verdict = msg("chosen") if provider["name"] == answered_by else verdict
     grade = provider.get("grade")
-    return verdict if grade is None else msg("graded {grade:.2f}, {stands}", grade=grade, stands=verdict)
+    return verdict if grade is None else msg("graded {grade:.2f}, {verdict}", grade=grade, verdict=verdict)
 
 
 def score(value: float | None) -> str:
@@ -207,7 +213,7 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     masked_counts = body.get("masked", {})
     kinds = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in masked_counts.items())
     masked = (
-        [(msg("masked"), msg("{told}: the vendors did not get what you wrote there", told=kinds))]
+        [(msg("masked"), msg("{kinds}: the vendors received placeholders instead", kinds=kinds))]
         if masked_counts
         else []
     )
@@ -215,13 +221,13 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             msg("bounced"),
             msg(
-                "{provider}, round {round}: {count} contested, graded {before} → {after}, {kept}",
+                "{provider}, round {round}: {count} contested, graded {before} → {after}, {outcome}",
                 provider=b["provider"],
                 round=b["round"],
                 count=len(b["claims"]),
                 before=score(b["before"]),
                 after=msg("nothing") if b["after"] is None else score(b["after"]),
-                kept=msg("revised") if b["kept"] else msg("kept as it was"),
+                outcome=msg("revised") if b["kept"] else msg("unchanged"),
             ),
         )
         for b in body.get("bounces", ())
@@ -230,7 +236,7 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             msg("escalated"),
             msg(
-                "to {tier} ({reason}): {providers} joined blind",
+                "to {tier} ({reason}): {providers} joined without seeing the other answers",
                 tier=e["tier"],
                 reason=e["reason"],
                 providers=", ".join(e["providers"]),

@@ -136,7 +136,8 @@ def costs(
         whether = msg("counts") if budget.count_simulated else msg("does not count")
         out.data(
             msg(
-                "         ${simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below",
+                "         ${simulated_usd:.6f} of that is simulated: nobody paid it, and it "
+                "{whether} towards the budget",
                 simulated_usd=totals.simulated_usd,
                 whether=whether,
             )
@@ -170,10 +171,10 @@ def reset_budget(
     """
     stack = open_stack(place.open())
     word = PERIODS[period.value]
-    require_yes(msg("let the budget of the {period} start at zero now?", period=word), yes=yes)
+    require_yes(msg("reset the budget of the {period} now?", period=word), yes=yes)
     with at_work(stack.layout, wait):
         reset(stack, period.value, out.warn)
-    out.say(msg("the budget of the {period} starts at zero", period=word))
+    out.say(msg("the budget of the {period} is reset", period=word))
     out.next("techsapo status")
 
 

@@ -77,14 +77,15 @@ def calibrate(
         if min(weights.agreement, weights.grade) < _NEGATIVE:
             out.warn(
                 msg(
-                    "{name}: a weight is negative; agreement or grades misled here, or the labels are few",
+                    "{name}: a weight is negative: agreement or grades are misleading here, or "
+                    "there are too few labels",
                     name=name,
                 )
             )
         if len(rows) < _ENOUGH:
             out.warn(
                 msg(
-                    "{name}: {count} labels; take the ECE for a rough one below {enough}",
+                    "{name}: {count} labels; below {enough} the ECE is only a rough figure",
                     name=name,
                     count=len(rows),
                     enough=_ENOUGH,
@@ -92,8 +93,8 @@ def calibrate(
             )
     if not fits:
         raise OpsError(
-            msg("no set of models has labels enough to fit"),
-            msg("collect at least {fewest} of each set", fewest=_FEWEST),
+            msg("no set of models has enough labels to fit"),
+            msg("collect at least {fewest} labels for each set of models", fewest=_FEWEST),
         )
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
     _show(out, reports)
@@ -108,7 +109,7 @@ def _too_few(count: int, outcomes: set[bool]) -> str:
             which=msg("right") if True in outcomes else msg("wrong"),
         )
     return msg(
-        "{count} labels; at least {fewest} with enough of each outcome are needed",
+        "only {count} labels; at least {fewest} are needed, with enough of each outcome",
         count=count,
         fewest=_FEWEST,
     )

@@ -125,7 +125,7 @@ def create(
         msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=key.id)
     )
     if not resolved_auth(project.spec, project.loaded.environment).required:
-        out.say(msg("This stack asks for no keys: it opens nothing before `app.auth.required: true`."))
+        out.say(msg("This stack does not ask for keys yet: set `app.auth.required: true` to require them."))
     out.say(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
 
 

@@ -90,7 +90,7 @@ def _address(option: str, url: str) -> str:
         # Not shown: the part before the @ may be a password, or a host that is none.
         raise OpsError(
             msg("{option}: the address holds a user name or password", option=option),
-            msg("leave out what stands before the @; the API key is read from TECHSAPO_API_KEY"),
+            msg("remove everything up to the @; the API key is read from TECHSAPO_API_KEY"),
             exit_code=2,
         )
     if not good:
@@ -252,7 +252,7 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
             if last or answer.status not in _PASSING or time.monotonic() >= late:
                 break
             why = msg("HTTP {status}", status=answer.status)
-        Output().say(msg("no answer ({told}); asking once more", told=why))
+        Output().say(msg("no answer ({why}); asking once more", why=why))
         time.sleep(PAUSE)
     reply = _parsed(url, answer.status, answer.body)
     if not answer.ok:
@@ -288,10 +288,10 @@ def _silent(url: str, error: Unreachable) -> OpsError:
 
 
 def _strange(url: str, status: int) -> OpsError:
-    redirected = msg("it redirects, which is not followed: ask the address that it redirects to")
+    redirected = msg("redirects are not followed: use the address that it redirects to")
     return OpsError(
         msg(
-            "{url} answered HTTP {status} with something that is not the orchestrator's",
+            "{url} answered HTTP {status}, but the answer is not from the orchestrator",
             url=url,
             status=status,
         ),
@@ -307,29 +307,31 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
     hint = {
         **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
-        "audit_unavailable": msg("its disk takes nothing (`df -h` there); asked again, it costs nothing"),
+        "audit_unavailable": msg(
+            "the server cannot write to its disk (check `df -h` there); asking again costs nothing"
+        ),
         "overloaded": msg("try again in a moment"),
         "key_busy": msg("ask fewer questions at once with this key, or try again in a moment"),
         "too_many_connections": msg("keep fewer connections open, or raise `app.limits.client_connections`"),
         "timeout": msg("try again, or raise app.limits.request_timeout"),
         "prompt_too_long": msg("shorten it, or raise app.limits.max_prompt"),
         "body_too_large": msg("shorten it"),
-        "over_request_budget": msg("raise budget.per_request_usd, or ask a smaller tier"),
+        "over_request_budget": msg("raise budget.per_request_usd, or choose a lower tier"),
         "budget_exhausted": msg(
             "raise `budget`, or wait until it resets; `techsapo answers costs` shows where it went"
         ),
         "unreachable": msg("`techsapo ps` shows which instances run"),
         "budget_reserved": msg("try again in a moment"),
-        "unconfirmed": msg("try again in a moment; `techsapo health` tells what is wrong"),
+        "unconfirmed": msg("try again in a moment; `techsapo health` shows what is wrong"),
         "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
         "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
         "forbidden": msg("use a key with scope ask"),
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
     return OpsError(
         msg(
-            "{detail}{told} [{code}]",
+            "{detail}{failures} [{code}]",
             detail=detail or msg("HTTP {status}", status=status),
-            told=failures,
+            failures=failures,
             code=code or status,
         ),
         hint,

@@ -19,17 +19,17 @@ def announcement(tests: ProviderTests) -> str:
     """Which providers get a question now, and what it costs at most."""
     asked = [candidate for candidate in tests.candidates if candidate.asked]
     if not asked:
-        return msg("no provider is asked a question, for each could cost more than the bound")
+        return msg("no provider is asked: each could cost more than --at-most allows")
     whom = msg("{count} providers", count=len(asked)) if len(asked) > 1 else msg("{count} provider", count=1)
     dearest = max(candidate.worst for candidate in asked)
     each = msg("{usd} each, ", usd=usd(dearest)) if len(asked) > 1 else ""
     cost = (
-        msg("at most {each}{usd} in all", each=each, usd=usd(tests.worst))
+        msg("at most {each}{usd} in total", each=each, usd=usd(tests.worst))
         if tests.worst
         else msg("which costs nothing")
     )
     return msg(
-        "asking {whom} a small question, {cost}; the budgets of the app do not count it",
+        "asking {whom} a small question, {cost}; it does not count towards the app's budgets",
         whom=whom,
         cost=cost,
     )

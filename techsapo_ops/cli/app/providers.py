@@ -48,7 +48,7 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
-        out.say(msg("a test asks each a small question, for at most a cent a provider"))
+        out.say(msg("a test asks each provider a small question and costs at most one cent per provider"))
         out.next("techsapo providers test")
 
 
@@ -136,7 +136,7 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
                 msg("was retired by its vendor") if end.retires <= today else msg("is retired by its vendor")
             )
             successor = (
-                msg("; it names {replacement} in its place", replacement=end.replacement)
+                msg("; the vendor names {replacement} as its replacement", replacement=end.replacement)
                 if end.replacement
                 else ""
             )
@@ -155,8 +155,8 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
             prices.setdefault(listed.price.source, []).append(listed.name)
     for source, names in prices.items():
         by = "the spec" if source == "spec" else source
-        yield msg("price of {names} by {source}", names=", ".join(names), source=by)
-    yield msg("`max_output_tokens` of a provider changes its longest answer")
+        yield msg("price of {names}: from {source}", names=", ".join(names), source=by)
+    yield msg("a provider's `max_output_tokens` sets its longest answer")
 
 
 def provider_json(listed: ListedProvider) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def list_changes(
     entries = ledger.entries()[-lines:]
     current = ledger.current()
     for path in ledger.damaged():
-        out.warn(msg("{path} is damaged and was passed over", path=path))
+        out.warn(msg("{path} is damaged and was skipped", path=path))
     if out.as_json:
         out.json({"current": current.id if current else None, "applies": [_json(e) for e in entries]})
         return
@@ -195,7 +195,7 @@ def _what(entry: LedgerEntry) -> str:
         else msg("{action} {count} services", action=action_word(action), count=len(names))
         for action, names in by_action.items()
     ]
-    return joined("; ", parts) or msg("as it was")
+    return joined("; ", parts) or msg("no change")
 
 
 def _json(entry: LedgerEntry) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def on(
         made = turn_on(stack, message, ends, acting_user(), out.warn)
     out.data(str(made))
     if before is not None and (before.message, before.until) != (made.message, made.until):
-        out.say(msg("in place of: {before}", before=before))
+        out.say(msg("replaces: {before}", before=before))
     out.next("techsapo maintenance off")
 
 
@@ -66,7 +66,11 @@ def off(*, place: SpecPlace, out: QuietOutput) -> None:
     stack = open_stack(place.open())
     with at_work(stack.layout, 0.0):
         ended = turn_off(stack, out.warn)
-    out.say(msg("users are let in again") if ended is not None else msg("no maintenance goes on"))
+    out.say(
+        msg("maintenance is over: users have access again")
+        if ended is not None
+        else msg("maintenance is off")
+    )
 
 
 @app.command()
@@ -84,7 +88,7 @@ def status(*, place: SpecFile, out: JsonOutput) -> None:
         )
         out.json({"on": maintenance is not None, **details})
     else:
-        out.data(str(maintenance) if maintenance is not None else msg("no maintenance goes on"))
+        out.data(str(maintenance) if maintenance is not None else msg("maintenance is off"))
 
 
 def _until(given: str | None) -> datetime | None:
@@ -96,5 +100,7 @@ def _until(given: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         ends = datetime.now(UTC) + span_of("--until", given, TIMES)
     if ends <= datetime.now(UTC):
-        raise OpsError(msg("--until: {given} is over", given=given), msg("name a time to come"), exit_code=2)
+        raise OpsError(
+            msg("--until: {given} is in the past", given=given), msg("give a time in the future"), exit_code=2
+        )
     return ends

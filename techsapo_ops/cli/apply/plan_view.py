@@ -35,7 +35,7 @@ _FILES = {
 _SERVICES = {
     "remove": template("{count} to remove"),
     "create": template("{count} to start"),
-    "recreate": template("{count} to start anew"),
+    "recreate": template("{count} to recreate"),
     "restart": template("{count} to restart"),
     "reload": template("{count} to reload"),
     "nothing": template("{count} unchanged"),
@@ -76,7 +76,7 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
             for kind, count in sorted(counted.items(), key=lambda each: each[0] is not ChangeKind.REMOVED):
                 out.data(
                     msg(
-                        "  {kind:8} {count} files (--verbose names them)", kind=action_word(kind), count=count
+                        "  {kind:8} {count} files (--verbose lists them)", kind=action_word(kind), count=count
                     )
                 )
     if steps := plan.steps.changes:
@@ -98,7 +98,7 @@ def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) ->
         out.data(str(each))
     if plan.lost:
         show_plan(plan, out, diff=diff)
-        out.say(msg("`up` would refuse it; restore that data from a backup"))
+        out.say(msg("`up` would refuse this; restore the data from a backup"))
         out.next("techsapo backup list")
     elif plan.changes:
         show_plan(plan, out, diff=diff)
@@ -194,11 +194,11 @@ def _counts(kinds: Iterable[str], occurrences: Iterable[str]) -> dict[str, int]:
 def _line(summary: Summary, files: Mapping[str, str], services: Mapping[str, str]) -> str:
     parts: list[str] = []
     for what, heading, words in (
-        ("files", template("files: {told}"), files), ("services", template("services: {told}"), services),
+        ("files", template("files: {counts}"), files), ("services", template("services: {counts}"), services),
     ):  # fmt: skip
         counted = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
         if counted:
-            parts.append(Message(heading, {"told": joined(", ", counted)}))
+            parts.append(Message(heading, {"counts": joined(", ", counted)}))
     if not any(counts.get(kind) for counts in summary.values() for kind in _REMOVALS):
         parts.append(msg("nothing removed"))
     return joined("; ", parts)

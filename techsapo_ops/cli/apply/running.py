@@ -57,9 +57,9 @@ def start(
     if done.services:
         out.say(msg("started {services}", services=", ".join(done.services)))
     elif not done.later:
-        out.say(msg("nothing was stopped"))
+        out.say(msg("no service is stopped"))
     if done.later:
-        out.say(msg("not made yet: {later}", later=", ".join(done.later)))
+        out.say(msg("not created yet: {later}", later=", ".join(done.later)))
         out.next(f"techsapo up {' '.join(done.later)}")
 
 
@@ -87,7 +87,9 @@ def stop(
     done = stop_services(open_stack(place.open()), services, wait=wait, say=out.say)
     out.say(msg("stopped {services}", services=", ".join(done.services)))
     if done.needing:
-        out.say(msg("running without it: {needing}", needing=", ".join(done.needing)))
+        out.say(
+            msg("these depend on it and keep running without it: {needing}", needing=", ".join(done.needing))
+        )
     out.next(f"techsapo start {shlex.join(done.services)}")
 
 
@@ -121,7 +123,7 @@ def restart(
     """
     names = tuple(services or ())
     if names and everything:
-        raise OpsError(msg("--all is given, and names too"), msg("leave one of them out"), exit_code=2)
+        raise OpsError(msg("both --all and names are given"), msg("leave one of them out"), exit_code=2)
     stack = open_stack(place.open())
     if again:
         return _reload(stack, names, out, wait=wait)
@@ -142,7 +144,7 @@ def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -
         *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
         *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),
     ]
-    out.say(joined("; ", said) or msg("no service here can reload"))
+    out.say(joined("; ", said) or msg("no service of this stack can reload"))
 
 
 def _ask(stack: Stack) -> None:
@@ -150,12 +152,12 @@ def _ask(stack: Stack) -> None:
     meant = running_names(stack.engine, ())
     if not interactive():
         raise OpsError(
-            msg("no service is named: {services}", services=", ".join(meant)),
-            msg("name those to restart, e.g. `techsapo restart app`, or all of them by --all"),
+            msg("no service is named, and all would be restarted: {services}", services=", ".join(meant)),
+            msg("name the services to restart, e.g. `techsapo restart app`, or pass --all"),
             exit_code=2,
         )
-    if not confirm(msg("restart all of them: {services}?", services=", ".join(meant)), yes=False):
-        raise OpsError(msg("nothing was restarted"), msg("name those to restart, or pass --all"))
+    if not confirm(msg("restart all services: {services}?", services=", ".join(meant)), yes=False):
+        raise OpsError(msg("nothing was restarted"), msg("name the services to restart, or pass --all"))
 
 
 def down(

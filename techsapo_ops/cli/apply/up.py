@@ -117,8 +117,8 @@ def up(
     if leaves is not None:
         out.say(
             msg(
-                "the stack moves from the {leaves} engine to {engine}: it is stopped there first, "
-                "and its data stays there",
+                "the stack moves from engine {leaves} to {engine}: it is stopped on {leaves} "
+                "first, and its data stays there",
                 leaves=leaves.name,
                 engine=topology.engine,
             )
@@ -153,7 +153,7 @@ def up(
         elif plan.environment is not None and not interactive():
             raise OpsError(
                 msg("{change}: nothing was changed", change=plan.environment),
-                msg("--yes agrees to it; without -e the stack stays in the environment that was applied"),
+                msg("pass --yes to agree; without -e the stack keeps its environment"),
             )
         asks = plan.environment is not None or (plan.changes and plan.running and interactive())
         if yes or saved is not None or not asks:
@@ -175,7 +175,9 @@ def up(
     for warning in project.warnings:
         out.warn(str(warning))
     if by_sudo is not None:
-        out.warn(msg("this is trusted because of sudo alone; for a reboot: {hint}", hint=by_sudo.hint))
+        out.warn(
+            msg("this is trusted only because of sudo; before the next reboot: {hint}", hint=by_sudo.hint)
+        )
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)
@@ -208,8 +210,8 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
     ):
         if given is not None and given != planned:
             raise OpsError(
-                msg("{what}: the plan in {file} is about something else", what=what, file=file),
-                msg("leave it out: the plan says it"),
+                msg("{what}: the plan in {file} has another value", what=what, file=file),
+                msg("leave it out: the plan contains it"),
                 exit_code=2,
             )
     return Wanted(

@@ -94,7 +94,7 @@ def root(
         out.json(backup_json(repository, made.backup))
         return
     out.data(made.backup.id)
-    out.say(msg("kept in {folder}", folder=made.backup.folder))
+    out.say(msg("stored in {folder}", folder=made.backup.folder))
     if made.away:
         out.say(msg("copied off-site as restic's snapshot {away}", away=made.away))
     out.next("techsapo backup verify --deep")
@@ -244,16 +244,16 @@ def verify(
 
 
 _GOOD = {
-    "quick": msg("is whole"),
-    "deep": msg("restores to what was backed up"),
-    LEVEL: msg("came back from off-site, and restores to what was backed up"),
+    "quick": msg("is intact"),
+    "deep": msg("restores without a difference"),
+    LEVEL: msg("was fetched from off-site and restores without a difference"),
 }
 
 
 def _show(verification: Verification, out: Output) -> None:
     rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in verification.parts]
     if rows and not (out.quiet and verification.ok):
-        took = template("TOOK") if verification.level == "quick" else template("CAME BACK IN")
+        took = template("TOOK") if verification.level == "quick" else template("RESTORED IN")
         out.table(("source", "state", took, ""), rows, right=(took,))
     for sentence in verification.sentences:
         out.data(msg("{id}: {sentence}", id=verification.id, sentence=sentence))
@@ -269,13 +269,13 @@ def _show(verification: Verification, out: Output) -> None:
             )
         )
     elif verification.level == LEVEL:
-        out.say(msg("`techsapo backup` copies another there"))
+        out.say(msg("`techsapo backup` makes a new backup and copies it there"))
         out.next("techsapo alerts runbook BackupVerificationFailed")
     else:
         out.say(msg("`techsapo backup list` shows which one is good"))
         out.next("techsapo backup")
     for sentence in verification.passed_over:
-        out.warn(msg("a newer backup was passed over: {sentence}", sentence=sentence))
+        out.warn(msg("a newer backup was skipped: {sentence}", sentence=sentence))
     if verification.ok and verification.passed_over:
         out.next("techsapo backup")
 
@@ -319,13 +319,13 @@ def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -
     stack = open_stack(place.open())
     if not interactive():
         raise OpsError(
-            msg("a person has to type the password: there is no terminal"),
-            msg("run it on a terminal, with the password from where the card says that it is"),
+            msg("a person has to type the password, and there is no terminal"),
+            msg("run it on a terminal; the recovery card says where the password is"),
             exit_code=2,
         )
     typed = Secret(typer.prompt("password of the repository", hide_input=True, err=True))
     try_password(stack, typed, wait=wait, warn=out.warn)
-    out.say(msg("it opens the repository"))
+    out.say(msg("the password opens the repository"))
 
 
 @app.command()
@@ -347,7 +347,7 @@ def prune(
     """
     stack = open_stack(place.open())
     done = prune_backups(stack, dry_run=dry_run, wait=wait, warn=out.warn)
-    going = msg("goes") if dry_run else msg("removed")
+    going = msg("to remove") if dry_run else msg("removed")
     rows = [(v.id, msg("stays") if v.keep else going, joined(", ", v.reasons)) for v in done.verdicts]
     if rows and not out.quiet:
         out.table(("id", "", "why"), rows)

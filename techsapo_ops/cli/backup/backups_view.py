@@ -123,14 +123,16 @@ def state(checks: dict[str, Any], backup: Backup) -> str:
     findings = []
     if backup.manifest is not None and backup.manifest.shrunk:
         findings.append(msg("shrunk, accepted") if "shrunk" in checks else msg("shrunk"))
-    for key, good in (("deep", msg("restores")), ("quick", msg("whole"))):
+    for key, good in (("deep", msg("restores")), ("quick", msg("intact"))):
         if key in checks:
             findings.append(good if checks[key]["ok"] else msg("failed"))
             break
     if checks.get("offsite", {}).get("ok"):
         findings.append(msg("off-site"))
     if LEVEL in checks:
-        findings.append(msg("came back") if checks[LEVEL]["ok"] else msg("did not come back"))
+        findings.append(
+            msg("restored from off-site") if checks[LEVEL]["ok"] else msg("not restorable from off-site")
+        )
     return joined(", ", findings) or msg("not yet")
 
 

@@ -133,15 +133,15 @@ def recover(
         return
     if repository is None:
         raise OpsError(
-            msg("--from is missing: the repository, as restic names it"),
+            msg("--from is missing: give the repository as restic names it"),
             msg("e.g. --from s3:https://s3.example.com/backups"),
             exit_code=2,
         )
     if has_password(repository):
         out.warn(
             msg(
-                "everybody on this host can read the password in --from, by `ps`: name the user "
-                "alone there, and set RESTIC_REST_PASSWORD or be asked"
+                "everybody on this host can read the password in --from with `ps`: write only "
+                "the user there, and set RESTIC_REST_PASSWORD or type it when asked"
             )
         )
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
@@ -191,22 +191,29 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
         if look.blockers:
             first, remedy = look.blockers[0]
             raise OpsError(
-                msg("it can't be recovered as it is: {first}", first=first),
+                msg("the recovery can't go ahead: {first}", first=first),
                 msg(
-                    "{remedy}; then the same again, or `techsapo recover --abandon`",
-                    remedy=remedy or msg("see to it"),
+                    "{remedy}; then run the same command again, or `techsapo recover --abandon`",
+                    remedy=remedy or msg("fix that"),
                 ),
             )
         if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
             out.say(
-                msg("nothing more was placed; what is there stays until the same command or --abandon")
+                msg(
+                    "nothing more was placed; the files so far stay: the same command continues, "
+                    "--abandon removes them"
+                )
                 if recovery.placing
-                else msg("nothing was placed; what was fetched stays until the same command or --abandon")
+                else msg(
+                    "nothing was placed; the fetched copy stays: the same command "
+                    "continues, --abandon removes it"
+                )
             )
             raise typer.Exit(1)
     elif dry_run:
         raise OpsError(
-            msg("this recovery is past its look: the files are placed"), msg("go on without --dry-run")
+            msg("too late for --dry-run: this recovery has already placed its files"),
+            msg("continue without --dry-run"),
         )
     return recovery.run(look)
 
@@ -219,16 +226,16 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
     except KeyboardInterrupt:
         entry = desk.journal.read()
         if entry is None and others(desk.state):
-            out.warn(msg("interrupted at its very end: the stack is back; `techsapo health` looks at it"))
+            out.warn(msg("interrupted at the very end: the stack is back; `techsapo health` checks it"))
         elif entry is None:
-            out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
+            out.warn(msg("interrupted: no file was placed, and the fetched copy is deleted"))
         else:
             steps = entry.facts.steps
             step = next((each for each in steps if each not in entry.done), steps[-1])
             out.warn(
                 msg(
-                    "interrupted at: {titles}; the same command goes on there, `techsapo recover "
-                    "--abandon` removes what it has made",
+                    "interrupted at: {titles}; the same command continues there, `techsapo "
+                    "recover --abandon` removes everything made so far",
                     titles=TITLES[step],
                 )
             )
@@ -240,7 +247,9 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
         raise OpsError(
             msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
         )
-    require_yes(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes)
+    require_yes(
+        msg("Remove everything that this recovery made in {parent}?", parent=desk.state.parent), yes=yes
+    )
     for gone in remove_what_was_made(desk, doors, lambda file: _stop(file, out), wait=wait):
         out.say(msg("removed {gone}", gone=gone))
 

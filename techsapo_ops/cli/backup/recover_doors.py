@@ -66,7 +66,7 @@ def restic_at(place: str, password_file: Path | None, options: Sequence[str], ca
         if not equals:
             raise OpsError(
                 msg("-o {each}: there is no `=`", each=each),
-                msg("write -o KEY=VALUE, as restic has it"),
+                msg("write -o KEY=VALUE, as for restic"),
                 exit_code=2,
             )
         pairs[key] = value

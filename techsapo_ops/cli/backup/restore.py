@@ -107,7 +107,7 @@ def restore(
     if not yes:
         if interactive():
             _show_intent(intent, Output())
-        require_yes(msg("replace it?"), yes=False)
+        require_yes(msg("replace the present data?"), yes=False)
     with Bars(out, repository_of(stack)) as bars:
         if half is not None:
             done = operation.perform_instead(stack, intent, half, wait=wait, say=bars.say, told=bars.told)
@@ -137,12 +137,14 @@ def restore(
         )
     )
     if until is None:
-        out.say(msg("what is there now was compared with what was backed up: it is the same"))
+        out.say(msg("the restored data was compared with the backup: no difference"))
     changed = any(registry.of(part).is_configuration for part in intent.parts)
     then = f"techsapo {'plan' if changed else 'health'}"
     if done.safety:
         named = f" --only {only}" if only is not None else ""
-        out.say(msg("`techsapo restore {safety}{named}` goes back", safety=done.safety, named=named))
+        out.say(
+            msg("`techsapo restore {safety}{named}` undoes this restore", safety=done.safety, named=named)
+        )
     out.next(then)
 
 
@@ -150,7 +152,7 @@ def _half(stack: Stack, which: str) -> Replaced | None:
     """What an interrupted restore left, for `--instead`. Raises OpsError (2) where no backup is named."""
     if which == "latest":
         raise OpsError(
-            msg("--instead wants the id of a backup: which one is to take the place is yours to say"),
+            msg("--instead needs the id of a backup: you decide which one replaces the data"),
             msg("`techsapo backup list` shows them all"),
             exit_code=2,
         )
@@ -188,7 +190,7 @@ def _show_intent(intent: Intent, out: Output) -> None:
     out.say(msg("backup {id}, begun {started:%Y-%m-%d %H:%M:%S}", id=intent.backup.id, started=started))
     if intent.until is not None:
         out.say(
-            msg("then {log} to {until:%Y-%m-%d %H:%M:%S}", log=intent.log, until=intent.until.astimezone())
+            msg("then {log} up to {until:%Y-%m-%d %H:%M:%S}", log=intent.log, until=intent.until.astimezone())
         )
     out.table(
         ("what", "now", "", "will be"),
@@ -202,8 +204,8 @@ def _show_intent(intent: Intent, out: Output) -> None:
         )
     for kind, why in intent.left.items():
         out.say(msg("not restored: {kind} {why}", kind=kind, why=why))
-    out.say(msg("stopped meanwhile: {stopped}", stopped=", ".join(intent.stopped) or msg("nothing")))
-    out.say(msg("what is there now is backed up first, and brought back if anything fails"))
+    out.say(msg("stopped during the restore: {stopped}", stopped=", ".join(intent.stopped) or msg("nothing")))
+    out.say(msg("the present data is backed up first, and restored if anything fails"))
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
@@ -217,7 +219,7 @@ def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
             else:
                 out.data(" ".join(f"{key}={value}" for key, value in server.items() if value is not None))
         if interactive():
-            typer.prompt("Enter ends them", default="", show_default=False, err=True)
+            typer.prompt("Press Enter to stop them", default="", show_default=False, err=True)
 
 
 def _server_json(kind: str, made: Scratch) -> dict[str, object]:

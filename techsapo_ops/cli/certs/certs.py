@@ -220,13 +220,16 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     project = place.open()
     schedule = project.spec.schedule
     if schedule.certs is None:
-        raise OpsError(msg("`schedule.certs` is turned off in the spec"), msg("remove it for twice a day"))
+        raise OpsError(
+            msg("`schedule.certs` is turned off in the spec"),
+            msg("remove that line to run the job twice a day"),
+        )
     changed = job_runs.install_cron(project, out, frozenset({"certs"}))
     out.say(
         msg("the crontab: certs, at {certs}", certs=schedule.certs) + ("" if changed else msg(" (as before)"))
     )
     if schedule.by == "service":
-        out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
+        out.say(msg("the stack's own scheduler starts it too; the second start finds the run done and ends"))
     out.next("techsapo jobs")
 
 

@@ -54,7 +54,7 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
     from techsapo_ops.drills.failover import SECONDS, failover
 
     if not confirm(msg("do it?"), yes=yes):
-        out.say(msg("nothing was done; --yes begins without asking"))
+        out.say(msg("nothing was done; --yes starts without asking"))
         raise typer.Exit(1)
     load = replace(load, seconds=SECONDS)
     _perform(
@@ -142,7 +142,8 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
     instance = busiest(stack)
     out.say(
         msg(
-            "{victim} (weight {weight}, pid {pid}) will be killed, while it runs for users; {others} answer",
+            "{victim} (weight {weight}, pid {pid}) will be killed while it serves users; the "
+            "other instances answer: {others}",
             victim=instance.name,
             weight=instance.weight,
             pid=instance.pid,
@@ -184,7 +185,7 @@ def failover_host(
     stack = open_stack(place.open())
     lost = chosen(stack, host, seconds)
     out.say(
-        msg("all that the stack runs on {what} will be killed, for {seconds} s",
+        msg("everything that the stack runs on {what} will be killed and kept down for {seconds} s",
             what=lost.name, seconds=seconds)
     )  # fmt: skip
     other = next(m.name for m in stack.topology.machines if m.name != lost.name)
@@ -228,7 +229,7 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
         out.json({"drills": [report.to_json() for report in drills]})
         return
     if not drills:
-        out.say(msg("no drill has been made yet"))
+        out.say(msg("no drill has been run yet"))
         out.next("techsapo drill restore")
         return
     rows = [
@@ -277,7 +278,7 @@ def _show(report: Report, out: Output) -> None:
     if report.ok:
         out.say(msg("{id}: the objectives are met", id=report.id))
     else:
-        out.say(msg("{id} missed: {map}", id=report.id, map="; ".join(report.missed)))
+        out.say(msg("{id} missed its objectives: {map}", id=report.id, map="; ".join(report.missed)))
 
 
 def _took(phase: Phase) -> str:

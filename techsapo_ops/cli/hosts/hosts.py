@@ -103,7 +103,9 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0
             folders.forget(topology.layout, name)
     new = [*([done.began] if done.began else []), *done.joined]
     out.say(
-        msg("in the Swarm now: {names}", names=", ".join(new)) if new else msg("all of them are in the Swarm")
+        msg("in the Swarm now: {names}", names=", ".join(new))
+        if new
+        else msg("all hosts are already in the Swarm")
     )
     out.next("techsapo up" if done.unlabelled else "techsapo hosts check")
 
@@ -131,7 +133,7 @@ def drain(
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_drain(stack, host, force=force, wait=wait, say=out.say, warn=out.warn)
-    out.say(msg("nothing of the stack runs on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.say(msg("the stack no longer runs anything on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
     out.next(f"techsapo hosts activate {host}")
 
 
@@ -146,7 +148,7 @@ def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, ou
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_activate(stack, host, wait=wait, say=out.say, warn=out.warn)
-    out.say(msg("all is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.say(msg("everything is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
 
 
 @app.command()
@@ -180,7 +182,7 @@ def remove(
         nodes = leave(engine, host, gone=gone, say=out.say)
     out.say(msg("{host} is out of the Swarm", host=host))
     if any(node.ready for node in nodes):
-        out.say(msg("on {host} itself: `docker swarm leave --force`; its volumes stay there", host=host))
+        out.say(msg("on {host} itself, run `docker swarm leave --force`; its volumes stay there", host=host))
     if gone:
         out.next(f"techsapo hosts replace {host}")
 
@@ -222,8 +224,8 @@ def replace(
             show_failures(report.outcomes, report.back, out)
         if report is None or report.failures:
             raise OpsError(
-                msg("{host} has joined, but not all runs there", host=new or old),
-                msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
+                msg("{host} has joined, but not everything runs there", host=new or old),
+                msg("`techsapo up` continues; `techsapo hosts check` shows what is missing"),
             )
 
     seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)

@@ -91,9 +91,9 @@ def list_jobs(*, place: SpecPlace, out: JsonOutput) -> None:
     if nobody := nobody_starts(topology_for(project), runner()):
         out.warn(nobody)
     if missed := [s.job.name for s in statuses if s.missed is not None]:
-        out.warn(msg("no run began when it was due: {names}", names=", ".join(missed)))
+        out.warn(msg("jobs that did not start when due: {names}", names=", ".join(missed)))
     if schedule.by == "none":
-        out.say(msg("schedule.by is none: nobody starts these"))
+        out.say(msg("schedule.by is none: nothing starts these jobs"))
     failed = next((s.job.name for s in statuses if s.last and s.last.result != "ok"), None)
     out.next(f"techsapo jobs log {failed}" if failed else f"techsapo jobs history {statuses[0].job.name}")
 
@@ -161,12 +161,12 @@ def run(
                 _complain(line)
         raise OpsError(
             msg("job {name}: {result}: {error}", name=name, result=done.run.result, error=done.run.error),
-            msg("`techsapo jobs log {name}` shows all it said", name=name),
+            msg("`techsapo jobs log {name}` shows its whole output", name=name),
             exit_code=INTERRUPTED if done.run.result == "interrupted" else 1,
         )
     if not done.recorded:
         raise OpsError(
-            msg("job {name} did well, but its run could not be recorded", name=name), msg("see above")
+            msg("job {name} succeeded, but its run could not be recorded", name=name), msg("see above")
         )
 
 
@@ -192,7 +192,7 @@ def history(
         out.json({"job": name, "runs": [run_json(r, str(runs.log(r))) for r in shown]})
         return
     if not shown:
-        out.say(msg("{name} did not run yet", name=name))
+        out.say(msg("{name} has not run yet", name=name))
         out.next(f"techsapo jobs run {name}")
         return
     out.table(

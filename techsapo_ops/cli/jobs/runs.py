@@ -55,7 +55,7 @@ def tell_machines(place: SpecChoice) -> None:
     try:
         open_stack(place.open()).engine.deliver()
     except OpsError as error:
-        Output().warn(msg("other hosts lack the metrics of this job: {why}", why=error.message))
+        Output().warn(msg("other hosts do not have the metrics of this job: {why}", why=error.message))
 
 
 def job_argv(python: str, command: str, name: str, file: Path, environment: str | None) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def start_when_due(
     try:
         note(layout.scheduler_build)
     except OpsError as error:  # the next `techsapo up` then starts it anew
-        _say(msg("what this scheduler runs can't be noted: {error}", error=error))
+        _say(msg("can't record the build of this scheduler: {error}", error=error))
     schedule = _schedule(rendered)
     context = run_context(layout, _say, lambda _: None)
     jobs: dict[str, Job] = {job.name: job for job in scheduled(schedule)}
@@ -74,7 +74,7 @@ def start_when_due(
         try:
             now = _schedule(rendered)
         except OpsError as error:
-            _say(msg("the changed schedule is not taken over: {error}", error=error))
+            _say(msg("the changed schedule is ignored: {error}", error=error))
             return
         jobs.clear()
         jobs.update({job.name: job for job in scheduled(now)})

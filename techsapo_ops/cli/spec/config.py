@@ -187,7 +187,7 @@ def show_secret(
         return
     if harmless(value) != value:
         raise OpsError(
-            msg("{secret} has a character that no terminal shows", secret=secret.name),
+            msg("{secret} contains a character that a terminal can't show", secret=secret.name),
             msg("--json prints it, escaped"),
         )
     out.data(value)

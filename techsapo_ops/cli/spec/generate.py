@@ -78,9 +78,9 @@ def generate(
     for tool in generated.validation.missing:
         out.warn(
             msg(
-                "{tool} is not here, so nobody checked {some}: {remedy} brings it",
+                "not checked, because {tool} is not installed: {unchecked} ({remedy})",
                 tool=tool.tool,
-                some=_some(tool.unchecked),
+                unchecked=_some(tool.unchecked),
                 remedy=tool.remedy,
             )
         )
@@ -160,7 +160,7 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
     )
     out.say(
         msg(
-            "`techsapo config templates eject NAME` copies one into {folder} to change it",
+            "`techsapo config templates eject NAME` copies one into {folder}, where you can change it",
             folder=overrides.folder,
         )
     )
@@ -189,7 +189,7 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
     target = overrides.folder / name
     if target.exists():
         raise OpsError(
-            msg("{target} is there already", target=target), msg("change that one, or remove it first")
+            msg("{target} already exists", target=target), msg("change that one, or remove it first")
         )
     if (present := overrides.template(name)) is not None:
         raise OpsError(

@@ -53,7 +53,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 write(str(problem), stderr=True)
             count = len(error.problems)
             out.say(
-                msg("{found} {which}", found=count, which=msg("problem") if count == 1 else msg("problems"))
+                msg("{count} {which}", count=count, which=msg("problem") if count == 1 else msg("problems"))
             )
         raise typer.Exit(error.exit_code) from None
     warnings = (*project.warnings, *_unused(project))

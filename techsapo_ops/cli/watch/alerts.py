@@ -77,7 +77,7 @@ def list_alerts(
         )
         return
     if trouble:
-        out.warn(msg("states are not known: {trouble}", trouble=trouble))
+        out.warn(msg("the states of the alerts are unknown: {trouble}", trouble=trouble))
     if listing.untold:
         out.warn(listing.untold)
     if shown:
@@ -86,7 +86,7 @@ def list_alerts(
             [_row(f) for f in shown],
         )
     elif firing and not trouble:
-        out.say(msg("No alert fires; {found} are watched.", found=sum(f.state != "off" for f in alerts)))
+        out.say(msg("No alert is firing; {count} are watched.", count=sum(f.state != "off" for f in alerts)))
     for line in unreached_lines(stack.spec):
         out.say(line)
     noisy = next((f for f in alerts if f.state == "firing" and f.alert.name != WATCHDOG), None)
@@ -128,7 +128,7 @@ def silence(
     """
     if (name is not None or bool(matcher)) + show + (expire is not None) != 1:
         raise OpsError(
-            msg("say what to silence, or --list, or --expire ID"),
+            msg("name an alert to silence, or pass --list or --expire ID"),
             msg('`techsapo alerts silence MemoryHigh --for 2h --comment "why"`'),
             exit_code=2,
         )
@@ -196,10 +196,10 @@ def try_alert(
     integrations = ", ".join(arrived.integrations)
     out.data(
         msg(
-            "{name} reached {receiver} ({told}) in {seconds:.1f} s",
+            "{name} reached {receiver} ({integrations}) in {seconds:.1f} s",
             name=name,
             receiver=arrived.receiver,
-            told=integrations,
+            integrations=integrations,
             seconds=arrived.seconds,
         )
     )
@@ -212,7 +212,11 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
     out.data(made)
     matching = ", ".join(str(m) for m in wanted)
     out.say(
-        msg("Nobody is notified of {told} until {moment_text}.", told=matching, moment_text=moment_text(ends))
+        msg(
+            "Nobody is notified of {matchers} until {moment_text}.",
+            matchers=matching,
+            moment_text=moment_text(ends),
+        )
     )
     out.next(f"techsapo alerts silence --expire {made[:8]}")
 
@@ -249,7 +253,7 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
             msg("several silences begin with {wanted}", wanted=wanted)
             if matches
             else msg("there is no silence {wanted}", wanted=wanted),
-            msg("standing silences: {known}", known=known),
+            msg("active silences: {known}", known=known),
             exit_code=2,
         )
     ending = {"silence": matches[0].id, "matchers": [str(m) for m in matches[0].matchers]}

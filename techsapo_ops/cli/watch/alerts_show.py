@@ -51,7 +51,7 @@ def show(
         out.json(_json(detail, stack.spec.locale))
         return
     if detail.trouble:
-        out.warn(msg("its state is not known: {trouble}", trouble=detail.trouble))
+        out.warn(msg("the state of the alert is unknown: {trouble}", trouble=detail.trouble))
     if detail.untold:
         out.warn(detail.untold)
     _print(detail, stack.spec.locale, out)
@@ -91,7 +91,7 @@ def _print(detail: OneAlert, locale: str, out: Output) -> None:
         held = msg("{id} ({matchers}) by {by} until {ends}", id=silence.id[:8], matchers=matchers,
                    by=silence.created_by, ends=ends)  # fmt: skip
         line(msg("silence"), held + why)
-    line(msg("tells"), ", ".join(detail.receivers) or msg("nobody"))
+    line(msg("notifies"), ", ".join(detail.receivers) or msg("nobody"))
     line(msg("rule"), f"{' '.join(str(detail.rule['expr']).split())}")
     line(msg("for"), str(detail.rule.get("for", "0s")))
     for number, step in enumerate(detail.runbook.steps(locale), 1):
@@ -103,9 +103,11 @@ def _state(each: Listed) -> str:
     if each.since is None:
         return each.state
     held = each.acknowledged
-    who = "" if each.state != "firing" else msg("; nobody has it")
+    who = "" if each.state != "firing" else msg("; not acknowledged")
     if held is not None:
-        who = msg("; {by} has it until {moment_text}", by=held.by, moment_text=moment_text(held.until))
+        who = msg(
+            "; acknowledged by {by} until {moment_text}", by=held.by, moment_text=moment_text(held.until)
+        )
         who += msg(" ({comment})", comment=held.own_comment) if held.own_comment else ""
     return msg(
         "{state} since {moment_text}{who}", state=each.state, moment_text=moment_text(each.since), who=who
@@ -192,7 +194,7 @@ def _project(place: SpecChoice, out: Output, language: str | None) -> Project | 
         chosen = "" if language else msg("; --lang ja and --lang en choose a language")
         out.say(
             msg(
-                "The spec can't be read, so ports are the usual ones ({message}){chosen}.",
+                "The spec can't be read, so the commands use the default ports ({message}){chosen}.",
                 message=error.message,
                 chosen=chosen,
             )

@@ -179,7 +179,7 @@ def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
     if diagnosis.packages and not diagnosis.apt:
         out.say(
             msg(
-                "install by your system's means (Debian's names): {packages}",
+                "install these with your system's package manager (Debian names): {packages}",
                 packages=" ".join(diagnosis.packages),
             )
         )
@@ -220,11 +220,9 @@ def _print(diagnosis: Diagnosis, out: Output) -> None:
     missing = sum(f.level == "missing" for f in diagnosis.findings)
     warnings = sum(f.level == "warning" for f in diagnosis.findings)
     words = (
-        msg("{missing} missing or in the way", missing=missing)
-        if missing
-        else msg("nothing needed is missing")
+        msg("{missing} missing or blocking", missing=missing) if missing else msg("nothing needed is missing")
     )
-    out.data(words + (msg(", {warnings} to look at", warnings=warnings) if warnings else ""))
+    out.data(words + (msg(", {warnings} to check", warnings=warnings) if warnings else ""))
 
 
 def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:

@@ -112,8 +112,8 @@ def _compiled(grep: str | None) -> re.Pattern[str] | None:
         return re.compile(grep) if grep is not None else None
     except re.error as error:
         raise OpsError(
-            msg("--grep: {grep} is no regular expression: {error}", grep=repr(grep), error=error),
-            msg("write a special character as itself by \\ before it, e.g. \\["),
+            msg("--grep: {grep} is not a regular expression: {error}", grep=repr(grep), error=error),
+            msg("put \\ before a special character, e.g. \\["),
             exit_code=2,
         ) from None
 

@@ -53,7 +53,7 @@ def monit(
     readings = monitor.read()
     if not readings and not out.as_json:
         monitor.seen.require_known()
-        out.say(msg("no service of this stack runs"))
+        out.say(msg("no service of this stack is running"))
         out.next("techsapo up")
         return
     screen = console()

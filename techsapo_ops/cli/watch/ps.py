@@ -45,7 +45,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         return
     if not observed.services:
         observed.require_known()
-        out.say(msg("no service of this stack runs"))
+        out.say(msg("no service of this stack is running"))
         out.next("techsapo up")
         return
     several = any(s.machine for s in observed.services.values())

@@ -67,7 +67,7 @@ def stopped_lines(observed: Observed) -> Iterator[str]:
         seen = observed.services.get(name)
         if seen is not None and seen.state.kept_running:
             yield msg(
-                "{name}: runs, although it was {stopped}; `techsapo start {name}` keeps it so",
+                "{name}: running, although it was {stopped}; `techsapo start {name}` keeps it running",
                 name=name,
                 stopped=stopped,
             )
@@ -109,7 +109,7 @@ def summary(report: HealthReport) -> str:
     """`healthy: 9 of 9 parts well, 1 not known yet, 2 absent, 31 ms`."""
     asked = [p for p in report.probes if p.status not in {"absent", "untested", "starting"}]
     line = msg(
-        "{status}: {count} of {count2} parts well",
+        "{status}: {count} of {count2} parts ok",
         status=state_word(report.status.value),
         count=len(asked) - len(report.failing),
         count2=len(asked),
@@ -128,7 +128,9 @@ def away_rows(report: HealthReport) -> list[tuple[str, str]]:
     return [
         (
             host,
-            msg("can't be reached: {why}; {count} services not asked", why=why, count=report.count_on(host)),
+            msg(
+                "can't be reached: {why}; {count} services not checked", why=why, count=report.count_on(host)
+            ),
         )
         for host, why in report.unreachable.items()
     ]

@@ -91,7 +91,7 @@ def _since(place: SpecChoice, since: str, out: Output) -> None:
     begin = moment(since, now)
     if not timedelta(hours=1) <= now - begin <= LONGEST:
         raise OpsError(
-            msg("--since {since}: a time from 1h to {days}d ago is shown", since=since, days=LONGEST.days),
+            msg("--since {since}: it must be between 1h and {days}d ago", since=since, days=LONGEST.days),
             msg("write e.g. --since 7d"),
             exit_code=WRONG,
         )
