@@ -78,7 +78,7 @@ LangOption = Annotated[
         "--lang",
         callback=_speak,
         is_eager=True,
-        help="Language of what is said; else by TECHSAPO_LANG, or the terminal's.",
+        help="Language of the output; default: TECHSAPO_LANG, else the terminal's.",
         show_default=False,
     ),
 ]

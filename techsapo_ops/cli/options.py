@@ -35,7 +35,9 @@ EngineOption = Annotated[
 ServicesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SERVICE]…", help="Only these and what they need.", autocompletion=completes("services")
+        metavar="[SERVICE]…",
+        help="Only these services and the ones they need.",
+        autocompletion=completes("services"),
     ),
 ]
 NamedServicesArgument = Annotated[
@@ -51,14 +53,14 @@ BackupArgument = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 WaitOption = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for another techsapo to finish.")
+    float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for another techsapo to finish.")
 ]
 GateOption = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to be ready."),
+    typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to become ready."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--force", help="Overwrite generated files edited by hand.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only failures.")]
 
 
 class SpecChoice:
@@ -166,7 +168,7 @@ _file = (
         typer.Option(
             "--file",
             "-F",
-            help="The spec; else TECHSAPO_FILE, or techsapo.yaml here or in a folder above.",
+            help="The spec; default: TECHSAPO_FILE, else techsapo.yaml here or in a parent folder.",
             show_default=False,
         ),
     ],
@@ -177,13 +179,13 @@ EnvironmentOption = Annotated[
     typer.Option(
         "--environment",
         "-e",
-        help="Overlay of `environments`, or none; else TECHSAPO_ENVIRONMENT, else the applied one.",
+        help="Overlay of `environments`, or none; default: TECHSAPO_ENVIRONMENT, else the applied one.",
     ),
 ]
 _environment = (EnvironmentOption, None)
 _json = (Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")], False)
 _quiet = (QuietOption, False)
-_verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")], False)
+_verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Print more details.")], False)
 
 SpecFile = Annotated[SpecChoice, Bundle({"file": _file})]
 """--file, for what finds the stack beside the spec and does not read it."""

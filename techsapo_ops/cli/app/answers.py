@@ -46,7 +46,7 @@ class BudgetPeriod(StrEnum):
 
 @app.command()
 def costs(
-    by: Annotated[Grouping, typer.Option("--by", help="What to sum up by.")] = Grouping.PROVIDER,
+    by: Annotated[Grouping, typer.Option("--by", help="What to group by.")] = Grouping.PROVIDER,
     days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
     *,
     place: SpecPlace,
@@ -64,7 +64,7 @@ def costs(
 ) -> None:
     """Show what the answers cost.
 
-    The figures are those of the audit log: what the budget was charged. Days are UTC.
+    The figures come from the audit log: what was charged to the budget. Days are UTC.
 
     Examples:
 
@@ -153,17 +153,18 @@ def costs(
 
 @app.command()
 def reset_budget(
-    period: Annotated[BudgetPeriod, typer.Argument(help="Which budget: of the day or of the month.")],
+    period: Annotated[BudgetPeriod, typer.Argument(help="Which budget: the day's or the month's.")],
     *,
     place: SpecPlace,
     yes: YesOption = False,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Let the present day's or month's budgets start at zero, everybody's and the keys'.
+    """Reset what counts as spent today or this month to zero, for the stack and for each key.
 
-    Such as where the audit log was lost, so that the day counts as spent. The app knows it within seconds,
-    and it is recorded who did it. What is spent from then on counts as usual.
+    Use it, for example, when the audit log was lost and the day therefore counts as spent. The app notices
+    the reset within seconds, and the record of administration names who did it. Later spending counts as
+    usual.
 
     Examples:
 

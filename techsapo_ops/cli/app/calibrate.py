@@ -40,17 +40,17 @@ _ENOUGH = 2000
 
 
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="LABELS.jsonl; one outcome a line.")],
+    labels: Annotated[Path, typer.Argument(help="LABELS.jsonl, one outcome per line.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the weights.")] = Path(
         "calibration.json"
     ),
     *,
     out: QuietOutput,
 ) -> None:
-    """Fit the weights of confidence by tier and set of models, and say how good they are.
+    """Fit the confidence weights for each tier and set of models, and show how good they are.
 
-    A line is the `evidence` of an answer with `correct` added. Weights hold for exactly the models that the
-    labels name; all other sets keep the provisional ones. The figures are of labels that were held out.
+    Each line is the `evidence` of an answer plus `correct`. The weights apply only to the sets of models in
+    the labels; all other sets keep the provisional weights. The figures come from held-out labels.
 
     Examples:
 

@@ -23,16 +23,16 @@ app = CommandGroup(no_args_is_help=True)
 
 @app.callback()
 def providers() -> None:
-    """List the providers and what is known of their models, or test them, e.g. `techsapo providers list`."""
+    """List the providers and the facts about their models, or test them, e.g. `techsapo providers list`."""
 
 
 @app.command(name="list")
 def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the providers in the order in which they are asked: model, price, limits, retirement.
 
-    No vendor is asked: what is known of models is a table with source and date. ASKED is the tier from which
-    on a provider answers at first, $/M the price of a million tokens in and out, LONGEST the longest answer
-    in tokens, thinking included.
+    No vendor is asked: the facts about models come from a table with sources and dates. ASKED is the lowest
+    tier that asks the provider at the start, $/M the price of a million tokens in and out, LONGEST the
+    longest answer in tokens, thinking included.
 
     Examples:
 
@@ -72,15 +72,16 @@ def run(
     *,
     place: SpecPlace,
     at_most: Annotated[
-        float, typer.Option("--at-most", metavar="USD", min=0, max=10, help="What each provider may cost.")
+        float,
+        typer.Option("--at-most", metavar="USD", min=0, max=10, help="The most that each provider may cost."),
     ] = 0.01,
     out: FullOutput,
 ) -> None:
-    """Ask each provider a small question, as an analysis would, and say what works and what does not.
+    """Ask each provider a small question, as an analysis would, and show what works and what does not.
 
-    Its key, its model and that one's end, an answer in the schema, time and cost. It needs no running stack.
-    A provider costs at most a cent, which the app's budgets do not count. Ends with 0 when all answered and
-    nothing failed, else 1: also where one costs too much to be asked.
+    Checks the key, the model and its retirement, an answer in the schema, time and cost. Needs no running
+    stack. A provider costs at most one cent, which does not count towards the app's budgets. Ends with 0 when
+    all answered and nothing failed, else with 1; also if a provider is too expensive to ask.
 
     Examples:
 

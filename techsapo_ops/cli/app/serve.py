@@ -79,8 +79,8 @@ def serve(
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
 
-    Logs are JSON on stdout. Without Redis answers are cached in the process, without MySQL the audit log
-    is SQLite: `GET /api/v1/health` says what is in use.
+    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log is
+    in SQLite. `GET /api/v1/health` shows what is in use.
 
     Examples:
 

@@ -19,16 +19,16 @@ from techsapo_ops.messages import msg
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
+    help="Show what was done to the stack, and check the record of it, e.g. `techsapo audit show`.",
 )
 
 
 @app.command()
 def verify(*, place: SpecPlace, out: JsonOutput) -> None:
-    """See whether the record of administration was changed, cut or written anew.
+    """Check whether the record of administration was changed, truncated or rewritten.
 
-    Each record names the hash of the one before it. Backups note the last record of their time, and the file
-    is compared with those that are here. Ends with 1 where something contradicts it.
+    Each record contains the hash of the one before it. A backup notes the last record at its time, and the
+    file is compared with the local backups. Ends with 1 if something contradicts the file.
 
     Examples:
 
@@ -113,12 +113,12 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
 
 @app.command()
 def show(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="So many, the last ones.")] = 20,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last actions.")] = 20,
     *,
     place: SpecFile,
     out: JsonOutput,
 ) -> None:
-    """Show what was done last: when, by whom, from where, what, and how it ended.
+    """Show the last actions: when, who, from where, what, and the outcome.
 
     Examples:
 

@@ -54,7 +54,7 @@ def list_changes(
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N applies.")] = 20,
     out: JsonQuietOutput,
 ) -> None:
-    """List every apply: who, when, what, and how it went. The current one is marked.
+    """List every apply: who, when, what, and the result. The current one is marked.
 
     The numbers never change: @7 is the same apply tomorrow.
 
@@ -103,7 +103,7 @@ def diff(
         str | None,
         typer.Argument(
             metavar="[@N]",
-            help="An apply of `techsapo changes list`; default: the one before.",
+            help="An apply from `techsapo changes list`; default: the previous one.",
             show_default=False,
         ),
     ] = None,
@@ -150,9 +150,9 @@ def diff(
 
 @app.command()
 def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
-    """Say what is no longer as it was applied: files edited by hand, processes changed outside techsapo.
+    """Show what has changed since the apply: files edited by hand, processes changed outside techsapo.
 
-    Ends with 0 when everything is as the last good apply left it, 100 when something is not.
+    Ends with 0 when everything is as the last good apply left it, else with 100.
 
     Examples:
 
@@ -208,7 +208,7 @@ def rollback(
         str | None,
         typer.Argument(
             metavar="[@N]",
-            help="An apply of `techsapo changes list`; default: the last good one before the present.",
+            help="An apply from `techsapo changes list`; default: the last good one before the current.",
             show_default=False,
         ),
     ] = None,
@@ -222,8 +222,8 @@ def rollback(
 ) -> None:
     """Go back to an earlier apply: its files and services, not its data.
 
-    Needs neither the spec nor the templates of then, and is recorded as an apply of its own. After an apply
-    that was interrupted, it goes back to what was good before. Fix the spec before the next `up`.
+    Needs neither the spec nor the templates of that time, and is recorded as a new apply. After an
+    interrupted apply, it goes back to the last good one. Fix the spec before the next `up`.
 
     Examples:
 

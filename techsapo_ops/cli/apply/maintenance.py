@@ -24,19 +24,19 @@ app = CommandGroup()
 
 @app.command()
 def on(
-    message: Annotated[str, typer.Option("--message", help="What users are told, in your words.")] = "",
+    message: Annotated[str, typer.Option("--message", help="Message to the users, in your words.")] = "",
     until: Annotated[
         str | None,
-        typer.Option("--until", help="When it is to end: e.g. 2h, or 2026-12-01T06:00.", show_default="open"),
+        typer.Option("--until", help="Planned end, e.g. 2h or 2026-12-01T06:00.", show_default="open"),
     ] = None,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Answer users 503 with a page, or for programs a problem document, until `off`.
+    """Answer users with 503 and a page, or programs with a problem document, until `off`.
 
-    The app, the jobs and monitoring go on; /ping, /health and /metrics are answered. It lasts over `up`,
-    `restart` and a reboot. Alerts of what users notice are silenced until then.
+    The app, the jobs and monitoring keep running; /ping, /health and /metrics are answered. Maintenance lasts
+    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until it ends.
 
     Examples:
 
@@ -57,7 +57,7 @@ def on(
 
 @app.command()
 def off(*, place: SpecPlace, out: QuietOutput) -> None:
-    """Let users in again.
+    """End maintenance: users have access again.
 
     Examples:
 
@@ -75,7 +75,7 @@ def off(*, place: SpecPlace, out: QuietOutput) -> None:
 
 @app.command()
 def status(*, place: SpecFile, out: JsonOutput) -> None:
-    """Say whether maintenance goes on, since when, by whom and until when.
+    """Show whether maintenance is on, since when, by whom and until when.
 
     Examples:
 

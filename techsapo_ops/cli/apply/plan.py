@@ -32,7 +32,7 @@ def plan(
     keep: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="Keep it in FILE, for `up --plan FILE`.", show_default=False
+            "--out", metavar="FILE", help="Save the plan in FILE, for `up --plan FILE`.", show_default=False
         ),
     ] = None,
     out: FullOutput,
@@ -40,9 +40,9 @@ def plan(
     """Show what `up` would change, and why: files, and an action per service.
 
     Ends with 0 when everything is up to date, 100 when something would change, 1 when `up` would refuse it:
-    the app could not start, or data is gone that was there. With --out, `up --plan` does
-    exactly what was shown, or nothing where something is no longer so: the spec, a variable, a template, the
-    version, this host, or what runs.
+    the app could not start, or earlier data is gone. With --out, `up --plan` does exactly what was shown. It
+    does nothing if something has changed since: the spec, a variable, a template, the version, this host, or
+    the running services.
 
     Examples:
 

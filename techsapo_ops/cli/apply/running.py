@@ -42,7 +42,7 @@ def start(
     timeout: GateOption = None,
     out: QuietOutput,
 ) -> None:
-    """Start services that `techsapo stop` has stopped, as `up` started them last.
+    """Start services that were stopped with `techsapo stop`, with the configuration of the last `up`.
 
     Ends with 0 once each is ready. `techsapo up` starts a stack that is down.
 
@@ -73,10 +73,10 @@ def stop(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop single services. They stay stopped, over `up` and a reboot too, until `techsapo start`.
+    """Stop single services. They stay stopped, also after `up` and a reboot, until `techsapo start`.
 
-    `ps`, `plan`, `up`, `health` and `status` say who stopped them. Their alerts fire: `techsapo alerts
-    silence` keeps them quiet. `techsapo down` stops everything.
+    `ps`, `plan`, `up`, `health` and `status` show who stopped them. Their alerts still fire; `techsapo alerts
+    silence` stops the notifications. `techsapo down` stops everything.
 
     Examples:
 
@@ -97,21 +97,21 @@ def restart(
     services: NamedServicesArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="All services of the stack.")] = False,
     again: Annotated[
-        bool, typer.Option("--reload", help="Read the configuration again instead, without a gap.")
+        bool, typer.Option("--reload", help="Reload the configuration instead, without downtime.")
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Restart services one at a time, each until it is ready. Without a name it asks, or needs --all.
+    """Restart services one at a time, waiting until each is ready. Without a name it asks, or needs --all.
 
     They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec.
 
-    nginx itself takes no connection until it is back: open requests and streams have 2 s to end, then they
-    are cut off. Where only its configuration or certificate changed, `techsapo restart --reload nginx`
-    refuses nobody. Prometheus, Alertmanager and nginx can reload, and all of them do where none is named;
-    one that is named and can't is restarted.
+    nginx itself accepts no connection until it is back; open requests and streams have 2 s to end, then they
+    are cut off. If only its configuration or certificate changed, use `techsapo restart --reload nginx`,
+    which refuses no connection. Prometheus, Alertmanager and nginx can reload; without a name, all of them
+    do. A named service that can't reload is restarted.
 
     Examples:
 
@@ -170,9 +170,9 @@ def down(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop the stack: every service after those that need it, then the supervisor or the networks.
+    """Stop the stack: each service after the services that need it, then the supervisor or the networks.
 
-    Works with a broken spec and after crashes; nothing of the stack is left running.
+    Works with a broken spec and after crashes; no part of the stack is left running.
 
     Examples:
 
@@ -206,9 +206,8 @@ def run(
     """Run a program where a service runs: its own client with the right login, or any other.
 
     redis: redis-cli. mysql: mariadb as root. Others: sh, as the user of the service. Options of techsapo come
-    before SERVICE.
-    No password stands in a command line. Who ran which program is in the record of administration; what its
-    arguments were is not. Ends with the program's own exit code.
+    before SERVICE. No password appears on a command line. The record of administration shows who ran which
+    program, without its arguments. Ends with the program's own exit code.
 
     Examples:
 

@@ -65,7 +65,7 @@ def up(
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="Do what this plan of `plan --out` says, or nothing.",
+            help="Do exactly what this file from `plan --out` says, or nothing.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def up(
     yes: YesOption = False,
     force: OverwriteOption = False,
     empty: Annotated[
-        bool, typer.Option("--empty", help="Start without data that was there and is gone; it is recorded.")
+        bool, typer.Option("--empty", help="Start without earlier data that is gone; this is recorded.")
     ] = False,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
@@ -81,14 +81,17 @@ def up(
 ) -> None:
     """Start the stack, or bring it up to date with the spec.
 
-    Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
-    Without -e the stack stays in the environment that was applied; another one is asked for, or needs --yes.
-    What runs is read back afterwards; when anything fails, the last good apply is brought back.
-    A restore that was cut short is undone first. Where data is gone that was there, nothing is done, and the
-    newest backup of it is named; --empty starts without that data.
-    Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
-    as `techsapo plan` does. With --plan nothing is asked, since the plan was looked at, and nothing is done
-    where anything that it rests on is no longer so: it says what.
+    Touches only what changed. On a terminal, changes to a running stack are shown first, and it asks. Without
+    -e the stack keeps its environment; for another one it asks, or needs --yes. Afterwards the running
+    services are read back; if anything fails, the last good apply is restored. An interrupted restore is
+    undone first.
+
+    If earlier data is gone, nothing is done, and the newest backup of it is named; --empty starts without
+    that data. With --plan it does not ask, since you have read the plan. If anything that the plan depends on
+    has changed, it does nothing and says what changed.
+
+    Ends with 0 only when every service that it started is ready and runs the new configuration; with
+    --dry-run, ends as `techsapo plan` does.
 
     Examples:
 

@@ -50,7 +50,7 @@ app = CommandGroup(
     help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
 )
 
-TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
+TagOption = Annotated[str, typer.Option("--tag", help="A label for the backup.")]
 
 
 @app.callback()
@@ -164,7 +164,7 @@ def show(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show what a backup holds and what was found out about it.
+    """Show the contents of a backup and the results of its checks.
 
     Examples:
 
@@ -209,17 +209,18 @@ def verify(
         bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
     ] = False,
     offsite: Annotated[
-        bool, typer.Option("--offsite", help="Fetch it from off-site, restore that on trial, and compare.")
+        bool, typer.Option("--offsite", help="Fetch the off-site copy, restore it on trial, and compare.")
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
 ) -> None:
-    """See whether a backup is whole; --deep: whether it restores to what was backed up.
+    """Check whether a backup is intact; with --deep, whether it restores without a difference.
 
-    With --offsite the copy in the off-site repository is fetched, with the spec, keys and secrets beside it,
-    and nothing of the folder here is read: the newest copy, or that of an id, also where it is gone here.
+    With --offsite, the copy is fetched from the off-site repository with its spec, keys and secrets, and the
+    local folder is not read. The default is the newest copy; an id also works for a backup that is gone
+    locally.
 
     Examples:
 
@@ -288,10 +289,11 @@ def accept(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Vouch for a backup that shrank, or for one that this stack does not know as its own.
+    """Accept a backup that shrank, or one that this stack does not recognise as its own.
 
-    What shrank is meant, then: the alert ends, and prune may remove the backup before it. One without a MAC
-    by a key that is here gets one: look into its folder first. One whose MAC is wrong is never accepted.
+    The shrinking then counts as intended: the alert ends, and prune may remove the backup before it. A backup
+    without a MAC from a key on this host gets one: check its folder first. A backup with a wrong MAC is never
+    accepted.
 
     Examples:
 
@@ -307,10 +309,10 @@ def accept(
 
 @app.command(name="unlock-test")
 def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Ask for the off-site repository's password as people have it away from this host, and try it.
+    """Ask for the off-site repository's password, as people keep it away from this host, and try it.
 
-    Fetch it from where the recovery card says that it is; no file and no variable is read. An alert asks for
-    this where nobody has done it for 90 days.
+    Fetch the password from the place that the recovery card names; no file and no variable is read. An alert
+    asks for this test if nobody has done it for 90 days.
 
     Examples:
 
@@ -336,10 +338,10 @@ def prune(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Remove the backups that backup.keep does not want any more.
+    """Remove the backups that `backup.keep` no longer covers.
 
-    Off-site copies go too where `backup.offsite.prune` is on, else never. The last good one, the last that
-    was restored on trial, and what a point in time needs always stay.
+    Off-site copies are removed only if `backup.offsite.prune` is on. The last good backup, the last one
+    restored on trial, and everything that a point-in-time restore needs always stay.
 
     Examples:
 

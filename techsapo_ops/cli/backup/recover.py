@@ -56,12 +56,14 @@ def recover(
     repository: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="REPOSITORY", help="As restic names it: s3:…, sftp:…, rest:…, a folder."
+            "--from",
+            metavar="REPOSITORY",
+            help="The repository as restic names it: s3:…, sftp:…, rest:…, a folder.",
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="The newest copy of then or before, not of now."),
+        typer.Option("--at", metavar="TIME", help="Use the newest copy from this time or before."),
     ] = None,
     into: Annotated[
         Path, typer.Option("--into", metavar="FOLDER", help="Folder of the stack.", show_default=True)
@@ -76,19 +78,20 @@ def recover(
         list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
     ] = None,
     revoke_all_keys: Annotated[
-        bool, typer.Option("--revoke-all-keys", help="Let no API key of the copy work any more.")
+        bool, typer.Option("--revoke-all-keys", help="Revoke all API keys of the copy.")
     ] = False,
     project: Annotated[
-        str, typer.Option("--project", metavar="NAME", help="Which stack, where the repository has several.")
+        str, typer.Option("--project", metavar="NAME", help="Which stack, if the repository has several.")
     ] = "",
     password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="FILE", help="Holds the repository's password.")
+        Path | None,
+        typer.Option("--password-file", metavar="FILE", help="File with the repository's password."),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of restic's.")
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option for restic.")
     ] = None,
     abandon: Annotated[
-        bool, typer.Option("--abandon", help="Remove what a recovery that did not end has made.")
+        bool, typer.Option("--abandon", help="Remove everything that an unfinished recovery has made.")
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -98,14 +101,18 @@ def recover(
 ) -> None:
     """Bring the whole service back on an empty host, from the off-site repository and its password alone.
 
-    Fetches spec, secrets, keys and backups, shows what comes back and what does not, asks, places the files,
-    starts the stack, restores all data and compares it, sees to certificates and schedule, prints its times.
-    Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
-    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
-    REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
-    What was on several hosts comes back on as many, which --set names anew; --engine compose brings it to
-    this host alone (docs/three-machines.md). An API key that the copy, or a newer one, knows as revoked stays
-    so; one that was revoked after the newest copy works again: see the list, or pass --revoke-all-keys.
+    Fetches spec, secrets, keys and backups, shows what comes back and what does not, and asks. Then it places
+    the files, starts the stack, restores and compares all data, sets up certificates and schedule, and prints
+    the times. Nothing is overwritten. After a kill, the same command continues.
+
+    The password is read from --password-file, RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins
+    of S3 and REST are read as restic does. For a REST server, write only the user in --from, since `ps` shows
+    it: set RESTIC_REST_PASSWORD, or type the password when asked.
+
+    A stack of several hosts comes back on as many hosts; name the new ones with --set. With --engine compose
+    it comes back on this host alone (docs/three-machines.md). An API key stays revoked if this copy or a
+    newer one knows it as revoked. A key that was revoked after the newest copy works again: check the list,
+    or pass --revoke-all-keys.
 
     Examples:
 
@@ -271,11 +278,11 @@ def card(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Print the page that must exist away from this host: how to have everything back without it.
+    """Print the recovery card, to be kept away from this host: how to recover everything without it.
 
-    One A4 page: the repository, where its password is kept, logins by name, every command for a bare machine,
-    DNS names, ports, whom to call, the last copy that was proved. No password is on it. `doctor` says when it
-    is out of date.
+    One A4 page: the repository, the place of its password, logins by name, every command for a bare machine,
+    DNS names, ports, whom to call, the last proved copy. It contains no password. `doctor` shows when it is
+    out of date.
 
     Examples:
 

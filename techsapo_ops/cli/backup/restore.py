@@ -50,10 +50,12 @@ def restore(
     only: RestoredOption = None,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="TIME", help="The database as it was then, e.g. 2026-01-31T14:05:00."),
+        typer.Option(
+            "--to", metavar="TIME", help="The database as it was at this time, e.g. 2026-01-31T14:05:00."
+        ),
     ] = None,
     into: Annotated[
-        Into, typer.Option("--into", help="live, or scratch: throwaway servers to look at.")
+        Into, typer.Option("--into", help="live, or scratch: throwaway servers for inspection.")
     ] = Into.LIVE,
     *,
     place: SpecPlace,
@@ -62,19 +64,18 @@ def restore(
         bool,
         typer.Option(
             "--instead",
-            help="Where there is no way back from an interrupted restore: bring this one back in place.",
+            help="If an interrupted restore can't be undone: restore this backup in its place.",
         ),
     ] = False,
     dry_run: DryRunOption = False,
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
 ) -> None:
-    """Bring a backup back, or with --to the database as it was at a moment.
+    """Restore a backup or, with --to, the database at a point in time.
 
-    Shows what will be replaced and asks. What is there is backed up first, and brought back if anything
-    fails. {kinds by name} come back only where --only names
-    them; of the configuration every file is listed. A time without a zone is this host's; what happened in
-    that second is not in it.
+    Shows what will be replaced and asks. The present data is backed up first, and restored if anything fails.
+    {kinds by name} are restored only if --only names them; for the configuration, every file is listed. A
+    time without a zone is in this host's zone; changes in that very second are not included.
 
     Examples:
 

@@ -56,7 +56,7 @@ def status(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show every certificate: days left, next renewal, whether what is served is what is stored.
+    """Show every certificate: days left, next renewal, and whether the served one is the stored one.
 
     Ends with 1 when any needs attention.
 
@@ -89,7 +89,7 @@ def issue(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Get the certificates that are not there yet, and put them into use.
+    """Get the missing certificates, and put them into use.
 
     The same as `renew`, which does whatever each certificate needs.
 
@@ -103,18 +103,18 @@ def issue(
 @app.command()
 def renew(
     names: NamesArgument = None,
-    force: Annotated[bool, typer.Option("--force", help="Renew also what is not due.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also renew certificates that are not due.")] = False,
     dry_run: DryRunOption = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Renew what is due and put it into use; say of the rest when it will be.
+    """Renew the certificates that are due and put them into use; show when the others are due.
 
-    Due is: a third of the life left (half of at most ten days), the CA's own wish, changed names, a new
-    file. A certificate that can't be put into use is taken back, and the command ends with 1. `--dry-run`
-    ends with 100 when something would be done.
+    A certificate is due when a third of its life is left (half, if it lives ten days at most), when the CA
+    asks for it, when its names changed, or when there is a new file. A new certificate that can't be put into
+    use is rolled back, and the command ends with 1. `--dry-run` ends with 100 when something would be done.
 
     Examples:
 
@@ -208,10 +208,11 @@ def trust(*, place: SpecPlace) -> None:
 
 @app.command(name="install-cron")
 def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
-    """Let the host's cron renew: the job `certs` alone, beside whatever of the schedule is there already.
+    """Let the host's cron renew certificates: add only the job `certs`, and keep the jobs that are in the
+    crontab.
 
-    When it runs is `schedule.certs` of the spec, twice a day by default. `techsapo cron install` installs all
-    jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without any cron.
+    `schedule.certs` in the spec sets the times, by default twice a day. `techsapo cron install` installs all
+    jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without cron.
 
     Examples:
 

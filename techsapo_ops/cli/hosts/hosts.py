@@ -61,10 +61,10 @@ HostsArgument = Annotated[
 
 @app.command()
 def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> None:
-    """Say whether the hosts can carry the stack: a line for each fact and host. Changes nothing.
+    """Check whether the hosts can run the stack: one line per check and host. Changes nothing.
 
-    All are asked at the same time, for six seconds each; one that does not answer is said and not waited
-    for. It works before anything was brought up. Ends with 1 where something failed.
+    All hosts are asked at the same time, for six seconds each; a host that does not answer is reported. Works
+    before the first `up`. Ends with 1 if a check failed.
 
     Examples:
 
@@ -85,10 +85,10 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
 
 @app.command()
 def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Let hosts of the spec join the Swarm as managers, by default all that are not in it.
+    """Join hosts of the spec to the Swarm as managers, by default all that are not in it yet.
 
-    Where there is none, the first one makes it, with the address of the spec and a heartbeat of 20 s. The
-    token that lets them in is not shown, and in no program's arguments. It can be called again.
+    If there is no Swarm, the first host creates it, with the address from the spec and a heartbeat of 20 s.
+    The join token is never shown, and never in a program's arguments. The command can be repeated.
 
     Examples:
 
@@ -114,17 +114,19 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0
 def drain(
     host: HostArgument,
     force: Annotated[
-        bool, typer.Option("--force", help="Also where the others are too few to go on without it.")
+        bool,
+        typer.Option("--force", help="Drain it even if the other hosts are too few to continue without it."),
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop the stack on one host, for work on it or a reboot; the others go on.
+    """Stop the stack on one host, for work on it or a reboot; the other hosts keep running.
 
-    What leads there is handed over first, so that no write is lost; the front's address moves. Refused where
-    the others would have no quorum of managers, or of a database. It stays so until `hosts activate`.
+    Leading roles on that host, such as the Redis master, are handed over first, so no write is lost; the
+    front's address moves. Refused if the other hosts would have no quorum of managers or of a database. The
+    host stays drained until `hosts activate`.
 
     Examples:
 
@@ -139,7 +141,7 @@ def drain(
 
 @app.command()
 def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Let the stack run on a drained host again, and wait until all of it there is ready.
+    """Let the stack run on a drained host again, and wait until everything there is ready.
 
     Examples:
 
@@ -155,7 +157,10 @@ def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, ou
 def remove(
     host: HostArgument,
     gone: Annotated[
-        bool, typer.Option("--gone", help="It is in the spec, and lost for good: it will be replaced later.")
+        bool,
+        typer.Option(
+            "--gone", help="The host is lost for good but still in the spec: it will be replaced later."
+        ),
     ] = False,
     yes: YesOption = False,
     *,
@@ -163,10 +168,11 @@ def remove(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Take a host out of the Swarm: one that the spec does not name any more, or one that is lost.
+    """Remove a host from the Swarm: one that the spec no longer names, or one that is lost.
 
-    With --gone it may still be in the spec, which needs three or five: until it is replaced, `down` and the
-    like do without it, and `up` waits for its successor. Never for one that answers.
+    With --gone the host may still be in the spec, which needs three or five hosts. Until it is replaced,
+    `down` and similar commands work without it, and `up` waits for its successor. Refused for a host that
+    answers.
 
     Examples:
 
@@ -194,7 +200,7 @@ def replace(
         str | None,
         typer.Argument(
             metavar="[NEW]",
-            help="Its successor, which `hosts` names in its place; default: a new machine of the same name.",
+            help="The successor, as named under `hosts`; default: a new machine with the same name.",
         ),
     ] = None,
     *,
@@ -203,11 +209,11 @@ def replace(
     timeout: GateOption = None,
     out: QuietOutput,
 ) -> None:
-    """Put a new machine in the place of a lost one, and wait until it has all and is ready.
+    """Replace a lost host with a new machine, and wait until it is complete and ready.
 
-    The lost one leaves Raft, the new one joins; it is given images, keys and certificates, and its databases
-    copy what the others have. It can be called again after a failure. A spec
-    that was changed otherwise is applied with it.
+    The lost host leaves Raft, and the new one joins. It gets images, keys and certificates, and its databases
+    copy the data of the others. After a failure, run the command again. Other changes in the spec are
+    applied, too.
 
     Examples:
 
@@ -235,7 +241,7 @@ def replace(
 
 @app.command()
 def switchover(
-    service: Annotated[str, typer.Argument(help="Whose server is to be another one.")],
+    service: Annotated[str, typer.Argument(help="The service to switch over.")],
     to: Annotated[
         str | None,
         typer.Option("--to", metavar="HOST", help="The host that takes over.", show_default="one in sync"),
@@ -246,8 +252,8 @@ def switchover(
 ) -> None:
     """Make another host's Redis the master, without losing a write.
 
-    Writes wait for a second or two, until the replica has all of them. Where none is in sync, nothing is
-    changed. Of use before a host is worked on.
+    Writes wait for a second or two, until the replica has all of them. If no replica is in sync, nothing is
+    changed. Useful before work on a host.
 
     Examples:
 

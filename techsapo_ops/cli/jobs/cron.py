@@ -19,9 +19,9 @@ app = CommandGroup()
 def install(*, place: SpecPlace, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
-    Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
-    certificates alone: `techsapo certs install-cron`. With several hosts call it on each that has techsapo:
-    a job runs once all the same.
+    Running it again changes nothing; the rest of the crontab is not touched. To install only the renewal of
+    certificates, use `techsapo certs install-cron`. With several hosts, run it on each host that has
+    techsapo: each job still runs only once.
 
     Examples:
 

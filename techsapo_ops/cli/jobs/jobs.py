@@ -109,10 +109,10 @@ def run(
     ] = "hand",
     out: QuietOutput,
 ) -> None:
-    """Run one job now and write down how it went; what it prints is shown and kept.
+    """Run one job now and record the result; its output is shown and stored.
 
-    Ends with 0 when the job did well, 1 when it failed, 130 when it was interrupted. On several hosts a job
-    that is due runs on one of them: others say where and when, and end with 0.
+    Ends with 0 when the job succeeded, 1 when it failed, 130 when it was interrupted. With several hosts, a
+    due job runs on one of them; the others show where and when, and end with 0.
 
     Examples:
 
@@ -178,7 +178,7 @@ def history(
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N runs.")] = 20,
     out: JsonOutput,
 ) -> None:
-    """List the runs of a job, newest first. One that was killed says so.
+    """List the runs of a job, newest first. A killed run is marked.
 
     Examples:
 
@@ -225,7 +225,7 @@ def log(
     *,
     place: SpecFile,
 ) -> None:
-    """Print what a run said, each line with its time.
+    """Print the output of a run, each line with its time.
 
     Examples:
 

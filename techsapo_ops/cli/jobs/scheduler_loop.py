@@ -28,9 +28,9 @@ def start_when_due(
     place: SpecPlace,
     rendered: Annotated[Path, typer.Option("--rendered", help="Where `techsapo up` wrote the schedule.")],
 ) -> None:
-    """Start the jobs of the schedule that was applied last when they are due, until SIGTERM.
+    """Start the jobs of the last applied schedule when they are due, until SIGTERM.
 
-    The spec is not read: one that is being edited must not stop the jobs.
+    The spec is not read: editing it must not stop the jobs.
     """
     from techsapo_ops.adapters.build import build, note
 

@@ -64,7 +64,7 @@ def explain(
     *,
     out: JsonOutput,
 ) -> None:
-    """Print a field's type, default and meaning, and what stands below it.
+    """Print a field's type, default and meaning, and the fields below it.
 
     Examples:
 
@@ -143,7 +143,7 @@ app.add_typer(secrets, name="secrets")
 
 @secrets.command(name="list")
 def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
-    """List the secrets: what each opens, where it is, who made it and who uses it.
+    """List the secrets: what each one opens, where it is, who made it, and which services use it.
 
     Examples:
 
@@ -170,7 +170,7 @@ def show_secret(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Print one secret on stdout, and nothing else there. That it was shown is recorded, the secret is not.
+    """Print one secret on stdout, and nothing else. The access is recorded, the secret is not.
 
     Examples:
 

@@ -58,7 +58,7 @@ def generate(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
     out: QuietOutput,
 ) -> None:
-    """Render every configuration file, let the real tools check them, and write them: all or none.
+    """Render every configuration file, check them with the real tools, and write all of them or none.
 
     Exit codes: 0 up to date or written, 1 an error, 2 wrong usage, 100 with --check when something
     would change.
@@ -168,7 +168,7 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
 
 @app.command()
 def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
-    """Copy a built-in template into template-overrides/ beside the spec, where it takes the built-in's place.
+    """Copy a built-in template into template-overrides/ beside the spec; the copy replaces the built-in one.
 
     To change one block only, replace the copy by a template that extends the built-in one:
     {% extends "builtin/nginx/nginx.conf.j2" %}

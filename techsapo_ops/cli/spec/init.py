@@ -35,7 +35,7 @@ def init(
     path: Annotated[
         Path, typer.Argument(help="File to write, or the folder to write it into.")
     ] = DEFAULT_SPEC,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing spec.")] = False,
     example: Annotated[
         Path | None, typer.Option("--example", hidden=True, help="Spec to copy, as `make up` does.")
     ] = None,
@@ -44,8 +44,8 @@ def init(
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
-    The password goes into a file in secrets/ beside the spec, readable by you alone; one that is there stays.
-    What several hosts need: docs/three-machines.md.
+    The password is written to a file in secrets/ beside the spec, readable only by you; an existing one is
+    not changed. For several hosts, see docs/three-machines.md.
 
     Examples:
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Check the spec; every error at once, as FILE:LINE:COLUMN.
+    """Check the spec, and show every error at once, as FILE:LINE:COLUMN.
 
-    Whatever would keep the app from starting is an error too, such as a provider whose price is unknown, or
-    an API key that environment production needs and that is not made yet.
+    Everything that would keep the app from starting is an error, too, such as a provider whose price is
+    unknown, or a missing API key that environment production needs.
 
     Examples:
 

@@ -44,17 +44,17 @@ app = CommandGroup()
 
 @app.command(name="list")
 def list_alerts(
-    firing: Annotated[bool, typer.Option("--firing", help="Only those whose condition holds.")] = False,
+    firing: Annotated[bool, typer.Option("--firing", help="Only alerts whose condition holds.")] = False,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """List every alert and its state; those that fire come first.
+    """List every alert and its state, firing alerts first.
 
-    pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
-    inhibited: an alert fires that names its cause, or a worse one about the same thing. off: disabled in the
-    spec, or about a service whose exporter this stack does not run. since: when it began to fire, as its
-    messages say; of one that is pending, when its condition did. acknowledged: who has it.
+    pending: the condition holds, but not for long enough yet. silenced: a silence stops the notifications.
+    inhibited: another firing alert names the cause, or is a worse one about the same thing. off: disabled in
+    the spec, or the stack does not run the exporter of that service. since: when the alert began to fire, as
+    in its messages; for a pending alert, when its condition began to hold. acknowledged: by whom.
 
     Examples:
 
@@ -107,7 +107,7 @@ def silence(
         typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
     ] = None,
     duration: Annotated[str, typer.Option("--for", help="How long, e.g. 30m or 2h.")] = "1h",
-    comment: Annotated[str, typer.Option("--comment", "-c", help="Why, for your colleagues.")] = "",
+    comment: Annotated[str, typer.Option("--comment", "-c", help="The reason, for your colleagues.")] = "",
     show: Annotated[bool, typer.Option("--list", help="List the silences.")] = False,
     expire: Annotated[str | None, typer.Option("--expire", metavar="ID", help="End a silence now.")] = None,
     *,
@@ -166,16 +166,16 @@ app.command()(runbook)
 def try_alert(
     name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     within: Annotated[
-        float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="Wait so long.")
+        float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="How long to wait.")
     ] = 60.0,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Send a synthetic alert to its receiver, and time its way there.
+    """Send a synthetic alert to its receiver, and measure how long it takes.
 
-    Alertmanager's own counters say when the receiver took it; what it does not take is said, with exit
-    code 1. The message says that it is a test; a second one follows when it resolves.
+    Alertmanager's own counters show when the receiver accepted it. If it did not, the error says so, with
+    exit code 1. The message says that it is a test; a second one follows when the alert resolves.
 
     Examples:
 

@@ -107,22 +107,24 @@ def ack(
         list[str] | None,
         typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
     ] = None,
-    duration: Annotated[str, typer.Option("--for", help="How long at most, e.g. 2h.")] = "8h",
-    by: Annotated[str | None, typer.Option("--by", help="Who has it.", show_default="you")] = None,
-    comment: Annotated[str, typer.Option("--comment", "-c", help="What you do about it.")] = "",
-    take_over: Annotated[bool, typer.Option("--take-over", help="Also where somebody else has it.")] = False,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="Nobody has it any more; with --by only what they have.")
+    duration: Annotated[str, typer.Option("--for", help="Longest duration, e.g. 2h.")] = "8h",
+    by: Annotated[str | None, typer.Option("--by", help="Who works on it.", show_default="you")] = None,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="What you are doing about it.")] = "",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the alert over from somebody else.")
     ] = False,
-    show: Annotated[bool, typer.Option("--list", help="List who has what.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Undo the acknowledgement; with --by, only that person's.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the acknowledgements.")] = False,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Say that somebody has an alert that fires: the next receivers are not told.
+    """Acknowledge a firing alert: the next receivers are not notified.
 
-    It holds until the alert is over: the next time it fires it needs another one. The alert itself is
-    repeated as before, and says who has it. Works while the app is down.
+    The acknowledgement ends with the alert; the next time it fires, it needs a new one. The alert itself is
+    still repeated, and its messages name the person. Works while the app is down.
 
     Examples:
 

@@ -36,7 +36,7 @@ def show(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show one alert: whether it fires, since when, who has it, whom it tells, and what to do first.
+    """Show one alert: its state, since when, who has acknowledged it, who is notified, and the first steps.
 
     Examples:
 
@@ -151,7 +151,7 @@ def runbook(
     name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     language: Annotated[
         Literal["en", "ja"] | None,
-        typer.Option("--lang", help="Language.", show_default="the spec's, without one the terminal's"),
+        typer.Option("--lang", help="Language.", show_default="the spec's, else the terminal's"),
     ] = None,
     *,
     place: SpecPlace,
@@ -159,8 +159,8 @@ def runbook(
 ) -> None:
     """Show what an alert means, how to check and how to fix it.
 
-    It needs no stack and no spec; with one, commands have its ports and logins. In a pipe it is the
-    Markdown itself.
+    Needs no stack and no spec. With a spec, the commands contain its ports and logins. In a pipe, the output
+    is plain Markdown.
 
     Examples:
 

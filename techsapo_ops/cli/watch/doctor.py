@@ -51,31 +51,35 @@ def doctor(
     *,
     place: SpecPlace,
     fix: Annotated[
-        bool, typer.Option("--fix", help="As root: install what is missing; starts and stops no service.")
+        bool,
+        typer.Option(
+            "--fix", help="Install the missing packages, as root; no service is started or stopped."
+        ),
     ] = False,
     versions: Annotated[
-        bool, typer.Option("--versions", help="Only the versions: of techsapo, this host, the servers.")
+        bool,
+        typer.Option("--versions", help="Print only the versions of techsapo, this host and the servers."),
     ] = False,
     bundle: Annotated[
         Path | None,
         typer.Option(
             "--bundle",
             metavar="FILE",
-            help="Write a .tar.gz for somebody who helps; secrets are masked.",
+            help="Write a .tar.gz for support; secrets are masked.",
             show_default=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --bundle: do not ask.")] = False,
     out: FullOutput,
 ) -> None:
-    """Say what this host lacks for the stack, and which ports are taken and by whom.
+    """Check what this host lacks for the stack, and which ports are taken, and by whom.
 
-    Ends with 0 when nothing needed is missing, else 1. Without a techsapo.yaml it looks for what the
-    default stack needs.
+    Ends with 0 when nothing needed is missing, else with 1. Without a techsapo.yaml it checks for the default
+    stack.
 
-    --bundle collects versions, states, generated files, notes and the last logs, also with a broken spec.
-    What is in it is listed first. Read it before you send it on: names of hosts and people and addresses of
-    clients stay in it.
+    --bundle collects versions, states, generated files, notes and the last logs, even with a broken spec. It
+    lists the contents first. Read the file before you send it: names of hosts and people and addresses of
+    clients are not masked.
 
     Examples:
 

@@ -41,12 +41,13 @@ def _level(word: str) -> str:
 
 def logs(
     services: NamedServicesArgument = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     lines: Annotated[
         int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 is all.")
     ] = 100,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="AGE|TIME", help="From then on, e.g. 1h or 2026-01-31.")
+        str | None,
+        typer.Option("--since", metavar="AGE|TIME", help="Lines since this time, e.g. 1h or 2026-01-31."),
     ] = None,
     level: Annotated[
         str | None,
@@ -54,7 +55,7 @@ def logs(
             "--level",
             parser=_level,
             metavar=f"[{'|'.join(ORDER)}]",
-            help="Only lines that are at least as grave.",
+            help="Only lines of this level or above.",
         ),
     ] = None,
     request: Annotated[
@@ -72,9 +73,9 @@ def logs(
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
 
-    On a terminal: time, level, service, message; on a pipe the lines as they are. With --json every line is
-    an object of its own: time, service, level, and `line`, where it is JSON itself, else `text`. The id of a
-    request is its answer's X-Request-ID; nginx and every instance log it.
+    On a terminal it shows time, level, service and message; in a pipe, the lines as they are. With --json
+    each line is an object with time, service, level, and `line` if it is JSON itself, else `text`. The id of
+    a request is the X-Request-ID of its answer; nginx and every instance log it.
 
     Examples:
 

@@ -44,18 +44,19 @@ def status(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="AGE|TIME", help=f"What there is to say of that time, {LONGEST.days}d at most."
+            "--since", metavar="AGE|TIME", help=f"Summary since this time, {LONGEST.days}d at most."
         ),
     ] = None,
     out: JsonOutput,
 ) -> None:
-    """Show the whole stack on one screen: health, alerts and who has them, backups, money, jobs.
+    """Show the whole stack on one screen: health, alerts and who has them, backups, costs, jobs.
 
-    All parts are asked at once. One that can't be read says why in its line, and no other waits for it.
+    All parts are checked at once. A part that can't be read shows the reason in its line, and delays no other
+    part.
 
-    With --since it shows the time from then on: incidents and who had them, noisy alerts, the last trial
-    restore, cost with that of the time before, security updates, silences, what expires. The job report
-    sends that each week; `techsapo jobs run report` sends it now.
+    With --since it summarises the time since then: incidents and who had them, noisy alerts, the last trial
+    restore, cost compared with the period before, security updates, silences, and what expires soon. The job
+    `report` sends this every week; `techsapo jobs run report` sends it now.
 
     Ends as `health` does: with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
