@@ -68,7 +68,7 @@ def show_look(look: Look, out: Output) -> None:
     out.say(msg("environment: {name}", name=look.draft.environment or NO_ENVIRONMENT))
     out.table(
         ("what", "comes back", "from"),
-        [(row.kind, row.holds if not row.why else msg("no"), row.server) for row in look.rows],
+        [(row.kind, row.holds if not row.why else msg("nothing"), row.server) for row in look.rows],
     )
     files: dict[str, int] = {}
     for each in look.places.placements:

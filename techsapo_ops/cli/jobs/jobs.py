@@ -196,7 +196,7 @@ def history(
         out.next(f"techsapo jobs run {name}")
         return
     out.table(
-        ("RUN", "STARTED", "BY", "USER", "RESULT", "CODE", "TRIES", "TOOK", "WHAT"),
+        ("RUN", "STARTED", "STARTED BY", "USER", "RESULT", "CODE", "TRIES", "TOOK", "WHAT"),
         [
             (
                 f"#{r.id}",
