@@ -78,20 +78,20 @@ def show_examination(body: Mapping[str, Any]) -> None:
     scores = Table.grid(padding=(0, 3, 0, 0))
     for name, title in (("confidence", msg("confidence")), ("consensus", msg("consensus"))):
         scores.add_row(
-            spoken(title), score(body[name]), _said(msg("needs {least:.2f}", least=needs[name]), "dim")
+            spoken(title), score(body[name]), _styled(msg("needs {least:.2f}", least=needs[name]), "dim")
         )
     refused = body.get("outcome") == "refused"
-    accepted = _said(msg("yes"), "green") if body["accepted"] else _said(msg("no"), "yellow")
+    accepted = _styled(msg("yes"), "green") if body["accepted"] else _styled(msg("no"), "yellow")
     if refused:
-        accepted = _said(msg("refused"), "red")
+        accepted = _styled(msg("refused"), "red")
     fitted = msg("calibrated") if body["calibrated"] else msg("provisional: scores are not calibrated")
-    scores.add_row(spoken(msg("accepted")), accepted, _said(fitted, "dim"))
+    scores.add_row(spoken(msg("accepted")), accepted, _styled(fitted, "dim"))
     cached = (
         msg("from the cache")
         if body["cache"] == "hit"
         else msg("{seconds:.2f} s", seconds=body["processing_ms"] / 1000)
     )
-    scores.add_row(spoken(msg("cost")), f"${body['cost_usd']:.6f}", _said(cached, "dim"))
+    scores.add_row(spoken(msg("cost")), f"${body['cost_usd']:.6f}", _styled(cached, "dim"))
     out.print(scores)
     for line in _danger(body):
         out.print(_titled(msg("destructive"), line, "bold red"), soft_wrap=True)
@@ -113,10 +113,10 @@ def show_examination(body: Mapping[str, Any]) -> None:
         table.add_row(
             provider["name"],
             provider["model"],
-            _said(state, "" if answered else "yellow"),
+            _styled(state, "" if answered else "yellow"),
             Text(spoken(msg("{seconds:.2f} s", seconds=provider["seconds"])), justify="right"),
             Text(f"${provider['cost_usd']:.6f}", justify="right"),
-            _said(_graded(provider, body.get("answered_by")), "dim"),
+            _styled(_graded(provider, body.get("answered_by")), "dim"),
         )
     out.print(table)
     for line in _to_do(body):
@@ -135,32 +135,32 @@ def show_examination(body: Mapping[str, Any]) -> None:
     if body["simulated"]:
         out.print()
         out.print(
-            _said(msg("simulated: these answers come from simulated providers, not from a model"), "yellow")
+            _styled(msg("simulated: these answers come from simulated providers, not from a model"), "yellow")
         )
 
 
-def _said(text: str, style: str) -> Text:
+def _styled(text: str, style: str) -> Text:
     return Text(spoken(text), style=style)
 
 
 def _titled(title: str, line: str, style: str) -> Text:
-    return _said(msg("{title:<12} {line}", title=title, line=line), style)
+    return _styled(msg("{title:<12} {line}", title=title, line=line), style)
 
 
 def _to_do(body: Mapping[str, Any]) -> list[str]:
     """What to do about the providers whose failures don't pass by themselves."""
     remedies = []
     for provider in body["providers"]:
-        said = advice_on(provider["error"].get("cause")) if provider.get("error") else None
-        if said is not None and said.kind is FailureKind.REFUSED:
-            remedies.append(msg("{name}: {problem}", name=provider["name"], problem=said.do))
+        advice = advice_on(provider["error"].get("cause")) if provider.get("error") else None
+        if advice is not None and advice.kind is FailureKind.REFUSED:
+            remedies.append(msg("{name}: {problem}", name=provider["name"], problem=advice.do))
     return remedies
 
 
 def _why(error: Mapping[str, Any]) -> str:
     """What was the matter; the kind alone where the cause is not known."""
-    said = advice_on(error.get("cause"))
-    return str(error["kind"]) if said is None else said.what
+    advice = advice_on(error.get("cause"))
+    return str(error["kind"]) if advice is None else advice.what
 
 
 def _graded(provider: Mapping[str, Any], answered_by: str | None) -> str:

@@ -216,10 +216,10 @@ def _running(candidates: list[str], trust: Trust) -> str:
             continue
         if answer.ok and answer.text.strip() == "pong":
             return url
-        said = answer.text.strip()[:80]
-        plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
+        reply = answer.text.strip()[:80]
+        plain = not answer.ok and not reply.startswith(("<", "{"))  # `draining`, but no page and no document
         tried.append(
-            msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {said}" if plain else "")
+            msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {reply}" if plain else "")
         )
     raise OpsError(
         msg("the orchestrator is not running ({tried})", tried=joined(", ", tried)),
@@ -304,7 +304,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
     failures = f" ({'; '.join(failed)})" if failed else ""
     advised = [advice_on(p["error"].get("cause")) for p in body.get("providers", ())]
-    lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
+    lasting = [advice.do for advice in advised if advice is not None and advice.kind is FailureKind.REFUSED]
     hint = {
         **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
         "audit_unavailable": msg(

@@ -67,14 +67,14 @@ def show(tests: ProviderTests, tested: list[Tried], out: Output) -> None:
     for tried in tested:
         for check in tried.checks:
             what = _WHAT[check.name]
-            said = msg("{tried}: {what}: {detail}", tried=tried.name, what=what, detail=check.detail)
+            line = msg("{tried}: {what}: {detail}", tried=tried.name, what=what, detail=check.detail)
             unasked = check.name == "answer" and check.outcome is Outcome.SKIPPED
             if unasked or check.outcome in {Outcome.FAILED, Outcome.WARNING}:
-                out.data(said)
+                out.data(line)
                 if check.remedy:
                     out.data(msg("  try: {remedy}", remedy=check.remedy))
             elif check.outcome is Outcome.SKIPPED:
-                out.detail(said)
+                out.detail(line)
     for name, reason in tests.unusable.items():
         out.data(msg("{name}: {reason}", name=name, reason=reason))
     for name, reason in tests.left_out.items():

@@ -140,11 +140,11 @@ def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -
     done = reload(stack.engine, names or tuple(sorted(can)), wait=wait) if names or can else ()
     reloaded = [name for name in done if name in can]
     restarted = [name for name in done if name not in can]
-    said = [
+    results = [
         *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
         *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),
     ]
-    out.say(joined("; ", said) or msg("no service of this stack can reload"))
+    out.say(joined("; ", results) or msg("no service of this stack can reload"))
 
 
 def _ask(stack: Stack) -> None:

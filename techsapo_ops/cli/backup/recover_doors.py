@@ -207,9 +207,9 @@ def _present(stack: Stack) -> tuple[str, ...]:
     Of several hosts volumes stay on one that has left its Swarm.
     """
     present: list[str] = []
-    for look in (lambda: stack.engine.observe().services, lambda: _data(stack)):
+    for source in (lambda: stack.engine.observe().services, lambda: _data(stack)):
         with suppress(OpsError):  # the engine is not there: the diagnosis says so
-            present += look()
+            present += source()
     return tuple(present)
 
 

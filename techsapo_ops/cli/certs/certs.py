@@ -13,7 +13,7 @@ from techsapo_ops.certs.needs import Certificates, certificates_of
 from techsapo_ops.certs.renew import redeploy
 from techsapo_ops.certs.renew import renew as perform
 from techsapo_ops.certs.self_signed import CA_FOLDER
-from techsapo_ops.certs.status import status as look
+from techsapo_ops.certs.status import status as statuses_of
 from techsapo_ops.certs.status import write_metrics
 from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.certs.certificates_view import renewal_error, renewal_words, show
@@ -67,7 +67,7 @@ def status(
       techsapo certs status --json
     """
     certificates = certificates_of(open_stack(place.open()), out.say)
-    statuses = look(certificates, tuple(names or ()))
+    statuses = statuses_of(certificates, tuple(names or ()))
     if not names:
         write_metrics(certificates, statuses)
     if out.as_json:
@@ -256,7 +256,7 @@ def _report(
     dry_run: bool = False,
 ) -> None:
     if not dry_run:
-        write_metrics(certificates, look(certificates))
+        write_metrics(certificates, statuses_of(certificates))
     for renewal in renewals:
         if renewal.error is not None:
             print_error(renewal_error(renewal, renewal.error))

@@ -28,7 +28,7 @@ from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
 from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.hosts.check import check as look
+from techsapo_ops.hosts.check import check as check_hosts
 from techsapo_ops.hosts.drain import activate as perform_activate
 from techsapo_ops.hosts.drain import drain as perform_drain
 from techsapo_ops.hosts.drain import switchover as take_over
@@ -73,7 +73,7 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
       techsapo hosts check a --json
     """
     topology, fleet = _opened(place, hosts or ())
-    report = look(topology, fleet, hosts or ())
+    report = check_hosts(topology, fleet, hosts or ())
     if out.as_json:
         out.json({"well": report.well, "facts": report.facts})
     else:
