@@ -131,7 +131,7 @@ def test_status_names_the_hosts_and_claims_nothing_of_them(folder: Path) -> None
     said = {line.partition("  ")[0]: line for line in done.stdout.splitlines()}
     assert all(f"  {host}: can't be reached" in done.stdout for host in "abc")
     for part in ("services", "address", "drift"):
-        assert said[part].endswith("not known: a, b, c can't be reached")
+        assert said[part].endswith("unknown: a, b, c can't be reached")
     assert "next: techsapo hosts check" in done.stderr
     told = json.loads(techsapo(folder, "status", "--json", "--timeout", "0.5").stdout)
     assert [each["host"] for each in told["unreachable"]] == ["a", "b", "c"]

@@ -36,7 +36,7 @@ def test_without_a_name_nothing_is_restarted_where_nobody_can_be_asked(project: 
     before = pids(project)
     done = restart()
     assert done.exit_code != 0
-    assert "no service is named: redis, app" in str(done.exception)
+    assert "no service is named, and all would be restarted: redis, app" in str(done.exception)
     assert "--all" in getattr(done.exception, "hint", "")
     assert getattr(done.exception, "exit_code", 0) == 2
     assert pids(project) == before

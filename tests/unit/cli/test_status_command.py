@@ -114,7 +114,7 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
     assert found.alerts.why == "did not answer within 2 s"
     assert found.jobs.told is not None
     shown = [str(line) for line in lines(found, stack)]
-    assert "budget         not known: cannot read the audit log: permission denied" in shown
+    assert "budget         unknown: cannot read the audit log: permission denied" in shown
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
 
 
