@@ -1,4 +1,4 @@
-"""What this process is told by its surroundings: its variables, who is at work, the way to other programs."""
+"""The surroundings of this process: its variables, who is at work, the way to other programs."""
 
 from __future__ import annotations
 

@@ -61,13 +61,13 @@ class ScopeName(StrEnum):
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whom or what the key is for.")],
+    name: Annotated[str, typer.Argument(help="Who or what the key is for.")],
     plan: Annotated[
         PlanName, typer.Option("--plan", help="Requests a minute: 100, 1000 or 5000.")
     ] = PlanName.BASIC,
     scope: Annotated[
         list[ScopeName] | None,
-        typer.Option("--scope", help="What it may do; may be given twice.", show_default="ask"),
+        typer.Option("--scope", help="What the key may do; can be given twice.", show_default="ask"),
     ] = None,
     expires: Annotated[
         str | None, typer.Option("--expires", help="Lifetime, e.g. 90d.", show_default="never")
@@ -86,7 +86,7 @@ def create(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Make an API key and show it, this once. A running app takes it within a second.
+    """Create an API key and show it once. A running app accepts it within a second.
 
     Examples:
 
@@ -107,31 +107,31 @@ def create(
     what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
     with _alone(project, store, out), recorded(layout, msg("keys create"), what, out.warn) as known:
         keys = store.read()
-        kept, shown = new_key(
+        key, shown = new_key(
             name,
             plan=plan.value,
             scopes=tuple(dict.fromkeys(s.value for s in scope)) if scope else ("ask",),
             now=now,
             expires=until,
         )
-        kept = replace(kept, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
-        store.write((*keys, kept), owner)
-        known["key"] = kept.id
+        key = replace(key, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
+        store.write((*keys, key), owner)
+        known["key"] = key.id
     if out.as_json:
-        out.json({**kept.public(_now()), "key": shown})
+        out.json({**key.public(_now()), "key": shown})
         return
     out.data(shown)
     out.say(
-        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=kept.id)
+        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=key.id)
     )
     if not resolved_auth(project.spec, project.loaded.environment).required:
-        out.say(msg("This stack asks for no keys: it opens nothing before `app.auth.required: true`."))
+        out.say(msg("This stack does not ask for keys yet: set `app.auth.required: true` to require them."))
     out.say(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
 
 
 @app.command(name="list")
 def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
-    """List the keys, without the keys themselves."""
+    """List the API keys, without their values."""
     store = _file(place.open())
     keys = store.read()
     if out.as_json:
@@ -196,17 +196,17 @@ def _limits(key: ApiKey) -> str:
 def rotate(
     which: Annotated[str, typer.Argument(help="Name or id of the key.")],
     overlap: Annotated[
-        str, typer.Option("--overlap", help="How long the old key goes on working, e.g. 30m; 0: not at all.")
+        str, typer.Option("--overlap", help="How long the old key keeps working, e.g. 30m; 0: not at all.")
     ] = "24h",
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Make a new key in place of one, with its name, plan, scopes and limits, and show it, this once.
+    """Replace a key with a new one that has its name, plan, scopes and limits, and show it once.
 
-    The old key ends after the overlap; both work until then. No key lives longer than it would have, and one
-    that was rotated before ends with it at the latest. What was spent by the old key does not count towards
-    the new one's own limits.
+    The old key ends after the overlap; both work until then. A rotation never extends the life of a key, and
+    a key that was rotated earlier ends then at the latest. The old key's spending does not count towards the
+    new key's own limits.
 
     Examples:
 
@@ -246,17 +246,15 @@ def rotate(
 @app.command()
 def revoke(
     which: Annotated[str, typer.Argument(help="Id of the key, or its name.")],
-    every: Annotated[
-        bool, typer.Option("--all", help="Every key of that name, where it has several.")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Revoke every key of that name.")] = False,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Revoke a key. It opens nothing any more within a second, without a restart.
+    """Revoke a key. It stops working within a second, without a restart.
 
-    A name that several active keys have is refused, and they are listed: after a rotation, that is the old
-    key until its end and the new one.
+    If several active keys have that name, none is revoked, and they are listed. After a rotation, these are
+    the new key and, until it ends, the old one.
 
     Examples:
 

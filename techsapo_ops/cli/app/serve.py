@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.app.store_options import ToldStores
+from techsapo_ops.cli.app.store_options import StoreOptions
 from techsapo_ops.cli.options import SpecPlace, say_remembered
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -48,7 +48,7 @@ def serve(
         bool,
         typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
     ] = False,
-    stores: ToldStores,
+    stores: StoreOptions,
     prometheus: Annotated[
         str | None,
         typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
@@ -79,8 +79,8 @@ def serve(
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
 
-    Logs are JSON on stdout. Without Redis answers are cached in the process, without MySQL the audit log
-    is SQLite: `GET /api/v1/health` says what is in use.
+    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log is
+    in SQLite. `GET /api/v1/health` shows what is in use.
 
     Examples:
 
@@ -90,7 +90,7 @@ def serve(
     """
     from techsapo_ops.adapters.build import build
 
-    build()  # first: what is installed while the rest is imported is another build than the one told
+    build()  # first: what is installed while the rest is imported is another build than the reported one
     from techsapo_ops.cli.project import open_project
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
@@ -194,7 +194,7 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
 
 
 def _server(
-    settings: PrometheusSpec | AlertmanagerSpec, told: str | None, *, rendered: bool
+    settings: PrometheusSpec | AlertmanagerSpec, addresses: str | None, *, rendered: bool
 ) -> tuple[str, ...] | None:
     """Where a server of the monitoring answers, several of them on several machines: a stack says so, by
     hand it is where the spec has it. Raises OpsError for what is no address.
@@ -202,19 +202,19 @@ def _server(
     from techsapo_ops.adapters.address import Address, reachable_host
     from techsapo_ops.spec.store_access import every
 
-    if told is not None:
-        return tuple(address.url() for address in every(told))
+    if addresses is not None:
+        return tuple(address.url() for address in every(addresses))
     if rendered or not settings.enabled:
         return None
     return (Address(reachable_host(settings.host), settings.port).url(),)
 
 
-def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
+def _login(project: Project, kind: str, password: Path | None) -> BasicLogin:
     """What it is asked with: a stack says so, by hand it is the password that the stack made."""
     from techsapo_ops.adapters.http import BasicLogin
     from techsapo_ops.services.monitor import USER, password_file
 
-    return BasicLogin(USER, told or password_file(project.layout, kind))
+    return BasicLogin(USER, password or password_file(project.layout, kind))
 
 
 def _page_facts(generated: Path | None, project: Project) -> Callable[[], PageFacts]:

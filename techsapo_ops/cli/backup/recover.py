@@ -56,12 +56,14 @@ def recover(
     repository: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="REPOSITORY", help="As restic names it: s3:…, sftp:…, rest:…, a folder."
+            "--from",
+            metavar="REPOSITORY",
+            help="The repository as restic names it: s3:…, sftp:…, rest:…, a folder.",
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="The newest copy of then or before, not of now."),
+        typer.Option("--at", metavar="TIME", help="Use the newest copy from this time or before."),
     ] = None,
     into: Annotated[
         Path, typer.Option("--into", metavar="FOLDER", help="Folder of the stack.", show_default=True)
@@ -76,19 +78,20 @@ def recover(
         list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
     ] = None,
     revoke_all_keys: Annotated[
-        bool, typer.Option("--revoke-all-keys", help="Let no API key of the copy work any more.")
+        bool, typer.Option("--revoke-all-keys", help="Revoke all API keys of the copy.")
     ] = False,
     project: Annotated[
-        str, typer.Option("--project", metavar="NAME", help="Which stack, where the repository has several.")
+        str, typer.Option("--project", metavar="NAME", help="Which stack, if the repository has several.")
     ] = "",
     password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="FILE", help="Holds the repository's password.")
+        Path | None,
+        typer.Option("--password-file", metavar="FILE", help="File with the repository's password."),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of restic's.")
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option for restic.")
     ] = None,
     abandon: Annotated[
-        bool, typer.Option("--abandon", help="Remove what a recovery that did not end has made.")
+        bool, typer.Option("--abandon", help="Remove everything that an unfinished recovery has made.")
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -98,14 +101,18 @@ def recover(
 ) -> None:
     """Bring the whole service back on an empty host, from the off-site repository and its password alone.
 
-    Fetches spec, secrets, keys and backups, shows what comes back and what does not, asks, places the files,
-    starts the stack, restores all data and compares it, sees to certificates and schedule, prints its times.
-    Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
-    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
-    REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
-    What was on several hosts comes back on as many, which --set names anew; --engine compose brings it to
-    this host alone (docs/three-machines.md). An API key that the copy, or a newer one, knows as revoked stays
-    so; one that was revoked after the newest copy works again: see the list, or pass --revoke-all-keys.
+    Fetches spec, secrets, keys and backups, shows what comes back and what does not, and asks. Then it places
+    the files, starts the stack, restores and compares all data, sets up certificates and schedule, and prints
+    the times. Nothing is overwritten. After a kill, the same command continues.
+
+    The password is read from --password-file, RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins
+    of S3 and REST are read as restic does. For a REST server, write only the user in --from, since `ps` shows
+    it: set RESTIC_REST_PASSWORD, or type the password when asked.
+
+    A stack of several hosts comes back on as many hosts; name the new ones with --set. With --engine compose
+    it comes back on this host alone (docs/three-machines.md). An API key stays revoked if this copy or a
+    newer one knows it as revoked. A key that was revoked after the newest copy works again: check the list,
+    or pass --revoke-all-keys.
 
     Examples:
 
@@ -133,15 +140,15 @@ def recover(
         return
     if repository is None:
         raise OpsError(
-            msg("--from is missing: the repository, as restic names it"),
+            msg("--from is missing: give the repository as restic names it"),
             msg("e.g. --from s3:https://s3.example.com/backups"),
             exit_code=2,
         )
     if has_password(repository):
         out.warn(
             msg(
-                "everybody on this host can read the password in --from, by `ps`: name the user "
-                "alone there, and set RESTIC_REST_PASSWORD or be asked"
+                "everybody on this host can read the password in --from with `ps`: write only "
+                "the user there, and set RESTIC_REST_PASSWORD or type it when asked"
             )
         )
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
@@ -191,22 +198,29 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
         if look.blockers:
             first, remedy = look.blockers[0]
             raise OpsError(
-                msg("it can't be recovered as it is: {first}", first=first),
+                msg("the recovery can't go ahead: {first}", first=first),
                 msg(
-                    "{remedy}; then the same again, or `techsapo recover --abandon`",
-                    remedy=remedy or msg("see to it"),
+                    "{remedy}; then run the same command again, or `techsapo recover --abandon`",
+                    remedy=remedy or msg("fix that"),
                 ),
             )
         if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
             out.say(
-                msg("nothing more was placed; what is there stays until the same command or --abandon")
+                msg(
+                    "nothing more was placed; the files so far stay: the same command continues, "
+                    "--abandon removes them"
+                )
                 if recovery.placing
-                else msg("nothing was placed; what was fetched stays until the same command or --abandon")
+                else msg(
+                    "nothing was placed; the fetched copy stays: the same command "
+                    "continues, --abandon removes it"
+                )
             )
             raise typer.Exit(1)
     elif dry_run:
         raise OpsError(
-            msg("this recovery is past its look: the files are placed"), msg("go on without --dry-run")
+            msg("too late for --dry-run: this recovery has already placed its files"),
+            msg("continue without --dry-run"),
         )
     return recovery.run(look)
 
@@ -219,16 +233,16 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
     except KeyboardInterrupt:
         entry = desk.journal.read()
         if entry is None and others(desk.state):
-            out.warn(msg("interrupted at its very end: the stack is back; `techsapo health` looks at it"))
+            out.warn(msg("interrupted at the very end: the stack is back; `techsapo health` checks it"))
         elif entry is None:
-            out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
+            out.warn(msg("interrupted: no file was placed, and the fetched copy is deleted"))
         else:
             steps = entry.facts.steps
             step = next((each for each in steps if each not in entry.done), steps[-1])
             out.warn(
                 msg(
-                    "interrupted at: {titles}; the same command goes on there, `techsapo recover "
-                    "--abandon` removes what it has made",
+                    "interrupted at: {titles}; the same command continues there, `techsapo "
+                    "recover --abandon` removes everything made so far",
                     titles=TITLES[step],
                 )
             )
@@ -240,7 +254,9 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
         raise OpsError(
             msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
         )
-    require_yes(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes)
+    require_yes(
+        msg("Remove everything that this recovery made in {parent}?", parent=desk.state.parent), yes=yes
+    )
     for gone in remove_what_was_made(desk, doors, lambda file: _stop(file, out), wait=wait):
         out.say(msg("removed {gone}", gone=gone))
 
@@ -249,8 +265,8 @@ def _stop(file: Path, out: Output) -> None:
     stack = recorded_stack(file)
     note = noted_machines(stack.layout.state)
     down(stack, remove_data=True, warn=out.warn)
-    if told := forget_shared(note, runner()):
-        out.say(told)
+    if message := forget_shared(note, runner()):
+        out.say(message)
 
 
 @app.command()
@@ -262,11 +278,11 @@ def card(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Print the page that must exist away from this host: how to have everything back without it.
+    """Print the recovery card, to be kept away from this host: how to recover everything without it.
 
-    One A4 page: the repository, where its password is kept, logins by name, every command for a bare machine,
-    DNS names, ports, whom to call, the last copy that was proved. No password is on it. `doctor` says when it
-    is out of date.
+    One A4 page: the repository, the place of its password, logins by name, every command for a bare machine,
+    DNS names, ports, whom to call, the last proved copy. It contains no password. `doctor` shows when it is
+    out of date.
 
     Examples:
 

@@ -66,7 +66,7 @@ def restic_at(place: str, password_file: Path | None, options: Sequence[str], ca
         if not equals:
             raise OpsError(
                 msg("-o {each}: there is no `=`", each=each),
-                msg("write -o KEY=VALUE, as restic has it"),
+                msg("write -o KEY=VALUE, as for restic"),
                 exit_code=2,
             )
         pairs[key] = value
@@ -112,13 +112,13 @@ def _password(file: Path | None) -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class RecoverDoors:
-    """The doors of a recovery; `out` is told how the stack comes up."""
+    """The doors of a recovery; `out` shows how the stack comes up."""
 
     out: Output
 
     @property
     def listener(self) -> Listener:
-        """Who is told how an apply goes."""
+        """Who follows an apply."""
         return _Starting(self.out)
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:
@@ -206,11 +206,11 @@ def _present(stack: Stack) -> tuple[str, ...]:
 
     Of several hosts volumes stay on one that has left its Swarm.
     """
-    found: list[str] = []
-    for look in (lambda: stack.engine.observe().services, lambda: _data(stack)):
+    present: list[str] = []
+    for source in (lambda: stack.engine.observe().services, lambda: _data(stack)):
         with suppress(OpsError):  # the engine is not there: the diagnosis says so
-            found += look()
-    return tuple(found)
+            present += source()
+    return tuple(present)
 
 
 def _data(stack: Stack) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TITLES = {
     "fetch": msg("fetch the copy"),
     "place": msg("check it, place spec, secrets, keys"),
-    "hosts": msg("make the hosts one Swarm"),
+    "hosts": msg("join the hosts to one Swarm"),
     "up": msg("start the stack"),
     "restore": msg("restore and compare the data"),
     "certificates": "certificates",
@@ -60,7 +60,7 @@ def show_look(look: Preview, out: Output) -> None:
     )
     out.say(
         msg(
-            "data of {moment:%Y-%m-%d %H:%M:%S}: what came in the {span} since then is lost",
+            "data as of {moment:%Y-%m-%d %H:%M:%S}: everything from the {span} since then is lost",
             moment=moment,
             span=span(age(look.copied)),
         )
@@ -68,12 +68,14 @@ def show_look(look: Preview, out: Output) -> None:
     out.say(msg("environment: {name}", name=look.draft.environment or NO_ENVIRONMENT))
     out.table(
         ("what", "comes back", "from"),
-        [(row.kind, row.holds if not row.why else msg("no"), row.server) for row in look.rows],
+        [(row.kind, row.holds if not row.why else msg("nothing"), row.server) for row in look.rows],
     )
     files: dict[str, int] = {}
     for each in look.places.placements:
         files[each.item.what] = files.get(each.item.what, 0) + 1
-    out.say(msg("with it: spec, {files}", files=joined(", ", [what for what in files if what != "backup"])))
+    out.say(
+        msg("also included: spec, {files}", files=joined(", ", [what for what in files if what != "backup"]))
+    )
     _show_keys(look, out)
     if outside := look.places.outside(look.draft.file.parent):
         out.table(("written outside of the folder", "what"), [(str(p.target), p.item.what) for p in outside])
@@ -96,7 +98,7 @@ def _show_keys(look: Preview, out: Output) -> None:
     if look.revoke_all_keys:
         out.say(msg("no API key will work: all are revoked"))
     elif not look.keys:
-        out.say(msg("no API key will work: the copy has none that does"))
+        out.say(msg("no API key will work: the copy contains no valid key"))
     else:
         out.table(
             ("API key that will work", "name", "scopes", "created", "expires"),
@@ -114,7 +116,7 @@ def _show_keys(look: Preview, out: Output) -> None:
         if look.choice.newest is None:
             out.say(
                 msg(
-                    "one of them that was revoked in the {span} since the copy works again; "
+                    "a key that was revoked in the {span} since the copy works again; "
                     "--revoke-all-keys revokes all of them",
                     span=span(age(look.copied)),
                 )
@@ -122,8 +124,8 @@ def _show_keys(look: Preview, out: Output) -> None:
         else:
             out.say(
                 msg(
-                    "one of them that was revoked after the newest copy, of {moment:%Y-%m-%d %H:%M:%S}, "
-                    "works again; --revoke-all-keys revokes all of them",
+                    "a key that was revoked after the newest copy, of {moment:%Y-%m-%d "
+                    "%H:%M:%S}, works again; --revoke-all-keys revokes all of them",
                     moment=look.choice.newest.time.astimezone(),
                 )
             )
@@ -165,7 +167,12 @@ def show_recovered(done: Recovered, out: Output) -> None:
     out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
     names = ", ".join(f"{key.id} ({key.name})" for key in done.keys)
     out.say(msg("API keys that work: {names}", names=names or msg("none")))
-    out.say(msg("without operating system, DNS and package downloads, and without waiting for answers"))
+    out.say(
+        msg(
+            "the times do not include the operating system, DNS, package downloads, or "
+            "waiting for your answers"
+        )
+    )
     for what, remedy in done.remaining:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Try failures out and time them, e.g. `techsapo drill restore`.",
+    help="Rehearse failures and time them, e.g. `techsapo drill restore`.",
 )
 
 
@@ -54,7 +54,7 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
     from techsapo_ops.drills.failover import SECONDS, failover
 
     if not confirm(msg("do it?"), yes=yes):
-        out.say(msg("nothing was done; --yes begins without asking"))
+        out.say(msg("nothing was done; --yes starts without asking"))
         raise typer.Exit(1)
     load = replace(load, seconds=SECONDS)
     _perform(
@@ -67,8 +67,8 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
 def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Restore the newest backup into throwaway servers, compare, and time it.
 
-    Nothing of the stack is touched. Exit code 1 where it takes longer than 15 minutes, or does not
-    restore to what was backed up.
+    The stack is not touched. Ends with 1 if it takes longer than 15 minutes, or if the restored data differs
+    from the backup.
 
     Examples:
 
@@ -93,21 +93,23 @@ def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 @app.command()
 def alert(
     to_page: Annotated[
-        bool, typer.Option("--to-page", help="Page: one of those who are woken has to acknowledge it.")
+        bool, typer.Option("--to-page", help="Page the people on call; one of them has to acknowledge it.")
     ] = False,
     within: Annotated[
         float,
-        typer.Option("--within", metavar="SECONDS", min=10, max=3600, help="How long they have for it."),
+        typer.Option(
+            "--within", metavar="SECONDS", min=10, max=3600, help="How long they have to acknowledge it."
+        ),
     ] = 900.0,
     *,
     place: SpecPlace,
     out: JsonQuietOutput,
 ) -> None:
-    """Let the alert Drill fire, and time it to Prometheus, Alertmanager and the receivers of info.
+    """Fire the alert Drill, and time its way to Prometheus, Alertmanager and the receivers of info.
 
-    Messages say that it is a drill. With --to-page it goes to those who are woken (notifications.page), and
-    ends when a person acknowledges it; where nobody does, the alert DrillMissed is the ticket. Nobody is
-    woken: outside business hours receivers of info are left out, and --to-page is refused.
+    The messages say that it is a drill. With --to-page it pages the people on call (notifications.page) and
+    ends when somebody acknowledges it; if nobody does, the alert DrillMissed becomes the ticket. Nobody is
+    woken: outside business hours the receivers of info are left out, and --to-page is refused.
 
     Examples:
 
@@ -129,9 +131,9 @@ def alert(
 def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput) -> None:
     """Kill the busiest instance of the app, and see what users would notice.
 
-    This is done to the live stack, under simulated traffic that asks no model and costs nothing. It asks
-    first. It is not begun while an apply or a backup runs, a critical alert fires, users' requests fail, or
-    another instance is not ready.
+    Runs on the live stack, with simulated traffic that asks no model and costs nothing. It asks first. It
+    does not start while an apply or a backup runs, a critical alert fires, users' requests fail, or another
+    instance is not ready.
 
     Examples:
 
@@ -146,7 +148,8 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
     instance = busiest(stack)
     out.say(
         msg(
-            "{victim} (weight {weight}, pid {pid}) will be killed, while it runs for users; {others} answer",
+            "{victim} (weight {weight}, pid {pid}) will be killed while it serves users; the "
+            "other instances answer: {others}",
             victim=instance.name,
             weight=instance.weight,
             pid=instance.pid,
@@ -163,18 +166,19 @@ def failover_host(
         typer.Argument(metavar="[HOST]", help="A name under `hosts`.", autocompletion=completes("hosts")),
     ] = None,
     seconds: Annotated[
-        int, typer.Option("--seconds", min=5, max=40, help="For how long the host stays away.")
+        int, typer.Option("--seconds", min=5, max=40, help="How long the host stays down.")
     ] = 20,
     *,
     place: SpecPlace,
     yes: YesOption = False,
     out: JsonQuietOutput,
 ) -> None:
-    """Kill all that the stack runs on a host, keep it away for a while, and see what users would notice.
+    """Kill everything that the stack runs on a host, keep it down for a while, and see what users would
+    notice.
 
-    By default the host that has the front's address. This is done to the live stack, under simulated
-    traffic, and asked first. Not a power cut: kernel, disk and Docker of the host go on. What else Swarm
-    runs there is stopped for that time, too.
+    The default is the host that has the front's address. Runs on the live stack, with simulated traffic, and
+    asks first. It is not a power cut: kernel, disk and Docker of the host keep running. Everything else that
+    Swarm runs there is stopped for that time, too.
 
     Examples:
 
@@ -188,7 +192,7 @@ def failover_host(
     stack = open_stack(place.open())
     lost = chosen(stack, host, seconds)
     out.say(
-        msg("all that the stack runs on {what} will be killed, for {seconds} s",
+        msg("everything that the stack runs on {what} will be killed and kept down for {seconds} s",
             what=lost.name, seconds=seconds)
     )  # fmt: skip
     other = next(m.name for m in stack.topology.machines if m.name != lost.name)
@@ -197,10 +201,10 @@ def failover_host(
 
 @app.command()
 def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Recover the whole stack from the off-site repository, into a scratch copy, and time it.
+    """Recover the whole stack from the off-site repository into a scratch copy, and time it.
 
-    The copy has a folder, ports and a project of its own, no schedule, no receivers and no certificates, and
-    is gone afterwards. The live stack is not touched.
+    The copy has its own folder, ports and project, and no schedule, receivers or certificates. It is removed
+    afterwards. The live stack is not touched.
 
     Examples:
 
@@ -227,12 +231,12 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo drill list
     """
-    found = reports(open_stack(place.open()).layout)
+    drills = reports(open_stack(place.open()).layout)
     if out.as_json:
-        out.json({"drills": [report.to_json() for report in found]})
+        out.json({"drills": [report.to_json() for report in drills]})
         return
-    if not found:
-        out.say(msg("no drill has been made yet"))
+    if not drills:
+        out.say(msg("no drill has been run yet"))
         out.next("techsapo drill restore")
         return
     rows = [
@@ -242,7 +246,7 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
             ", ".join(f"{p.name} {_took(p)}" for p in report.phases if p.objective is not None),
             "; ".join(report.missed),
         )
-        for report in found
+        for report in drills
     ]
     out.table(("id", "state", "took", "missed"), rows)
 
@@ -281,7 +285,7 @@ def _show(report: Report, out: Output) -> None:
     if report.ok:
         out.say(msg("{id}: the objectives are met", id=report.id))
     else:
-        out.say(msg("{id} missed: {map}", id=report.id, map="; ".join(report.missed)))
+        out.say(msg("{id} missed its objectives: {map}", id=report.id, map="; ".join(report.missed)))
 
 
 def _took(phase: Phase) -> str:

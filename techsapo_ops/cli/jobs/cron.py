@@ -19,9 +19,9 @@ app = CommandGroup()
 def install(*, place: SpecPlace, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
-    Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
-    certificates alone: `techsapo certs install-cron`. With several hosts call it on each that has techsapo:
-    a job runs once all the same.
+    Running it again changes nothing; the rest of the crontab is not touched. To install only the renewal of
+    certificates, use `techsapo certs install-cron`. With several hosts, run it on each host that has
+    techsapo: each job still runs only once.
 
     Examples:
 
@@ -35,10 +35,14 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
     if not any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"])):
         out.warn(msg("no cron runs on this host: start it, or set `schedule.by: service`"))
     if nobody_starts_jobs(topology_for(project)):
-        out.say(msg("set `schedule.by: cron` and run `techsapo up`, so that a job that does not come alerts"))
+        out.say(
+            msg("set `schedule.by: cron` and run `techsapo up`: then an alert fires when a job does not run")
+        )
     elif schedule.by == "service":
-        out.say(msg("the stack's own scheduler starts them too; whoever comes second finds a run done"))
-        out.say(msg("set `schedule.by: cron` and run `techsapo up` to leave it out"))
+        out.say(
+            msg("the stack's own scheduler starts them too; the second start finds the run done and ends")
+        )
+        out.say(msg("set `schedule.by: cron` and run `techsapo up` to leave the scheduler out"))
     elif schedule.by != "cron":
         out.say(msg("set `schedule.by: cron` in the spec"))
     else:
@@ -54,5 +58,5 @@ def remove(*, place: SpecPlace, out: QuietOutput) -> None:
       techsapo cron remove
     """
     table = cron_table(place.open())
-    what = msg("removed") if table.remove() else msg("there was nothing of this stack")
+    what = msg("removed") if table.remove() else msg("it had no jobs of this stack")
     out.say(msg("the crontab: {what}", what=what))

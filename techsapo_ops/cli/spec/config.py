@@ -64,7 +64,7 @@ def explain(
     *,
     out: JsonOutput,
 ) -> None:
-    """Print a field's type, default and meaning, and what stands below it.
+    """Print a field's type, default and meaning, and the fields below it.
 
     Examples:
 
@@ -88,7 +88,7 @@ def explain(
     of_kinds: dict[str, list[Child]] = {}
     for child in sorted(explained.children, key=lambda c: c.key != "kind"):  # the others depend on it
         of_kinds.setdefault(child.kind, []).append(child)
-    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest as it stands in the models
+    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest in the order of the models
         if explained.path or kind:
             out.data("")
         if kind:
@@ -143,7 +143,7 @@ app.add_typer(secrets, name="secrets")
 
 @secrets.command(name="list")
 def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
-    """List the secrets: what each opens, where it is, who made it and who uses it.
+    """List the secrets: what each one opens, where it is, who made it, and which services use it.
 
     Examples:
 
@@ -170,7 +170,7 @@ def show_secret(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Print one secret on stdout, and nothing else there. That it was shown is recorded, the secret is not.
+    """Print one secret on stdout, and nothing else. The access is recorded, the secret is not.
 
     Examples:
 
@@ -187,7 +187,7 @@ def show_secret(
         return
     if harmless(value) != value:
         raise OpsError(
-            msg("{secret} has a character that no terminal shows", secret=secret.name),
+            msg("{secret} contains a character that a terminal can't show", secret=secret.name),
             msg("--json prints it, escaped"),
         )
     out.data(value)

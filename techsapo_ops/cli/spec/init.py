@@ -35,7 +35,7 @@ def init(
     path: Annotated[
         Path, typer.Argument(help="File to write, or the folder to write it into.")
     ] = DEFAULT_SPEC,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing spec.")] = False,
     example: Annotated[
         Path | None, typer.Option("--example", hidden=True, help="Spec to copy, as `make up` does.")
     ] = None,
@@ -44,8 +44,8 @@ def init(
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
-    The password goes into a file in secrets/ beside the spec, readable by you alone; one that is there stays.
-    What several hosts need: docs/three-machines.md.
+    The password is written to a file in secrets/ beside the spec, readable only by you; an existing one is
+    not changed. For several hosts, see docs/three-machines.md.
 
     Examples:
 
@@ -56,9 +56,7 @@ def init(
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
     require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
-        raise OpsError(
-            msg("{spec} is there already", spec=spec), msg("edit it, or overwrite it with --force")
-        )
+        raise OpsError(msg("{spec} already exists", spec=spec), msg("edit it, or overwrite it with --force"))
     if example is not None:
         _copy(example, spec, out)
         return
@@ -90,9 +88,9 @@ def _copy(example: Path, spec: Path, out: Output) -> None:
 def _say_password(password: Path, made: bool, out: Output) -> None:
     whose = msg("the password of Grafana's user admin; keep it out of version control")
     out.say(
-        msg("made {password}: {whose}", password=password, whose=whose)
+        msg("created {password}: {whose}", password=password, whose=whose)
         if made
-        else msg("kept {password}", password=password)
+        else msg("{password} already exists and is unchanged", password=password)
     )
 
 
@@ -105,7 +103,7 @@ def _grafana_password(file: Path) -> bool:
         file.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise OpsError(
-            msg("cannot make {parent}: {strerror}", parent=file.parent, strerror=error.strerror)
+            msg("cannot create {parent}: {strerror}", parent=file.parent, strerror=error.strerror)
         ) from None
     ignore = file.parent / ".gitignore"
     if not ignore.exists():

@@ -31,7 +31,8 @@ def health(
     ] = 5.0,
     out: JsonQuietOutput,
 ) -> None:
-    """Probe every part at once: services, scrape targets, disk, certificates. Says who has which alert.
+    """Probe every part at once: services, scrape targets, disk, certificates. Shows who has acknowledged
+    which alert.
 
     Ends with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 

@@ -200,7 +200,7 @@ def test_grafanas_password_hashes_go_off_site_alone_and_come_back_from_there_by_
         assert http_ok(f"http://127.0.0.1:{port}/api/health")
         safety = json.loads(made.run("backup", "list", "--json").stdout)[-1]
         assert (safety["tag"], safety["checks"]["offsite"]["ok"]) == ("before-restore", True)
-        assert f"`techsapo restore {safety['id']} --only grafana` goes back" in done.stderr
+        assert f"`techsapo restore {safety['id']} --only grafana` undoes this restore" in done.stderr
 
         assert sorted(p.name for p in data.iterdir()) == [".techsapo-data", "grafana.db"]
         assert [p.name for p in made.state.iterdir() if p.name.startswith("offsite")] == []

@@ -88,7 +88,7 @@ def test_a_copy_that_comes_back_is_noted_and_told_of(lab: Project, backup: Backu
     assert left(stack_of(lab)) == []
     shown = json.loads(lab.run("backup", "show", "--json").stdout)
     assert shown["checks"][LEVEL]["ok"] is True
-    assert "came back" in lab.run("backup", "list").stdout
+    assert "restored from off-site" in lab.run("backup", "list").stdout
     text = (lab.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 1.0' in text
     assert 'techsapo_backup_offsite_recovery_seconds{name="backups",source="mysql"}' in text
@@ -105,7 +105,7 @@ def test_somebody_types_the_password_as_the_card_has_it(lab: Project, backup: Ba
     assert "is wrong for this repository" in shown
     assert of_offsite(stack_of(lab).layout)["typed"] == before
     code, shown = typed(lab, *words, ask=ask, answer=f"{PASSWORD}\n", hidden=True)
-    assert (code, "it opens the repository" in shown) == (0, True)
+    assert (code, "the password opens the repository" in shown) == (0, True)
     assert of_offsite(stack_of(lab).layout)["typed"]["ok"]
 
 

@@ -149,7 +149,7 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
         assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]
         for point, step in (("moving", "place"), ("restoring", "restore")):
             said = interrupted(point, "--yes")
-            assert f"interrupted at: {TITLES[step]}; the same command goes on there" in said, point
+            assert f"interrupted at: {TITLES[step]}; the same command continues there" in said, point
             assert "techsapo recover --abandon" in said
         assert host.pids()
         assert "nothing was changed" in host.run("recover", "--abandon", code=1).stderr

@@ -236,7 +236,7 @@ def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
 def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Project, backup: Backup) -> None:
     before = state(lab)
     known = len(repository_of(stack_of(lab)).backups())
-    code, screen = typed(lab, "restore", backup.id, ask="replace it?", answer="n\n")
+    code, screen = typed(lab, "restore", backup.id, ask="replace the present data?", answer="n\n")
     assert code == 1
     lines = " ".join(screen.split())
     manifest = backup.read()
@@ -247,8 +247,8 @@ def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Proj
     assert f"redis {there:,} keys → {registry.describe(part)}" in lines
     assert re.search(r"mysql [\d,]+ rows in \d+ tables → [\d,]+ rows in \d+ tables", lines)
     assert "not restored: config is restored only on request: --only config" in lines
-    assert "stopped meanwhile: app, redis" in lines
-    assert "is backed up first, and brought back if anything fails" in lines
+    assert "stopped during the restore: app, redis" in lines
+    assert "is backed up first, and restored if anything fails" in lines
     assert "nothing was changed" in lines
     assert state(lab) == before
     assert len(repository_of(stack_of(lab)).backups()) == known

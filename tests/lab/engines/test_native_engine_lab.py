@@ -82,14 +82,14 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     assert {job["name"] for job in told["jobs"]} >= {"backup", "drift", "costs"}
     code, screen = typed(stack, "status")
     assert code == 0
-    assert "services       5 of 5 run" in screen
-    assert "none was proved to come back yet" in screen
+    assert "services       5 of 5 running" in screen
+    assert "no backup has been proved restorable yet" in screen
 
 
 def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(stack: Project) -> None:
     before = stack.pids()
     said = stack.run("stop", "redis").stderr
-    assert "running without it: app" in said
+    assert "keep running without it: app" in said
     assert not tcp_open(stack.spec["redis"]["port"])
     again = stack.run("up").stderr
     assert "redis: stopped by " in again
@@ -109,7 +109,7 @@ def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(st
     stack.run("start")
     assert stack.pids().keys() == before.keys()
     assert tcp_open(stack.spec["redis"]["port"])
-    assert "nothing was stopped" in stack.run("start").stderr
+    assert "no service is stopped" in stack.run("start").stderr
     stack.well()
 
 

@@ -291,7 +291,7 @@ def test_anothers_spec_is_not_taken_from_a_folder_above(whose: str) -> None:
         owned_by(ALICE, top / "techsapo.yaml" if whose == "file" else top)
         told = in_process.techsapo(top / "below", "ps")
         assert told.returncode == 1
-        assert f"{top}/techsapo.yaml is not taken: " in told.stderr
+        assert f"{top}/techsapo.yaml is ignored: " in told.stderr
         assert f"is owned by uid {ALICE}" in told.stderr
         owned_by(0, top)
 
@@ -348,7 +348,7 @@ def test_a_folder_that_python_imports_from_is_judged_too(project: Path, tmp_path
         [sys.executable, "-m", "techsapo_ops", "init", "elsewhere"], cwd=project, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    assert "start it in another folder" in here.stderr
+    assert "run it in another folder" in here.stderr
 
 
 def test_a_scheduler_that_root_does_not_trust_does_not_start(project: Path) -> None:

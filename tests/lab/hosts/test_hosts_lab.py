@@ -71,7 +71,7 @@ def test_hosts_come_to_one_swarm_and_are_well(lab: SwarmLab, project: Project) -
     by_ssh = lab.spec(by_ssh=True, **SECTIONS)
     after = facts(Project(directory, by_ssh, environment=lab.ssh, launcher=lab.enter("a")))
     assert after["a", "swarm"]["detail"] == "manager and leader"
-    assert "all of them are in the Swarm" in project.run("hosts", "add").stderr
+    assert "all hosts are already in the Swarm" in project.run("hosts", "add").stderr
 
 
 def test_a_port_that_somebody_else_has_is_named(lab: SwarmLab, project: Project) -> None:

@@ -159,7 +159,7 @@ def test_on_a_full_disk_the_job_runs_and_says_that_it_could_not_be_recorded(made
     assert "the run can't be recorded" in done.stderr
     assert "No space left on device" in done.stderr
     assert "$0.000000 for 0 requests" in done.stderr
-    assert "did well, but its run could not be recorded" in done.stderr
+    assert "succeeded, but its run could not be recorded" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -192,7 +192,7 @@ def test_the_command_says_before_what_it_may_cost(tmp_path: Path) -> None:
 
     told = asyncio.run(main())
     assert told.code == 0, told.err
-    assert "at most $0.01 in all" in told.err
+    assert "at most $0.01 in total" in told.err
     assert told.provider()["price"] == {"input": 2, "output": 8, "known": True, "source": "spec"}
     assert 0 < told.provider()["cost_usd"] <= told.value["at_most_usd"] <= 0.01
 

@@ -48,7 +48,7 @@ def test_a_newest_backup_whose_manifest_can_not_be_read_is_told_where_the_newest
     assert found.passed_over == (f"{second.id} can't be read: {repository_of(stack).find(second.id).damage}",)
     said = CliRunner().invoke(app, ["backup", "verify", "--file", str(stack.layout.spec_file)])
     assert said.exit_code == 1
-    assert f"a newer backup was passed over: {second.id}" in said.stderr
+    assert f"a newer backup was skipped: {second.id}" in said.stderr
     context = JobContext(stack.layout, lambda: stack, None, [].append)
     with pytest.raises(
         OpsError, match=f"{first.id} can be restored, but a newer backup is unusable: {second.id}"

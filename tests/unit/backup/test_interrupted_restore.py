@@ -155,7 +155,7 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
         place = SpecChoice(made.folder / "techsapo.yaml")
         restore_command.restore(which, instead=True, yes=True, place=place, out=Output())
 
-    with pytest.raises(OpsError, match="wants the id of a backup"):
+    with pytest.raises(OpsError, match="needs the id of a backup"):
         bring("latest")
     with monkeypatch.context() as broken:
         broken.setattr(Letters, "broken", True)

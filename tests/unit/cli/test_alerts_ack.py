@@ -83,7 +83,7 @@ def test_giving_back_by_a_name_leaves_what_others_have_and_says_whose_it_is(
 ) -> None:
     ack(by="taro")
     with pytest.raises(
-        OpsError, match=r"^hanako has none of it: taro has AppDown \(instance=app-1\), since "
+        OpsError, match=r"^hanako has acknowledged none of them: taro has AppDown \(instance=app-1\), since "
     ):
         ack(undo=True, by="hanako")
     assert len(server.active) == 2

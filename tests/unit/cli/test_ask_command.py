@@ -241,7 +241,7 @@ def test_something_else_at_that_address_is_told_plainly(
     orchestrator.reply = (200, body)
     said = ask("x", "--url", orchestrator.url)
     assert said.code == 1
-    assert "something that is not the orchestrator's" in said.err
+    assert "the answer is not from the orchestrator" in said.err
 
 
 def test_an_empty_question_is_wrong_usage(ask: Ask) -> None:

@@ -126,7 +126,8 @@ def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path
     assert (told.returncode, told.stderr.count("spec: one.yaml")) == (0, 1), "a group's own work is not done"
     gone = techsapo(top, "ps", env={"TECHSAPO_FILE": "gone/techsapo.yaml"})
     assert gone.returncode == 1
-    assert gone.stderr.startswith("error: there is no spec at gone/techsapo.yaml; TECHSAPO_FILE names it\n")
+    missing = "error: there is no spec at gone/techsapo.yaml; the path comes from TECHSAPO_FILE\n"
+    assert gone.stderr.startswith(missing)
     assert techsapo(top, "ps", env={"TECHSAPO_FILE": ""}).returncode == 1, "an empty one is none"
 
 
@@ -147,7 +148,7 @@ def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path) -> N
         told = techsapo(below, "ps")
         assert told.returncode == 1
         assert "error: there is no spec at techsapo.yaml; " in told.stderr
-        assert f"{top}/techsapo.yaml is not taken: " in told.stderr
+        assert f"{top}/techsapo.yaml is ignored: " in told.stderr
         assert "is writable by everyone" in told.stderr
         assert techsapo(below, "alerts", "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
 
@@ -161,7 +162,8 @@ def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.returncode == 1
-    assert told.stderr == "error: the folder that this runs in was removed\ntry: go to another: `cd`\n"
+    hint = "try: change to another folder with `cd`\n"
+    assert told.stderr == f"error: the current folder no longer exists\n{hint}"
 
 
 def test_a_variable_may_begin_with_the_home_folder_and_is_for_one_command(

@@ -184,7 +184,7 @@ def test_init_overwrites_nothing_without_force_and_never_a_password(tmp_path: Pa
     (tmp_path / "techsapo.yaml").write_text("project: mine\n", encoding="utf-8")
     done = techsapo(tmp_path, "init")
     assert done.returncode == 1
-    assert "techsapo.yaml is there already" in done.stderr
+    assert "techsapo.yaml already exists" in done.stderr
     assert (tmp_path / "techsapo.yaml").read_text(encoding="utf-8") == "project: mine\n"
     assert techsapo(tmp_path, "init", "--force").returncode == 0
     assert (tmp_path / "secrets/grafana").read_text(encoding="utf-8") == password

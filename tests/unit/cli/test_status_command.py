@@ -114,7 +114,7 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
     assert found.alerts.why == "did not answer within 2 s"
     assert found.jobs.value is not None
     shown = [str(line) for line in lines(found, stack)]
-    assert "budget         not known: cannot read the audit log: permission denied" in shown
+    assert "budget         unknown: cannot read the audit log: permission denied" in shown
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
 
 
@@ -162,18 +162,18 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
     found = whole()
     shown = "\n".join(str(line) for line in lines(found, stack))
     for words in (
-        "health         degraded: 1 of 2 parts well, 1 absent, 31 ms\n",
+        "health         degraded: 1 of 2 parts ok, 1 absent, 31 ms\n",
         "\n                 redis: connection refused\n",
         "\n                 grafana: no grafana-server on PATH\n",
-        "services       1 of 2 run, up to 3d 0h\n                 redis: crashed",
+        "services       1 of 2 running, for up to 3d 0h\n                 redis: crashed",
         "alerts         2 firing, 1 pending",
-        "RedisDown (warning) fires for 12m; nobody has it: Redis is down",
-        "fires for 12m; hanako has it (asking the vendor): claude is down",
-        "MemoryHigh (critical) holds for 12m, and fires if that lasts",
-        "backups        proved: 20261126T030000Z came back from off-site 1d 0h ago",
+        "RedisDown (warning) firing for 12m; not acknowledged: Redis is down",
+        "firing for 12m; acknowledged by hanako (asking the vendor): claude is down",
+        "MemoryHigh (critical) pending for 12m; it fires if the condition lasts",
+        "backups        proved: 20261126T030000Z restored from off-site 1d 0h ago",
         "newest: 20261127T030000Z, 4h 0m old, of 4",
         "budget         today 25 % of $4.00, this month 10 % of $100.00",
-        "drift          1 thing differs from @12",
+        "drift          1 difference from @12",
         "another build: app",
     ):
         assert words in shown, shown
@@ -252,7 +252,7 @@ def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     assert {x.state for x in lines(replace(found, budget=under), stack) if x.label == "budget"} == {"ok"}
     assert "lost" not in " ".join(text)
     partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
-    (line,) = (x for x in lines(partly, stack) if "or more: rows of the audit log are lost" in str(x))
+    (line,) = (x for x in lines(partly, stack) if "or more: some rows of the audit log are lost" in str(x))
     assert line.state == "warning"
 
 
