@@ -151,7 +151,7 @@ done </proc/net/fib_trie
 [ -r /proc/net/if_inet6 ] && while read -r six _; do echo "six $six"; done </proc/net/if_inet6
 reach() {
   command -v bash >/dev/null 2>&1 || { echo "reach $1 $3 untried"; return; }
-  said=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
+  said=$(timeout 8 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
   code=$?
   case "$code $said" in
     '0 '*) echo "reach $1 $3 yes" ;;

@@ -82,7 +82,7 @@ def free_port() -> int:
     raise AssertionError("no port of 20,000 to 32,000 is free")
 
 
-def wait_for(check: Callable[[], bool], *, timeout: float = 60.0, what: str = "condition") -> None:
+def wait_for(check: Callable[[], bool], *, timeout: float = 180.0, what: str = "condition") -> None:
     """Poll `check` until it is true; AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not check():

@@ -120,16 +120,26 @@ def test_a_new_lock_file_is_its_users_alone(tmp_path: Path) -> None:
             pass
 
 
-def test_a_lock_that_can_not_be_made_says_what_is_wrong(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@each_row(
+    "number, hint",
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the quota of this user is used up"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EMFILE, "`ulimit -n`"),
+        (errno.EACCES, "check who owns the folder"),
+    ],
+)
+def test_a_lock_that_cannot_be_made_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
 ) -> None:
     def refuse(path: Path, *_: object) -> int:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(lock, "open_file", refuse)
-    with pytest.raises(OpsError, match="Read-only") as caught, exclusive(tmp_path / "lock"):
+    with pytest.raises(OpsError, match=os.strerror(number)) as caught, exclusive(tmp_path / "lock"):
         pass
-    assert "the file system is read-only" in caught.value.hint
+    assert hint in caught.value.hint
 
 
 @each_row("waits, hint", [(True, "pass --wait SECONDS"), (False, "then try again")])

@@ -87,9 +87,10 @@ def test_a_stack_that_was_never_applied_starts_at_zero(tmp_path: Path) -> None:
 
 
 def test_a_process_that_starts_anew_goes_on_from_the_audit_log(tmp_path: Path, note: Path) -> None:
-    log_with(tmp_path / "data", (4.999, NOW))
+    now = datetime.now(UTC)
+    log_with(tmp_path / "data", (4.999, now))
     (tmp_path / "data" / MARK).touch()
-    note.write_text(BudgetNote({"app-1": NOW - DAY}).text())
+    note.write_text(BudgetNote({"app-1": now - DAY}).text())
     app = app_of(tmp_path)
     assert day_of(app) == Balance(4_999_000_000, 0)
     (answer,) = ask(app)
@@ -124,10 +125,10 @@ def test_a_reset_lets_a_running_app_start_at_zero(tmp_path: Path, note: Path) ->
 
 
 def test_what_was_spent_before_a_reset_does_not_count_and_what_after_does(tmp_path: Path, note: Path) -> None:
-    log_with(tmp_path / "data", (4.0, NOW - timedelta(seconds=5)), (1.0, NOW))
-    note.write_text(BudgetNote(resets={"day": NOW - timedelta(seconds=2)}).text())
-    if NOW - timedelta(seconds=5) >= NOW.replace(hour=0, minute=0, second=5):
-        assert day_of(app_of(tmp_path)) == Balance(NANO, 0)
+    now = datetime.now(UTC)
+    log_with(tmp_path / "data", (4.0, now - timedelta(seconds=5)), (1.0, now))
+    note.write_text(BudgetNote(resets={"day": now - timedelta(seconds=2)}).text())
+    assert day_of(app_of(tmp_path)) == Balance(NANO, 0)
 
 
 async def test_a_gap_of_yesterday_is_none_of_todays_and_one_day_of_the_months(
