@@ -100,7 +100,7 @@ def test_no_command_of_roots_uses_the_project_of_another_user(
     owned_by(ALICE, project, project / "techsapo.yaml")
     said = refused(techsapo(project, *command), project)
     assert f"`chown root {project} {project / 'techsapo.yaml'}`" in said
-    assert f"write {ALICE} into /etc/techsapo/trusted-users" in said
+    assert f"add {ALICE} to /etc/techsapo/trusted-users" in said
     assert f"uid {ALICE} (mode 0755)" in said, "whose it is, and its mode"
     assert not (project / ".techsapo").exists()
 

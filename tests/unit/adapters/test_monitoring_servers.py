@@ -126,7 +126,7 @@ def test_what_only_root_may_read_is_told_where_a_login_is_refused(login: BasicLo
         assert "try sudo" in caught.value.hint
         with pytest.raises(ApiError) as caught:
             Prometheus(server.url, login=gone).targets()
-        assert "`techsapo up` makes it" in caught.value.hint
+        assert "`techsapo up` creates it" in caught.value.hint
     with guarded("") as server:
         assert Alertmanager(server.url, login=gone).alerts() == (), "one that asks for no login"
 

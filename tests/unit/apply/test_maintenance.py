@@ -155,7 +155,8 @@ def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Sil
     turn_on(where, "", None, "hanako", warned.append)
     turn_off(where, warned.append)
     turn_off(where, warned.append)
-    assert [words for words in warned if words.startswith("c (timed out) lacks this")] == warned[-3:]
+    ours = "c (timed out) did not get this change"
+    assert [words for words in warned if words.startswith(ours)] == warned[-3:]
 
 
 @each_row("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])

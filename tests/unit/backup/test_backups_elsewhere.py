@@ -85,7 +85,7 @@ def test_one_that_is_here_is_found_and_a_newer_one_elsewhere_is_told_to_who_want
     hosts.back_up("a", NEW)
     here = hosts.on("b")
     assert here.find("latest").id == OLD, "verify looks at what is here"
-    with pytest.raises(OpsError, match=f"{NEW} lies on a, in .*, and is newer than {OLD} here") as error:
+    with pytest.raises(OpsError, match=f"{NEW} is on a, in .*, and is newer than {OLD} here") as error:
         here.places.require_newest(here.find("latest").read())
     assert "or name the backup by its id" in (error.value.hint or "")
     hosts.back_up("b", LAST)
@@ -97,7 +97,7 @@ def test_what_a_restore_put_aside_elsewhere_is_not_the_latest(hosts: Hosts) -> N
     hosts.back_up("a", NEW, SAFETY_TAG)
     here = hosts.on("b")
     here.places.require_newest(here.find("latest").read())
-    with pytest.raises(OpsError, match=f"{NEW} lies on a"):
+    with pytest.raises(OpsError, match=f"{NEW} is on a, in"):
         here.find(NEW)
 
 

@@ -47,7 +47,7 @@ def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:
     ):
         with pytest.raises(OpsError, match="neither the old state nor the backup") as refused:
             attempt()
-        assert "`techsapo up` goes back" in (refused.value.hint or "")
+        assert "`techsapo up` returns to the state before the restore" in (refused.value.hint or "")
     assert states(made) == {"redis": "running", "app": "stopped"}
     assert restart(stack.engine, ("redis",)) == ("redis",), "a server has to run to go back"
     stop_services(stack, ["redis"])
@@ -142,7 +142,7 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
     folder = repository_of(made.stack()).find(safety).folder
     (part,) = folder.glob("letters-*.zst")
     part.write_bytes(part.read_bytes()[:-9])
-    with pytest.raises(OpsError, match="can't be undone") as refused:
+    with pytest.raises(OpsError, match="undoing the restore failed") as refused:
         undo(made)
     assert "`techsapo restore ID --instead`" in (refused.value.hint or "")
     assert "is whole in" not in (refused.value.hint or "")

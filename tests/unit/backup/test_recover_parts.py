@@ -250,7 +250,7 @@ def test_what_stands_in_the_way_is_named(copy: Copied, tmp_path: Path) -> None:
     there = tmp_path / "new/secrets/slack"
     there.parent.mkdir(parents=True)
     there.symlink_to("/etc/passwd")
-    with pytest.raises(OpsError, match="secrets/slack is there already"):
+    with pytest.raises(OpsError, match="secrets/slack already exists"):
         require_free(places_in(copy, tmp_path / "new"), frozenset())
     require_free(places_in(copy, tmp_path / "new"), frozenset({str(there)}))  # by this recovery
 

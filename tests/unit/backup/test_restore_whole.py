@@ -91,7 +91,7 @@ def test_only_what_was_replaced_before_is_gone_back_from(made: MemoryProject) ->
         write(made, "old")
         old = restore_point(made)
         write(made, "new")
-        with pytest.raises(OpsError, match="c does not hear\nwent back"):
+        with pytest.raises(OpsError, match="c does not hear\nthe restore was undone"):
             restore.perform(made.stack(), intend(made.stack(), old, ("letters", "numbers")))
     assert (read(made), states(made)["app"]) == ("new", "running")
     assert interrupted(made.stack().layout) is None

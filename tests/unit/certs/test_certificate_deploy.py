@@ -131,7 +131,7 @@ def test_an_expired_or_foreign_certificate_is_not_even_linked(bench: Bench) -> N
     folder = bench.work.stack.folder
     with pytest.raises(OpsError, match="expired"):
         deploy(managed(folder, bench.site, NOW + timedelta(days=100)), second)
-    with pytest.raises(OpsError, match=r"not for other\.example"):
+    with pytest.raises(OpsError, match=r"but not other\.example"):
         deploy(bench.with_spec(names=["other.example"]), second)
     assert bench.store.live() == first
 

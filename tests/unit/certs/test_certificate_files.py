@@ -41,7 +41,7 @@ def test_every_problem_is_named_at_once(pair: Pair, tmp_path: Path) -> None:
         "another certificate",
         "did not sign number 1",
         "expired on 2026-04-01",
-        "not for a.b.example.com",
+        "but not a.b.example.com",
     )
     assert [why for why in said if why not in caught.value.message] == []
 

@@ -74,8 +74,8 @@ def test_what_somebody_gave_back_in_the_same_moment_is_named(
     server.before = before
     ack()
     shown = capsys.readouterr()
-    assert "hanako has AppDown (instance=app-2) until" in shown.out
-    assert "took or gave back AppDown (instance=app-1)" in shown.err
+    assert "hanako has acknowledged AppDown (instance=app-2), until" in shown.out
+    assert "acknowledged or released AppDown (instance=app-1)" in shown.err
 
 
 def test_giving_back_by_a_name_leaves_what_others_have_and_says_whose_it_is(

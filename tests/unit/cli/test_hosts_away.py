@@ -148,7 +148,7 @@ def test_a_stack_of_one_host_has_nothing_to_switch_over_which_is_wrong_usage(fol
     (folder / "techsapo.yaml").write_text("project: ux\nredis: {}\n")
     done = techsapo(folder, "hosts", "switchover", "redis")
     assert done.returncode == 2
-    assert "this stack has one Redis" in done.stderr
+    assert "this stack has only one Redis" in done.stderr
 
 
 @each_row("asked, hint", [(True, ""), (False, "there is no terminal to ask on: pass --yes")])

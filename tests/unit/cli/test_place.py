@@ -41,7 +41,7 @@ def test_where_there_is_no_spec_every_command_that_needs_a_stack_fails_as_valida
 ) -> None:
     wanted = techsapo(top, "validate")
     assert (wanted.returncode, wanted.stdout) == (1, "")
-    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no folder above has one")
+    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no parent folder has one")
     told = techsapo(top, *words)
     assert (told.returncode, told.stdout, told.stderr) == (wanted.returncode, "", wanted.stderr)
     assert list(top.iterdir()) == []
@@ -183,6 +183,6 @@ def test_a_state_directory_above_is_no_stack_without_its_spec(
     (tmp_path / ".techsapo").mkdir()
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    assert not place.find(None).told
+    assert not place.find(None).announce
     monkeypatch.chdir(tmp_path)
-    assert place.find(None) == place.Found(place.DEFAULT_SPEC)
+    assert place.find(None) == place.SpecLocation(place.DEFAULT_SPEC)

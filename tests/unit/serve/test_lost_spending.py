@@ -95,7 +95,7 @@ def test_a_process_that_starts_anew_goes_on_from_the_audit_log(tmp_path: Path, n
     assert day_of(app) == Balance(4_999_000_000, 0)
     (answer,) = ask(app)
     assert answer.status_code == 402
-    assert "has no room" in answer.json()["detail"]
+    assert "is too low for this question" in answer.json()["detail"]
 
 
 def test_where_the_audit_log_is_gone_the_day_counts_as_spent_and_the_reason_names_the_way_out(

@@ -164,5 +164,5 @@ def test_a_history_that_cannot_be_read_is_said_and_keeps_nothing_from_being_writ
     (tmp_path / "data" / "audit.sqlite").write_bytes(b"no database at all" * 100)
     with writing(SERVER, tmp_path / "data") as log:
         assert told(log, ROW)
-    assert "The audit rows in SQLite can't be taken over" in caplog.text
+    assert "The audit rows in SQLite can't be imported" in caplog.text
     assert len(whole(mariadb)[0]) == 1

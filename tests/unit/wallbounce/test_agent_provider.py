@@ -148,7 +148,7 @@ FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
         [result(result='{"answer": "ha', stop_reason="max_tokens")], FailureKind.BAD_ANSWER, "cut off",
     ),
     "refused": ([result(result="", stop_reason="refusal")], FailureKind.REFUSED, "refused the question"),
-    "no program": ([CLINotFoundError("Claude Code not found")], FailureKind.UNAVAILABLE, "is not there"),
+    "no program": ([CLINotFoundError("Claude Code not found")], FailureKind.UNAVAILABLE, "is missing"),
     "not JSON": ([CLIJSONDecodeError("Failed to decode")], FailureKind.BAD_ANSWER, "can't be read"),
     "a bare exception": ([Exception("Control request timeout")], FailureKind.UNAVAILABLE, "request timeout"),
     "no result": (says("…"), FailureKind.BAD_ANSWER, "without a result"),

@@ -32,7 +32,7 @@ from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.doctor import look as doctor
+from techsapo_ops.watch.doctor import diagnosis as doctor
 from techsapo_ops.watch.doctor.checks import Waiting, finding, look, look_at_exposure, look_at_models
 from techsapo_ops.watch.doctor.diagnosis import Diagnosis, repair
 
