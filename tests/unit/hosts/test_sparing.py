@@ -126,7 +126,7 @@ class Lock:
     def __call__(self, layout: Layout, wait: float, say: Callable[[str], None]) -> Iterator[int]:
         assert (layout.state.is_dir(), wait) == (True, 3.0)
         if self.taken:
-            raise OpsError("another techsapo is working on this stack")
+            raise OpsError("another techsapo is at work")
         self.seen.append("alone")
         yield 1
         self.seen.append("shared")

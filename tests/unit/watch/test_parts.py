@@ -249,7 +249,7 @@ def test_a_port_that_serves_no_certificate_is_told(
 def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> None:
     gone = certificate_part("web", tmp_path / "none.pem", None, None, NOW, 1.0)
     (tmp_path / "x.pem").write_text("x")
-    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` creates it")
+    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` makes it")
     assert "not a PEM" in certificate_part("web", tmp_path / "x.pem", None, None, NOW, 1.0).detail
 
 
