@@ -147,7 +147,7 @@ def _failure(done: Completed) -> OpsError:
         )
         return OpsError(
             msg("{who} holds apt's lock {held}", who=who, held=held[1]),
-            msg("wait until it has finished, then try again"),
+            msg("wait until that program has finished, then try again"),
         )
     lines = [line for line in text.splitlines() if line.startswith(("E:", "dpkg:"))] or text.splitlines()[-3:]
     message = msg(

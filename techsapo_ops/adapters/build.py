@@ -89,9 +89,9 @@ def is_other(other: str, *, elsewhere: bool = False) -> bool:
 def difference(running: str) -> str:
     """In what the build `running` differs from this process's, in words: code, Python, or libraries."""
     if not running:
-        return msg("it does not report its build")
+        return msg("the running program does not report its build")
     if code_of(running) != code():
-        return msg("other code")
+        return msg("different code")
     mine, other = (each.rpartition(".")[2] for each in (build(), running))
     python = mine[:_PYTHON_DIGITS] != other[:_PYTHON_DIGITS]
     libraries = mine[_PYTHON_DIGITS:] != other[_PYTHON_DIGITS:]
@@ -113,8 +113,8 @@ def read_content(package: Path) -> Content:
     from techsapo_ops.errors import OpsError
 
     raise OpsError(
-        msg("{package} changed while it was read", package=package),
-        msg("try again after the upgrade"),
+        msg("{package} changed while techsapo was reading it", package=package),
+        msg("wait until the upgrade of techsapo has finished, then try again"),
     )
 
 

@@ -126,10 +126,10 @@ def reading_of(data: bytes) -> Reading:
         before, head = head, Head(number, hashlib.sha256(line).hexdigest())
         record = _record(line, head)
         if record is None:
-            breaks.append(Break(number, msg("it is not a record")))
+            breaks.append(Break(number, msg("this line is not a record")))
             continue
         if record.content.get("previous") != _digest(before):
-            breaks.append(Break(number, msg("it does not follow the line before it")))
+            breaks.append(Break(number, msg("this record does not follow the one before it")))
         records.append(record)
     return Reading(tuple(records), tuple(breaks), head, len(torn))
 

@@ -181,9 +181,9 @@ class Docker:
         if "Cannot connect to the Docker daemon" in said:
             return OpsError(
                 msg("no Docker daemon answers"),
-                msg("start it on its host; `techsapo hosts check` shows what each host lacks")
+                msg("start Docker on its host; `techsapo hosts check` shows what each host lacks")
                 if self._elsewhere
-                else msg("start it, or use the native engine: --engine native"),
+                else msg("start Docker, or use the native engine: --engine native"),
             )
         if "permission denied" in said:
             return OpsError(

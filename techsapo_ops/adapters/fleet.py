@@ -193,7 +193,8 @@ class Fleet(Docker):
             raise OpsError(
                 msg("the hosts are not in a Swarm yet"),
                 msg(
-                    "`techsapo hosts check` shows whether they can form one; `techsapo hosts add` joins them"
+                    "`techsapo hosts check` shows whether the hosts can form a Swarm; `techsapo hosts add` "
+                    "joins them to it"
                 ),
             )
         if len(away) == len(self.members):
@@ -212,7 +213,7 @@ class Fleet(Docker):
 
         def watch() -> None:
             if chosen.is_set():
-                raise OpsError(msg("another one has answered"))
+                raise OpsError(msg("another manager has answered"))
 
         try:
             done = member.watched(watch).attempt("node", "ls", "--format", _MANAGERS, timeout=patience)

@@ -25,7 +25,9 @@ GIT_IGNORE = ".gitignore"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
 """What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""
-_ELSEWHERE = msg("remove it; to use a folder on another disk, mount it there (`mount --bind`)")
+_ELSEWHERE = msg(
+    "remove the link; to use a folder on another disk, mount that folder in its place (`mount --bind`)"
+)
 
 _OTHERS_WRITE = 0o022
 """What root gives to nobody else, however it is asked to make a folder."""
@@ -193,10 +195,14 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     of_others = around.st_uid != 0 or bool(around.st_mode & 0o022)
     if not stat.S_ISREG(facts.st_mode) or (writes and of_others and facts.st_nlink != 1):
         os.close(descriptor)
-        what = msg("has another name") if stat.S_ISREG(facts.st_mode) else msg("is not a regular file")
+        what = (
+            msg("has a second name (a hard link)")
+            if stat.S_ISREG(facts.st_mode)
+            else msg("is not a regular file")
+        )
         raise OpsError(
             msg("{path} {what}, so it is not used", path=path, what=what),
-            msg("find out who created it, then remove it"),
+            msg("find out who created that file, then remove the file"),
         )
     return descriptor
 
@@ -276,4 +282,6 @@ def _own_link(base: Path) -> None:
 
 
 def _link(path: Path) -> OpsError:
-    return OpsError(msg("{path} is a symbolic link, and root does not follow it", path=path), _ELSEWHERE)
+    return OpsError(
+        msg("{path} is a symbolic link, which techsapo does not follow as root", path=path), _ELSEWHERE
+    )

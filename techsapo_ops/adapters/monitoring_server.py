@@ -194,7 +194,7 @@ class MonitoringServer:
     def _let_in(self, answer: Answer) -> Answer:
         if answer.status == 401:
             hint = "" if self._login is None else self._login.hint
-            raise ApiError(msg("{url}: HTTP 401: it requires a login", url=answer.url), hint)
+            raise ApiError(msg("{url}: HTTP 401: a login is required", url=answer.url), hint)
         return answer
 
 
@@ -214,7 +214,7 @@ def document_of(answer: Answer) -> Any:
         return json.loads(answer.body)
     except ValueError:
         raise ApiError(
-            msg("{url}: HTTP {status} with something that is not JSON", url=answer.url, status=answer.status),
+            msg("{url}: HTTP {status}, but the answer is not JSON", url=answer.url, status=answer.status),
             msg("does another program listen on this port? `techsapo doctor` shows which"),
         ) from None
 
@@ -258,7 +258,7 @@ class Inside:
         try:
             said = json.loads(done.stdout)
         except ValueError:
-            why = msg("no query ran inside the stack: {output}", output=done.output[-200:])
+            why = msg("the query could not be run inside the stack: {output}", output=done.output[-200:])
             raise Unreachable(url, why) from None
         if "error" in said:
             raise Unreachable(url, said["error"], connected=said["connected"])

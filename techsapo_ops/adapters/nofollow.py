@@ -109,7 +109,7 @@ class NoFollowFile:
                         seen=seen,
                         path=self.path,
                     ),
-                    msg("replace it with a folder, then try again"),
+                    msg("replace the link with a folder, then try again"),
                 ) from None
             raise OpsError(
                 msg("cannot open {seen}: {strerror}", seen=seen, strerror=error.strerror),
@@ -130,8 +130,8 @@ class NoFollowFile:
         if not stat.S_ISREG(facts.st_mode):
             kind = msg("a symbolic link") if stat.S_ISLNK(facts.st_mode) else msg("not a regular file")
             raise OpsError(
-                msg("{path} is {kind}, and a file would replace it", path=self.path, kind=kind),
-                msg("move it elsewhere, then try again"),
+                msg("{path} is {kind}, so no file is written in its place", path=self.path, kind=kind),
+                msg("move what is at that path elsewhere, then try again"),
             )
         return facts
 

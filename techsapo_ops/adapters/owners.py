@@ -39,7 +39,11 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
                         "{path} is a symbolic link to a folder whose mode or owner does not suit the stack",
                         path=path,
                     ),
-                    msg("remove it, or give its target mode {mode:04o}{whose}", mode=mode, whose=whose),
+                    msg(
+                        "remove the link, or give the folder that it points to mode {mode:04o}{whose}",
+                        mode=mode,
+                        whose=whose,
+                    ),
                 )
             if not fits:
                 os.fchmod(descriptor, mode)
@@ -48,7 +52,7 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
     except OSError as error:
         raise OpsError(
             msg("cannot create the folder {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("check who owns its parent"),
+            msg("check who owns the parent folder"),
         ) from None
 
 
@@ -116,8 +120,8 @@ def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, pat
         owners = {earlier} - {0}
         if stat.S_ISLNK(facts.st_mode):
             raise OpsError(
-                msg("{path} is a symbolic link, and a service of root would follow it", path=path),
-                msg("remove it"),
+                msg("{path} is a symbolic link, which a service that runs as root would follow", path=path),
+                msg("remove the link"),
             )
     else:
         owners = {owner[0], earlier}
@@ -137,11 +141,11 @@ def _refuse_second_name(facts: os.stat_result, expected: set[int], path: Path) -
     if not stat.S_ISDIR(facts.st_mode) and facts.st_nlink > 1 and facts.st_uid not in expected:
         raise OpsError(
             msg(
-                "{path} is a hard link to a file of uid {st_uid}, so no service becomes its owner",
+                "{path} is a hard link to a file of uid {st_uid}, so its owner is not changed",
                 path=path,
                 st_uid=facts.st_uid,
             ),
-            msg("find out who created it, then remove it"),
+            msg("find out who created that file, then remove the file"),
         )
 
 
@@ -164,7 +168,7 @@ def private_folder(path: Path) -> None:
 def _somebody_elses(path: Path, uid: int) -> OpsError:
     return OpsError(
         msg("{path} belongs to another user (uid {uid})", path=path, uid=uid),
-        msg("remove it, or move the project to a folder with a shorter path"),
+        msg("remove that folder, or move the project to a folder with a shorter path"),
     )
 
 
@@ -182,11 +186,11 @@ def give(path: Path, user: str | None) -> None:
             if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
                 raise OpsError(
                     msg(
-                        "{path} is not a regular file, so {user} does not become its owner",
+                        "{path} is not a regular file, so its owner is not changed to {user}",
                         path=path,
                         user=user,
                     ),
-                    msg("remove it"),
+                    msg("remove that file"),
                 )
             _hand_over(folder, path.name, owner, owner[0], path)
     except OSError as error:

@@ -115,7 +115,7 @@ def reboot_reason(
     release = running or os.uname().release
     newest = max(_installed(boot, release), key=_order, default=release)
     if _order(newest) > _order(release):
-        return msg("runs kernel {release}, but {newest} is installed", release=release, newest=newest)
+        return msg("kernel {release} is running, but {newest} is installed", release=release, newest=newest)
     if asked_for.exists():
         names = _lines(asked_for.with_name(f"{asked_for.name}.pkgs"))
         who = ", ".join(names) or msg("a package")

@@ -164,7 +164,7 @@ class PackedReader:
                     target=target,
                     strerror=error.strerror,
                 ),
-                msg("check the free space next to it"),
+                msg("check the free space in the folder of the copy"),
             ) from None
         if digest.hexdigest() != self._expected:
             raise OpsError(
@@ -287,8 +287,8 @@ def cannot_write(path: Path, error: OSError) -> OpsError:
             "the disk is full: free some space, prune old backups, or set backup.path to another disk"
         ),
         errno.EDQUOT: msg("the quota is used up: free some space, or set backup.path to another disk"),
-        errno.EROFS: msg("the file system is read-only; set backup.path to another one"),
-        errno.EACCES: msg("run this as the owner of the folder, or set backup.path"),
-        errno.EPERM: msg("run this as the owner of the folder, or set backup.path"),
+        errno.EROFS: msg("the file system is read-only; set backup.path to another file system"),
+        errno.EACCES: msg("run this as the owner of the folder, or set backup.path to another folder"),
+        errno.EPERM: msg("run this as the owner of the folder, or set backup.path to another folder"),
     }.get(error.errno or 0, "")
     return OpsError(msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), hint)

@@ -172,7 +172,7 @@ def require_programs(programs: Iterable[Path]) -> None:
     modes = StrictModes(trusted_users())
     for program in programs:
         modes.judge(program)
-    modes.require("" if os.geteuid() == 0 else msg("remove its folder from PATH"))
+    modes.require("" if os.geteuid() == 0 else msg("remove the program's folder from PATH"))
 
 
 def program_of(command: Command) -> str | None:

@@ -87,7 +87,7 @@ class Prometheus(MonitoringServer):
             return (Sample({}, _number(value), float(time)),)
         if data["resultType"] != "vector":
             raise ApiError(
-                msg("{expression} is a {data}", expression=repr(expression), data=data["resultType"]),
+                msg("{expression} returns a {data}", expression=repr(expression), data=data["resultType"]),
                 msg("use an expression that returns an instant vector"),
             )
         return vector(data["result"])

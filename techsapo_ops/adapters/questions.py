@@ -127,7 +127,7 @@ def os_reason(error: BaseException) -> str:
         if isinstance(seen, TimeoutError):
             return msg("timed out")
         if isinstance(seen, ssl.SSLCertVerificationError):
-            return msg("its certificate can't be trusted: {reason}", reason=seen.verify_message)
+            return msg("the server's certificate can't be trusted: {reason}", reason=seen.verify_message)
         if isinstance(seen, ssl.SSLError):
             plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
             return (

@@ -210,13 +210,13 @@ def _ways(faults: Sequence[Fault]) -> list[str]:
     if len(commands) and all(fault.verb for fault in faults):
         ways.append(joined(", ", [f"`{command}`" for command in commands]))
     else:
-        ways.append(msg("move it to a place where nobody else can write, such as /srv"))
+        ways.append(msg("move the files to a place where nobody else can write, such as /srv"))
     owners = {fault.owner for fault in faults if fault.owner is not None}
     if root and all(fault.owner is not None for fault in faults):
         names = " ".join(sorted(map(_account, owners)))
         ways.append(
             msg(
-                "add {names} to {file}: root then uses their files, and they can act as root",
+                "add {names} to {file}: root then uses the files of these users, so they can act as root",
                 names=names,
                 file=TRUSTED_USERS,
             )

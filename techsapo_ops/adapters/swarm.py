@@ -66,7 +66,9 @@ def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float)
     read = {word for entry in entries for word in (entry["ID"], entry["Spec"]["Name"])}
     if not set(of) - read <= _removed(done.stderr.decode(errors="replace")):
         said = manager.words(done)
-        raise OpsError(msg("the Swarm notes of {purpose} can't be read: {said}", purpose=purpose, said=said))
+        raise OpsError(
+            msg("techsapo's notes {purpose} in the Swarm can't be read: {said}", purpose=purpose, said=said)
+        )
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
     labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
     notes = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
@@ -91,7 +93,7 @@ def take(
         return True
     if "already exists" in done.output or "AlreadyExists" in done.output:
         return False
-    raise OpsError(msg("the Swarm does not accept the note: {said}", said=manager.words(done)))
+    raise OpsError(msg("the Swarm does not accept techsapo's note: {said}", said=manager.words(done)))
 
 
 def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:
@@ -120,8 +122,10 @@ def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
     except ValueError:
         pass
     raise OpsError(
-        msg("the note {name} of {purpose} in the Swarm is damaged", name=name, purpose=purpose),
-        msg("find out who wrote it; on a manager: `docker config rm {name}`", name=name),
+        msg("techsapo's note {name} ({purpose}) in the Swarm is damaged", name=name, purpose=purpose),
+        msg(
+            "find out who wrote this note; then remove it on a manager: `docker config rm {name}`", name=name
+        ),
     )
 
 

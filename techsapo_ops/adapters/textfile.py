@@ -78,7 +78,8 @@ def exposition(job: str, samples: Iterable[Sample]) -> str:
         metric = catalogue.get(sample.metric)
         if metric is None:
             raise OpsError(
-                msg("{metric} is not in job_metrics.yaml", metric=sample.metric), msg("add it there")
+                msg("{metric} is not in job_metrics.yaml", metric=sample.metric),
+                msg("add the metric to that file"),
             )
         labels = {"name": job, **sample.labels}
         if set(labels) != set(metric.labels):
@@ -110,7 +111,7 @@ def read_textfile(folder: Path, job: str) -> tuple[Sample, ...]:
     except ValueError as error:
         raise OpsError(
             msg("{path} is not in Prometheus's text format: {error}", path=path, error=error),
-            msg("remove it: the next run writes it"),
+            msg("remove the file: the next run of the job writes it again"),
         ) from None
 
 

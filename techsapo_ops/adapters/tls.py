@@ -130,7 +130,7 @@ def read_authorities(path: Path) -> str:
     except (ssl.SSLError, ValueError):
         raise OpsError(
             msg("{path} contains no readable certificate", path=path),
-            msg("it must be PEM: -----BEGIN CERTIFICATE-----"),
+            msg("the file must be in PEM format (-----BEGIN CERTIFICATE-----)"),
         ) from None
     return content
 
@@ -169,7 +169,7 @@ def served_certificate(address: Address, server_name: str | None, *, timeout: fl
     context.verify_mode = ssl.CERT_NONE
     certificate = _handshake(address, server_name, context, timeout)
     if certificate is None:
-        raise OpsError(msg("{address}: presents no certificate", address=address))
+        raise OpsError(msg("{address} presents no certificate", address=address))
     return certificate
 
 
@@ -248,26 +248,28 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
     """
     import ssl
 
-    known = msg("if it is your own server, pass its certificate or its CA by --ca-file FILE")
+    known = msg("if this is your own server, pass its certificate, or that of its CA, with --ca-file FILE")
     match error.verify_code:
         case 9:
             return msg("is not valid yet"), msg("check the clocks of this host and of the server")
         case 10:
-            return msg("has expired"), msg("renew it on the server (`techsapo certs renew` there)")
+            return msg("has expired"), msg(
+                "renew the certificate on the server (`techsapo certs renew` there)"
+            )
         case 18:
-            return msg("is self-signed and not trusted here"), known
+            return msg("is self-signed and not trusted on this host"), known
         case 2 | 19 | 20 | 21:
             paths = ssl.get_default_verify_paths()
             if not any((paths.cafile, *Path(paths.capath or "/nowhere").glob("*"))):
                 known = msg("this host trusts no CA at all: install ca-certificates; {known}", known=known)
-            return msg("is from a CA that is not trusted here"), known
+            return msg("is from a CA that is not trusted on this host"), known
         case 62 | 64:
             return msg(
                 "is for another name: {verify_message}", verify_message=error.verify_message.rstrip(".")
             ), msg("connect by a name in the certificate")
         case _:
             return msg("is not valid: {verify_message}", verify_message=error.verify_message), msg(
-                "renew it on the server"
+                "renew the certificate on the server"
             )
 
 

@@ -98,7 +98,7 @@ class Crontab:
         if self.read() != content:
             raise OpsError(
                 msg("the crontab differs from the version that was written"),
-                msg("somebody else changed it at the same time; try again"),
+                msg("somebody else changed the crontab at the same time; try again"),
             )
 
     def _command(self, *words: str, stdin: bytes | None = None) -> Command:

@@ -58,8 +58,8 @@ def lacking(away: Mapping[str, str]) -> str:
     if not away:
         return ""
     return msg(
-        "{hosts} did not get this change. When it is back, it uses its old copy until the "
-        "next `techsapo up`, certificate, key or job updates it",
+        "this change did not reach: {hosts}. A host that comes back uses its old copy until the next "
+        "`techsapo up`, or until a certificate, key or job is updated",
         hosts="; ".join(f"{name} ({why})" for name, why in away.items()),
     )
 
@@ -100,58 +100,61 @@ def plainly(said: str, name: str, way: str) -> Refusal:
     """What the docker client, or ssh below it, said of the machine `name` that it can't reach by `way`."""
     where = way.removeprefix("ssh://")
     host = where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]
-    on_it = msg("on {name}: ", name=name)
-    cable = msg("check its power and its network cable")
+    on_it = msg("on host {name}: ", name=name)
+    cable = msg("check the host's power and network cable")
     waited, port = _WAITED.search(said), _PORT.search(said)
     known: tuple[tuple[tuple[str, ...], str, str], ...] = (
         (
             ("REMOTE HOST IDENTIFICATION HAS CHANGED",),
-            msg("its ssh host key has changed"),
-            msg("find out why; then run `ssh-keygen -R {host}` and connect once", host=host),
+            msg("the ssh host key has changed"),
+            msg(
+                "find out why the key has changed; then run `ssh-keygen -R {host}` and connect once",
+                host=host,
+            ),
         ),
         (
             ("Host key verification failed",),
-            msg("its ssh host key is unknown"),
-            msg("run `ssh {where}` once, and compare the key", where=where),
+            msg("the ssh host key is unknown"),
+            msg("run `ssh {where}` once, and check the key that ssh shows", where=where),
         ),
         (
             ("permission denied while trying to connect",),
-            msg("this user is not allowed to use Docker on it"),
+            msg("this user is not allowed to use Docker on that host"),
             on_it + "`sudo usermod -aG docker USER`",
         ),
         (
             ("Permission denied (",),
-            msg("ssh rejects this user"),
+            msg("ssh does not let this user log in"),
             msg("set up a key that works without a prompt: `ssh -o BatchMode=yes {where} true`", where=where),
         ),
         (
             ("Could not resolve hostname",),
             msg("the name {host} can't be resolved", host=host),
-            msg("add it to /etc/hosts, or use its address"),
+            msg("add the name to /etc/hosts, or use the host's address"),
         ),
         (
             ("command not found", "docker: not found"),
-            msg("Docker is not installed on it"),
+            msg("Docker is not installed"),
             on_it + msg("install Docker 25 or newer"),
         ),
         (
             ("Cannot connect to the Docker daemon", "failed to connect to the docker API"),
-            msg("its Docker is not running"),
+            msg("Docker is not running"),
             on_it + "`systemctl status docker`",
         ),
         (
             ("Connection refused",),
-            msg("it refuses ssh connections on port {port}", port=port[1])
+            msg("ssh connections on port {port} are refused", port=port[1])
             if port is not None
-            else msg("it refuses ssh connections"),
+            else msg("ssh connections are refused"),
             on_it + "`systemctl status ssh`",
         ),
-        (("No route to host", "Network is unreachable"), msg("there is no route to it"), cable),
+        (("No route to host", "Network is unreachable"), msg("there is no route to the host"), cable),
         (
             ("timed out", "did not end within"),
-            msg("it did not answer within {seconds:g} s", seconds=float(waited[1]))
+            msg("no answer within {seconds:g} s", seconds=float(waited[1]))
             if waited is not None
-            else msg("it does not answer"),
+            else msg("no answer"),
             cable,
         ),
         (
@@ -166,4 +169,4 @@ def plainly(said: str, name: str, way: str) -> Refusal:
     if "stderr=" not in said and "\n" not in said and said:
         return Refusal(said)
     last = said.rpartition("stderr=")[2].strip().splitlines()
-    return Refusal(last[-1] if last else msg("it does not answer"))
+    return Refusal(last[-1] if last else msg("no answer"))

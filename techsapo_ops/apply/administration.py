@@ -39,7 +39,7 @@ class Begun:
         try:
             _append(self.layout, record, warn)
         except OpsError as error:
-            warn(msg("the outcome can't be recorded: {message}", message=error.message))
+            warn(msg("the outcome of this action can't be recorded: {message}", message=error.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _append(layout: Layout, record: Mapping[str, Any], warn: Warn) -> Head:
     except OpsError as error:
         if head is None:
             head = chain.append(record)
-        warn(msg("recorded on this host only; the other hosts don't have it: {why}", why=error.message))
+        warn(msg("this action is recorded on this host only, not on the others: {why}", why=error.message))
     return head
 
 

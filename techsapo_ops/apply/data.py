@@ -41,7 +41,9 @@ def require_data(stack: Stack, plan: StackPlan) -> None:
         backup = newest_backup(stack, {each.known.kind for each in lost})
         back = f"techsapo restore {backup}" if backup else ""
         lines.append(
-            msg("its newest backup is {backup}", backup=backup) if backup else msg("there is no backup of it")
+            msg("the newest backup of this data is {backup}", backup=backup)
+            if backup
+            else msg("there is no backup of this data")
         )
         raise OpsError(joined("\n", lines), _hint(back))
 
@@ -49,12 +51,12 @@ def require_data(stack: Stack, plan: StackPlan) -> None:
 def _hint(back: str) -> str:
     if not back:
         return msg(
-            "if its folder or volume was moved or is not mounted, put it back; otherwise "
-            "`techsapo up --empty` starts without the data"
+            "if the folder or volume was only moved or unmounted, put it back; if the data is lost, "
+            "`techsapo up --empty` starts without it"
         )
     return msg(
-        "if its folder or volume was moved or is not mounted, put it back; otherwise "
-        "`techsapo up --empty` starts without the data, and `{back}` then restores the backup",
+        "if the folder or volume was only moved or unmounted, put it back; if the data is lost, "
+        "`techsapo up --empty` starts without it, and `{back}` then restores the backup",
         back=back,
     )
 

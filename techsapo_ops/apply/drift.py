@@ -154,7 +154,7 @@ def _updates(stack_plan: StackPlan) -> Iterator[DriftFinding]:
                 msg("{replaced}: `techsapo {command}` restarts it", replaced=seen.replaced, command=command),
             )
     for name, why in stack_plan.observed.beside.items():
-        again = msg("`techsapo down`, then `techsapo up`, restarts it with all services")
+        again = msg("`techsapo down`, then `techsapo up`, restarts this program and all services")
         yield DriftFinding("update", name, msg("{why}: {again}", why=why, again=again))
 
 
@@ -206,7 +206,8 @@ def job(context: JobContext) -> JobResult:
     if not report.findings:
         return JobResult(msg("as applied by @{id}", id=report.against.id), samples)
     return JobResult(
-        msg("differences from @{id}: {count}", count=len(report.findings), id=report.against.id), samples
+        msg("differences from apply @{id}: {count}", count=len(report.findings), id=report.against.id),
+        samples,
     )
 
 

@@ -37,7 +37,7 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
     if given[:1] == ("",):
         raise OpsError(
             msg("the name of the program to run is empty"),
-            msg("omit it to start the service's own client"),
+            msg("omit the program to start the service's own client"),
             exit_code=2,
         )
     service, state = running_service(stack, word)
@@ -47,7 +47,8 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
     if call.command.env and not state.runs:  # only a login is in it
         raise OpsError(
             msg(
-                "{name} keeps exiting, so its password could go to another program on its port",
+                "not logged in: {name} keeps exiting, so another program on its port could receive the "
+                "password",
                 name=service.name,
             ),
             msg("`techsapo logs {name}` shows why", name=service.name),

@@ -54,12 +54,15 @@ class History:
             entry = ledger.find(reference)
             if not entry.good:
                 hint = (
-                    msg("it rolled back to @{back_to}", back_to=entry.back_to)
+                    msg(
+                        "after that failure, the stack was rolled back to apply @{back_to}",
+                        back_to=entry.back_to,
+                    )
                     if entry.back_to is not None
                     else ""
                 )
                 raise OpsError(
-                    msg("@{id} failed, so there is no such state to roll back to", id=entry.id), hint
+                    msg("apply @{id} failed, so it is not possible to roll back to it", id=entry.id), hint
                 )
             return entry
         current = ledger.current()
@@ -90,11 +93,11 @@ class History:
         if recorded.state != self.layout.state:
             raise OpsError(
                 msg(
-                    "@{id} was applied when the project was in {parent}",
+                    "at apply @{id}, the project was in {parent}",
                     id=entry.id,
                     parent=recorded.state.parent,
                 ),
-                msg("move it back there, or run `techsapo up`"),
+                msg("move the project back there, or run `techsapo up`"),
             )
         return snapshot
 
@@ -150,7 +153,7 @@ def record_interrupted(layout: Layout) -> LedgerEntry | None:
 def _interrupted(entry: Entry[LedgerEntry]) -> str:
     where = _WORDS.get(entry.step, entry.step)
     if entry.step == SERVICES and not entry.done:
-        where = msg("before the first service")
+        where = msg("before the first service was changed")
     if entry.elsewhere:  # what was shared last is older than what happened there
         return msg("interrupted on {host}, {where} or later", host=entry.host, where=where)
     done = msg(" (done: {done})", done=", ".join(entry.done)) if entry.done else ""
@@ -172,9 +175,9 @@ def require_left(layout: Layout) -> None:
     """Raise OpsError where a stack that was to move to several hosts may still run on another one alone."""
     if host := may_run_on(layout):
         raise OpsError(
-            msg("the move of this stack from {host} to several hosts was interrupted: it may still "
-                "be running on {host} alone",
+            msg("the move of this stack from {host} to several hosts was interrupted: the stack may "
+                "still be running on {host} alone",
                 host=host),
-            msg("run `techsapo up` on {host}, in the stack's folder, to continue. If {host} is lost "
-                "for good: `techsapo down` here, then `techsapo up`", host=host),
+            msg("to continue, run `techsapo up` on {host}, in the stack's folder. If {host} is lost for "
+                "good, run `techsapo down` on this host, then `techsapo up`", host=host),
         )  # fmt: skip

@@ -102,7 +102,11 @@ class Ledger:
         entry = next((e for e in entries if e.id == int(match[1])), None)
         if entry is None:
             there = (
-                msg("the ledger has @{id} to @{entries_id}", id=entries[0].id, entries_id=entries[-1].id)
+                msg(
+                    "the ledger has applies @{id} to @{entries_id}",
+                    id=entries[0].id,
+                    entries_id=entries[-1].id,
+                )
                 if entries
                 else msg("nothing was applied yet")
             )
@@ -125,7 +129,7 @@ class Ledger:
         except OSError as error:
             raise OpsError(
                 msg(
-                    "{digest} is missing from the ledger: {strerror}",
+                    "object {digest} is missing from the ledger: {strerror}",
                     digest=digest[:12],
                     strerror=error.strerror,
                 ),
@@ -133,7 +137,7 @@ class Ledger:
             ) from None
         if hashlib.sha256(data).hexdigest() != digest:
             raise OpsError(
-                msg("{digest} in the ledger is damaged", digest=digest[:12]),
+                msg("object {digest} in the ledger is damaged", digest=digest[:12]),
                 msg("it is not possible to roll back to this apply"),
             )
         return data
@@ -150,12 +154,12 @@ class Ledger:
         if not entry.state:
             raise OpsError(
                 msg(
-                    "@{id} used other secrets than now, so its files were deleted: only the last "
-                    "{states} states keep theirs",
+                    "the secrets have changed since apply @{id}, so its files were deleted: files with "
+                    "former secrets are kept for the last {states} states only",
                     id=entry.id,
                     states=STATES_WITH_SECRETS,
                 ),
-                msg("copy what you need from it into the spec, then run `techsapo up`"),
+                msg("change the spec to what that apply had, then run `techsapo up`"),
             )
         try:
             snapshot = thaw(self.content(entry.state), self.content)
@@ -163,11 +167,11 @@ class Ledger:
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
                 msg(
-                    "this version can't read the record of @{id} ({error})",
+                    "this version can't read the record of apply @{id} ({error})",
                     id=entry.id,
                     error=error,
                 ),
-                msg("it was written by techsapo {version}", version=entry.version),
+                msg("that record was written by techsapo {version}", version=entry.version),
             ) from None
 
     def record(self, entry: LedgerEntry) -> frozenset[str]:

@@ -59,7 +59,7 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
                 "--message: use at most {longest_message} printable characters",
                 longest_message=LONGEST_MESSAGE,
             ),
-            msg("shorten it"),
+            msg("shorten the message, or remove its unprintable characters"),
             exit_code=2,
         )
     before = maintenance_of(stack.layout)
@@ -131,7 +131,10 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
         if noted:
             yield (
                 reader,
-                msg("does not follow the maintenance noted in {note}: run `techsapo up`", note=note(layout)),
+                msg(
+                    "still serves users, although maintenance is on ({note}): run `techsapo up`",
+                    note=note(layout),
+                ),
             )
         else:
             yield reader, msg("turns users away, although maintenance is off: run `techsapo maintenance off`")

@@ -185,7 +185,10 @@ def _read(path: Path) -> dict[str, Any] | None:
             if facts.st_uid not in {0, os.geteuid()} or mode & 0o022:
                 raise OpsError(
                     msg("{path} belongs to another user, or others can write to it", path=path),
-                    msg("a plan file must be your own and private (0600): create it again as your own user"),
+                    msg(
+                        "a plan file must belong to you and be private (0600): create it again as your own "
+                        "user"
+                    ),
                 )
             value = json.loads(file.read(_LARGEST))
     except OSError as error:

@@ -69,7 +69,7 @@ def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
                     host=service.host,
                     title=service.facts.title,
                 ),
-                msg("remove {setting}: the stack runs its own", setting=setting),
+                msg("remove {setting}: the stack then runs this service itself", setting=setting),
             )
 
 

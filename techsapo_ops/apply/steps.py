@@ -63,7 +63,10 @@ class Rolling:
             return
         if step.action in DISTURBING and self._young - {step.service}:
             self._say(
-                msg("waiting {seconds:g} s until nginx uses the last instance again", seconds=RETURN_SECONDS)
+                msg(
+                    "waiting {seconds:g} s for nginx to use the restarted instance again",
+                    seconds=RETURN_SECONDS,
+                )
             )
             self._pause(RETURN_SECONDS)
             self._young.clear()

@@ -53,8 +53,9 @@ def down(
             known["stopped"] = list(stopped)
             if elsewhere:
                 warn(
-                    msg("the stack was moving from {host} to several hosts: services may still be running on "
-                        "{host}, and only `techsapo down` there, in the stack's folder, stops them",
+                    msg("the move of the stack from {host} to several hosts was not finished. Services may "
+                        "still be running on {host}: to stop them, run `techsapo down` there, in the "
+                        "stack's folder",
                         host=elsewhere)
                 )  # fmt: skip
         return stopped

@@ -125,7 +125,8 @@ class Transaction:
         if self._base is not None and self._to_one_host:
             self._listener.warn(
                 msg(
-                    "not rolling back to @{to}, which ran on one host: run `techsapo rollback` on that host",
+                    "not rolling back to apply @{to}, which ran on a single host: run `techsapo rollback` "
+                    "on that host",
                     to=self._base.id,
                 )
             )
@@ -198,7 +199,7 @@ class Transaction:
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
         assert self._base is not None, "checked by _can_go_back"  # noqa: S101 - a mistake of ours, no input
-        self._listener.say(msg("failed; rolling back to @{id}", id=self._base.id))
+        self._listener.say(msg("failed; rolling back to apply @{id}", id=self._base.id))
         snapshot: Snapshot | None = None
         work: Work | None = None
         try:

@@ -139,7 +139,9 @@ def _up(
         interrupted = record_interrupted(stack.layout)
         if interrupted is not None:
             listener.say(
-                msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
+                msg(
+                    "apply @{id} was {reason}; finishing it now", id=interrupted.id, reason=interrupted.reason
+                )
             )
         keep_spec_files(stack)
         if lost:
@@ -178,9 +180,13 @@ def require_applied(applied: Applied) -> None:
     back = applied.back
     after = ""
     if back is not None:
-        after = msg("\nrolled back to @{to}", to=back.to)
+        after = msg("\nrolled back to apply @{to}", to=back.to)
         after += joined(
-            "", (msg("\nbut not completely: {message}", message=error.message) for error in back.failures)
+            "",
+            (
+                msg("\nthe rollback is incomplete: {message}", message=error.message)
+                for error in back.failures
+            ),
         )
     raise OpsError(applied.error.message + after, applied.error.hint, exit_code=applied.error.exit_code)
 
@@ -227,7 +233,7 @@ def rollback(
         require_ended(history.layout, Operation.RESTORE)
         interrupted = record_interrupted(history.layout)
         if interrupted is not None:
-            listener.say(msg("@{id} was {reason}", id=interrupted.id, reason=interrupted.reason))
+            listener.say(msg("apply @{id} was {reason}", id=interrupted.id, reason=interrupted.reason))
         target = history.choose(reference)
         snapshot = history.snapshot(target)
         running = history.engine(snapshot)
@@ -236,7 +242,7 @@ def rollback(
         topology = snapshot.desired.topology
         if lost := lost_data(topology, running, topology.engine):
             what = joined("\n", (str(each) for each in lost))
-            raise OpsError(what, msg("`techsapo up` shows its newest backup"))
+            raise OpsError(what, msg("`techsapo up` shows the newest backup of this data"))
         stack_plan = replace(
             plan(snapshot, running, Purpose.BACK),
             leaves=leaves,

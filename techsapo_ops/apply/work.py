@@ -112,7 +112,7 @@ class Work:
         if broken:
             error = OpsError(
                 msg(
-                    "{service} was not started: it needs {broken}",
+                    "{service} was not started: it needs {broken}, which failed",
                     service=step.service,
                     broken=", ".join(broken),
                 )

@@ -140,7 +140,7 @@ def copied_path(path: Path, what: What, field: str = "", named: str = "") -> Cop
     except (OSError, RuntimeError) as error:
         raise OpsError(
             msg("cannot read {path}: {error}", path=path, error=error),
-            msg("run it as a user who can read it"),
+            msg("run this command as a user who can read it"),
         ) from None
     folder = stat.S_ISDIR(facts.st_mode)
     if not folder and not stat.S_ISREG(facts.st_mode):

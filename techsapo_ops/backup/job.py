@@ -35,7 +35,11 @@ def verify(context: JobContext) -> JobResult:
     verification = verify_backup(context.stack(), deep=True, wait=_WAIT)
     _require_good(context, verification)
     return JobResult(
-        msg("{id} was restored on trial in {seconds:.1f} s", id=verification.id, seconds=verification.seconds)
+        msg(
+            "backup {id} was restored on trial in {seconds:.1f} s",
+            id=verification.id,
+            seconds=verification.seconds,
+        )
     )
 
 
@@ -45,7 +49,7 @@ def verify_offsite(context: JobContext) -> JobResult:
     _require_good(context, verification)
     return JobResult(
         msg(
-            "{id} was fetched from off-site and restored on trial in {seconds:.1f} s",
+            "backup {id} was fetched from off-site and restored on trial in {seconds:.1f} s",
             id=verification.id,
             seconds=verification.seconds,
         )
@@ -58,13 +62,13 @@ def _require_good(context: JobContext, verification: Verification) -> None:
     if not verification.ok or verification.passed_over:
         raise OpsError(
             msg(
-                "{id} failed verification: {sentences}",
+                "backup {id} failed verification: {sentences}",
                 id=verification.id,
                 sentences=joined("; ", verification.sentences),
             )
             if not verification.ok
             else msg(
-                "{id} can be restored, but a newer backup is unusable: {passed_over}",
+                "backup {id} can be restored, but a newer backup is unusable: {passed_over}",
                 id=verification.id,
                 passed_over=joined("; ", verification.passed_over),
             ),
@@ -83,7 +87,7 @@ def prune(context: JobContext) -> JobResult:
     count = sum(not verdict.keep for verdict in done.verdicts)
     return JobResult(
         msg(
-            "removed {count} of {done_count}, {bytes}",
+            "removed {count} of {done_count} backups, {bytes}",
             count=count,
             done_count=len(done.verdicts),
             bytes=human(done.bytes),

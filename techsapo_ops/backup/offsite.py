@@ -54,7 +54,7 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
         repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
         raise OpsError(
             msg(
-                "backup {id} is complete here, but was not copied off-site: {message}",
+                "backup {id} is complete on this host, but was not copied off-site: {message}",
                 id=backup.id,
                 message=error.message,
             ),
@@ -139,7 +139,10 @@ def _part(stack: Stack, kind: BackupKind, copies: Path, backup: Backup) -> tuple
         raise OpsError(
             joined(
                 ": ",
-                [msg("{title} was not copied off-site with {id}", title=kind.title, id=backup.id), *wrong],
+                [
+                    msg("{title} was not copied off-site with backup {id}", title=kind.title, id=backup.id),
+                    *wrong,
+                ],
             ),
             msg("`restic snapshots --tag {id}` lists what was copied", id=backup.id),
         )

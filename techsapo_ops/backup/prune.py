@@ -82,11 +82,11 @@ def judge(
         reasons[backup.id].append(msg("the data that a restore replaced"))
     for backup in [b for b in backups if b.shrank]:
         reasons[backup.id].append(
-            msg("the data shrank in {shrank}, and nobody has accepted that", shrank=backup.shrank)
+            msg("the data shrank in backup {shrank}, which nobody has accepted yet", shrank=backup.shrank)
         )
     chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
-        since = msg("the point-in-time chain begins here")
+        since = msg("point-in-time recovery is possible from here on")
         reasons[chain[0].id].append(
             since if logs is not None else msg("{since}, as far as is known", since=since)
         )
@@ -106,14 +106,14 @@ def _count(
                     msg("{period} {number} of {count}", period=period, number=len(seen), count=counts[period])
                 )
     if good:
-        reasons[good[-1].id].append(msg("the newest good one"))
+        reasons[good[-1].id].append(msg("the newest good backup"))
     deep = [b for b in good if b.deep]
     if deep:
-        reasons[deep[-1].id].append(msg("the newest one restored on trial"))
+        reasons[deep[-1].id].append(msg("the newest backup restored on trial"))
 
 
 def _removed(backup: Known) -> str:
-    return msg("beyond every count in backup.keep") if backup.good else msg("damaged")
+    return msg("not among those that backup.keep keeps") if backup.good else msg("damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +172,13 @@ def _prune_offsite(
     ours, unreadable = copies_of(stack, away)
     if unreadable:
         raise OpsError(
-            unreadable, msg("`techsapo backup verify --offsite` shows more; nothing was removed off-site")
+            unreadable,
+            msg("nothing was removed off-site; for details, run `techsapo backup verify --offsite`"),
         )
     copies = {copy.id: copy for copy in ours}
     known = [Known(id_, copy.time, kinds=(str(copy.whole),)) for id_, copy in copies.items()]
     verdicts = [
-        replace(verdict, keep=True, reasons=(msg("its backup here stays"),))
+        replace(verdict, keep=True, reasons=(msg("the same backup on this host stays"),))
         if copies[verdict.id].backup in here and not verdict.keep
         else verdict
         for verdict in judge(known, stack.spec.backup.keep, zone, ())

@@ -97,7 +97,7 @@ def shared(stack: Stack, write: Callable[[], None], wait: float = 0.0) -> str:
             stack.engine.deliver()
     except OpsError as error:
         write()
-        return msg("the other hosts don't know about it: {why}", why=error.message)
+        return msg("the other hosts don't know about this change: {why}", why=error.message)
     return ""
 
 

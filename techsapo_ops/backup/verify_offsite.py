@@ -76,7 +76,8 @@ def verify_offsite(
         problems = tuple(filter(None, (unreadable, _gone(before, ours))))
         if not ours and not problems:
             raise OpsError(
-                msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
+                msg("no backup of this stack is off-site"),
+                msg("`techsapo backup` makes a backup and copies it there"),
             )
         verification = Verification(max(before, default=""), LEVEL, "", (), ())
         if ours:
@@ -141,7 +142,7 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapsh
     if not matches:
         raise OpsError(
             msg("no backup {word} of this stack is off-site", word=word),
-            msg("`techsapo backup` copies one there"),
+            msg("`techsapo backup` makes a backup and copies it there"),
         )
     return matches[-1]
 
@@ -179,7 +180,7 @@ def _looked(
     here = next((b for b in repository_of(stack).backups() if b.id == copied.backup.id), None)
     problems = verification.problems
     if here is not None and here.digest != copied.backup.digest:
-        problems += (msg("its manifest differs from that of the same backup here"),)
+        problems += (msg("the manifest differs from that of the same backup on this host"),)
     parts = (fetching, *verification.parts, *copies(stack, copied, progress), files(copied), *kit(copied))
     return replace(verification, parts=parts, problems=problems)
 
@@ -229,7 +230,9 @@ def copies(stack: Stack, copied: Copied, progress: Callable[[str, int], None]) -
         known |= {part.kind for part in verification.parts}
     for kind in registry.kinds():
         if kind.too_secret and kind.name not in known and not isinstance(kind.sources(stack), str):
-            yield PartResult(kind.name, note=msg("the stack has it now, but the copy does not include it"))
+            yield PartResult(
+                kind.name, note=msg("the stack has this data now, but the copy does not include it")
+            )
 
 
 def files(copied: Copied) -> PartResult:
@@ -254,7 +257,11 @@ def files(copied: Copied) -> PartResult:
                 changed += 1
             elif state:
                 wrong.append(state)
-    note = msg("{changed} files here have changed since then", changed=changed) if changed else ""
+    note = (
+        msg("{changed} files on this host have changed since the copy was made", changed=changed)
+        if changed
+        else ""
+    )
     return PartResult("files", tuple(few(wrong)), round(monotonic() - began, 3), note)
 
 

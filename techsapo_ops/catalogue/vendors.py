@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import frozen, packaged_yaml
+from techsapo_ops.messages import msg
 
 CHAT_ANSWER = 4096
 """Tokens of the longest answer of a model that does not think."""
@@ -58,7 +59,9 @@ class Source:
     @property
     def read(self) -> str:
         """When, in words."""
-        return f"as read on {self.as_of}{', second-hand' if self.second_hand else ''}"
+        if self.second_hand:
+            return msg("as read on {day}, not confirmed by the vendor", day=self.as_of)
+        return msg("as read on {day}", day=self.as_of)
 
 
 @dataclass(frozen=True, slots=True)

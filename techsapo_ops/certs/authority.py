@@ -46,7 +46,7 @@ def ordered(certificate: Managed) -> Pair:
                 retry_at=state.retry_at,
                 failure=state.failure or msg("too many requests"),
             ),
-            msg("`techsapo certs renew` waits until then by itself"),
+            msg("until then, `techsapo certs renew` does not ask the CA; a later run tries again"),
             code="rateLimited",
             retry_at=state.retry_at,
         )
@@ -86,7 +86,7 @@ def _responder(certificate: Managed) -> Responder:
     if site is None or not site.running():
         raise OpsError(
             msg("http-01 needs the stack's nginx, which is not running"),
-            msg("`techsapo up` starts it; dns-01 does not need it"),
+            msg("`techsapo up` starts nginx; dns-01 works without nginx"),
         )
     # By the address of the front, or by a name with several addresses, the CA may ask any of them.
     return Everywhere([HttpResponder(each.run, each.challenges, each.url) for each in site.there()])
@@ -238,7 +238,7 @@ class AcmeCa:
                 )
             elif error.code == "unauthorized":
                 hint = msg(
-                    "if the account was closed, remove {folder}: a new one is then created",
+                    "if the account was closed, remove {folder}: a new account is then created",
                     folder=self.folder(root),
                 )
             raise AcmeError(error.message, hint, code=error.code, retry_at=error.retry_at) from None

@@ -65,7 +65,11 @@ class HttpResponder(Responder):
             time.sleep(0.1)
         if wrong:
             raise OpsError(
-                msg("nginx does not serve the proof for {proof}: {wrong}", proof=proof.name, wrong=wrong),
+                msg(
+                    "nginx does not serve the challenge file for {proof}: {wrong}",
+                    proof=proof.name,
+                    wrong=wrong,
+                ),
                 msg("`techsapo up` updates nginx; the CA was not asked, so its rate limits are not affected"),
             )
 

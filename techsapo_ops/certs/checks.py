@@ -52,7 +52,7 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> tuple[str, ...]:
         if not issued_by(child, parent):
             faults.append(
                 msg(
-                    "certificate {number} of the chain ({subject}) did not sign number {number2}",
+                    "certificate {number} of the chain ({subject}) did not sign certificate {number2}",
                     number=number + 1,
                     subject=_subject(parent),
                     number2=number,
@@ -71,12 +71,12 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> tuple[str, ...]:
 def validity(leaf: x509.Certificate, now: datetime) -> tuple[str, ...]:
     """Why `leaf` is not valid at `now`: expired, or not yet begun, which is mostly a wrong clock."""
     if leaf.not_valid_after_utc <= now:
-        return (msg("it expired on {moment}", moment=moment(leaf.not_valid_after_utc)),)
+        return (msg("expired on {moment}", moment=moment(leaf.not_valid_after_utc)),)
     if leaf.not_valid_before_utc > now + _SLOW_CLOCK:
         begins = moment(leaf.not_valid_before_utc)
         return (
             msg(
-                "it is not valid before {begins}, but this host's clock says {moment}: check the clock",
+                "not valid before {begins}, but this host's clock says {moment}: check the clock",
                 begins=begins,
                 moment=moment(now),
             ),
@@ -92,7 +92,7 @@ def missing(leaf: x509.Certificate, names: Sequence[str]) -> tuple[str, ...]:
         return ()
     return (
         msg(
-            "it covers {have}, but not {lacking}",
+            "the certificate covers {have}, but not {lacking}",
             have=", ".join(have) or msg("no name"),
             lacking=joined(", ", lacking),
         ),
@@ -157,12 +157,12 @@ def why_new(
     any may; `suggested` is when the CA wants it to be renewed.
     """
     if pair is None:
-        return msg("its files could not be read")
+        return msg("the certificate's files could not be read")
     leaf = pair.leaf
     if leaf.public_key() != pair.private_key.public_key():
         return msg("key and certificate did not match")
     if set(names_of(leaf)) != {canonical(name) for name in names}:
-        return msg("the names changed")
+        return msg("the names of the certificate changed")
     if signed_by is not None and not issued_by(leaf, signed_by):
         return msg("the local CA changed")
     if leaf.not_valid_after_utc <= now:
@@ -171,4 +171,4 @@ def why_new(
         return ""
     if suggested is not None and suggested <= now:
         return msg("the CA asks for a renewal")
-    return msg("it is due for renewal: it expires on {moment}", moment=moment(leaf.not_valid_after_utc))
+    return msg("due for renewal: expires on {moment}", moment=moment(leaf.not_valid_after_utc))

@@ -86,8 +86,8 @@ def _install(certificate: Managed) -> None:
     try:
         if link.exists() and not link.is_symlink():
             raise OpsError(
-                msg("{link} is not a link of this stack, so it was left unchanged", link=link),
-                msg("move it away, or choose another folder for `install_to`"),
+                msg("{link} was not created by this stack, so it was left unchanged", link=link),
+                msg("move it elsewhere, or choose another folder for `install_to`"),
             )
         link.parent.mkdir(parents=True, exist_ok=True)
         temporary = link.with_name(f".{link.name}.techsapo")
@@ -134,7 +134,7 @@ def _run_hooks(certificate: Managed) -> None:
                     code=done.code,
                     output=done.output[-500:] or msg("it said nothing"),
                 ),
-                msg("`techsapo certs renew` runs it again"),
+                msg("`techsapo certs renew` runs the hook again"),
             )
     store.remember(replace(store.state, hooks_pending=False))
 
@@ -167,7 +167,7 @@ def _go_back(certificate: Managed, before: Version | None, failed: Version, *, r
             _confirm(certificate.site, certificate, before)
     except OpsError as error:
         return msg(
-            "and rolling back to version {number} failed too: {message}",
+            "rolling back to version {number} failed too: {message}",
             number=before.number,
             message=error.message,
         )

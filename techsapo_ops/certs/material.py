@@ -71,7 +71,7 @@ def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
     except ValueError:
         raise OpsError(
             msg("{where} is not a PEM certificate", where=where),
-            msg("it must begin with -----BEGIN CERTIFICATE-----"),
+            msg("a PEM certificate begins with -----BEGIN CERTIFICATE-----"),
         ) from None
 
 

@@ -99,13 +99,13 @@ def _reasons(topology: Topology, server: Service, tls: OwnTls, observed: Observe
             if why:
                 reasons[name] = msg("a new certificate: {why}", why=why)
             elif _later(tls.certificate / "fullchain.pem", observed, name):
-                reasons[name] = msg("its certificate was renewed after it started")
+                reasons[name] = msg("the certificate was renewed after this service started")
         elif server.kind in trusted(topology, service):
             if new_ca:
                 reasons[name] = msg("a new CA for the certificate of {title}", title=tls.title)
             elif _later(tls.ca, observed, name):
                 reasons[name] = msg(
-                    "the CA of {title}'s certificate was replaced after it started", title=tls.title
+                    "the CA of {title}'s certificate was replaced after this service started", title=tls.title
                 )
     return reasons
 
@@ -160,7 +160,7 @@ def _of_each(topology: Topology, reason: Callable[[Managed], str]) -> str:
 def _reason(certificate: Managed) -> str:
     """Why the certificate, or the link to it, has to be written before nginx starts."""
     linked = certificate.store.live() is not None
-    return _why_new(certificate) or ("" if linked else msg("its link was missing"))
+    return _why_new(certificate) or ("" if linked else msg("the link to the certificate was missing"))
 
 
 def _why_new(certificate: Managed) -> str:

@@ -187,7 +187,7 @@ def job(context: JobContext) -> JobResult:
         context.tell(_line(renewal))
     failed = [r for r in renewals if r.error is not None]
     done = [r for r in renewals if r.error is None and r.due.need is not Need.NOTHING]
-    parts = [msg("{count} renewed", count=len(done)) if done else msg("nothing was due")]
+    parts = [msg("{count} renewed", count=len(done)) if done else msg("no certificate was due")]
     if failed:
         parts.append(
             msg("{count} failed: {failed}", count=len(failed), failed=", ".join(r.name for r in failed))

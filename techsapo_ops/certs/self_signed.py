@@ -96,7 +96,7 @@ def due(directory: Path, names: Sequence[str], *, now: datetime) -> str:
 
 def _reason(directory: Path, names: Sequence[str], authority: Authority, now: datetime) -> str:
     if not (directory / CHAIN).exists() or not (directory / KEY).exists():
-        return msg("there was none")
+        return msg("there was no certificate")
     pair = read_pair(directory / KEY, directory / CHAIN).intact
     return why_new(pair, names, now, signed_by=authority.certificate)
 

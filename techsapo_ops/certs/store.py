@@ -71,7 +71,7 @@ def load_state(path: Path) -> CertificateState:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OpsError(
             msg("{path} is damaged", path=path),
-            msg("remove it: only the history of this certificate is lost"),
+            msg("remove this file: only the history of the certificate is lost"),
         ) from None
 
 

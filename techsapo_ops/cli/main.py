@@ -77,7 +77,7 @@ COMMANDS: dict[str, LazyEntry] = {
         "drills.drill", "app", "Rehearse failures, time them, and compare with the objectives.", _DATA
     ),
     "providers": LazyEntry(
-        "app.providers", "app", "List the providers and their models, or test them.", _ASK
+        "app.providers", "app", "List the providers and their models, or test the providers.", _ASK
     ),
     "serve": LazyEntry("app.serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": LazyEntry("app.ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
@@ -127,13 +127,14 @@ MOVED = {
 
 GONE = {
     "trust": msg(
-        "as root, add the user to /etc/techsapo/trusted-users; `techsapo doctor` shows what is refused"
+        "as root, add the user whom you trust to /etc/techsapo/trusted-users; `techsapo doctor` shows "
+        "which files are not trusted yet"
     ),
-    "ask --stream": msg("leave it out: the answer is printed once it is complete"),
-    "ask --insecure-skip-tls-verify": msg("give the certificate's CA with --ca-file"),
-    "audit verify --head": msg("leave it out: the command always compares with the local backups"),
-    "drill failover-app --rate": msg("leave it out: the drill always sends ten requests a second"),
-    "drill failover-host --rate": msg("leave it out: the drill always sends ten requests a second"),
+    "ask --stream": msg("leave out --stream: the answer is printed once it is complete"),
+    "ask --insecure-skip-tls-verify": msg("pass the CA of the server's certificate with --ca-file"),
+    "audit verify --head": msg("leave out --head: the record is always compared with the local backups"),
+    "drill failover-app --rate": msg("leave out --rate: the drill always sends ten requests a second"),
+    "drill failover-host --rate": msg("leave out --rate: the drill always sends ten requests a second"),
 }
 """Commands and options that went, and what to do instead."""
 

@@ -115,7 +115,8 @@ def as_whom(error: BaseException) -> str:
     owner = next((uid for uid in _owners(path) if uid != os.geteuid()), None)
     if owner is None:
         return msg(
-            "you own it: check its mode with `{command}`", command=shlex.join(["ls", "-ld", str(path)])
+            "you own this file or folder: check its permissions with `{command}`",
+            command=shlex.join(["ls", "-ld", str(path)]),
         )
     if owner == 0:
         return msg("run it as root: `{command}`", command=_command("sudo"))

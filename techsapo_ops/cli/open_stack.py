@@ -85,7 +85,7 @@ def _require_same_environment(project: Project) -> None:
                 "another host has applied environment {name} in the meantime",
                 name=change.before or NO_ENVIRONMENT,
             ),
-            msg("nothing was changed: run it again"),
+            msg("nothing was changed: run the command again"),
         )
 
 
@@ -170,6 +170,6 @@ def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[st
     except OpsError as error:
         # The names alone are what the command ends with.
         why = reasons_of(error.unreachable) if isinstance(error, HostsAway) else error.message
-        out.warn(msg("this host does not know what other hosts have applied since: {why}", why=why))
+        out.warn(msg("this host can't tell whether other hosts have applied anything newer: {why}", why=why))
         return away_of(error)
     return {}

@@ -30,30 +30,38 @@ CHANGES_PENDING = 100
 """Exit code of a command that changed nothing, and saw that something would change, or has."""
 
 EngineOption = Annotated[
-    Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
+    Literal["native", "compose"] | None,
+    typer.Option("--engine", help="Use this engine in place of the spec's."),
 ]
 ServicesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SERVICE]…",
-        help="Only these services and the ones they need.",
+        help="Limit the command to these services and the services they need.",
         autocompletion=completes("services"),
     ),
 ]
 NamedServicesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SERVICE]…", help="Names or kinds.", autocompletion=completes("services")),
+    typer.Argument(
+        metavar="[SERVICE]…", help="Names or kinds of services.", autocompletion=completes("services")
+    ),
 ]
 BackupArgument = Annotated[
     str,
     typer.Argument(
-        metavar="[ID]", help="An id, its beginning, or latest.", autocompletion=completes("backups")
+        metavar="[ID]",
+        help="Id of the backup, the beginning of its id, or latest.",
+        autocompletion=completes("backups"),
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 WaitOption = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for another techsapo to finish.")
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", help="How long to wait for another techsapo command to finish."
+    ),
 ]
 GateOption = Annotated[
     float | None,
@@ -179,7 +187,8 @@ EnvironmentOption = Annotated[
     typer.Option(
         "--environment",
         "-e",
-        help="Overlay of `environments`, or none; default: TECHSAPO_ENVIRONMENT, else the applied one.",
+        help="Overlay from `environments`, or none; default: TECHSAPO_ENVIRONMENT, else the overlay of the "
+        "last apply.",
     ),
 ]
 _environment = (EnvironmentOption, None)

@@ -256,5 +256,5 @@ def require_yes(question: str, *, yes: bool) -> None:
     """Ask on a terminal, unless `yes`. Raises OpsError where nobody agrees."""
     if not confirm(question, yes=yes):
         # Whoever has answered "no" has been asked.
-        hint = "" if interactive() else msg("there is no terminal to ask on: pass --yes")
+        hint = "" if interactive() else msg("can't ask for confirmation without a terminal: pass --yes")
         raise OpsError(msg("nothing was changed"), hint)

@@ -54,7 +54,7 @@ def find(given: Path | None) -> SpecLocation:
         if doubt := _doubt(path):
             return SpecLocation(DEFAULT_SPEC, why=msg("{path} is ignored: {doubt}", path=path, doubt=doubt))
         return SpecLocation(path, announce=True)
-    return SpecLocation(DEFAULT_SPEC, why=msg("no parent folder has one either"))
+    return SpecLocation(DEFAULT_SPEC, why=msg("no parent folder has a spec either"))
 
 
 def lacking(location: SpecLocation) -> OpsError:
@@ -62,17 +62,17 @@ def lacking(location: SpecLocation) -> OpsError:
     if location.path.is_dir():
         return OpsError(
             msg("{path} is a folder, not a spec", path=location.path),
-            msg("name the file in it: --file {file}", file=location.path / DEFAULT_SPEC),
+            msg("name the spec inside the folder, e.g. --file {file}", file=location.path / DEFAULT_SPEC),
         )
     if location.path == DEFAULT_SPEC and _OTHER_SPEC.is_file():
         return OpsError(
             msg("there is no spec at {path}", path=location.path),
-            msg("rename {other}, or name it with --file", other=_OTHER_SPEC),
+            msg("rename {other} to techsapo.yaml, or name it with --file", other=_OTHER_SPEC),
         )
     missing = msg("there is no spec at {path}", path=location.path)
     return OpsError(
         msg("{missing}; {why}", missing=missing, why=location.why) if location.why else missing,
-        msg("`techsapo init` writes one, or name yours with --file"),
+        msg("`techsapo init` writes a new spec; to use an existing one, name it with --file"),
     )
 
 

@@ -155,7 +155,7 @@ def read_secret_from(directory: Path) -> Callable[[str], str]:
     def read(path: str) -> str:
         file = user_path(path, directory)
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe that nobody writes to has no end, nor has a device
-            raise OSError(errno.EINVAL, msg("it is no regular file"), str(file))
+            raise OSError(errno.EINVAL, msg("this is not a regular file"), str(file))
         return file.read_text(encoding="utf-8")
 
     return read
@@ -219,7 +219,7 @@ class OpenFile:
     def message(self) -> str:
         """What is wrong with it."""
         return msg(
-            "every user of this host can read it (mode {mode:04o}), and it holds {holds}",
+            "every user of this host can read this file (mode {mode:04o}), which contains {holds}",
             mode=self.mode,
             holds=self.holds,
         )
@@ -244,7 +244,7 @@ def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
     named = {secret.file for secret in secrets_of(spec).values() if secret.file is not None}
     for path in sorted(user_path(each, directory) for each in named):
         if (mode := read_by_all(path)) is not None:
-            yield OpenFile(path, mode, msg("a secret of the spec"))
+            yield OpenFile(path, mode, msg("a secret that the spec uses"))
 
 
 def _written(spec_file: Path) -> bool:

@@ -53,7 +53,7 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     here = Path.cwd()
     imports = str(here) in sys.path and any(fault.path == here for fault in modes.faults)
     modes.require(
-        msg("run it in another folder: Python also imports from the folder that it starts in")
+        msg("run the command in another folder: Python also imports modules from the current folder")
         if imports
         else ""
     )

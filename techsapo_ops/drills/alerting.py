@@ -76,8 +76,11 @@ def drill_alert(
     working = at_work(spec, now)
     if page and not working:
         raise OpsError(
-            msg("a drill wakes nobody: pages are drilled only in business hours"),
-            msg("they are set in notifications.business_hours; the default is weekdays from 9 to 17"),
+            msg("a drill must not wake anyone: --to-page works only in business hours"),
+            msg(
+                "business hours are set in `notifications.business_hours`; the default is weekdays from 9 to "
+                "17"
+            ),
             exit_code=2,
         )
     receiver = PAGE if page else alerts()[DRILL].severity
@@ -85,26 +88,37 @@ def drill_alert(
     if page and not wanted:
         raise OpsError(
             msg("nobody is paged: notifications.{receiver} has no receiver", receiver=receiver),
-            msg("add one, then `techsapo up`"),
+            msg("add a receiver, then `techsapo up`"),
         )
     notes = [] if wanted else [msg("receivers of {receiver}: there are none", receiver=receiver)]
     if wanted and not page and spec.notifications.business_hours is not None and not working:
         wanted = {}
-        notes = [msg("receivers of info: they wait for business hours, as alerts of priority P2 do")]
+        notes = [
+            msg(
+                "receivers of info: left out, because their messages wait for business hours, as alerts of "
+                "priority P2 do"
+            )
+        ]
     _require_rule(prometheus)
     load, most = load_of(stack), allowed(spec)
     require_answer(load)
     way = Way(prometheus, server, receiver, wanted, server.sent(receiver), stack.pause)
     holder = None
     _fire(load, most + page + 60, page=bool(page))
-    say(msg("{drill} is firing; waiting at most {most:g} s until it arrives …", drill=DRILL, most=most))
+    say(
+        msg(
+            "the alert {drill} is firing; waiting at most {most:g} s for its delivery …",
+            drill=DRILL,
+            most=most,
+        )
+    )
     try:
         problems = way.follow(most)
         if page and not problems:
             say(
                 msg(
-                    "acknowledge it within {page:g} s: use the link in the message, or `techsapo alerts "
-                    "ack {drill}`",
+                    "acknowledge the alert within {page:g} s: use the link in the message, or `techsapo "
+                    "alerts ack {drill}`",
                     page=page,
                     drill=DRILL,
                 )
@@ -183,7 +197,7 @@ class Way:
             if there:
                 self.times["handed_on"] = self.passed()
                 if there[0].silenced:
-                    return [msg("a silence matches the alert: `techsapo alerts silence --list`")]
+                    return [msg("a silence matches the alert; `techsapo alerts silence --list` shows which")]
         elif self.wanted:
             now = self.server.sent(self.receiver)
             sent = {name: sent_since(self.before, now, name) for name in self.wanted}
@@ -199,8 +213,8 @@ def _require_rule(prometheus: Prometheus) -> None:
     rules = {rule.name for group in prometheus.rules().values() for rule in group}
     if DRILL not in rules:
         raise OpsError(
-            msg("Prometheus has no rule {drill}", drill=DRILL),
-            msg("`techsapo up` adds it, unless monitoring.alerts turns it off"),
+            msg("Prometheus has no alert rule {drill}", drill=DRILL),
+            msg("`techsapo up` adds this rule, unless `monitoring.alerts` disables the alert"),
         )
 
 
@@ -222,7 +236,7 @@ def _fire(load: Load, lasting: float, *, page: bool) -> str:
     if not answer.ok:
         raise OpsError(
             msg("the app does not fire the alert: HTTP {status}", status=answer.status),
-            msg("`techsapo up` updates it"),
+            msg("`techsapo up` updates the app"),
         )
     return str(json.loads(answer.body)["instance"])
 
@@ -254,4 +268,4 @@ def job(context: JobContext) -> JobResult:
             msg("the drill missed its objectives: {missed}", missed=joined("; ", report.missed)),
             msg("details: {file}", file=file),
         )
-    return JobResult(msg("{id}: met", id=report.id))
+    return JobResult(msg("{id}: all objectives met", id=report.id))

@@ -124,7 +124,13 @@ def failover(
             notes.append(msg("users' errors and alerts were not checked: there is no Prometheus"))
         began = time.monotonic()
         with Traffic(load) as traffic:
-            say(msg("traffic: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix))
+            say(
+                msg(
+                    "simulated traffic: {rate:g} requests a second, ids {prefix}…",
+                    rate=load.rate,
+                    prefix=load.prefix,
+                )
+            )
             while traffic.now() < QUIET:
                 stack.pause(POLL)
             struck = traffic.now()
@@ -175,14 +181,19 @@ def _filled(
     lost, doubled, again = _written(stack, load.prefix, outcome, course.struck)
     problems = []
     if lost:
-        problems.append(msg("missing from the audit log: {some}", some=_some(lost)))
+        problems.append(msg("requests missing from the audit log: {some}", some=_some(lost)))
     if doubled:
-        problems.append(msg("run twice: {some}", some=_some(doubled)))
+        problems.append(msg("requests run twice: {some}", some=_some(doubled)))
     if again:
         notes.append(
-            msg("run again, because they were in progress where the loss was: {some}", some=_some(again))
+            msg(
+                "requests run again, because they were in progress on what was killed: {some}",
+                some=_some(again),
+            )
         )
-    notes += [msg("failed: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()]
+    notes += [
+        msg("failed requests: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()
+    ]
     return replace(
         report,
         phases=(
@@ -277,7 +288,7 @@ def reasons(stack: Stack, prometheus: Prometheus | None) -> Iterator[str]:
         return
     if failed >= FEWEST_ERRORS and asked > 0 and failed / asked > MOST_ERRORS:
         yield msg(
-            "{failed:.0%} of users' requests failed in {window} (limit: {most_errors:.0%})",
+            "{failed:.0%} of users' requests failed in the last {window} (limit: {most_errors:.0%})",
             failed=failed / asked,
             window=WINDOW,
             most_errors=MOST_ERRORS,

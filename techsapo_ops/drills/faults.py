@@ -71,7 +71,8 @@ class LostHost:
         running = [c for c in member.stack_containers(engine.project, timeout=_SECONDS) if c.running]
         if not running:
             raise OpsError(
-                msg("no service of the stack is running on {host}", host=self.name), msg("`techsapo up`")
+                msg("no service of the stack is running on host {host}", host=self.name),
+                msg("run `techsapo up`"),
             )
         keepalived = next((c for c in running if c.service == f"keepalived-{self.name}"), None)
         address = engine.topology.spec.floating_address
@@ -231,8 +232,8 @@ def busiest(stack: Stack) -> LostInstance:
     topology = stack.topology
     if not topology.has(Nginx.facts.kind):
         raise OpsError(
-            msg("there is no nginx in front of the app, so nothing would take over"),
-            msg("`nginx: {{enabled: true}}`"),
+            msg("there is no nginx in front of the app, so no other instance would take over"),
+            msg("set `nginx.enabled` to true, then `techsapo up`"),
         )
     spec = {i.port: i for i in stack.spec.app.resolved_instances}
     observed = stack.engine.observe().services
@@ -244,7 +245,7 @@ def busiest(stack: Stack) -> LostInstance:
         )
         raise OpsError(
             msg("{few}: users would be cut off", few=few),
-            msg("run two or more (app.instances); `techsapo ps` shows the current ones"),
+            msg("run two or more instances (`app.instances`); `techsapo ps` shows the current ones"),
         )
     first = max(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight))
     pid = observed[first.name].pid

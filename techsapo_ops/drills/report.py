@@ -166,16 +166,16 @@ def find(layout: Layout, word: str) -> Report:
     if not stored:
         raise OpsError(
             msg("no drill has a report yet"),
-            msg("`techsapo drill restore` creates one"),
+            msg("`techsapo drill restore` creates a report"),
             exit_code=1 if word == "latest" else 2,
         )
     chosen = stored[-1:] if word == "latest" else [each for each in stored if each.id.startswith(word)]
     if len(chosen) != 1:
         raise OpsError(
-            msg("{count} reports begin with {word}", count=len(chosen), word=word)
+            msg("the ids of {count} reports begin with {word}", count=len(chosen), word=word)
             if chosen
-            else msg("there is no report {word}", word=word),
-            msg("`techsapo drill list` shows them all"),
+            else msg("there is no drill report {word}", word=word),
+            msg("`techsapo drill list` shows all reports"),
             exit_code=2,
         )
     return chosen[0]
@@ -254,7 +254,7 @@ def clean(layout: Layout, runner: Runner) -> Iterator[str]:
         if folder.is_symlink() or not folder.is_dir():
             continue
         _remove(folder, runner)
-        yield msg("removed {folder}, which an interrupted drill had left", folder=folder.name)
+        yield msg("removed the folder {folder}, which an interrupted drill had left", folder=folder.name)
 
 
 def _remove(folder: Path, runner: Runner) -> None:
@@ -271,11 +271,14 @@ def _remove(folder: Path, runner: Runner) -> None:
                     message=error.message,
                 ),
                 msg(
-                    "the next drill tries again; by hand: `techsapo down --volumes --file {file}`", file=file
+                    "the next drill tries again; to stop the services now, run `techsapo down --volumes "
+                    "--file {file}`",
+                    file=file,
                 ),
             ) from None
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         raise OpsError(
-            msg("cannot remove {folder}, which a drill created", folder=folder), msg("remove it by hand")
+            msg("cannot remove the folder {folder}, which a drill created", folder=folder),
+            msg("remove the folder by hand"),
         )

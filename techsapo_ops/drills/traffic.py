@@ -107,7 +107,7 @@ def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
     path = stack.layout.app_key
     if not path.exists():
         raise OpsError(
-            msg("there is no {path}", path=path), msg("`techsapo up` creates it and starts the stack")
+            msg("there is no {path}", path=path), msg("`techsapo up` creates this file and starts the stack")
         )
     key = Secret(read_text(path, what=msg("key of the app")).strip())
     own = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
@@ -156,7 +156,8 @@ class Traffic:
         """What became of it: so far, or in the end. Raises OpsError where the traffic itself failed."""
         if self._error is not None:
             raise OpsError(
-                msg("the simulated traffic failed: {error}", error=repr(self._error)), msg("please report it")
+                msg("the simulated traffic failed: {error}", error=repr(self._error)),
+                msg("please report this error"),
             )
         requests = tuple(replace(r, attempts=list(r.attempts)) for r in list(self._requests))
         return Outcome(self._ended if self._ended is not None else self.now(), requests)
@@ -220,7 +221,9 @@ def require_answer(load: Load) -> None:
     try:
         answer = fetch(url, timeout=load.timeout, headers=_headers(seal, "GET", PATH, name), trust=load.trust)
     except Unreachable as error:
-        raise OpsError(msg("no simulated traffic: {message}", message=error.message), error.hint) from None
+        raise OpsError(
+            msg("can't send simulated traffic: {message}", message=error.message), error.hint
+        ) from None
     if answer.status == 200:
         with suppress(ValueError, TypeError, LookupError):
             if json.loads(answer.text)["request_id"] == name:
@@ -232,10 +235,10 @@ def require_answer(load: Load) -> None:
     hints = {
         401: msg("the running app has another key than `.techsapo/keys/app-key`: run `techsapo restart app`"),
         503: msg("`techsapo maintenance status` and `techsapo health` show why"),
-        429: msg("this host is over its request limit: nginx.client_rate"),
+        429: msg("this host sends more requests than `nginx.client_rate` allows"),
     }
     raise OpsError(
-        msg("no simulated traffic: {url} answers HTTP {status}", url=url, status=answer.status),
+        msg("can't send simulated traffic: {url} answers HTTP {status}", url=url, status=answer.status),
         hints.get(answer.status, msg("`techsapo health` shows what is wrong")),
     )
 

@@ -111,7 +111,7 @@ def drill_recover(
             refuse_outside(look, into)
             if look.blockers:
                 what, remedy = look.blockers[0]
-                raise OpsError(msg("it can't be recovered here: {what}", what=what), remedy)
+                raise OpsError(msg("the copy can't be recovered on this host: {what}", what=what), remedy)
             done = recovery.run(look)
         return replace(
             begin(done.whole_seconds),
@@ -145,7 +145,10 @@ def refuse_outside(look: Preview, into: Path) -> None:
                 "the drill would write outside its folder: {map} is no longer on this host",
                 map=", ".join(map(str, outside[:3])),
             ),
-            msg("put it back or remove it from the spec; then run `techsapo backup` and the drill again"),
+            msg(
+                "put the missing file or folder back, or remove it from the spec; then run `techsapo backup` "
+                "and the drill again"
+            ),
         )
 
 
@@ -175,6 +178,6 @@ def _free(count: int) -> list[int]:
 
 
 def _notes(look: Preview) -> Iterator[str]:
-    yield msg("not included: operating system, DNS, package downloads, certificates and schedule")
+    yield msg("not part of this drill: operating system, DNS, package downloads, certificates and schedule")
     for what, why in look.cannot:
         yield msg("not recovered: {what}: {why}", what=what, why=why)

@@ -96,13 +96,13 @@ def forget_shared(note: MachinesNote, runner: Runner) -> str:
         return ""
     forget(fleet_of(note.machines, runner), note.project)
     return msg(
-        "the hosts are still in their Swarm; if nothing else needs it, run `docker swarm leave "
-        "--force` on each"
+        "the hosts are still in their Swarm; if nothing else uses the Swarm, run `docker swarm leave "
+        "--force` on each host"
     )
 
 
 def _refreshing(state: Path) -> AbstractContextManager[int]:
-    return exclusive(state / _REFRESH, wait=_WAIT, what=msg("fetching the newest state"), waits=False)
+    return exclusive(state / _REFRESH, wait=_WAIT, what=msg("fetching the latest state"), waits=False)
 
 
 def _shared(

@@ -50,7 +50,8 @@ def explicit(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | N
     recorded = recorded_engine(layout.state)
     if recorded is not None and recorded.engine != "swarm":  # which a spec of one host can't keep
         return Choice(
-            "compose" if recorded.engine == "compose" else "native", msg("the stack was started with it")
+            "compose" if recorded.engine == "compose" else "native",
+            msg("the stack was started with this engine"),
         )
     if spec.engine == "compose":
         return Choice("compose", msg("engine: compose"))
@@ -124,7 +125,7 @@ def find_out(images: Sequence[Image], binaries: Mapping[str, str], runner: Runne
         else msg("{count} images can be pulled", count=len(missing))
     )
     return Choice(
-        "compose", msg("a Docker daemon answers, {images_are}", images_are=images_are), decided=True
+        "compose", msg("a Docker daemon answers, and {images_are}", images_are=images_are), decided=True
     )
 
 

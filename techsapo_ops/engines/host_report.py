@@ -78,12 +78,16 @@ def report_of_docker(topology: Topology, docker: DockerFacts) -> HostReport:
 def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
     path = topology.host.binaries.get("docker")
     if path is None:
-        detail = msg("not on PATH; engine: compose needs it")
+        detail = msg("docker is not on PATH, but `engine: compose` needs docker")
         yield HostFinding("service", "docker", Level.MISSING, detail, package="docker.io")
         return
     if docker.version is None:
-        remedy = msg("start it (`systemctl start docker`), and join the group docker or be root")
-        yield HostFinding("service", "docker", Level.MISSING, msg("no daemon answers this user"), remedy)
+        remedy = msg(
+            "start Docker (`systemctl start docker`), and run as root or add this user to the group docker"
+        )
+        yield HostFinding(
+            "service", "docker", Level.MISSING, msg("no Docker daemon answers this user"), remedy
+        )
         return
     daemon = msg("daemon {version}, {found}", version=docker.version, found=path)
     if too_old(docker.version):
@@ -105,5 +109,7 @@ def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFi
         if here:
             yield HostFinding("image", image, Level.OK, msg("on this host, or built here"))
         else:
-            remedy = msg("`techsapo up` pulls it; or set one that is on this host under `images:`")
+            remedy = msg(
+                "`techsapo up` pulls the image; or set an image that is on this host under `images:`"
+            )
             yield HostFinding("image", image, Level.NOTE, msg("not on this host yet"), remedy)

@@ -171,7 +171,7 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
                 "the stack was started with the engine {engine}, which this techsapo does not support",
                 engine=last.engine,
             ),
-            msg("use the version that started it"),
+            msg("use the version of techsapo that started the stack"),
         )
     name = last.project if last is not None and last.engine == "compose" else None
     if last is None:

@@ -33,7 +33,7 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     ports = {s.port for s in topology.services}
     gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
-        (s, Step(Action.REMOVE, s.name, msg("no longer in the spec, or its program is gone"))) for s in gone
+        (s, Step(Action.REMOVE, s.name, msg("no longer in the spec, or the program is gone"))) for s in gone
     ]
     first = [step for s, step in removed if s.port in ports]
     last = [step for s, step in removed if s.port not in ports]
@@ -112,16 +112,16 @@ def _step(unit: Unit, desired: Desired, observed: Observed) -> Step:
     if seen.drift:
         return Step(Action.RECREATE, name, seen.drift)
     if not seen.fingerprint:
-        return Step(Action.RECREATE, name, msg("its last start did not finish"))
+        return Step(Action.RECREATE, name, msg("the last start did not finish"))
     if seen.fingerprint != unit.fingerprint:
         return Step(Action.RECREATE, name, msg("{defined_by} changed", defined_by=unit.defined_by))
     if seen.state is State.CRASHED:
-        return Step(Action.RESTART, name, msg("it kept exiting"))
+        return Step(Action.RESTART, name, msg("kept exiting"))
     if seen.state is State.BACKOFF:
         return Step(
             Action.RESTART,
             name,
-            msg("it keeps exiting ({restarts} restarts)", restarts=seen.restarts),
+            msg("keeps exiting ({restarts} restarts)", restarts=seen.restarts),
         )
     if seen.config != unit.config_digest(desired.files):
         now = file_digests(unit, desired.files)

@@ -71,13 +71,16 @@ def _settled(
             if passed > min(_REFUSED_AFTER, wait) and has_refused(kind.last_reload(server)):
                 return Mismatch(
                     service.name,
-                    msg("it refused to reload and runs the old configuration: {what}", what=what),
+                    msg("the service refused to reload and runs the old configuration: {what}", what=what),
                 )
         except (Unreachable, ApiError) as error:
-            what, answered = msg("can't read back its configuration: {message}", message=error.message), False
+            what, answered = (
+                msg("the running configuration can't be read back: {message}", message=error.message),
+                False,
+            )
         if time.monotonic() - started >= wait:
             said = (
-                msg("it runs a different configuration from the one applied: {what}", what=what)
+                msg("the service runs a different configuration from the one applied: {what}", what=what)
                 if answered
                 else what
             )
@@ -126,7 +129,7 @@ def wait_reloaded(
             return
         if has_refused(last) and (before.successful or passed > _STILL_REFUSED):
             raise OpsError(
-                msg("{name} refuses its configuration and keeps the previous one", name=name),
+                msg("{name} refuses its new configuration and keeps the previous one", name=name),
                 msg("`techsapo logs {name} -n 20` shows why", name=name),
             )
         if passed > _WITHIN:

@@ -77,14 +77,19 @@ def _host(topology: Topology, machine: Machine, seen: Survey) -> Iterator[Fact]:
     why = probed.message if isinstance(probed, OpsError) else str(probed)
     words = msg("ports, disk and network were not checked: {why}", why=why)
     if isinstance(probed, NoWayError):
-        yield of("machine", _SKIP, words, msg("`techsapo up` brings the images; over ssh:// none is needed"))
+        yield of(
+            "machine",
+            _SKIP,
+            words,
+            msg("`techsapo up` brings the images to the host; over ssh:// no image is needed"),
+        )
     else:
         yield of("machine", _WARN, words)
 
 
 def _version(machine: Machine, daemon: DaemonFacts) -> Fact:
     if _major(daemon.version) < OLDEST:
-        words = msg("{version} is older than {oldest}", version=daemon.version, oldest=OLDEST)
+        words = msg("Docker {version} is older than {oldest}", version=daemon.version, oldest=OLDEST)
         return Fact(machine.name, "docker", _BAD, words, msg("install a newer Docker"))
     words = msg("{version}, over {way}", version=daemon.version, way=machine.docker)
     return Fact(machine.name, "docker", _OK, words)
@@ -93,7 +98,7 @@ def _version(machine: Machine, daemon: DaemonFacts) -> Fact:
 def _name(machine: Machine, daemon: DaemonFacts) -> Fact:
     if daemon.name == machine.name:
         return Fact(machine.name, "name", _OK, daemon.name)
-    words = msg("its host name is {name}", name=daemon.name)
+    words = msg("the host's own name is {name}", name=daemon.name)
     return Fact(machine.name, "name", _BAD, words, renaming(machine, daemon))
 
 
@@ -101,44 +106,51 @@ def _swarm(machine: Machine, daemon: DaemonFacts, seen: Survey) -> Iterator[Fact
     name, of = machine.name, partial(Fact, machine.name, IN_SWARM)
     join = msg("`techsapo hosts add {name}`", name=name)
     if not daemon.joined:
-        yield of(_BAD, msg("it is not in a Swarm"), join)
+        yield of(_BAD, msg("not in a Swarm"), join)
         return
     if daemon.state != "active" or (daemon.manages and seen.nodes is None):
         said = seen.quorum.splitlines()[-1] if seen.quorum else daemon.state
-        words = msg("its Swarm does not answer: {why}", why=daemon.error or said)
+        words = msg("the Swarm does not answer: {why}", why=daemon.error or said)
         yield of(_BAD, words, msg("more than half of the managers must answer; see docs/three-machines.md"))
         return
     if len({d.cluster for d in seen.daemons.values() if d.cluster}) > 1:
         yield of(
             _BAD,
             msg("the hosts are not all in the same Swarm"),
-            msg("on the host in the wrong Swarm: `docker swarm leave --force`; then `techsapo hosts add`"),
+            msg(
+                "on the host that is in the wrong Swarm, run `docker swarm leave --force`; then run "
+                "`techsapo hosts add`"
+            ),
         )
         return
     node = next((n for n in seen.nodes or () if n.id == daemon.node), None)
     if not daemon.manages or node is None:
-        yield of(_BAD, msg("it is a worker, but every host must be a manager"), join)
+        yield of(_BAD, msg("the host is a worker, but every host must be a manager"), join)
         return
     role = msg("manager and leader") if node.reach == "leader" else msg("manager")
     if not node.ready or node.reach == "unreachable":
-        yield of(_BAD, msg("the other managers can't reach it"), msg("run `techsapo hosts check` on them"))
+        yield of(
+            _BAD,
+            msg("the other managers can't reach that host"),
+            msg("run `techsapo hosts check` on the other managers"),
+        )
     elif node.availability != "active":
         yield of(_WARN, msg("{role}, drained", role=role), msg("`techsapo hosts activate {name}`", name=name))
     else:
         yield of(_OK, role)
     there, here = daemon.address, machine.address
     if there and there != here:
-        words = msg("Swarm uses {there}, but the spec has {here}", there=there, here=here)
+        words = msg("Swarm uses the address {there}, but the spec has {here}", there=there, here=here)
         remedy = msg(
-            "write {there} under `hosts`, or `techsapo hosts replace {name}`", there=there, name=name
+            "write {there} under `hosts`, or run `techsapo hosts replace {name}`", there=there, name=name
         )
         yield Fact(name, "swarm address", _BAD, words, remedy)
 
 
 def _clock(machine: Machine, daemon: DaemonFacts) -> Fact:
     level = _clock_level(max(abs(daemon.ahead) - daemon.doubt, 0.0))
-    words = msg("{ahead:+.1f} s from this host", ahead=daemon.ahead)
-    remedy = msg("synchronize it with NTP: `timedatectl set-ntp true`") if level is not _OK else ""
+    words = msg("{ahead:+.1f} s from this host's clock", ahead=daemon.ahead)
+    remedy = msg("synchronize the clock with NTP: `timedatectl set-ntp true`") if level is not _OK else ""
     return Fact(machine.name, "clock", level, words, remedy)
 
 
@@ -147,7 +159,13 @@ def _address(machine: Machine, probed: Probed) -> Fact:
         return Fact(machine.name, "address", _OK, machine.address)
     words = msg("no interface has {address}", address=machine.address)
     addresses = ", ".join(sorted(a for a in probed.addresses if not a.startswith("127.")))
-    return Fact(machine.name, "address", _BAD, words, msg("write one of {addresses}", addresses=addresses))
+    return Fact(
+        machine.name,
+        "address",
+        _BAD,
+        words,
+        msg("under `hosts`, write one of the addresses {addresses}", addresses=addresses),
+    )
 
 
 def _ports(
@@ -162,13 +180,14 @@ def _ports(
         taken += [f"{port} (Swarm)" for port in (RAFT, GOSSIP) if port in probed.ports]
     if taken:
         words = msg("another process uses {ports}", ports=", ".join(taken))
-        return of(_BAD, words, msg("`ss -ltnp` there shows the process"))
+        return of(_BAD, words, msg("`ss -ltnp` on that host shows the process"))
     if freed:
         had = ", ".join(map(str, sorted(freed)))
         return of(
             _OK,
             msg(
-                "{ports}: used by the stack while it runs on this host alone; `techsapo up` stops it first",
+                "{ports}: used by the stack, which runs on this host only; `techsapo up` stops that stack "
+                "first",
                 ports=had,
             ),
         )
@@ -186,10 +205,10 @@ def _network(machine: Machine, probed: Probed, seen: Survey) -> Fact:
         if how == "no" or (how == "refused" and seen.daemons[other].joined)
     ]
     if bad:
-        words = msg("it can't reach {others}", others=", ".join(bad))
+        words = msg("can't reach {others}", others=", ".join(bad))
         return of(_BAD, words, msg("open 2377/tcp, 7946/tcp and udp, and 4789/udp between the hosts"))
     if "untried" in tried.values():
-        return of(_SKIP, msg("not tested: it has no bash"))
+        return of(_SKIP, msg("not tested: the host has no bash"))
     names = ", ".join(sorted({other for other, _ in tried}))
     return of(_OK, msg("reaches {others}", others=names or "-"))
 
@@ -221,18 +240,18 @@ def _together(topology: Topology, machines: Sequence[Machine], seen: Survey) -> 
         yield of(
             "docker",
             _WARN,
-            msg("different major versions: {each}", each=each),
-            msg("install the same version on all of them"),
+            msg("different major versions of Docker: {each}", each=each),
+            msg("install the same version on all hosts"),
         )
     if len(daemons) > 1:
         middle = median(d.ahead for d in daemons.values())
         apart = max(abs(d.ahead - middle) for d in daemons.values())
         level = _clock_level(max(apart - 2 * max(d.doubt for d in daemons.values()), 0.0))
         words = msg("the clocks of the hosts differ by at most {seconds:.1f} s", seconds=apart)
-        yield of("clock", level, words, msg("synchronize it with NTP") if level is not _OK else "")
+        yield of("clock", level, words, msg("synchronize the clocks with NTP") if level is not _OK else "")
     yield from _raft(topology, seen)
     words = msg("4789/udp, 7946/udp and VRRP (protocol 112) can't be tested from outside")
-    yield of("udp", _SKIP, words, msg("open them between the hosts"))
+    yield of("udp", _SKIP, words, msg("open these ports and protocols between the hosts"))
 
 
 def _raft(topology: Topology, seen: Survey) -> Iterator[Fact]:
@@ -242,12 +261,18 @@ def _raft(topology: Topology, seen: Survey) -> Iterator[Fact]:
     managers = [node for node in seen.nodes if node.reach]
     there = [node for node in managers if node.reach != "unreachable"]
     spare = len(there) - (len(managers) // 2 + 1)
-    words = msg("{there} of {all} managers", there=len(there), all=len(managers))
+    words = msg("{there} of {all} managers answer", there=len(there), all=len(managers))
     if spare > 0:
-        yield of("quorum", _OK, msg("{managers}; {spare} can be lost", managers=words, spare=spare))
+        yield of(
+            "quorum",
+            _OK,
+            msg("{managers}; quorum survives the loss of {spare} more", managers=words, spare=spare),
+        )
     else:
-        remedy = msg("bring the host back, or `techsapo hosts replace NAME`")
-        yield of("quorum", _WARN, msg("{managers}; none can be lost", managers=words), remedy)
+        remedy = msg("bring the host back, or run `techsapo hosts replace NAME`")
+        yield of(
+            "quorum", _WARN, msg("{managers}; losing one more breaks the quorum", managers=words), remedy
+        )
     names = {m.name for m in topology.machines}
     if strangers := [node.name for node in managers if node.name not in names]:
         words = msg("managers that are not in the spec: {names}", names=", ".join(strangers))
@@ -257,6 +282,8 @@ def _raft(topology: Topology, seen: Survey) -> Iterator[Fact]:
         yield of("heartbeat", _OK, f"{beat:g} s")
     elif beat:
         words = msg(
-            "{beat:g} s: if the leader is cut off, Swarm restarts healthy services on other hosts", beat=beat
+            "{beat:g} s is too short: if the leader is cut off, Swarm restarts healthy services "
+            "on other hosts",
+            beat=beat,
         )
         yield of("heartbeat", _WARN, words, f"`docker swarm update --dispatcher-heartbeat {HEARTBEAT:.0f}s`")

@@ -49,8 +49,8 @@ def drain(
         reasons = list(needed(engine, nodes, name)) if stack.engine.observe().running else []
         if reasons and not force:
             raise OpsError(
-                msg("{name} can't be drained now: {reasons}", name=name, reasons="; ".join(reasons)),
-                msg("fix this first; `--force` drains the host anyway, and the service may stop"),
+                msg("host {name} can't be drained now: {reasons}", name=name, reasons="; ".join(reasons)),
+                msg("fix this first; `--force` drains the host anyway, but the stack may stop answering"),
             )
         for reason in reasons:
             warn(reason)
@@ -61,8 +61,10 @@ def drain(
                 raise OpsError(
                     msg("the primaries on {name} could not be handed over: {reasons}",
                         name=name, reasons="; ".join(left)),
-                    msg("nothing was stopped; `techsapo health` shows what is wrong. `--force` stops it "
-                        "anyway, and its last writes may be lost"),
+                    msg(
+                        "nothing was stopped; `techsapo health` shows what is wrong. `--force` stops the "
+                        "primaries anyway, but their last writes may be lost"
+                    ),
                 )  # fmt: skip
             for reason in left:
                 warn(reason)
@@ -104,7 +106,7 @@ def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
         if words := lacking(engine.deliver()):
             warn(words)
     except OpsError as error:
-        warn(msg("the drained hosts can't be passed on to monitoring: {why}", why=error.message))
+        warn(msg("monitoring can't be told which hosts are drained: {why}", why=error.message))
 
 
 def node_named(nodes: Sequence[Node], name: str) -> Node:
@@ -112,7 +114,7 @@ def node_named(nodes: Sequence[Node], name: str) -> Node:
     named = sorted((n for n in nodes if n.name == name), key=lambda node: not node.ready)
     if not named:
         raise OpsError(
-            msg("{name} is not a node of the Swarm; its nodes are {nodes}",
+            msg("host {name} is not a node of the Swarm; the Swarm's nodes are {nodes}",
                 name=name, nodes=", ".join(sorted(n.name for n in nodes))),
             msg("`techsapo hosts add {name}`", name=name),
         )  # fmt: skip
@@ -127,7 +129,7 @@ def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[st
         yield msg("only {left} of {all} managers would be left", left=len(left), all=len(managers))
     for node in nodes:
         if node.name != name and node.availability != "active":
-            yield msg("{other} is already drained", other=node.name)
+            yield msg("host {other} is already drained", other=node.name)
     ask = engine.prober_inside()
     # One on each machine, with data of its own: a majority of them has to be well without this one.
     kinds = {
@@ -147,7 +149,9 @@ def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[st
     for kind, of in kinds.items():
         there = sum(are.get(service.name, False) for service in of)
         if 2 * there <= len(of):
-            yield msg("only {there} of {all} {kind} would be left", there=there, all=len(of), kind=kind)
+            yield msg(
+                "only {there} of {all} {kind} services would be left", there=there, all=len(of), kind=kind
+            )
 
 
 def _wait_stopped(engine: SwarmEngine, name: str, pause: Callable[[float], None]) -> None:
@@ -217,8 +221,10 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
         )
     if len(stack.topology.of_kind(kind)) < 2:
         raise OpsError(
-            msg("this stack has only one {title}, so none can take over", title=kind_of(kind).facts.title),
-            msg("a stack on three hosts has three: see docs/three-machines.md"),
+            msg(
+                "this stack has only one {title}, so no other can take over", title=kind_of(kind).facts.title
+            ),
+            msg("a stack on three hosts has one such server on each host: see docs/three-machines.md"),
             exit_code=2,
         )
     stack.engine.observe().require_known()

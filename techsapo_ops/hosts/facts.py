@@ -81,8 +81,8 @@ class DaemonFacts:
 def renaming(machine: Machine, daemon: DaemonFacts) -> str:
     """What to try where a machine's Docker calls itself otherwise than the spec does."""
     return msg(
-        "write `{name}:` under `hosts`, or run `hostnamectl set-hostname {key}` there and "
-        "restart Docker",
+        "write `{name}:` under `hosts`, or run `hostnamectl set-hostname {key}` on that host and restart "
+        "Docker",
         name=daemon.name, key=machine.name,
     )  # fmt: skip
 
@@ -129,7 +129,7 @@ def _clock(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise OpsError(msg("its Docker reports no time")) from None
+        raise OpsError(msg("Docker does not report the time")) from None
 
 
 PROBE_SECONDS = 15.0
@@ -218,7 +218,7 @@ def _argv(docker: Docker, machine: Machine, daemon: DaemonFacts, images: Sequenc
     if not _from_beside(machine, daemon):
         return ("sh", "-s")
     if not images:
-        raise NoWayError(msg("it has no image of the stack yet to run the check in"))
+        raise NoWayError(msg("the host has no image of the stack yet in which the check could run"))
     options = ["--rm", "-i", "--log-driver", "none", "--network", "host", "--pull", "never", "--user", "0"]
     mount = ("--volume", f"{daemon.root}:{_ROOT}:ro")
     return docker.streaming("run", *options, *mount, "--entrypoint", "sh", images[0], "-s").argv

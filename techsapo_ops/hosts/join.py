@@ -105,11 +105,14 @@ def add(
             continue
         if daemon.joined:
             raise OpsError(
-                msg("{name} is in another Swarm", name=machine.name),
-                msg("if nothing there is needed any more, run on that host: `docker swarm leave --force`"),
+                msg("host {name} is in another Swarm", name=machine.name),
+                msg(
+                    "if nothing in that Swarm is needed any more, run on that host: `docker swarm leave "
+                    "--force`"
+                ),
             )
         _require_new(machine, nodes)
-        say(msg("{name} is joining the Swarm", name=machine.name))
+        say(msg("host {name} is joining the Swarm", name=machine.name))
         _join(fleet.members[machine.name], manager, machine, next(m for m in machines if m.name == inside))
         _wait_ready(manager, machine, pause)
         joined.append(machine.name)
@@ -137,7 +140,7 @@ def _inside(daemons: dict[str, DaemonFacts]) -> str | None:
     if len(clusters - {""}) > 1:
         raise OpsError(
             msg("the hosts are in different Swarms: {names}", names=", ".join(able)),
-            msg("on the host in the wrong Swarm: `docker swarm leave --force`"),
+            msg("on the host that is in the wrong Swarm, run `docker swarm leave --force`"),
         )
     if able:
         return able[0]
@@ -145,7 +148,7 @@ def _inside(daemons: dict[str, DaemonFacts]) -> str | None:
     if stuck:
         raise OpsError(
             msg("the Swarm of the hosts does not answer ({stuck})", stuck="; ".join(stuck)),
-            msg("more than half of its managers must answer; see docs/three-machines.md"),
+            msg("more than half of the managers must answer; see docs/three-machines.md"),
         )
     return None
 
@@ -159,7 +162,7 @@ def _require_alone(
         why = plainly(silent[unknown[0].name].message, unknown[0].name, unknown[0].docker).why
         raise OpsError(
             msg(
-                "{name} does not answer, so it may already be in a Swarm: {why}",
+                "host {name} does not answer, so it may already be in a Swarm: {why}",
                 name=unknown[0].name,
                 why=why,
             ),
@@ -183,7 +186,7 @@ def _require_new(machine: Machine, nodes: Sequence[Node]) -> None:
         if node.name == machine.name or node.address == machine.address:
             raise OpsError(
                 msg("the Swarm already has a node {name} at {address}", name=node.name, address=node.address),
-                msg("if that host is gone: `techsapo hosts replace {name}`", name=machine.name),
+                msg("if that host is lost, run `techsapo hosts replace {name}`", name=machine.name),
             )
 
 
@@ -199,8 +202,10 @@ def _join(docker: Docker, manager: Docker, machine: Machine, to: Machine) -> Non
         post(docker, "/swarm/join", value, _JOIN_SECONDS)
     except OpsError as error:
         raise OpsError(
-            msg("{name} can't join: {why}", name=machine.name, why=error.message),
-            msg("`techsapo hosts check {name}` shows whether it reaches the others", name=machine.name),
+            msg("host {name} can't join the Swarm: {why}", name=machine.name, why=error.message),
+            msg(
+                "`techsapo hosts check {name}` shows whether that host reaches the others", name=machine.name
+            ),
         ) from None
 
 
@@ -212,7 +217,7 @@ def _wait_ready(manager: Docker, machine: Machine, pause: Callable[[float], None
             return
         if time.monotonic() > deadline:
             raise OpsError(
-                msg("{name} joined, but is not ready", name=machine.name),
+                msg("host {name} joined the Swarm, but is not ready", name=machine.name),
                 msg("`techsapo hosts check {name}`", name=machine.name),
             )
         pause(_PAUSE)

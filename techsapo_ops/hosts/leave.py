@@ -52,7 +52,7 @@ class Leaving:
             else msg("{host}, which is not in the spec,", host=self.name)
         )
         return msg(
-            "Remove {host} from the Swarm? It can't come back as the same node; {count} other "
+            "Remove {host} from the Swarm? The host can't come back as the same node. {count} other "
             "managers answer.",
             host=whose,
             count=self.staying,
@@ -65,10 +65,11 @@ def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
     named = any(machine.name == name for machine in machines)
     if named and not gone:
         raise OpsError(
-            msg("{name} is one of the {count} hosts of the spec, and a stack needs three or five",
+            msg("host {name} is one of the {count} hosts in the spec, and a stack needs three or five hosts",
                 name=name, count=len(machines)),
-            msg("if it was lost: `techsapo hosts replace {name}`, or --gone to replace it later. To "
-                "go from five to three: remove two from `hosts`, run `techsapo up`, then remove each",
+            msg("if the host was lost: `techsapo hosts replace {name}`, or add --gone to replace the host "
+                "later. To go from five hosts to three: delete two from `hosts`, run `techsapo up`, then run "
+                "this command for each of the two",
                 name=name),
             exit_code=2,
         )  # fmt: skip
@@ -85,7 +86,10 @@ def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
     elif any(node.ready and node.label for node in leaving_nodes):
         raise OpsError(
             msg("services of the stack may still be running on {name}", name=name),
-            msg("run `techsapo up` with a spec without this host, which stops them; then try again"),
+            msg(
+                "remove this host from the spec and run `techsapo up`, which stops these services; then try "
+                "again"
+            ),
         )
     staying = sum(
         bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in leaving_nodes
@@ -130,7 +134,7 @@ def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> Non
     if gone := places_of(layout, layout.state).lost(name):
         say(
             msg(
-                "{count} backups on {host} are lost with it, the newest of them {id}; off-site "
+                "{count} backups on {host} are lost with that host, the latest of them {id}; off-site "
                 "copies are not affected",
                 count=len(gone),
                 host=name,
@@ -147,10 +151,10 @@ def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Se
     there = any(node.ready and node.reach != "unreachable" for node in nodes)
     if not another and (daemons or there):
         raise OpsError(
-            msg("{name} answers: it is not gone", name=name),
-            msg("if it was lost just now, try again in a minute; to take it out for a while: "
-                "`techsapo hosts drain {name}`; to replace it: drain it, then run `docker swarm "
-                "leave --force` on it", name=name),
+            msg("host {name} answers, so it is not lost", name=name),
+            msg("if the host was lost just now, try again in a minute; to take the host out for a while: "
+                "`techsapo hosts drain {name}`; to replace the host: drain it, then run `docker swarm "
+                "leave --force` on that host", name=name),
         )  # fmt: skip
 
 
@@ -204,7 +208,7 @@ def replace(
         left = [n for n in before if not (old == new and daemon.node == n.id)]
         if old == new and before and not left and before[0].label:
             raise OpsError(
-                msg("{name} is still in the Swarm, so it is not a new machine", name=new),
+                msg("host {name} is still in the Swarm, so it is not a new machine", name=new),
                 msg("run `techsapo hosts check {name}`; `techsapo up` starts what is not running", name=new),
                 exit_code=2,
             )
@@ -227,10 +231,12 @@ def replace(
 def _require_named(stack: Stack, old: str, new: str) -> None:
     names = [machine.name for machine in stack.topology.machines]
     if new not in names:
-        raise unknown(msg("host"), new, names, hint=msg("write it under `hosts` in place of {old}", old=old))
+        raise unknown(
+            msg("host"), new, names, hint=msg("write the new host under `hosts` in place of {old}", old=old)
+        )
     if old != new and old in names:
         raise OpsError(
             msg("the spec still names {old}", old=old),
-            msg("replace it with {new} under `hosts`", new=new),
+            msg("under `hosts`, write {new} in place of the old name", new=new),
             exit_code=2,
         )

@@ -141,8 +141,12 @@ class Runs:
             return []
         except OSError as error:
             raise OpsError(
-                msg("cannot read the runs in {folder}: {strerror}", folder=folder, strerror=error.strerror),
-                msg("run as the user who runs the jobs"),
+                msg(
+                    "cannot read the records of runs in {folder}: {strerror}",
+                    folder=folder,
+                    strerror=error.strerror,
+                ),
+                msg("run this command as the user who runs the jobs"),
             ) from None
         return sorted(paths, key=lambda p: int(p.stem))
 
@@ -152,7 +156,7 @@ def _killed(run: Run) -> Run:
         run,
         result="killed",
         exit_code=KILLED,
-        error=msg("was killed, or the host went down, before it finished"),
+        error=msg("the run was killed before it finished, or the host went down"),
     )
 
 
@@ -165,7 +169,7 @@ def _read(path: Path) -> Run | None:
     except OSError as error:
         raise OpsError(
             msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("run as the user who runs the jobs"),
+            msg("run this command as the user who runs the jobs"),
         ) from None
     except (ValueError, KeyError, TypeError):
         return None

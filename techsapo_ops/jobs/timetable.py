@@ -29,8 +29,8 @@ from techsapo_ops.stack.templates import printable
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = msg(
-    "nothing starts the jobs, so nothing is backed up: set `schedule.by` to `cron` and "
-    "run `techsapo cron install`, with several hosts on at least two (docs/jobs.md)"
+    "nothing starts the jobs, so nothing is backed up: set `schedule.by` to `cron` and run `techsapo cron "
+    "install`; with several hosts, run this command on at least two (docs/jobs.md)"
 )
 _LONGEST_PAUSE = timedelta(days=2)
 """Every stack has jobs that come daily: whoever started none for so long, does not any more."""
@@ -179,10 +179,11 @@ def _span(spec_file: Path, crontab: bytes) -> tuple[int, int] | None:
     if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
         raise OpsError(
             msg(
-                "the block of {spec_file} in the crontab has lost one of its two markers", spec_file=spec_file
+                "in the crontab, the block of {spec_file} has lost its first or its last line",
+                spec_file=spec_file,
             ),
             msg(
-                "with `crontab -e`, remove the rest of the block, from {begin} on",
+                "with `crontab -e`, remove what is left of the block that begins with {begin}",
                 begin=repr(begin.decode().strip()),
             ),
         )
@@ -205,7 +206,7 @@ def _command(line: Line, environment: Mapping[str, str]) -> str:
                 count=len(command.encode()),
             ),
             msg(
-                "shorten PATH or the path of the project: cron accepts {longest_command} bytes",
+                "shorten PATH or the path of the project: cron accepts at most {longest_command} bytes",
                 longest_command=LONGEST_COMMAND,
             ),
         )

@@ -145,7 +145,7 @@ def _environment(program: Program) -> str:
         if not _ENVIRONMENT_VALUE.fullmatch(value):
             raise OpsError(
                 msg(
-                    "{service}: supervisor can't pass on {name}={value}",
+                    "{service}: supervisor can't pass on the environment variable {name}={value}",
                     service=program.service,
                     name=name,
                     value=repr(value),

@@ -157,7 +157,7 @@ class Templates:
             msg("there is no template {error}", error=error.name),
             msg("did you mean {known}?", known=known)
             if known
-            else msg("`techsapo config templates list` shows them all"),
+            else msg("`techsapo config templates list` shows all templates"),
         )
 
     def _where(self, error: Exception, name: str) -> str:
@@ -169,4 +169,6 @@ class Templates:
     def _hint(self, name: str) -> str:
         if not self.overridden(name):
             return ""
-        return msg("`techsapo config templates diff {name}` compares it with the built-in one", name=name)
+        return msg(
+            "`techsapo config templates diff {name}` compares your template with the built-in one", name=name
+        )

@@ -69,12 +69,12 @@ def _make_writable(data: Path) -> None:
     except OSError as error:
         raise OpsError(
             msg("cannot make the data folder {data}: {strerror}", data=data, strerror=error.strerror),
-            msg("choose another with --data"),
+            msg("choose another folder with --data"),
         ) from None
     if not os.access(data, os.W_OK | os.X_OK):
         raise OpsError(
             msg("cannot write to the data folder {data}", data=data),
-            msg("check who owns it, or choose another with --data"),
+            msg("check who owns the folder, or choose another one with --data"),
         )
 
 

@@ -88,7 +88,7 @@ def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
     if path.rpartition(".")[2] in _FREE_MAPS:
         for key in there:
             if key not in ours:
-                return msg("{path}.{key} is still there", path=path, key=key)
+                return msg("{path}.{key} is still loaded", path=path, key=key)
     for key, value in ours.items():
         place = f"{path}.{key}" if path else str(key)
         if key not in there:

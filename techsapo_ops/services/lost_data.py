@@ -30,9 +30,12 @@ class LostData:
         today = seen.date() == datetime.now().astimezone().date()
         at = f"{seen:%H:%M}" if today else f"{seen:%Y-%m-%d %H:%M}"
         if self.known.amount is None:
-            return msg("{title}'s data is gone (it was there at {at})", title=self.title, at=at)
+            return msg("{title}'s data is gone (last seen at {at})", title=self.title, at=at)
         return msg(
-            "{title}'s data is gone ({amount} at {at})", title=self.title, amount=self.known.amount, at=at
+            "{title}'s data is gone (last seen at {at}: {amount})",
+            title=self.title,
+            amount=self.known.amount,
+            at=at,
         )
 
 

@@ -153,7 +153,7 @@ def note(topology: Topology, kind: str, title: str) -> Iterator[str]:
     """Where the password of a server that asks for one is."""
     if asks_login(topology, kind):
         yield msg(
-            "{title} asks for a login: {user}, its password is in {file}",
+            "{title} asks for a login: the user is {user}, the password is in {file}",
             title=title,
             user=USER,
             file=password_file(topology.layout, kind),

@@ -62,13 +62,15 @@ def ask(
         return replace(
             answer,
             ok=True,
-            detail=msg("HTTP 401: it asks for a login, and this user can't read the password"),
+            detail=msg("HTTP 401: a login is required, but this user can't read the password"),
         )
     if password is None and login.greeting and login.greeting in answer.detail:
         return replace(
             answer,
             ok=True,
-            detail=msg("answers; this user can't read {password_file}", password_file=login.password_file),
+            detail=msg(
+                "answers, but this user can't read {password_file}", password_file=login.password_file
+            ),
         )
     return answer
 

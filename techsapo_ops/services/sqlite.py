@@ -78,8 +78,8 @@ class Database:
         return OpsError(
             msg("SQLite: {last}", last=last),
             msg(
-                "if the file is damaged, move it away; then `techsapo restore --only {kind}` brings "
-                "back a good one",
+                "if the database file is damaged, move it away; then `techsapo restore --only {kind}` "
+                "brings back a good one",
                 kind=self.kind,
             ),
         )
@@ -177,10 +177,14 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     for data in reader:
         begin = begin or data[: len(_MAGIC)]
     if begin != _MAGIC:
-        return [msg("it is not an SQLite database")]
+        return [msg("the file is not an SQLite database")]
     if reader.raw_bytes != part.raw_bytes:
         return [
-            msg("it holds {actual} bytes, not {expected}", actual=reader.raw_bytes, expected=part.raw_bytes)
+            msg(
+                "the backup holds {actual} bytes, not {expected}",
+                actual=reader.raw_bytes,
+                expected=part.raw_bytes,
+            )
         ]
     return []
 
@@ -217,7 +221,7 @@ def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) ->
         try:
             examined = sqlite_tool.examine(str(target))
         except sqlite3.Error as error:
-            return Trial((msg("it can't be opened: {error}", error=error),), seconds)
+            return Trial((msg("the database can't be opened: {error}", error=error),), seconds)
     wrong = [
         msg("PRAGMA integrity_check: {said}", said=said) for said in examined["integrity"] if said != "ok"
     ]

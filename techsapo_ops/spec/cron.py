@@ -57,7 +57,8 @@ def local_zone() -> tzinfo:
         return tzlocal.get_localzone()
     except (LookupError, ValueError, OSError) as error:
         raise OpsError(
-            msg("the host's time zone is not known: {error}", error=error), msg("set TZ, e.g. Asia/Tokyo")
+            msg("the host's time zone is not known: {error}", error=error),
+            msg("set the environment variable TZ, e.g. TZ=Asia/Tokyo"),
         ) from None
 
 
@@ -89,5 +90,5 @@ def _named_weekdays(field: str) -> str:
 
 def _stepped_star(step: str) -> str:
     if int(step) == 0:
-        raise ValueError(msg("a step of 0"))
+        raise ValueError(msg("the step must not be 0"))
     return ",".join(_WEEKDAYS[number] for number in range(0, 7, int(step)))

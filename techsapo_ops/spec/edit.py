@@ -82,7 +82,7 @@ def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
             if isinstance(node, yaml.SequenceNode):
                 raise OpsError(
                     msg(
-                        "{words}: there is no {words2} in that list",
+                        "{words}: the list has no entry {words2}",
                         words=".".join(words),
                         words2=words[done],
                     ),
@@ -103,7 +103,7 @@ def _step(node: yaml.Node, words: list[str]) -> tuple[int, yaml.Node] | None:
             there = ".".join(words[:count])
             raise OpsError(
                 msg("{there} is written as an alias (*)", there=there),
-                msg("write out the value itself"),
+                msg("replace the alias with the value itself"),
                 exit_code=2,
             )
         if child is not None:

@@ -32,10 +32,10 @@ def auth(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg(
-                "anyone who can reach {exposed} can spend the providers' budget without a key",
+                "anyone who can reach {exposed} can spend the providers' budget without an API key",
                 exposed=spec.exposed[0],
             ),
-            msg("remove it, or listen on 127.0.0.1"),
+            msg("remove `required: false`, or let the app and nginx listen on 127.0.0.1"),
             uses,
         )
 
@@ -68,10 +68,11 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("backup", "prometheus"),
             msg(
-                "Prometheus listens on {host}: anyone who can reach it can delete its samples",
+                "Prometheus listens on {host} with its admin API on: anyone who can connect can delete its "
+                "samples",
                 host=prometheus.host,
             ),
-            msg("let it listen on 127.0.0.1, or leave its samples out of the backup"),
+            msg("set monitoring.prometheus.host to 127.0.0.1, or backup.prometheus to false"),
             uses=((*place, "host"), (*place, "enabled")),
         )
     elif spec.backup.prometheus and prometheus.enabled and not prometheus.login:
@@ -104,7 +105,7 @@ def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
             exposure.path,
             exposure.message,
             msg(
-                "{hint}; if it is intended: `accepted_exposures: {{{rule}: REASON}}`",
+                "{hint}; if this exposure is intended, write `accepted_exposures: {{{rule}: REASON}}`",
                 hint=exposure.hint,
                 rule=exposure.rule,
             ),
@@ -118,9 +119,13 @@ def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
     for rule, reason in spec.accepted_exposures.items():
         path: Path = ("accepted_exposures", rule)
         if not reason.strip():
-            yield Finding(path, msg("gives no reason"), msg("write why it is intended, e.g. TLS ends at lb1"))
+            yield Finding(
+                path, msg("has no reason"), msg("write why this exposure is intended, e.g. TLS ends at lb1")
+            )
         elif rule not in needed:
-            yield Finding(path, msg("this exposure no longer exists"), msg("remove it"), warning=True)
+            yield Finding(
+                path, msg("the stack no longer has this exposure"), msg("remove this key"), warning=True
+            )
 
 
 def _app(spec: Spec) -> Iterator[Exposure]:
@@ -132,7 +137,7 @@ def _app(spec: Spec) -> Iterator[Exposure]:
                 "the app listens on {host} over plain HTTP: API keys and answers can be read in transit",
                 host=spec.app.host,
             ),
-            msg("let it listen on 127.0.0.1 and put nginx with a certificate in front of it"),
+            msg("set app.host to 127.0.0.1 and put nginx with a certificate in front of the app"),
         )
 
 
@@ -196,7 +201,7 @@ def _plain_login(path: Path, where: str, uses: tuple[Path, ...]) -> Exposure:
         "monitoring-plain-http",
         path,
         msg("{where} over plain HTTP: its password can be read in transit", where=where),
-        msg("let it listen on 127.0.0.1 and reach it through a tunnel or a proxy with TLS"),
+        msg("set this host to 127.0.0.1 and connect through a tunnel or a proxy with TLS"),
         uses,
     )
 
@@ -238,9 +243,9 @@ def _offsite(spec: Spec) -> Iterator[Exposure]:
     if match is None or not host or is_loopback(host):
         return
     readable = (
-        msg("its login and the time and content of each copy")
+        msg("the login and the time and size of each copy")
         if match["kind"] == "rest"
-        else msg("the time and content of each copy")
+        else msg("the time and size of each copy")
     )
     yield Exposure(
         "offsite-plain-http",
@@ -251,7 +256,7 @@ def _offsite(spec: Spec) -> Iterator[Exposure]:
             host=host,
             readable=readable,
         ),
-        msg("{kind}:https://…, or an sftp: repository", kind=match["kind"]),
+        msg("use a repository at {kind}:https://… or sftp:…", kind=match["kind"]),
     )
 
 
@@ -262,8 +267,11 @@ def _pruned(spec: Spec) -> Iterator[Exposure]:
         yield Exposure(
             "offsite-prune",
             ("backup", "offsite", "prune"),
-            msg("this host removes off-site copies: anyone who takes it over can remove all of them"),
-            msg("remove it, and let the server that stores the copies prune them"),
+            msg(
+                "this host is allowed to delete off-site copies: anyone who takes over this host can delete "
+                "them all"
+            ),
+            msg("remove `prune: true`, and let the server that stores the copies delete old ones"),
         )
 
 

@@ -159,7 +159,7 @@ class _Loading:
             self.problem(
                 ("environments",),
                 msg("must be `key: value` pairs"),
-                msg("write `NAME:` and below it what differs"),
+                msg("write `NAME:` and, below that, the values that differ"),
             )
             return {}
         known = [key for key in fields_of(Spec) if key != "environments"]
@@ -178,7 +178,11 @@ class _Loading:
                 )
                 continue
             if overlay is not None and not isinstance(overlay, dict):
-                self.problem(path, msg("must be `key: value` pairs"), msg("write what differs below it"))
+                self.problem(
+                    path,
+                    msg("must be `key: value` pairs"),
+                    msg("below the overlay's name, write the values that differ"),
+                )
                 continue
             usable[name] = overlay or {}
             if name == self.environment:
@@ -199,8 +203,8 @@ class _Loading:
                 elif (*path, key) == ("mysql",):
                     self.problem(
                         ("mysql",),
-                        msg("is empty, which means no MySQL"),
-                        msg("write `mysql: {{}}` for one with defaults, or remove the line"),
+                        msg("is empty, so the stack runs without MySQL"),
+                        msg("write `mysql: {{}}` for MySQL with the defaults, or remove the line"),
                         at_key=True,
                         warning=True,
                     )
@@ -208,12 +212,14 @@ class _Loading:
     def variables(self, filled: Interpolated, data: dict[str, Any]) -> None:
         """Report what interpolation lacked; a provider that lacks a variable is taken out."""
         for path in filled.malformed:
-            self.problem(path, msg("a `${{` without the name of a variable"), MALFORMED_HINT)
+            self.problem(path, msg("contains `${{` without the name of a variable"), MALFORMED_HINT)
         for path, name in filled.unset.items():
             provider = path[1] if path[0] == "providers" and len(path) > 2 else None
             entry = data["providers"].get(provider) if isinstance(data.get("providers"), dict) else None
             if not isinstance(entry, dict):
-                hint = msg("set it in the environment or in .env, or write ${{{name}:-default}}", name=name)
+                hint = msg(
+                    "set {name} in the environment or in .env, or write ${{{name}:-default}}", name=name
+                )
                 self.problem(path, msg("the variable {name} is not set", name=name), hint)
                 continue
             self.hollow.add(path)
@@ -225,8 +231,8 @@ class _Loading:
             message = msg("the variable {name} is not set", name=name)
             if self.environment == PRODUCTION:
                 hint = msg(
-                    "environment {production} needs it; to do without this provider, write `{provider}: "
-                    "null` in the overlay",
+                    "environment {production} needs the variable; to leave this provider out, write "
+                    "`{provider}: null` in the overlay",
                     production=PRODUCTION,
                     provider=provider,
                 )
@@ -235,7 +241,7 @@ class _Loading:
                 self.problem(
                     path,
                     msg("{message}, so provider {provider} is disabled", message=message, provider=provider),
-                    msg("set it in the environment or in .env"),
+                    msg("set the variable in the environment or in .env"),
                     warning=True,
                 )
 
@@ -253,12 +259,14 @@ class _Loading:
                 elif section.get(key) is not None:
                     self.problem(
                         where,
-                        msg("{key} is set too", key=key),
-                        msg("keep one of {key} and {key}_file", key=key),
+                        msg("{key} and {key}_file are both set", key=key),
+                        msg("keep either {key} or {key}_file", key=key),
                         at_key=True,
                     )
                 elif not isinstance(file, str) or not file:
-                    self.problem(where, msg("must be the path of a file"), msg("write the secret into it"))
+                    self.problem(
+                        where, msg("must be the path of a file"), msg("write the secret into that file")
+                    )
                 else:
                     self.read(section, key, file, path)
 
@@ -276,7 +284,9 @@ class _Loading:
             self.problem(where, error.message, error.hint or hint)
         except OSError as error:
             if isinstance(error, PermissionError):
-                hint = msg("only its owner can read it: run this as that user, or as root")
+                hint = msg(
+                    "only the file's owner can read the file: run the command as that user, or as root"
+                )
             self.problem(
                 where, msg("cannot read {file}: {strerror}", file=shown(file), strerror=error.strerror), hint
             )
@@ -284,7 +294,7 @@ class _Loading:
             self.problem(
                 where,
                 msg("{file} is not a UTF-8 text file", file=shown(file)),
-                msg("write only the secret into it"),
+                msg("write only the secret into the file"),
             )
         else:
             value = content.rstrip("\r\n")
@@ -293,7 +303,9 @@ class _Loading:
                 del section[f"{key}_file"]
             else:
                 self.problem(
-                    where, msg("{file} is empty", file=shown(file)), msg("write only the secret into it")
+                    where,
+                    msg("{file} is empty", file=shown(file)),
+                    msg("write only the secret into the file"),
                 )
 
     def touches(self, path: Path) -> bool:

@@ -69,16 +69,16 @@ def no_url(text: str) -> str:
     """
     url = text.strip()
     if "\n" in url:
-        return msg("it has more than one line")
+        return msg("the value has more than one line")
     if re.search(r"\s", url):
-        return msg("it contains a space")
+        return msg("the value contains a space")
     if not re.match(r"https?://", url, re.IGNORECASE):
-        return msg("it does not start with https:// or http://")
+        return msg("the value does not start with https:// or http://")
     try:
         address = urlsplit(url)
-        return "" if address.hostname and address.port != 0 else msg("it has no host")
+        return "" if address.hostname and address.port != 0 else msg("the value has no host")
     except ValueError:
-        return msg("its host or port is not valid")
+        return msg("the host or port is not valid")
 
 
 def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -93,7 +93,7 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                     after=step.after,
                     before_after=before.after,
                 ),
-                msg("order them by time"),
+                msg("order the entries by time"),
                 uses=(("notifications", "next", n - 1, "after"),),
             )
     interval: Path = ("monitoring", "prometheus", "scrape_interval")
@@ -108,20 +108,20 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                 evaluated=evaluated,
             )
             yield Finding(
-                path, message, msg("lengthen it: people need time to read the first message"), (interval,)
+                path, message, msg("use a longer time: people need to read the first message"), (interval,)
             )
         elif seconds(step.after) > _LATEST:
             yield Finding(
                 path,
                 msg("{after} is longer than 7d", after=step.after),
-                msg("shorten it, so that the alert arrives in time to be useful"),
+                msg("use a shorter time, so that the alert arrives in time to be useful"),
             )
     for kind in ("prometheus", "alertmanager"):
         if steps and not getattr(spec.monitoring, kind).enabled:
             yield Finding(
                 ("notifications", "next"),
                 msg("the stack runs no {kind}, so nobody is notified", kind=kind.capitalize()),
-                msg("set monitoring.{kind}.enabled, or remove it", kind=kind),
+                msg("set monitoring.{kind}.enabled to true, or remove notifications.next", kind=kind),
                 uses=(("monitoring", kind, "enabled"),),
             )
 
@@ -130,7 +130,7 @@ def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
     """A mail password belongs to an account."""
     server = spec.notifications.smtp
     if server is not None and server.password is not None and server.username is None:
-        yield Finding(("notifications", "smtp"), msg("a password without username"), msg("add `username`"))
+        yield Finding(("notifications", "smtp"), msg("has a password but no username"), msg("add `username`"))
 
 
 def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -142,8 +142,8 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
     if hours.start >= hours.end:
         yield Finding(
             (*path, "end"),
-            msg("{end} is not after the start, {start}", end=hours.end, start=hours.start),
-            msg("hours can't span midnight; write 00:00 to 24:00"),
+            msg("the end {end} is not after the start {start}", end=hours.end, start=hours.start),
+            msg("hours can't span midnight; for the whole day, write 00:00 to 24:00"),
             uses=((*path, "start"),),
         )
     from zoneinfo import available_timezones
@@ -170,6 +170,6 @@ def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
         if not domains(receiver.to):
             yield Finding(
                 ("notifications", "receivers", name, "to"),
-                msg("is not an e-mail address or a list of them"),
+                msg("is neither an e-mail address nor a list of e-mail addresses"),
                 LIKE,
             )

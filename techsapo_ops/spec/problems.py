@@ -175,7 +175,7 @@ def slip(text: str) -> tuple[int, str, str] | None:
             return (
                 key.start(part) + key[part].index(sign) + 1,
                 msg("a full-width {what} is used where YAML needs the half-width one", what=what),
-                msg("write it half-width"),
+                msg("write the character half-width"),
             )
     return None
 

@@ -22,7 +22,7 @@ def keys_required(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("app", "auth", "required"),
             msg("environment {production} requires an API key for every request", production=PRODUCTION),
-            msg("remove it"),
+            msg("remove this key"),
         )
 
 
@@ -35,18 +35,24 @@ def real_providers(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg(
-                "the providers are simulated until you configure others; environment {production} "
-                "does not allow that",
+                "no providers are configured, so simulated ones are used; environment {production} does not "
+                "allow those",
                 production=PRODUCTION,
             ),
-            msg("configure at least {providers} real ones", providers=spec.wallbounce.tiers.basic.providers),
+            msg(
+                "configure at least {providers} real providers",
+                providers=spec.wallbounce.tiers.basic.providers,
+            ),
         )
         return
     for name in simulated:
         yield Finding(
             (*path, name),
-            msg("is simulated, and environment {production} does not allow that", production=PRODUCTION),
-            msg("remove it in the overlay: `{name}: null`", name=name),
+            msg(
+                "is simulated, and environment {production} does not allow simulated providers",
+                production=PRODUCTION,
+            ),
+            msg("remove the provider in the overlay: `{name}: null`", name=name),
         )
     real = len(enabled) - len(simulated)
     if not enabled:
@@ -72,7 +78,7 @@ def documented_password(spec: Spec) -> Iterator[Exposure]:
                 "environment {production} does not allow the documented default password",
                 production=PRODUCTION,
             ),
-            msg("`techsapo init` generates one; set admin_password_file to its file"),
+            msg("`techsapo init` generates a password file; set admin_password_file to that file"),
             ((*path, "enabled"), (*path, "host")),
         )
 

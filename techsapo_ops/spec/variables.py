@@ -41,7 +41,7 @@ def parse_dotenv(text: str, filename: str = ".env") -> dict[str, str]:
                     1,
                     "",
                     msg("this line is not a NAME=value pair"),
-                    msg("names are letters, digits and _"),
+                    msg("a name may contain only letters, digits and _"),
                 )
             )
             continue
@@ -66,7 +66,7 @@ def _value(raw: str) -> str:
         if character == quote:
             tail = raw[position + 1 :].strip()
             if tail and not tail.startswith("#"):
-                raise ValueError(msg("text follows the closing quote; only a # comment may"))
+                raise ValueError(msg("there is text after the closing quote; only a # comment may follow it"))
             return "".join(body)
         if character == "\\" and quote == '"' and raw[position + 1 : position + 2] in _ESCAPES:
             body.append(_ESCAPES[raw[next(rest)]])

@@ -20,7 +20,7 @@ _COLON = "："
 _SAID = {
     "string_too_short": msg("must not be empty"),
     "secret_empty": msg("must not be empty"),
-    "secret_type": msg("must be text; put it in quotes"),
+    "secret_type": msg("must be text; put the value in quotes"),
     "finite_number": msg("must be a finite number"),
     "too_short": msg("must have at least one entry"),
 }
@@ -112,15 +112,15 @@ class _Refused:
         hint = msg("choose another name")
         name = word.partition(".")[0].lower().replace("_", "-")
         if self.context.get("pattern") == HOST_KEY_PATTERN and re.fullmatch(HOST_KEY_PATTERN, name):
-            hint = msg("write `{name}`, and on the host `hostnamectl set-hostname {name}`", name=name)
-        return FieldError(path, msg("as a name: {pattern}", pattern=self.pattern()), hint, at_key=True)
+            hint = msg("write `{name}`, and run `hostnamectl set-hostname {name}` on that host", name=name)
+        return FieldError(path, msg("the name {pattern}", pattern=self.pattern()), hint, at_key=True)
 
     def value(self, said: str, names: tuple[str, ...] | None) -> tuple[str, str]:
         """What is wrong with a value, and what to try; `names` are the variables that it came from."""
         if self.error == "value_error":
             return own_words(str(self.context["error"]), self.given, names)
         if self.given is None:
-            return msg("is empty"), msg("give it a value or remove the key")
+            return msg("is empty"), msg("write a value, or remove the key")
         if self.error == "too_short" and isinstance(self.given, str):
             return msg("must not be empty"), ""
         if self.error in _SAID:
@@ -168,14 +168,16 @@ class _Refused:
         """What to write in place of a section, or of a switch, where a plain value belongs."""
         exporter = path[:2] == ("monitoring", "exporters") and len(path) > 2
         if exporter and isinstance(self.given, Mapping | bool):
-            return msg("write a port, or null to turn it off")
+            return msg("write a port, or null to turn the exporter off")
         if not isinstance(self.given, Mapping):
             return ""
         if self.is_duration():
             return msg("write one duration, e.g. 300ms")
         listed = path[:1] == ("notifications",) and len(path) > 2 and path[1] in _LISTS
         if listed and isinstance(path[-1], int) and path[-2] != "next":
-            return msg("give it a name below notifications.receivers, and write that name here")
+            return msg(
+                "define the receiver under a name in notifications.receivers, and write that name here"
+            )
         return ""
 
     def as_text(self) -> str:
@@ -184,9 +186,9 @@ class _Refused:
             return ""
         means = self.means()
         if means is None:
-            return msg("put it in quotes")
+            return msg("put the value in quotes")
         if self.is_duration() and isinstance(self.given, int) and not isinstance(self.given, bool):
-            return msg("write its unit too, e.g. {number}s", number=self.given)
+            return msg("write the unit too, e.g. {number}s", number=self.given)
         if not isinstance(means.words, Message) or "e.g. " not in means.words:
             return ""
         return msg("write e.g. {example}", example=means.words.changed(_example))
@@ -224,7 +226,7 @@ def _number_alone(given: str) -> str:
     if number := re.fullmatch(r"([0-9]{1,3}) ?%", given):
         return msg("write the number alone: {number}", number=f"{int(number[1]) / 100:g}")
     if re.fullmatch(r"[-+]?[0-9.]{1,20}", folded := half_width(given)):
-        return msg("write it half-width: {number}", number=folded)
+        return msg("write the number half-width: {number}", number=folded)
     return ""
 
 

@@ -76,7 +76,7 @@ class Shrink:
 
     def __str__(self) -> str:
         return msg(
-            "{source} shrank: it has {now}, and had {before} in {than}",
+            "{source} shrank: {now} now, but {before} in backup {than}",
             source=self.source,
             now=Amount(self.unit, self.now),
             before=Amount(self.unit, self.before),

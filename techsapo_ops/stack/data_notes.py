@@ -104,7 +104,8 @@ class DataNote:
             _checked,
             empty={},
             remedy=msg(
-                "check that the data of each service is there, then remove it: `techsapo up` writes a new one"
+                "check that the data of each service is there, then remove that file: `techsapo up` writes "
+                "a new one"
             ),
         )
 
@@ -147,6 +148,6 @@ class BudgetNote:
 
 def read_note(path: Path) -> BudgetNote:
     """The note in a file; an empty one where there is none. Raises OpsError for one that can't be read."""
-    remedy = msg("remove it: budgets then go by the audit log alone")
+    remedy = msg("remove that file: budgets are then calculated from the audit log alone")
     made = TypeAdapter(BudgetNote).validate_python
     return read_json(path, made, empty=BudgetNote(), remedy=remedy)

@@ -63,16 +63,22 @@ CUT_SHORT: Mapping[Operation, CutShort] = {
     ),
     Operation.RESTORE: CutShort(
         msg("a restore was interrupted halfway: the data is neither the old state nor the backup"),
-        msg("`techsapo up` returns to the state before the restore; `techsapo restore` also does so first"),
-        msg("remove it, then restore a backup: `techsapo restore`"),
+        msg(
+            "`techsapo up` returns to the state before the restore; a new `techsapo restore` does the same "
+            "first"
+        ),
+        msg("remove that file, then restore a backup: `techsapo restore`"),
         whole_from=START,
     ),
     Operation.RECOVERY: CutShort(
         msg("this stack is being recovered"),
-        msg("complete that first: run the same `techsapo recover` again, or `techsapo recover --abandon`"),
         msg(
-            "continue with the version that started it; or run `techsapo down --volumes` and "
-            "remove the state directory: the repository still has everything"
+            "complete the recovery first: run the same `techsapo recover` again, or run `techsapo recover "
+            "--abandon`"
+        ),
+        msg(
+            "continue with the version of techsapo that started the recovery; or run `techsapo down "
+            "--volumes` and remove the state directory: the backup repository still has everything"
         ),
     ),
 }

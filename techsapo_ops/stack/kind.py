@@ -232,7 +232,7 @@ def executable(service: Service) -> str:
     """Path of the executable of `service`. Raises OpsError where the host has none."""
     if service.binary is None:
         raise OpsError(
-            msg("no executable is known for {service}", service=service.name),
+            msg("the executable of {service} was not found on this host", service=service.name),
             msg("`techsapo doctor` shows what is missing"),
         )
     return service.binary

@@ -14,7 +14,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
-FOLDER_GONE = msg("its data folder was removed while it was running: its data is lost when it stops")
+FOLDER_GONE = msg(
+    "the data folder was removed while the service was running: the data is lost when the service stops"
+)
 """What is said of a service as its `drift`."""
 NOTE = "stopped.json"
 
@@ -180,7 +182,7 @@ def stopped_of(layout: Layout) -> dict[str, Stopped]:
         }
 
     return read_json(
-        _note(layout), made, empty={}, remedy=msg("remove it; `techsapo up` then starts all services")
+        _note(layout), made, empty={}, remedy=msg("remove that file; `techsapo up` then starts all services")
     )
 
 

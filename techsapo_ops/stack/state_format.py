@@ -33,11 +33,12 @@ def require_format(state: Path) -> None:
     if noted != str(FORMAT):
         raise OpsError(
             msg(
-                "{state} was written by another version of techsapo, and this one can't read it", state=state
+                "{state} was written by another version of techsapo, and this version can't read it",
+                state=state,
             ),
             msg(
-                "stop the stack with that version, then run `mv {state} {state}-before`: its data, "
-                "keys and backups stay there, and `techsapo up` starts from scratch",
+                "stop the stack with that version, then run `mv {state} {state}-before`: the data, keys "
+                "and backups stay in that folder, and `techsapo up` starts a new stack",
                 state=state,
             ),
         )

@@ -49,7 +49,7 @@ def nearest(name: str) -> str:
     return (
         msg("did you mean {near}?", near=near[0])
         if near
-        else msg("`techsapo config templates list` shows them all")
+        else msg("`techsapo config templates list` shows all templates")
     )
 
 
@@ -100,19 +100,21 @@ class Overrides:
         try:
             _below(folder)
         except FileNotFoundError:
-            hint = msg("restore it (`techsapo restore --only config`), create it, or name another folder")
+            hint = msg(
+                "restore the folder (`techsapo restore --only config`), create it, or name another folder"
+            )
             return Finding(FIELD, msg("there is no folder {folder}", folder=folder), hint)
         except NotADirectoryError:
             return Finding(
                 FIELD,
                 msg("{folder} is not a folder", folder=folder),
-                msg("remove it, or name another folder"),
+                msg("remove that file, or name another folder"),
             )
         except OSError as error:
             message = msg(
                 "cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror
             )
-            return Finding(FIELD, message, msg("run it as a user who may"))
+            return Finding(FIELD, message, msg("run the command as a user who can read that path"))
         return None
 
     def warnings(self) -> Iterator[Finding]:
@@ -122,7 +124,7 @@ class Overrides:
             if name in FIXED:
                 yield _warning(
                     msg("{path} is not used: {name} can't be overridden", path=path, name=name),
-                    msg("remove it"),
+                    msg("remove that file"),
                 )
             elif name not in builtin_names() and not _is_mentioned(name, own):
                 yield _warning(
@@ -139,7 +141,7 @@ class Overrides:
             return Finding(FIELD, message, hint)
         if spec.is_relative_to(real) or real.is_relative_to(spec / STATE_DIRECTORY):
             return Finding(
-                FIELD, msg("{folder} contains other files than templates", folder=self.folder), hint
+                FIELD, msg("{folder} contains files that are not templates", folder=self.folder), hint
             )
         return None
 
@@ -176,7 +178,7 @@ def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:
     except OSError as error:
         raise OpsError(
             msg("cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror),
-            msg("run it as a user who may"),
+            msg("run the command as a user who can read that path"),
         ) from None
 
 

@@ -71,7 +71,11 @@ class Topology:
         other = next((s for s in self.of_kind(kind) if s.machine == service.machine), None)
         if other is None:
             raise OpsError(
-                msg("{name} needs {kind} on the same host, and there is none", name=service.name, kind=kind)
+                msg(
+                    "{name} needs {kind} on the same host, but that host has none",
+                    name=service.name,
+                    kind=kind,
+                )
             )
         return other
 

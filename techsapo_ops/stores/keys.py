@@ -119,7 +119,7 @@ def keys_in(text: str, path: Path) -> tuple[ApiKey, ...]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(
             msg("{path} is not a file of API keys", path=path),
-            msg("restore it from a backup, or move it away and make new keys"),
+            msg("restore the file from a backup, or move it away and create new keys"),
         ) from None
 
 
@@ -172,7 +172,8 @@ class KeyFile:
             raise OpsError(
                 msg("{count} active keys are named {which}", count=len(active), which=repr(which)),
                 msg(
-                    "name one by its id: {ids}; or all of them: `techsapo keys revoke {name} --all`",
+                    "name one of these keys by its id: {ids}; or revoke all of them: "
+                    "`techsapo keys revoke {name} --all`",
                     ids=", ".join(f"{k.id} ({k.created:%Y-%m-%d})" for k in active),
                     name=shlex.quote(which),
                 ),
@@ -289,13 +290,13 @@ def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
         by = hit[0].replaced_by
         raise OpsError(
             msg("key {id} was already replaced by {by}", id=hit[0].id, by=by),
-            msg("rotate that one: {by}", by=by),
+            msg("rotate key {by} instead", by=by),
         )
     if len(current) > 1:
         ids = ", ".join(k.id for k in current)
         raise OpsError(
             msg("{count} active keys are named {which}", count=len(current), which=repr(which)),
-            msg("name one by its id: {ids}", ids=ids),
+            msg("name one of these keys by its id: {ids}", ids=ids),
             exit_code=2,
         )
     return current[0]

@@ -89,7 +89,7 @@ def no_key(ring: KeyRing, file: KeyFile, auth: Auth) -> OpsError | None:
         return None
     return OpsError(
         ring.trouble or msg("requests need an API key and there is none in {path}", path=file.path),
-        msg("`techsapo keys create NAME` makes one"),
+        msg("`techsapo keys create NAME` makes an API key"),
     )
 
 
@@ -104,7 +104,7 @@ def unusable_data(data: Path) -> OpsError | None:
     if not os.access(there, os.W_OK | os.X_OK):
         return OpsError(
             msg("cannot write to the data folder {data}", data=there),
-            msg("check who owns it, or choose another with --data"),
+            msg("check who owns the folder, or choose another one with --data"),
         )
     spool = data / SPOOL
     if os.path.lexists(spool) and not os.access(spool, os.R_OK | os.W_OK):

@@ -145,7 +145,7 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
         running = [a for a in apps if a.name in observed and observed[a.name].state.runs]
         if not running:
             raise OpsError(
-                msg("the audit database can't be reached: no instance of the app runs"),
+                msg("the audit database can't be reached, because no instance of the app is running"),
                 msg("`techsapo up` starts it"),
             )
         asked = stack.engine.enter(running[0].name, Command(argv))
@@ -174,14 +174,14 @@ def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
                 app=app,
                 said=_ERROR.sub("", said[0]),
             ),
-            msg("`techsapo health` says more"),
+            msg("for details, run `techsapo health`"),
         )
     try:
         return parse(json.loads(done.stdout))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise OpsError(
-            msg("{app} answers in a way that this version does not understand", app=app),
-            msg("`techsapo up` brings its image up to date"),
+            msg("the answer of {app} can't be read by this version of techsapo", app=app),
+            msg("`techsapo up` brings the app's image up to date"),
         ) from None
 
 

@@ -39,7 +39,7 @@ def find_secret(topology: Topology, name: str) -> StoredSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
     by_name = {secret.name: secret for secret in service_secrets(topology)}
     if name not in by_name:
-        raise unknown(msg("secret"), name, by_name, hint=msg("no service of this stack has one"))
+        raise unknown(msg("secret"), name, by_name, hint=msg("no service of this stack has a secret"))
     return by_name[name]
 
 
@@ -52,13 +52,17 @@ def reveal(secret: StoredSecret) -> Secret:
         text = secret.file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise OpsError(
-            msg("{secret} does not exist yet: there is no {file}", secret=secret.name, file=secret.file),
-            msg("`techsapo up` makes it"),
+            msg(
+                "the secret {secret} does not exist yet: there is no {file}",
+                secret=secret.name,
+                file=secret.file,
+            ),
+            msg("`techsapo up` creates the secret"),
         ) from None
     except PermissionError:
         raise OpsError(
             msg("cannot read {file}: only {owner} may read it", file=secret.file, owner=_owner(secret)),
-            msg("run this as the user who ran `up`"),
+            msg("run this command as the user who ran `up`"),
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise OpsError(

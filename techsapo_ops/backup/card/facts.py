@@ -99,17 +99,25 @@ class Card:
         """What somebody would look for on it in vain, and which field says it."""
         gaps = []
         if not self.password_kept:
-            gaps.append(msg("it does not say where the password is: set backup.offsite.password_kept"))
+            gaps.append(
+                msg(
+                    "the recovery card does not say where the password is kept: set "
+                    "backup.offsite.password_kept"
+                )
+            )
         if not self.contacts:
-            gaps.append(msg("it does not say whom to call: set contacts"))
+            gaps.append(msg("the recovery card does not say whom to call: set contacts"))
         if self.proved is None:
-            gaps.append(msg("no off-site copy was ever proved: run `techsapo backup verify --offsite`"))
+            gaps.append(
+                msg("no off-site copy has ever been verified: run `techsapo backup verify --offsite`")
+            )
         if self.copied is None:
             gaps.append(msg("no off-site copy is known: run `techsapo backup`"))
         if ":" not in self.repository:
             gaps.append(
                 msg(
-                    "{repository} is a folder: if it is on this host's disks, it is lost with them",
+                    "the repository {repository} is a folder: on a disk of this host, it is lost together "
+                    "with the host",
                     repository=self.repository,
                 )
             )

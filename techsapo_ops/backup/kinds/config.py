@@ -119,7 +119,10 @@ class ConfigBackup(BackupKind):
             elif place.look() is None:
                 targets.append(Target(str(place.path), msg("new")))
             elif place.path in keys:
-                why = msg("newer keys stay, and keys that were revoked or rotated since stay that way")
+                why = msg(
+                    "newer keys stay, and no key that was revoked or rotated after the backup becomes valid "
+                    "again"
+                )
                 targets.append(Target(str(place.path), msg("merged"), why))
             else:
                 targets.append(Target(str(place.path), msg("replaced")))

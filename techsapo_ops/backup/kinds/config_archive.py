@@ -114,7 +114,7 @@ class ConfigSource:
         except OSError as error:
             raise OpsError(
                 msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("run it as a user who can read it"),
+                msg("run this command as a user who can read it"),
             ) from None
         if path in self.masked:
             content = self._without(content)
@@ -184,7 +184,7 @@ def check(part: Part, reader: PackedReader) -> list[str]:
             if digest_of(content) != wanted[entry.name]:
                 wrong.append(msg("{name} has different content", name=entry.name))
     except ArchiveError as error:
-        return [msg("its archive can't be used: {error}", error=error)]
+        return [msg("the archive can't be used: {error}", error=error)]
     return wrong + [msg("{name} is missing", name=name) for name in sorted(missing)]
 
 
@@ -289,8 +289,7 @@ def require_same_overrides(stack: Stack, part: Part, spec: Spec | None) -> None:
         )
         raise OpsError(
             msg(
-                "the spec in the backup has its templates in {there}, the current one in "
-                "{here}\n"
+                "the spec in the backup has its templates in {there}, the current spec in {here}\n"
                 "nothing was touched",
                 there=there,
                 here=here,

@@ -92,7 +92,7 @@ def require_room(stack: Stack, parts: Iterable[Part], *, at_once: bool) -> None:
                 place=place,
                 needed2=human(needed - free),
             ),
-            msg("make room there; `techsapo backup verify` without --deep needs none"),
+            msg("free some space there; without --deep, `techsapo backup verify` needs no space"),
         )
 
 

@@ -134,7 +134,10 @@ def put_keys(
         if _here(place) != whole:
             raise OpsError(
                 msg("{path} differs from what was just written to it", path=place.path),
-                msg("`techsapo keys list` shows more; look for another program that writes there"),
+                msg(
+                    "check the keys with `techsapo keys list`, and look for another program that writes to "
+                    "this file"
+                ),
             )
 
 
@@ -201,13 +204,16 @@ def filled(text: str, present: str, where: str) -> str:
             line = node.start_mark.line + 1
             raise OpsError(
                 msg(
-                    "{where}:{line} {map} is masked in the backup, and the spec here has no such value\n"
-                    "nothing was touched",
+                    "{where}:{line} {map} is masked in the backup, and the spec on this host has no such "
+                    "value\nnothing was touched",
                     where=where,
                     line=line,
                     map=".".join(map(str, path)),
                 ),
-                msg("write it into the spec here first, or fetch the spec from off-site (docs/backup.md)"),
+                msg(
+                    "write the value into this host's spec first, or fetch the spec from off-site "
+                    "(docs/backup.md)"
+                ),
             )
         value = present[scalar.start_mark.index : scalar.end_mark.index]
         text = f"{text[: node.start_mark.index]}{value}{text[node.end_mark.index :]}"

@@ -75,9 +75,9 @@ def _require_new(manager: Docker, topology: Topology) -> None:
     raise OpsError(
         msg("the hosts already have the state of a stack named {name}, with its ledger and keys", name=name),
         msg(
-            "to keep that stack, put its spec into another folder and run `techsapo status` "
-            "there; to remove it, run `techsapo down --volumes` there, then see "
-            'docs/three-machines.md, "Who reaches what", for what is left'
+            "put the spec of that stack into another folder. To keep the stack, run `techsapo status` there. "
+            "To remove it, run `techsapo down --volumes` there, then remove what remains: "
+            'docs/three-machines.md, "Who reaches what"'
         ),
     )
 

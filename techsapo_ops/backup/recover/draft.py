@@ -46,12 +46,13 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
     if lost and not known:
         raise OpsError(
             msg("the repository is incomplete: no copy in it can be read ({some})", some=some),
-            msg("restic's manual shows how to repair it; another place may have a complete one"),
+            msg("restic's manual shows how to repair a repository; another place may have a complete one"),
         )
     if lost:
         warn(
             msg(
-                "{count} of the repository's copies can't be read ({some}): the newest may be among them",
+                "{count} of the repository's copies can't be read ({some}): the newest copy may be among "
+                "them",
                 count=len(lost),
                 some=some,
             )
@@ -136,7 +137,7 @@ def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
         except yaml.YAMLError:
             raise OpsError(
                 msg("--set {setting}: the value is not YAML", setting=setting),
-                msg("put it in quotes"),
+                msg("put the value of --set in quotes"),
                 exit_code=2,
             ) from None
     return values

@@ -145,12 +145,12 @@ class Desk:
         if there and not self.journal.path.exists():
             raise OpsError(
                 msg(
-                    "{parent} has a stack already: {state} holds {there}",
+                    "{parent} already has a stack: {state} contains {there}",
                     parent=self.state.parent,
                     state=self.state,
                     there=", ".join(there[:4]),
                 ),
-                msg("recover --into another folder; nothing was touched"),
+                msg("choose another folder with --into; nothing was touched"),
             )
         self.folders = missing(self.state.parent)
         try:

@@ -53,7 +53,8 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
         except OpsError as error:
             warn(
                 msg(
-                    "the newest copy can't show which API keys were revoked since: {message}",
+                    "can't read from the newest copy which API keys were revoked after the copy that is "
+                    "being recovered: {message}",
                     message=error.message,
                 )
             )

@@ -90,7 +90,7 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
             named = user_path(item.named)
             if item.named and named.is_absolute() and named != target:
                 repointed[item.named] = _named(item, target, into)
-                why = msg("it was {path}, in the old folder of the stack", path=item.path)
+                why = msg("formerly {path}, in the old folder of the stack", path=item.path)
         elif str(target) not in made:
             if os.path.lexists(target):
                 there = _same(source, target)
@@ -105,7 +105,7 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
                 )
             elif not item.named:
                 # Of what the spec does not name nothing says that it belongs there: /etc/cron.d is as good.
-                why = msg("it was {path}, which the spec does not name", path=item.path)
+                why = msg("formerly {path}, which the spec does not name", path=item.path)
             elif not os.access(existing(target.parent), os.W_OK | os.X_OK):
                 why = msg("this user can't write to {existing}", existing=existing(target.parent))
             if why:
@@ -269,5 +269,5 @@ def require_free(places: Places, made: frozenset[str]) -> None:
         if not each.there and str(each.target) not in made and os.path.lexists(each.target):
             raise OpsError(
                 msg("{target} already exists, and nothing is overwritten", target=each.target),
-                msg("move it away, or recover --into another folder"),
+                msg("move it elsewhere, or choose another folder with --into"),
             )

@@ -84,7 +84,10 @@ def _rows(copied: Copied, stack: Stack, asked: Asked) -> Iterator[tuple[Part, Ro
             continue
         holds = registry.describe(part) if kind is not None else ""
         if kind is None:
-            why = msg("this version does not know it: docs/backup.md shows how to unpack it by hand")
+            why = msg(
+                "this version of techsapo can't restore this data: docs/backup.md shows how to unpack it by "
+                "hand"
+            )
         elif part.source in asked.without or part.kind in asked.without:
             why = msg("left out by --without")
         else:
@@ -118,8 +121,8 @@ def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple
     for name, history in registry.histories().items():
         if name in names:
             yield (
-                msg("the changes in {title} after the copy", title=history.title),
-                msg("it was only on the old host"),
+                msg("the changes in {title} after this copy was made", title=history.title),
+                msg("they were only on the old host"),
             )
 
 
@@ -155,8 +158,8 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
     if names:
         yield (
             msg(
-                "DNS is unchanged: until {names} point here, users reach the old host, and "
-                "no public CA renews a certificate",
+                "DNS is unchanged: until {names} point to this host, users reach the old host, and no "
+                "public CA renews a certificate",
                 names=", ".join(names),
             )
         )
@@ -167,9 +170,9 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
     if spec.backup.offsite is not None:
         yield (
             msg(
-                "if the old host comes back, two stacks write to the same repository: its "
-                "jobs can't be stopped from here. Stop them there, or --set another "
-                "backup.offsite.restic"
+                "if the old host comes back, its jobs write to the same repository as this stack. Stop those "
+                "jobs on the old host, or choose another repository for this stack with --set "
+                "backup.offsite.restic=…"
             )
         )
     if prospect.stack.topology.machines:
@@ -183,11 +186,11 @@ def _of_hosts(prospect: Prospect) -> Iterator[str]:
     yield msg("the stack will run on {names}", names=names)
     if prospect.hosts.joining:
         joining = ", ".join(prospect.hosts.joining)
-        yield msg("not in a Swarm yet, and will join one: {joining}", joining=joining)
+        yield msg("hosts that are not in a Swarm yet and will join one: {joining}", joining=joining)
     if (address := topology.spec.floating_address) is not None:
         yield msg(
-            "an old host that comes back has {address} as well, and its database takes "
-            "writes: keep the old hosts off",
+            "keep the old hosts switched off: one that comes back also has {address}, and its database "
+            "accepts writes",
             address=address,
         )
 

@@ -84,14 +84,15 @@ class Recovery:
             if not same:
                 raise OpsError(
                     msg(
-                        "a recovery into {into} is under way with {what} {then}, not {wanted}",
+                        "the recovery into {into} was started with another {what}: {then} then, {wanted} now",
                         into=self.into,
                         what=what,
                         then=then or msg("not given"),
                         wanted=wanted or msg("not given"),
                     ),
                     msg(
-                        "continue with the same command, or remove what it made: `techsapo recover --abandon`"
+                        "continue with the same command as before, or remove what the recovery has made so "
+                        "far: `techsapo recover --abandon`"
                     ),
                 )
         if placed and before != now:
@@ -113,8 +114,8 @@ class Recovery:
             raise OpsError(
                 msg("this recovery was started on another host, which has the fetched copy"),
                 msg(
-                    "continue there; if that host is lost, run `techsapo recover --abandon` "
-                    "here, then start again"
+                    "continue on that host; if it is lost, run `techsapo recover --abandon` on this host, "
+                    "then start again"
                 ),
             )
         self._journal.step("fetch", self._fetch, before=self.chose)
@@ -138,14 +139,14 @@ class Recovery:
         draft = draft_of(copied, places, facts.asked, self.into)
         if os.path.lexists(draft.file) and str(draft.file) not in facts.made:
             raise OpsError(
-                msg("{into} has a stack already: {file} is there", into=self.into, file=draft.file),
-                msg("recover --into another folder; nothing was touched"),
+                msg("{into} already has a stack: {file} exists", into=self.into, file=draft.file),
+                msg("choose another folder with --into; nothing was touched"),
             )
         require_free(places, frozenset(facts.made))
         if lacking := missing_variables(copied):
             self.doors.listener.warn(
                 msg(
-                    "set only in the old host's environment, and not here: {lacking}",
+                    "environment variables that the old host had and this host lacks: {lacking}",
                     lacking=", ".join(lacking),
                 )
             )
@@ -200,7 +201,7 @@ class Recovery:
             if not each.there:
                 left += put(each, self.desk.prepared, self.into, journal.making)
         for name in left:
-            self.doors.listener.warn(msg("{name} is a link to another place; it was left out", name=name))
+            self.doors.listener.warn(msg("{name} was left out: it is a link to another place", name=name))
         journal.making(draft.file)
         (spec,) = copied.description.of(What.SPEC)
         write_atomic(draft.file, draft.text.encode(), spec.mode & MODES)
@@ -242,8 +243,8 @@ class Recovery:
             where = self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
         except OpsError as error:
             hint = error.hint or "techsapo cron install"
-            return [(msg("the schedule: {message}", message=error.message), hint)]
-        self.say(msg("the schedule is in {where}", where=where))
+            return [(msg("the schedule of the jobs: {message}", message=error.message), hint)]
+        self.say(msg("the schedule of the jobs is in {where}", where=where))
         return []
 
     @property
@@ -296,7 +297,7 @@ def abandon(
         if entry is None:  # it has ended meanwhile: what it made is a stack now
             raise OpsError(
                 msg("the recovery into {parent} has just ended", parent=desk.state.parent),
-                msg("`techsapo down` stops it"),
+                msg("`techsapo down` stops the stack"),
             )
         facts, gone = entry.facts, list[str]()
         opposites: dict[str, Callable[[], object]] = {

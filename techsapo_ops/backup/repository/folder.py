@@ -199,9 +199,9 @@ class Repository:
         if data is None:
             return Origin(State.TAMPERED, damage)
         if hashlib.sha256(data).hexdigest() != backup.digest:
-            return Origin(State.TAMPERED, msg("its manifest changed while it was read"))
+            return Origin(State.TAMPERED, msg("the manifest changed while it was being read"))
         if self.keyring is None:
-            return Origin(State.UNAUTHENTICATED, msg("there is no key here"))
+            return Origin(State.UNAUTHENTICATED, msg("this host has no backup key"))
         return self.keyring.origin(backup.folder, data)
 
     def ours(self) -> tuple[Backup, ...]:
@@ -233,11 +233,11 @@ class Repository:
         if changed or origin.state is State.TAMPERED or backup.manifest is None:
             raise OpsError(
                 msg(
-                    "{id} can't be accepted: {damage}",
+                    "backup {id} can't be accepted: {damage}",
                     id=backup.id,
                     damage=damage or backup.damage or origin.why,
                 ),
-                msg("choose another: `techsapo backup list`"),
+                msg("choose another backup: `techsapo backup list`"),
             )
         if data is not None and self.keyring is not None:
             write_atomic(backup.folder / MAC, self.keyring.mac(data), 0o600)

@@ -94,7 +94,7 @@ class Keyring:
         """The content of manifest.mac. Raises OpsError where there is no key yet, or it can't be read."""
         path = self.folder / KEY
         if not os.path.lexists(path):
-            raise OpsError(msg("{folder} does not exist", folder=path), msg("`techsapo backup` makes it"))
+            raise OpsError(msg("{folder} does not exist", folder=path), msg("`techsapo backup` creates it"))
         key = _read_key(path)
         return f"1 {key.id} {key.mac(manifest)}\n".encode()
 
@@ -126,7 +126,7 @@ class Keyring:
         except OSError as error:
             raise OpsError(
                 msg("cannot read {folder}: {strerror}", folder=self.folder, strerror=error.strerror),
-                msg("run it as a user who can read it"),
+                msg("run this command as a user who can read it"),
             ) from None
         for path in paths:
             yield _read_key(path)
@@ -153,7 +153,7 @@ def _read_key(path: Path) -> _Key:
             facts = os.fstat(file.fileno())
             if facts.st_uid not in {0, os.geteuid()} or stat.S_IMODE(facts.st_mode) & 0o022:
                 raise OpsError(
-                    msg("{path} is another user's, or others may write it", path=path),
+                    msg("{path} belongs to another user, or others can write to it", path=path),
                     msg("check its content, then run `chmod 600 {path}`", path=path),
                 )
             value = bytes.fromhex(json.loads(file.read(_LONGEST_KEY))["key"])
@@ -168,7 +168,8 @@ def _read_key(path: Path) -> _Key:
         raise OpsError(
             msg("{path} is damaged: it holds no key", path=path),
             msg(
-                "get it back from off-site (docs/backup.md), or move it away and let techsapo make a new key"
+                "get the key back from off-site (docs/backup.md), or move the file away: techsapo then makes "
+                "a new key"
             ),
         )
     return _Key(value)

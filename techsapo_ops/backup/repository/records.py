@@ -154,8 +154,12 @@ class Places:
         newer = [p for p in self.elsewhere() if p.started > chosen.started and not p.safety]
         if newer:
             error = not_here(newer[-1], self._folder)
-            message = msg("{message}, and is newer than {id} here", message=error.message, id=chosen.id)
-            raise OpsError(message, msg("{hint}; or name the backup by its id", hint=error.hint), exit_code=2)
+            message = msg(
+                "{message}, and is newer than backup {id} on this host", message=error.message, id=chosen.id
+            )
+            raise OpsError(
+                message, msg("{hint}; or specify the backup by its id", hint=error.hint), exit_code=2
+            )
 
     def note(self, manifests: Iterable[Manifest]) -> None:
         """Let the notes of this host be of these backups. Raises OpsError where one can't be written."""
@@ -200,7 +204,7 @@ def not_here(place: Place, folder: str) -> OpsError:
     """The error for a backup that only another host has; `folder` is where backups are here."""
     return OpsError(
         msg("backup {id} is on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
-        msg("run this on that host, or copy the folder into {folder}", folder=folder),
+        msg("run this command on that host, or copy the backup's folder into {folder}", folder=folder),
         exit_code=2,
     )
 

@@ -81,7 +81,7 @@ def restic_of(stack: Stack) -> Restic | None:
         raise OpsError(msg("backup.offsite needs restic, which is not on PATH"), "apt-get install restic")
     if offsite.password is None:
         raise OpsError(
-            msg("backup.offsite has no password: restic encrypts everything"),
+            msg("backup.offsite has no password, which restic needs for its encryption"),
             msg("set backup.offsite.password_file, and keep a copy of it off this host"),
         )
     place = (

@@ -89,7 +89,7 @@ def faults(backup: Backup, origin: Origin) -> list[str]:
     if not origin.ours:
         return [
             msg(
-                "it is unauthenticated: {why}; if it is yours, run `techsapo backup accept {id}`",
+                "the backup is unauthenticated: {why}; if it is yours, run `techsapo backup accept {id}`",
                 why=origin.why,
                 id=backup.id,
             )
@@ -189,7 +189,7 @@ def _tried(stack: Stack, backup: Backup, part: Part, progress: Callable[[str, in
     if kind is None:
         return _checked(stack, backup, part)
     if kind.throwaway and not stack.topology.has(kind.throwaway):
-        note = msg("the stack no longer has {throwaway} to restore it on trial", throwaway=kind.throwaway)
+        note = msg("no trial restore: the stack no longer has {throwaway}", throwaway=kind.throwaway)
         return replace(_checked(stack, backup, part, note), seconds=0.0)
     trial = kind.trial(stack, part, backup.reader(part), partial(progress, part.kind))
     if trial is None:

@@ -121,7 +121,8 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     """
     if not snapshots:
         raise OpsError(
-            msg("the repository holds no copy of a stack"), msg("`restic snapshots` lists what it holds")
+            msg("the repository holds no copy of a stack"),
+            msg("`restic snapshots` lists what the repository holds"),
         )
     projects = sorted({each.project for each in snapshots if each.project})
     if not project and len(projects) > 1:
@@ -132,20 +133,20 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     mine = [each for each in snapshots if not project or each.project == project]
     if not mine:
         raise OpsError(
-            msg("the repository holds no copy of {project}", project=project),
-            msg("it has {projects}", projects=", ".join(projects)),
+            msg("the repository holds no copy of stack {project}", project=project),
+            msg("the repository has copies of {projects}", projects=", ".join(projects)),
         )
     early = [each for each in mine if at is None or each.time <= at]
     if not early:
         first = f"{mine[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
         raise OpsError(
             msg("there is no copy from that time or earlier"),
-            msg("the oldest is from {first}: pass a later --at", first=first),
+            msg("the oldest copy is from {first}: pass a later --at", first=first),
         )
     whole = [each for each in early if each.whole]
     if not whole:
         raise OpsError(
-            msg("every copy has only part of the data: it was made by `backup --only` or by a restore"),
+            msg("every copy has only part of the data: all were made by `backup --only` or by a restore"),
             msg("`restic restore` fetches what there is (docs/backup.md)"),
         )
     return whole[-1]
@@ -190,7 +191,10 @@ def _why(away: Restic, folder: Path, error: OpsError) -> OpsError:
     away.reach()
     return LostCopyError(
         msg("the repository is incomplete, and so is the fetched copy: {why}", why=error.message),
-        msg("an older copy may be complete; `restic check` shows more, and restic's manual how to repair it"),
+        msg(
+            "an older copy may be complete; `restic check` shows what is wrong, and restic's manual how to "
+            "repair the repository"
+        ),
     )
 
 
@@ -212,7 +216,7 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
                     tool=described.tool,
                     version=__version__,
                 ),
-                msg("use that version"),
+                msg("use that version of techsapo"),
             )
         copied.backup.read()
         return copied
@@ -224,7 +228,7 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         commands = install_commands(shlex.quote(str(kits[-1].parent)), tracing=tracing)
         raise OpsError(
             msg(
-                "{message}\nthe copy includes the version that made it: {name}",
+                "{message}\nthe copy includes the version of techsapo that made it: {name}",
                 message=error.message,
                 name=kits[-1].name,
             ),
@@ -239,8 +243,8 @@ def require_whole(copied: Copied) -> None:
     """Raise OpsError where its backup is not as it was written: what `backup verify` begins with, too."""
     if wrong := faults(copied.backup, copied.repository.origin(copied.backup)):
         raise OpsError(
-            msg("{id} did not arrive intact: {wrong}", id=copied.backup.id, wrong=joined("; ", wrong)),
-            msg('choose another copy with --at; docs/backup.md, "Whose backup it is"'),
+            msg("backup {id} did not arrive intact: {wrong}", id=copied.backup.id, wrong=joined("; ", wrong)),
+            msg('choose another copy with --at; see docs/backup.md, "Whose backup it is"'),
         )
 
 
@@ -262,7 +266,8 @@ def _description(tree: Tree, snapshot: AwaySnapshot) -> Description:
     described = description.read(data, msg("{file} of the copy", file=FILE))
     if snapshot.backup and described.backup != snapshot.backup:
         raise OpsError(
-            msg("its description belongs to another backup, {backup}", backup=described.backup), another
+            msg("the copy's description belongs to another backup, {backup}", backup=described.backup),
+            another,
         )
     return described
 
@@ -273,7 +278,7 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
         if len(described.of(what)) != 1:
             raise OpsError(
                 msg(
-                    "the copy's description names {count} of {what}, not one",
+                    "the copy's description has {count} entries for {what} instead of one",
                     count=len(described.of(what)),
                     what=what,
                 ),

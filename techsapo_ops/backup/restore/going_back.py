@@ -68,7 +68,7 @@ def start_apps(stack: Stack, apps: Sequence[str], say: Say) -> None:
     stopped = stopped_of(stack.layout)
     for name in apps:
         if name in stopped:
-            say(msg("{name} stays as it was: {stopped}", name=name, stopped=stopped[name]))
+            say(msg("{name} is not started: {stopped}", name=name, stopped=stopped[name]))
             continue
         say(msg("starting {name}", name=name))
         Step(Action.RESTART, name, msg("it was restored")).perform(stack.engine)
@@ -104,11 +104,12 @@ def start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseExce
             raise failures[0]
         raise OpsError(
             msg(
-                "{message}\nnothing was replaced, but a stopped service does not start again: {failed}",
+                "{message}\nnothing was replaced, but a service that was stopped for the restore does not "
+                "start again: {failed}",
                 message=error.message,
                 failed=joined("; ", [failed.message for failed in failures]),
             ),
-            msg("`techsapo up` starts it, and recreates missing folders"),
+            msg("`techsapo up` starts the service, and recreates missing folders"),
         ) from None
 
 
@@ -133,9 +134,7 @@ def require_same(stack: Stack, part: Part) -> None:
         )
 
 
-_INSTEAD = msg(
-    "`techsapo restore ID --instead` restores another backup in its place (`techsapo backup list`)"
-)
+_INSTEAD = msg("`techsapo restore ID --instead` restores another backup (`techsapo backup list`)")
 
 
 def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float = 0.0) -> None:
@@ -185,7 +184,7 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         left = entry.facts
         _require_known(left.kinds)
         if entry.step == START:
-            say(msg("a restore was interrupted after all data was back; the data stays"))
+            say(msg("a restore was interrupted after all data had been restored; the restored data stays"))
             conclude(stack, left.kinds)
             start_left_off(stack, left.apps, say)
             return None
@@ -195,11 +194,11 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         if safety is not None and not (origin := repository.origin(safety)).ours:
             raise OpsError(
                 msg(
-                    "the restore can't be undone: {id}: {wrong}",
+                    "the restore can't be undone: backup {id}: {wrong}",
                     id=safety.id,
                     wrong=faults(safety, origin)[0],
                 ),
-                msg('docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
+                msg('see docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
             )
         what = {"safety": left.safety, "parts": list(left.kinds)}
         with recorded(layout, msg("restore undone"), what, say):
@@ -226,15 +225,17 @@ def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, progr
         note = msg("the data from before is in backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
             msg("undoing the restore failed: {message}", message=error.message),
-            msg("{kept}`techsapo restore` tries again, and {instead}", kept=note, instead=_INSTEAD),
+            msg(
+                "{kept}`techsapo restore` tries to undo it again, and {instead}", kept=note, instead=_INSTEAD
+            ),
         ) from None
     note_whole(stack)
     try:
         start_apps(stack, left.apps, say)
     except OpsError as error:
         raise OpsError(
-            msg("the data is as it was, but {message}", message=error.message),
-            msg("`techsapo up` tries again"),
+            msg("the data is as it was before the restore, but {message}", message=error.message),
+            msg("`techsapo up` tries to start the services again"),
         ) from None
     conclude(stack, left.kinds)
 
@@ -304,7 +305,7 @@ def _require_known(part_kinds: Sequence[str]) -> None:
                 "a restore was interrupted, and this techsapo does not know how to undo {unknown}",
                 unknown=unknown[0],
             ),
-            msg("use the version that started it: its `techsapo restore` undoes it"),
+            msg("use the version of techsapo that started the restore: its `techsapo restore` undoes it"),
         )
 
 

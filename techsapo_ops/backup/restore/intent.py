@@ -148,7 +148,7 @@ def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
     wanted = tuple(only) or able[:1]
     if len(wanted) != 1 or wanted[0] not in able:
         raise OpsError(
-            msg("--to is only for {able}: nothing else keeps a history", able=" or ".join(able)),
+            msg("--to works with {able} only: no other data keeps a history", able=" or ".join(able)),
             msg("add --only {able}", able=able[0]),
             exit_code=2,
         )
@@ -169,8 +169,8 @@ def _before(repository: Repository, name: str, until: datetime) -> Backup:
     if not fit:
         when = f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
         raise OpsError(
-            msg("no backup from before {when} has a position in {title}", when=when, title=history.title),
-            msg("`techsapo backup list` shows what there is"),
+            msg("no backup from before {when} records a position in {title}", when=when, title=history.title),
+            msg("`techsapo backup list` lists the backups"),
         )
     return fit[-1]
 
@@ -190,11 +190,11 @@ def _choose(
     if missing or not wanted:
         raise OpsError(
             msg(
-                "{id} holds no {missing}",
+                "backup {id} holds no {missing}",
                 id=backup.id,
                 missing=missing[0] if missing else msg("data to restore"),
             ),
-            msg("`techsapo backup show` lists it"),
+            msg("`techsapo backup show` lists what a backup holds"),
         )
     parts = tuple(part for part in wanted if not registry.of(part).homeless(stack, part.kind))
     if not parts:
@@ -224,8 +224,14 @@ def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
 def _require_whole(backup: Backup, wrong: Sequence[str]) -> None:
     if wrong:
         raise OpsError(
-            msg("{id} can't be used: {wrong}\nnothing was touched", id=backup.id, wrong=joined("; ", wrong)),
-            msg('choose another backup: `techsapo backup list`; docs/backup.md, "Whose backup it is"'),
+            msg(
+                "backup {id} can't be used: {wrong}\nnothing was touched",
+                id=backup.id,
+                wrong=joined("; ", wrong),
+            ),
+            msg(
+                'choose another backup: `techsapo backup list`; see also docs/backup.md, "Whose backup it is"'
+            ),
         )
 
 

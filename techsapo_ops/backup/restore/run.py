@@ -89,7 +89,13 @@ def perform(
                 say(msg("backing up the current data"))
                 safety = put_aside(stack, present, wait)
                 for machine, why in stack.engine.keep_aside(safety.folder).items():
-                    say(msg("{machine} has no copy of it: {why}", machine=machine, why=why))
+                    say(
+                        msg(
+                            "host {machine} has no copy of the backup of the current data: {why}",
+                            machine=machine,
+                            why=why,
+                        )
+                    )
             note_begun(stack, Replaced(safety.id if safety is not None else "", replaced, intent.apps, spent))
             _replace(stack, intent, replay, seconds, say, progress)
             _keep_spent(stack, intent, spent)
@@ -149,7 +155,7 @@ def perform_instead(
     if lacking := [kind for kind in left.kinds if kind not in there]:
         raise OpsError(
             msg("{kinds} would stay half restored", kinds=", ".join(lacking)),
-            msg("restore a backup that includes it, without --only: `techsapo backup list`"),
+            msg("restore a backup that includes all of this, without --only: `techsapo backup list`"),
         )
     apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))
     what = {"backup": intent.backup.id, "parts": list(there)}

@@ -20,28 +20,31 @@ _NOTES = {
     "sole_answer": msg("only one provider answered, so nothing could be compared"),
     "consensus_below_threshold": msg("the answers agree less than the threshold requires"),
     "confidence_below_threshold": msg("confidence is below the threshold"),
-    "fewer_providers_than_the_tier_asks_for": msg("fewer providers than this tier requires"),
-    "cost_is_a_worst_case": msg("a price is not known; the cost is an upper bound"),
+    "fewer_providers_than_the_tier_asks_for": msg("fewer providers were asked than this tier requires"),
+    "cost_is_a_worst_case": msg("the exact cost is not known, so the cost shown is an upper bound"),
     "split": msg("two answers differ, and no third one decides between them"),
-    "not_compared": msg("grades are missing, so it could not be compared: neither agreement nor dissent"),
+    "not_compared": msg(
+        "grades are missing, so the answers could not be compared: whether they agree is unknown"
+    ),
     "not_graded": msg("no provider scored this answer"),
     "answer_revised": msg(
         "the answer was revised after objections; the consensus is from before the revision"
     ),
     "grade_below_threshold": msg("the other providers graded the answer too low"),
-    "critical_claim_contradicted": msg("more graders contradict its main claim than support it"),
+    "critical_claim_contradicted": msg("more graders contradict the answer's main claim than support it"),
     "destructive_not_unanimous": msg(
-        "it contains a step that cannot be undone, and not every provider proposes it"
+        "the answer contains a step that cannot be undone, and not every provider proposes that step"
     ),
     "answer_addresses_graders": msg("the answer gives instructions to its graders"),
-    "grading_incomplete": msg("some grades are still missing after a second request; they do not count"),
+    "grading_incomplete": msg("some grades are still missing after a second request, and do not count"),
     "refused_low_confidence": msg(
         "refused: the answer is still uncertain after asking every available provider"
     ),
     "refused_for_budget": msg("refused: another provider is needed and the budget does not allow it"),
     "refused_too_few_providers": msg("refused: fewer than two providers are healthy"),
     "not_heard_higher_up": msg(
-        "it contains a step that cannot be undone, and no other provider could be asked about it"
+        "the answer contains a step that cannot be undone, and no other provider could be asked "
+        "about that step"
     ),
     "out_of_time": msg("there was no time left to ask another provider"),
 }
@@ -221,7 +224,7 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             msg("bounced"),
             msg(
-                "{provider}, round {round}: {count} contested, graded {before} → {after}, {outcome}",
+                "{provider}, round {round}: {count} contested claims, graded {before} → {after}, {outcome}",
                 provider=b["provider"],
                 round=b["round"],
                 count=len(b["claims"]),

@@ -46,8 +46,8 @@ class BudgetPeriod(StrEnum):
 
 @app.command()
 def costs(
-    by: Annotated[Grouping, typer.Option("--by", help="What to group by.")] = Grouping.PROVIDER,
-    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
+    by: Annotated[Grouping, typer.Option("--by", help="What to group the costs by.")] = Grouping.PROVIDER,
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days to go back.")] = 30,
     *,
     place: SpecPlace,
     out: JsonOutput,
@@ -64,7 +64,7 @@ def costs(
 ) -> None:
     """Show what the answers cost.
 
-    The figures come from the audit log: what was charged to the budget. Days are UTC.
+    The figures are the amounts charged to the budget, from the audit log. Days are UTC.
 
     Examples:
 
@@ -136,8 +136,8 @@ def costs(
         whether = msg("counts") if budget.count_simulated else msg("does not count")
         out.data(
             msg(
-                "         ${simulated_usd:.6f} of that is simulated: nobody paid it, and it "
-                "{whether} towards the budget",
+                "         ${simulated_usd:.6f} of that total is simulated: nobody paid it, and it {whether} "
+                "towards the budget",
                 simulated_usd=totals.simulated_usd,
                 whether=whether,
             )
@@ -160,11 +160,11 @@ def reset_budget(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Reset what counts as spent today or this month to zero, for the stack and for each key.
+    """Set the amount spent today or this month to zero, for the stack and for each key.
 
-    Use it, for example, when the audit log was lost and the day therefore counts as spent. The app notices
-    the reset within seconds, and the record of administration names who did it. Later spending counts as
-    usual.
+    Use this, for example, when the audit log was lost and the day's budget therefore counts as spent. The app
+    notices the reset within seconds, and the record of administration shows who did it. Later spending counts
+    as usual.
 
     Examples:
 
@@ -172,10 +172,10 @@ def reset_budget(
     """
     stack = open_stack(place.open())
     word = PERIODS[period.value]
-    require_yes(msg("reset the budget of the {period} now?", period=word), yes=yes)
+    require_yes(msg("set the {period}'s spending to zero now?", period=word), yes=yes)
     with at_work(stack.layout, wait):
         reset(stack, period.value, out.warn)
-    out.say(msg("the budget of the {period} is reset", period=word))
+    out.say(msg("the {period}'s spending is now zero", period=word))
     out.next("techsapo status")
 
 

@@ -36,7 +36,8 @@ def ask(
     question: Annotated[
         str,
         typer.Argument(
-            help="The question, in your own words; - reads it from stdin. With --log: what else is known.",
+            help="The question, in your own words; - reads the question from stdin. "
+            "With --log: what else you know.",
             show_default=False,
         ),
     ] = "",
@@ -45,7 +46,7 @@ def ask(
         typer.Option(
             "--log",
             metavar="FILE",
-            help="Ask what this log shows and what to do; - reads stdin.",
+            help="Ask what this log shows and what to do about it; - reads the log from stdin.",
             show_default=False,
         ),
     ] = None,
@@ -63,8 +64,9 @@ def ask(
     """Ask the running orchestrator a question, or about a log.
 
     Prints the answer, then the scores, the dissent, and the time and cost of each provider. The API key is
-    read from TECHSAPO_API_KEY. The whole question counts as your own words. Pass a log with --log instead: it
-    is analysed as material, even if it contains instructions to a model. Only the end of a long log is sent.
+    read from TECHSAPO_API_KEY. The whole question counts as your own words. Pass a log with --log instead:
+    the log is analysed as material, even if it contains instructions to a model. Only the end of a long log
+    is sent.
 
     Examples:
 

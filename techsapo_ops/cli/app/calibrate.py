@@ -40,17 +40,18 @@ _ENOUGH = 2000
 
 
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="LABELS.jsonl, one outcome per line.")],
+    labels: Annotated[Path, typer.Argument(help="File of labels, one answer per line.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the weights.")] = Path(
         "calibration.json"
     ),
     *,
     out: QuietOutput,
 ) -> None:
-    """Fit the confidence weights for each tier and set of models, and show how good they are.
+    """Fit the confidence weights for each tier and set of models, and show how well they predict.
 
-    Each line is the `evidence` of an answer plus `correct`. The weights apply only to the sets of models in
-    the labels; all other sets keep the provisional weights. The figures come from held-out labels.
+    Each line of the file is the `evidence` of an answer plus `correct`. The weights apply only to the sets of
+    models in the labels; all other sets keep the provisional weights. The figures come from labels that were
+    held out of the fit.
 
     Examples:
 
@@ -77,8 +78,8 @@ def calibrate(
         if min(weights.agreement, weights.grade) < _NEGATIVE:
             out.warn(
                 msg(
-                    "{name}: a weight is negative: agreement or grades are misleading here, or "
-                    "there are too few labels",
+                    "{name}: a weight is negative; either agreement or grades are misleading here, or there "
+                    "are too few labels",
                     name=name,
                 )
             )
@@ -98,18 +99,20 @@ def calibrate(
         )
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
     _show(out, reports)
-    out.say(msg("set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`", output=output))
+    out.say(
+        msg("set wallbounce.calibration: {output} in techsapo.yaml, then run `techsapo up`", output=output)
+    )
 
 
 def _too_few(count: int, outcomes: set[bool]) -> str:
     if len(outcomes) == 1:
         return msg(
-            "all {count} labels are {which}; nothing to learn",
+            "all {count} labels are {which}, so there is nothing to learn",
             count=count,
             which=msg("right") if True in outcomes else msg("wrong"),
         )
     return msg(
-        "only {count} labels; at least {fewest} are needed, with enough of each outcome",
+        "only {count} labels; at least {fewest} are needed, with enough right and enough wrong ones",
         count=count,
         fewest=_FEWEST,
     )
@@ -171,6 +174,6 @@ def _ceilings(report: _FitReport) -> list[str]:
         (msg("{count} answers", count=report.voices), cap_of(report.voices), report.weights.ceilings.count),
         (msg("a contradicted critical claim"), CONTRADICTED_CAP, report.weights.ceilings.contradicted),
     ):
-        how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the cap")
+        how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the default cap")
         lines.append(msg("{held:.3f} for {what}: {how}", held=raised or cap, what=what, how=how))
     return lines

@@ -63,24 +63,27 @@ class ScopeName(StrEnum):
 def create(
     name: Annotated[str, typer.Argument(help="Who or what the key is for.")],
     plan: Annotated[
-        PlanName, typer.Option("--plan", help="Requests a minute: 100, 1000 or 5000.")
+        PlanName, typer.Option("--plan", help="Plan of the key: 100, 1000 or 5000 requests a minute.")
     ] = PlanName.BASIC,
     scope: Annotated[
         list[ScopeName] | None,
         typer.Option("--scope", help="What the key may do; can be given twice.", show_default="ask"),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", help="Lifetime, e.g. 90d.", show_default="never")
+        str | None, typer.Option("--expires", help="Lifetime of the key, e.g. 90d.", show_default="never")
     ] = None,
     per_minute: Annotated[
         int | None,
-        typer.Option("--per-minute", min=1, max=_MOST, help="Requests a minute, in place of the plan's."),
+        typer.Option(
+            "--per-minute", min=1, max=_MOST, help="Requests a minute, in place of the plan's limit."
+        ),
     ] = None,
     daily_usd: Annotated[
-        float | None, typer.Option("--daily-usd", min=0, max=_MOST, help="USD it may spend a day.")
+        float | None, typer.Option("--daily-usd", min=0, max=_MOST, help="USD that the key may spend a day.")
     ] = None,
     monthly_usd: Annotated[
-        float | None, typer.Option("--monthly-usd", min=0, max=_MOST, help="USD it may spend a month.")
+        float | None,
+        typer.Option("--monthly-usd", min=0, max=_MOST, help="USD that the key may spend a month."),
     ] = None,
     *,
     place: SpecPlace,
@@ -95,7 +98,7 @@ def create(
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise OpsError(
             msg("{name} is not a name for a key", name=repr(name[:70])),
-            msg("use at most 64 printable characters"),
+            msg("use 1 to 64 printable characters for the name of a key"),
             exit_code=2,
         )
     now = _now()
@@ -125,8 +128,10 @@ def create(
         msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=key.id)
     )
     if not resolved_auth(project.spec, project.loaded.environment).required:
-        out.say(msg("This stack does not ask for keys yet: set `app.auth.required: true` to require them."))
-    out.say(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
+        out.say(msg("This stack does not ask for keys yet: to require keys, set `app.auth.required: true`."))
+    out.say(
+        msg("send the key as `Authorization: Bearer KEY`; for `techsapo ask`, put it in TECHSAPO_API_KEY")
+    )
 
 
 @app.command(name="list")
@@ -139,7 +144,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
         return
     if not keys:
         out.say(msg("There are no API keys."))
-        out.say(msg("`techsapo keys create NAME` makes one"))
+        out.say(msg("`techsapo keys create NAME` makes an API key"))
         return
     now = datetime.now(UTC)
     rows = [
@@ -196,17 +201,21 @@ def _limits(key: ApiKey) -> str:
 def rotate(
     which: Annotated[str, typer.Argument(help="Name or id of the key.")],
     overlap: Annotated[
-        str, typer.Option("--overlap", help="How long the old key keeps working, e.g. 30m; 0: not at all.")
+        str,
+        typer.Option(
+            "--overlap",
+            help="How long the old key keeps working, e.g. 30m; with 0, the old key ends at once.",
+        ),
     ] = "24h",
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Replace a key with a new one that has its name, plan, scopes and limits, and show it once.
+    """Replace a key with a new one of the same name, plan, scopes and limits, and show the new key once.
 
-    The old key ends after the overlap; both work until then. A rotation never extends the life of a key, and
-    a key that was rotated earlier ends then at the latest. The old key's spending does not count towards the
-    new key's own limits.
+    Both keys work until the overlap is over; then the old key ends. A rotation never extends the life of the
+    old key. A key that an earlier rotation replaced ends with the old key, if not before. The old key's
+    spending does not count towards the new key's own limits.
 
     Examples:
 
@@ -239,8 +248,8 @@ def rotate(
         )
     )
     for old in rotation.ending:
-        out.say(msg("{id}, made {day}, {end}.", id=old.id, day=_day(old.created), end=_end(old)))
-    out.say(msg("send it as `Authorization: Bearer KEY` in place of the old one"))
+        out.say(msg("The key {id}, made {day}, {end}.", id=old.id, day=_day(old.created), end=_end(old)))
+    out.say(msg("send the new key as `Authorization: Bearer KEY`, in place of the old one"))
 
 
 @app.command()
@@ -253,8 +262,8 @@ def revoke(
 ) -> None:
     """Revoke a key. It stops working within a second, without a restart.
 
-    If several active keys have that name, none is revoked, and they are listed. After a rotation, these are
-    the new key and, until it ends, the old one.
+    If several active keys have that name, none of them is revoked, and all are listed. After a rotation, the
+    old and the new key have the same name until the old key ends.
 
     Examples:
 
@@ -270,7 +279,7 @@ def revoke(
         with recorded(layout, REVOKE, {"which": which, **ends_of(gone)}, out.warn):
             store.change(gone, owner)
     for key in gone:
-        out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
+        out.say(msg("revoked the key {id} ({key})", id=key.id, key=key.name))
 
 
 @contextmanager

@@ -37,7 +37,8 @@ CaFileOption = Annotated[
     typer.Option(
         "--ca-file",
         metavar="FILE",
-        help="CA of an https server, or its certificate (PEM); default: the system's and the stack's own.",
+        help="CA of the https server, or the server's certificate (PEM); default: the CAs of the system "
+        "and of the stack.",
     ),
 ]
 
@@ -64,7 +65,9 @@ def peer(
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
     if ca_file is not None and not url.lower().startswith("https:"):
         raise OpsError(
-            msg("--ca-file is for https, and {url} is not", url=url), msg("leave --ca-file out"), exit_code=2
+            msg("--ca-file is only for https addresses, and {url} is not one", url=url),
+            msg("leave --ca-file out"),
+            exit_code=2,
         )
     try:
         authorities = read_authorities(ca_file) if ca_file is not None else None
@@ -89,8 +92,8 @@ def _address(option: str, url: str) -> str:
     if login:
         # Not shown: the part before the @ may be a password, or a host that is none.
         raise OpsError(
-            msg("{option}: the address holds a user name or password", option=option),
-            msg("remove everything up to the @; the API key is read from TECHSAPO_API_KEY"),
+            msg("{option}: the address contains a user name or password", option=option),
+            msg("remove the `user:password@` part; the API key is read from TECHSAPO_API_KEY"),
             exit_code=2,
         )
     if not good:
@@ -139,9 +142,13 @@ class LanguageName(StrEnum):
 
 LanguageOption = Annotated[
     LanguageName | None,
-    typer.Option("--language", help="Language of the answer.", show_default="asked for, else the stack's"),
+    typer.Option(
+        "--language",
+        help="Language of the answer.",
+        show_default="the one that the question asks for, else the stack's",
+    ),
 ]
-TierOption = Annotated[TierName, typer.Option("--tier", help="How many models answer.")]
+TierOption = Annotated[TierName, typer.Option("--tier", help="A higher tier asks more models.")]
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
 ]
@@ -223,7 +230,7 @@ def _running(candidates: list[str], trust: Trust) -> str:
         )
     raise OpsError(
         msg("the orchestrator is not running ({tried})", tried=joined(", ", tried)),
-        msg("`techsapo up` starts it"),
+        msg("`techsapo up` starts the orchestrator"),
     )
 
 
@@ -252,7 +259,7 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
             if last or answer.status not in _PASSING or time.monotonic() >= late:
                 break
             why = msg("HTTP {status}", status=answer.status)
-        Output().say(msg("no answer ({why}); asking once more", why=why))
+        Output().say(msg("no answer from the orchestrator ({why}); asking once more", why=why))
         time.sleep(PAUSE)
     reply = _parsed(url, answer.status, answer.body)
     if not answer.ok:
@@ -283,12 +290,12 @@ def _silent(url: str, error: Unreachable) -> OpsError:
         return error
     return OpsError(
         msg("the orchestrator at {url} gave no answer: {reason}", url=url, reason=error.reason),
-        msg("`techsapo up` starts it, `techsapo ps` shows its addresses"),
+        msg("`techsapo up` starts the orchestrator; `techsapo ps` shows its addresses"),
     )
 
 
 def _strange(url: str, status: int) -> OpsError:
-    redirected = msg("redirects are not followed: use the address that it redirects to")
+    redirected = msg("redirects are not followed: use the address that the server redirects to")
     return OpsError(
         msg(
             "{url} answered HTTP {status}, but the answer is not from the orchestrator",
@@ -314,18 +321,18 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         "key_busy": msg("ask fewer questions at once with this key, or try again in a moment"),
         "too_many_connections": msg("keep fewer connections open, or raise `app.limits.client_connections`"),
         "timeout": msg("try again, or raise app.limits.request_timeout"),
-        "prompt_too_long": msg("shorten it, or raise app.limits.max_prompt"),
-        "body_too_large": msg("shorten it"),
+        "prompt_too_long": msg("shorten the question, or raise app.limits.max_prompt"),
+        "body_too_large": msg("shorten the question or the log"),
         "over_request_budget": msg("raise budget.per_request_usd, or choose a lower tier"),
         "budget_exhausted": msg(
-            "raise `budget`, or wait until it resets; `techsapo answers costs` shows where it went"
+            "raise `budget`, or wait until the budget resets; `techsapo answers costs` shows the spending"
         ),
-        "unreachable": msg("`techsapo ps` shows which instances run"),
+        "unreachable": msg("`techsapo ps` shows which app instances are running"),
         "budget_reserved": msg("try again in a moment"),
         "unconfirmed": msg("try again in a moment; `techsapo health` shows what is wrong"),
         "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
         "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
-        "forbidden": msg("use a key with scope ask"),
+        "forbidden": msg("use a key with the scope `ask`"),
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
     return OpsError(
         msg(

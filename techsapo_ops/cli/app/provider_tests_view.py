@@ -29,7 +29,7 @@ def announcement(tests: ProviderTests) -> str:
         else msg("which costs nothing")
     )
     return msg(
-        "asking {whom} a small question, {cost}; it does not count towards the app's budgets",
+        "asking {whom} a small question, {cost}; the cost does not count towards the app's budgets",
         whom=whom,
         cost=cost,
     )
@@ -111,7 +111,10 @@ def _summary(tests: ProviderTests, tested: list[Tried]) -> str:
     answered = sum(tried.answered for tried in tested)
     cost = sum(tried.cost_usd for tried in tested)
     return msg(
-        "{answered} of {asked} answered; it cost ${cost:.6f}", answered=answered, asked=asked, cost=cost
+        "{answered} of {asked} providers answered; total cost ${cost:.6f}",
+        answered=answered,
+        asked=asked,
+        cost=cost,
     )
 
 

@@ -30,9 +30,9 @@ def providers() -> None:
 def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the providers in the order in which they are asked: model, price, limits, retirement.
 
-    No vendor is asked: the facts about models come from a table with sources and dates. ASKED is the lowest
-    tier that asks the provider at the start, $/M the price of a million tokens in and out, LONGEST the
-    longest answer in tokens, thinking included.
+    No vendor is asked: the facts about models come from a built-in table with sources and dates. ASKED is the
+    lowest tier that asks the provider from the start. $/M is the price of a million tokens, input / output.
+    LONGEST is the longest answer in tokens, thinking included.
 
     Examples:
 
@@ -67,7 +67,7 @@ def _completed(context: typer.Context, incomplete: str) -> list[str]:
 def run(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]…", help="Only these providers.", autocompletion=_completed),
+        typer.Argument(metavar="[NAME]…", help="Test only these providers.", autocompletion=_completed),
     ] = None,
     *,
     place: SpecPlace,
@@ -79,9 +79,10 @@ def run(
 ) -> None:
     """Ask each provider a small question, as an analysis would, and show what works and what does not.
 
-    Checks the key, the model and its retirement, an answer in the schema, time and cost. Needs no running
-    stack. A provider costs at most one cent, which does not count towards the app's budgets. Ends with 0 when
-    all answered and nothing failed, else with 1; also if a provider is too expensive to ask.
+    Checks the key, the model and its retirement, whether the answer fits the schema, time and cost. Needs no
+    running stack. Each provider costs at most one cent by default, which does not count towards the app's
+    budgets. Ends with 0 if every provider answered and no check failed, else with 1. A provider that is too
+    expensive to ask counts as one that did not answer.
 
     Examples:
 
@@ -134,7 +135,9 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
             yield msg("{listed}: {lacks}", listed=listed.name, lacks=listed.lacks)
         if (end := listed.end) is not None:
             verb = (
-                msg("was retired by its vendor") if end.retires <= today else msg("is retired by its vendor")
+                msg("was retired by its vendor")
+                if end.retires <= today
+                else msg("will be retired by its vendor")
             )
             successor = (
                 msg("; the vendor names {replacement} as its replacement", replacement=end.replacement)

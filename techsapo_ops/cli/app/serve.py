@@ -36,7 +36,9 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=1, max=65535, help="Port to listen on.", show_default="of the instance"),
+        typer.Option(
+            "--port", min=1, max=65535, help="Port to listen on.", show_default="the instance's port"
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -77,10 +79,10 @@ def serve(
         Path | None, typer.Option("--page-facts", hidden=True, help="A generated pages/stack.json.")
     ] = None,
 ) -> None:
-    """Run the orchestrator API in the foreground; SIGTERM drains it.
+    """Run the orchestrator API in the foreground; on SIGTERM, it completes the open requests and ends.
 
     Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log is
-    in SQLite. `GET /api/v1/health` shows what is in use.
+    in SQLite. `GET /api/v1/health` shows which of them are in use.
 
     Examples:
 
@@ -131,7 +133,7 @@ def serve(
     auth = auth.model_copy(update={"keys_file": auth.keys_file or str(project.layout.api_keys)})
     problems = start_problems(spec, auth, project.loaded.disabled, weights)
     problems += tuple(place_problems((where,), (address,)))
-    require_start(problems, what=msg("{instance} can't start", instance=instance))
+    require_start(problems, what=msg("instance {instance} can't start", instance=instance))
     options = Options(
         spec,
         instance,
@@ -188,7 +190,7 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
                 "app.auth.required: false with --host {host}: others could spend the providers' budget",
                 host=host,
             ),
-            msg("leave app.auth.required out, and make a key with `techsapo keys create NAME`"),
+            msg("remove app.auth.required from the spec, and make a key with `techsapo keys create NAME`"),
         )
     return auth.model_copy(update={"required": True})
 

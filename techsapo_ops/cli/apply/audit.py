@@ -27,8 +27,9 @@ app = CommandGroup(
 def verify(*, place: SpecPlace, out: JsonOutput) -> None:
     """Check whether the record of administration was changed, truncated or rewritten.
 
-    Each record contains the hash of the one before it. A backup notes the last record at its time, and the
-    file is compared with the local backups. Ends with 1 if something contradicts the file.
+    Each record contains the hash of the record before it. Each backup notes the last record at the time of
+    the backup, and the record of administration is compared with all local backups. The exit code is 1 if
+    anything does not match.
 
     Examples:
 
@@ -57,9 +58,8 @@ def verify(*, place: SpecPlace, out: JsonOutput) -> None:
     if reading.torn:
         out.say(
             msg(
-                "the last {torn} bytes are an incomplete record, left by a power cut or a kill: "
-                "its action did not begin, or its end was not recorded. The next record replaces "
-                "them",
+                "the last {torn} bytes are an incomplete record, left by a power cut or a kill. Either the "
+                "action did not begin, or its end was not recorded. The next record overwrites these bytes",
                 torn=reading.torn,
             )
         )
@@ -103,7 +103,8 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
             if head not in known:
                 problems.append(
                     msg(
-                        "backup {id} has a different record {number}: the file was truncated or rewritten",
+                        "record {number} does not match backup {id}: the record of administration was "
+                        "truncated or rewritten",
                         id=backup.id,
                         number=head.sequence,
                     )
@@ -113,7 +114,9 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
 
 @app.command()
 def show(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last actions.")] = 20,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="How many of the last actions to show.")
+    ] = 20,
     *,
     place: SpecFile,
     out: JsonOutput,
@@ -149,7 +152,7 @@ def show(
         out.table(("", "when", "who", "from", "did", "ended", "what"), rows)
     if reading.breaks:
         broken = _broken(chain, reading.breaks[0])
-        out.warn(msg("{broken}; `techsapo audit verify` shows more", broken=broken))
+        out.warn(msg("{broken}; for details, run `techsapo audit verify`", broken=broken))
 
 
 def _who(who: Mapping[str, Any]) -> str:

@@ -33,10 +33,11 @@ def on(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Answer users with 503 and a page, or programs with a problem document, until `off`.
+    """Answer with 503 until `techsapo maintenance off`: users get a page, programs a problem document.
 
     The app, the jobs and monitoring keep running; /ping, /health and /metrics are answered. Maintenance lasts
-    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until it ends.
+    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until --until, or for 24
+    h without it.
 
     Examples:
 
@@ -51,7 +52,7 @@ def on(
         made = turn_on(stack, message, ends, acting_user(), out.warn)
     out.data(str(made))
     if before is not None and (before.message, before.until) != (made.message, made.until):
-        out.say(msg("replaces: {before}", before=before))
+        out.say(msg("this replaces the earlier setting: {before}", before=before))
     out.next("techsapo maintenance off")
 
 

@@ -39,10 +39,10 @@ def plan(
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
-    Ends with 0 when everything is up to date, 100 when something would change, 1 when `up` would refuse it:
-    the app could not start, or earlier data is gone. With --out, `up --plan` does exactly what was shown. It
-    does nothing if something has changed since: the spec, a variable, a template, the version, this host, or
-    the running services.
+    The exit code is 0 when everything is up to date, 100 when something would change, and 1 when `up` would
+    refuse (the app could not start, or earlier data is gone). `up --plan` does exactly what a plan saved with
+    --out shows. If something has changed since, `up --plan` does nothing: the spec, a variable, a template,
+    the version, this host, or the running services.
 
     Examples:
 
@@ -84,7 +84,7 @@ def plan(
     if problems:
         from techsapo_ops.wallbounce.start import require_start
 
-        require_start(problems, what=msg("`up` would refuse it, because the app could not start"))
+        require_start(problems, what=msg("`up` would refuse this plan, because the app could not start"))
     if stack_plan.lost:
         raise typer.Exit(1)
     if stack_plan.changes:

@@ -98,7 +98,7 @@ def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) ->
         out.data(str(each))
     if plan.lost:
         show_plan(plan, out, diff=diff)
-        out.say(msg("`up` would refuse this; restore the data from a backup"))
+        out.say(msg("`up` would refuse this plan, because data is gone; restore the data from a backup"))
         out.next("techsapo backup list")
     elif plan.changes:
         show_plan(plan, out, diff=diff)
@@ -249,9 +249,9 @@ def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Outpu
     for error in back.failures:
         print_error(error)
     if back.failures:
-        out.warn(msg("went back to @{to}, but not entirely: see above", to=back.to))
+        out.warn(msg("went back to apply @{to}, but not completely: see the errors above", to=back.to))
     else:
-        out.say(msg("went back to @{to}: files and services are as they were", to=back.to))
+        out.say(msg("went back to apply @{to}: files and services are as they were then", to=back.to))
 
 
 def back_json(back: GoneBack | None) -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ def start(
 ) -> None:
     """Start services that were stopped with `techsapo stop`, with the configuration of the last `up`.
 
-    Ends with 0 once each is ready. `techsapo up` starts a stack that is down.
+    The exit code is 0 once each service is ready. To start a stack that is down, use `techsapo up`.
 
     Examples:
 
@@ -59,7 +59,7 @@ def start(
     elif not done.later:
         out.say(msg("no service is stopped"))
     if done.later:
-        out.say(msg("not created yet: {later}", later=", ".join(done.later)))
+        out.say(msg("services not created yet: {later}", later=", ".join(done.later)))
         out.next(f"techsapo up {' '.join(done.later)}")
 
 
@@ -75,8 +75,8 @@ def stop(
 ) -> None:
     """Stop single services. They stay stopped, also after `up` and a reboot, until `techsapo start`.
 
-    `ps`, `plan`, `up`, `health` and `status` show who stopped them. Their alerts still fire; `techsapo alerts
-    silence` stops the notifications. `techsapo down` stops everything.
+    `ps`, `plan`, `up`, `health` and `status` show who stopped a service. Alerts about stopped services still
+    fire; `techsapo alerts silence` stops the notifications. To stop everything, use `techsapo down`.
 
     Examples:
 
@@ -88,7 +88,10 @@ def stop(
     out.say(msg("stopped {services}", services=", ".join(done.services)))
     if done.needing:
         out.say(
-            msg("these depend on it and keep running without it: {needing}", needing=", ".join(done.needing))
+            msg(
+                "services that depend on what was stopped keep running: {needing}",
+                needing=", ".join(done.needing),
+            )
         )
     out.next(f"techsapo start {shlex.join(done.services)}")
 
@@ -104,14 +107,14 @@ def restart(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Restart services one at a time, waiting until each is ready. Without a name it asks, or needs --all.
+    """Restart services one at a time, waiting until each is ready. To restart all of them, use --all.
 
-    They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec.
+    Services restart with the configuration of the last `up`; to apply a changed spec, use `techsapo up`.
 
-    nginx itself accepts no connection until it is back; open requests and streams have 2 s to end, then they
-    are cut off. If only its configuration or certificate changed, use `techsapo restart --reload nginx`,
-    which refuses no connection. Prometheus, Alertmanager and nginx can reload; without a name, all of them
-    do. A named service that can't reload is restarted.
+    While nginx restarts, it accepts no connections; open requests and streams are cut off after 2 s. If only
+    nginx's configuration or certificate has changed, use `techsapo restart --reload nginx`, which refuses no
+    connection. Prometheus, Alertmanager and nginx can reload: --reload without a name reloads all three. A
+    named service that can't reload is restarted.
 
     Examples:
 
@@ -123,7 +126,11 @@ def restart(
     """
     names = tuple(services or ())
     if names and everything:
-        raise OpsError(msg("both --all and names are given"), msg("leave one of them out"), exit_code=2)
+        raise OpsError(
+            msg("both --all and service names are given"),
+            msg("leave out either --all or the names"),
+            exit_code=2,
+        )
     stack = open_stack(place.open())
     if again:
         return _reload(stack, names, out, wait=wait)
@@ -144,7 +151,7 @@ def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -
         *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
         *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),
     ]
-    out.say(joined("; ", results) or msg("no service of this stack can reload"))
+    out.say(joined("; ", results) or msg("no service of this stack can reload its configuration"))
 
 
 def _ask(stack: Stack) -> None:
@@ -194,20 +201,25 @@ def down(
 
 def run(
     service: Annotated[
-        str, typer.Argument(metavar="SERVICE", help="A name or a kind.", autocompletion=completes("services"))
+        str,
+        typer.Argument(
+            metavar="SERVICE", help="A service, by name or kind.", autocompletion=completes("services")
+        ),
     ],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CMD]…", help="A program and its arguments; default: the service's client."),
+        typer.Argument(
+            metavar="[CMD]…", help="A program and its arguments; default: the service's own client."
+        ),
     ] = None,
     *,
     place: SpecPlace,
 ) -> None:
-    """Run a program where a service runs: its own client with the right login, or any other.
+    """Run a program where a service runs: by default the service's own client, logged in.
 
-    redis: redis-cli. mysql: mariadb as root. Others: sh, as the user of the service. Options of techsapo come
-    before SERVICE. No password appears on a command line. The record of administration shows who ran which
-    program, without its arguments. Ends with the program's own exit code.
+    The default client is redis-cli for redis, mariadb as root for mysql, and sh as the service's user for the
+    others. Options of techsapo come before SERVICE. No password appears on a command line. The record of
+    administration shows who ran which program, without its arguments. The exit code is that of the program.
 
     Examples:
 

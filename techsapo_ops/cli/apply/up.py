@@ -65,7 +65,7 @@ def up(
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="Do exactly what this file from `plan --out` says, or nothing.",
+            help="Do exactly what this file from `plan --out` says, or do nothing.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def up(
     yes: YesOption = False,
     force: OverwriteOption = False,
     empty: Annotated[
-        bool, typer.Option("--empty", help="Start without earlier data that is gone; this is recorded.")
+        bool, typer.Option("--empty", help="Start without the earlier data that is gone; this is recorded.")
     ] = False,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
@@ -81,17 +81,17 @@ def up(
 ) -> None:
     """Start the stack, or bring it up to date with the spec.
 
-    Touches only what changed. On a terminal, changes to a running stack are shown first, and it asks. Without
-    -e the stack keeps its environment; for another one it asks, or needs --yes. Afterwards the running
-    services are read back; if anything fails, the last good apply is restored. An interrupted restore is
-    undone first.
+    Touches only what has changed. On a terminal, changes to a running stack are shown first and must be
+    confirmed. Without -e the stack keeps its environment; another environment must be confirmed, or needs
+    --yes. Afterwards the running services are asked what they have loaded; if anything fails, the stack goes
+    back to the last good apply. Before everything else, an interrupted restore is undone.
 
-    If earlier data is gone, nothing is done, and the newest backup of it is named; --empty starts without
-    that data. With --plan it does not ask, since you have read the plan. If anything that the plan depends on
-    has changed, it does nothing and says what changed.
+    If earlier data is gone, nothing is done, and the latest backup of that data is named; --empty starts
+    without the data. With --plan, no confirmation is asked for, because you have read the plan. If anything
+    that the plan depends on has changed, nothing is done, and what has changed is shown.
 
-    Ends with 0 only when every service that it started is ready and runs the new configuration; with
-    --dry-run, ends as `techsapo plan` does.
+    The exit code is 0 only when every service that was started is ready and runs the new configuration; with
+    --dry-run, it is as for `techsapo plan`.
 
     Examples:
 
@@ -120,8 +120,8 @@ def up(
     if leaves is not None:
         out.say(
             msg(
-                "the stack moves from engine {leaves} to {engine}: it is stopped on {leaves} "
-                "first, and its data stays there",
+                "the stack moves from engine {leaves} to {engine}: its services are first stopped on "
+                "{leaves}, and the data on {leaves} is not moved",
                 leaves=leaves.name,
                 engine=topology.engine,
             )
@@ -179,7 +179,11 @@ def up(
         out.warn(str(warning))
     if by_sudo is not None:
         out.warn(
-            msg("this is trusted only because of sudo; before the next reboot: {hint}", hint=by_sudo.hint)
+            msg(
+                "this project is trusted only because the command ran with sudo; before the next reboot: "
+                "{hint}",
+                hint=by_sudo.hint,
+            )
         )
     show_failures(report.outcomes, report.back, out)
     if report.failures:
@@ -214,7 +218,7 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
         if given is not None and given != planned:
             raise OpsError(
                 msg("{what}: the plan in {file} has another value", what=what, file=file),
-                msg("leave it out: the plan contains it"),
+                msg("leave out {what}: the plan already contains it", what=what),
                 exit_code=2,
             )
     return Wanted(

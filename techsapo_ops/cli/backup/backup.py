@@ -96,7 +96,7 @@ def root(
     out.data(made.backup.id)
     out.say(msg("stored in {folder}", folder=made.backup.folder))
     if made.away:
-        out.say(msg("copied off-site as restic's snapshot {away}", away=made.away))
+        out.say(msg("copied off-site as restic snapshot {away}", away=made.away))
     out.next("techsapo backup verify --deep")
 
 
@@ -142,7 +142,7 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
     if known:
         out.table(("id", "begun", "size", "sources", "checked", "origin", "tag"), rows, right=("size",))
     if others:
-        out.say(msg("on other hosts:"))
+        out.say(msg("backups on other hosts:"))
         elsewhere = [
             (
                 each.id,
@@ -206,7 +206,7 @@ def show(
 def verify(
     which: BackupArgument = "latest",
     deep: Annotated[
-        bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
+        bool, typer.Option("--deep", help="Restore the backup into throwaway servers, and compare.")
     ] = False,
     offsite: Annotated[
         bool, typer.Option("--offsite", help="Fetch the off-site copy, restore it on trial, and compare.")
@@ -218,9 +218,9 @@ def verify(
 ) -> None:
     """Check whether a backup is intact; with --deep, whether it restores without a difference.
 
-    With --offsite, the copy is fetched from the off-site repository with its spec, keys and secrets, and the
-    local folder is not read. The default is the newest copy; an id also works for a backup that is gone
-    locally.
+    With --offsite, the copy is fetched from the off-site repository, together with its spec, keys and
+    secrets; the local folder is not read. The default is the latest copy. A backup that is gone locally can
+    also be named by its id.
 
     Examples:
 
@@ -246,8 +246,8 @@ def verify(
 
 _GOOD = {
     "quick": msg("is intact"),
-    "deep": msg("restores without a difference"),
-    LEVEL: msg("was fetched from off-site and restores without a difference"),
+    "deep": msg("was restored on trial: no differences"),
+    LEVEL: msg("was fetched from off-site and restored on trial: no differences"),
 }
 
 
@@ -270,10 +270,10 @@ def _show(verification: Verification, out: Output) -> None:
             )
         )
     elif verification.level == LEVEL:
-        out.say(msg("`techsapo backup` makes a new backup and copies it there"))
+        out.say(msg("`techsapo backup` makes a new backup and copies it off-site"))
         out.next("techsapo alerts runbook BackupVerificationFailed")
     else:
-        out.say(msg("`techsapo backup list` shows which one is good"))
+        out.say(msg("`techsapo backup list` shows which backups are good"))
         out.next("techsapo backup")
     for sentence in verification.passed_over:
         out.warn(msg("a newer backup was skipped: {sentence}", sentence=sentence))
@@ -289,11 +289,11 @@ def accept(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Accept a backup that shrank, or one that this stack does not recognise as its own.
+    """Accept a backup whose data shrank, or one that this stack does not recognise as its own.
 
-    The shrinking then counts as intended: the alert ends, and prune may remove the backup before it. A backup
-    without a MAC from a key on this host gets one: check its folder first. A backup with a wrong MAC is never
-    accepted.
+    The data loss then counts as intended: the alert ends, and `techsapo backup prune` may remove the previous
+    backup. A backup without a MAC from a key on this host gets one, so check the backup's folder first. A
+    backup with a wrong MAC is never accepted.
 
     Examples:
 
@@ -301,7 +301,7 @@ def accept(
     """
     stack = open_stack(place.open())
     backup = accept_backup(stack, which, wait=wait, warn=out.warn)
-    out.say(msg("{id} is accepted", id=backup.id))
+    out.say(msg("backup {id} is accepted", id=backup.id))
     for shrink in backup.read().shrunk:
         out.say(msg("accepted: {shrink}", shrink=shrink))
     out.next(f"techsapo backup verify {backup.id} --deep")
@@ -309,10 +309,10 @@ def accept(
 
 @app.command(name="unlock-test")
 def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Ask for the off-site repository's password, as people keep it away from this host, and try it.
+    """Ask for the password of the off-site repository, which people keep away from this host, and try it.
 
-    Fetch the password from the place that the recovery card names; no file and no variable is read. An alert
-    asks for this test if nobody has done it for 90 days.
+    Fetch the password from the place named on the recovery card: no file and no variable is read. An alert
+    fires if nobody has done this test for 90 days.
 
     Examples:
 
@@ -322,7 +322,7 @@ def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -
     if not interactive():
         raise OpsError(
             msg("a person has to type the password, and there is no terminal"),
-            msg("run it on a terminal; the recovery card says where the password is"),
+            msg("run this command on a terminal; the recovery card says where the password is"),
             exit_code=2,
         )
     typed = Secret(typer.prompt("password of the repository", hide_input=True, err=True))
@@ -367,7 +367,7 @@ def prune(
     if done.offsite:
         out.say(
             msg(
-                "off-site {which} {count} of {count2} copies",
+                "off-site: {which} {count} of {count2} copies",
                 which=msg("would remove") if dry_run else msg("removed"),
                 count=len(gone),
                 count2=len(done.offsite),

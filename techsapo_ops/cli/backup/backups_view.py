@@ -176,8 +176,8 @@ def _option(help_: str) -> object:
 
 
 _HERE = ", ".join(kind.name for kind in registry.kinds() if not kind.too_secret)
-BackedUpOption = Annotated[str | None, _option(f"Some sources: {_HERE}.")]
-RestoredOption = Annotated[str | None, _option(f"{', '.join(registry.names())}.")]
+BackedUpOption = Annotated[str | None, _option(f"One or more of: {_HERE}.")]
+RestoredOption = Annotated[str | None, _option(f"One or more of: {', '.join(registry.names())}.")]
 
 
 def telling_kinds(command: Command) -> Command:

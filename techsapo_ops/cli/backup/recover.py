@@ -63,25 +63,28 @@ def recover(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="Use the newest copy from this time or before."),
+        typer.Option("--at", metavar="TIME", help="Use the latest copy made at this time or before."),
     ] = None,
     into: Annotated[
         Path, typer.Option("--into", metavar="FOLDER", help="Folder of the stack.", show_default=True)
     ] = Path(),
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Write into the spec, e.g. nginx.listen=8080."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a field of the spec, e.g. nginx.listen=8080."),
     ] = None,
     engine: EngineOption = None,
     environment: EnvironmentOption = None,
     without: Annotated[
-        list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
+        list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore this kind of data.")
     ] = None,
     revoke_all_keys: Annotated[
         bool, typer.Option("--revoke-all-keys", help="Revoke all API keys of the copy.")
     ] = False,
     project: Annotated[
-        str, typer.Option("--project", metavar="NAME", help="Which stack, if the repository has several.")
+        str,
+        typer.Option(
+            "--project", metavar="NAME", help="Which stack to recover, if the repository has several."
+        ),
     ] = "",
     password_file: Annotated[
         Path | None,
@@ -101,18 +104,19 @@ def recover(
 ) -> None:
     """Bring the whole service back on an empty host, from the off-site repository and its password alone.
 
-    Fetches spec, secrets, keys and backups, shows what comes back and what does not, and asks. Then it places
-    the files, starts the stack, restores and compares all data, sets up certificates and schedule, and prints
-    the times. Nothing is overwritten. After a kill, the same command continues.
+    Fetches spec, secrets, keys and backups, shows what comes back and what does not, and asks for
+    confirmation. Then the command places the files, starts the stack, restores and compares all data, sets up
+    certificates and schedule, and prints the times. Nothing is overwritten. If the command is killed, run it
+    again to continue.
 
     The password is read from --password-file, RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins
-    of S3 and REST are read as restic does. For a REST server, write only the user in --from, since `ps` shows
-    it: set RESTIC_REST_PASSWORD, or type the password when asked.
+    of S3 and REST are read as restic does. For a REST server, write only the user in --from, because `ps`
+    shows the command line. Set RESTIC_REST_PASSWORD, or type the password when asked.
 
-    A stack of several hosts comes back on as many hosts; name the new ones with --set. With --engine compose
-    it comes back on this host alone (docs/three-machines.md). An API key stays revoked if this copy or a
-    newer one knows it as revoked. A key that was revoked after the newest copy works again: check the list,
-    or pass --revoke-all-keys.
+    A stack of several hosts is recovered on as many hosts; name the new ones with --set. With --engine
+    compose, the stack is recovered on this host alone (docs/three-machines.md). An API key stays revoked if
+    it is revoked in this copy or in a newer one. A key revoked after the latest copy becomes valid again:
+    check the list, or pass --revoke-all-keys.
 
     Examples:
 
@@ -147,8 +151,8 @@ def recover(
     if has_password(repository):
         out.warn(
             msg(
-                "everybody on this host can read the password in --from with `ps`: write only "
-                "the user there, and set RESTIC_REST_PASSWORD or type it when asked"
+                "anyone on this host can read the password in --from with `ps`. Write only the user name in "
+                "--from, and set RESTIC_REST_PASSWORD or type the password when asked"
             )
         )
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
@@ -200,20 +204,21 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
             raise OpsError(
                 msg("the recovery can't go ahead: {first}", first=first),
                 msg(
-                    "{remedy}; then run the same command again, or `techsapo recover --abandon`",
-                    remedy=remedy or msg("fix that"),
+                    "{remedy}; then run the same command again. To give up the recovery, run `techsapo "
+                    "recover --abandon`",
+                    remedy=remedy or msg("fix this problem"),
                 ),
             )
         if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
             out.say(
                 msg(
-                    "nothing more was placed; the files so far stay: the same command continues, "
-                    "--abandon removes them"
+                    "nothing more was placed; the files placed so far remain. To continue, run the same "
+                    "command; to remove the files, run `techsapo recover --abandon`"
                 )
                 if recovery.placing
                 else msg(
-                    "nothing was placed; the fetched copy stays: the same command "
-                    "continues, --abandon removes it"
+                    "nothing was placed; the fetched copy remains. To continue, run the same command; to "
+                    "remove the copy, run `techsapo recover --abandon`"
                 )
             )
             raise typer.Exit(1)
@@ -233,16 +238,21 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
     except KeyboardInterrupt:
         entry = desk.journal.read()
         if entry is None and others(desk.state):
-            out.warn(msg("interrupted at the very end: the stack is back; `techsapo health` checks it"))
+            out.warn(
+                msg(
+                    "interrupted at the very end: the stack is already recovered; check it with `techsapo "
+                    "health`"
+                )
+            )
         elif entry is None:
-            out.warn(msg("interrupted: no file was placed, and the fetched copy is deleted"))
+            out.warn(msg("interrupted: no file was placed, and the fetched copy was deleted"))
         else:
             steps = entry.facts.steps
             step = next((each for each in steps if each not in entry.done), steps[-1])
             out.warn(
                 msg(
-                    "interrupted at: {titles}; the same command continues there, `techsapo "
-                    "recover --abandon` removes everything made so far",
+                    "interrupted at: {titles}. To continue from there, run the same command; to remove "
+                    "everything made so far, run `techsapo recover --abandon`",
                     titles=TITLES[step],
                 )
             )
@@ -278,11 +288,11 @@ def card(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Print the recovery card, to be kept away from this host: how to recover everything without it.
+    """Print the recovery card: how to recover everything without this host. Keep the card somewhere else.
 
-    One A4 page: the repository, the place of its password, logins by name, every command for a bare machine,
-    DNS names, ports, whom to call, the last proved copy. It contains no password. `doctor` shows when it is
-    out of date.
+    One A4 page with the repository, the place where its password is kept, the names of logins, every command
+    for a bare machine, DNS names, ports, whom to call, and the last verified copy. The card contains no
+    password. `techsapo doctor` shows when the card is out of date.
 
     Examples:
 

@@ -86,7 +86,7 @@ def _with_password(place: str) -> str:
         password = typer.prompt(f"password of {harmless(user)} at the REST server", hide_input=True, err=True)
     if not password:
         raise OpsError(
-            msg("the password of {user} at the REST server is missing", user=user),
+            msg("the password of user {user} at the REST server is missing", user=user),
             msg("set RESTIC_REST_PASSWORD"),
             exit_code=2,
         )

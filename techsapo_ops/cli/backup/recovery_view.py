@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TITLES = {
     "fetch": msg("fetch the copy"),
-    "place": msg("check it, place spec, secrets, keys"),
+    "place": msg("check the copy, place spec, secrets and keys"),
     "hosts": msg("join the hosts to one Swarm"),
     "up": msg("start the stack"),
     "restore": msg("restore and compare the data"),
@@ -48,10 +48,10 @@ def show_look(look: Preview, out: Output) -> None:
     """The screen: what comes back, from when, what does not and why, what is different here."""
     then = look.copied.description
     moment = look.copied.backup.read().started.astimezone()
-    origin = msg(" on {host}", host=then.host) if then.host else ""
+    origin = msg(" of host {host}", host=then.host) if then.host else ""
     out.say(
         msg(
-            "{project}, backup {backup}{origin}, into {parent}",
+            "stack {project}, backup {backup}{origin}, into {parent}",
             project=then.project,
             backup=then.backup,
             origin=origin,
@@ -60,7 +60,7 @@ def show_look(look: Preview, out: Output) -> None:
     )
     out.say(
         msg(
-            "data as of {moment:%Y-%m-%d %H:%M:%S}: everything from the {span} since then is lost",
+            "data as of {moment:%Y-%m-%d %H:%M:%S}; changes of the {span} since then are lost",
             moment=moment,
             span=span(age(look.copied)),
         )
@@ -86,7 +86,7 @@ def show_look(look: Preview, out: Output) -> None:
         out.table(("does not come back", "why"), cannot)
     if len(cannot) < len(look.cannot):
         never = joined("; ", [what for what, _ in look.cannot if what in NOT_TAKEN])
-        out.say(msg("never in a copy: {what}", what=never))
+        out.say(msg("never part of a copy: {what}", what=never))
     for note in look.notes:
         out.say(msg("note: {note}", note=note))
     for what, remedy in look.blockers:
@@ -116,16 +116,16 @@ def _show_keys(look: Preview, out: Output) -> None:
         if look.choice.newest is None:
             out.say(
                 msg(
-                    "a key that was revoked in the {span} since the copy works again; "
-                    "--revoke-all-keys revokes all of them",
+                    "API keys revoked in the {span} since this copy was made will be valid again; to revoke "
+                    "every key, add --revoke-all-keys",
                     span=span(age(look.copied)),
                 )
             )
         else:
             out.say(
                 msg(
-                    "a key that was revoked after the newest copy, of {moment:%Y-%m-%d "
-                    "%H:%M:%S}, works again; --revoke-all-keys revokes all of them",
+                    "API keys revoked after the latest copy ({moment:%Y-%m-%d %H:%M:%S}) will be valid "
+                    "again; to revoke every key, add --revoke-all-keys",
                     moment=look.choice.newest.time.astimezone(),
                 )
             )

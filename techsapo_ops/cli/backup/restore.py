@@ -51,11 +51,16 @@ def restore(
     to: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="TIME", help="The database as it was at this time, e.g. 2026-01-31T14:05:00."
+            "--to",
+            metavar="TIME",
+            help="Restore the database as it was at this time, e.g. 2026-01-31T14:05:00.",
         ),
     ] = None,
     into: Annotated[
-        Into, typer.Option("--into", help="live, or scratch: throwaway servers for inspection.")
+        Into,
+        typer.Option(
+            "--into", help="live (the stack itself), or scratch (throwaway servers for inspection)."
+        ),
     ] = Into.LIVE,
     *,
     place: SpecPlace,
@@ -64,7 +69,7 @@ def restore(
         bool,
         typer.Option(
             "--instead",
-            help="If an interrupted restore can't be undone: restore this backup in its place.",
+            help="For an interrupted restore that can't be undone: restore this backup instead.",
         ),
     ] = False,
     dry_run: DryRunOption = False,
@@ -73,9 +78,10 @@ def restore(
 ) -> None:
     """Restore a backup or, with --to, the database at a point in time.
 
-    Shows what will be replaced and asks. The present data is backed up first, and restored if anything fails.
-    {kinds by name} are restored only if --only names them; for the configuration, every file is listed. A
-    time without a zone is in this host's zone; changes in that very second are not included.
+    Shows what will be replaced and asks for confirmation. The present data is backed up first, and restored
+    if anything fails. {kinds by name} are restored only if --only names them; for the configuration, every
+    file is listed. A time without a zone is in this host's zone; changes made in that very second are not
+    included.
 
     Examples:
 
@@ -155,7 +161,7 @@ def _half(stack: Stack, which: str) -> Replaced | None:
     """What an interrupted restore left, for `--instead`. Raises OpsError (2) where no backup is named."""
     if which == "latest":
         raise OpsError(
-            msg("--instead needs the id of a backup: you decide which one replaces the data"),
+            msg("--instead needs the id of a backup: name the one that is to replace the data"),
             msg("`techsapo backup list` shows them all"),
             exit_code=2,
         )
@@ -207,7 +213,12 @@ def _show_intent(intent: Intent, out: Output) -> None:
         )
     for kind, why in intent.left.items():
         out.say(msg("not restored: {kind} {why}", kind=kind, why=why))
-    out.say(msg("stopped during the restore: {stopped}", stopped=", ".join(intent.stopped) or msg("nothing")))
+    out.say(
+        msg(
+            "services stopped during the restore: {stopped}",
+            stopped=", ".join(intent.stopped) or msg("nothing"),
+        )
+    )
     out.say(msg("the present data is backed up first, and restored if anything fails"))
 
 

@@ -32,7 +32,7 @@ def renewal_words(renewal: Renewal, dry_run: bool) -> str:
         )
     seen = msg(" and nginx serves it") if renewal.served else ""
     return msg(
-        "certificate {name}: {need} done ({reason}), it is in use{seen}{then}",
+        "certificate {name}: {need} done ({reason}); the certificate is in use{seen}{then}",
         name=name,
         need=_NEEDS[due.need],
         reason=due.reason,

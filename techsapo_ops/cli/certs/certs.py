@@ -43,7 +43,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]…",
-        help="Names under `certificates`; default: all.",
+        help="Certificates, as named under `certificates` in the spec; default: all.",
         autocompletion=completes("certificates"),
     ),
 ]
@@ -56,9 +56,9 @@ def status(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show every certificate: days left, next renewal, and whether the served one is the stored one.
+    """Show every certificate: days left, next renewal, and whether the stored certificate is the one served.
 
-    Ends with 1 when any needs attention.
+    Ends with 1 if a certificate needs attention.
 
     Examples:
 
@@ -91,7 +91,7 @@ def issue(
 ) -> None:
     """Get the missing certificates, and put them into use.
 
-    The same as `renew`, which does whatever each certificate needs.
+    Does the same as `techsapo certs renew`: whatever each certificate needs.
 
     Examples:
 
@@ -112,9 +112,10 @@ def renew(
 ) -> None:
     """Renew the certificates that are due and put them into use; show when the others are due.
 
-    A certificate is due when a third of its life is left (half, if it lives ten days at most), when the CA
-    asks for it, when its names changed, or when there is a new file. A new certificate that can't be put into
-    use is rolled back, and the command ends with 1. `--dry-run` ends with 100 when something would be done.
+    A certificate is due when a third of its life is left, or half if it is valid for ten days at most. It is
+    also due when the CA asks for a renewal, when the names in the spec changed, or when its files are new. If
+    a new certificate can't be put into use, the old one stays in use and the command ends with 1. `--dry-run`
+    ends with 100 if something would be done.
 
     Examples:
 
@@ -148,13 +149,17 @@ def deploy(
 @app.command()
 def revoke(
     name: Annotated[
-        str, typer.Argument(help="Name under `certificates`.", autocompletion=completes("certificates"))
+        str,
+        typer.Argument(
+            help="The certificate, as named under `certificates` in the spec.",
+            autocompletion=completes("certificates"),
+        ),
     ],
     reason: Annotated[
         str,
         typer.Option(
             "--reason",
-            help="unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation.",
+            help="Why: unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation.",
         ),
     ] = "unspecified",
     yes: YesOption = False,
@@ -162,7 +167,7 @@ def revoke(
     place: SpecPlace,
     wait: WaitOption = 0.0,
 ) -> None:
-    """Revoke the certificate in use at its CA. The next `renew` gets another, with a new key.
+    """Have the CA revoke the certificate in use. The next `renew` gets a new certificate, with a new key.
 
     Examples:
 
@@ -208,8 +213,8 @@ def trust(*, place: SpecPlace) -> None:
 
 @app.command(name="install-cron")
 def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
-    """Let the host's cron renew certificates: add only the job `certs`, and keep the jobs that are in the
-    crontab.
+    """Let the host's cron renew certificates: add the `certs` job to the crontab, and leave all other jobs as
+    they are.
 
     `schedule.certs` in the spec sets the times, by default twice a day. `techsapo cron install` installs all
     jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without cron.
@@ -223,14 +228,20 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     if schedule.certs is None:
         raise OpsError(
             msg("`schedule.certs` is turned off in the spec"),
-            msg("remove that line to run the job twice a day"),
+            msg("remove `schedule.certs` from the spec to run the `certs` job twice a day"),
         )
     changed = job_runs.install_cron(project, out, frozenset({"certs"}))
     out.say(
-        msg("the crontab: certs, at {certs}", certs=schedule.certs) + ("" if changed else msg(" (as before)"))
+        msg("the `certs` job in the crontab: {certs}", certs=schedule.certs)
+        + ("" if changed else msg(" (as before)"))
     )
     if schedule.by == "service":
-        out.say(msg("the stack's own scheduler starts it too; the second start finds the run done and ends"))
+        out.say(
+            msg(
+                "the stack's own scheduler also starts the `certs` job; if both start it, the second "
+                "finds the run done and ends"
+            )
+        )
     out.next("techsapo jobs")
 
 

@@ -53,7 +53,7 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
     """Ask whether what `fault` names is to be lost, and lose it."""
     from techsapo_ops.drills.failover import SECONDS, failover
 
-    if not confirm(msg("do it?"), yes=yes):
+    if not confirm(msg("start the drill?"), yes=yes):
         out.say(msg("nothing was done; --yes starts without asking"))
         raise typer.Exit(1)
     load = replace(load, seconds=SECONDS)
@@ -65,10 +65,10 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
 
 @app.command()
 def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Restore the newest backup into throwaway servers, compare, and time it.
+    """Restore the newest backup into throwaway servers, compare the data, and time the restore.
 
-    The stack is not touched. Ends with 1 if it takes longer than 15 minutes, or if the restored data differs
-    from the backup.
+    The stack is not touched. Ends with 1 if the restore takes longer than 15 minutes, or if the restored data
+    differs from the backup.
 
     Examples:
 
@@ -93,23 +93,32 @@ def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 @app.command()
 def alert(
     to_page: Annotated[
-        bool, typer.Option("--to-page", help="Page the people on call; one of them has to acknowledge it.")
+        bool,
+        typer.Option(
+            "--to-page", help="Page the people on call, and wait until one of them acknowledges the page."
+        ),
     ] = False,
     within: Annotated[
         float,
         typer.Option(
-            "--within", metavar="SECONDS", min=10, max=3600, help="How long they have to acknowledge it."
+            "--within",
+            metavar="SECONDS",
+            min=10,
+            max=3600,
+            help="Time allowed for the page to be acknowledged.",
         ),
     ] = 900.0,
     *,
     place: SpecPlace,
     out: JsonQuietOutput,
 ) -> None:
-    """Fire the alert Drill, and time its way to Prometheus, Alertmanager and the receivers of info.
+    """Fire the `Drill` alert, and time its way to Prometheus, Alertmanager and the receivers of `info`
+    alerts.
 
-    The messages say that it is a drill. With --to-page it pages the people on call (notifications.page) and
-    ends when somebody acknowledges it; if nobody does, the alert DrillMissed becomes the ticket. Nobody is
-    woken: outside business hours the receivers of info are left out, and --to-page is refused.
+    The messages say that this is a drill. With --to-page, the drill pages the people on call
+    (`notifications.page`) and ends when somebody acknowledges the page. If nobody does, the `DrillMissed`
+    alert becomes a ticket. The drill wakes nobody: outside business hours, the receivers of `info` alerts get
+    no message, and --to-page is refused.
 
     Examples:
 
@@ -131,9 +140,9 @@ def alert(
 def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput) -> None:
     """Kill the busiest instance of the app, and see what users would notice.
 
-    Runs on the live stack, with simulated traffic that asks no model and costs nothing. It asks first. It
-    does not start while an apply or a backup runs, a critical alert fires, users' requests fail, or another
-    instance is not ready.
+    Runs on the live stack, with simulated traffic that asks no model and costs nothing. Asks for confirmation
+    first. Does not start while an apply or a backup runs, a critical alert fires, users' requests fail, or
+    another instance is not ready.
 
     Examples:
 
@@ -148,8 +157,8 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
     instance = busiest(stack)
     out.say(
         msg(
-            "{victim} (weight {weight}, pid {pid}) will be killed while it serves users; the "
-            "other instances answer: {others}",
+            "app instance {victim} (weight {weight}, pid {pid}) will be killed while serving users; these "
+            "instances keep answering: {others}",
             victim=instance.name,
             weight=instance.weight,
             pid=instance.pid,
@@ -163,7 +172,11 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
 def failover_host(
     host: Annotated[
         str | None,
-        typer.Argument(metavar="[HOST]", help="A name under `hosts`.", autocompletion=completes("hosts")),
+        typer.Argument(
+            metavar="[HOST]",
+            help="The host, as named under `hosts` in the spec.",
+            autocompletion=completes("hosts"),
+        ),
     ] = None,
     seconds: Annotated[
         int, typer.Option("--seconds", min=5, max=40, help="How long the host stays down.")
@@ -173,12 +186,12 @@ def failover_host(
     yes: YesOption = False,
     out: JsonQuietOutput,
 ) -> None:
-    """Kill everything that the stack runs on a host, keep it down for a while, and see what users would
-    notice.
+    """Kill everything that the stack runs on one host, keep these services down for a while, and see what
+    users would notice.
 
-    The default is the host that has the front's address. Runs on the live stack, with simulated traffic, and
-    asks first. It is not a power cut: kernel, disk and Docker of the host keep running. Everything else that
-    Swarm runs there is stopped for that time, too.
+    By default, the host that has the floating address. Runs on the live stack, with simulated traffic, and
+    asks for confirmation first. Not a power cut: the host's kernel, disk and Docker keep running. Everything
+    else that Swarm runs on the host is stopped for that time, too.
 
     Examples:
 
@@ -192,7 +205,7 @@ def failover_host(
     stack = open_stack(place.open())
     lost = chosen(stack, host, seconds)
     out.say(
-        msg("everything that the stack runs on {what} will be killed and kept down for {seconds} s",
+        msg("everything that the stack runs on host {what} will be killed and kept down for {seconds} s",
             what=lost.name, seconds=seconds)
     )  # fmt: skip
     other = next(m.name for m in stack.topology.machines if m.name != lost.name)
@@ -201,10 +214,10 @@ def failover_host(
 
 @app.command()
 def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Recover the whole stack from the off-site repository into a scratch copy, and time it.
+    """Recover the whole stack from the off-site repository into a scratch copy, and time the recovery.
 
-    The copy has its own folder, ports and project, and no schedule, receivers or certificates. It is removed
-    afterwards. The live stack is not touched.
+    The scratch copy has its own folder, ports and project, and no schedule, receivers or certificates. It is
+    removed afterwards. The live stack is not touched.
 
     Examples:
 
@@ -253,7 +266,9 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
 
 @app.command()
 def show(
-    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    which: Annotated[
+        str, typer.Argument(metavar="[ID]", help="Id of the drill, the beginning of its id, or latest.")
+    ] = "latest",
     *,
     place: SpecPlace,
     out: JsonOutput,
@@ -283,9 +298,9 @@ def _show(report: Report, out: Output) -> None:
     for note in report.notes:
         out.say(note)
     if report.ok:
-        out.say(msg("{id}: the objectives are met", id=report.id))
+        out.say(msg("drill {id} met its objectives", id=report.id))
     else:
-        out.say(msg("{id} missed its objectives: {map}", id=report.id, map="; ".join(report.missed)))
+        out.say(msg("drill {id} missed its objectives: {map}", id=report.id, map="; ".join(report.missed)))
 
 
 def _took(phase: Phase) -> str:

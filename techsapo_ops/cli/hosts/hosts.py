@@ -49,12 +49,19 @@ if TYPE_CHECKING:
 app = CommandGroup()
 
 HostArgument = Annotated[
-    str, typer.Argument(metavar="HOST", help="A name under `hosts`.", autocompletion=completes("hosts"))
+    str,
+    typer.Argument(
+        metavar="HOST",
+        help="The host, as named under `hosts` in the spec.",
+        autocompletion=completes("hosts"),
+    ),
 ]
 HostsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[HOST]…", help="Names under `hosts`; default: all.", autocompletion=completes("hosts")
+        metavar="[HOST]…",
+        help="Hosts, as named under `hosts` in the spec; default: all.",
+        autocompletion=completes("hosts"),
     ),
 ]
 
@@ -63,8 +70,8 @@ HostsArgument = Annotated[
 def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> None:
     """Check whether the hosts can run the stack: one line per check and host. Changes nothing.
 
-    All hosts are asked at the same time, for six seconds each; a host that does not answer is reported. Works
-    before the first `up`. Ends with 1 if a check failed.
+    All hosts are asked at the same time, and each has six seconds to answer; a host that does not answer is
+    reported. Works before the first `up`. Ends with 1 if a check failed.
 
     Examples:
 
@@ -85,10 +92,10 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
 
 @app.command()
 def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Join hosts of the spec to the Swarm as managers, by default all that are not in it yet.
+    """Join hosts of the spec to the Swarm as managers; by default, all hosts that are not in the Swarm yet.
 
-    If there is no Swarm, the first host creates it, with the address from the spec and a heartbeat of 20 s.
-    The join token is never shown, and never in a program's arguments. The command can be repeated.
+    If there is no Swarm, the first host creates one, with the address from the spec and a heartbeat of 20 s.
+    The join token is never shown, and never passed in a program's arguments. The command can be repeated.
 
     Examples:
 
@@ -103,7 +110,7 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0
             folders.forget(topology.layout, name)
     new = [*([done.began] if done.began else []), *done.joined]
     out.say(
-        msg("in the Swarm now: {names}", names=", ".join(new))
+        msg("hosts now in the Swarm: {names}", names=", ".join(new))
         if new
         else msg("all hosts are already in the Swarm")
     )
@@ -115,18 +122,20 @@ def drain(
     host: HostArgument,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Drain it even if the other hosts are too few to continue without it."),
+        typer.Option(
+            "--force", help="Drain the host even if the other hosts are too few to keep the stack running."
+        ),
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop the stack on one host, for work on it or a reboot; the other hosts keep running.
+    """Stop the stack on one host, for work on the host or a reboot; the other hosts keep running.
 
-    Leading roles on that host, such as the Redis master, are handed over first, so no write is lost; the
-    front's address moves. Refused if the other hosts would have no quorum of managers or of a database. The
-    host stays drained until `hosts activate`.
+    Leading roles on the host, such as the Redis master, are handed over first, so no write is lost. The
+    floating address moves to another host. Refused if the other hosts would have no quorum of managers or of
+    a database. The host stays drained until `techsapo hosts activate`.
 
     Examples:
 
@@ -135,13 +144,15 @@ def drain(
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_drain(stack, host, force=force, wait=wait, say=out.say, warn=out.warn)
-    out.say(msg("the stack no longer runs anything on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.say(
+        msg("the stack no longer runs anything on host {host} ({seconds:.0f} s)", host=host, seconds=seconds)
+    )
     out.next(f"techsapo hosts activate {host}")
 
 
 @app.command()
 def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Let the stack run on a drained host again, and wait until everything there is ready.
+    """Let the stack run on a drained host again, and wait until everything on the host is ready.
 
     Examples:
 
@@ -150,7 +161,7 @@ def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, ou
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_activate(stack, host, wait=wait, say=out.say, warn=out.warn)
-    out.say(msg("everything is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.say(msg("everything is ready on host {host} ({seconds:.0f} s)", host=host, seconds=seconds))
 
 
 @app.command()
@@ -158,9 +169,7 @@ def remove(
     host: HostArgument,
     gone: Annotated[
         bool,
-        typer.Option(
-            "--gone", help="The host is lost for good but still in the spec: it will be replaced later."
-        ),
+        typer.Option("--gone", help="The host is lost for good, but stays in the spec until you replace it."),
     ] = False,
     yes: YesOption = False,
     *,
@@ -170,9 +179,9 @@ def remove(
 ) -> None:
     """Remove a host from the Swarm: one that the spec no longer names, or one that is lost.
 
-    With --gone the host may still be in the spec, which needs three or five hosts. Until it is replaced,
-    `down` and similar commands work without it, and `up` waits for its successor. Refused for a host that
-    answers.
+    With --gone, the host may still be in the spec, since a spec needs three or five hosts. Until the host is
+    replaced, `down` and similar commands work without it, and `up` waits for the new host. --gone is refused
+    for a host that answers.
 
     Examples:
 
@@ -186,9 +195,14 @@ def remove(
     what = {"host": host, "gone": gone}
     with at_work(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
         nodes = leave(engine, host, gone=gone, say=out.say)
-    out.say(msg("{host} is out of the Swarm", host=host))
+    out.say(msg("host {host} is no longer in the Swarm", host=host))
     if any(node.ready for node in nodes):
-        out.say(msg("on {host} itself, run `docker swarm leave --force`; its volumes stay there", host=host))
+        out.say(
+            msg(
+                "on host {host} itself, run `docker swarm leave --force`; the volumes stay on that host",
+                host=host,
+            )
+        )
     if gone:
         out.next(f"techsapo hosts replace {host}")
 
@@ -200,7 +214,7 @@ def replace(
         str | None,
         typer.Argument(
             metavar="[NEW]",
-            help="The successor, as named under `hosts`; default: a new machine with the same name.",
+            help="The new host, as named under `hosts`; default: a new machine with the old name.",
         ),
     ] = None,
     *,
@@ -209,11 +223,11 @@ def replace(
     timeout: GateOption = None,
     out: QuietOutput,
 ) -> None:
-    """Replace a lost host with a new machine, and wait until it is complete and ready.
+    """Replace a lost host with a new machine, and wait until the new machine is complete and ready.
 
-    The lost host leaves Raft, and the new one joins. It gets images, keys and certificates, and its databases
-    copy the data of the others. After a failure, run the command again. Other changes in the spec are
-    applied, too.
+    Removes the lost host from the Swarm's Raft group and joins the new one. The new host gets images, keys
+    and certificates, and its databases copy the data from the other hosts. If the command fails, run it
+    again. Any other changes in the spec are applied, too.
 
     Examples:
 
@@ -230,12 +244,12 @@ def replace(
             show_failures(report.outcomes, report.back, out)
         if report is None or report.failures:
             raise OpsError(
-                msg("{host} has joined, but not everything runs there", host=new or old),
-                msg("`techsapo up` continues; `techsapo hosts check` shows what is missing"),
+                msg("host {host} has joined, but not every service is running on it", host=new or old),
+                msg("`techsapo up` continues the replacement; `techsapo hosts check` shows what is missing"),
             )
 
     seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
-    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
+    out.say(msg("host {host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
     out.next("techsapo health")
 
 
@@ -244,16 +258,21 @@ def switchover(
     service: Annotated[str, typer.Argument(help="The service to switch over.")],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="HOST", help="The host that takes over.", show_default="one in sync"),
+        typer.Option(
+            "--to",
+            metavar="HOST",
+            help="The host that takes the service over.",
+            show_default="a host in sync",
+        ),
     ] = None,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Make another host's Redis the master, without losing a write.
+    """Make the Redis of another host the master, without losing a write.
 
-    Writes wait for a second or two, until the replica has all of them. If no replica is in sync, nothing is
-    changed. Useful before work on a host.
+    Writes wait for a second or two, until the replica has all earlier writes. If no replica is in sync,
+    nothing is changed. Useful before work on a host.
 
     Examples:
 
@@ -266,7 +285,7 @@ def switchover(
         handover = take_over(stack, service, to, out.warn)
     out.say(
         msg(
-            "{now} has taken over from {before} in {seconds:.1f} s",
+            "host {now} has taken over from host {before} in {seconds:.1f} s",
             now=handover.now,
             before=handover.before,
             seconds=handover.seconds,

@@ -49,7 +49,7 @@ app = CommandGroup(
     help="Show the jobs or run one, e.g. `techsapo jobs run drift`.",
 )
 NameArgument = Annotated[
-    str, typer.Argument(help="The job, as `techsapo jobs` lists it.", autocompletion=completes("jobs"))
+    str, typer.Argument(help="Name of the job, from `techsapo jobs`.", autocompletion=completes("jobs"))
 ]
 
 
@@ -105,14 +105,17 @@ def run(
     place: SpecPlace,
     wait: WaitOption = 0.0,
     by: Annotated[
-        Starter, typer.Option("--by", help="Who starts it; all but `hand` run it only when it is due.")
+        Starter,
+        typer.Option(
+            "--by", help="What starts the job; with any value but `hand`, the job runs only if it is due."
+        ),
     ] = "hand",
     out: QuietOutput,
 ) -> None:
-    """Run one job now and record the result; its output is shown and stored.
+    """Run one job now and record the result; the job's output is shown and stored.
 
-    Ends with 0 when the job succeeded, 1 when it failed, 130 when it was interrupted. With several hosts, a
-    due job runs on one of them; the others show where and when, and end with 0.
+    Ends with 0 if the job succeeded, 1 if the job failed, 130 if the run was interrupted. With several hosts,
+    a due job runs on only one of them; the others show where and when it ran, and end with 0.
 
     Examples:
 
@@ -161,12 +164,13 @@ def run(
                 _complain(line)
         raise OpsError(
             msg("job {name}: {result}: {error}", name=name, result=done.run.result, error=done.run.error),
-            msg("`techsapo jobs log {name}` shows its whole output", name=name),
+            msg("`techsapo jobs log {name}` shows the job's whole output", name=name),
             exit_code=INTERRUPTED if done.run.result == "interrupted" else 1,
         )
     if not done.recorded:
         raise OpsError(
-            msg("job {name} succeeded, but its run could not be recorded", name=name), msg("see above")
+            msg("job {name} succeeded, but its run could not be recorded", name=name),
+            msg("the reason is printed above"),
         )
 
 
@@ -192,7 +196,7 @@ def history(
         out.json({"job": name, "runs": [run_json(r, str(runs.log(r))) for r in shown]})
         return
     if not shown:
-        out.say(msg("{name} has not run yet", name=name))
+        out.say(msg("job {name} has not run yet", name=name))
         out.next(f"techsapo jobs run {name}")
         return
     out.table(
@@ -220,7 +224,7 @@ def history(
 def log(
     name: NameArgument,
     number: Annotated[
-        int | None, typer.Argument(metavar="[RUN]", help="Number of the run.", show_default="the last")
+        int | None, typer.Argument(metavar="[RUN]", help="Number of the run.", show_default="the last run")
     ] = None,
     *,
     place: SpecFile,
@@ -237,13 +241,13 @@ def log(
     wanted = [r for r in past_runs if number is None or r.id == number]
     if not wanted:
         which = (
-            msg("run {number} of {name}", number=number, name=name)
+            msg("run {number} of job {name}", number=number, name=name)
             if number is not None
-            else msg("run of {name}", name=name)
+            else msg("run of job {name}", name=name)
         )
         raise OpsError(
             msg("there is no {which}", which=which),
-            msg("`techsapo jobs history {name}` lists them", name=name),
+            msg("`techsapo jobs history {name}` lists the job's runs", name=name),
             exit_code=1 if number is None else 2,
         )
     Output().data(read_text(runs.log(wanted[-1]), what=msg("log")).rstrip("\n"))
@@ -254,7 +258,7 @@ app.command(name="schedule", hidden=True)(start_when_due)
 
 @app.command(hidden=True)
 def perform(name: NameArgument, *, place: SpecPlace) -> None:
-    """Do the work of one try; `jobs run` starts this in a process of its own."""
+    """Make one try of a job; `techsapo jobs run` starts this command in a process of its own."""
     from techsapo_ops.cli.jobs.attempt import perform as do
 
     do(name, place.file, place.environment)

@@ -28,7 +28,7 @@ def start_when_due(
     place: SpecPlace,
     rendered: Annotated[Path, typer.Option("--rendered", help="Where `techsapo up` wrote the schedule.")],
 ) -> None:
-    """Start the jobs of the last applied schedule when they are due, until SIGTERM.
+    """Until SIGTERM, start each job of the last applied schedule when it is due.
 
     The spec is not read: editing it must not stop the jobs.
     """
@@ -136,7 +136,14 @@ def _schedule(rendered: Path) -> Schedule:
 
 def _say_due(next_runs: Mapping[str, datetime | None], context: RunContext) -> None:
     for name, time in next_runs.items():
-        _say(msg("{now:%Y-%m-%d %H:%M:%S} job {name} is due {time}", now=context.now(), name=name, time=time))
+        _say(
+            msg(
+                "{now:%Y-%m-%d %H:%M:%S} job {name} is due at {time}",
+                now=context.now(),
+                name=name,
+                time=time,
+            )
+        )
 
 
 def _say(text: str) -> None:

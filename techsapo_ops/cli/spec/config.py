@@ -58,7 +58,7 @@ def explain(
     path: Annotated[
         str,
         typer.Argument(
-            help="Dotted path, e.g. app.instances; nothing for the top level.",
+            help="Dotted path of a field, e.g. app.instances; default: the top level.",
         ),
     ] = "",
     *,
@@ -92,7 +92,7 @@ def explain(
         if explained.path or kind:
             out.data("")
         if kind:
-            out.data(msg("only for {kinds}:", kinds=kind))
+            out.data(msg("only for kind {kinds}:", kinds=kind))
         out.table(("key", "meaning"), [(child.key, _meaning(child)) for child in of_kinds[kind]])
 
 
@@ -143,7 +143,7 @@ app.add_typer(secrets, name="secrets")
 
 @secrets.command(name="list")
 def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
-    """List the secrets: what each one opens, where it is, who made it, and which services use it.
+    """List the secrets: what each secret opens, where it is, who made it, and which services use it.
 
     Examples:
 
@@ -164,13 +164,13 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
 def show_secret(
     name: Annotated[
         str,
-        typer.Argument(help="One of `techsapo config secrets list`."),
+        typer.Argument(help="Name from `techsapo config secrets list`."),
     ],
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Print one secret on stdout, and nothing else. The access is recorded, the secret is not.
+    """Print one secret on stdout, and nothing else. The access is recorded; the secret itself is not.
 
     Examples:
 
@@ -187,8 +187,8 @@ def show_secret(
         return
     if harmless(value) != value:
         raise OpsError(
-            msg("{secret} contains a character that a terminal can't show", secret=secret.name),
-            msg("--json prints it, escaped"),
+            msg("secret {secret} contains a character that a terminal can't show", secret=secret.name),
+            msg("--json prints the secret with that character escaped"),
         )
     out.data(value)
     account = msg(", account {account}", account=secret.account) if secret.account else ""

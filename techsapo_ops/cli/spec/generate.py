@@ -52,7 +52,7 @@ def generate(
     *,
     place: SpecPlace,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 100 when something would change.")
+        bool, typer.Option("--check", help="Write nothing; end with 100 if something would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
@@ -60,7 +60,7 @@ def generate(
 ) -> None:
     """Render every configuration file, check them with the real tools, and write all of them or none.
 
-    Exit codes: 0 up to date or written, 1 an error, 2 wrong usage, 100 with --check when something
+    Exit codes: 0 if up to date or written, 1 on an error, 2 on wrong usage, 100 with --check if something
     would change.
 
     Examples:
@@ -160,7 +160,7 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
     )
     out.say(
         msg(
-            "`techsapo config templates eject NAME` copies one into {folder}, where you can change it",
+            "`techsapo config templates eject NAME` copies a template into {folder}, where you can change it",
             folder=overrides.folder,
         )
     )
@@ -170,7 +170,7 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
 def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
     """Copy a built-in template into template-overrides/ beside the spec; the copy replaces the built-in one.
 
-    To change one block only, replace the copy by a template that extends the built-in one:
+    To change only one block, replace the copy with a template that extends the built-in one:
     {% extends "builtin/nginx/nginx.conf.j2" %}
 
     Examples:
@@ -181,20 +181,20 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
     _require_known(name)
     if name in FIXED:
         raise OpsError(
-            msg("{name} can't be overridden", name=name),
-            msg("`techsapo config templates list` shows the others"),
+            msg("template {name} can't be overridden", name=name),
+            msg("`techsapo config templates list` shows the other templates"),
         )
     if (obstacle := overrides.obstacle) is not None and not overrides.receives:
         raise OpsError(msg("template_overrides: {message}", message=obstacle.message), obstacle.hint)
     target = overrides.folder / name
     if target.exists():
         raise OpsError(
-            msg("{target} already exists", target=target), msg("change that one, or remove it first")
+            msg("{target} already exists", target=target), msg("change the existing file, or remove it first")
         )
     if (present := overrides.template(name)) is not None:
         raise OpsError(
             msg("you have that template already: {present}", present=present),
-            msg("move it to {target}, and change it there", target=target),
+            msg("move the template to {target}, and change it there", target=target),
         )
     write_atomic(target, Templates().source(name).encode())
     out.data(str(target))
@@ -213,11 +213,11 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     own = _overrides(place, out).template(name)
     if own is None:
         hint = (
-            msg("`techsapo config templates eject {name}` makes one", name=name)
+            msg("`techsapo config templates eject {name}` makes a copy that you can change", name=name)
             if name in builtin_names()
             else nearest(name)
         )
-        raise OpsError(msg("you have no template {name}", name=name), hint, exit_code=2)
+        raise OpsError(msg("you have no template {name} of your own", name=name), hint, exit_code=2)
     _require_known(name)
     ours, theirs = Templates().source(name), read_text(own, what="template")
     compared = list(
@@ -228,7 +228,7 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     if compared:
         out.data("\n".join(compared))
     else:
-        out.say(msg("{own} is the built-in template, unchanged", own=own))
+        out.say(msg("{own} is the same as the built-in template", own=own))
 
 
 def _overrides(place: SpecChoice, out: Output) -> Overrides:

@@ -33,7 +33,7 @@ monitoring:
 
 def init(
     path: Annotated[
-        Path, typer.Argument(help="File to write, or the folder to write it into.")
+        Path, typer.Argument(help="Spec file to write, or the folder to write techsapo.yaml into.")
     ] = DEFAULT_SPEC,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing spec.")] = False,
     example: Annotated[
@@ -44,8 +44,8 @@ def init(
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
-    The password is written to a file in secrets/ beside the spec, readable only by you; an existing one is
-    not changed. For several hosts, see docs/three-machines.md.
+    The password is written to a file in secrets/ beside the spec, readable only by you; an existing password
+    is not changed. For several hosts, see docs/three-machines.md.
 
     Examples:
 
@@ -56,7 +56,10 @@ def init(
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
     require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
-        raise OpsError(msg("{spec} already exists", spec=spec), msg("edit it, or overwrite it with --force"))
+        raise OpsError(
+            msg("{spec} already exists", spec=spec),
+            msg("edit the existing file, or overwrite it with --force"),
+        )
     if example is not None:
         _copy(example, spec, out)
         return
@@ -86,7 +89,7 @@ def _copy(example: Path, spec: Path, out: Output) -> None:
 
 
 def _say_password(password: Path, made: bool, out: Output) -> None:
-    whose = msg("the password of Grafana's user admin; keep it out of version control")
+    whose = msg("the password of Grafana's user admin; keep this file out of version control")
     out.say(
         msg("created {password}: {whose}", password=password, whose=whose)
         if made

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Check the spec, and show every error at once, as FILE:LINE:COLUMN.
 
-    Everything that would keep the app from starting is an error, too, such as a provider whose price is
-    unknown, or a missing API key that environment production needs.
+    Everything that would keep the app from starting is an error, too. Examples are a provider whose price is
+    unknown, and a missing API key that environment production needs.
 
     Examples:
 

@@ -51,10 +51,11 @@ def list_alerts(
 ) -> None:
     """List every alert and its state, firing alerts first.
 
-    pending: the condition holds, but not for long enough yet. silenced: a silence stops the notifications.
-    inhibited: another firing alert names the cause, or is a worse one about the same thing. off: disabled in
-    the spec, or the stack does not run the exporter of that service. since: when the alert began to fire, as
-    in its messages; for a pending alert, when its condition began to hold. acknowledged: by whom.
+    States: `pending`: the condition holds, but not for long enough yet. `silenced`: a silence stops the
+    notifications. `inhibited`: another firing alert names the cause, or is a more serious one about the same
+    thing. `off`: the alert is disabled in the spec, or the stack does not run the exporter of that service.
+    The column SINCE shows when the alert began to fire; for a pending alert, when its condition began to
+    hold.
 
     Examples:
 
@@ -86,7 +87,11 @@ def list_alerts(
             [_row(f) for f in shown],
         )
     elif firing and not trouble:
-        out.say(msg("No alert is firing; {count} are watched.", count=sum(f.state != "off" for f in alerts)))
+        out.say(
+            msg(
+                "No alert is firing; {count} alerts are watched.", count=sum(f.state != "off" for f in alerts)
+            )
+        )
     for line in unreached_lines(stack.spec):
         out.say(line)
     noisy = next((f for f in alerts if f.state == "firing" and f.alert.name != WATCHDOG), None)
@@ -104,9 +109,11 @@ def silence(
     ] = None,
     matcher: Annotated[
         list[str] | None,
-        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+        typer.Option("--matcher", "-m", help="Only alerts with a matching label: name=value, !=, =~ or !~."),
     ] = None,
-    duration: Annotated[str, typer.Option("--for", help="How long, e.g. 30m or 2h.")] = "1h",
+    duration: Annotated[
+        str, typer.Option("--for", help="How long the silence lasts, e.g. 30m or 2h.")
+    ] = "1h",
     comment: Annotated[str, typer.Option("--comment", "-c", help="The reason, for your colleagues.")] = "",
     show: Annotated[bool, typer.Option("--list", help="List the silences.")] = False,
     expire: Annotated[str | None, typer.Option("--expire", metavar="ID", help="End a silence now.")] = None,
@@ -136,7 +143,9 @@ def silence(
     ends = until(duration)
     if wanted and not comment.strip():
         raise OpsError(
-            msg("a silence needs a reason"), msg("add --comment TEXT: others will see it"), exit_code=2
+            msg("a silence needs a reason"),
+            msg("add --comment TEXT: others will see this reason"),
+            exit_code=2,
         )
     stack = open_stack(place.open())
     if wanted:
@@ -172,10 +181,11 @@ def try_alert(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Send a synthetic alert to its receiver, and measure how long it takes.
+    """Send a test alert to the receiver of that alert, and measure how long the delivery takes.
 
-    Alertmanager's own counters show when the receiver accepted it. If it did not, the error says so, with
-    exit code 1. The message says that it is a test; a second one follows when the alert resolves.
+    Alertmanager's own counters show when the receiver accepted the alert. If the receiver did not accept it,
+    an error is shown and the exit code is 1. The message says that it is a test; a second message follows
+    when the alert resolves.
 
     Examples:
 
@@ -187,7 +197,7 @@ def try_alert(
     server = alertmanager_in(stack)
     out.say(
         msg(
-            "sending {name} ({severity}) and waiting for Alertmanager to pass it on …",
+            "sending a test alert {name} ({severity}) and waiting for Alertmanager to deliver it …",
             name=name,
             severity=alert.severity,
         )
@@ -196,7 +206,7 @@ def try_alert(
     integrations = ", ".join(arrived.integrations)
     out.data(
         msg(
-            "{name} reached {receiver} ({integrations}) in {seconds:.1f} s",
+            "alert {name} reached receiver {receiver} ({integrations}) in {seconds:.1f} s",
             name=name,
             receiver=arrived.receiver,
             integrations=integrations,
@@ -213,7 +223,7 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
     matching = ", ".join(str(m) for m in wanted)
     out.say(
         msg(
-            "Nobody is notified of {matchers} until {moment_text}.",
+            "Nobody is notified of alerts with {matchers} until {moment_text}.",
             matchers=matching,
             moment_text=moment_text(ends),
         )
@@ -250,9 +260,9 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
     if len(matches) != 1:
         known = ", ".join(s.id[:8] for s in silences) or msg("none")
         raise OpsError(
-            msg("several silences begin with {wanted}", wanted=wanted)
+            msg("the ids of several silences begin with {wanted}", wanted=wanted)
             if matches
-            else msg("there is no silence {wanted}", wanted=wanted),
+            else msg("there is no active silence with the id {wanted}", wanted=wanted),
             msg("active silences: {known}", known=known),
             exit_code=2,
         )
@@ -263,7 +273,7 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
         out.json({"expired": matches[0].id})
     out.say(
         msg(
-            "ended {id} ({matchers})",
+            "ended silence {id} ({matchers})",
             id=matches[0].id[:8],
             matchers=", ".join(str(m) for m in matches[0].matchers),
         )

@@ -77,11 +77,11 @@ def refuse_watchdog(wanted: Sequence[Matcher]) -> None:
         )
         if alone
         else msg(
-            "that silences {watchdog} as well: {why_not_watchdog}",
+            "this silence would also silence {watchdog}: {why_not_watchdog}",
             watchdog=WATCHDOG,
             why_not_watchdog=WHY_NOT_WATCHDOG,
         ),
-        msg("pause the check at your watcher (notifications.watchdog)")
+        msg("pause the check at the external watcher (`notifications.watchdog`)")
         if alone
         else msg("add `-m alertname!={watchdog}`", watchdog=WATCHDOG),
         exit_code=2,
@@ -94,7 +94,7 @@ def alertmanager_in(stack: Stack) -> Alertmanager:
     if server is None:
         raise OpsError(
             msg("this stack runs no Alertmanager"),
-            msg("set monitoring.alertmanager.enabled, then `techsapo up`"),
+            msg("set `monitoring.alertmanager.enabled` to true, then `techsapo up`"),
         )
     return server
 
@@ -105,26 +105,30 @@ def ack(
     ] = None,
     matcher: Annotated[
         list[str] | None,
-        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+        typer.Option("--matcher", "-m", help="Only alerts with a matching label: name=value, !=, =~ or !~."),
     ] = None,
-    duration: Annotated[str, typer.Option("--for", help="Longest duration, e.g. 2h.")] = "8h",
-    by: Annotated[str | None, typer.Option("--by", help="Who works on it.", show_default="you")] = None,
-    comment: Annotated[str, typer.Option("--comment", "-c", help="What you are doing about it.")] = "",
+    duration: Annotated[
+        str, typer.Option("--for", help="How long the acknowledgement lasts at most, e.g. 2h.")
+    ] = "8h",
+    by: Annotated[
+        str | None, typer.Option("--by", help="Who works on the alert.", show_default="you")
+    ] = None,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="What you are doing about the alert.")] = "",
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the alert over from somebody else.")
     ] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Undo the acknowledgement; with --by, only that person's.")
+        bool, typer.Option("--undo", help="Undo the acknowledgement; with --by, only the one by that person.")
     ] = False,
-    show: Annotated[bool, typer.Option("--list", help="List the acknowledgements.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the acknowledged alerts.")] = False,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Acknowledge a firing alert: the next receivers are not notified.
+    """Acknowledge a firing alert, so that the next receivers (`notifications.next`) are not notified.
 
-    The acknowledgement ends with the alert; the next time it fires, it needs a new one. The alert itself is
-    still repeated, and its messages name the person. Works while the app is down.
+    The acknowledgement ends with the alert: if the alert fires again, acknowledge it again. The alert's own
+    messages are still repeated, and name the person who works on it. Works while the app is down.
 
     Examples:
 
@@ -139,7 +143,7 @@ def ack(
     if (name is None) != show or (show and (undo or take_over)) or (undo and take_over):
         raise OpsError(
             msg("name an alert, or pass --list"),
-            msg("`techsapo alerts ack AppDown`, or add --undo"),
+            msg("e.g. `techsapo alerts ack AppDown`; add --undo to withdraw the acknowledgement"),
             exit_code=2,
         )
     only = matchers(name, matcher or [])
@@ -182,19 +186,22 @@ def _acknowledge(
     for each in made:
         out.data(
             msg(
-                "{by} has acknowledged {incident}, until {moment_text} at most",
+                "{by} has acknowledged {incident}, until {moment_text} at the latest",
                 by=each.by,
                 incident=each.incident,
                 moment_text=moment_text(each.until),
             )
         )
     if not stack.spec.notifications.next:
-        out.say(msg("This stack has no next receivers: an acknowledgement only shows who has the alert."))
+        out.say(
+            msg("This stack has no next receivers, so an acknowledgement only shows who works on the alert.")
+        )
     own = [each.incident for each in made]
     if lost := [str(incident) for incident in wanted if incident not in own]:
         out.warn(
             msg(
-                "somebody else acknowledged or released {lost} at the same moment: see --list",
+                "somebody else acknowledged or released {lost} at the same moment: see `techsapo alerts ack "
+                "--list`",
                 lost=", ".join(lost),
             )
         )
@@ -205,7 +212,7 @@ def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str |
     held = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
     if not held:
         raise OpsError(
-            msg("nobody has acknowledged {only}", only=" and ".join(str(m) for m in only)),
+            msg("nobody has acknowledged an alert with {only}", only=" and ".join(str(m) for m in only)),
             msg("`techsapo alerts ack --list` lists the acknowledgements"),
         )
     if by is not None:
@@ -213,8 +220,8 @@ def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str |
         held = [each for each in held if each.by == by]
         if not held:
             raise OpsError(
-                msg("{by} has acknowledged none of them: {others}", by=by, others=others),
-                msg("leave out --by to undo it, whoever has it"),
+                msg("{by} has acknowledged none of these alerts: {others}", by=by, others=others),
+                msg("to undo the acknowledgement, whoever made it, leave out --by"),
             )
     what = {"acknowledged": [str(each.incident) for each in held], "by": sorted({a.by for a in held})}
     with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):
@@ -222,7 +229,9 @@ def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str |
     if out.as_json:
         out.json({"ended": [acknowledgement_json(each) for each in held]})
     for each in held:
-        out.say(msg("{incident} is no longer acknowledged; {by} had it.", incident=each.incident, by=each.by))
+        out.say(
+            msg("{incident} is no longer acknowledged (it was by {by}).", incident=each.incident, by=each.by)
+        )
 
 
 def _list(acknowledgements: Sequence[Acknowledgement], out: Output) -> None:

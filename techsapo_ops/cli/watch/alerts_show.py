@@ -159,8 +159,8 @@ def runbook(
 ) -> None:
     """Show what an alert means, how to check and how to fix it.
 
-    Needs no stack and no spec. With a spec, the commands contain its ports and logins. In a pipe, the output
-    is plain Markdown.
+    Needs no stack and no spec. With a spec, the commands contain the stack's ports and logins. In a pipe, the
+    output is plain Markdown.
 
     Examples:
 
@@ -194,7 +194,7 @@ def _project(place: SpecChoice, out: Output, language: str | None) -> Project | 
         chosen = "" if language else msg("; --lang ja and --lang en choose a language")
         out.say(
             msg(
-                "The spec can't be read, so the commands use the default ports ({message}){chosen}.",
+                "The spec can't be read, so the commands below use the default ports ({message}){chosen}.",
                 message=error.message,
                 chosen=chosen,
             )

@@ -74,12 +74,12 @@ def doctor(
 ) -> None:
     """Check what this host lacks for the stack, and which ports are taken, and by whom.
 
-    Ends with 0 when nothing needed is missing, else with 1. Without a techsapo.yaml it checks for the default
-    stack.
+    The exit code is 0 when nothing needed is missing, else 1. Without a techsapo.yaml, the needs of the
+    default stack are checked.
 
-    --bundle collects versions, states, generated files, notes and the last logs, even with a broken spec. It
-    lists the contents first. Read the file before you send it: names of hosts and people and addresses of
-    clients are not masked.
+    --bundle collects versions, states, generated files, notes and the last logs, even with a broken spec. The
+    contents are listed first. Read the file before you send it: host names, personal names and client
+    addresses are not masked.
 
     Examples:
 
@@ -170,12 +170,14 @@ def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
     if done.installed.disabled:
         out.say(
             msg(
-                "not started at boot: {disabled} (the stack runs its own)",
+                "no longer started at boot, because the stack runs its own: {disabled}",
                 disabled=", ".join(done.installed.disabled),
             )
         )
     if done.installed.left_running:
-        out.detail(msg("left running: {left_running}", left_running=", ".join(done.installed.left_running)))
+        out.detail(
+            msg("services left running: {left_running}", left_running=", ".join(done.installed.left_running))
+        )
     return done
 
 
@@ -183,7 +185,7 @@ def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
     if diagnosis.packages and not diagnosis.apt:
         out.say(
             msg(
-                "install these with your system's package manager (Debian names): {packages}",
+                "install these packages with your system's package manager (Debian names): {packages}",
                 packages=" ".join(diagnosis.packages),
             )
         )

@@ -34,7 +34,7 @@ def health(
     """Probe every part at once: services, scrape targets, disk, certificates. Shows who has acknowledged
     which alert.
 
-    Ends with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+    Exit code: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
     Examples:
 

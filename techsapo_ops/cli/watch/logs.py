@@ -43,7 +43,7 @@ def logs(
     services: NamedServicesArgument = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 is all.")
+        int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 means all.")
     ] = 100,
     since: Annotated[
         str | None,
@@ -65,7 +65,8 @@ def logs(
         str | None, typer.Option("--trace", metavar="ID", help="Only lines of the trace with this id.")
     ] = None,
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
+        str | None,
+        typer.Option("--grep", metavar="REGEX", help="Only lines that match this regular expression."),
     ] = None,
     *,
     place: SpecFile,
@@ -73,9 +74,10 @@ def logs(
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
 
-    On a terminal it shows time, level, service and message; in a pipe, the lines as they are. With --json
-    each line is an object with time, service, level, and `line` if it is JSON itself, else `text`. The id of
-    a request is the X-Request-ID of its answer; nginx and every instance log it.
+    On a terminal, each line is shown with time, level, service and message; in a pipe, the lines are
+    unchanged. With --json, each line is an object with time, service, level, and either `line` (if the log
+    line is JSON itself) or `text`. The id of a request is the X-Request-ID header of its answer; nginx and
+    every instance log this id.
 
     Examples:
 

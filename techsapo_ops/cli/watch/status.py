@@ -44,21 +44,23 @@ def status(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="AGE|TIME", help=f"Summary since this time, {LONGEST.days}d at most."
+            "--since",
+            metavar="AGE|TIME",
+            help=f"Summarise the time since then, e.g. 7d; {LONGEST.days}d at most.",
         ),
     ] = None,
     out: JsonOutput,
 ) -> None:
-    """Show the whole stack on one screen: health, alerts and who has them, backups, costs, jobs.
+    """Show the whole stack on one screen: health, alerts and who works on them, backups, costs, jobs.
 
     All parts are checked at once. A part that can't be read shows the reason in its line, and delays no other
     part.
 
-    With --since it summarises the time since then: incidents and who had them, noisy alerts, the last trial
-    restore, cost compared with the period before, security updates, silences, and what expires soon. The job
-    `report` sends this every week; `techsapo jobs run report` sends it now.
+    With --since, the time since then is summarised: incidents and who acknowledged them, noisy alerts, the
+    last trial restore, cost compared with the period before, security updates, silences, and what expires
+    soon. The `report` job sends this summary every week; `techsapo jobs run report` sends it now.
 
-    Ends as `health` does: with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+    Exit code, as for `health`: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
     Examples:
 
@@ -92,7 +94,7 @@ def _since(place: SpecChoice, since: str, out: Output) -> None:
     begin = moment(since, now)
     if not timedelta(hours=1) <= now - begin <= LONGEST:
         raise OpsError(
-            msg("--since {since}: it must be between 1h and {days}d ago", since=since, days=LONGEST.days),
+            msg("--since {since}: give a time between 1h and {days}d ago", since=since, days=LONGEST.days),
             msg("write e.g. --since 7d"),
             exit_code=WRONG,
         )

@@ -135,10 +135,12 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
 
 def _front(hosts: Sequence[str], address: str) -> Iterator[Line]:
     words = {
-        0: msg("no host has {address}", address=address),
-        1: msg("{host} has {address}", host="".join(hosts), address=address),
+        0: msg("no host has the address {address}", address=address),
+        1: msg("host {host} has the address {address}", host="".join(hosts), address=address),
     }
-    twice = msg("more than one host has {address}: {hosts}", address=address, hosts=", ".join(hosts))
+    twice = msg(
+        "more than one host has the address {address}: {hosts}", address=address, hosts=", ".join(hosts)
+    )
     yield Line(words.get(len(hosts), twice), "ok" if len(hosts) == 1 else "down")
 
 
@@ -208,16 +210,16 @@ def _alert_state(each: Listed) -> str:
 
 def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     if backups.newest is None:
-        yield Line(msg("there is none"), "warning")
+        yield Line(msg("there is no backup"), "warning")
         return
     proved = backups.proved
     if proved is None:
-        first = Line(msg("no backup has been proved restorable yet"), "warning")
+        first = Line(msg("no backup has been restored on trial yet"), "warning")
     else:
         how = msg("restored on trial") if proved.where == "here" else msg("restored from off-site")
         first = Line(
             msg(
-                "proved: {backup} {how} {age} ago",
+                "restorable: {backup}, {how} {age} ago",
                 backup=proved.id or msg("one"),
                 how=how,
                 age=age(proved.at, now),
@@ -227,7 +229,7 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     yield first
     yield Line(
         msg(
-            "newest: {newest}, {age} old, of {count}",
+            "latest of {count}: {newest}, {age} old",
             newest=backups.newest,
             age=age(backups.newest_begun, now),
             count=backups.count,
@@ -236,7 +238,10 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     for name, shrink in backups.shrunk:
         yield Line(msg("{name}: {shrink}", name=name, shrink=shrink), "warning")
     if backups.failed:
-        yield Line(msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed")
+        yield Line(
+            msg("backups that failed the last check: {failed}", failed=", ".join(backups.failed[-3:])),
+            "failed",
+        )
 
 
 def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]:
@@ -269,7 +274,7 @@ def _budget(spent: Spent) -> Iterator[Line]:
     over = max(spent.day_percent, spent.month_percent)
     yield Line(joined(", ", parts), "failed" if over >= 100 else "ok")
     if spent.rows_lost:
-        yield Line(msg("or more: some rows of the audit log are lost"), "warning")
+        yield Line(msg("the amounts may be higher: some rows of the audit log are lost"), "warning")
 
 
 def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
@@ -283,7 +288,10 @@ def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
         if j.last is not None
     ]
     below += [
-        Line(msg("  {name}: missed {time}", name=j.job.name, time=_due(j.missed, now)), "failed")
+        Line(
+            msg("  {name}: the run at {time} did not start", name=j.job.name, time=_due(j.missed, now)),
+            "failed",
+        )
         for j in jobs
         if j.missed is not None
     ]
@@ -303,11 +311,13 @@ def _failure(run: Run, now: datetime) -> str:
 
 def _drift(report: DriftReport) -> Iterator[Line]:
     if not report.findings:
-        yield Line(msg("none: as applied by @{id}", id=report.against.id), "ok")
+        yield Line(msg("none: as applied by apply @{id}", id=report.against.id), "ok")
         return
     below = [Line(msg("  {name}: {what}", name=f.name or f.kind, what=f.what)) for f in report.findings]
     count = msg("1 difference") if len(below) == 1 else msg("{count} differences", count=len(below))
-    yield from _some(Line(msg("{count} from @{id}", count=count, id=report.against.id), "warning"), below)
+    yield from _some(
+        Line(msg("{count} from apply @{id}", count=count, id=report.against.id), "warning"), below
+    )
 
 
 def _versions(versions: Versions) -> Iterator[Line]:
@@ -322,11 +332,11 @@ def _versions(versions: Versions) -> Iterator[Line]:
         when = f"{versions.applied.astimezone():%Y-%m-%d %H:%M}"
         yield Line(
             msg(
-                "@{apply} applied {when} by {applied_by}",
+                "apply @{apply} on {when} by {applied_by}",
                 apply=versions.apply,
                 when=when,
                 applied_by=versions.applied_by,
             ),
         )
     if versions.others:
-        yield Line(msg("another build: {others}", others=", ".join(versions.others)), "warning")
+        yield Line(msg("services of another build: {others}", others=", ".join(versions.others)), "warning")

@@ -55,7 +55,7 @@ class ComposeAccess(ComposeStack, ContainerAccess):
 
     @override
     def removal(self, service: str) -> str:
-        return msg("`techsapo down` and `docker volume rm {volume}`", volume=self._volume(service))
+        return msg("run `techsapo down` and `docker volume rm {volume}`", volume=self._volume(service))
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:

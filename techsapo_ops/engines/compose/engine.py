@@ -211,7 +211,8 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             raise unknown(msg("service"), service, list(containers))
         if wanted is None:
             raise OpsError(
-                msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")
+                msg("{service} is no longer in the spec", service=service),
+                msg("`techsapo up` removes the service"),
             )
         return wanted, containers[service]
 
@@ -278,7 +279,7 @@ def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -
     version = stack.docker.compose_version() if other else None
     for name in other:
         if _version_number(containers[name].compose) == _version_number(version):
-            differences[name] = msg("its container's settings differ from the file")
+            differences[name] = msg("the container's settings differ from the compose file")
     return tuple(Mismatch(name, what, restart=True) for name, what in differences.items() if what)
 
 

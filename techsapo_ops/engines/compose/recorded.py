@@ -37,7 +37,7 @@ class ComposeStack(ContainerStack):
             if not container.folder.resolve().is_relative_to(own):
                 raise OpsError(
                     msg(
-                        "Docker has another project {project} already, from {folder}",
+                        "Docker already has a project {project}, from another folder: {folder}",
                         project=self.project,
                         folder=container.folder,
                     ),

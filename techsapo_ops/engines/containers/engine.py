@@ -207,17 +207,17 @@ def difference(unit: ContainerUnit, container: ContainerFacts | None, present: M
     `present` has the image ids by reference. A tag may have moved to another image since.
     """
     if container is None:
-        return msg("it has no container")
+        return msg("there is no container")
     if not container.running:
-        return msg("its container is {state}", state=container.state)
+        return msg("the container is {state}", state=container.state)
     if container.reference.partition("@")[0] != unit.image.partition("@")[0]:
         return msg(
-            "it runs the image {reference} instead of {image}",
+            "the container runs the image {reference} instead of {image}",
             reference=container.reference,
             image=unit.image,
         )
     if present.get(unit.image, container.image) != container.image:
-        return msg("its image {image} has changed", image=unit.image)
+        return msg("the image {image} has changed", image=unit.image)
     return ""
 
 
@@ -227,7 +227,8 @@ def strangers(containers: Iterable[ContainerFacts], started: Collection[str]) ->
         Mismatch(
             "",
             msg(
-                "container {container} of this stack's project was not started by `techsapo up`: {reference}",
+                "container {container} in this stack's Docker project was not started by `techsapo up` "
+                "(image {reference})",
                 container=container.name,
                 reference=container.reference,
             ),

@@ -98,7 +98,7 @@ class ContainerStack(ABC):
     @property
     def gone(self) -> str:
         """The containers."""
-        return msg("no container of this stack runs")
+        return msg("no container of this stack is running")
 
     @property
     @abstractmethod
@@ -120,7 +120,7 @@ class ContainerStack(ABC):
         for name, container in containers.items():
             if name not in records:
                 unknown = observed(_unknown(name, container), container, present)
-                services[name] = replace(unknown, drift=msg("it was not started by `techsapo up`"))
+                services[name] = replace(unknown, drift=msg("not started by `techsapo up`"))
         return Observed(any(c.state in {"running", "restarting"} for c in containers.values()), services)
 
     def away(self) -> Mapping[str, str]:
@@ -237,7 +237,7 @@ def _drift(record: Record, container: ContainerFacts, present: Mapping[str, str]
     if record.pending or not record.container:
         return ""
     if container.id != record.container and container.definition != record.definition:
-        return msg("its container was recreated outside techsapo, with other settings")
+        return msg("the container was recreated outside techsapo, with different settings")
     return _replaced(record, container, present)
 
 
@@ -245,4 +245,4 @@ def _replaced(record: Record, container: ContainerFacts, present: Mapping[str, s
     newest = present.get(container.reference)
     if record.pending or not record.container or newest is None or newest == container.image:
         return ""
-    return msg("its image {reference} has changed", reference=container.reference)
+    return msg("the image {reference} has changed", reference=container.reference)

@@ -154,8 +154,10 @@ def scratch(
     build = runtime_of(service.kind).throwaway_program
     if build is None:
         raise OpsError(
-            msg("there is no throwaway {kind}", kind=service.kind),
-            msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
+            msg("there is no throwaway server of the kind {kind}", kind=service.kind),
+            msg(
+                "available throwaway servers: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())
+            ),
         )
     parent = topology.layout.state / SCRATCH_FOLDER
     owners.folder(parent, 0o755)
@@ -223,7 +225,7 @@ def _wait(
                 kind,
                 result.detail,
                 lines,
-                msg("throwaway {kind} {ended}{quoted}", kind=kind, ended=ended, quoted=quoted),
+                msg("throwaway {kind} server {ended}{quoted}", kind=kind, ended=ended, quoted=quoted),
                 "",
             )
         time.sleep(0.03)

@@ -214,7 +214,8 @@ class NativeEngine(NativeAccess, Engine):
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if wanted is None:
             raise OpsError(
-                msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")
+                msg("{service} is no longer in the spec", service=service),
+                msg("`techsapo up` removes the service"),
             )
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0

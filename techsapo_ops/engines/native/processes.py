@@ -118,7 +118,9 @@ def end(processes: Iterable[psutil.Process], *, grace: float) -> None:
     left = wait_ended(left, 5)
     if left:
         pids = ", ".join(str(p.pid) for p in left)
-        raise OpsError(msg("can't end processes {pids} of this stack", pids=pids), msg("end them as root"))
+        raise OpsError(
+            msg("can't end processes {pids} of this stack", pids=pids), msg("end these processes as root")
+        )
 
 
 def wait_ended(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
@@ -191,17 +193,17 @@ def _mismatch(program: Program, kind: str, processes: Mapping[str, Process]) -> 
     name = program.service
     process = processes.get(name)
     if process is None or process.pid is None:
-        return Mismatch(name, msg("its process does not run"), restart=True)
+        return Mismatch(name, msg("the process is not running"), restart=True)
     try:
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         owner = Path(f"/proc/{process.pid}").stat().st_uid
         title = kind_of(kind).retitled
         executable = Path(f"/proc/{process.pid}/exe").readlink() if title is not None else None
     except FileNotFoundError:
-        return Mismatch(name, msg("its process ended during the check"), restart=True)
+        return Mismatch(name, msg("the process ended during the check"), restart=True)
     except PermissionError as error:
         return Mismatch(
-            name, msg("can't inspect its process: {strerror}", strerror=error.strerror), answered=False
+            name, msg("the process can't be inspected: {strerror}", strerror=error.strerror), answered=False
         )
     what = _other_arguments(program, title or "", shown, executable) or _other_user(program, owner)
     return Mismatch(name, what, restart=True) if what else None
@@ -213,7 +215,7 @@ def _other_arguments(program: Program, before: str, shown: bytes, executable: Pa
         # After an upgrade of the package the kernel marks the old file, which still runs.
         runs = Path(str(executable).removesuffix(" (deleted)"))
         if runs != wanted:
-            return msg("it runs {runs} instead of {wanted}", runs=runs, wanted=wanted)
+            return msg("the process runs {runs} instead of {wanted}", runs=runs, wanted=wanted)
         title = shown.rstrip(b"\0").decode(errors="replace").strip()
         if not before or not title.startswith(before):
             return ""
@@ -221,7 +223,7 @@ def _other_arguments(program: Program, before: str, shown: bytes, executable: Pa
         return (
             ""
             if title == before + line
-            else msg("it was started as `{title}`", title=title.removeprefix(before))
+            else msg("the process was started as `{title}`", title=title.removeprefix(before))
         )
     words = tuple(shown.decode(errors="surrogateescape").split("\0")[:-1])
     if words == program.argv or (_is_script(program.argv[0]) and _tail(words, program.argv)):
@@ -251,7 +253,7 @@ def _difference(wanted: tuple[str, ...], runs: tuple[str, ...]) -> str:
         msg("with {extra}", extra=" ".join(extra)) if extra else "",
     ]
     differences = [part for part in parts if part] or [msg("with its arguments in another order")]
-    return msg("its process was started {said}", said=all_of(differences))
+    return msg("the process was started {said}", said=all_of(differences))
 
 
 def _other_user(program: Program, owner: int) -> str:
@@ -261,7 +263,7 @@ def _other_user(program: Program, owner: int) -> str:
     return (
         ""
         if owner == wanted
-        else msg("its process runs as uid {owner} instead of {user}", owner=owner, user=program.user)
+        else msg("the process runs as uid {owner} instead of user {user}", owner=owner, user=program.user)
     )
 
 

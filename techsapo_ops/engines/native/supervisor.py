@@ -135,7 +135,7 @@ class Supervisor:
         except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
             raise SupervisorGoneError(
                 msg("the supervisor does not answer: {error}", error=error),
-                msg("`techsapo up` starts it again"),
+                msg("`techsapo up` starts the supervisor again"),
             ) from None
 
     def answers(self) -> bool:
@@ -214,7 +214,7 @@ class Supervisor:
             if waited > within + KILL_SECONDS:
                 raise OpsError(
                     msg("the kernel can't end {name} (pid {pid})", name=name, pid=process.pid),
-                    msg("it waits for a disk or a network file system; a reboot ends it"),
+                    msg("the process waits for a disk or a network file system; a reboot ends the process"),
                 )
             if term_after is not None and waited >= term_after:
                 self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.signalProcess", name, "TERM")

@@ -73,7 +73,8 @@ class SwarmAccess(SwarmStack, ContainerAccess):
     @override
     def removal(self, service: str) -> str:
         return msg(
-            "`techsapo down` and, on its host, `docker volume rm {volume}`", volume=self._volume(service)
+            "run `techsapo down` and, on the service's host, `docker volume rm {volume}`",
+            volume=self._volume(service),
         )
 
     @override
@@ -128,7 +129,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
                 raise OpsError(
                     msg("{machine} can't be reached: {why}",
                         machine=service.machine.name, why=self.fleet.unreachable[service.machine.name]),
-                    msg("{name} may still be running there", name=service.name),
+                    msg("{name} may still be running on that host", name=service.name),
                 )  # fmt: skip
             if not live and (container is None or container.state in {"created", "exited", "dead"}):
                 return
@@ -147,10 +148,10 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         for node in nodes_of(self.fleet.manager):
             if node.name == machine and (not node.ready or node.reach == "unreachable"):
                 raise Unheard(
-                    msg("the other hosts can't reach {machine}, so {name} still runs there",
+                    msg("the other hosts can't reach host {machine}, so {name} is still running on that host",
                         machine=machine, name=service.name),
-                    msg("fix its network, then try again; if the host is lost: `techsapo hosts replace "
-                        "{machine}`", machine=machine),
+                    msg("fix the network of that host, then try again; if the host is lost: `techsapo hosts "
+                        "replace {machine}`", machine=machine),
                 )  # fmt: skip
 
     @override
@@ -161,10 +162,10 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         if (local := own or next(by_socket, None)) is None:
             raise OpsError(
                 msg(
-                    "a throwaway server needs Docker with the stack's images on the machine where this "
+                    "a throwaway server needs Docker and the stack's images on the machine where this "
                     "command runs"
                 ),
-                msg("run it on one of the hosts: {names}", names=", ".join(self.fleet.members)),
+                msg("run this command on one of the hosts: {names}", names=", ".join(self.fleet.members)),
             )
         return local
 

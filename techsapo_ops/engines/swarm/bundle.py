@@ -80,9 +80,9 @@ def _packed(state: Path) -> bytes:
             tar.addfile(entry, io.BytesIO(content))
             if buffer.tell() > _MOST:
                 raise OpsError(
-                    msg("{state} holds more than {most} MB besides backups, including {path}",
+                    msg("{state} holds more than {most} MB besides backups; one of the files is {path}",
                         state=state, most=_MOST >> 20, path=path),
-                    msg("move files that are not techsapo's out of it"),
+                    msg("move files that are not techsapo's out of that folder"),
                 )  # fmt: skip
     return buffer.getvalue()
 
@@ -100,7 +100,7 @@ def unpack(state: Path, content: bytes) -> None:
     except OSError as error:
         raise OpsError(
             msg("cannot update {state} from the other hosts: {error}", state=state, error=error),
-            msg("run techsapo as the owner of the folder, and check that its disk is not full"),
+            msg("run techsapo as the owner of the folder, and check that the disk is not full"),
         ) from None
 
 
@@ -144,12 +144,15 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                     or not path.resolve().is_relative_to(inside)
                 ):
                     raise OpsError(
-                        msg("the bundle has an unknown format: it contains {name}", name=repr(entry.name))
+                        msg(
+                            "the bundle of the state directory has an unknown format: it contains {name}",
+                            name=repr(entry.name),
+                        )
                     )
                 file = tar.extractfile(entry)
                 yield path, (entry.mode & _MODES, file.read() if file is not None else None)
     except tarfile.TarError as error:
-        raise OpsError(msg("can't read the bundle: {error}", error=error)) from None
+        raise OpsError(msg("can't read the bundle of the state directory: {error}", error=error)) from None
 
 
 def _is_plain(entry: tarfile.TarInfo) -> bool:

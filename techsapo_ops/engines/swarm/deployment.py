@@ -265,7 +265,7 @@ def mismatches(
         container = glance.containers.get(name)
         what = difference(units[name], container, glance.images)
         if not what and container is not None and container.definition != deployment.definition(name):
-            what = msg("its settings, configs or secrets differ from the stack file")
+            what = msg("the container's settings, configs or secrets differ from the stack file")
         if what:
             differing.append(Mismatch(name, what, restart=True))
     return tuple(differing)

@@ -262,7 +262,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
     ) -> tuple[Mismatch, ...]:
         if not self._names_key.exists():  # nothing was deployed yet
-            return tuple(Mismatch(name, msg("it has no container"), restart=True) for name in services)
+            return tuple(Mismatch(name, msg("there is no container"), restart=True) for name in services)
         differing = mismatches(self, desired, self._deployment(desired), services)
         there = self.glance().containers.values() if strangers else ()
         return (*differing, *strangers_among(there, self.state.load()))
@@ -297,7 +297,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         """Let another one take over from `service`, which is about to be stopped; and say where none can."""
         if why := self._hand_over(service):
             say(
-                msg("{service} is stopped without a hand-over; its last writes may be lost: {why}",
+                msg("{service} is stopped without a hand-over, so its last writes may be lost: {why}",
                     service=service.name, why=why)
             )  # fmt: skip
 
@@ -328,6 +328,9 @@ def on_one_host() -> OpsError:
     """What is said where several machines are needed."""
     return OpsError(
         msg("this stack is on one host"),
-        msg("docs/three-machines.md shows how to move it to three, with `engine: swarm` and `hosts`"),
+        msg(
+            "docs/three-machines.md shows how to move the stack to three hosts, with `engine: swarm` and "
+            "`hosts`"
+        ),
         exit_code=2,
     )

@@ -87,4 +87,4 @@ def _left_over(stack: SwarmStack, desired: Desired, observed: Observed) -> Itera
     except OpsError:  # without a quorum nothing of this plan can be done
         return
     for name in sorted(there - wanted - set(observed.services)):
-        yield Step(Action.REMOVE, name, msg("left behind by a command that was cut short"))
+        yield Step(Action.REMOVE, name, msg("left behind by a command that was interrupted"))

@@ -78,7 +78,10 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
                 image=image,
                 said=fleet.members[machine].why(done),
             ),
-            msg("check its network, or set an image that is on that host under `images:` in the spec"),
+            msg(
+                "check the network of that host, or set an image that is on that host under `images:` in the "
+                "spec"
+            ),
         )
 
 
@@ -92,8 +95,8 @@ def _copy(fleet: Fleet, source: str, image: str, targets: Sequence[str]) -> None
         raise OpsError(
             msg("cannot copy {image} from {source} to {target}: {said}",
                 image=image, source=source, target=", ".join(targets),
-                said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
-            msg("check the network between here and the hosts"),
+                said=msg("the copy took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
+            msg("check the network between this machine and the hosts"),
         ) from None  # fmt: skip
     stderr = saved.stderr.decode(errors="replace").strip()
     failed = {target: done for target, done in zip(targets, loaded, strict=True) if done.code != 0}
@@ -126,7 +129,10 @@ def _reached(fleet: Fleet, *machines: str) -> Callable[[], None]:
                 why = msg("no answer for {seconds:.0f} s", seconds=silent)
                 raise OpsError(
                     msg("{machine} can't be reached: {why}", machine=name, why=why),
-                    msg("bring it back; `techsapo hosts check {name}` shows what is missing", name=name),
+                    msg(
+                        "bring host {name} back; `techsapo hosts check {name}` shows what is missing",
+                        name=name,
+                    ),
                 )
 
     return look
@@ -146,5 +152,7 @@ def _require_alike(present: dict[str, dict[str, str]], images: Sequence[str]) ->
                 raise OpsError(
                     msg("{image} is not the same image on {name} as on {first}",
                         image=image, name=name, first=first[0]),
-                    msg("set it by its digest under `images:`, or remove the older one on that host"),
+                    msg(
+                        "set the image by its digest under `images:`, or remove the older image on that host"
+                    ),
                 )  # fmt: skip

@@ -73,8 +73,11 @@ class Lease:
             self.lost = msg("the Swarm did not answer for {seconds:.0f} s", seconds=LOST_SECONDS)
         if self.lost:
             raise OpsError(
-                msg("this command stops, because another one may be at work by now: {why}", why=self.lost),
-                msg("`techsapo up` completes it, `techsapo rollback` undoes it"),
+                msg(
+                    "this command stops, because another command may be working on the stack by now: {why}",
+                    why=self.lost,
+                ),
+                msg("`techsapo up` completes an interrupted apply, `techsapo rollback` undoes it"),
             )
 
     def renew(self) -> bool:
@@ -90,7 +93,7 @@ class Lease:
                 self.elsewhere()  # this one may be cut off, and the others have a quorum
                 continue  # where there is none for now, it lasts until LOST_SECONDS are over
             if acquired is None:
-                self.lost = msg("another command has taken it over")
+                self.lost = msg("another command has taken over the work")
                 return False
             taken, new = acquired
             self.past.append(self.note)
@@ -140,7 +143,7 @@ def held(
             try:
                 lease.end()
             except OpsError:
-                lease.lost = msg("no manager answers")  # it ends by itself
+                lease.lost = msg("no Swarm manager answers")  # it ends by itself
 
 
 def taken(manager: Docker, project: str) -> bool:
@@ -251,7 +254,7 @@ def _age(note: Note, manager: Docker) -> float:
 def _passed_over(note: Note) -> str:
     who = _who(note)
     return msg(
-        "`{command}` on {host} (pid {pid}, since {since}) was cut short; this command takes over from it",
+        "`{command}` on host {host} (pid {pid}, since {since}) was interrupted; this command takes over",
         command=who.get("command", "techsapo"),
         host=who.get("host", "?"),
         pid=who.get("pid", "?"),
@@ -263,26 +266,29 @@ def _at_work(note: Note, manager: Docker) -> AtWork:
     who = _who(note)
     return AtWork(
         msg(
-            "`{command}` on {host} (pid {pid}, since {since}) is at work here; last heard from "
-            "{age:.0f} s ago",
+            "`{command}` on host {host} (pid {pid}, since {since}) is working on this stack; last heard "
+            "from {age:.0f} s ago",
             command=who.get("command", "techsapo"),
             host=who.get("host", "?"),
             pid=who.get("pid", "?"),
             since=who.get("since", "?"),
             age=_age(note, manager),
         ),
-        msg("wait for it with --wait; a command that was lost with its host is ignored after a minute"),
+        msg(
+            "wait for that command with --wait; a command that was lost with its host is ignored after a "
+            "minute"
+        ),
     )
 
 
 def _in_the_way(name: str) -> AtWork:
     return AtWork(
         msg(
-            "this command has to create the Swarm config {name}, which somebody else has already created",
+            "this command has to create the Swarm config {name}, but that config already exists",
             name=name,
         ),
         msg(
-            "try again; if it fails again, `docker config inspect {name}` on a manager shows what it is",
+            "try again; if that fails too, `docker config inspect {name}` on a manager shows the config",
             name=name,
         ),
     )

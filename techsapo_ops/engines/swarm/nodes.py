@@ -40,11 +40,12 @@ def require_all(fleet: Fleet) -> None:
     """Raise OpsError where a machine did not answer at the last look."""
     if fleet.unreachable:
         raise OpsError(
-            msg("not all hosts can be reached ({reasons}), and an apply needs all of them",
+            msg("not all hosts can be reached ({reasons}), but an apply needs all hosts",
                 reasons=reasons_of(fleet.unreachable)),
-            msg("running services are not affected; bring {name} back, or replace it with a new "
+            msg("running services are not affected; bring host {name} back, or replace it with a new "
                 "machine: `techsapo hosts replace {name}`; until then, `techsapo hosts remove {name} "
-                "--gone` lets `down` and others work without it", name=next(iter(fleet.unreachable))),
+                "--gone` lets commands such as `down` work without that host",
+                name=next(iter(fleet.unreachable))),
         )  # fmt: skip
 
 
@@ -88,9 +89,10 @@ def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     for machine in machines:
         if machine.name not in names:
             raise OpsError(
-                msg("{name} is no node of the Swarm; its nodes are {nodes}",
+                msg("host {name} is not a node of the Swarm; the Swarm's nodes are {nodes}",
                     name=machine.name, nodes=", ".join(sorted(names))),
-                msg("`hosts` needs a host's own hostname; `techsapo hosts add {name}` lets it join",
+                msg("under `hosts`, each name must be the host's own hostname; `techsapo hosts add "
+                    "{name}` lets the host join the Swarm",
                     name=machine.name),
             )  # fmt: skip
 
@@ -101,8 +103,11 @@ def require_active(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     for machine in machines:
         if machine.name in drained:
             raise OpsError(
-                msg("{name} is drained, and an apply needs all hosts", name=machine.name),
-                msg("`techsapo hosts activate {name}` lets the stack run there again", name=machine.name),
+                msg("host {name} is drained, but an apply needs all hosts", name=machine.name),
+                msg(
+                    "`techsapo hosts activate {name}` lets the stack run on that host again",
+                    name=machine.name,
+                ),
             )
 
 
@@ -175,13 +180,15 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
     as_wanted = ipaddress.ip_network(wanted.subnet)
     if [ipaddress.ip_network(each) for each in subnets] != [as_wanted]:
         differs = msg(
-            "it is {found}, swarm.subnet says {wanted}", found=", ".join(subnets), wanted=wanted.subnet
+            "the subnet is {found}, but swarm.subnet is {wanted}",
+            found=", ".join(subnets),
+            wanted=wanted.subnet,
         )
     elif encrypted != wanted.encrypted:
         differs = (
-            msg("it is encrypted, swarm.encrypted says false")
+            msg("the network is encrypted, but swarm.encrypted is false")
             if encrypted
-            else msg("it is not encrypted, swarm.encrypted says true")
+            else msg("the network is not encrypted, but swarm.encrypted is true")
         )
     else:
         return
@@ -190,6 +197,8 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
         raise OpsError(
             msg("the containers' network {name} can't be changed while it is used: {differs}", name=name,
                 differs=differs),
-            msg("change it back; or run `techsapo down`, then `techsapo up`: data is kept, nothing is "
-                "answered in between"),
+            msg(
+                "undo this change in the spec; or run `techsapo down`, then `techsapo up`: data is kept, but "
+                "the stack does not answer in between"
+            ),
         )  # fmt: skip

@@ -92,7 +92,7 @@ class SwarmStack(ContainerStack):
             raise OpsError(
                 msg("can't stop the services on {machines}", machines=reasons_of(self.fleet.unreachable)),
                 msg(
-                    "bring it back; if it is lost for good, remove it first: `techsapo hosts remove "
+                    "bring the host back; if it is lost for good, remove it first: `techsapo hosts remove "
                     "{name} --gone`",
                     name=next(iter(self.fleet.unreachable)),
                 ),

@@ -92,8 +92,8 @@ class SharedState:
         except OpsError as error:
             raise OpsError(
                 msg(
-                    "the changes of this command are recorded only on this host, the other hosts do "
-                    "not have them: {why}",
+                    "the changes made by this command are recorded on this host only, not on the other "
+                    "hosts: {why}",
                     why=lease.lost,
                 ),
                 error.hint,
@@ -117,8 +117,8 @@ class SharedState:
         content = self._fetch(newest)
         if here is not None and newest.number <= here.number:
             self._say(
-                msg("the hosts have state {newest} of this stack, and this host has {here}: theirs was "
-                    "reset",
+                msg("the other hosts have state {newest} of this stack, and this host has state {here}: "
+                    "the state of the other hosts was reset",
                     newest=newest.number, here=here.number)
             )  # fmt: skip
             self._set_aside()
@@ -206,12 +206,15 @@ class SharedState:
         path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
-        self._say(msg("the state that is only on this host was set aside: {path}", path=path))
+        self._say(msg("the state that is only on this host was saved separately: {path}", path=path))
 
 
 def _overtaken() -> OpsError:
     return OpsError(
-        msg("another techsapo has shared its state in the meantime; the state of this one is only here"),
+        msg(
+            "another techsapo command has shared its state in the meantime; the state of this command is "
+            "only on this host"
+        ),
         msg("`techsapo plan` shows what differs now"),
     )
 

@@ -111,7 +111,10 @@ class Watch:
                 said,
                 (),
                 msg("{name} did not start: {said}", name=service.name, said=said),
-                msg("bring it back; `techsapo hosts check {name}` shows what is missing", name=machine),
+                msg(
+                    "bring host {name} back; `techsapo hosts check {name}` shows what is missing",
+                    name=machine,
+                ),
             )
 
     def _tail(self, name: str) -> tuple[str, ...]:
@@ -138,7 +141,7 @@ def wait_placed(
                 said,
                 (),
                 msg("{name} did not start: {said}", name=name, said=said),
-                msg("`docker service ps --no-trunc` on a manager shows its tasks"),
+                msg("`docker service ps --no-trunc` on a manager shows the service's tasks"),
             )
         time.sleep(_PAUSE)
 
@@ -172,7 +175,7 @@ def reason(service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> st
     why = failed["Status"].get("Err", "") if failed is not None else ""
     match (service.get("UpdateStatus") or {}).get("State"):
         case "paused" | "rollback_paused":
-            return msg("Swarm gave up: {reason}", reason=why)
+            return msg("Swarm gave up the update: {reason}", reason=why)
         case "rollback_completed":
             return msg("Swarm rolled back to the previous version: {reason}", reason=why)
     return ""

@@ -141,7 +141,7 @@ async def _sent(request: Request) -> bytes:
 
 
 def _refused() -> Problem:
-    return Problem(401, "unauthorized", msg("only drills of this stack may send this"))
+    return Problem(401, "unauthorized", msg("only drills of this stack may send this request"))
 
 
 async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds: float) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Spending:
         self.refused(error)
         reset = ledger.reset
         detail = msg(
-            "{whose} for the {period} is too low for this question; it resets at {reset}",
+            "{whose} for the {period} is too low for this question; the budget resets at {reset}",
             whose=whose,
             period=PERIODS[ledger.period],
             reset=reset.isoformat(),
@@ -128,7 +128,7 @@ class Spending:
             )
             detail = msg(
                 "{whose} for the {period} counts as spent until {reset}, because {why}; "
-                "`techsapo answers reset-budget {name}` resets it to zero",
+                "`techsapo answers reset-budget {name}` resets the spending to zero",
                 whose=whose,
                 period=PERIODS[ledger.period],
                 reset=reset.isoformat(),
@@ -138,7 +138,7 @@ class Spending:
         elif error.wanted > ledger.limit:  # nor will it have any after
             detail = msg(
                 "this question may cost up to ${wanted:.4f}, more than {whose} for a whole {period} "
-                "(${limit:g}); raise it, or lower the providers' max_output_tokens",
+                "(${limit:g}); raise that budget, or lower the providers' max_output_tokens",
                 wanted=error.wanted / NANO,
                 whose=whose,
                 period=PERIODS[ledger.period],

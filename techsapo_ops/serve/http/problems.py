@@ -215,8 +215,8 @@ def for_openai(scope: Scope) -> bool:
 def unconfirmed() -> Problem:
     """That nothing was asked: what may be spent, or was begun, could be forgotten by a failover now."""
     detail = msg(
-        "no provider was asked: the shared store can't confirm at the moment "
-        "that nothing is paid twice; try again"
+        "no provider was asked: at the moment, the shared store can't rule out that this question would be "
+        "paid twice; try again"
     )
     return Problem(503, "unconfirmed", detail, retry_after=2.0)
 

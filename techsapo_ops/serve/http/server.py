@@ -194,8 +194,8 @@ def _refused(host: str, port: int, error: OSError) -> OpsError:
                 "{where}: the port is taken by {holder}", where=where, holder=holder or msg("another process")
             ),
             msg(
-                "stop it, or choose another port: with --port, or in the spec with "
-                "`app.port` or the port under `app.instances`"
+                "stop that process, or choose another port: with --port, or in the spec with `app.port` or "
+                "the port under `app.instances`"
             ),
         )
     return refused_address(Address(host, port), error)

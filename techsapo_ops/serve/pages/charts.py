@@ -99,13 +99,13 @@ class View(BaseModel):
             # Not a multiple of the step: of 30 days that would be 6 hours ago.
             return SPANS[self.span], math.floor(time.time())
         if self.begin is None or self.end is None:
-            raise Problem(422, "invalid_request", msg("from and to must be given together"))
+            raise Problem(422, "invalid_request", msg("`from` and `to` must be given together"))
         length = self.end - self.begin
         if not SHORTEST <= length <= SPANS["30d"]:
             raise Problem(
                 422,
                 "invalid_request",
-                msg("to must be between {shortest} s and 30 days after from", shortest=SHORTEST),
+                msg("`to` must be between {shortest} s and 30 days after `from`", shortest=SHORTEST),
             )
         return length, self.end
 
@@ -166,7 +166,12 @@ class Charts:
         cached = self._cached.get((dashboard, view))
         if cached is None:
             if len(self._cached) >= MOST_CACHED:
-                raise Problem(503, "overloaded", msg("too many different views at once"), retry_after=FRESH)
+                raise Problem(
+                    503,
+                    "overloaded",
+                    msg("too many different dashboard views are open at once"),
+                    retry_after=FRESH,
+                )
             cached = (now + FRESH, asyncio.create_task(self._read(dashboard, view)))
             self._cached[dashboard, view] = cached
         # One who goes away must not take the answer from the others.

@@ -198,7 +198,10 @@ def _settled(
         _refuse(first)
         raise NotStored(
             msg("Alertmanager does not have the acknowledgement"),
-            msg("somebody withdrew it at the same moment, or this host's clock was changed; try again"),
+            msg(
+                "somebody withdrew the acknowledgement at the same moment, or this host's clock was changed; "
+                "try again"
+            ),
         )
     same = [a.incident.labels for a in own]  # with those of incidents that are over
     withdraw(alertmanager, (old for old in replaced.values() if old.incident.labels in same))
@@ -241,10 +244,10 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
         held = taken[0]
         raise Taken(
             msg(
-                "{by} has {incident}, since {moment_text}",
+                "{by} acknowledged {incident} at {moment_text}",
                 by=held.by,
                 incident=held.incident,
                 moment_text=moment_text(held.at),
             ),
-            msg("to take it over, add --take-over"),
+            msg("to take over this incident, add --take-over"),
         )

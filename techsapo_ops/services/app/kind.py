@@ -95,7 +95,8 @@ class App(Kind):
         providers = [p for p in topology.spec.providers.values() if p.enabled]
         if providers and all(p.kind == "simulated" for p in providers):
             yield msg(
-                "answers are simulated ({count} providers); add real ones under `providers:` in the spec",
+                "answers are simulated ({count} providers); add real providers under `providers:` in the "
+                "spec",
                 count=len(providers),
             )
 
@@ -113,7 +114,7 @@ class App(Kind):
 
         yield StoredSecret(
             APP_KEY,
-            msg("nothing: it seals stored answers and digests prompts"),
+            msg("nothing: this key seals stored answers and digests prompts"),
             ("app",),
             file=topology.layout.app_key,
         )

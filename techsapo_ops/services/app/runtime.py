@@ -40,7 +40,7 @@ class AppRuntime(Runtime):
         word = str(said.get("status", "")).lower()
         troubles = list(_troubles(said))
         if said.get("draining") is True:
-            troubles.append(msg("draining: it is about to stop"))
+            troubles.append(msg("draining: the app is about to stop"))
         if word == "down":
             status = PartStatus.DOWN
         elif troubles or not answer.ok or (word and word not in _GOOD):
@@ -50,7 +50,7 @@ class AppRuntime(Runtime):
         if status is PartStatus.HEALTHY:
             detail = joined(", ", _in_use(said)) or answer.detail
         else:
-            detail = joined("; ", troubles) or msg("reports {word}", word=word)
+            detail = joined("; ", troubles) or msg("the app reports {word}", word=word)
         runs = _runs(said)
         outdated = runs is not None and is_other(runs, elsewhere=topology.places.from_images)
         if runs is not None:

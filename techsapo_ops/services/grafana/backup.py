@@ -36,7 +36,7 @@ class GrafanaBackup(sqlite.SqliteBackup):
         if not stack.topology.has("grafana"):
             return msg("this stack has no Grafana")
         if not (stack.engine.reaches(_server(stack)) and stack.engine.reaches(_app(stack))):
-            return msg("Grafana's container is not there")
+            return msg("Grafana's container does not exist")
         if not stack.engine.has_data(_server(stack), _FILE, image_of=_app(stack)):
             return msg("Grafana has no database yet")
         return [sqlite.SqliteSource(self.name, _server(stack), database(stack))]

@@ -87,7 +87,8 @@ def _span(door: Door, part: Part, until: datetime) -> _Span:
                     binlog=binlog["file"],
                 ),
                 msg(
-                    "it has {known} to {known2}; choose a newer backup, or restore without --to",
+                    "the server has the binlogs {known} to {known2}; choose a newer backup, or restore "
+                    "without --to",
                     known=known[0],
                     known2=known[-1],
                 ),

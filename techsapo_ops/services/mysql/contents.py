@@ -205,4 +205,4 @@ def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definition
         elif each not in was:
             yield msg("{each} is not in the backup", each=each)
         elif definitions and was[each] != now[each]:
-            yield msg("{each} differs", each=each)
+            yield msg("{each} differs from the backup", each=each)

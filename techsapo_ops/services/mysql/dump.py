@@ -128,8 +128,8 @@ class MysqlSource:
                 if file.raw_bytes == 0
                 else msg("the output of mariadb-dump is incomplete"),
                 msg(
-                    "its last line must be `-- Dump completed`; check whether another program of this "
-                    "name comes first on PATH"
+                    "the last line of the output must be `-- Dump completed`; check whether another program "
+                    "named mariadb-dump comes first on PATH"
                 ),
             )
         return copied
@@ -187,7 +187,7 @@ def _stalled(asking: Session, stall: float) -> OpsError:
     if waiting:
         return OpsError(
             msg("the dump has waited {stall:g} s for a lock: {waiting}", stall=stall, waiting=waiting[0][0]),
-            msg("end the session that holds it (`SHOW PROCESSLIST` names it) and try again"),
+            msg("end the session that holds the lock (`SHOW PROCESSLIST` shows that session) and try again"),
         )
     return OpsError(
         msg("MariaDB has sent nothing for {stall:g} s", stall=stall),
@@ -202,10 +202,14 @@ def check(part: Part, reader: PackedReader) -> list[str]:
         tail = (tail + data)[-200:] if len(data) < 200 else data[-200:]
     if reader.raw_bytes != part.raw_bytes:
         return [
-            msg("it holds {actual} bytes, not {expected}", actual=reader.raw_bytes, expected=part.raw_bytes)
+            msg(
+                "the backup holds {actual} bytes, not {expected}",
+                actual=reader.raw_bytes,
+                expected=part.raw_bytes,
+            )
         ]
     if TRAILER not in tail:
-        return [msg("it is cut short: its last line is not `-- Dump completed`")]
+        return [msg("the dump is incomplete: its last line is not `-- Dump completed`")]
     return []
 
 

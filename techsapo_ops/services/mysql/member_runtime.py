@@ -46,7 +46,7 @@ def missing(stack: Stack) -> Iterator[str]:
         if status.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
             status.get("wsrep_cluster_status") != "Primary"
         ):
-            why = RUNTIME.role(stack.topology, said).words or msg("it does not answer")
+            why = RUNTIME.role(stack.topology, said).words or msg("no answer")
             yield msg("{name}: {why}", name=service.name, why=why)
 
 
@@ -77,7 +77,7 @@ class MemberRuntime(MysqlRuntime):
         size, state = status["wsrep_cluster_size"], status.get("wsrep_local_state_comment", "?")
         members = msg("{count} of {all} members", count=size, all=len(topology.machines))
         if status.get("wsrep_cluster_status") != "Primary":
-            return Role(msg("no quorum: it sees {members}", members=members), wrong=True)
+            return Role(msg("no quorum: this member sees {members}", members=members), wrong=True)
         return Role(
             msg("{state}, quorum: {members}", state=state.lower(), members=members),
             wrong=state not in _SERVES,

@@ -145,7 +145,7 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
     if data.exists() and any(data.iterdir()):
         raise OpsError(
             msg("{data} is neither empty nor a MariaDB data directory", data=data),
-            msg("move its contents elsewhere and try again"),
+            msg("move the contents of that folder elsewhere and try again"),
         )
     installer = topology.host.binaries.get("mariadb-install-db")
     if installer is None:
@@ -229,7 +229,8 @@ class MysqlRuntime(Runtime):
             settle(mysql, made, more=self.settles),
             msg("the logins of the database can't be set"),
             msg(
-                "this stack did not create its volume; `techsapo down --volumes` deletes it with all its data"
+                "this stack did not create the database's volume; `techsapo down --volumes` deletes the "
+                "volume with all its data"
             ),
         )
 

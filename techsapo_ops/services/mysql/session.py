@@ -182,12 +182,14 @@ def failure(client: Running) -> OpsError:
                 "the account that loads the dump has no rights outside the audit database: {said}",
                 said=said,
             ),
-            msg("check the dump: the tables of the audit database need no further rights"),
+            msg(
+                "check what the dump contains: the tables of the audit database alone need no further rights"
+            ),
         )
     if "Access denied" in said or "ERROR 1045" in said:
         return OpsError(
             msg("MariaDB refused the login: {said}", said=said),
-            msg("the password in the keys folder differs from the server's; `techsapo up` fixes it"),
+            msg("the password in the keys folder differs from the server's; `techsapo up` fixes this"),
         )
     if "Table definition has changed" in said:  # ER_TABLE_DEF_CHANGED, 1412
         return Redefined(
@@ -197,7 +199,7 @@ def failure(client: Running) -> OpsError:
     if "Lock wait timeout" in said:
         return Passing(
             msg("MariaDB is locked by another session: {said}", said=said),
-            msg("end that session (`SHOW PROCESSLIST` names it) and try again"),
+            msg("end that session (`SHOW PROCESSLIST` shows which one) and try again"),
         )
     if PASSES[0] in said:
         return Passing(
@@ -209,7 +211,8 @@ def failure(client: Running) -> OpsError:
         )
     if "Can't connect" in said or "ERROR 2002" in said or "ERROR 2003" in said:
         return OpsError(
-            msg("MariaDB can't be reached: {said}", said=said), msg("`techsapo health` shows whether it runs")
+            msg("MariaDB can't be reached: {said}", said=said),
+            msg("`techsapo health` shows whether the server is running"),
         )
     if "Lost connection" in said or "server has gone away" in said:
         return OpsError(

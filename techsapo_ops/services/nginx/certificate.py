@@ -101,7 +101,11 @@ class NginxSite:
                 steady, trouble = 0, error.message
             if steady == 0 and time.monotonic() >= deadline:
                 raise OpsError(
-                    msg("read back from {address}: {trouble}", address=self.address, trouble=trouble)
+                    msg(
+                        "reading the certificate back from {address}: {trouble}",
+                        address=self.address,
+                        trouble=trouble,
+                    )
                 )
             time.sleep(_PAUSE)
 
@@ -147,7 +151,7 @@ class NginxSites:
         if odd is not None:
             raise OpsError(
                 msg("{first} and {other} serve different certificates", first=first, other=odd),
-                msg("`techsapo certs deploy` installs it on all hosts"),
+                msg("`techsapo certs deploy` installs the stored certificate on all hosts"),
             )
         return shown[first]
 

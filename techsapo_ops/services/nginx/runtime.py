@@ -63,12 +63,14 @@ class NginxRuntime(Runtime):
         reply = ask(topology, service, left, Probe("http", SIGN_IN_LOCATION))
         answers, address = reply.status in _ANSWERS, signing_in.address
         if answers:
-            detail = msg("{address} answers nginx", address=address)
+            detail = msg("the sign-in proxy {address} answers nginx", address=address)
         elif not reply.status or reply.status >= _FAILED:
-            detail = msg("{address} does not answer nginx: nobody can open a page", address=address)
+            detail = msg(
+                "the sign-in proxy {address} does not answer nginx: nobody can open a page", address=address
+            )
         else:
             detail = msg(
-                "{address} answers nginx's sign-in check with {status}: nobody can open a page",
+                "the sign-in proxy {address} answers nginx with {status}: nobody can open a page",
                 address=address,
                 status=reply.status,
             )
@@ -76,7 +78,8 @@ class NginxRuntime(Runtime):
             ""
             if answers
             else msg(
-                "start oauth2-proxy and read its log; its address is app.auth.sign_in.address in the spec"
+                "start oauth2-proxy and read its log; the address of oauth2-proxy is "
+                "app.auth.sign_in.address in the spec"
             )
         )
         name = service.machine.named("sign-in", by=" ")

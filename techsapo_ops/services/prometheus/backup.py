@@ -152,7 +152,7 @@ class PrometheusBackup(BackupKind):
             away = stack.engine.removal(_server(stack))
             raise OpsError(
                 msg("prometheus: {message}\nnothing was touched", message=error.message),
-                msg("if its data is damaged: {away}, run `techsapo up`, then restore", away=away),
+                msg("if Prometheus's data is damaged: {away}, run `techsapo up`, then restore", away=away),
             ) from None
         blocks = asked.own("prometheus_tsdb_blocks_loaded") or 0
         series = asked.own(_RAN) or 0
@@ -166,7 +166,7 @@ class PrometheusBackup(BackupKind):
                     "backup.prometheus is off, so the current data of Prometheus can't be set aside "
                     "first\nnothing was touched"
                 ),
-                msg("turn it on, run `techsapo up`, then restore"),
+                msg("turn backup.prometheus on, run `techsapo up`, then restore"),
             )
 
     @override

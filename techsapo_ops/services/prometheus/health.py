@@ -100,7 +100,7 @@ def cannot_fire(asked: Prometheus, expected: Sequence[str]) -> tuple[HealthPart,
     Nothing where all can. Raises as Prometheus.query does.
     """
     loaded = {rule.name for rules in asked.rules().values() for rule in rules}
-    reasons: dict[str, str] = {name: msg("its rule is not loaded") for name in expected if name not in loaded}
+    reasons: dict[str, str] = {name: msg("the rule is not loaded") for name in expected if name not in loaded}
     for sample in asked.query(MISSING_SERIES):
         for name in sample.labels.get("alerts", "").split(", "):
             where = sample.labels.get("instance", "")

@@ -80,7 +80,7 @@ def _read(own: OwnRules, file: Path, where: SpecPath, folder: Path) -> None:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        own.faults.append(Finding(where, msg("{file}:{line}: is not UTF-8", file=named, line=line)))
+        own.faults.append(Finding(where, msg("{file}:{line}: not UTF-8 text", file=named, line=line)))
         return
     except OSError as error:
         message = msg("cannot read {file}: {strerror}", file=shown(named), strerror=error.strerror)
@@ -104,7 +104,7 @@ def _read(own: OwnRules, file: Path, where: SpecPath, folder: Path) -> None:
 def _wrong(document: Document, lines: Sequence[str]) -> Iterator[tuple[SpecPath, str, str]]:
     """What the stack can't do with rules that may be right for Prometheus; the place, what, and a hint."""
     if not isinstance(document.data.get("groups"), list):
-        yield (), msg("it has no rule groups"), msg("write `groups:` and a list below it")
+        yield (), msg("the file has no rule groups"), msg("write `groups:` and a list below it")
     for path, group in _groups(document):
         yield from _page(document, lines, path, group)
     for path, rule in _rules(document):
@@ -127,7 +127,8 @@ def _page(
     # To Prometheus, True without quotes is another text than true.
     if entry["labels"][PAGE] != _PAGING or lines[line - 1].startswith("T", column - 1):
         hint = msg(
-            'write {page}: "true" for an alert that pages people; remove the label from others', page=PAGE
+            'write {page}: "true" for an alert that pages people; remove the label from other alerts',
+            page=PAGE,
         )
         yield path, msg("the label {page} is not true, so the alert pages nobody", page=PAGE), hint
 

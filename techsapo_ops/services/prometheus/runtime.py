@@ -70,7 +70,7 @@ def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
     loaded = server.rules()
     if sorted(groups) != sorted(loaded):
         odd = sorted(set(groups) ^ set(loaded))
-        return msg("its rule groups differ: {groups}", groups=", ".join(odd))
+        return msg("the rule groups differ: {groups}", groups=", ".join(odd))
     for name, group in groups.items():
         if len(group["rules"]) != len(loaded[name]):
             return msg(
@@ -88,7 +88,7 @@ def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
 def _rule(server: Prometheus, ours: Mapping[str, Any], theirs: Rule) -> str:
     name = ours.get("alert") or ours["record"]
     if name != theirs.name:
-        return msg("it has {theirs} instead of {ours}", theirs=theirs.name, ours=name)
+        return msg("the rule {theirs} is loaded instead of {ours}", theirs=theirs.name, ours=name)
     if duration(str(ours.get("for", "0s"))) != theirs.seconds:
         return msg(
             "{name} waits {seconds:g} s instead of {ours}",

@@ -149,11 +149,11 @@ def _refused(error: ApiError) -> OpsError:
     if "admin APIs disabled" in error.message:
         return OpsError(
             msg("Prometheus runs without its admin API"),
-            msg("`techsapo up` restarts it with the admin API, which backup.prometheus needs"),
+            msg("`techsapo up` restarts Prometheus with the admin API, which backup.prometheus needs"),
         )
     full = "no space left" in error.message
     hint = (
-        msg("its disk is full: a snapshot needs room for what is in memory")
+        msg("the disk of Prometheus is full: a snapshot needs room for what is in memory")
         if full
         else msg("`techsapo logs prometheus` may show why")
     )
@@ -183,7 +183,11 @@ def check(part: Part, reader: PackedReader) -> list[str]:
             if block in wanted and inside == "meta.json" and not entry.folder:
                 if entry.size > _LARGEST_META:
                     return [
-                        msg("block {block} has a meta.json of {size} bytes", block=block, size=entry.size)
+                        msg(
+                            "the meta.json of block {block} is too large: {size} bytes",
+                            block=block,
+                            size=entry.size,
+                        )
                     ]
                 samples = json.loads(b"".join(content))["stats"].get("numSamples", 0)
                 if samples != wanted[block]["samples"]:
@@ -196,10 +200,10 @@ def check(part: Part, reader: PackedReader) -> list[str]:
                         )
                     )
     except (ArchiveError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return [msg("it can't be listed: {error}", error=error)]
+        return [msg("the archive can't be listed: {error}", error=error)]
     whole = {"meta.json", "index", "chunks/000001"}
     return wrong + [
-        msg("block {block} is not whole", block=block)
+        msg("block {block} is incomplete", block=block)
         for block in wanted
         if not whole <= files.get(block, set())
     ]
@@ -233,7 +237,7 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
     try:
         current = count(api, float(was["time"]))
     except ApiError as error:
-        return [msg("can't query its data: {message}", message=error.message)]
+        return [msg("the data of Prometheus can't be queried: {message}", message=error.message)]
     when = datetime.fromtimestamp(float(was["time"]), UTC)
     wrong = []
     if (series := current["series"]) != was["series"]:

@@ -148,7 +148,7 @@ def stored_secrets(topology: Topology) -> Iterator[StoredSecret]:
         for name, account, rights_, used_by in (
             ("redis-operator", OPERATOR, msg("all rights"), ("techsapo", "you")),
             ("redis-app", APP, msg("the app's rights"), ("app",)),
-            ("redis-exporter", EXPORTER, msg("its metrics only"), ("redis-exporter",)),
+            ("redis-exporter", EXPORTER, msg("access to metrics only"), ("redis-exporter",)),
             ("redis-replica", REPLICA, msg("the rights of a replica"), ("redis",)),
             ("redis-sentinel", SENTINEL, msg("the rights of a Sentinel"), ("sentinel",)),
         ):

@@ -115,7 +115,7 @@ def _copy(dump: Running, data: bytes, file: PackedWriter, stall: float) -> None:
 def _failed(dump: Running) -> OpsError:
     said = " ".join(dump.said.splitlines()[-1:])
     return OpsError(
-        msg("the snapshot of Redis is incomplete: {said}", said=said or msg("it sent nothing")),
+        msg("the snapshot of Redis is incomplete: {said}", said=said or msg("Redis sent nothing")),
         msg("`techsapo logs redis` shows why; there may be too little memory for a fork"),
     )
 
@@ -139,14 +139,18 @@ def check(part: Part, reader: PackedReader, enter: Callable[[Command], Command])
         while more := checker.read():
             output += more
     if not _MAGIC.match(begin):
-        return [msg("it is not a Redis snapshot")]
+        return [msg("the file is not a Redis snapshot")]
     if code != 0:
         lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
         why = " ".join(lines[-2:])[:300] or msg("exit code {code}", code=code)
         return [msg("redis-check-rdb: {why}", why=why)]
     if reader.raw_bytes != part.raw_bytes:
         return [
-            msg("it holds {actual} bytes, not {expected}", actual=reader.raw_bytes, expected=part.raw_bytes)
+            msg(
+                "the backup holds {actual} bytes, not {expected}",
+                actual=reader.raw_bytes,
+                expected=part.raw_bytes,
+            )
         ]
     return []
 

@@ -139,7 +139,8 @@ def several(topology: Topology, door_to: DoorTo) -> Several:
         raise OpsError(
             msg("no Sentinel answers: {names}", names=", ".join(silent)),
             msg(
-                "`techsapo ps` shows what runs, `techsapo logs {name}` shows why it does not", name=silent[0]
+                "`techsapo ps` shows what is running; if {name} is not, `techsapo logs {name}` shows why",
+                name=silent[0],
             ),
         )
     _, sentinel, address = max(masters, key=lambda each: each[0])
@@ -147,8 +148,11 @@ def several(topology: Topology, door_to: DoorTo) -> Several:
     by_address = {topology.address(each, Viewpoint.SERVICE).host: each for each in servers}
     if address not in by_address:
         raise OpsError(
-            msg("the Sentinels name {address} as the master, which is not one of the hosts", address=address),
-            msg("wait until they choose another one, or put that host back into the spec"),
+            msg("the Sentinels name {address} as the master, but no host has that address", address=address),
+            msg(
+                "wait until the Sentinels choose another master, or put the host with that address back into "
+                "the spec"
+            ),
         )
     lines = lines_of(door_to(sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
     replicas = tuple(
@@ -173,7 +177,7 @@ def trouble(topology: Topology, door_to: DoorTo) -> Iterator[str]:
         reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
         yield msg(
             "not all replicas of Redis are in sync ({reasons})",
-            reasons=reasons or msg("the state of one is unknown"),
+            reasons=reasons or msg("the state of one replica is unknown"),
         )
 
 
@@ -251,7 +255,7 @@ def _each(lines: list[str]) -> Iterator[dict[str, str]]:
 def _trouble(replica: dict[str, str]) -> str:
     flags = set(replica.get("flags", "").split(",")) & {"s_down", "o_down", "disconnected"}
     if flags:
-        return msg("it does not answer")
+        return msg("no answer")
     if replica.get("master-link-status") != "ok":
-        return msg("it has no connection to the master")
+        return msg("no connection to the master")
     return ""

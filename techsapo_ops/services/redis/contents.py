@@ -192,11 +192,11 @@ def ask(door: Door, *words: str, stdin: bytes | None = None) -> str:
         login = refused and text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
         hint = (
             msg(
-                "check redis.user and redis.password; only the user who ran `up` can read a password "
-                "that it generated"
+                "check redis.user and redis.password; only the user who ran `up` can read a password that "
+                "`up` generated"
             )
             if login
-            else msg("`techsapo health` shows whether it runs")
+            else msg("`techsapo health` shows whether the server is running")
         )
         raise OpsError(msg("can't query Redis: {said}", said=said), hint)
     return text
@@ -265,7 +265,7 @@ def spent(door: Door, project: str) -> dict[str, int]:
     except (ValueError, TypeError, AttributeError):
         raise OpsError(
             msg("can't read the spending from Redis: {said}", said=text[:200]),
-            msg("`techsapo health` shows whether it runs"),
+            msg("`techsapo health` shows whether the server is running"),
         ) from None
 
 

@@ -164,7 +164,7 @@ def redis_files(
                 "your template redis/redis.conf.j2 has no `aclfile` line, from which Redis loads its accounts"
             ),
             msg(
-                "copy it from the built-in template (`techsapo config templates diff`), or set "
+                "copy that line from the built-in template (`techsapo config templates diff`), or set "
                 "`redis.accounts: false`"
             ),
         )

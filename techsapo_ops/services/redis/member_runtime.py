@@ -39,7 +39,7 @@ class MemberRuntime(RedisRuntime):
         host = {machine.address: machine.name for machine in topology.machines}.get(master, master)
         if info.get("master_link_status") == "up":
             return Role(msg("replica of {host}, in sync", host=host), sole=False)
-        return Role(msg("replica of {host}, not connected to it", host=host), wrong=True, sole=False)
+        return Role(msg("replica of {host}, not connected", host=host), wrong=True, sole=False)
 
     @override
     def question(self, topology: Topology) -> Command | None:
@@ -60,7 +60,7 @@ class MemberRuntime(RedisRuntime):
 
 def _nowhere(command: Command) -> Command:
     """The way into a container that does not run. Raises OpsError."""
-    raise OpsError(msg("{program}: it has no container", program=command.program))
+    raise OpsError(msg("{program}: there is no container", program=command.program))
 
 
 RUNTIME = MemberRuntime()

@@ -143,7 +143,7 @@ def _set_accounts(door: Door, commands: Sequence[str]) -> None:
         raise OpsError(
             msg(
                 "can't set the accounts of Redis: {refused}",
-                refused=" ".join(refused) or msg("it does not answer"),
+                refused=" ".join(refused) or msg("no answer"),
             ),
             msg("`techsapo logs redis` shows why; Redis 7 or newer is required"),
         )

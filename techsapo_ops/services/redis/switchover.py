@@ -128,8 +128,8 @@ def switch(
     while (state := several(topology, doors)).master != new or not state.in_sync:
         if time.monotonic() >= until:
             raise OpsError(
-                msg("{new} is the master, but not all know it yet", new=new.name),
-                msg("`techsapo health` shows when all know it"),
+                msg("{new} is the master, but not all servers know this yet", new=new.name),
+                msg("`techsapo health` shows when all servers know this"),
             )
         pause(0.2)
     return Switched(known.master, new, time.monotonic() - began, lost)
@@ -152,17 +152,19 @@ def _target(known: Several, to: str | None) -> Service:
         return known.in_sync[0]
     if _machine(known.master) == to:
         raise OpsError(
-            msg("the Redis of {to} is the master already", to=to), msg("nothing was changed"), exit_code=2
+            msg("the Redis on host {to} is already the master", to=to),
+            msg("nothing was changed"),
+            exit_code=2,
         )
     if to not in by_machine:
         raise OpsError(
-            msg("{to} has no replica", to=repr(to)),
-            msg("there are: {names}", names=", ".join(by_machine) or msg("none")),
+            msg("host {to} has no replica", to=repr(to)),
+            msg("hosts with a replica: {names}", names=", ".join(by_machine) or msg("none")),
             exit_code=2,
         )
     if trouble := by_machine[to].trouble:
         raise OpsError(
-            msg("the replica of {to} is not in sync: {trouble}", to=to, trouble=trouble),
+            msg("the replica on host {to} is not in sync: {trouble}", to=to, trouble=trouble),
             msg("`techsapo health` shows what is wrong; nothing was changed"),
         )
     return by_machine[to].server
@@ -192,7 +194,7 @@ def _run(topology: Topology, doors: DoorTo, known: Several, new: Service) -> tup
         "passed": msg("the Sentinels do not choose {new}", new=new.name),
         "paused": msg("{master} did not pause writes", master=known.master.name),
         "silent": msg("{master} did not report how much it has written", master=known.master.name),
-        "behind": msg("{new} did not catch up", new=new.name),
+        "behind": msg("{new} did not catch up with the master", new=new.name),
         "refused": msg("Sentinel refused: {said}", said=" ".join(figures)),
     }.get(word, "" if lines else msg("no answer"))
     if why:
@@ -202,8 +204,8 @@ def _run(topology: Topology, doors: DoorTo, known: Several, new: Service) -> tup
                 master=known.master.name),
         )  # fmt: skip
     raise OpsError(
-        msg("{new} did not become the master in time, but still may", new=new.name),
-        msg("`techsapo health` shows which one is the master; check it before you try again"),
+        msg("{new} did not become the master in time, but may still become it", new=new.name),
+        msg("`techsapo health` shows which Redis is the master; check this before you try again"),
     )
 
 

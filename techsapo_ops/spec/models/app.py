@@ -37,7 +37,7 @@ class Instance(Section):
     weight: Annotated[int, Field(ge=1, le=100), NotASwitch] = 1
     """Weight of this instance when nginx distributes requests."""
     backup: bool = False
-    """It gets requests only while all other instances are down."""
+    """If true, this instance gets requests only while all instances without `backup` are down."""
 
 
 class Limits(Section):
@@ -46,12 +46,12 @@ class Limits(Section):
     max_prompt: Annotated[int, Field(ge=1), NotASwitch] = 20000
     """Longest prompt, in characters; a longer one gets 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
-    """Analyses that run at once in one instance; further ones get 503 with Retry-After."""
+    """Number of analyses that one instance runs at once; further ones get 503 with Retry-After."""
     request_timeout: PositiveDuration = "120s"
     """Maximum duration of an analysis."""
     client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Simultaneous requests from one address, and the same number of metrics streams; nginx answers further
-    ones with 429.
+    """Maximum number of simultaneous requests from one address, and of its metrics streams; nginx answers
+    further ones with 429.
     """
 
 
@@ -59,7 +59,7 @@ class SignIn(Section):
     """Sign-in of people by a proxy such as oauth2-proxy, which nginx asks about each request."""
 
     address: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
-    """Address at which nginx reaches it, e.g. http://127.0.0.1:4180."""
+    """Address at which nginx reaches the sign-in proxy, e.g. http://127.0.0.1:4180."""
     secret: Secret | None = None
     """Secret that proves to the app that the name of a signed-in user comes from nginx, and not from another
     program on the host.
@@ -72,17 +72,18 @@ class Auth(Section):
     required: bool | None = None
     """Whether requests need an API key; default: true if the app or nginx listens beyond loopback."""
     refuse_without_keys: bool | None = None
-    """Whether the app refuses to start without any key; default: true in environment production."""
+    """Whether the app refuses to start without any API key; default: true in environment production."""
     keys_file: FilePath | None = None
-    """File with the keys' digests; default: api-keys/keys.json in the state directory."""
+    """File with the digests of the API keys; default: api-keys/keys.json in the state directory."""
     proxies: tuple[Text, ...] = ()
-    """Addresses or host names whose X-Forwarded-For is trusted; default: the stack's own nginx."""
+    """Addresses or host names of proxies whose X-Forwarded-For is trusted; default: the stack's own nginx."""
     monitoring_networks: tuple[Network, ...] | None = None
-    """Networks that may read metrics, status and metrics streams without a key, in addition to the app's own
-    host. `attached`: the networks of its host or container. Default: none; in a container, `attached`.
+    """Networks that may read metrics, status and metrics streams without an API key, in addition to the app's
+    own host. `attached` means the networks of the app's host or container. Default: none; in a container,
+    `attached`.
     """
     sign_in: SignIn | None = None
-    """Sign-in of people at nginx, for the pages and the API: in addition to keys or in place of them."""
+    """Sign-in of people at nginx, for the pages and the API, in addition to API keys or instead of them."""
 
 
 class Tracing(Section):
@@ -91,12 +92,14 @@ class Tracing(Section):
     endpoint: Url
     """Address that accepts OTLP over HTTP, e.g. http://127.0.0.1:4318; /v1/traces is appended."""
     headers: Headers | None = None
-    """Headers of each export by name; values are secrets, and NAME_file reads one from a file."""
+    """Headers that are sent with each export, by name. Values are secrets; NAME_file reads a value from a
+    file.
+    """
     sample: Ratio = 1.0
     """Share of the requests that are traced."""
     trusted_networks: tuple[Network, ...] = ()
-    """Networks whose `traceparent` the trace of a request continues. Any other `traceparent` only becomes a
-    link.
+    """A request with a `traceparent` from one of these networks continues that trace. From any other network,
+    `traceparent` only becomes a link.
     """
 
 
@@ -106,22 +109,23 @@ class App(Section):
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 4000
-    """Port of the single instance; not used with `instances`."""
+    """Port of the single instance; ignored if `instances` is set."""
     instances: tuple[Instance, ...] = ()
-    """Several processes with nginx in front of them."""
+    """Several processes of the app, with nginx in front of them."""
     limits: Limits = Field(default_factory=Limits.model_construct)
-    """What one instance accepts."""
+    """Limits on what one instance accepts."""
     auth: Auth = Field(default_factory=Auth.model_construct)
     """Who may use the API and the pages."""
     public_url: Site | None = None
-    """Address of the app's pages for links in messages: `https://ops.example.com`. The app also answers to
-    this name. Default: the name of nginx or of its certificate; without one, the address of nginx or of
-    the app. If that listens only on loopback, its links work only on this host.
+    """Address of the app's pages, used for links in messages: `https://ops.example.com`. The app also answers
+    to this name. Default: the name of nginx or of its certificate; if neither has a name, the address of
+    nginx or of the app. Links to a loopback address work only on this host.
     """
     allowed_hosts: tuple[AllowedHost, ...] = ()
-    """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
-    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address. Any
-    other is refused (421)."""
+    """Further host names that clients may use, without a port: `ops.example.com`, or `*.example.com` for all
+    of its subdomains. Always allowed: the names of nginx and its certificates, loopback names, and IP
+    addresses. Requests for any other name are refused (421).
+    """
     tracing: Tracing | None = None
     """Where the trace of each request is sent; without this section, nothing is traced."""
     drain: Duration = "5s"
@@ -137,7 +141,7 @@ class Tier(Section):
     """How many providers answer a task type, and the confidence its answer needs."""
 
     providers: Annotated[int, Field(ge=2, le=8), NotASwitch]
-    """Providers that are asked at once; with fewer enabled providers, all of them."""
+    """Number of providers that are asked at once. If fewer are enabled, all of them are asked."""
     confidence: Ratio
     """Lowest confidence at which an answer is accepted."""
 
@@ -166,11 +170,11 @@ class Breaker(Section):
     """When calls to a failing provider are paused."""
 
     failures: Annotated[int, Field(ge=1), NotASwitch] = 5
-    """Failures in a row (5xx, time-out or lost connection) after which the provider gets no calls for a
-    while.
+    """Number of failures in a row (5xx, time-out or lost connection) after which the provider gets no calls
+    for a while.
     """
     cooldown: PositiveDuration = "30s"
-    """Time until one call tries it again. It doubles after each failed try, up to 5m."""
+    """Pause before one call tries the provider again. The pause doubles after each failed try, up to 5m."""
 
 
 class WallBounce(Section):
@@ -179,12 +183,12 @@ class WallBounce(Section):
     tiers: Tiers = Field(default_factory=Tiers.model_construct)
     """Providers and confidence by task type."""
     consensus: Ratio = 0.6
-    """Share of claims that the others must confirm."""
+    """Lowest consensus at which an answer is accepted."""
     max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
-    """Rounds in which contested claims go back to the providers."""
+    """Maximum number of rounds in which contested claims go back to the providers."""
     calibration: FilePath | None = None
-    """File with the weights from `techsapo answers calibrate`; they are valid only for the models they were
-    fitted on.
+    """File with the weights from `techsapo answers calibrate`. Weights are valid only for the models that
+    were calibrated.
     """
     language: LanguageRule = "locale"
     """Language of answers when the request names none: ja, en, the stack's language (locale), or the language
@@ -197,16 +201,18 @@ class WallBounce(Section):
     cache_share: Literal["all", "caller"] = "all"
     """Whose cached answers are used: everybody's (all), or those of the same API key or user (caller)."""
     mask: Annotated[MaskLevel, BeforeValidator(_switched_off)] = "secrets"
-    """What is masked before it goes to providers: off, secrets, or personal (secrets and personal data)."""
+    """What is masked in a question before providers get it: nothing (off), secrets, or also personal data
+    (personal).
+    """
 
 
 class Budget(Section):
     """Spending limits for providers, in USD."""
 
     monthly_usd: Usd = 70.0
-    """USD per calendar month; requests beyond it are refused."""
+    """Budget in USD per calendar month; requests beyond the budget are refused."""
     daily_usd: Usd | None = None
-    """USD per day (UTC); default: one thirtieth of the monthly budget."""
+    """Budget in USD per day (UTC); default: one thirtieth of the monthly budget."""
     per_request_usd: Usd | None = None
     """Highest cost of one request, in USD; default: no limit for a single request."""
     count_simulated: bool = False
@@ -222,4 +228,6 @@ class Audit(Section):
     """What the audit log stores of each request."""
 
     prompt: Literal["hash", "masked"] = "hash"
-    """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
+    """How the prompt is stored: only its digest (hash), or its text without secrets and personal data
+    (masked).
+    """

@@ -27,7 +27,7 @@ def _address(value: str) -> str:
             msg("{value} is not an IP address; write e.g. 10.0.0.1", value=repr(value))
         ) from None
     if address.is_unspecified or address.is_loopback or address.is_multicast:
-        raise ValueError(msg("no other host can reach this one at {value}", value=value))
+        raise ValueError(msg("other hosts can't reach this host at {value}", value=value))
     return str(address)
 
 
@@ -42,18 +42,18 @@ def _floating(value: str) -> str:
             msg("{value} is not an address; write e.g. 10.0.0.100/24", value=repr(value))
         ) from None
     if interface.ip.is_unspecified or interface.ip.is_loopback or interface.ip.is_multicast:
-        raise ValueError(msg("nothing can be reached at {value}", value=value))
+        raise ValueError(msg("clients can't connect to {value}", value=value))
     network = interface.network
     if "/" not in value:
         length = 24 if interface.version == 4 else 64
         raise ValueError(
             msg(
-                "{value} has no prefix; write its prefix: {value}/{length}", value=interface.ip, length=length
+                "{value} has no prefix length; write e.g. {value}/{length}", value=interface.ip, length=length
             )
         )
     if network.num_addresses > 2:
         if interface.ip == network.network_address:
-            raise ValueError(msg("{value} is the address of its network itself", value=value))
+            raise ValueError(msg("{value} is a network address, which no host can have", value=value))
         if interface.version == 4 and interface.ip == network.broadcast_address:
             raise ValueError(msg("{value} is the broadcast address of its network", value=value))
     return str(interface)
@@ -94,10 +94,10 @@ class Host(Section):
     """One machine of several."""
 
     address: MachineAddress
-    """IPv4 address at which the other hosts reach it."""
+    """IPv4 address at which the other hosts reach this host."""
     docker: DockerHost
-    """Address of its Docker daemon: ssh://[USER@]HOST[:PORT], or on the host itself
-    unix:///var/run/docker.sock.
+    """Address of the host's Docker daemon: ssh://[USER@]HOST[:PORT], or unix:///var/run/docker.sock on the
+    host itself.
     """
 
 
@@ -105,13 +105,13 @@ class Swarm(Section):
     """What of `engine: swarm` is seldom another one."""
 
     router_id: Annotated[int, Field(ge=1, le=255), NotASwitch] = 51
-    """VRRP router id of `floating_address`; it must be unique in its network segment."""
+    """VRRP router id of `floating_address`; must be unique in the network segment."""
     subnet: Annotated[str, AfterValidator(_subnet), Means(msg("network, e.g. 10.99.0.0/20"))] = "10.99.0.0/20"
-    """Network of the containers on all hosts; it must not overlap a network that the hosts can reach."""
+    """Network of the containers on all hosts; must not overlap a network that the hosts can reach."""
     encrypted: bool = False
     """Encrypt the traffic between containers on different hosts (IPsec ESP, IP protocol 50)."""
 
 
 FloatingAddress = Annotated[
-    str, AfterValidator(_floating), Means(msg("IP address with the length of its prefix, e.g. 10.0.0.100/24"))
+    str, AfterValidator(_floating), Means(msg("IP address with its prefix length, e.g. 10.0.0.100/24"))
 ]

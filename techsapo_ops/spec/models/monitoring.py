@@ -32,7 +32,7 @@ class Prometheus(Section):
     """The time-series database."""
 
     enabled: bool = True
-    """false: the stack runs without it."""
+    """If false, the stack runs without this server."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 9090
@@ -51,7 +51,7 @@ class Alertmanager(Section):
     """Groups alerts and sends them out."""
 
     enabled: bool = True
-    """false: the stack runs without it."""
+    """If false, the stack runs without this server."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 9093
@@ -61,11 +61,13 @@ class Alertmanager(Section):
     state directory.
     """
     group_wait: Duration = "10s"
-    """How long a new group waits for further alerts before it is sent; alerts about cut-off users are sent at
-    once.
+    """How long a new group of alerts waits for further alerts before it is sent. Alerts about an outage for
+    users are sent at once.
     """
     group_interval: PositiveDuration = "5m"
-    """Time until a changed group is sent again; at most 30 s for alerts about cut-off users."""
+    """Time until a changed group of alerts is sent again; at most 30 s for alerts about an outage for
+    users.
+    """
     repeat_interval: PositiveDuration = "4h"
     """Time until an alert that still fires is sent again."""
 
@@ -74,7 +76,7 @@ class Grafana(Section):
     """The dashboards."""
 
     enabled: bool = True
-    """false: the stack runs without it."""
+    """If false, the stack runs without this server."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 3000
@@ -87,32 +89,34 @@ class Exporters(Section):
     """Ports of the exporters, on loopback. Each runs where what it watches runs; null: not at all."""
 
     node: Port | None = 9100
-    """CPU, memory, disk and network of the host."""
+    """Port of the node exporter: CPU, memory, disk and network of the host."""
     redis: Port | None = 9121
-    """Redis."""
+    """Port of the Redis exporter."""
     mysqld: Port | None = 9104
-    """The audit database."""
+    """Port of the mysqld exporter: the audit database."""
     nginx: Port | None = 9113
-    """The load balancer."""
+    """Port of the nginx exporter: the load balancer."""
     blackbox: Port | None = 9115
-    """Probes of the stack's own front, through nginx as users reach it, and of `monitoring.probes`."""
+    """Port of the blackbox exporter: it probes the stack through nginx, as users reach it, and
+    `monitoring.probes`.
+    """
 
 
 class AlertSettings(Section):
     """Changes to one alert of the catalogue."""
 
     enabled: bool = True
-    """false: the alert is left out."""
+    """If false, the alert is left out."""
     threshold: Number | None = None
     """Threshold of the alert; default: from the catalogue."""
     minimum: Annotated[Number | None, Field(ge=0)] = None
-    """Smallest count at which it fires, if the alert counts something; default: from the catalogue."""
+    """Smallest count at which the alert fires, if it counts something; default: from the catalogue."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
-    """How long the condition must last; default: from the catalogue."""
+    """How long the condition must last before the alert fires; default: from the catalogue."""
     keep_firing_for: Duration | None = None
     """How long the alert keeps firing after its condition has ended; default: from the catalogue."""
     window: PositiveDuration | None = None
-    """Length of its window, if the alert has one; default: from the catalogue."""
+    """Length of the alert's window, if it has one; default: from the catalogue."""
 
 
 class ScrapeJob(Section):
@@ -125,26 +129,26 @@ class ScrapeJob(Section):
     path: Annotated[str, Field(pattern=PATH_PATTERN)] = "/metrics"
     """Path of the metrics."""
     scheme: Literal["http", "https"] = "http"
-    """http or https."""
+    """Protocol: http or https."""
 
 
 class ProbeTarget(Section):
     """Something that is asked all day, and told when it does not answer."""
 
     name: Name
-    """Its name in alerts and on dashboards."""
+    """Name of the probe in alerts and on dashboards."""
     url: ProbedUrl
     """Target of the probe: a page by https:// or http://, or a connection by tcp://HOST:PORT or
     tls://HOST:PORT.
     """
     status: tuple[Annotated[int, Field(ge=100, le=599), NotASwitch], ...] = ()
-    """Expected statuses; default: 200 to 299. Redirects are followed unless a 3xx is listed here."""
+    """Expected HTTP statuses; default: 200 to 299. Redirects are followed unless a 3xx is listed here."""
     server_name: HostName | None = None
     """Host name for the request if the URL has an IP address or another name."""
     ca_file: FilePath | None = None
-    """CA certificates (PEM) that verify its certificate; default: those of the system."""
+    """CA certificates (PEM) that verify the target's certificate; default: the system's CA certificates."""
     page: bool = False
-    """true: a failing probe wakes people (notifications.page)."""
+    """If true, a failing probe wakes people: it goes to the receivers in `notifications.page`."""
 
 
 class Monitoring(Section):
@@ -161,15 +165,17 @@ class Monitoring(Section):
     alerts: dict[str, AlertSettings] = {}
     """Changes to alerts, by alert name: threshold, minimum, for, keep_firing_for, window, enabled."""
     availability_percent: Annotated[Number, Field(ge=50, lt=100)] = 99.5
-    """Share of API requests that must succeed over 30 days; alerts fire when the rest, the error budget,
-    burns too fast.
+    """Percentage of API requests that must succeed over 30 days. Alerts fire when the rest, the error budget,
+    is used up too fast.
     """
     scrape: tuple[ScrapeJob, ...] = ()
     """Extra scrape jobs."""
     probes: tuple[ProbeTarget, ...] = ()
-    """Further pages and servers that are probed as a client would: users or the stack depend on them."""
+    """Further pages and servers to probe as a client would, because users or the stack depend on them."""
     rules: tuple[FilePattern, ...] = ()
-    """Your own rule files for Prometheus, e.g. rules/*.yml; the label page="true" wakes people."""
+    """Your own rule files for Prometheus, e.g. rules/*.yml. An alert with the label page="true" wakes
+    people.
+    """
     runbook_url: Url | None = None
     """Base URL of the published runbooks; the alert's page name is appended."""
 

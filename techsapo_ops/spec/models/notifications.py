@@ -30,16 +30,16 @@ class SlackReceiver(Section):
     """Alerts to a Slack channel: that of the webhook."""
 
     kind: Literal["slack"]
-    """How it is sent: Slack."""
+    """Sends alerts to Slack."""
     url: Secret | None = None
-    """Incoming-webhook URL."""
+    """URL of the Slack incoming webhook."""
 
 
 class EmailReceiver(Section):
     """Alerts by e-mail; needs `notifications.smtp`."""
 
     kind: Literal["email"]
-    """How it is sent: e-mail."""
+    """Sends alerts by e-mail."""
     to: Text
     """One or more addresses, separated by commas."""
 
@@ -48,16 +48,16 @@ class WebhookReceiver(Section):
     """Alerts as JSON to a URL."""
 
     kind: Literal["webhook"]
-    """How it is sent: a POST to a URL."""
+    """Sends alerts as a POST to a URL."""
     url: Secret | None = None
-    """The URL."""
+    """URL that alerts are sent to."""
 
 
 class RawReceiver(Section):
     """Any other Alertmanager receiver, passed through: `config: {pagerduty_configs: […]}`."""
 
     kind: Literal["alertmanager"]
-    """How it is sent: any receiver that Alertmanager supports."""
+    """Sends alerts to any receiver that Alertmanager supports."""
     config: dict[str, list[dict[str, Any]]]
     """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
 
@@ -76,7 +76,7 @@ class Smtp(Section):
     """How e-mail receivers send."""
 
     smarthost: HostPort
-    """Mail server, host:port."""
+    """Mail server (host:port)."""
     sender: Text
     """The From address."""
     username: Text | None = None
@@ -84,7 +84,7 @@ class Smtp(Section):
     password: Secret | None = None
     """Password of the account."""
     require_tls: bool = True
-    """Refuse to send without STARTTLS."""
+    """Refuse to send mail without STARTTLS."""
 
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -100,34 +100,38 @@ class BusinessHours(Section):
         "thursday",
         "friday",
     )
-    """Days of the week."""
+    """Days of the week with business hours."""
     start: ClockTime = "09:00"
-    """Start of the hours, HH:MM."""
+    """Start of the business hours, HH:MM."""
     end: ClockTime = "18:00"
-    """End of the hours, HH:MM, 24:00 at the latest."""
+    """End of the business hours, HH:MM, 24:00 at the latest."""
     timezone: TimeZone = "Asia/Tokyo"
-    """Time zone of the hours, e.g. Asia/Tokyo or UTC."""
+    """Time zone of the business hours, e.g. Asia/Tokyo or UTC."""
 
 
 class NextReceivers(Section):
     """Whom an alert that pages reaches if nobody acknowledged it."""
 
     after: PositiveDuration = "15m"
-    """How long the alert must have fired, at most 7d; longer than in the previous entry."""
+    """How long the alert must have been firing before these receivers are notified: at most 7d, and longer
+    than in the previous entry.
+    """
     receivers: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names of the additional receivers."""
+    """Names of the receivers to notify after that time."""
 
 
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
 
     receivers: dict[Name, Receiver] = {}
-    """Receivers (people and programs) by a name of your choice; the lists below use these names."""
+    """Receivers (people and programs) by a name of your choice; the lists such as `page` and `critical` use
+    these names.
+    """
     business_hours: BusinessHours | None = None
     """Hours in which alerts that are not urgent (P2) are sent; default: all alerts are sent at once."""
 
     page: tuple[Name, ...] = ()
-    """Receivers of alerts that wake people (label page="true"); default: those of `critical`."""
+    """Receivers of alerts that wake people (label page="true"); default: the receivers of `critical`."""
     critical: tuple[Name, ...] = ()
     """Receivers of critical alerts."""
     warning: tuple[Name, ...] = ()
@@ -135,13 +139,15 @@ class Notifications(Section):
     info: tuple[Name, ...] = ()
     """Receivers of informational alerts and of the weekly report."""
     watchdog: tuple[Name, ...] = ()
-    """Receivers of the alert that always fires, every 50 seconds: an external watcher that notices when it
-    stops. The end of the alert is not sent.
+    """Receivers of the Watchdog alert, which always fires and is sent every 50 seconds: an external watcher
+    that notices when no more arrives. The end of the alert is not sent.
     """
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
-    """Additional receivers, in order, of alerts that wake people but nobody acknowledges; default: none."""
+    """Receivers that are notified next, in order, while nobody acknowledges an alert that wakes people;
+    default: none.
+    """
     smtp: Smtp | None = None
-    """How e-mail receivers send."""
+    """Mail server for e-mail receivers."""
 
     def reaches(self, name: str) -> bool:
         """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on

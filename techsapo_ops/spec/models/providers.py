@@ -41,19 +41,19 @@ class _Provider(Section):
     simulated: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
     vendor: ClassVar[str | None] = None
-    """The vendor whose models in catalogue/models.yaml these are, by the name of the kind that calls it
+    """Vendor whose models in catalogue/models.yaml apply, by the name of the kind that calls the vendor
     directly.
     """
     address: ClassVar[str | None] = None
-    """Where that vendor is called, unless `base_url` gives another address."""
+    """Address of that vendor's API, unless `base_url` gives another address."""
 
     enabled: bool = True
-    """false: the provider stays in the spec but gets no calls."""
+    """If false, the provider stays in the spec but gets no calls."""
     timeout: PositiveDuration = "60s"
     """Longest wait for an answer from this provider."""
     price: Price | None = None
-    """Price that overrides the known one. A price that the vendor itself reports (OpenRouter) takes
-    precedence over both.
+    """Price to use instead of the catalogue's. If the vendor itself reports the cost of a call (OpenRouter),
+    the reported cost is used.
     """
 
     @property
@@ -78,9 +78,9 @@ class SimulatedProvider(_Provider):
     simulated = True
 
     kind: Literal["simulated"]
-    """Asks no vendor: a simulation with a seed answers."""
+    """Asks no vendor: a simulation answers."""
     seed: Annotated[int, NotASwitch] = 1
-    """Same seed, same answers."""
+    """The same seed gives the same answers."""
     accuracy: Ratio = 0.8
     """Share of the questions that get a correct answer."""
     latency: Duration = "300ms"
@@ -101,10 +101,13 @@ class ModelProvider(_Provider):
     model: Text
     """The vendor's name of the model."""
     max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
-    """Longest answer in tokens, including hidden thinking; default: by model, see `techsapo providers
-    list`."""
+    """Longest answer in tokens, including hidden thinking. Default: depends on the model, see `techsapo
+    providers list`.
+    """
     attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
-    """Calls for one answer: the first one, and the retries after 429, 5xx or a lost connection."""
+    """Maximum number of calls for one answer: the first call, and the retries after 429, 5xx or a lost
+    connection.
+    """
 
 
 class KeyedProvider(ModelProvider):
@@ -115,19 +118,21 @@ class KeyedProvider(ModelProvider):
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
     api_key: Secret | None = None
-    """API key, best as "${VARIABLE}"; while the variable is not set, the provider is disabled."""
+    """API key, preferably as "${VARIABLE}". While the variable is not set, the provider is disabled."""
     effort: Effort | None = None
-    """Amount of thinking, sent under the vendor's own name; each model accepts some of these values. Default:
-    that of the model.
+    """Amount of thinking, sent in the vendor's own field. Each model accepts only some of these values.
+    Default: the model's own.
     """
     stream: bool = False
-    """Stream answers while the model writes them; a proxy then does not close the connection during a long
+    """Stream answers while the model writes them, so that no proxy closes the connection during a long
     silence.
     """
     headers: Headers | None = None
-    """Further headers of each call by name; values are secrets, and NAME_file reads one from a file."""
+    """Further headers of each call, by name. Values are secrets; NAME_file reads a value from a file."""
     extra_body: dict[str, Any] | None = None
-    """Further fields of each call's body, under the vendor's names, for options that only some kinds have."""
+    """Further fields of each call's body, under the vendor's names, for options that the spec has no key
+    for.
+    """
 
 
 class OpenAIProvider(KeyedProvider):
@@ -146,7 +151,7 @@ class CompatibleProvider(KeyedProvider):
     needs_key = False
 
     kind: Literal["openai-compatible"]
-    """Asks an endpoint with OpenAI's chat completions."""
+    """Asks an endpoint that speaks OpenAI's chat completions."""
     base_url: Url
     """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
 
@@ -160,8 +165,8 @@ class GoogleProvider(KeyedProvider):
     kind: Literal["google"]
     """Asks Gemini."""
     base_url: Url | None = None
-    """Another address of the API, e.g. a proxy; an address that ends with /publishers/google is that of
-    Vertex AI.
+    """Another address of the API, e.g. a proxy. An address that ends with /publishers/google means Vertex
+    AI.
     """
 
 
@@ -186,7 +191,7 @@ class AgentProvider(ModelProvider):
     kind: Literal["claude-agent"]
     """Asks Claude through the program `claude` of the Claude Agent SDK."""
     price: Price | None = None
-    """Price that is counted; default: 0, because the subscription covers it."""
+    """Price that is counted against the budget; default: 0, because the subscription covers the calls."""
 
 
 class OpenRouterProvider(KeyedProvider):
@@ -196,7 +201,7 @@ class OpenRouterProvider(KeyedProvider):
     address: ClassVar[str] = "https://openrouter.ai/api/v1"
 
     kind: Literal["openrouter"]
-    """Asks a model behind OpenRouter."""
+    """Asks a model through OpenRouter."""
 
 
 Provider = Annotated[

@@ -63,7 +63,9 @@ class Spec(Section):
     hosts: dict[HostKey, Host] = {}
     """The hosts of `engine: swarm`, three or five, by their names (docs/three-machines.md)."""
     floating_address: FloatingAddress | None = None
-    """Address of the front; it moves to another of `hosts` when its host is lost."""
+    """Address at which users reach the stack. When the host that has it is lost, the address moves to another
+    of `hosts`.
+    """
     swarm: Swarm = Field(default_factory=Swarm.model_construct)
     """Settings of `engine: swarm`."""
     app: App = Field(default_factory=App.model_construct)
@@ -83,7 +85,9 @@ class Spec(Section):
     redis: Redis = Field(default_factory=Redis.model_construct)
     """Cache and shared counters."""
     mysql: Mysql | None = None
-    """The audit database; `mysql: {}` uses the defaults. Without it, the audit log is stored in SQLite."""
+    """The audit database; `mysql: {}` uses the defaults. Without this section, the audit log is stored in
+    SQLite.
+    """
     nginx: Nginx = Field(default_factory=Nginx.model_construct)
     """The load balancer in front of several instances or of certificates."""
     certificates: dict[Name, Certificate] = {}
@@ -93,23 +97,23 @@ class Spec(Section):
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
     """When jobs run."""
     contacts: tuple[Text, ...] | None = None
-    """The person to call when this host is lost, in your words: `Kimura, +81 3 …`. Printed on the recovery
+    """People to call when this host is lost, in your own words: `Kimura, +81 3 …`. Printed on the recovery
     card.
     """
     logs: Logs = Field(default_factory=Logs.model_construct)
     """What is logged, and how long logs are stored."""
     images: dict[ImageName, ImageReference] = {}
-    """Container images by service; `base` is what the app's image is built from."""
+    """Container images by service; `base` is the image that the app's image is built from."""
     accepted_exposures: dict[ExposureName, Text] = {}
     """Intended exposures, by the name of their rule, with the reason: `app-plain-http: TLS ends at lb1`. All
-    others are errors in environment production and warnings elsewhere (docs/exposure.md).
+    other exposures are errors in environment production and warnings elsewhere (docs/exposure.md).
     """
     template_overrides: FilePath | None = None
     """Folder of your own templates, which replace the built-in ones; default: template-overrides/ next to the
     spec.
     """
     environments: dict[Name, dict[str, Any]] = {}
-    """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
+    """Overlays by name. `-e NAME` merges that overlay over the rest of the spec; null removes a key."""
 
     @model_validator(mode="before")
     @classmethod
@@ -192,8 +196,8 @@ class Spec(Section):
             if self.wakes_nobody:
                 what = msg("alerts that wake people")
             return msg(
-                "{what} reach no one at once; critical ones reach {whom} after {after} if nobody "
-                "acknowledges them: add a receiver to notifications.{listed} (docs/alerts.md)",
+                "{what} reach no one immediately; critical alerts reach {whom} only after {after}, if "
+                "nobody acknowledges them: add a receiver to notifications.{listed} (docs/alerts.md)",
                 listed="page" if self.wakes_nobody else "critical",
                 what=what,
                 whom=whom,
@@ -234,11 +238,13 @@ class Spec(Section):
         if "watchdog" not in self.unreached or not self.monitoring.alertmanager.enabled:
             return ""
         if self.notifications.is_example("watchdog"):
-            watcher = msg("replace the example address in notifications.watchdog with that of a real watcher")
+            watcher = msg(
+                "replace the example address in notifications.watchdog with the address of a real watcher"
+            )
         elif self.notifications.watchdog:
             watcher = msg(
-                "notifications.watchdog is on this host and would fail with it; send Watchdog to an "
-                "external watcher"
+                "the receiver in notifications.watchdog is on this host and would fail with this host; send "
+                "Watchdog to an external watcher"
             )
         else:
             watcher = msg(

@@ -58,16 +58,17 @@ class Offsite(Section):
     password: Secret | None = None
     """Password of the repository."""
     password_kept: Text | None = None
-    """Where people find the password when this host is lost, in your words: `safe in room 3`. It is printed
-    on the recovery card, so never write the password itself.
+    """Where people find the password when this host is lost, in your own words: `safe in room 3`. This text
+    is printed on the recovery card, so never write the password itself.
     """
     prune: bool = False
-    """Let `backup prune` also remove copies there, by `keep`. Anyone who takes over this host can then remove
-    all copies: this is the exposure `offsite-prune`. Leave it off if the server refuses deletions.
+    """Let `backup prune` also delete off-site copies, by `keep`. Anyone who takes over this host can then
+    delete all copies: this is the exposure `offsite-prune`. Leave this off if the server refuses deletions.
     """
     environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
-    """Variables for restic's login, such as AWS_ACCESS_KEY_ID; values are secrets, and NAME_file reads one
-    from a file. Default: those of the environment, which cron does not have.
+    """Environment variables for restic's login, such as AWS_ACCESS_KEY_ID. Values are secrets; NAME_file
+    reads a value from a file. Default: the variables of the calling environment, which jobs started by cron
+    do not have.
     """
 
 
@@ -77,13 +78,13 @@ class Backup(Section):
     path: FilePath | None = None
     """Folder of the backups; default: backups/ in the state directory."""
     keep: Keep = Field(default_factory=Keep.model_construct)
-    """Retention: how many backups are kept by age."""
+    """How many daily, weekly and monthly backups are kept."""
     offsite: Offsite | None = None
-    """A second storage place, through restic."""
+    """A second place to store backups, through restic."""
     paths: tuple[FilePath, ...] = ()
     """Files and folders to back up in addition to the spec, the generated files and the certificates."""
     prometheus: bool = False
-    """Back up Prometheus's samples too. Prometheus then runs with its admin API: see
+    """Back up Prometheus's samples too. Prometheus then runs with its admin API on: see
     `monitoring.prometheus.login`.
     """
 
@@ -103,7 +104,7 @@ class Schedule(Section):
     backup: Cron | None = "0 2 * * *"
     """When backups are made."""
     verify: Cron | None = "0 4 * * *"
-    """When the newest backup is restored on trial."""
+    """When the latest backup is restored on trial."""
     prune: Cron | None = "30 4 * * *"
     """When old backups are removed."""
     certs: Cron | None = "17 3,15 * * *"
@@ -117,10 +118,12 @@ class Schedule(Section):
     verify_offsite: Cron | None = "0 5 * * 0"
     """When an off-site copy is fetched and restored on trial; needs `backup.offsite`."""
     drill_alert: Cron | None = "30 10 * * 3"
-    """When the alert drill runs; choose a time when somebody can see it. It needs Alertmanager."""
+    """When the alert drill runs. Choose a time when somebody can see the alert. The drill needs
+    Alertmanager.
+    """
     timeouts: dict[JobName, PositiveDuration] = {}
-    """Time limit of one try, by job name; after it, the try and all its processes are ended. Default: that of
-    the job.
+    """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
+    Default: depends on the job.
     """
 
     def times(self) -> dict[str, str | None]:
@@ -143,8 +146,8 @@ class Logs(Section):
     """What is logged, and how long logs are stored."""
 
     level: Literal["error", "warn", "info", "debug"] = "info"
-    """error: failures of the system and of providers; warn: also answers below a threshold; info: also normal
-    operation; debug: everything.
+    """What is logged: failures of the system and of providers (error), also answers below a threshold (warn),
+    also normal operation (info), or everything (debug).
     """
     max_size: Size = "10M"
     """Size at which a log file is rotated."""
@@ -153,6 +156,7 @@ class Logs(Section):
     compress: bool = True
     """Compress rotated files."""
     syslog: SyslogServer | None = None
-    """Syslog server, HOST:PORT, to which the host's rsyslog sends the lines (docs/traces-and-logs.md). Over
-    tcp, unsent lines wait in up to 256 MB on disk; over udp://HOST:PORT, lost lines are not sent again.
+    """Syslog server (HOST:PORT) to which the host's rsyslog sends the log lines (docs/traces-and-logs.md).
+    They go over tcp, and up to 256 MB of unsent lines wait on disk. With udp://HOST:PORT, lost lines are not
+    sent again.
     """

@@ -78,7 +78,7 @@ class Anthropic(WiredModel):
         "bio": msg("content about biology"),
         "frontier_llm": msg("content about building AI models"),
         "reasoning_extraction": msg("an attempt to extract the model's reasoning"),
-        "general_harms": msg("as harmful"),
+        "general_harms": msg("harmful content"),
         "model_context_window_exceeded": msg(
             "question and answer exceed the model's context; shorten the question"
         ),
@@ -246,7 +246,9 @@ def _result_error(result: Any, category: str | None, resets: int | None) -> Prov
     """What a result with an error means. `category` is the last message's, `resets` a Unix time."""
     message = result.result or "; ".join(result.errors or ()) or result.subtype
     if result.subtype == "error_max_turns":
-        return ProviderError(FailureKind.BAD_ANSWER, msg("no answer in its single turn"), began=True)
+        return ProviderError(
+            FailureKind.BAD_ANSWER, msg("no answer within the one turn that is allowed"), began=True
+        )
     if category == "max_output_tokens":
         return ProviderError(FailureKind.BAD_ANSWER, message, cause=Cause.CUT_OFF, began=True)
     if category == "authentication_failed" or result.api_error_status == 401:

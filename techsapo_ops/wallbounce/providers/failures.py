@@ -83,8 +83,8 @@ _ADVICE = {
         _REFUSED,
         msg("the vendor does not offer this model to this account"),
         msg(
-            "check the spelling of `model`, or name one that is not retired; for a local server, "
-            "load it first"
+            "check the spelling of `model`, or name a model that is not retired; on a local server, load the "
+            "model first"
         ),
     ),
     Cause.PERMISSION: Advice(
@@ -111,8 +111,8 @@ _ADVICE = {
         FailureKind.RATE_LIMITED,
         msg("too many requests or tokens per minute"),
         msg(
-            "nothing if it passes; otherwise raise the limit at the vendor, "
-            "or send this provider fewer questions"
+            "nothing if this is temporary; otherwise raise the limit at the vendor, or send this provider "
+            "fewer questions"
         ),
     ),
     Cause.TOO_LONG: Advice(
@@ -158,7 +158,7 @@ _ADVICE = {
     ),
     Cause.UNREACHABLE: Advice(
         _DOWN,
-        msg("it can't be reached"),
+        msg("the provider can't be reached"),
         msg("check `base_url`, the network, DNS and the firewall of this host"),
     ),
     Cause.TIMEOUT: Advice(

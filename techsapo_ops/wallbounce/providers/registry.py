@@ -118,8 +118,8 @@ def no_provider(registry: Registry) -> OpsError | None:
         "; ", (msg("{name}: {reason}", name=n, reason=reason) for n, reason in registry.unavailable.items())
     )
     return OpsError(
-        msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
-        msg("enable one under `providers`, or remove the section to try simulated providers"),
+        msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists no provider")),
+        msg("enable a provider under `providers`, or remove that section to try simulated providers"),
     )
 
 

@@ -175,13 +175,13 @@ async def _listed(candidate: Candidate, today: date) -> tuple[Check, date | None
     """What the vendor's list says, and the end of the model as known then."""
     section, known = candidate.recipe.section, candidate.end
     end = known.retires if known is not None else None
-    listed, unread = NO_LIST, msg("its list of models is not read")
+    listed, unread = NO_LIST, msg("the provider's list of models is not read")
     try:
         listed = await listed_model(candidate.name, section)
     except ProviderError as error:
         if error.cause in _HOPELESS:
             return _failed("list", error), end
-        unread = msg("its list of models can't be read: {message}", message=error.message)
+        unread = msg("the provider's list of models can't be read: {message}", message=error.message)
     if listed.tells_ends:
         end = listed.retires
     if listed.exists is False:
@@ -226,13 +226,13 @@ async def _answered(candidate: Candidate, tried: Tried) -> Tried:
         await provider.close()
     answered = Check("answer", Outcome.OK, msg("answered in {seconds:.1f} s", seconds=reply.seconds))
     if not (isinstance(reply, Answer) and reply.structured):
-        plain = msg("it answers in plain text, without claims, commands and risk")
+        plain = msg("the model answers in plain text, without claims, commands and risk")
         schema = Check("schema", Outcome.WARNING, plain, advice(Cause.SCHEMA).do)
     elif in_words:
-        turned = msg("it rejects the schema, but follows it when the prompt describes it")
+        turned = msg("the model rejects the schema, but follows it when the prompt describes it")
         schema = Check("schema", Outcome.OK, turned)
     else:
-        schema = Check("schema", Outcome.OK, msg("it follows the schema of an answer"))
+        schema = Check("schema", Outcome.OK, msg("the model follows the schema of an answer"))
     return replace(
         tried,
         checks=(*tried.checks, answered, schema),
@@ -251,9 +251,9 @@ def _unanswered(candidate: Candidate, error: ProviderError) -> Check:
     )
     if candidate.tokens < candidate.wanted:
         pays = msg("`{enough}` covers the cost", enough=candidate.enough)
-        remedy = msg("{pays}; or lower its effort", pays=pays)
+        remedy = msg("{pays}; or lower the provider's effort", pays=pays)
     else:
-        remedy = msg("lower its effort, or choose a model that finishes its answer")
+        remedy = msg("lower the provider's effort, or choose a model that finishes its answer")
     return Check("answer", Outcome.FAILED, used, remedy, error.cause)
 
 

@@ -148,7 +148,7 @@ class WiredModel(ReadModel):
         if spec.api_key.reveal().strip().isprintable():
             return None
         return msg(
-            "its key contains a control character; rewrite providers.{name}.api_key on one line", name=name
+            "the key contains a control character; rewrite providers.{name}.api_key on one line", name=name
         )
 
     @property

@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.question import TIERS, TaskType
 from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Weights
 
 Format = Literal[3]
-HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new one")
+HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new calibration file")
 
 
 def model_set(models: Sequence[str]) -> tuple[str, ...]:
@@ -141,13 +141,13 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
             joined("\n", problems),
             msg(
                 'a line is e.g. {{"tier": "basic", "models": ["gpt", "claude"], "agreement": 1, '
-                '"grade": 0.92, "correct": true}}; the first four are the `evidence` of an answer'
+                '"grade": 0.92, "correct": true}}; the first four fields are the `evidence` of an answer'
             ),
         )
     if not labels:
         raise OpsError(
             msg("{source} has no label with a complete set of grades", source=source),
-            msg("docs/wall-bounce.md says how to collect them"),
+            msg("docs/wall-bounce.md says how to collect labels"),
         )
     return tuple(labels)
 

@@ -109,7 +109,7 @@ def deliver(
     if not wanted:
         raise OpsError(
             msg(
-                "{alert} goes to the receiver {receiver}, which notifies nobody",
+                "alert {alert} goes to receiver {receiver}, which notifies nobody",
                 alert=alert.labels["alertname"],
                 receiver=receiver,
             ),
@@ -147,15 +147,15 @@ def undelivered(
         which = msg("{name} of receiver {receiver}", name=name, receiver=receiver)
         if wanted[name] > 1:
             which = msg(
-                "{wanted} of {wanted2} {which}",
+                "{which} ({wanted} of {wanted2})",
                 wanted=wanted[name] - sent.delivered,
                 wanted2=wanted[name],
                 which=which,
             )
         if sent.given_up > 0 or sent.failed >= TRIES or (sent.failed > 0 and over is not None):
             if sent.failed == 1:
-                return msg("{which} failed, 1 try", which=which)
-            return msg("{which} failed, {failed} tries", which=which, failed=sent.failed)
+                return msg("sending to {which} failed after 1 try", which=which)
+            return msg("sending to {which} failed after {failed} tries", which=which, failed=sent.failed)
         if sent.begun > 0 and over is not None:
             return msg("{which} has not answered within {over:g} s", which=which, over=over)
     return ""
@@ -166,10 +166,10 @@ def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str]) -> st
     if held is None:
         return msg("Alertmanager does not have the alert: see `techsapo logs alertmanager -n 20`")
     if held.silenced:
-        return msg("a silence matches it: `techsapo alerts silence --list` shows which")
+        return msg("a silence matches this alert; `techsapo alerts silence --list` shows which")
     if spec.notifications.business_hours is not None and labels.get("priority") == "P2":
-        return msg("it may wait for notifications.business_hours, as alerts of priority P2 do")
-    return msg("monitoring.alertmanager.group_wait may be longer than that: wait longer with --within")
+        return msg("the alert may be waiting for `notifications.business_hours`, as alerts of priority P2 do")
+    return msg("`monitoring.alertmanager.group_wait` may be longer than --within; give --within more seconds")
 
 
 def integrations_of(config: str, receiver: str) -> dict[str, int]:
@@ -211,10 +211,10 @@ def _less_urgent(spec: Spec) -> Iterator[str]:
     if not unreached or not spec.monitoring.alertmanager.enabled:
         return
     if "warning" in unreached and not unreached & {"critical", "page"}:
-        yield msg("warnings reach no one: add a receiver to notifications.warning")
+        yield msg("alerts of severity warning reach no one: add a receiver to notifications.warning")
     if not unreached & {"critical", "page"} and leads_here_alone(spec):
         yield msg(
-            "links in messages open only on this host: set the address of the pages, `{setting}`",
+            "links in messages open only on this host: set `{setting}` to an address that others can open",
             setting=SETTING,
         )
 

@@ -143,16 +143,20 @@ def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
     }
     if "firing" in states:
         raise OpsError(
-            msg("{what} fires, but Prometheus does not know since when", what=what),
-            msg("try again in a few seconds; if it happens again, the rules are outdated: `techsapo up`"),
+            msg("an alert that matches {what} is firing, but Prometheus does not know since when", what=what),
+            msg(
+                "try again in a few seconds; if this error comes back, the alert rules are outdated: run "
+                "`techsapo up`"
+            ),
         )
     if "pending" in states:
         raise OpsError(
-            msg("{what} does not fire: its condition has not lasted long enough", what=what),
+            msg("no firing alert matches {what}: the condition has not lasted long enough yet", what=what),
             msg("nobody has been notified yet"),
         )
     raise OpsError(
-        msg("{what} does not fire", what=what), msg("`techsapo alerts list --firing` lists what does")
+        msg("no firing alert matches {what}", what=what),
+        msg("`techsapo alerts list --firing` lists the firing alerts"),
     )
 
 
@@ -166,7 +170,7 @@ def _prometheus(stack: Stack) -> Prometheus:
     if prometheus is None:
         raise OpsError(
             msg("this stack runs no Prometheus, so no alert fires"),
-            msg("set monitoring.prometheus.enabled, then `techsapo up`"),
+            msg("set `monitoring.prometheus.enabled` to true, then `techsapo up`"),
         )
     return prometheus
 

@@ -25,7 +25,7 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.template_folders import Overrides
 from techsapo_ops.stack.topology import Topology
 
-_PRINT = msg("`techsapo recover card` prints it; keep it away from this host")
+_PRINT = msg("`techsapo recover card` prints the recovery card; do not keep the card on this host")
 
 
 def look_at_services(topology: Topology) -> Iterator[HostFinding]:
@@ -53,7 +53,9 @@ def look_at_exposure(topology: Topology) -> Iterator[HostFinding]:
     for exposure in exposures(topology.spec, topology.layout.environment):
         if exposure.accepted is not None:
             detail = msg(
-                "{message}; accepted: {accepted}", message=exposure.message, accepted=exposure.accepted
+                "{message}; accepted, with the reason: {accepted}",
+                message=exposure.message,
+                accepted=exposure.accepted,
             )
             yield HostFinding("exposure", exposure.rule, Level.NOTE, detail)
         else:
@@ -73,11 +75,14 @@ def _as_root(topology: Topology) -> Iterator[HostFinding]:
             f"user {user}",
             Level.WARNING,
             msg(
-                "it is missing or can't reach {state}, so {services} run as root",
+                "this user is missing or can't reach {state}, so {services} run as root",
                 state=topology.layout.state,
                 services=", ".join(services),
             ),
-            msg("their Debian packages add it; put the project where other users have access, e.g. /srv"),
+            msg(
+                "the Debian packages of these services add the user; if the user exists, put the project "
+                "where other users have access, e.g. /srv"
+            ),
         )
 
 
@@ -87,14 +92,18 @@ def look_at_card(stack: Stack) -> Iterator[HostFinding]:
         return
     known = printed(stack)
     if known is None:
-        yield HostFinding("backups", "recovery card", Level.NOTE, msg("not printed yet"), _PRINT)
+        yield HostFinding(
+            "backups", "recovery card", Level.NOTE, msg("the recovery card has not been printed yet"), _PRINT
+        )
         return
     at, before = known
     now = facts_to_compare(card_of(stack))
     other = [name.replace("_", " ") for name in now if before.get(name) != now[name]]
     if other:
         said = msg(
-            "the card from {at:%Y-%m-%d} is out of date: {other}", at=at.astimezone(), other=", ".join(other)
+            "the recovery card from {at:%Y-%m-%d} is out of date; changed since: {other}",
+            at=at.astimezone(),
+            other=", ".join(other),
         )
         yield HostFinding("backups", "recovery card", Level.WARNING, said, _PRINT)
 
@@ -115,7 +124,7 @@ def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
             name,
             Level.WARNING if end.is_near(today) else Level.NOTE,
             msg(
-                "its vendor retires {model} on {retires}, {when} ({read})",
+                "the vendor retires the model {model} on {retires}, {when} ({read})",
                 model=provider.model,
                 retires=end.retires,
                 when=when,
@@ -174,7 +183,7 @@ def look(
             asked = packages or Packages(stack.runner)
             fetched = asked.fetched()
             if fetched is None:
-                unknown.append(msg("package lists were never fetched: `apt-get update`"))
+                unknown.append(msg("apt's package lists were never fetched; run `apt-get update`"))
             else:
                 security = asked.security_updates()
                 stale = days if (days := int((now - fetched) // _DAY)) > STALE_DAYS else None
@@ -202,14 +211,14 @@ def sentences(waiting: Waiting) -> list[str]:
     if waiting.restarts:
         said.append(
             msg(
-                "still running the version from before an update: {services}",
+                "services that still run the version from before an update: {services}",
                 services=", ".join(waiting.restarts),
             )
         )
     if waiting.reboot:
         said.append(waiting.reboot)
     if waiting.stale_days is not None:
-        said.append(msg("apt's lists are {days} days old", days=waiting.stale_days))
+        said.append(msg("apt's package lists are {days} days old", days=waiting.stale_days))
     return [*said, *waiting.unknown]
 
 

@@ -85,7 +85,7 @@ def _optional() -> tuple[Tool, ...]:
     return (
         *own,
         Tool("docker", "docker.io docker-compose", msg("runs the generated compose files")),
-        Tool("systemd-analyze", "systemd", msg("checks the generated unit")),
+        Tool("systemd-analyze", "systemd", msg("checks the generated systemd unit")),
         *(tool for kind in backup_kinds() for tool in kind.tools),
         Tool("crontab", "cron", msg("runs scheduled jobs")),
         Tool("node", "nodejs npm", msg("runs PM2, for ecosystem.config.js")),
@@ -120,13 +120,13 @@ def repair(diagnosis: Diagnosis, apt: Apt, runner: Runner, progress: Callable[[s
     not root, where there is no apt, and with apt's words when it fails.
     """
     if not diagnosis.root:
-        raise OpsError(msg("installing packages needs root"), msg("run it with sudo"))
+        raise OpsError(msg("installing packages needs root"), msg("run this command with sudo"))
     packages = diagnosis.packages
     if packages and not diagnosis.apt:
         raise OpsError(
-            msg("there is no apt-get here"),
+            msg("this host has no apt-get"),
             msg(
-                "install them with your system's package manager: {packages} (Debian names)",
+                "install these packages with your system's package manager (Debian names): {packages}",
                 packages=", ".join(packages),
             ),
         )
@@ -159,7 +159,9 @@ def _trust(host: HostFacts) -> Iterator[HostFinding]:
     """Whose files root reads here; whether others may change them was looked at before the spec was read."""
     if host.root:
         users = ", ".join(map(user_name, sorted(trusted_users())))
-        yield HostFinding("trust", "root", Level.OK, msg("only {users} can change it", users=users))
+        yield HostFinding(
+            "trust", "root", Level.OK, msg("only {users} can change the project's files", users=users)
+        )
 
 
 def _tools(topology: Topology, known: Collection[str]) -> Iterator[HostFinding]:
@@ -213,16 +215,22 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
     )
     left = min(disk.free, disk.free_inodes)
     if disk.read_only:
-        yield finding(Level.MISSING, msg("{where}: read-only", where=where), msg("remount it read-write"))
+        yield finding(
+            Level.MISSING, msg("{where}: read-only", where=where), msg("remount this file system read-write")
+        )
     elif not os.access(disk.directory, os.W_OK | os.X_OK):
-        remedy = msg("take ownership of {directory}, or move the spec", directory=disk.directory)
+        remedy = msg(
+            "become the owner of {directory}, or move the spec to another folder", directory=disk.directory
+        )
         yield finding(Level.MISSING, msg("{where}: not writable", where=where), remedy)
     elif left < _ROOM_LEAST:
-        yield finding(Level.MISSING, msg("{where}: full", where=where), msg("make room"))
+        yield finding(Level.MISSING, msg("{where}: full", where=where), msg("make room on this file system"))
     elif left < _ROOM_WARN:
-        yield finding(Level.WARNING, msg("{where}: nearly full", where=where), msg("make room"))
+        yield finding(
+            Level.WARNING, msg("{where}: nearly full", where=where), msg("make room on this file system")
+        )
     elif kind in NETWORK:
-        remedy = msg("databases and sockets need a local disk; move the spec to one")
+        remedy = msg("databases and sockets need a local disk; move the spec's folder to a local disk")
         yield finding(Level.WARNING, msg("{where}: a network file system", where=where), remedy)
     else:
         yield finding(Level.OK, where)
@@ -237,14 +245,14 @@ def _user(topology: Topology) -> Iterator[HostFinding]:
         return HostFinding("user", f"user {APP_USER}", level, detail, remedy)
 
     if not user_exists(APP_USER):
-        detail = msg("it does not exist, so the app keeps running as root")
-        yield finding(Level.WARNING, detail, msg("`techsapo doctor --fix` adds it"))
+        detail = msg("this user does not exist, so the app keeps running as root")
+        yield finding(Level.WARNING, detail, msg("`techsapo doctor --fix` adds this user"))
     elif APP_USER not in host.users:
-        detail = msg("can't reach {state}, so the app runs as root", state=topology.layout.state)
+        detail = msg("this user can't reach {state}, so the app runs as root", state=topology.layout.state)
         yield finding(Level.NOTE, detail, msg("put the project where other users have access, e.g. /srv"))
     elif APP_USER not in host.app_users:
-        detail = msg("can't run {python}, so the app runs as root", python=host.python)
-        remedy = msg("install with a Python that all users may run, e.g. /usr/bin/python3")
+        detail = msg("this user can't run {python}, so the app runs as root", python=host.python)
+        remedy = msg("install techsapo with a Python that all users may run, e.g. /usr/bin/python3")
         yield finding(Level.NOTE, detail, remedy)
     else:
         yield finding(Level.OK, msg("runs the app"))
@@ -267,9 +275,11 @@ def ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) 
             detail = msg(
                 "{service} can't listen on {host}:{port}", service=service.name, host=service.host, port=port
             )
-            remedy = msg("ports below 1024 need root; is the address one of this host?")
+            remedy = msg(
+                "ports below 1024 need root; for other ports, check that the address belongs to this host"
+            )
         elif _ours(topology, port, holder, own):
-            detail = msg("{service} of this stack: {holder}", service=service.name, holder=holder)
+            detail = msg("used by {service} of this stack: {holder}", service=service.name, holder=holder)
         else:
             level = Level.MISSING
             detail = msg("needed by {service}, in use by {holder}", service=service.name, holder=holder)
@@ -280,7 +290,9 @@ def ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) 
 def _how_to_free(service: Service, holder: Holder) -> str:
     setting = kind_of(service).setting_of(service)
     if holder.pid is None:
-        return msg("run as root to see which process it is, or set another port: {setting}", setting=setting)
+        return msg(
+            "run as root to see which process uses the port, or set another port: {setting}", setting=setting
+        )
     return msg("stop that process, or set another port: {setting}", setting=setting)
 
 
@@ -295,7 +307,7 @@ def foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int]
         if _ours(topology, facts.port, holder, own):
             continue
         detail = msg(
-            "{title}'s port {port} is used by {holder}; it is left alone",
+            "{title}'s usual port {port} is used by {holder}, which does not belong to this stack",
             title=facts.title,
             port=facts.port,
             holder=holder,

@@ -46,7 +46,7 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
         if len(having) > 1:
             wrong |= {name: _also(each for each in having if each != name) for name in having}
         elif not having and all(part.sole is False for part in alike):
-            wrong |= {part.name: msg("and no other one has it") for part in alike}
+            wrong |= {part.name: msg("and none of the others has the leading role") for part in alike}
     return [
         replace(part, status=PartStatus.DEGRADED, detail=joined("; ", (part.detail, wrong[part.name])))
         if part.name in wrong and part.status is PartStatus.HEALTHY
@@ -56,7 +56,7 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
 
 
 def _also(others: Iterable[str]) -> str:
-    return msg("the same for {others}, but only one may", others=", ".join(others))
+    return msg("{others} has the leading role, too, but only one may have it", others=", ".join(others))
 
 
 def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
@@ -86,7 +86,7 @@ def _words(missed: list[JobStatus]) -> str:
         ", ",
         (
             msg(
-                "{name} was due at {time:%Y-%m-%d %H:%M} and did not start",
+                "job {name} was due at {time:%Y-%m-%d %H:%M} and did not start",
                 name=status.job.name, time=status.missed,
             )
             for status in missed
@@ -193,8 +193,8 @@ def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
     if not (seen.running and seen.services):
         return list(parts)
     missing = names - {*seen.services, *seen.stopped}
-    why = msg("it is in the spec, but not in the last apply")
-    hint = msg("`techsapo plan` shows what differs, `techsapo up` starts it")
+    why = msg("this service is in the spec, but not in the last apply")
+    hint = msg("`techsapo plan` shows what differs; `techsapo up` starts the service")
     return [
         replace(p, detail=why, hint=hint)
         if p.name in missing and p.status is PartStatus.DOWN and not p.away
@@ -235,7 +235,7 @@ def _data(stack: Stack) -> tuple[HealthPart, ...]:
         lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
     except OpsError as error:
         return (HealthPart("data", "data", PartStatus.UNTESTED, error.message, hint=error.hint),)
-    hint = msg("`techsapo up` names the newest backup of it")
+    hint = msg("`techsapo up` names the latest backup of the lost data")
     detail = joined("; ", (str(each) for each in lost))
     return (HealthPart("data", "data", PartStatus.DOWN, detail, hint=hint),) if lost else ()
 
@@ -251,7 +251,7 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
     if gone := [s.name for s in services if s.drift == FOLDER_GONE]:
         detail = msg(
-            "the data folder of {names} was removed; the data is lost when they stop",
+            "the data folder of {names} was removed; the data is lost when these services stop",
             names=", ".join(gone),
         )
         hint = msg(
@@ -297,8 +297,10 @@ def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
     sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
     if not sources:
         return ()
-    detail = msg("the data of {sources} shrank: see the newest backup", sources=", ".join(sources))
-    hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
+    detail = msg("the data of {sources} has shrunk: see the latest backup", sources=", ".join(sources))
+    hint = msg(
+        "check with `techsapo backup show`, then run `techsapo backup accept ID` or `techsapo restore ID`"
+    )
     return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
 
 

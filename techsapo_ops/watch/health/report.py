@@ -85,7 +85,9 @@ def silence_parts(stack: Stack, timeout: float) -> tuple[HealthPart, ...]:
     if not hushed:
         return ()
     detail = joined("; ", map(_words, hushed))
-    hint = msg("`techsapo alerts silence --list` lists them, `--expire ID` ends one")
+    hint = msg(
+        "`techsapo alerts silence --list` lists the silences; `techsapo alerts silence --expire ID` ends one"
+    )
     return (HealthPart("silences", "silences", PartStatus.HEALTHY, detail, hint=hint),)
 
 
@@ -195,7 +197,7 @@ def certificate_part(
         return part(
             PartStatus.DEGRADED,
             msg("there is no certificate at {chain}", chain=chain),
-            msg("`techsapo up` makes it"),
+            msg("`techsapo up` creates the certificate"),
         )
     except OSError as error:
         return part(
@@ -213,7 +215,7 @@ def certificate_part(
         if served != leaf:
             return part(
                 PartStatus.DEGRADED,
-                msg("nginx serves another certificate"),
+                msg("nginx serves a certificate other than the stored one"),
                 "`techsapo restart --reload nginx`",
             )
     left = leaf.not_valid_after_utc - now
@@ -223,7 +225,7 @@ def certificate_part(
         return part(
             PartStatus.DEGRADED,
             msg("expired on {until}", until=until),
-            msg("`techsapo up` renews a self-signed one"),
+            msg("`techsapo up` renews a self-signed certificate"),
         )
     if served_at is not None and server_name is not None:
         asked, rest = server_name.replace("*", "www", 1), timeout - (time.monotonic() - started)

@@ -65,7 +65,7 @@ def test_a_redis_that_was_replaced_is_named_until_it_is_restarted(stack: Project
     assert health["status"] == "healthy"
     assert [p["detail"] for p in health["probes"] if p["kind"] == "updates"] == [f"redis {old}"]
     assert "techsapo restart redis" in stack.run("health").stderr
-    assert "still running the version from before an update: redis" in stack.run("doctor").stdout
+    assert "services that still run the version from before an update: redis" in stack.run("doctor").stdout
     waiting = json.loads(stack.run("doctor", "--json").stdout)["updates"]
     assert waiting["restarts"] == {"redis": "techsapo restart redis"}
     stack.run("jobs", "run", "drift")

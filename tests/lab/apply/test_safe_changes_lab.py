@@ -71,10 +71,11 @@ def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_fr
         stack.write(certificates={"site": {"names": ["lab.example.com"]}})
         failed = stack.run("up", code=1)
     assert (
-        "nginx: it runs a different configuration from the one applied: /nginx-config says" in failed.stderr
+        "nginx: the service runs a different configuration from the one applied: /nginx-config says"
+        in failed.stderr
     )
     assert "Address already in use" in failed.stderr, "the log says why"
-    assert "went back to @" in failed.stderr
+    assert "went back to apply @" in failed.stderr
     assert (files(stack), {**stack.pids(), "app": None}) == (before, pids)
     del stack.spec["certificates"]
     stack.write()
@@ -131,7 +132,7 @@ def test_a_reload_that_prometheus_refuses_is_told_and_it_runs_on_with_what_it_ha
     pid = stack.pids()["prometheus"]
     for _ in range(2):  # the second one finds a server that said so before
         said = stack.run("restart", "--reload", "prometheus", code=1).stderr
-        assert "prometheus refuses its configuration and keeps the previous one" in said
+        assert "prometheus refuses its new configuration and keeps the previous one" in said
         assert "`techsapo logs prometheus -n 20`" in said
     config.write_bytes(kept)
     assert (

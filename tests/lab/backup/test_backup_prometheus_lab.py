@@ -152,7 +152,7 @@ def test_a_block_that_is_missing_or_damaged_is_found(backup: Backup, stack: Stac
     assert found
     assert any(block in said for said in found if "can't be read" in said), found
     chunks.unlink()
-    assert problems() == [f"block {block} is not whole"]
+    assert problems() == [f"block {block} is incomplete"]
 
 
 def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(

@@ -165,7 +165,7 @@ def test_a_log_that_is_gone_or_damaged_is_said_and_comes_back(lab: Project, back
     file.write_bytes(b"no database at all" * 1000)
     said = lab.run("backup", "--only", "sqlite", code=1).stderr
     assert "file is not a database" in said
-    assert "if the file is damaged, move it away" in said
+    assert "if the database file is damaged, move it away" in said
     file.unlink()
     lab.run("start", "app-1")
     lab.run("restore", backup.id, "--only", "sqlite", "--yes")

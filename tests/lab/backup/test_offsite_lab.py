@@ -63,8 +63,8 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         shutil.rmtree(made.layout.backup_keys)
         said = made.run("backup", "--only", "config").stderr
         newest = repository_of(stack).checks(repository_of(stack).backups()[-1])["offsite"]["snapshot"]
-        assert f"copied off-site as restic's snapshot {newest}\n" in said
-        assert "have the MAC of a key that is missing here" in said
+        assert f"copied off-site as restic snapshot {newest}\n" in said
+        assert "have the MAC of a key that is missing on this host" in said
         refused = made.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
         assert "its MAC was made with another key" in refused
         assert f"`techsapo backup accept {backup.id}`" in refused
@@ -78,7 +78,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert [entry["authentication"] for entry in shown] == ["authenticated"] * 2
         made.write(backup={"offsite": {**offsite, "password": "another"}})
         said = made.run("backup", "--only", "config", code=1)
-        assert "is complete here, but was not copied off-site" in said.stderr
+        assert "is complete on this host, but was not copied off-site" in said.stderr
         assert "backup.offsite.password" in said.stderr
         assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 3
 
@@ -96,7 +96,7 @@ def test_copies_stay_until_the_spec_lets_prune_remove_them(tmp_path: Path) -> No
         made.write(backup={"keep": keep, "offsite": {**offsite, "prune": True}})
         assert "offsite-prune" in made.run("validate").stderr
         said = made.run("backup", "prune", "--dry-run").stderr
-        assert "off-site would remove 2 of 3 copies" in said
+        assert "off-site: would remove 2 of 3 copies" in said
         assert len(list((place / "snapshots").iterdir())) == 3
         made.run("backup", "prune")
         assert len(list((place / "snapshots").iterdir())) == 1
@@ -294,6 +294,6 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
         made.environment.clear()
         (made.directory / "rest-password").write_text("another")
         said = made.run("backup", "--only", "config", code=1).stderr
-        assert "is complete here, but was not copied off-site: restic" in said
+        assert "is complete on this host, but was not copied off-site: restic" in said
         assert "401 Unauthorized" in said
         assert "another" not in said

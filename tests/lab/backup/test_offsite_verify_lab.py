@@ -232,9 +232,8 @@ def test_a_file_beside_it_that_is_not_as_here_is_named_and_one_that_changed_sinc
     try:
         found = verify_offsite(stack)
         assert found.ok, found.sentences
-        assert (
-            next(p.note for p in found.parts if p.kind == "files") == "1 files here have changed since then"
-        )
+        note = next(p.note for p in found.parts if p.kind == "files")
+        assert note == "1 files on this host have changed since the copy was made"
         monkeypatch.setattr(operation, "_since", lambda _path, _taken: False)
         assert verify_offsite(stack).sentences == (
             f"files: {lab.layout.spec_file.resolve()} differs from its copy",

@@ -61,7 +61,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert moved in looked["differs"]
         assert looked["blockers"] == []
         assert any("the stack does not start after a reboot" in note for note in looked["notes"])
-        assert any("two stacks write to the same repository" in note for note in looked["notes"])
+        assert any("its jobs write to the same repository as this stack" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
         refused = recover(host, gone, code=1).stderr
         assert "nothing was placed" in refused
@@ -90,7 +90,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert not (host.state / "recovery").exists()
         shown = host.run("backup", "list", "--json", "-e", "lab").stdout
         assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
-        assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
+        assert "already has a stack" in recover(host, gone, "--yes", code=1).stderr
         host.run("backup", "verify", "--offsite", "-e", "lab")  # it reaches its repository
 
 
@@ -149,7 +149,9 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
         assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]
         for point, step in (("moving", "place"), ("restoring", "restore")):
             said = interrupted(point, "--yes")
-            assert f"interrupted at: {TITLES[step]}; the same command continues there" in said, point
+            assert f"interrupted at: {TITLES[step]}. To continue from there, run the same command" in said, (
+                point
+            )
             assert "techsapo recover --abandon" in said
         assert host.pids()
         assert "nothing was changed" in host.run("recover", "--abandon", code=1).stderr
@@ -171,7 +173,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
             assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)
             if point == "fetch":
                 other = recover(host, gone, "--at", "2001-01-01", "--yes", code=1).stderr
-                assert "is under way with --at left out, not 2001" in other
+                assert "was started with another --at: not given then, 2001" in other
                 assert "nothing was placed" in recover(host, gone, code=1).stderr  # it is asked again
             if point == "placing":
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", code=1).stderr
@@ -188,7 +190,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
 def test_a_stack_that_is_there_is_never_overwritten(gone: Gone) -> None:
     with empty_host(gone) as host:
         (host.directory / "techsapo.yaml").write_text("project: other\n")
-        assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
+        assert "already has a stack" in recover(host, gone, "--yes", code=1).stderr
         host.run("recover", "--abandon", "--yes")
         assert (host.directory / "techsapo.yaml").read_text() == "project: other\n"
         assert [p.name for p in host.directory.iterdir()] == ["techsapo.yaml"]
@@ -241,7 +243,7 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         deeper = str(host.directory / "not/there")
         assert "there is no repository" in refused("--from", str(tmp_path / "none"), "--into", deeper)
         assert "there is no copy from that time or earlier" in refused("--from", there, "--at", "2001-01-01")
-        assert "no copy of shop" in refused("--from", there, "--project", "shop")
+        assert "no copy of stack shop" in refused("--from", there, "--project", "shop")
         host.environment = {"RESTIC_PASSWORD": "wrong"}
         assert "the password is wrong for this repository" in refused("--from", there)
         host.environment = {"RESTIC_PASSWORD": ""}

@@ -247,7 +247,7 @@ def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Proj
     assert f"redis {there:,} keys → {registry.describe(part)}" in lines
     assert re.search(r"mysql [\d,]+ rows in \d+ tables → [\d,]+ rows in \d+ tables", lines)
     assert "not restored: config is restored only on request: --only config" in lines
-    assert "stopped during the restore: app, redis" in lines
+    assert "services stopped during the restore: app, redis" in lines
     assert "is backed up first, and restored if anything fails" in lines
     assert "nothing was changed" in lines
     assert state(lab) == before

@@ -182,7 +182,7 @@ def test_a_clock_that_is_wrong_is_named_and_the_old_certificate_stays(edge: Edge
         return result.error.message
 
     assert "clock says" in with_clock(timedelta(days=-3))
-    assert "it expired on" in with_clock(timedelta(days=400))
+    assert "expired on" in with_clock(timedelta(days=400))
     assert (edge.served(), edge.live()) == (before, live)
     edge.techsapo("renew")
 
@@ -197,7 +197,7 @@ def test_a_ca_that_is_down_is_an_error_and_the_old_certificate_stays(edge: Edge)
     edge.certificate(directory=f"http://127.0.0.1:{edge.project.spec['nginx']['listen']}/nginx-health")
     assert "does not answer as an ACME server" in edge.techsapo("renew", code=1)
     edge.certificate(ca_file=None, directory=edge.ca.directory)
-    assert "certificate is not trusted" in edge.techsapo("renew", "--force", code=1)
+    assert "is not trusted: " in edge.techsapo("renew", "--force", code=1)
     edge.project.write(certificates=kept)
     edge.techsapo("renew")
 

@@ -27,7 +27,7 @@ def test_the_engine_is_kept_until_another_is_asked_for(lab_images: DockerLab) ->
     with docker_project(lab_images, {**spec, "project": name}, "auto") as made:
         made.write(engine="auto")
         first = made.run("up", timeout=300)
-        assert "engine: compose (a Docker daemon answers, every image is on this host)" in first.stderr
+        assert "engine: compose (a Docker daemon answers, and every image is on this host)" in first.stderr
         made.write(engine="native")
         assert "up to date" in made.run("up").stderr, "it was brought up with compose"
         moved = made.run("up", "--engine", "native")

@@ -83,13 +83,13 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     code, screen = typed(stack, "status")
     assert code == 0
     assert "services       5 of 5 running" in screen
-    assert "no backup has been proved restorable yet" in screen
+    assert "no backup has been restored on trial yet" in screen
 
 
 def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(stack: Project) -> None:
     before = stack.pids()
     said = stack.run("stop", "redis").stderr
-    assert "keep running without it: app" in said
+    assert "keep running: app" in said
     assert not tcp_open(stack.spec["redis"]["port"])
     again = stack.run("up").stderr
     assert "redis: stopped by " in again
@@ -149,7 +149,7 @@ def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
         failed = made.run("up", code=1)
         assert "redis did not become ready" in failed.stderr
         assert "Wrong signature" in failed.stderr
-        assert "it exited, " in failed.stderr, "its exit code is not known"
+        assert "the process exited, " in failed.stderr, "its exit code is not known"
         assert made.services()["redis"].state in {"backoff", "crashed"}
         (made.state / "data" / "redis" / "dump.rdb").unlink()
         made.run("up")

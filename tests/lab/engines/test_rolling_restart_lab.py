@@ -81,7 +81,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert (new != old, set(runs.values())) == (True, {None, old})
     shown_by_ps = stack.run("ps").stderr
     for name in ("app-1", "app-2", "scheduler"):
-        assert f"{name}: not the installed build, {new}: other code\n" in shown_by_ps
+        assert f"{name}: does not run the installed build {new}: different code\n" in shown_by_ps
     health = stack.health()
     assert health["build"] == new
     shown = {p["name"]: p for p in health["probes"] if p["kind"] == "app"}
@@ -92,7 +92,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert (plan["files"], actions(plan["steps"])) == ([], {"scheduler": "restart", **RESTARTED})
     assert {tuple(s["origin"]) for s in plan["steps"] if s["action"] == "restart"} == {("version",)}
     said = stack.run("plan", code=100).stdout
-    assert f"runs {old}, but {new} is installed (other code)  (a new version)" in said
+    assert f"runs {old}, but {new} is installed (different code)  (a new version)" in said
 
     with asked(stack) as counts:
         done = actions(json.loads(stack.run("up", "--json").stdout)["steps"])

@@ -348,7 +348,7 @@ def test_a_folder_that_python_imports_from_is_judged_too(project: Path, tmp_path
         [sys.executable, "-m", "techsapo_ops", "init", "elsewhere"], cwd=project, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    assert "run it in another folder" in here.stderr
+    assert "run the command in another folder" in here.stderr
 
 
 def test_a_scheduler_that_root_does_not_trust_does_not_start(project: Path) -> None:

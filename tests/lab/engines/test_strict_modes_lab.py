@@ -190,7 +190,7 @@ def test_nobody_is_asked_to_give_a_home_away(top: Path, monkeypatch: pytest.Monk
     with pytest.raises(UntrustedError) as refused:
         modes.require()
     assert "chown" not in refused.value.hint
-    assert "move it to a place where nobody else can write" in refused.value.hint
+    assert "move the files to a place where nobody else can write" in refused.value.hint
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_without_root_neither_and_the_folder_is_to_leave_path(program: Path) -> 
     os.waitpid(child, 0)
     assert f"{program} is owned by uid 54321" in said
     assert f"`sudo chown {BOB} {program.parent} {program}`" in said
-    assert "remove its folder from PATH" in said
+    assert "remove the program's folder from PATH" in said
     assert "trusted-users" not in said, "that is root's alone"
 
 

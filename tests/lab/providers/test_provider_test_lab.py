@@ -174,7 +174,8 @@ def test_a_model_that_turns_the_schema_away_is_told_and_is_no_fault(kind: str) -
     found, _, _ = tried(kind, "no-schema")
     assert found.outcome is Outcome.OK, found.checks
     assert (
-        checks(found)["schema"].detail == "it rejects the schema, but follows it when the prompt describes it"
+        checks(found)["schema"].detail
+        == "the model rejects the schema, but follows it when the prompt describes it"
     )
 
 
@@ -276,7 +277,7 @@ def test_a_host_whose_certificate_nobody_vouches_for_is_told_before_it_gets_the_
     found = asyncio.run(main())
     (check,) = found.checks
     assert (check.outcome, check.cause) == (Outcome.FAILED, Cause.UNREACHABLE)
-    assert check.detail.startswith("cannot be reached (its certificate can't be trusted: ")
+    assert check.detail.startswith("cannot be reached (the server's certificate can't be trusted: ")
     assert not any(KEY.encode() in each for each in heard)
 
 

@@ -245,7 +245,7 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     before = lab.pids()
     made_ago(lab, 260)
     old = kept(lab)
-    assert planned(lab)["redis"].startswith("a new certificate: it is due for renewal")
+    assert planned(lab)["redis"].startswith("a new certificate: due for renewal")
     assert lab.findings() == planned(lab)
     lab.run("up")
     assert kept(lab) != old
@@ -255,7 +255,7 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     assert in_use(lab) == GOOD
     later = datetime.now(UTC).timestamp() + 60  # as by a renewal whose `up` was killed before the restart
     os.utime(certificate(lab.layout, "redis") / "fullchain.pem", (later, later))
-    assert planned(lab) == {"redis": "its certificate was renewed after it started"}
+    assert planned(lab) == {"redis": "the certificate was renewed after this service started"}
 
 
 def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) -> None:
@@ -267,7 +267,7 @@ def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) 
         return "can't be trusted: certificate has expired" in probes["redis"]
 
     servers.wait_for(told, what="an expired certificate that is served")
-    assert planned(lab)["redis"].startswith("a new certificate: it expired on")
+    assert planned(lab)["redis"].startswith("a new certificate: expired on")
     lab.run("up")
     assert account_of(lab, OPERATOR).ping()
     assert served(lab) == kept(lab)

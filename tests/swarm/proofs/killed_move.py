@@ -66,7 +66,7 @@ class KilledMove:
         assert "from a to several hosts was interrupted" in said, said
         self.said.append(f"`up` on b: {' '.join(said.split())}")
         said = self.b.run("down", timeout=120).stderr
-        assert "moving from a to several hosts" in said, said
+        assert "the stack from a to several hosts was not finished" in said, said
         self.said.append(f"`down` on b: {' '.join(said.split())}")
         assert self.running("a"), "it is a's to stop"
         self.a.run("down", timeout=120)

@@ -146,19 +146,19 @@ def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
     monkeypatch.setattr(build, "files_of", lambda package: [*files(package), *(gone.pop() for _ in gone[:1])])
     assert digest(checkout) == whole
     monkeypatch.setattr(build, "files_of", lambda _: [("pkg/gone.py", checkout / "gone.py")])
-    with pytest.raises(OpsError, match="changed while it was read"):
+    with pytest.raises(OpsError, match="changed while techsapo was reading it"):
         read_content(checkout)
 
 
 def test_another_build_says_what_of_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "code", lambda: "0.2.0+aaaaaaaaaa")
     monkeypatch.setattr(build, "build", lambda: "0.2.0+aaaaaaaaaa.1111222222")
-    assert build.difference("0.2.0+bbbbbbbbbb.1111222222") == "other code"
+    assert build.difference("0.2.0+bbbbbbbbbb.1111222222") == "different code"
     assert build.difference("0.2.0+aaaaaaaaaa.9999222222") == "the same code on another Python"
     assert build.difference("0.2.0+aaaaaaaaaa.1111999999") == "the same code, with other Python packages"
     both = build.difference("0.2.0+aaaaaaaaaa.9999999999")
     assert both == "the same code on another Python, with other Python packages"
-    assert build.difference("") == "it does not report its build"
+    assert build.difference("") == "the running program does not report its build"
 
 
 def test_it_is_the_same_code_with_its_locks_templates_and_entry_points_byte_for_byte(tmp_path: Path) -> None:

@@ -144,8 +144,8 @@ def test_every_command_says_so_of_hosts_that_do_not_answer() -> None:
     hosts.hosts["b"].silent = SSH.format("ssh: connect to host b port 2299: Connection refused")
     hosts.hosts["c"].silent = "timeout"
     whys = (
-        "a: the name a can't be resolved; b: it refuses ssh connections on port 2299; "
-        "c: it did not answer within 6 s"
+        "a: the name a can't be resolved; b: ssh connections on port 2299 are refused; "
+        "c: no answer within 6 s"
     )
     silent = Fleet(hosts, "docker", {name: f"ssh://ops@{name}" for name in "abc"})
 

@@ -108,7 +108,10 @@ def test_a_note_of_the_holder_that_is_none_is_passed_over(tmp_path: Path, note: 
     path = tmp_path / "lock"
     with exclusive(path):
         path.write_text(note)
-        with pytest.raises(OpsError, match="another techsapo is working on this stack"), exclusive(path):
+        with (
+            pytest.raises(OpsError, match="another techsapo command is working on this stack"),
+            exclusive(path),
+        ):
             pass
 
 

@@ -74,7 +74,7 @@ def test_what_prometheus_refuses_and_another_program_on_its_port_are_told_with_t
 
 def test_a_range_vector_is_refused_with_a_hint() -> None:
     matrix = {"status": "success", "data": {"resultType": "matrix", "result": []}}
-    with says(matrix) as server, pytest.raises(ApiError, match="is a matrix"):
+    with says(matrix) as server, pytest.raises(ApiError, match="returns a matrix"):
         Prometheus(server.url).query("x[5m]")
 
 
@@ -113,7 +113,7 @@ def test_the_password_is_read_anew_for_each_request(login: BasicLogin) -> None:
         client = Alertmanager(server.url, login=login)
         assert client.alerts() == ()
         login.password_file.write_text("another")
-        with pytest.raises(ApiError, match="HTTP 401: it requires a login"):
+        with pytest.raises(ApiError, match="HTTP 401: a login is required"):
             client.alerts()
 
 

@@ -117,7 +117,7 @@ def test_plain_http_reads_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_p
         (9, "is not valid yet", "clocks"),
         (10, "has expired", "renew"),
         (18, "is self-signed", "--ca-file"),
-        (20, "is from a CA that is not trusted here", "--ca-file"),
+        (20, "is from a CA that is not trusted on this host", "--ca-file"),
         (62, "is for another name: words of OpenSSL", "by a name in the certificate"),
         (23, "is not valid: words of OpenSSL", "renew"),
     ],

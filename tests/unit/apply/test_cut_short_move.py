@@ -129,5 +129,7 @@ def test_elsewhere_down_says_what_it_cannot_stop_and_up_is_free_then(
     client.there.clear()
     warned: list[str] = []
     assert down(recorded(where.layout, client), warn=warned.append) == ()
-    assert [line for line in warned if "moving from first to several hosts" in line], warned
+    assert [line for line in warned if "the stack from first to several hosts was not finished" in line], (
+        warned
+    )
     require_left(where.layout)

@@ -105,7 +105,7 @@ def test_an_entry_that_is_damaged_names_the_file_and_the_way_out(tmp_path: Path,
     journal.path.write_text(json.dumps(DAMAGES[damage](json.loads(journal.path.read_text()))))
     with pytest.raises(OpsError, match=r"recovery\.json is damaged") as damaged:
         journal.read()
-    assert "the repository still has everything" in (damaged.value.hint or "")
+    assert "the backup repository still has everything" in (damaged.value.hint or "")
     assert "--abandon" not in (damaged.value.hint or ""), "which reads it, too"
     assert list(half_done(Layout(tmp_path, tmp_path))) == [Operation.RECOVERY], "nobody knows what it left"
 

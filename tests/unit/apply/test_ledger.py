@@ -242,9 +242,9 @@ def test_an_apply_whose_secrets_are_gone_is_listed_and_declined(made: MemoryProj
     changed(made, 2 * STATES_WITH_SECRETS)
     first = made.ledger.entries()[0]
     assert first.id == 1
-    with pytest.raises(OpsError, match="@1 used other secrets than now"):
+    with pytest.raises(OpsError, match="secrets have changed since apply @1"):
         difference(made.history, "@1")
-    with pytest.raises(OpsError, match="@1 used other secrets than now"):
+    with pytest.raises(OpsError, match="secrets have changed since apply @1"):
         made.rollback("@1")
 
 

@@ -118,7 +118,7 @@ def test_a_block_is_read_as_empty_only_where_none_of_its_windows_has_a_sample() 
 def test_one_that_does_not_answer_is_told_and_no_number_made_up() -> None:
     counted = {"time": 72000.0, "series": 1, "scrapes": 1}
     (said,) = differences({"counted": counted}, Answering(1))
-    assert said == "can't query its data: http://127.0.0.1:9090: bad chunk"
+    assert said == "the data of Prometheus can't be queried: http://127.0.0.1:9090: bad chunk"
 
 
 class Volume:

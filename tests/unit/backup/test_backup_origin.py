@@ -159,7 +159,7 @@ def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) 
 def test_one_that_changed_since_it_was_read_is_not_accepted(repository: Repository) -> None:
     later = old(repository)
     edited(later.folder)
-    with repository.lock(), pytest.raises(OpsError, match="changed while it was read"):
+    with repository.lock(), pytest.raises(OpsError, match="changed while techsapo was reading it"):
         repository.accept(later)
     assert not (later.folder / MAC).exists()
 
@@ -200,7 +200,7 @@ def test_a_key_that_is_a_link_others_may_write_or_holds_none_is_refused(tmp_path
     ring.make()
     path = ring.folder / KEY
     path.chmod(0o666)
-    with pytest.raises(OpsError, match="others may write it"):
+    with pytest.raises(OpsError, match="others can write to it"):
         ring.mac(b"")
     path.chmod(0o600)
     path.write_text('{"key": "00"}')
@@ -287,7 +287,7 @@ def test_a_tampered_backup_takes_no_others_place_and_stays_to_be_looked_at() -> 
     keep = Keep(daily=1, weekly=0, monthly=0)
     planted = Known("planted", datetime(2099, 1, 1, tzinfo=UTC), deep=True, tampered=True)
     real, stays = judge([Known("real", AT), planted], keep, UTC, ())
-    assert real.reasons == ("daily 1 of 1", "the newest good one")
+    assert real.reasons == ("daily 1 of 1", "the newest good backup")
     assert stays.keep
     assert stays.reasons == ("tampered with: inspect it, then remove it by hand",)
 
@@ -323,7 +323,7 @@ def test_of_a_backup_that_is_not_ours_nothing_is_read(
     monkeypatch.setattr("techsapo_ops.backup.repository.verify.file_sha256", read)
     (said,) = faults(backup, repository.origin(backup))
     assert said.startswith(
-        "it is unauthenticated: it has no MAC; if it is yours, run `techsapo backup accept"
+        "the backup is unauthenticated: it has no MAC; if it is yours, run `techsapo backup accept"
     )
 
 

@@ -303,7 +303,7 @@ def giants(inside: str) -> dict[str, tuple[Iterable[bytes], dict[str, str]]]:
     return {
         "different content": (hostile.bomb(f"{inside}/00000000", _SIZE), one),
         "can't be used": ((b"x" * 512, *_PIECES), one),
-        f"a header says that it has {_SIZE} bytes": (
+        f"a header claims to be {_SIZE} bytes long": (
             (hostile.header("././@LongLink", _SIZE, tarfile.GNUTYPE_LONGNAME), *_PIECES),
             one,
         ),

@@ -202,9 +202,11 @@ def test_a_restore_waits_for_up_where_a_data_folder_was_removed_under_a_service(
     services = {**seen.services, "app": dataclasses.replace(seen.services["app"], drift=FOLDER_GONE)}
     gone = dataclasses.replace(seen, services=services)
     monkeypatch.setattr(stack.engine, "observe", lambda **_: gone)
-    with pytest.raises(OpsError, match="app: its data folder was removed while it was running") as refused:
+    with pytest.raises(
+        OpsError, match="app: the data folder was removed while the service was running"
+    ) as refused:
         intend(stack, old)
     assert "`techsapo up` starts it with a new folder" in (refused.value.hint or "")
     assert states(made)["app"] == "running", "nothing was stopped for it"
     (found,) = [p for p in check(stack, timeout=0.5, now=datetime.now(UTC)).failing if p.kind == "data"]
-    assert found.detail == "the data folder of app was removed; the data is lost when they stop"
+    assert found.detail == "the data folder of app was removed; the data is lost when these services stop"

@@ -151,7 +151,7 @@ def test_what_was_written_here_since_then_is_counted_and_no_fault(tmp_path: Path
     away.taken = datetime.now(UTC) - timedelta(hours=1)
     (away.here / name).write_text("newer")
     found = files(away.look())
-    assert (found.problems, found.note) == ((), "1 files here have changed since then")
+    assert (found.problems, found.note) == ((), "1 files on this host have changed since the copy was made")
     away.there(name).unlink()
     assert told(away) == ""
 

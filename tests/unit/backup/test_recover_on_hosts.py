@@ -57,7 +57,7 @@ def test_a_host_that_does_not_answer_or_is_another_one_is_in_the_way(tmp_path: P
     hosts.hosts["c"].calls_itself = "db1"
     found = look_at_hosts(stack, fleet(hosts, stack))
     assert [what for what, _ in found.blockers] == [
-        "b: ssh://ops@b: it did not answer within 6 s", "c: its host name is db1",
+        "b: ssh://ops@b: no answer within 6 s", "c: the host's own name is db1",
     ]  # fmt: skip
     assert all(remedy for _, remedy in found.blockers)
 

@@ -62,7 +62,7 @@ def test_of_several_stacks_one_has_to_be_named() -> None:
     with pytest.raises(OpsError, match="several stacks: blog, shop"):
         choose(both, None, "")
     assert choose(both, None, "shop") == snapshot(0)
-    with pytest.raises(OpsError, match="no copy of news"):
+    with pytest.raises(OpsError, match="no copy of stack news"):
         choose(both, None, "news")
 
 
@@ -266,7 +266,7 @@ def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_p
 
 def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     (tmp_path / ".techsapo/ledger").mkdir(parents=True)
-    with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
+    with pytest.raises(OpsError, match="already has a stack"), Desk(tmp_path / ".techsapo").lock():
         pass
     assert [path.name for path in (tmp_path / ".techsapo").iterdir()] == ["ledger"]
 

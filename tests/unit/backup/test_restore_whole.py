@@ -139,7 +139,9 @@ def test_a_service_on_a_host_that_does_not_hear_goes_on_and_that_is_said_soon(
     hosts = Deaf(stack)
     node = next(node for node in hosts.nodes if node["Description"]["Hostname"] == "c")
     node["Status"]["State"], node["ManagerStatus"]["Reachability"] = status, reach
-    with pytest.raises(access.Unheard, match="the other hosts can't reach c, so redis-c still runs there"):
+    with pytest.raises(
+        access.Unheard, match="the other hosts can't reach host c, so redis-c is still running on that host"
+    ):
         SwarmEngine(stack, fleet(hosts, stack)).halt("redis-c")
     said = [(words[-3], words[-1]) for words in hosts.done]
     assert said == [("--constraint-add", "techsapo_redis-c"), ("--constraint-rm", "techsapo_redis-c")]
@@ -159,7 +161,7 @@ def test_a_member_of_mariadb_that_does_not_see_all_is_named(tmp_path: Path) -> N
     opened = open_stack(stack, SwarmEngine(stack, fleet(hosts, stack)), hosts)
     assert list(runtime.missing(opened)) == [
         "mysql-b: synced, quorum: 2 of 3 members",
-        "mysql-c: no quorum: it sees 1 of 3 members",
+        "mysql-c: no quorum: this member sees 1 of 3 members",
     ]
     sees |= dict.fromkeys(sees, ("Primary", 3))
     assert list(runtime.missing(opened)) == []

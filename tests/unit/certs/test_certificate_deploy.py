@@ -172,6 +172,6 @@ def test_the_link_is_kept_and_never_takes_the_place_of_another_s_file(bench: Ben
     assert link.read_bytes() == bench.store.chain.read_bytes()
     link.unlink()
     link.write_text("another's")
-    with pytest.raises(OpsError, match="not a link of this stack"):
+    with pytest.raises(OpsError, match="was not created by this stack"):
         deploy(work, bench.make())
     assert link.read_text() == "another's"

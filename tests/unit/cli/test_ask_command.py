@@ -221,7 +221,7 @@ def test_a_key_that_no_header_can_carry_is_told_without_showing_it(
     monkeypatch.setenv("TECHSAPO_API_KEY", key)
     said = ask("x", "--url", "http://127.0.0.1:9")
     assert said.code == 2
-    assert "TECHSAPO_API_KEY holds characters that no API key has" in said.err
+    assert "TECHSAPO_API_KEY contains characters that an API key cannot have" in said.err
     assert key not in said.err
 
 
@@ -273,7 +273,7 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(tmp_
     said = ask("x", "--file", write_spec(tmp_path, port))
     assert said.code == 1
     assert f"the orchestrator is not running (http://127.0.0.1:{port}: connection refused)" in said.err
-    assert "`techsapo up` starts it" in said.err
+    assert "`techsapo up` starts the orchestrator" in said.err
 
 
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}

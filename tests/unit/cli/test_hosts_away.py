@@ -71,7 +71,7 @@ def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str
     assert "techsapo hosts check" in done.stderr
     assert "techsapo up" not in done.stdout + done.stderr
     assert done.stdout == ""
-    assert "a: its Docker is not running; b: " in done.stderr, "once why, and then what follows from it"
+    assert "a: Docker is not running; b: " in done.stderr, "once why, and then what follows from it"
 
 
 @each_row("words", ["ps", "monit --once"])
@@ -151,7 +151,7 @@ def test_a_stack_of_one_host_has_nothing_to_switch_over_which_is_wrong_usage(fol
     assert "this stack has only one Redis" in done.stderr
 
 
-@each_row("asked, hint", [(True, ""), (False, "there is no terminal to ask on: pass --yes")])
+@each_row("asked, hint", [(True, ""), (False, "can't ask for confirmation without a terminal: pass --yes")])
 def test_whoever_says_no_is_not_told_how_to_say_yes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, hint: str
 ) -> None:

@@ -41,7 +41,7 @@ def test_where_there_is_no_spec_every_command_that_needs_a_stack_fails_as_valida
 ) -> None:
     wanted = techsapo(top, "validate")
     assert (wanted.returncode, wanted.stdout) == (1, "")
-    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no parent folder has one")
+    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no parent folder has a spec")
     told = techsapo(top, *words)
     assert (told.returncode, told.stdout, told.stderr) == (wanted.returncode, "", wanted.stderr)
     assert list(top.iterdir()) == []

@@ -87,7 +87,9 @@ def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-@each_row("today, words", [(date(2026, 11, 29), "is retired by"), (date(2026, 11, 30), "was retired by")])
+@each_row(
+    "today, words", [(date(2026, 11, 29), "will be retired by"), (date(2026, 11, 30), "was retired by")]
+)
 def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     text = "project: x\nproviders:\n  a: {kind: anthropic, model: claude-sonnet-4-5, api_key: k}\n"
     loaded = load(text, {}, lambda path: path, cross_check=False)

@@ -62,7 +62,7 @@ def test_on_a_terminal_it_asks_and_names_them(
 
 def test_all_of_them_by_all_and_not_with_names_too(project: MemoryProject) -> None:
     before = pids(project)
-    assert "both --all and names" in str(restart("--all", "redis").exception)
+    assert "both --all and service names" in str(restart("--all", "redis").exception)
     assert pids(project) == before
     assert restart("--all").exit_code == 0
     assert not set(pids(project).values()) & set(before.values())

@@ -149,7 +149,7 @@ def test_a_secret_that_no_terminal_shows_is_printed_as_json_or_not_at_all(tmp_pa
     show, server = ("config", "secrets", "show", "redis"), {"PATH": str(tmp_path)}
     plain = techsapo(tmp_path, *show, env=server)
     assert (plain.returncode, plain.stdout) == (1, "")
-    assert "--json prints it" in plain.stderr
+    assert "--json prints the secret" in plain.stderr
     told = json.loads(techsapo(tmp_path, *show, "--json", env=server).stdout)
     assert told["secret"] == "a\u200bc\u202ed-password"
 
@@ -250,9 +250,9 @@ def test_a_secret_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_p
     waiting.start()  # who read it got this once, and would wait for ever the second time
     done = techsapo(tmp_path, "validate")
     assert done.returncode == 1
-    assert "redis.password_file: cannot read pipe: it is no regular file" in done.stdout + done.stderr
+    assert "redis.password_file: cannot read pipe: this is not a regular file" in done.stdout + done.stderr
     (tmp_path / "pipe").read_text()
     waiting.join(60)
     (tmp_path / "techsapo.yaml").write_text("project: x\nredis: {password_file: /dev/null}\n")
     done = techsapo(tmp_path, "validate")
-    assert "cannot read /dev/null: it is no regular file" in done.stdout + done.stderr
+    assert "cannot read /dev/null: this is not a regular file" in done.stdout + done.stderr

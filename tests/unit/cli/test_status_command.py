@@ -170,11 +170,11 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
         "RedisDown (warning) firing for 12m; not acknowledged: Redis is down",
         "firing for 12m; acknowledged by hanako (asking the vendor): claude is down",
         "MemoryHigh (critical) pending for 12m; it fires if the condition lasts",
-        "backups        proved: 20261126T030000Z restored from off-site 1d 0h ago",
-        "newest: 20261127T030000Z, 4h 0m old, of 4",
+        "backups        restorable: 20261126T030000Z, restored from off-site 1d 0h ago",
+        "latest of 4: 20261127T030000Z, 4h 0m old",
         "budget         today 25 % of $4.00, this month 10 % of $100.00",
-        "drift          1 difference from @12",
-        "another build: app",
+        "drift          1 difference from apply @12",
+        "services of another build: app",
     ):
         assert words in shown, shown
     assert "Watchdog" not in shown
@@ -191,9 +191,9 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
 @each_row(
     "hosts, said",
     [
-        (("b",), "address        b has 10.0.0.100/24"),
-        ((), "address        no host has 10.0.0.100/24"),
-        (("a", "b"), "address        more than one host has 10.0.0.100/24: a, b"),
+        (("b",), "address        host b has the address 10.0.0.100/24"),
+        ((), "address        no host has the address 10.0.0.100/24"),
+        (("a", "b"), "address        more than one host has the address 10.0.0.100/24: a, b"),
     ],
 )
 def test_of_several_hosts_it_names_the_one_with_the_address(
@@ -239,7 +239,7 @@ def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     text = [str(line).strip() for line in shown]
     assert "redis: stopped by bob at 2026-11-27 06:30 UTC" in text
     assert "Alertmanager does not answer" in text
-    assert "failed its last check: b2, b3, b4" in text
+    assert "backups that failed the last check: b2, b3, b4" in text
     assert "costs: failed 2h 0m ago: no rows" in text
     assert not [line for line in text if line.startswith("certs:")], "one that runs has not failed"
     assert [line for line in text if line.startswith("file-")] == [f"file-{n}: was edited" for n in range(6)]
@@ -252,7 +252,7 @@ def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     assert {x.state for x in lines(replace(found, budget=under), stack) if x.label == "budget"} == {"ok"}
     assert "lost" not in " ".join(text)
     partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
-    (line,) = (x for x in lines(partly, stack) if "or more: some rows of the audit log are lost" in str(x))
+    (line,) = (x for x in lines(partly, stack) if "the amounts may be higher: some rows" in str(x))
     assert line.state == "warning"
 
 

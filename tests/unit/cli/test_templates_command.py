@@ -122,7 +122,7 @@ def test_validate_tells_of_it_in_json_too(project: Path) -> None:
 def test_diff_shows_what_is_yours(project: Path) -> None:
     without = techsapo(project, "config", "templates", "diff", NAME)
     assert (without.returncode, f"you have no template {NAME}" in without.stderr) == (2, True)
-    assert f"`techsapo config templates eject {NAME}` makes one" in without.stderr
+    assert f"`techsapo config templates eject {NAME}` makes a copy" in without.stderr
     assert techsapo(project, "config", "templates", "eject", NAME).returncode == 0
     assert techsapo(project, "config", "templates", "eject", NAME).returncode == 1, "yours is kept"
     listed = json.loads(techsapo(project, "config", "templates", "list", "--json").stdout)

@@ -88,7 +88,9 @@ def test_a_sticky_folder_on_the_way_is_safe_as_tmp_is_and_another_is_not(project
     assert f"o-w {above}`" in refused(techsapo(project, "validate"), above)
     above.chmod(0o755)
     project.chmod(0o1777)  # others could put there what is missing
-    assert "move it to a place where nobody else can write" in refused(techsapo(project, "up"), project)
+    assert "move the files to a place where nobody else can write" in refused(
+        techsapo(project, "up"), project
+    )
 
 
 def test_up_follows_no_link_in_the_state_directory(project: Path) -> None:

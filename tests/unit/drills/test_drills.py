@@ -104,7 +104,7 @@ def test_what_wakes_nobody_keeps_no_drill_from_its_begin(stack: Stack, quiet: Fi
 
 
 def test_nobody_is_woken_by_a_drill(stack: Stack) -> None:
-    with pytest.raises(OpsError, match="a drill wakes nobody") as refused:
+    with pytest.raises(OpsError, match="a drill must not wake anyone") as refused:
         drill_alert(stack, pytest.fail, page=60.0, now=datetime(2026, 11, 29, 3, 40, tzinfo=UTC))  # a Sunday
     assert refused.value.exit_code == 2
 
@@ -178,7 +178,8 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_follows_no_link(tmp_p
     (where.state / "drill-left" / "stack").mkdir(parents=True)
     (where.state / "drill-left" / "stack" / "kept").symlink_to(elsewhere)
     (where.state / "drills").mkdir()
-    assert list(clean(where, runner)) == ["removed drill-left, which an interrupted drill had left"]
+    said = "removed the folder drill-left, which an interrupted drill had left"
+    assert list(clean(where, runner)) == [said]
     assert sorted(p.name for p in where.state.iterdir()) == ["drill-link", "drills"]
     assert (elsewhere / "kept").exists()
 

@@ -114,7 +114,7 @@ def test_the_report_has_the_times_and_what_users_would_have_noticed(world: World
 def test_a_lost_write_and_one_that_was_carried_out_twice_are_misses(world: World) -> None:
     world.requests = tuple(map(answered, "abc"))
     world.rows = Counter("acc")
-    assert world.drill(Lost()).missed == ("missing from the audit log: b", "run twice: c")
+    assert world.drill(Lost()).missed == ("requests missing from the audit log: b", "requests run twice: c")
 
 
 def test_what_was_under_way_where_it_was_lost_may_be_carried_out_again(world: World) -> None:

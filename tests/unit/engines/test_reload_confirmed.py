@@ -60,9 +60,9 @@ def test_a_failure_that_was_there_before_is_waited_for_whether_it_goes() -> None
 @each_row(
     "told, why",
     [
-        (FAILED, "it refused to reload and runs the old configuration: a rule is missing"),
-        (GOOD, "it runs a different configuration from the one applied: a rule is missing"),
-        (None, "it runs a different configuration from the one applied: a rule is missing"),
+        (FAILED, "the service refused to reload and runs the old configuration: a rule is missing"),
+        (GOOD, "the service runs a different configuration from the one applied: a rule is missing"),
+        (None, "the service runs a different configuration from the one applied: a rule is missing"),
     ],
 )
 def test_a_read_back_tells_a_reload_that_was_refused_from_one_that_was_not_asked_for(

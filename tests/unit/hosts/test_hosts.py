@@ -54,7 +54,7 @@ def test_hosts_that_nothing_is_wrong_with_are_well(tmp_path: Path) -> None:
     every = found(result, Level.OK)
     assert every["a", "swarm"] == "manager and leader"
     assert every["b", "network"] == "reaches a, c"
-    assert every["", "quorum"] == "3 of 3 managers; 1 can be lost"
+    assert every["", "quorum"] == "3 of 3 managers answer; quorum survives the loss of 1 more"
     assert every["", "heartbeat"] == "20 s"
 
 
@@ -63,9 +63,12 @@ def test_a_host_that_does_not_answer_is_said_and_the_others_are_looked_at(tmp_pa
     hosts.hosts["c"].silent = "timeout"
     hosts.hosts["c"].node["ManagerStatus"]["Reachability"] = "unreachable"
     result = checked(hosts, of(tmp_path))
-    assert found(result, Level.FAILED) == {("c", "docker"): "ssh://ops@c: it did not answer within 6 s"}
+    assert found(result, Level.FAILED) == {("c", "docker"): "ssh://ops@c: no answer within 6 s"}
     assert found(result, Level.OK)["a", "network"] == "reaches b"
-    assert found(result, Level.WARNING)["", "quorum"] == "2 of 3 managers; none can be lost"
+    assert (
+        found(result, Level.WARNING)["", "quorum"]
+        == "2 of 3 managers answer; losing one more breaks the quorum"
+    )
 
 
 def test_what_is_wrong_with_each_host_is_said_of_it(tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_ports_of_the_stack_that_is_to_move_from_this_host_are_freed_and_others_
     StateFile(stack.layout.state, "native").put(Record("redis", "redis", "a", 6379, None, (), 10))
     monkeypatch.setattr(socket, "gethostname", lambda: "a")
     result = checked(hosts, stack)
-    assert found(result, Level.OK)["a", "ports"].startswith("6379: used by the stack while")
+    assert found(result, Level.OK)["a", "ports"].startswith("6379: used by the stack, which")
     assert "6379 (redis-b)" in found(result, Level.FAILED)["b", "ports"]
     hosts.hosts["a"].probed += "port 00000000:670B\n"
     assert (
@@ -109,7 +112,7 @@ def test_ports_of_the_stack_that_is_to_move_from_this_host_are_freed_and_others_
     assert "6379 (redis-a)" in found(checked(hosts, stack), Level.FAILED)["a", "ports"]
     in_a_container.put(Record("nginx", "nginx", "", stack.spec.nginx.listen, None, (), 10))
     hosts.hosts["a"].probed = PROBED + f"port 00000000:{stack.spec.nginx.listen:04X}\n"
-    assert "used by the stack while" in found(checked(hosts, stack), Level.OK)["a", "ports"]
+    assert "used by the stack, which" in found(checked(hosts, stack), Level.OK)["a", "ports"]
 
 
 def test_the_first_makes_the_swarm_and_the_others_join_it(tmp_path: Path) -> None:
@@ -171,14 +174,14 @@ def test_a_lost_host_leaves_raft_in_somebody_s_explicit_word_alone(tmp_path: Pat
     note_machines(stack.layout.state, "techsapo", stack.machines)
     hosts.lost("c")
     hosts.hosts["c"].silent = "Connection timed out"
-    with pytest.raises(OpsError, match="one of the 3 hosts of the spec, and a stack needs") as refused:
+    with pytest.raises(OpsError, match="one of the 3 hosts in the spec, and a stack needs") as refused:
         left(hosts, stack, "c", gone=False)
     assert "hosts replace c" in refused.value.hint
     assert left(hosts, stack, "c", gone=True) == (["c"], ["c is gone"]), "a database that waits goes on"
     assert [node["Description"]["Hostname"] for node in hosts.nodes] == ["a", "b"]
     assert noted(stack) == ["a", "b"]
     hosts.hosts["c"].silent = ""  # it is there again, as a Docker that is in no Swarm
-    with pytest.raises(OpsError, match="c is no node of the Swarm"):
+    with pytest.raises(OpsError, match="host c is not a node of the Swarm"):
         SwarmEngine(stack, fleet(hosts, stack)).announce()
     assert noted(stack) == ["a", "b"]
 
@@ -194,7 +197,7 @@ def test_what_was_killed_after_a_node_was_removed_is_finished_by_the_same_call(t
         assert left(hosts, stack, "c", gone=True) == ([], ["c is gone"])
         assert noted(stack) == ["a", "b"]
     hosts.hosts["c"].silent = ""
-    with pytest.raises(OpsError, match="c answers: it is not gone"):
+    with pytest.raises(OpsError, match="c answers, so it is not lost"):
         left(hosts, stack, "c", gone=True)
     with pytest.raises(OpsError, match="d is not a node of the Swarm"):
         left(hosts, stack, "d", gone=True)
@@ -211,10 +214,10 @@ def test_a_host_out_of_the_spec_whose_removal_was_killed_is_forgotten_by_the_sam
 
 def test_a_host_that_answers_is_not_gone(tmp_path: Path) -> None:
     hosts, stack = HostsFake().joined(), of(tmp_path)
-    with pytest.raises(OpsError, match="c answers: it is not gone"):
+    with pytest.raises(OpsError, match="c answers, so it is not lost"):
         left(hosts, stack, "c", gone=True)
     hosts.hosts["c"].silent = "Connection timed out"  # here; the managers still hear of it
-    with pytest.raises(OpsError, match="c answers: it is not gone"):
+    with pytest.raises(OpsError, match="c answers, so it is not lost"):
         left(hosts, stack, "c", gone=True)
     assert len(hosts.nodes) == 3
 
@@ -254,7 +257,7 @@ def test_backups_that_lay_on_a_host_that_is_gone_are_not_listed_any_more(tmp_pat
     left(hosts, stack, "c", gone=True, say=said.append)
     assert [(place.id, place.host) for place in places.elsewhere()] == [("20260102T000000Z", "b")]
     assert said == [
-        "2 backups on c are lost with it, the newest of them 20260103T000000Z; "
+        "2 backups on c are lost with that host, the latest of them 20260103T000000Z; "
         "off-site copies are not affected"
     ]
 
@@ -323,10 +326,10 @@ def test_a_host_is_spared_only_while_the_others_are_a_majority(
     hosts, stack = HostsFake().joined(), of(tmp_path)
     assert drained(hosts, stack, monkeypatch) == []
     assert drained(hosts, stack, monkeypatch, "mysql-c", "app-a") == []
-    assert drained(hosts, stack, monkeypatch, "mysql-b") == ["only 1 of 3 mysql would be left"]
+    assert drained(hosts, stack, monkeypatch, "mysql-b") == ["only 1 of 3 mysql services would be left"]
     hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
     hosts.hosts["b"].node["ManagerStatus"]["Reachability"] = "unreachable"
     assert drained(hosts, stack, monkeypatch) == [
         "only 1 of 3 managers would be left",
-        "b is already drained",
+        "host b is already drained",
     ]

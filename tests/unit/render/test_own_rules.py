@@ -101,5 +101,5 @@ def test_files_that_are_no_rules_are_named_with_the_line(tmp_path: Path) -> None
     broken = "groups:\n- name: a\n\trules: []\n"
     found = faults_of(tmp_path, broken, "rules: []\n", "groups: []\n# caf\udce9\n")
     assert [fault.partition(": ")[0] for fault in found[:2]] == ["0 0.yml:3", "0 1.yml:1"]
-    assert found[2] == "0 2.yml:2: is not UTF-8"
+    assert found[2] == "0 2.yml:2: not UTF-8 text"
     assert faults_of(tmp_path, patterns=("none/*.yml", "0.yml", "?.yml"))[0] == "0 no file matches none/*.yml"

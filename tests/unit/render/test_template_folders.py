@@ -49,9 +49,9 @@ def test_without_any_folder_ours_are_used_and_nothing_is_said(tmp_path: Path) ->
         ("dangling", "there is no folder {project}/dangling"),
         ("loop", "cannot read {project}/loop"),
         ("ours", "{project}/ours contains the built-in templates"),
-        (".", "contains other files than templates"),
-        ("..", "contains other files than templates"),
-        (".techsapo/generated", "contains other files than templates"),
+        (".", "contains files that are not templates"),
+        ("..", "contains files that are not templates"),
+        (".techsapo/generated", "contains files that are not templates"),
     ],
 )
 def test_a_folder_that_can_not_be_used_is_told_with_the_reason(

@@ -300,7 +300,7 @@ def away(server: FakeAlertmanager) -> None:
 @each_row(
     "fault, words",
     [
-        (behind, "Alertmanager did not store it"),
+        (behind, "Alertmanager did not store the acknowledgement"),
         (away, "Run techsapo alerts ack AppDown on the host"),
     ],
 )

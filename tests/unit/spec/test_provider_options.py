@@ -47,23 +47,26 @@ def errors(loaded: Loader, provider: str) -> list[str]:
         (f"{CLAUDE}, effort: loud", "effort: must be none, "),
         (
             f"{LOCAL}, extra_body: {{model: other}}",
-            "providers.a.extra_body.model: model is set by the call itself",
+            "providers.a.extra_body.model: model is set automatically in each call",
         ),
-        (f"{LOCAL}, extra_body: {{messages: []}}", "messages is set by the call itself"),
-        (f"{LOCAL}, extra_body: {{stream: true}}", "stream is set by the call itself"),
+        (f"{LOCAL}, extra_body: {{messages: []}}", "messages is set automatically in each call"),
+        (f"{LOCAL}, extra_body: {{stream: true}}", "stream is set automatically in each call"),
         (
             f"{LOCAL}, extra_body: {{max_completion_tokens: 9}}",
-            "max_completion_tokens is set by the call itself",
+            "max_completion_tokens is set automatically in each call",
         ),
-        (f"{LOCAL}, extra_body: {{'n': 3}}", "n is set by the call itself"),
+        (f"{LOCAL}, extra_body: {{'n': 3}}", "n is set automatically in each call"),
         (f"{GEMINI}, extra_body: {{generationConfig: {{maxOutputTokens: 9}}}}", "generationConfig.maxO"),
-        (f"{GEMINI}, extra_body: {{generationConfig: 5}}", "generationConfig is set by the call itself"),
-        (f"{LOCAL}, headers: {{Content-Length: '9'}}", "Content-Length is set by the call itself"),
+        (
+            f"{GEMINI}, extra_body: {{generationConfig: 5}}",
+            "generationConfig is set automatically in each call",
+        ),
+        (f"{LOCAL}, headers: {{Content-Length: '9'}}", "Content-Length is set automatically in each call"),
         (f"{LOCAL}, headers: {{'a b': x}}", "is not a header name"),
         (f'{LOCAL}, headers: {{X-A: "a\\r\\nX-B: b"}}', "must be on one line"),
         (f"{LOCAL}, headers: {{X-A: 秘密}}", "in ASCII"),
         (f"{LOCAL}, headers: {{X-A: a, x-a: b}}", "X-A and x-a are the same header"),
-        (f"{LOCAL}, headers: {{X-A: 5}}", "must be text; put it in quotes"),
+        (f"{LOCAL}, headers: {{X-A: 5}}", "must be text; put the value in quotes"),
     ],
 )
 def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Loader) -> None:
@@ -76,14 +79,15 @@ def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Load
     [
         (
             "kind: openai, model: gpt-6.1-sol, api_key: k, effort: minimal",
-            "gpt-6.1-sol is not known to take minimal (as read on 2026-11-26, second-hand); "
-            "it takes low, medium, high, xhigh, max",
+            "gpt-6.1-sol is not known to accept effort: minimal "
+            "(as read on 2026-11-26, not confirmed by the vendor); "
+            "accepted values: low, medium, high, xhigh, max",
         ),
-        (f"{CLAUDE}, effort: minimal", "it takes low, medium, high, xhigh, max; without effort"),
-        (f"{GEMINI}, effort: minimal", "it takes low, medium, high"),
+        (f"{CLAUDE}, effort: minimal", "accepted values: low, medium, high, xhigh, max; without effort"),
+        (f"{GEMINI}, effort: minimal", "accepted values: low, medium, high"),
         (
             "kind: google, model: gemini-2.5-flash-lite, api_key: k, effort: low",
-            "is not known to take effort (as read on 2026-09-25, second-hand); without",
+            "is not known to accept effort (as read on 2026-09-25, not confirmed by the vendor); without",
         ),
     ],
 )
@@ -190,7 +194,7 @@ def test_a_file_of_a_header_that_is_not_there_is_named(loaded: Loader) -> None:
 
 def test_a_header_and_its_file_are_one_too_many(loaded: Loader) -> None:
     (error,) = errors(loaded, f"{LOCAL}, headers: {{X-A: one, X-A_file: two}}")
-    assert "X-A is set too" in error
+    assert "X-A and X-A_file are both set" in error
 
 
 def test_headers_by_plain_http_to_another_host_are_a_warning_as_a_key_is(loaded: Loader) -> None:
@@ -226,10 +230,13 @@ def warnings(loaded: Loader, provider: str) -> list[str]:
     "provider, words",
     [
         ("kind: openai, model: gpt-5, api_key: k", "2026-12-11"),
-        ("kind: google, model: gemini-2.5-pro, api_key: k", "(as read on 2026-11-12, second-hand)"),
+        (
+            "kind: google, model: gemini-2.5-pro, api_key: k",
+            "(as read on 2026-11-12, not confirmed by the vendor)",
+        ),
         ("kind: claude-agent, model: claude-sonnet-4-5", "2026-11-30"),
         ("kind: openai, model: gpt-5-mini-2025-08-07, api_key: k", "the vendor names gpt-6.1-terra"),
-        ("kind: openai, model: '${MODEL}', api_key: k", "announced the retirement of the value of ${MODEL}"),
+        ("kind: openai, model: '${MODEL}', api_key: k", "announced that the value of ${MODEL} retires on"),
     ],
 )
 def test_each_vendors_announcements_are_known(provider: str, words: str, loaded: Loader) -> None:

@@ -79,7 +79,8 @@ def test_a_hostile_text_is_refused_and_does_no_harm(bomb: str, loaded: Loader) -
     [
         (OpsError("f is open to everybody", "chmod 600 it"), r"f is open to everybody; chmod 600 it"),
         (PermissionError(errno.EACCES, "Permission denied"),
-         "cannot read f: Permission denied; only its owner can read it: run this as that user, or as root"),
+         "cannot read f: Permission denied; only the file's owner can read the file: "
+         "run the command as that user, or as root"),
         (FileNotFoundError(errno.ENOENT, "No such file"),
          r"cannot read f: No such file; create the file, readable only by you \(chmod 600\)"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "f is not a UTF-8 text file"),

@@ -83,7 +83,7 @@ def test_a_home_folder_that_nobody_knows_is_told(loaded: Loader, monkeypatch: py
     monkeypatch.setattr("os.path.expanduser", str)  # as of a user whom the host does not know
     with pytest.raises(SpecError) as caught:
         loaded("project: x\nbackup: {path: ~/x}\n")
-    assert "the home folder of the user who runs this is not known" in caught.value.message
+    assert "the home folder of the user who runs this command is not known" in caught.value.message
 
 
 def test_a_home_folder_that_is_there_is_taken_as_it_is_written(loaded: Loader) -> None:

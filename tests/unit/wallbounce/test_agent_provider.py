@@ -133,7 +133,7 @@ FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
     "turns used up": (
         [*says("…"), result(subtype="error_max_turns", is_error=True, stop_reason=None)],
         FailureKind.BAD_ANSWER,
-        "single turn",
+        "the one turn",
     ),
     "failed while running": (
         [result(subtype="error_during_execution", is_error=True, errors=["boom"])],

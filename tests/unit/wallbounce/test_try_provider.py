@@ -114,8 +114,11 @@ def thinks_until(enough: int) -> Reply:
 @each_row(
     "price, remedies",
     [
-        (Price(2, 10), ["`techsapo providers test a --at-most 0.044` covers the cost", "lower its effort"]),
-        (Price(0, 0), ["lower its effort", "choose a model that finishes its answer"]),
+        (
+            Price(2, 10),
+            ["`techsapo providers test a --at-most 0.044` covers the cost", "lower the provider's effort"],
+        ),
+        (Price(0, 0), ["lower the provider's effort", "choose a model that finishes its answer"]),
     ],
 )
 def test_an_answer_that_the_test_cut_off_is_none_and_says_what_to_do(

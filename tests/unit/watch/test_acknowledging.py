@@ -100,7 +100,7 @@ def test_of_two_at_once_the_first_has_it_and_the_late_one_takes_its_own_back(
     server: FakeAlertmanager, clock: Clock
 ) -> None:
     once(server, "silence", 1, lambda: acknowledge(server, [ONE], claim("hanako"), clock))
-    with pytest.raises(Taken, match="hanako has AppDown"):
+    with pytest.raises(Taken, match="hanako acknowledged AppDown"):
         acknowledge(server, [ONE], claim("taro"), clock)
     assert [s.created_by for s in server.active] == ["hanako"]
 

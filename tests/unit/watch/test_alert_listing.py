@@ -154,10 +154,14 @@ def test_it_arrived_once_every_integration_took_a_request(
     "receiver, sent, why",
     [
         (HOOK, {"webhook": Sent(1, 0, 0, 0)}, "webhook of receiver critical has not answered within 30 s"),
-        (HOOK, {"webhook": Sent(1, 0, 4, 0)}, "webhook of receiver critical failed, 4 tries"),
-        (HOOK, {"webhook": Sent(1, 0, 5, 0)}, "webhook of receiver critical failed, 5 tries"),
-        (HOOK, {"webhook": Sent(1, 0, 1, 1)}, "webhook of receiver critical failed, 1 try"),
-        (TWO_HOOKS, {"webhook": Sent(2, 1, 5, 0)}, "1 of 2 webhook of receiver critical failed, 5 tries"),
+        (HOOK, {"webhook": Sent(1, 0, 4, 0)}, "sending to webhook of receiver critical failed after 4 tries"),
+        (HOOK, {"webhook": Sent(1, 0, 5, 0)}, "sending to webhook of receiver critical failed after 5 tries"),
+        (HOOK, {"webhook": Sent(1, 0, 1, 1)}, "sending to webhook of receiver critical failed after 1 try"),
+        (
+            TWO_HOOKS,
+            {"webhook": Sent(2, 1, 5, 0)},
+            "sending to webhook of receiver critical (1 of 2) failed after 5 tries",
+        ),
         (
             BOTH,
             {"webhook": Sent(1, 1, 0, 0), "slack": Sent(1, 0, 0, 0)},

@@ -227,7 +227,7 @@ def test_what_others_may_reach_is_told_and_what_is_accepted_with_its_reason(tmp_
         tmp_path, app={"host": "0.0.0.0", "port": free_port()}, accepted_exposures=accepted
     )
     assert (app.name, app.level) == ("app-plain-http", Level.NOTE)
-    assert app.detail.endswith("accepted: TLS ends at lb1")
+    assert app.detail.endswith("accepted, with the reason: TLS ends at lb1")
     assert grafana.name == "grafana-default-password"
     assert (nobody.name, unwatched.name) == ("no-critical-receiver", "no-watcher")
     open_one, *_ = exposures_of(tmp_path)
@@ -263,7 +263,7 @@ def test_an_end_asks_for_something_from_sixty_days_before_on(today: date, level:
     (told,) = ends(today)
     assert told == (
         level,
-        f"its vendor retires gpt-4.1 on 2027-01-14, {when} (as read on 2026-10-28)",
+        f"the vendor retires the model gpt-4.1 on 2027-01-14, {when} (as read on 2026-10-28)",
         "model: gpt-6-luna",
     )
 

@@ -169,7 +169,7 @@ def test_alerts_that_can_not_fire_degrade_and_are_named_with_what_is_missing() -
         *_, silent = asked("prometheus", port, 1.0)
     assert (silent.name, silent.status) == ("alerts", PartStatus.DEGRADED)
     assert silent.detail == (
-        "3 alerts cannot fire: AppDown: its rule is not loaded; "
+        "3 alerts cannot fire: AppDown: the rule is not loaded; "
         "ClockUnsynchronised: host has no node_time_seconds; "
         "MysqlDown: host has no node_time_seconds"
     )
@@ -249,7 +249,7 @@ def test_a_port_that_serves_no_certificate_is_told(
 def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> None:
     gone = certificate_part("web", tmp_path / "none.pem", None, None, NOW, 1.0)
     (tmp_path / "x.pem").write_text("x")
-    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` makes it")
+    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` creates the certificate")
     assert "not a PEM" in certificate_part("web", tmp_path / "x.pem", None, None, NOW, 1.0).detail
 
 

@@ -62,12 +62,12 @@ ALL = "critical warning info watchdog"
         ),
         (
             {"next": [later(raw({}), after="5m"), later(*SLACK, *WATCHER)]},
-            "alerts reach no one at once; critical ones reach slack and webhook after 15m if nobody",
+            "alerts reach no one immediately; critical alerts reach slack and webhook only after 15m, if",
             "critical-at-once warning info watchdog",
         ),
         (
             {"warning": SLACK, "next": [later(*SLACK)]},
-            "critical alerts reach no one at once; critical ones reach slack after 15m",
+            "critical alerts reach no one immediately; critical alerts reach slack only after 15m",
             "critical-at-once info watchdog",
         ),
         ({"next": [later(raw({}))]}, f"{NO_ONE}: write", ALL),
@@ -85,7 +85,7 @@ ALL = "critical warning info watchdog"
         ),
         (
             {"page": [raw({})], "critical": SLACK, "next": [later(*SLACK)]},
-            "alerts that wake people reach no one at once; critical ones reach slack after 15m",
+            "alerts that wake people reach no one immediately; critical alerts reach slack only after 15m",
             "page-at-once warning info watchdog",
         ),
         # A gateway on this host may tell somebody, unlike a watcher there.
@@ -120,7 +120,7 @@ def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(t
     assert (found[0].detail, found[0].remedy) == tuple(NOBODY.split(": ", 1))
     assert list(look_at_notifications(silent.relocated(production))) == []
     (warnings,) = look_at_notifications(where.relocated(production))
-    assert (warnings.level, warnings.detail) == (Level.WARNING, "warnings reach no one")
+    assert (warnings.level, warnings.detail) == (Level.WARNING, "alerts of severity warning reach no one")
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -118,7 +118,7 @@ def test_an_apply_that_was_killed_is_completed_or_undone(
         assert not [o for o in commands.rollback(host).applied.outcomes if o.error]
         all_is_well(commands, host, None)
         assert services(commands) == before
-    assert any("on a (pid" in words and "cut short" in words for words in commands.said.words)
+    assert any("on host a (pid" in words and "was interrupted" in words for words in commands.said.words)
     entries = Ledger(commands.state(host)).entries()
     assert entries[-1].good
     assert len(entries) <= 3
@@ -128,7 +128,7 @@ def test_the_record_says_where_it_was_killed_and_what_that_one_knew_alone_is_set
     commands: Commands,
 ) -> None:
     commands.killed("a", AFTER, "deploy redis-b")
-    with pytest.raises(OpsError, match=r"on a \(pid .*is at work here"):
+    with pytest.raises(OpsError, match=r"on host a \(pid .*is working on this stack"):
         commands.up("b", AFTER)
     commands.a_minute_later()
     commands.up("b", AFTER)

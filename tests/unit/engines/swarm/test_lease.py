@@ -66,7 +66,9 @@ def test_a_command_that_was_lost_with_its_machine_is_passed_over_after_a_minute(
     with hold(store, said=said):
         assert store.names == ["shop.lease.42"]
     (words,) = said
-    assert words.startswith("`techsapo up` on b (pid 1, since 2026-11-27T03:00:00+00:00) was cut short")
+    assert words.startswith(
+        "`techsapo up` on host b (pid 1, since 2026-11-27T03:00:00+00:00) was interrupted"
+    )
 
 
 def test_a_command_of_this_machine_that_was_killed_is_passed_over_at_once(store: SwarmStore) -> None:
@@ -109,7 +111,7 @@ def test_the_first_one_stops_once_another_has_taken_it_over(store: SwarmStore) -
         lease.check()
         elsewhere(store, 2)
         lease.renew()
-        with pytest.raises(OpsError, match="another command has taken it over"):
+        with pytest.raises(OpsError, match="another command has taken over the work"):
             lease.check()
     assert store.names == ["shop.lease.1", "shop.lease.2"], "what is another's stays"
 
@@ -190,7 +192,7 @@ def test_without_a_quorum_nobody_begins(store: SwarmStore) -> None:
 def test_a_process_of_another_container_is_not_looked_for_among_those_here(store: SwarmStore) -> None:
     who = {**leases.own_words(), "pid": 2**22 + 1, "pids": "pid:[1]"}
     swarm.take(Docker(store), "shop.lease", "shop.lease.7", who)
-    with pytest.raises(OpsError, match="is at work here"), hold(store):
+    with pytest.raises(OpsError, match="is working on this stack"), hold(store):
         pass
 
 
