@@ -204,7 +204,7 @@ def job(context: JobContext) -> JobResult:
         *_data(context),
     )
     if not report.findings:
-        return JobResult(msg("as applied by @{id}", id=report.against.id), samples)
+        return JobResult(msg("unchanged since apply @{id}", id=report.against.id), samples)
     return JobResult(
         msg("differences from apply @{id}: {count}", count=len(report.findings), id=report.against.id),
         samples,

@@ -129,7 +129,7 @@ def taken_ports(plan: StackPlan, history: History, running: Running) -> Iterator
             holder := running.taken_by(listen_host(service.host), service.port)
         ):
             yield msg(
-                "{service} can't have port {port}: {holder} listens on it",
+                "{service} can't use port {port}: {holder} is listening on it",
                 service=service.name,
                 port=service.port,
                 holder=holder,

@@ -155,7 +155,7 @@ class DnsResponder(Responder):
                     action=action,
                     record=record,
                     code=done.code,
-                    output=done.output[-500:] or msg("it said nothing"),
+                    output=done.output[-500:] or msg("no output"),
                 ),
                 msg("try it by hand: {argv}", argv=shlex.join(argv)),
             )

@@ -132,7 +132,7 @@ def _run_hooks(certificate: Managed) -> None:
                     store=certificate.name,
                     hook=hook,
                     code=done.code,
-                    output=done.output[-500:] or msg("it said nothing"),
+                    output=done.output[-500:] or msg("no output"),
                 ),
                 msg("`techsapo certs renew` runs the hook again"),
             )

@@ -200,7 +200,7 @@ def probe(
     )
     done = runner.run(command, timeout=PROBE_SECONDS)
     if done.code != 0 or b"disk" not in done.stdout:
-        raise OpsError(done.output.splitlines()[-1] if done.output else msg("it said nothing"))
+        raise OpsError(done.output.splitlines()[-1] if done.output else msg("no output"))
     return read_probe(done.stdout.decode(errors="replace"))
 
 

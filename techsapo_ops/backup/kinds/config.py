@@ -269,7 +269,7 @@ def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iter
                 path=reader.path,
                 error=error,
             ),
-            msg("choose another one"),
+            msg("choose another backup"),
         ) from None
 
 
@@ -310,7 +310,8 @@ def _whole(content: Iterator[bytes]) -> bytes:
         data += piece
         if len(data) > _LARGEST_SPEC:
             raise OpsError(
-                msg("the spec, or a file of API keys, in the backup is too large"), msg("choose another one")
+                msg("the spec, or a file of API keys, in the backup is too large"),
+                msg("choose another backup"),
             )
     return data
 
@@ -322,7 +323,7 @@ def _spec(stack: Stack, content: Iterator[bytes]) -> str:
         text = _whole(content).decode()
     except UnicodeDecodeError:
         raise OpsError(
-            msg("the spec in the backup is not UTF-8\nnothing was touched"), msg("choose another one")
+            msg("the spec in the backup is not UTF-8\nnothing was touched"), msg("choose another backup")
         ) from None
     return filled(text, read_text(path, what="spec") if path.exists() else "", path.name)
 

@@ -107,7 +107,7 @@ def require_keys(content: bytes, path: Path) -> None:
     if _keys(content, path) is None:
         raise OpsError(
             msg("the backup of {path} is not a file of API keys\nnothing was touched", path=path),
-            msg("choose another one"),
+            msg("choose another backup"),
         )
 
 

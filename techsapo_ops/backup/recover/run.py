@@ -290,7 +290,8 @@ def abandon(
     """
     if desk.journal.read() is None:
         raise OpsError(
-            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+            msg("no recovery is under way in {parent}", parent=desk.state.parent),
+            msg("check the folder given with --into"),
         )
     with desk.lock(wait):
         entry = desk.journal.read()

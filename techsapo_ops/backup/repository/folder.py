@@ -135,7 +135,7 @@ class Repository:
                 msg("{count} backups begin with {word}", count=len(matches), word=word)
                 if matches
                 else msg("there is no backup {word}", word=word),
-                msg("`techsapo backup list` shows them all"),
+                msg("`techsapo backup list` shows all backups"),
                 exit_code=2,
             )
         return matches[0]

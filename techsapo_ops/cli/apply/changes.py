@@ -170,7 +170,7 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
             }
         )
     elif not report.findings:
-        out.data(msg("as applied by @{id}", id=report.against.id))
+        out.data(msg("unchanged since apply @{id}", id=report.against.id))
     else:
         out.table(("KIND", "NAME", "WHAT"), [(f.kind, f.name or "-", f.what) for f in report.findings])
         if any(f.what == EDITED for f in report.findings):

@@ -262,7 +262,8 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
 def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:
     if desk.journal.read() is None:
         raise OpsError(
-            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+            msg("no recovery is under way in {parent}", parent=desk.state.parent),
+            msg("check the folder given with --into"),
         )
     require_yes(
         msg("Remove everything that this recovery made in {parent}?", parent=desk.state.parent), yes=yes

@@ -162,7 +162,7 @@ def _half(stack: Stack, which: str) -> Replaced | None:
     if which == "latest":
         raise OpsError(
             msg("--instead needs the id of a backup: name the one that is to replace the data"),
-            msg("`techsapo backup list` shows them all"),
+            msg("`techsapo backup list` shows all backups"),
             exit_code=2,
         )
     entry = interrupted(stack.layout)

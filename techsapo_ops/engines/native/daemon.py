@@ -99,7 +99,7 @@ def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -
             )
             words = said.read_text(encoding="utf-8", errors="replace").strip()
             raise OpsError(
-                msg("the supervisor {ended}: {words}", ended=ended, words=words or msg("it said nothing")),
+                msg("the supervisor {ended}: {words}", ended=ended, words=words or msg("no output")),
                 msg("see the logs in {logs}", logs=layout.logs),
             )
         time.sleep(0.02)

@@ -150,7 +150,7 @@ class NativeEngine(NativeAccess, Engine):
         if neighbour is None:
             raise OpsError(
                 msg(
-                    "{service} can't have port {port}: {holder} listens on it",
+                    "{service} can't use port {port}: {holder} is listening on it",
                     service=service.name,
                     port=service.port,
                     holder=holder,

@@ -76,8 +76,8 @@ export const WORDS = {
       sole_answer: "回答は1件だけです。比較できないため採用しません。",
       consensus_below_threshold: "回答どうしの合意度が基準を下回っています。",
       confidence_below_threshold: "信頼度が基準を下回っています。",
-      fewer_providers_than_the_tier_asks_for: "この段階に必要な数のプロバイダーがありません。",
-      cost_is_a_worst_case: "価格が不明なため、費用は上限の見積もりです。",
+      fewer_providers_than_the_tier_asks_for: "この段階に必要な数より少ないプロバイダーに尋ねました。",
+      cost_is_a_worst_case: "正確な費用が分からないため、表示した費用は上限の見積もりです。",
     },
     kinds: {
       timeout: "時間切れ", rate_limited: "レート制限", unavailable: "応答不可", refused: "拒否", bad_answer: "不正な応答",
@@ -205,8 +205,8 @@ export const WORDS = {
       sole_answer: "There is only one answer. With nothing to compare it to, it is not accepted.",
       consensus_below_threshold: "The consensus of the answers is below the threshold.",
       confidence_below_threshold: "Confidence is below the threshold.",
-      fewer_providers_than_the_tier_asks_for: "This tier needs more providers than are available.",
-      cost_is_a_worst_case: "The price is not known, so the cost shown is an upper bound.",
+      fewer_providers_than_the_tier_asks_for: "Fewer providers were asked than this tier requires.",
+      cost_is_a_worst_case: "The exact cost is not known, so the cost shown is an upper bound.",
     },
     kinds: {
       timeout: "timeout", rate_limited: "rate limited", unavailable: "unavailable", refused: "refused", bad_answer: "unusable answer",

@@ -169,7 +169,7 @@ class MysqlBackup(BackupKind):
                     path=reader.path,
                     facts=part.facts["database"],
                 ),
-                msg("choose another one"),
+                msg("choose another backup"),
             )
 
     @override

@@ -104,7 +104,7 @@ def from_each(
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
             raise OpsError(
                 msg("the audit database can't be read: {cause}", cause=cause),
-                msg("`techsapo health` says more"),
+                msg("for details, run `techsapo health`"),
             ) from None
     return values
 

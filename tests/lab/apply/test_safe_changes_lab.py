@@ -159,7 +159,7 @@ def test_a_first_up_that_fails_keeps_what_is_good_and_the_next_one_completes() -
     with project(only_redis(engine="native")) as made:
         with socket.create_server(("127.0.0.1", made.spec["app"]["port"])):
             failed = made.run("up", "--timeout", "5", code=1)
-        assert "app can't have port" in failed.stderr
+        assert "app can't use port" in failed.stderr
         assert "went back" not in failed.stderr
         assert tcp_open(made.spec["redis"]["port"])
         assert [a.result for a in made.applies()] == ["failed"]

@@ -51,7 +51,7 @@ def test_two_projects_run_side_by_side_and_one_name_can_not_be_taken_twice(lab_i
         first.run("up", timeout=300)
         free = second.spec["app"]
         second.write(app=first.spec["app"])
-        assert f"the container {named('one')}-app-1 listens on it" in second.run("up", code=1).stderr
+        assert f"the container {named('one')}-app-1 is listening on it" in second.run("up", code=1).stderr
         second.write(app=free)
         second.run("up", timeout=300)
         before = container_ids(named("two"))

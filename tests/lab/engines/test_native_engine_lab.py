@@ -136,7 +136,7 @@ def test_a_port_of_someone_else_is_named_with_its_holder() -> None:
         other.bind(("127.0.0.1", made.spec["redis"]["port"]))
         other.listen()
         failed = made.run("up", code=1)
-        assert f"redis can't have port {made.spec['redis']['port']}" in failed.stderr
+        assert f"redis can't use port {made.spec['redis']['port']}" in failed.stderr
         assert f"pid {os.getpid()}" in failed.stderr
         assert "app was not started: it needs redis" in failed.stderr
 

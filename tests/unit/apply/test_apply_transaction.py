@@ -306,7 +306,7 @@ def test_a_port_that_somebody_else_has_is_seen_before_anything_is_touched(projec
     before = dict(project.world.processes)
     with pytest.raises(OpsError) as refused:
         project.up(sections={"app": {"port": 4100}})
-    assert refused.value.message == "app can't have port 4100: nginx (pid 7, user www) listens on it"
+    assert refused.value.message == "app can't use port 4100: nginx (pid 7, user www) is listening on it"
     assert (refused.value.hint or "").startswith("nothing was changed: ")
     assert project.world.processes == before
     assert len(project.ledger.entries()) == 1, "no apply, and no way back"
