@@ -37,6 +37,9 @@ TYPES   := $(BIN)/mypy && $(BIN)/lint-imports
 beside = { { $(TYPES); } >$(VENV)/types.log 2>&1 || { cat $(VENV)/types.log; false; }; } & types=$$!; \
   echo '$(1)'; $(1); code=$$?; wait $$types || { cat $(VENV)/types.log; [ $$code != 0 ] || code=1; }; exit $$code
 
+# Some shells ask Python to keep no compiled modules. Each of some thousand commands of the labs would compile ours.
+export PYTHONDONTWRITEBYTECODE :=
+
 # What the tests run, as command:package; a command that is there, from wherever, is taken as it is.
 LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
   prometheus-node-exporter:prometheus-node-exporter prometheus-redis-exporter:prometheus-redis-exporter \
