@@ -1,4 +1,4 @@
-"""Which build of this package runs: `0.2.0+3f2a9c1d04.9e07b2c41d`.
+"""Which build of this package runs: `0.9.0+3f2a9c1d04.9e07b2c41d`.
 
 That is the version, a digest of the package's content (code, templates, lock file) and one of what it runs on
 (Python, and the packages of the lock file as they are installed). Two processes with the same build run the
@@ -27,9 +27,9 @@ PACKAGED_TEMPLATES = "_templates"
 """Names inside a wheel of what a checkout has beside the package."""
 PACKAGED_PAGES = "_help.zip"
 """The built pages of docs/: they are no code, and a stack has no reason to restart for them."""
-LOCK = "requirements.lock"
+LOCK = ".ci/requirements.lock"
 PACKAGED_OTEL_LOCK = "_requirements-otel.lock"
-OTEL_LOCK = "requirements-otel.lock"
+OTEL_LOCK = ".ci/requirements-otel.lock"
 """As LOCK, with the packages of the extra `otel`."""
 TEMPLATES = "templates"
 OPTIONAL = frozenset({"claude-agent-sdk", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"})

@@ -206,7 +206,7 @@ def kit(layout: Layout) -> Path:
         write_wheel(beside)
         own = package(exact=True)
         for name, source in ((LOCK, own.lock), (OTEL_LOCK, own.otel_lock)):
-            write_atomic(beside / name, (own.source / source).read_bytes(), 0o600)
+            write_atomic(beside / Path(name).name, (own.source / source).read_bytes(), 0o600)
         os.rename(beside, folder)  # noqa: PTH104 - fails on a folder that is there, as it must
     except OSError as error:
         raise cannot_write(folder, error) from None
@@ -215,7 +215,7 @@ def kit(layout: Layout) -> Path:
 
 def install_commands(folder: str, *, tracing: bool) -> tuple[str, ...]:
     """What installs the version in the kit at `folder` into the virtual environment that is active."""
-    lock = OTEL_LOCK if tracing else LOCK
+    lock = Path(OTEL_LOCK if tracing else LOCK).name
     return (
         msg("pip install --no-deps --require-hashes -r {folder}/{lock}", folder=folder, lock=lock),
         msg("pip install --no-deps {folder}/techsapo_ops-*.whl", folder=folder),

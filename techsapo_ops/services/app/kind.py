@@ -212,7 +212,7 @@ def app_build(topology: Topology, templates: Templates, package: Package) -> Bui
         lock=package.lock,
         # Both are part of the package's content, by which it is known that a container runs the same code.
         otel_lock=package.otel_lock,
-        installed="requirements-otel.lock" if topology.spec.app.tracing is not None else "requirements.lock",
+        installed=f".ci/requirements{'' if topology.spec.app.tracing is None else '-otel'}.lock",
         build=package.build,
         templates=package.templates,
     )

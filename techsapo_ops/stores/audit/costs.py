@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows, naive, read_rows, with_connection
-from techsapo_ops.stores.audit.tables import audit_tables
+from techsapo_ops.stores.audit.store import audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection

@@ -18,7 +18,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.stores.audit.costs import charged
 from techsapo_ops.stores.audit.database import sqlite_engine
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
-from techsapo_ops.stores.audit.tables import CALL_COLUMNS, audit_tables
+from techsapo_ops.stores.audit.store import CALL_COLUMNS, audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

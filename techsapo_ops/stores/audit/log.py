@@ -20,7 +20,7 @@ from techsapo_ops.stores.audit.costs import Report, oldest, report, spent_since
 from techsapo_ops.stores.audit.database import AuditServer, database_errors
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.spool import DRILL, NAME, AuditRow, Spool, Spools
-from techsapo_ops.stores.audit.tables import AuditStore, ClusterStore
+from techsapo_ops.stores.audit.store import AuditStore, ClusterStore
 from techsapo_ops.stores.audit.transit import BATCH, MAYBE_WRITTEN, RETRY, Condition, Intake, Replay
 
 log = logging.getLogger("techsapo.audit")

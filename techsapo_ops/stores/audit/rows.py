@@ -14,7 +14,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.database import AuditServer, audit_engine, database_errors
 from techsapo_ops.stores.audit.migrate import upgrade
 from techsapo_ops.stores.audit.spool import DRILL
-from techsapo_ops.stores.audit.tables import audit_tables
+from techsapo_ops.stores.audit.store import audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.database import database_errors
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import AuditStore, ClusterStore
+from techsapo_ops.stores.audit.store import AuditStore, ClusterStore
 
 log = logging.getLogger("techsapo.audit")
 

@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.migrate import HEAD
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 pytestmark = pytest.mark.lab
 

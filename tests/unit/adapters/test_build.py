@@ -28,7 +28,8 @@ def checkout_in(tmp_path: Path) -> Path:
     (package / "inner/code.py").write_text("two = 2\n")
     (package.parent / "templates").mkdir()
     (package.parent / "templates/a.j2").write_text("{{ a }}\n")
-    (package.parent / "requirements.lock").write_text(LOCK)
+    (package.parent / ".ci").mkdir()
+    (package.parent / ".ci/requirements.lock").write_text(LOCK)
     return package
 
 
@@ -44,13 +45,14 @@ def digest(package: Path) -> str:
 def test_a_wheel_and_an_image_hold_the_same_code_as_their_checkout(checkout: Path, tmp_path: Path) -> None:
     wheel = shutil.copytree(checkout, tmp_path / "site-packages/pkg")
     shutil.copytree(checkout.parent / "templates", wheel / "_templates")
-    shutil.copy(checkout.parent / "requirements.lock", wheel / "_requirements.lock")
+    shutil.copy(checkout.parent / ".ci/requirements.lock", wheel / "_requirements.lock")
     (tmp_path / "site-packages/templates").mkdir()  # another package's, beside a wheel's
     (tmp_path / "site-packages/templates/b.j2").write_text("not ours")
     image = shutil.copytree(
         wheel, tmp_path / "opt/pkg"
     )  # made from a wheel: the lock file lies beside it too
-    shutil.copy(wheel / "_requirements.lock", image.parent / "requirements.lock")
+    (image.parent / ".ci").mkdir()
+    shutil.copy(wheel / "_requirements.lock", image.parent / ".ci/requirements.lock")
     assert digest(checkout) == digest(wheel) == digest(image)
     assert read_content(wheel).locked == {"pyyaml", "typing-extensions"}
 
@@ -61,7 +63,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a removed file": lambda p: (p / "inner/code.py").unlink(),
     "a renamed file": lambda p: (p / "inner/code.py").rename(p / "inner/edoc.py"),
     "a template": lambda p: (p.parent / "templates/a.j2").write_text("{{ b }}\n"),
-    "the lock file": lambda p: (p.parent / "requirements.lock").write_text(LOCK + "orjson==3.11.0\n"),
+    "the lock file": lambda p: (p.parent / ".ci/requirements.lock").write_text(LOCK + "orjson==3.11.0\n"),
 }
 NOTHING: dict[str, Callable[[Path], object]] = {
     "touch": lambda p: (p / "inner/code.py").touch(),

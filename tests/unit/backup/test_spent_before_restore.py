@@ -25,7 +25,7 @@ from techsapo_ops.stack.journal import interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.costs import spent_since
 from techsapo_ops.stores.audit.spool import AuditRow
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 NOW = datetime.now(UTC)
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)

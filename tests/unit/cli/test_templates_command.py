@@ -61,7 +61,8 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(repository / "techsapo_ops", copy / "techsapo_ops", ignore=ignored)
     shutil.copytree(repository / "templates", copy / "templates")
-    shutil.copy(repository / "requirements.lock", copy)
+    (copy / ".ci").mkdir()
+    shutil.copy(repository / ".ci/requirements.lock", copy / ".ci")
     (copy / "techsapo.yaml").write_text(SPEC)
     return copy
 

@@ -16,12 +16,12 @@ from written import ROW as PLAIN
 from written import told, writing
 
 from techsapo_ops.stores.audit import earlier as module
-from techsapo_ops.stores.audit import tables
+from techsapo_ops.stores.audit import store as tables
 from techsapo_ops.stores.audit.database import AuditServer, sqlite_engine
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 CALL = AuditCall("gpt", "m", "answer", "ok", 0.25, 100, 20, 900)

@@ -15,11 +15,11 @@ from written import rows
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import spool as spools
-from techsapo_ops.stores.audit import tables
+from techsapo_ops.stores.audit import store as tables
 from techsapo_ops.stores.audit import transit as replays
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import FIRST_PROBE, REST, SETTLED, AuditStore, ClusterStore
+from techsapo_ops.stores.audit.store import FIRST_PROBE, REST, SETTLED, AuditStore, ClusterStore
 from techsapo_ops.stores.audit.transit import AGAIN, BATCH, OVERDUE, Replay
 
 
