@@ -145,7 +145,7 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
             assert "techsapo rollback" not in done.stderr, "an apply of its own can't be undone by that"
             return str(done.stderr).splitlines()[-1]
 
-        assert "nothing was placed" in interrupted("fetching", "--dry-run")
+        assert "no file was placed" in interrupted("fetching", "--dry-run")
         assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]
         for point, step in (("moving", "place"), ("restoring", "restore")):
             said = interrupted(point, "--yes")

@@ -31,7 +31,7 @@ def test_the_engine_is_kept_until_another_is_asked_for(lab_images: DockerLab) ->
         made.write(engine="native")
         assert "up to date" in made.run("up").stderr, "it was brought up with compose"
         moved = made.run("up", "--engine", "native")
-        assert "moves from the compose engine to native" in moved.stderr
+        assert "moves from engine compose to native" in moved.stderr
         assert left_over("container", name) == []
         assert {s["state"] for s in services(made).values()} <= {"running", "starting"}
         made.run("rollback", "--yes", timeout=100)
