@@ -36,8 +36,8 @@ WITH_MARIADB = SMALL.replace("nginx:", "mysql: {}\nnginx:", 1)
 UP = "techsapo up --yes --timeout 300"
 """Without KVM the app takes more than 40 of the 45 seconds that a service has by default."""
 AT_BOOT = (
-    "sed 's/ --yes$/ --yes --timeout 300/' .techsapo/generated/systemd/techsapo.service "
-    ">/etc/systemd/system/techsapo.service && grep -q 'timeout 300' /etc/systemd/system/techsapo.service "
+    """sed 's/ "--yes"$/ "--yes" "--timeout" "300"/' .techsapo/generated/systemd/techsapo.service """
+    ">/etc/systemd/system/techsapo.service && grep -q timeout /etc/systemd/system/techsapo.service "
     "&& systemctl daemon-reload && systemctl enable techsapo.service"
 )
 CHANGED = "sed -i 's/^app:$/app:\\n  limits: {concurrency: 60}/' techsapo.yaml"

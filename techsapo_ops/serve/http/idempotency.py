@@ -82,7 +82,7 @@ class RequestMemory:
         except LostLock:
             await asyncio.Event().wait()  # until whoever waits for the lock cancels this
         except Unconfirmed:
-            message = msg("no Redis replica has confirmed that the call is recorded")
+            message = msg("no replica has confirmed that the call is recorded")
             raise NotAskedError(FailureKind.REFUSED, message, cause=Cause.BUDGET) from None
         self._begun()
 

@@ -156,7 +156,7 @@ def test_a_damaged_manifest_says_what_to_do(where: Topology, directory: Path) ->
     (directory / MANIFEST).write_text('{"files": [1')
     with pytest.raises(OpsError, match="is damaged") as error:
         write_files(NEW, where)
-    assert "remove it" in error.value.hint
+    assert "remove that file" in error.value.hint
 
 
 def test_root_gives_container_files_to_the_images_user(tmp_path: Path) -> None:

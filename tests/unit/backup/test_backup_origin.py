@@ -159,7 +159,7 @@ def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) 
 def test_one_that_changed_since_it_was_read_is_not_accepted(repository: Repository) -> None:
     later = old(repository)
     edited(later.folder)
-    with repository.lock(), pytest.raises(OpsError, match="changed while techsapo was reading it"):
+    with repository.lock(), pytest.raises(OpsError, match="changed while it was being read"):
         repository.accept(later)
     assert not (later.folder / MAC).exists()
 

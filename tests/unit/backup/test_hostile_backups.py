@@ -307,7 +307,7 @@ def giants(inside: str) -> dict[str, tuple[Iterable[bytes], dict[str, str]]]:
             (hostile.header("././@LongLink", _SIZE, tarfile.GNUTYPE_LONGNAME), *_PIECES),
             one,
         ),
-        f"it has {_SIZE} bytes": ((hostile.header("pax", _SIZE, tarfile.XHDTYPE), *_PIECES), one),
+        f"claims to be {_SIZE} bytes long": ((hostile.header("pax", _SIZE, tarfile.XHDTYPE), *_PIECES), one),
         "more than 20,000 entries": (
             hostile.million(inside),
             {f"{inside}/{n:08d}": hashlib.sha256(b"").hexdigest() for n in range(20_000)},

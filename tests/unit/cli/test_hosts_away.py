@@ -140,7 +140,7 @@ def test_status_names_the_hosts_and_claims_nothing_of_them(folder: Path) -> None
 def test_a_host_of_the_spec_is_not_taken_out_and_nobody_is_asked(folder: Path) -> None:
     done = techsapo(folder, "hosts", "remove", "b")
     assert done.returncode == 2
-    assert "b is one of the 3 hosts of the spec" in done.stderr
+    assert "host b is one of the 3 hosts in the spec" in done.stderr
     assert "--yes" not in done.stderr
 
 

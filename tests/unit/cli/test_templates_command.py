@@ -130,7 +130,7 @@ def test_diff_shows_what_is_yours(project: Path) -> None:
     assert {"name": NAME, "overridden": True} in listed
     same = techsapo(project, "config", "templates", "diff", NAME)
     assert (same.returncode, same.stdout) == (0, "")
-    assert "unchanged" in same.stderr
+    assert "is the same as the built-in template" in same.stderr
     copy = project / "template-overrides" / NAME
     copy.write_text(MINE + copy.read_text())
     shown = techsapo(project, "config", "templates", "diff", NAME).stdout.splitlines()

@@ -46,14 +46,14 @@ def test_an_earlier_success_is_not_taken_for_this_one_nor_is_silence(said: LastR
 
 
 def test_a_failure_after_a_success_is_this_one_s() -> None:
-    with pytest.raises(OpsError, match="prometheus refuses its configuration") as caught:
+    with pytest.raises(OpsError, match="prometheus refuses its new configuration") as caught:
         waited(GOOD, [GOOD, FAILED])
     assert "techsapo logs prometheus" in caught.value.hint
 
 
 def test_a_failure_that_was_there_before_is_waited_for_whether_it_goes() -> None:
     assert waited(FAILED, [FAILED] * 10 + [LastReload(True, 101.0)]) == pytest.approx(0.55)
-    with pytest.raises(OpsError, match="refuses its configuration"):
+    with pytest.raises(OpsError, match="refuses its new configuration"):
         waited(FAILED, [FAILED])
 
 

@@ -177,7 +177,7 @@ async def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, 
         late = await client.post("/alerts/AppDown/acknowledge", data=sent)
         page = await client.get(link())
     assert (anew.status_code, late.status_code, page.status_code) == (410, 200, 200)
-    assert "The AppDown in that message is over" in anew.text
+    assert "The AppDown alert in that message has ended" in anew.text
     assert "このリンクは期限切れです" in anew.text
     assert "<form" not in anew.text
     assert "AppDown is not firing" in late.text

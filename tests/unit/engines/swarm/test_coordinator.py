@@ -137,7 +137,7 @@ def test_the_record_says_where_it_was_killed_and_what_that_one_knew_alone_is_set
     assert killed.reason == "interrupted on a, after the files were written or later"
     commands.said.words.clear()
     assert not commands.plan("a", AFTER).changes
-    assert any("set aside" in words for words in commands.said.words)
+    assert any("saved separately" in words for words in commands.said.words)
 
 
 @each_row("dies", ["state to c", "folders of c", "deploy mysql-c"])

@@ -49,7 +49,7 @@ def test_who_comes_second_is_told_who_is_at_work_and_where(store: SwarmStore) ->
     elsewhere(store)
     store.pass_by(12)
     with (
-        pytest.raises(OpsError, match=r"`techsapo up` on b \(pid 1, .*\).*heard from 12 s ago"),
+        pytest.raises(OpsError, match=r"`techsapo up` on host b \(pid 1, .*\).*heard from 12 s ago"),
         hold(store),
     ):
         pass
@@ -210,7 +210,7 @@ def test_a_damaged_note_is_named(data: str) -> None:
     store = SwarmStore()
     store.write("shop.lease", "shop.lease.7", data.encode("latin-1"))
     with (
-        pytest.raises(OpsError, match=r"the note shop\.lease\.7 of shop\.lease .* damaged") as refused,
+        pytest.raises(OpsError, match=r"note shop\.lease\.7 \(shop\.lease\) .* is damaged") as refused,
         hold(store),
     ):
         pass
