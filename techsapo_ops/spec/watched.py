@@ -115,9 +115,7 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
                 yield Finding(
                     (*path, field),
                     msg("alert {name} has no {field}", name=name, field=field),
-                    msg(
-                        "remove this key; the keys that every alert takes are `enabled`, `for` and `keep_firing_for`"
-                    ),
+                    msg("remove this key; every alert takes `enabled`, `for` and `keep_firing_for`"),
                 )
         if settings.window is not None and known[name].window is not None:
             yield from _window(spec, (*path, "window"), settings.window)

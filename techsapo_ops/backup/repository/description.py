@@ -97,9 +97,7 @@ NOT_TAKEN: Mapping[str, str] = {
     msg("generated files"): msg("`up` generates them from the spec"),
     msg("the ledger of applies"): msg("it describes the old host; the record of administration is copied"),
     msg("logs of services and records of jobs"): msg("they describe the old host"),
-    msg("the state of alerts and silences, results of provider tests"): msg(
-        "it changes from moment to moment"
-    ),
+    msg("alerts, silences, results of provider tests"): msg("it changes from moment to moment"),
 }
 """What of a stack never goes off-site, and why."""
 
