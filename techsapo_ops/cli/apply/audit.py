@@ -65,7 +65,7 @@ def verify(*, place: SpecPlace, out: JsonOutput) -> None:
         )
     out.data(last) if last is not None else out.say(msg("nothing is recorded in {path} yet", path=chain.path))
     if problems:
-        out.say(msg('docs/administration.md, "How it is checked", lists the possible causes'))
+        out.say(msg('docs/administration.md, "How it is checked", describes the check'))
         raise typer.Exit(1)
     if last is not None:
         out.say(
