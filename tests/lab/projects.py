@@ -104,7 +104,7 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, code: int = 0, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `techsapo …` to its end and see that it ends with `code`."""
         process = self.popen(*arguments)
         stdout, stderr = process.communicate(timeout=timeout)

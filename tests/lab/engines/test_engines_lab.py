@@ -34,7 +34,7 @@ def test_the_engine_is_kept_until_another_is_asked_for(lab_images: DockerLab) ->
         assert "moves from engine compose to native" in moved.stderr
         assert left_over("container", name) == []
         assert {s["state"] for s in services(made).values()} <= {"running", "starting"}
-        made.run("rollback", "--yes", timeout=100)
+        made.run("rollback", "--yes")
         assert made.members() == [], "a roll back over a change of engine goes back to the engine of then"
         assert set(container_ids(name)) == {"redis", "app"}
         made.run("changes", "drift")
@@ -57,7 +57,7 @@ def test_two_projects_run_side_by_side_and_one_name_can_not_be_taken_twice(lab_i
         before = container_ids(named("two"))
         second.write(project=named("one"))
         refused = second.run("up", code=1)
-        assert f"another project {named('one')} already" in refused.stderr
+        assert f"Docker already has a project {named('one')}" in refused.stderr
         second.write(project=named("two"))
         first.run("down", "--volumes", "--yes")
         assert container_ids(named("two")) == before
