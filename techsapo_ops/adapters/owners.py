@@ -40,7 +40,7 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
                         path=path,
                     ),
                     msg(
-                        "remove the link, or give the folder that it points to mode {mode:04o}{whose}",
+                        "remove the link, or give its target folder mode {mode:04o}{whose}",
                         mode=mode,
                         whose=whose,
                     ),

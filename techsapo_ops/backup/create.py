@@ -170,7 +170,7 @@ def lost_key(repository: Repository) -> str:
     if not others:
         return ""
     return msg(
-        "{count} backups, the newest {others}, have the MAC of a key that is missing on this host; new "
+        "{count} backups, the newest {others}, have a MAC from a key that is missing on this host; new "
         'backups use a new key. Get the old key back from off-site: docs/backup.md, "Whose backup it is"',
         count=len(others),
         others=others[-1],

@@ -187,7 +187,8 @@ def _filled(
     if again:
         notes.append(
             msg(
-                "requests run again, because they were in progress on what was killed: {some}",
+                "requests run again, because they were in progress when their instance or host was killed: "
+                "{some}",
                 some=_some(again),
             )
         )

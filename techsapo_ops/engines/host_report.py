@@ -110,6 +110,6 @@ def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFi
             yield HostFinding("image", image, Level.OK, msg("on this host, or built here"))
         else:
             remedy = msg(
-                "`techsapo up` pulls the image; or set an image that is on this host under `images:`"
+                "`techsapo up` pulls the image; or, under `images:`, name an image that this host already has"
             )
             yield HostFinding("image", image, Level.NOTE, msg("not on this host yet"), remedy)

@@ -282,8 +282,8 @@ def _raft(topology: Topology, seen: Survey) -> Iterator[Fact]:
         yield of("heartbeat", _OK, f"{beat:g} s")
     elif beat:
         words = msg(
-            "{beat:g} s is too short: if the leader is cut off, Swarm restarts healthy services "
-            "on other hosts",
+            "a heartbeat of {beat:g} s is too short: if the leader is cut off, Swarm restarts healthy "
+            "services on other hosts",
             beat=beat,
         )
         yield of("heartbeat", _WARN, words, f"`docker swarm update --dispatcher-heartbeat {HEARTBEAT:.0f}s`")

@@ -183,7 +183,10 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
 def _base_url(path: Path, provider: Any, base_url: str) -> Iterator[Finding]:
     keyed = isinstance(provider, KeyedProvider) and provider.api_key is not None
     works = isinstance(provider, GoogleProvider) or (isinstance(provider, CompatibleProvider) and not keyed)
-    instead = msg("remove the login; log in to the proxy with api_key_file, or by this host's address")
+    instead = msg(
+        "remove the login; instead, let the proxy check the key in api_key_file, or admit this host by its "
+        "address"
+    )
     if has_login(base_url) and not works:
         yield Finding(
             path,

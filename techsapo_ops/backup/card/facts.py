@@ -116,7 +116,7 @@ class Card:
         if ":" not in self.repository:
             gaps.append(
                 msg(
-                    "the repository {repository} is a folder: on a disk of this host, it is lost together "
+                    "the repository {repository} is a folder: if it is on a disk of this host, it is lost "
                     "with the host",
                     repository=self.repository,
                 )

@@ -53,8 +53,8 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
         except OpsError as error:
             warn(
                 msg(
-                    "can't read from the newest copy which API keys were revoked after the copy that is "
-                    "being recovered: {message}",
+                    "the newest copy can't be read, so it is not known which API keys were revoked after the "
+                    "copy that is being recovered: {message}",
                     message=error.message,
                 )
             )

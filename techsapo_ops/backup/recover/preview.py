@@ -165,7 +165,7 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
         )
     if not prospect.stack.topology.places.from_images:
         yield msg(
-            'the stack does not start after a reboot of this host yet: docs/running.md, "After a reboot"'
+            'the stack does not yet start by itself when this host reboots: docs/running.md, "After a reboot"'
         )
     if spec.backup.offsite is not None:
         yield (

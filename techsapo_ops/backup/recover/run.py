@@ -84,7 +84,8 @@ class Recovery:
             if not same:
                 raise OpsError(
                     msg(
-                        "the recovery into {into} was started with another {what}: {then} then, {wanted} now",
+                        "the recovery into {into} was started with another {what}: first {then}, now "
+                        "{wanted}",
                         into=self.into,
                         what=what,
                         then=then or msg("not given"),

@@ -192,8 +192,8 @@ def _why(away: Restic, folder: Path, error: OpsError) -> OpsError:
     return LostCopyError(
         msg("the repository is incomplete, and so is the fetched copy: {why}", why=error.message),
         msg(
-            "an older copy may be complete; `restic check` shows what is wrong, and restic's manual how to "
-            "repair the repository"
+            "an older copy may be complete. `restic check` shows what is wrong; restic's manual explains how "
+            "to repair the repository"
         ),
     )
 

@@ -291,7 +291,10 @@ def _safety_of(stack: Stack, repository: Repository, name: str) -> Backup:
         if stack.engine.fetch_aside(name, repository.path):
             return repository.find(name)
         raise OpsError(
-            msg("the restore can't be undone: backup {id}, with the data from before, is missing", id=name),
+            msg(
+                "the restore can't be undone: backup {id}, with the data from before the restore, is missing",
+                id=name,
+            ),
             _INSTEAD,
         ) from None
 

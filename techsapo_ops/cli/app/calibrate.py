@@ -51,7 +51,7 @@ def calibrate(
 
     Each line of the file is the `evidence` of an answer plus `correct`. The weights apply only to the sets of
     models in the labels; all other sets keep the provisional weights. The figures come from labels that were
-    held out of the fit.
+    not used to fit the weights.
 
     Examples:
 

@@ -79,10 +79,10 @@ def run(
 ) -> None:
     """Ask each provider a small question, as an analysis would, and show what works and what does not.
 
-    Checks the key, the model and its retirement, whether the answer fits the schema, time and cost. Needs no
-    running stack. Each provider costs at most one cent by default, which does not count towards the app's
-    budgets. Ends with 0 if every provider answered and no check failed, else with 1. A provider that is too
-    expensive to ask counts as one that did not answer.
+    Checks the key, the model and its retirement, the time, the cost, and whether the answer fits the schema.
+    Needs no running stack. By default, each provider costs at most one cent; this cost does not count towards
+    the app's budgets. The exit code is 0 if every provider answered and no check failed, else 1. A provider
+    that is too expensive to ask counts as one that did not answer.
 
     Examples:
 

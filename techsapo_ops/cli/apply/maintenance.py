@@ -33,11 +33,12 @@ def on(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Answer with 503 until `techsapo maintenance off`: users get a page, programs a problem document.
+    """Answer with 503 until `techsapo maintenance off`: users get a page, and programs get a problem
+    document.
 
     The app, the jobs and monitoring keep running; /ping, /health and /metrics are answered. Maintenance lasts
-    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until --until, or for 24
-    h without it.
+    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until the time in
+    --until, or for 24 h if --until is not given.
 
     Examples:
 

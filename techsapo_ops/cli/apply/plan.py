@@ -41,8 +41,8 @@ def plan(
 
     The exit code is 0 when everything is up to date, 100 when something would change, and 1 when `up` would
     refuse (the app could not start, or earlier data is gone). `up --plan` does exactly what a plan saved with
-    --out shows. If something has changed since, `up --plan` does nothing: the spec, a variable, a template,
-    the version, this host, or the running services.
+    --out shows. It does nothing if any of these has changed since: the spec, a variable, a template, the
+    version, this host, or the running services.
 
     Examples:
 

@@ -292,8 +292,8 @@ def accept(
     """Accept a backup whose data shrank, or one that this stack does not recognise as its own.
 
     The data loss then counts as intended: the alert ends, and `techsapo backup prune` may remove the previous
-    backup. A backup without a MAC from a key on this host gets one, so check the backup's folder first. A
-    backup with a wrong MAC is never accepted.
+    backup. If the backup has no MAC from a key on this host, it gets one, so check the backup's folder first.
+    A backup with a wrong MAC is never accepted.
 
     Examples:
 
@@ -309,7 +309,8 @@ def accept(
 
 @app.command(name="unlock-test")
 def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Ask for the password of the off-site repository, which people keep away from this host, and try it.
+    """Ask for the off-site repository's password, as people keep it away from this host, and try to open the
+    repository with it.
 
     Fetch the password from the place named on the recovery card: no file and no variable is read. An alert
     fires if nobody has done this test for 90 days.

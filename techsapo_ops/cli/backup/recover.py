@@ -113,10 +113,10 @@ def recover(
     of S3 and REST are read as restic does. For a REST server, write only the user in --from, because `ps`
     shows the command line. Set RESTIC_REST_PASSWORD, or type the password when asked.
 
-    A stack of several hosts is recovered on as many hosts; name the new ones with --set. With --engine
-    compose, the stack is recovered on this host alone (docs/three-machines.md). An API key stays revoked if
-    it is revoked in this copy or in a newer one. A key revoked after the latest copy becomes valid again:
-    check the list, or pass --revoke-all-keys.
+    A stack of several hosts is recovered on the same number of hosts; name the new ones with --set. With
+    --engine compose, the stack is recovered on this host alone (docs/three-machines.md). An API key stays
+    revoked if it is revoked in this copy or in a newer one. A key revoked after the latest copy becomes valid
+    again: check the list, or pass --revoke-all-keys.
 
     Examples:
 

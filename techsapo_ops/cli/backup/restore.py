@@ -161,7 +161,7 @@ def _half(stack: Stack, which: str) -> Replaced | None:
     """What an interrupted restore left, for `--instead`. Raises OpsError (2) where no backup is named."""
     if which == "latest":
         raise OpsError(
-            msg("--instead needs the id of a backup: name the one that is to replace the data"),
+            msg("--instead needs the id of a backup: name the backup that is to replace the data"),
             msg("`techsapo backup list` shows all backups"),
             exit_code=2,
         )

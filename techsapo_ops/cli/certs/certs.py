@@ -58,7 +58,7 @@ def status(
 ) -> None:
     """Show every certificate: days left, next renewal, and whether the stored certificate is the one served.
 
-    Ends with 1 if a certificate needs attention.
+    Ends with exit code 1 if a certificate needs attention.
 
     Examples:
 
@@ -112,10 +112,10 @@ def renew(
 ) -> None:
     """Renew the certificates that are due and put them into use; show when the others are due.
 
-    A certificate is due when a third of its life is left, or half if it is valid for ten days at most. It is
-    also due when the CA asks for a renewal, when the names in the spec changed, or when its files are new. If
-    a new certificate can't be put into use, the old one stays in use and the command ends with 1. `--dry-run`
-    ends with 100 if something would be done.
+    A certificate is due for renewal when a third of its life is left, or half if it is valid for ten days at
+    most. It is also due when the CA asks for a renewal, when the names in the spec changed, or when its files
+    are new. If a new certificate can't be put into use, the old one stays in use and the command ends with
+    exit code 1. With `--dry-run`, the exit code is 100 if something would be done.
 
     Examples:
 
@@ -136,7 +136,8 @@ def deploy(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Put the newest stored certificates into use again: check, reload nginx, read back over TLS.
+    """Put the newest stored certificates into use again: check them, reload nginx, and check over TLS that
+    nginx serves them.
 
     Examples:
 
@@ -238,8 +239,8 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     if schedule.by == "service":
         out.say(
             msg(
-                "the stack's own scheduler also starts the `certs` job; if both start it, the second "
-                "finds the run done and ends"
+                "the stack's own scheduler also starts the `certs` job; if cron and the scheduler both start "
+                "it, the job still runs only once"
             )
         )
     out.next("techsapo jobs")

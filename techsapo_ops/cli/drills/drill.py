@@ -67,8 +67,8 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
 def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Restore the newest backup into throwaway servers, compare the data, and time the restore.
 
-    The stack is not touched. Ends with 1 if the restore takes longer than 15 minutes, or if the restored data
-    differs from the backup.
+    The stack is not touched. Ends with exit code 1 if the restore takes longer than 15 minutes, or if the
+    restored data differs from the backup.
 
     Examples:
 
@@ -117,8 +117,8 @@ def alert(
 
     The messages say that this is a drill. With --to-page, the drill pages the people on call
     (`notifications.page`) and ends when somebody acknowledges the page. If nobody does, the `DrillMissed`
-    alert becomes a ticket. The drill wakes nobody: outside business hours, the receivers of `info` alerts get
-    no message, and --to-page is refused.
+    alert fires; it is not urgent (P2). The drill wakes nobody: outside business hours, the receivers of
+    `info` alerts get no message, and --to-page is refused.
 
     Examples:
 
@@ -189,9 +189,9 @@ def failover_host(
     """Kill everything that the stack runs on one host, keep these services down for a while, and see what
     users would notice.
 
-    By default, the host that has the floating address. Runs on the live stack, with simulated traffic, and
-    asks for confirmation first. Not a power cut: the host's kernel, disk and Docker keep running. Everything
-    else that Swarm runs on the host is stopped for that time, too.
+    The default is the host that has the floating address. Runs on the live stack, with simulated traffic, and
+    asks for confirmation first. This is not a power cut: the host's kernel, disk and Docker keep running.
+    Everything else that Swarm runs on the host is stopped during the drill, too.
 
     Examples:
 

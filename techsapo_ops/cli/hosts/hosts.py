@@ -71,7 +71,7 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
     """Check whether the hosts can run the stack: one line per check and host. Changes nothing.
 
     All hosts are asked at the same time, and each has six seconds to answer; a host that does not answer is
-    reported. Works before the first `up`. Ends with 1 if a check failed.
+    reported. Works before the first `up`. Ends with exit code 1 if a check failed.
 
     Examples:
 

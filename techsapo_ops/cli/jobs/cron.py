@@ -41,8 +41,8 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
     elif schedule.by == "service":
         out.say(
             msg(
-                "the stack's own scheduler also starts these jobs; if both start a job, the second "
-                "finds the run done and ends"
+                "the stack's own scheduler also starts these jobs; if cron and the scheduler both start a "
+                "job, it still runs only once"
             )
         )
         out.say(

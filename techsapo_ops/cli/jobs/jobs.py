@@ -114,8 +114,9 @@ def run(
 ) -> None:
     """Run one job now and record the result; the job's output is shown and stored.
 
-    Ends with 0 if the job succeeded, 1 if the job failed, 130 if the run was interrupted. With several hosts,
-    a due job runs on only one of them; the others show where and when it ran, and end with 0.
+    The exit code is 0 if the job succeeded, 1 if the job failed, and 130 if the run was interrupted. With
+    several hosts, a due job runs on only one of them; the others show where and when it ran, and end with
+    exit code 0.
 
     Examples:
 

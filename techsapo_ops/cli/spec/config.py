@@ -122,7 +122,7 @@ def _shown(default: Any) -> str:
 def schema() -> None:
     """Print the spec's JSON Schema (draft 2020-12), for editors that complete and check.
 
-    In VS Code and others with the YAML language server, put this line first in techsapo.yaml:
+    In VS Code and other editors with the YAML language server, put this line first in techsapo.yaml:
     # yaml-language-server: $schema=techsapo.schema.json
 
     Example:

@@ -52,16 +52,16 @@ def generate(
     *,
     place: SpecPlace,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; end with 100 if something would change.")
+        bool, typer.Option("--check", help="Write nothing; the exit code is 100 if something would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
     out: QuietOutput,
 ) -> None:
-    """Render every configuration file, check them with the real tools, and write all of them or none.
+    """Render every configuration file, check them with the servers' own tools, and write all of them or none.
 
-    Exit codes: 0 if up to date or written, 1 on an error, 2 on wrong usage, 100 with --check if something
-    would change.
+    The exit code is 0 if the files are up to date or were written, 1 on an error, 2 on wrong usage, and 100
+    with --check if something would change.
 
     Examples:
 

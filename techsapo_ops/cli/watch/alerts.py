@@ -51,11 +51,11 @@ def list_alerts(
 ) -> None:
     """List every alert and its state, firing alerts first.
 
-    States: `pending`: the condition holds, but not for long enough yet. `silenced`: a silence stops the
-    notifications. `inhibited`: another firing alert names the cause, or is a more serious one about the same
-    thing. `off`: the alert is disabled in the spec, or the stack does not run the exporter of that service.
-    The column SINCE shows when the alert began to fire; for a pending alert, when its condition began to
-    hold.
+    `pending` means that the condition holds, but not for long enough yet. `silenced` means that a silence
+    stops the notifications. `inhibited` means that another firing alert names the cause, or is a more serious
+    one about the same thing. `off` means that the alert is disabled in the spec, or that the stack does not
+    run the exporter of that service. The column SINCE shows when the alert began to fire; for a pending
+    alert, when its condition began to hold.
 
     Examples:
 
@@ -181,7 +181,7 @@ def try_alert(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Send a test alert to the receiver of that alert, and measure how long the delivery takes.
+    """Send a test alert to its receiver, and measure how long the delivery takes.
 
     Alertmanager's own counters show when the receiver accepted the alert. If the receiver did not accept it,
     an error is shown and the exit code is 1. The message says that it is a test; a second message follows

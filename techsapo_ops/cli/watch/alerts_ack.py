@@ -118,7 +118,7 @@ def ack(
         bool, typer.Option("--take-over", help="Take the alert over from somebody else.")
     ] = False,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Undo the acknowledgement; with --by, only the one by that person.")
+        bool, typer.Option("--undo", help="Undo the acknowledgement; with --by, only that person's.")
     ] = False,
     show: Annotated[bool, typer.Option("--list", help="List the acknowledged alerts.")] = False,
     *,

@@ -159,8 +159,8 @@ def runbook(
 ) -> None:
     """Show what an alert means, how to check and how to fix it.
 
-    Needs no stack and no spec. With a spec, the commands contain the stack's ports and logins. In a pipe, the
-    output is plain Markdown.
+    Needs no stack and no spec. With a spec, the commands in the text contain the stack's ports and logins. In
+    a pipe, the output is plain Markdown.
 
     Examples:
 

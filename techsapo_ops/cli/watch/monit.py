@@ -38,8 +38,8 @@ def monit(
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
-    On a terminal it runs until Ctrl-C; without one it prints one reading. CPU is in percent of one core,
-    child processes included.
+    On a terminal, the table runs until Ctrl-C; without a terminal, one reading is printed. CPU is in percent
+    of one core, child processes included.
 
     Examples:
 

@@ -164,7 +164,7 @@ def _image_refused(what: str, image: str, done: Completed) -> OpsError:
     gap = "\n" if "\n" in said else " "
     return OpsError(
         msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
-        msg("check the network, or set an image that is on this host under `images:` in the spec"),
+        msg("check the network; or, under `images:` in the spec, name an image that this host already has"),
     )
 
 

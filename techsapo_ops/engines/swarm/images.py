@@ -79,8 +79,8 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
                 said=fleet.members[machine].why(done),
             ),
             msg(
-                "check the network of that host, or set an image that is on that host under `images:` in the "
-                "spec"
+                "check the network of that host; or, under `images:` in the spec, name an image that the "
+                "host already has"
             ),
         )
 

@@ -92,8 +92,8 @@ class Tracing(Section):
     endpoint: Url
     """Address that accepts OTLP over HTTP, e.g. http://127.0.0.1:4318; /v1/traces is appended."""
     headers: Headers | None = None
-    """Headers that are sent with each export, by name. Values are secrets; NAME_file reads a value from a
-    file.
+    """Headers that are sent with each export of traces, by name. Values are secrets; NAME_file reads a value
+    from a file.
     """
     sample: Ratio = 1.0
     """Share of the requests that are traced."""

@@ -139,8 +139,8 @@ class Notifications(Section):
     info: tuple[Name, ...] = ()
     """Receivers of informational alerts and of the weekly report."""
     watchdog: tuple[Name, ...] = ()
-    """Receivers of the Watchdog alert, which always fires and is sent every 50 seconds: an external watcher
-    that notices when no more arrives. The end of the alert is not sent.
+    """Receivers of the Watchdog alert, which always fires and is sent every 50 seconds. Name an external
+    watcher that notices when this alert stops arriving. The end of the alert is not sent.
     """
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
     """Receivers that are notified next, in order, while nobody acknowledges an alert that wakes people;

@@ -41,7 +41,7 @@ class _Provider(Section):
     simulated: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
     vendor: ClassVar[str | None] = None
-    """Vendor whose models in catalogue/models.yaml apply, by the name of the kind that calls the vendor
+    """Vendor under which catalogue/models.yaml lists the models, written as the kind that calls this vendor
     directly.
     """
     address: ClassVar[str | None] = None
@@ -82,13 +82,13 @@ class SimulatedProvider(_Provider):
     seed: Annotated[int, NotASwitch] = 1
     """The same seed gives the same answers."""
     accuracy: Ratio = 0.8
-    """Share of the questions that get a correct answer."""
+    """Share of the questions that the simulation answers correctly."""
     latency: Duration = "300ms"
     """Mean time to an answer."""
     error_rate: Ratio = 0.0
-    """Share of the requests that fail with a server error."""
+    """Share of the requests that the simulation answers with a server error."""
     rate_limit_rate: Ratio = 0.0
-    """Share of the requests that are refused with 429."""
+    """Share of the requests that the simulation refuses with 429."""
     price: Price | None = Field(default_factory=lambda: Price.model_construct(input=1.0, output=4.0))
     """Simulated price. Nothing is paid, and it does not count against the budget unless
     `budget.count_simulated` is set.

@@ -89,7 +89,7 @@ class Spec(Section):
     SQLite.
     """
     nginx: Nginx = Field(default_factory=Nginx.model_construct)
-    """The load balancer in front of several instances or of certificates."""
+    """The load balancer, for several instances or for certificates."""
     certificates: dict[Name, Certificate] = {}
     """Certificates to serve or to monitor, by a name of your choice."""
     backup: Backup = Field(default_factory=Backup.model_construct)

@@ -28,7 +28,7 @@ STAGING_DIRECTORY = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 
 class Nginx(Section):
-    """The load balancer in front of several instances or of certificates."""
+    """The load balancer, for several instances or for certificates."""
 
     enabled: bool | None = None
     """Whether nginx runs. Default: true if the spec has several instances or certificates."""

@@ -62,8 +62,9 @@ class Offsite(Section):
     is printed on the recovery card, so never write the password itself.
     """
     prune: bool = False
-    """Let `backup prune` also delete off-site copies, by `keep`. Anyone who takes over this host can then
-    delete all copies: this is the exposure `offsite-prune`. Leave this off if the server refuses deletions.
+    """Let `backup prune` also delete the off-site copies that `keep` no longer covers. Anyone who takes over
+    this host can then delete all copies: this is the exposure `offsite-prune`. Leave this off if the server
+    refuses deletions.
     """
     environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
     """Environment variables for restic's login, such as AWS_ACCESS_KEY_ID. Values are secrets; NAME_file

@@ -60,7 +60,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         moved = {"what": "folder", "then": str(gone.directory), "now": str(host.directory)}
         assert moved in looked["differs"]
         assert looked["blockers"] == []
-        assert any("the stack does not start after a reboot" in note for note in looked["notes"])
+        assert any("the stack does not yet start by itself" in note for note in looked["notes"])
         assert any("its jobs write to the same repository as this stack" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
         refused = recover(host, gone, code=1).stderr
@@ -173,7 +173,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
             assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)
             if point == "fetch":
                 other = recover(host, gone, "--at", "2001-01-01", "--yes", code=1).stderr
-                assert "was started with another --at: not given then, 2001" in other
+                assert "was started with another --at: first not given, now 2001" in other
                 assert "nothing was placed" in recover(host, gone, code=1).stderr  # it is asked again
             if point == "placing":
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", code=1).stderr

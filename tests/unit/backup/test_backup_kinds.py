@@ -174,7 +174,7 @@ def test_of_two_looks_within_a_second_the_later_one_is_the_last(
         (Replaced("", ("numbers",), ()), "does not know how to undo numbers"),
         (
             Replaced("20260131T120000Z-0000", (), ()),
-            "with the data from before, is missing",
+            "with the data from before the restore, is missing",
         ),  # which is no wrong use
     ],
 )

@@ -95,7 +95,7 @@ def test_a_login_in_the_address_of_the_repository_is_neither_shown_nor_recorded(
     assert desk.journal.read() is not None
     desk.journal.note(asked=asked)
     recovery = recovery_of(desk)
-    with pytest.raises(OpsError, match="was started with another --from: rest:https://") as other:
+    with pytest.raises(OpsError, match="was started with another --from: first rest:https://") as other:
         recovery.begin(replace(asked, repository="rest:https://me:wrong@backup.example/stack"))
     assert "hidden" not in other.value.message + (other.value.hint or "")
     recovery.begin(asked)
