@@ -275,7 +275,7 @@ def test_what_only_sudo_makes_trusted_is_refused_by_plan_and_up_where_jobs_run_w
     owned_by(ALICE, project, spec)
     for command in (("plan",), ("up", "--yes"), ("cron", "install"), ("certs", "install-cron")):
         said = refused(techsapo(project, *command, SUDO_UID=str(ALICE)), project)
-        assert f"write {ALICE} into" in said
+        assert f"add {ALICE} to" in said
     assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
     trust(project, ALICE)
     assert techsapo(project, "plan", SUDO_UID=str(ALICE)).returncode == 100
@@ -357,5 +357,5 @@ def test_a_scheduler_that_root_does_not_trust_does_not_start(project: Path) -> N
     owned_by(ALICE, project, project / "techsapo.yaml")
     done = techsapo(project, "jobs", "schedule", "--rendered", str(rendered))
     assert done.returncode == 1
-    assert f"write {ALICE} into" in done.stderr
+    assert f"add {ALICE} to" in done.stderr
     assert not (project / ".techsapo").exists()
