@@ -37,6 +37,9 @@ TYPES   := $(BIN)/mypy && $(BIN)/lint-imports
 beside = { { $(TYPES); } >$(VENV)/types.log 2>&1 || { cat $(VENV)/types.log; false; }; } & types=$$!; \
   echo '$(1)'; $(1); code=$$?; wait $$types || { cat $(VENV)/types.log; [ $$code != 0 ] || code=1; }; exit $$code
 
+# Some shells ask Python to keep no compiled modules. Each of some thousand commands of the labs would compile ours.
+export PYTHONDONTWRITEBYTECODE :=
+
 # What the tests run, as command:package; a command that is there, from wherever, is taken as it is.
 LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
   prometheus-node-exporter:prometheus-node-exporter prometheus-redis-exporter:prometheus-redis-exporter \
@@ -82,37 +85,37 @@ help:
 # brings it, takes the newest version of what is needed with an extra, and refuses that one: the lock has no hash of it.
 # An environment without pip is one that was not made to its end, as without Debian's python3-venv: it is made anew.
 # pip flushes nothing: without `sync` a power cut leaves empty files, and a stack that does not come back.
-$(VENV)/runtime: requirements.lock pyproject.toml techsapo_ops/__init__.py
+$(VENV)/runtime: .ci/requirements.lock pyproject.toml techsapo_ops/__init__.py
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: $(NEEDED)"; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
 	  { rm -rf $(VENV); echo "no Python environment could be made: $(NEEDED)"; exit 1; }
-	@echo "installing the Python packages of requirements.lock into $(VENV)"
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
+	@echo "installing the Python packages of .ci/requirements.lock into $(VENV)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r .ci/requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@sync -f $(VENV) 2>/dev/null || sync
 	@touch $@
 
-$(VENV)/dev: requirements-dev.lock $(VENV)/runtime
-	@echo "installing the Python packages of requirements-dev.lock into $(VENV)"
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+$(VENV)/dev: .ci/requirements-dev.lock $(VENV)/runtime
+	@echo "installing the Python packages of .ci/requirements-dev.lock into $(VENV)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r .ci/requirements-dev.lock
 	@$(PIP) check
 	@touch $@
 
 # What builds the pages of docs/. It is 90 MB, so only who builds them has it.
-$(VENV)/docs: requirements-docs.lock $(VENV)/runtime
-	@echo "installing the Python packages of requirements-docs.lock into $(VENV)"
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-docs.lock
+$(VENV)/docs: .ci/requirements-docs.lock $(VENV)/runtime
+	@echo "installing the Python packages of .ci/requirements-docs.lock into $(VENV)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r .ci/requirements-docs.lock
 	@touch $@
 
 # What looks at metadata, and the installers that docs/install.md shows.
-$(VENV)/release: requirements-release.lock $(VENV)/runtime
-	@echo "installing the Python packages of requirements-release.lock into $(VENV)"
-	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-release.lock
+$(VENV)/release: .ci/requirements-release.lock $(VENV)/runtime
+	@echo "installing the Python packages of .ci/requirements-release.lock into $(VENV)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r .ci/requirements-release.lock
 	@touch $@
 
 # The pages of docs/ as a site, which the app serves under /help.
 docs: $(VENV)/docs
-	@$(BIN)/python -m docsite
+	@PYTHONPATH=.ci $(BIN)/python -m docsite
 
 # Made from the commands, and anew when one has changed.
 $(MAN)/techsapo.1: $(wildcard techsapo_ops/cli/*.py techsapo_ops/cli/*/*.py techsapo_ops/cli/*/*.yaml)
@@ -250,32 +253,32 @@ picture: $(VENV)/dev
 # What is installed with us, by name, version and hash, for whoever has to answer for it (CycloneDX, ECMA-424).
 sbom: $(VENV)/dev
 	@mkdir -p $(dir $(SBOM))
-	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+	@$(BIN)/cyclonedx-py requirements .ci/requirements.lock --pyproject pyproject.toml --mc-type application \
 	  --output-reproducible --of JSON --sv 1.6 --validate -o $(SBOM) 2>$(VENV)/sbom.log || { cat $(VENV)/sbom.log; exit 1; }
 	@echo "wrote $(SBOM)"
 
 # Wheel, source archive, list of parts and checksums into dist/, once they worked in clean environments of the oldest
 # and the newest Python (some ten minutes). PYTHONS=3.13 tries that one alone.
 release: $(VENV)/dev $(VENV)/docs $(VENV)/release
-	@$(BIN)/python -m docsite
-	@$(BIN)/python -m release $(PYTHONS)
+	@PYTHONPATH=.ci $(BIN)/python -m docsite
+	@PYTHONPATH=.ci $(BIN)/python -m release $(PYTHONS)
 
 # What an installation takes here, into docs/measurements.md.
 figures: $(VENV)/dev
-	@$(BIN)/python -m release.figures
+	@PYTHONPATH=.ci $(BIN)/python -m release.figures
 
 # Hashes only: no index address may enter the repository.
 lock: $(VENV)/dev
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra build -o requirements.lock pyproject.toml
+	  --no-emit-trusted-host --extra build -o .ci/requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra build --extra otel -c requirements.lock -o requirements-otel.lock pyproject.toml
+	  --no-emit-trusted-host --extra build --extra otel -c .ci/requirements.lock -o .ci/requirements-otel.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra build --extra otel --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	  --no-emit-trusted-host --extra build --extra otel --extra dev -c .ci/requirements.lock -o .ci/requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra docs -c requirements-dev.lock -o requirements-docs.lock pyproject.toml
+	  --no-emit-trusted-host --extra docs -c .ci/requirements-dev.lock -o .ci/requirements-docs.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra build --extra release -c requirements-dev.lock -o requirements-release.lock pyproject.toml
+	  --no-emit-trusted-host --extra build --extra release -c .ci/requirements-dev.lock -o .ci/requirements-release.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

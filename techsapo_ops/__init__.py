@@ -1,3 +1,3 @@
 """TechSapo operations: one YAML spec to a running, watched stack."""
 
-__version__ = "0.2.0"
+__version__ = "0.9.0"

@@ -27,21 +27,24 @@ _ORDER_SECONDS = 300.0
 """Seconds within which an order must come to its end."""
 
 _HINTS = {
-    "caa": msg("a CAA record of the domain allows other CAs only: add this one to it"),
-    "dns": msg("check the domain's name servers; the name must resolve for the whole world"),
+    "caa": msg("the domain's CAA record allows only other CAs: add this CA to the record"),
+    "dns": msg("check the domain's name servers; the domain name must resolve from everywhere"),
     "dnssec": msg("check the domain's DNSSEC signatures"),
-    "invalidContact": msg("look at `contact` of the certificate in the spec"),
+    "invalidContact": msg("check `contact` of the certificate in the spec"),
     "unsupportedContact": msg("`contact` must be an e-mail address"),
-    "rejectedIdentifier": msg("this CA does not issue for that name: check its spelling"),
+    "rejectedIdentifier": msg("this CA does not issue certificates for that name: check the name's spelling"),
     "malformed": msg("check `directory` in the spec"),
-    "serverInternal": msg("the CA has trouble of its own: try later"),
-    "unsupportedIdentifier": msg("this CA does not issue for names of that kind"),
+    "serverInternal": msg("the CA has a problem: try again later"),
+    "unsupportedIdentifier": msg("this CA does not issue certificates for names of that kind"),
 }
 _VALIDATION_HINTS = {
     "http-01": msg(
-        "from outside, port 80 of the name must lead to this stack's nginx: check DNS, firewall and proxies"
+        "connections from outside to port 80 of that name must reach this stack's nginx: check DNS, "
+        "firewall and proxies"
     ),
-    "dns-01": msg("see that dns_hook sets the TXT record and waits until every name server has it"),
+    "dns-01": msg(
+        "make sure that dns_hook sets the TXT record, and waits until every name server has the record"
+    ),
 }
 
 
@@ -189,7 +192,7 @@ class AcmeServer:
         except errors.TimeoutError:
             raise AcmeError(
                 msg(
-                    "{host}: the order did not end within {deadline:g} s",
+                    "the CA {host} did not finish the certificate order within {deadline:g} s",
                     host=self.host,
                     deadline=_ORDER_SECONDS,
                 )
@@ -197,17 +200,20 @@ class AcmeServer:
         except requests.exceptions.SSLError as error:
             raise AcmeError(
                 msg(
-                    "{host}: its own certificate is not trusted: {reason}",
+                    "the certificate of the CA's server {host} is not trusted: {reason}",
                     host=self.host,
                     reason=_reason(error),
                 ),
-                msg("for a CA of your own, name its root by `ca_file`; else check this host's clock"),
+                msg(
+                    "for your own CA, set `ca_file` to its root certificate; otherwise check this host's "
+                    "clock"
+                ),
             ) from None
         except requests.exceptions.JSONDecodeError as error:
             raise self._odd(str(error)) from None
         except requests.RequestException as error:
             raise AcmeError(
-                msg("{host} can't be reached: {reason}", host=self.host, reason=_reason(error)),
+                msg("the CA {host} can't be reached: {reason}", host=self.host, reason=_reason(error)),
                 msg("the certificate in use stays as it is"),
             ) from None
         except (errors.Error, JoseError, KeyError, ValueError) as error:
@@ -218,20 +224,25 @@ class AcmeServer:
         at = self._retry_at()
         if code != "rateLimited":
             return AcmeError(
-                msg("{host} refuses: {detail} ({code})", host=self.host, detail=_words(error), code=code),
+                msg(
+                    "the CA {host} refuses: {detail} ({code})",
+                    host=self.host,
+                    detail=_words(error),
+                    code=code,
+                ),
                 _HINTS.get(code, ""),
                 code=code,
                 retry_at=at,
             )
-        until = msg("; it may be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=at) if at else ""
+        until = msg("; try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=at) if at else ""
         return AcmeError(
             msg(
-                "{host} has had enough requests of this kind: {detail}{until}",
+                "the CA {host} limits requests of this kind: {detail}{until}",
                 host=self.host,
                 detail=_words(error),
                 until=until,
             ),
-            msg("`directory` of the CA's staging tries things out without using up the limits"),
+            msg("for tests, set `directory` to the CA's staging environment, which has limits of its own"),
             code=code,
             retry_at=at,
         )
@@ -241,7 +252,7 @@ class AcmeServer:
         wrong = next((each.error for each in failed.challenges if each.error is not None), None)
         return AcmeError(
             msg(
-                "{host} could not validate {authorization}: {error}",
+                "the CA {host} could not validate {authorization}: {error}",
                 host=self.host,
                 authorization=failed.identifier.value,
                 error=_words(wrong) if wrong is not None else failed.status,
@@ -256,7 +267,7 @@ class AcmeServer:
         if answer is not None and answer.status_code >= 500:
             status = f"{answer.status_code} {answer.reason}".strip()
             return AcmeError(
-                msg("{host} is in trouble: {status}", host=self.host, status=status),
+                msg("the CA {host} has a problem: {status}", host=self.host, status=status),
                 retry_at=self._retry_at(),
             )
         return AcmeError(
@@ -292,7 +303,7 @@ def _challenge(host: str, kind: str, authorization: messages.Authorization) -> m
     if kind not in offered:
         raise OpsError(
             msg(
-                "{host} offers no {kind} for {authorization}, only {offered}",
+                "the CA {host} does not offer the challenge {kind} for {authorization}, only {offered}",
                 host=host,
                 kind=kind,
                 authorization=authorization.identifier.value,

@@ -59,15 +59,15 @@ class Matcher:
     @classmethod
     def parse(cls, text: str) -> Matcher:
         """The matcher of `name=value` and the like; raises ValueError for anything else."""
-        found = _MATCHER.fullmatch(text)
-        if found is None:
+        match = _MATCHER.fullmatch(text)
+        if match is None:
             raise ValueError(
                 msg(
                     "{text} is not a matcher; write e.g. instance=app-1 or reason=~scan|burst",
                     text=repr(text),
                 )
             )
-        name, operator, value = found.groups()
+        name, operator, value = match.groups()
         if operator.endswith("~"):
             try:
                 re.compile(value)
@@ -193,12 +193,12 @@ class Alertmanager(MonitoringServer):
         text = self.fetch("metrics").text
         if len(self.urls) > 1:
             text = "\n".join(self._metrics())
-        found: dict[str, Counter[str]] = {}
+        counted: dict[str, Counter[str]] = {}
         for what, labels, value in _SENT.findall(text):
-            told = dict(_LABEL.findall(labels))
-            if told.get("receiver_name", receiver) == receiver:
-                found.setdefault(told.get("integration", ""), Counter())[what] += int(float(value))
-        return {name: _sent(counts) for name, counts in found.items()}
+            named = dict(_LABEL.findall(labels))
+            if named.get("receiver_name", receiver) == receiver:
+                counted.setdefault(named.get("integration", ""), Counter())[what] += int(float(value))
+        return {name: _sent(counts) for name, counts in counted.items()}
 
     def _metrics(self) -> Iterator[str]:
         for one in self.each():
@@ -209,7 +209,7 @@ class Alertmanager(MonitoringServer):
         """Version, configuration and cluster state."""
         answer, document = self._get("status")
         if not isinstance(document, dict) or "versionInfo" not in document:
-            raise ApiError(msg("{url}: not an answer of Alertmanager", url=answer.url))
+            raise ApiError(msg("{url}: not an answer from Alertmanager", url=answer.url))
         return AlertmanagerStatus(
             version=document["versionInfo"]["version"],
             config=document["config"]["original"],
@@ -223,7 +223,7 @@ class Alertmanager(MonitoringServer):
     def _list(self, path: str) -> list[Any]:
         answer, document = self._get(path)
         if not isinstance(document, list):
-            raise ApiError(msg("{url}: not an answer of Alertmanager", url=answer.url))
+            raise ApiError(msg("{url}: not an answer from Alertmanager", url=answer.url))
         return document
 
     def _get(self, path: str) -> tuple[Answer, Any]:

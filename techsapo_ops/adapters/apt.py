@@ -147,7 +147,7 @@ def _failure(done: Completed) -> OpsError:
         )
         return OpsError(
             msg("{who} holds apt's lock {held}", who=who, held=held[1]),
-            msg("wait until it has ended and try again"),
+            msg("wait until that program has finished, then try again"),
         )
     lines = [line for line in text.splitlines() if line.startswith(("E:", "dpkg:"))] or text.splitlines()[-3:]
     message = msg(
@@ -156,9 +156,11 @@ def _failure(done: Completed) -> OpsError:
         lines=" ".join(lines) or msg("exit code {code}", code=done.code),
     )
     if re.search(r"Unable to locate package|has no installation candidate|404 +Not Found", text):
-        return _StaleListsError(message, msg("does /etc/apt/sources.list name Debian's main archive?"))
+        return _StaleListsError(message, msg("check that /etc/apt/sources.list names Debian's main archive"))
     if re.search(r"Temporary failure resolving|Could not (resolve|connect)", text):
-        return OpsError(message, msg("is this host connected, and does /etc/apt name a reachable archive?"))
+        return OpsError(
+            message, msg("check this host's network, and that /etc/apt names a reachable archive")
+        )
     return OpsError(message)
 
 

@@ -1,4 +1,4 @@
-"""Which build of this package runs: `0.2.0+3f2a9c1d04.9e07b2c41d`.
+"""Which build of this package runs: `0.9.0+3f2a9c1d04.9e07b2c41d`.
 
 That is the version, a digest of the package's content (code, templates, lock file) and one of what it runs on
 (Python, and the packages of the lock file as they are installed). Two processes with the same build run the
@@ -27,9 +27,9 @@ PACKAGED_TEMPLATES = "_templates"
 """Names inside a wheel of what a checkout has beside the package."""
 PACKAGED_PAGES = "_help.zip"
 """The built pages of docs/: they are no code, and a stack has no reason to restart for them."""
-LOCK = "requirements.lock"
+LOCK = ".ci/requirements.lock"
 PACKAGED_OTEL_LOCK = "_requirements-otel.lock"
-OTEL_LOCK = "requirements-otel.lock"
+OTEL_LOCK = ".ci/requirements-otel.lock"
 """As LOCK, with the packages of the extra `otel`."""
 TEMPLATES = "templates"
 OPTIONAL = frozenset({"claude-agent-sdk", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"})
@@ -41,7 +41,7 @@ MOVED = ((PACKAGED_LOCK, LOCK), (PACKAGED_OTEL_LOCK, OTEL_LOCK), (PACKAGED_TEMPL
 """Names inside a wheel, and those of the same beside a checkout's package."""
 _SITES = frozenset({"site-packages", "dist-packages"})
 _METADATA = (".dist-info", ".egg-info")
-_LOOKS = 5
+_ATTEMPTS = 5
 _NOTE = re.compile(r"(\d{1,10}) ([0-9A-Za-z.+!-]{1,80})\n")
 
 
@@ -71,28 +71,28 @@ def content() -> Content:
     return read_content(Path(techsapo_ops.__file__).parent)
 
 
-def code_of(told: str) -> str:
+def code_of(other: str) -> str:
     """The part of a build that names its code."""
-    version, plus, digests = told.partition("+")
+    version, plus, digests = other.partition("+")
     return version + plus + digests.partition(".")[0]
 
 
-def is_other(told: str, *, elsewhere: bool = False) -> bool:
-    """Whether the build `told` is another one than this process's.
+def is_other(other: str, *, elsewhere: bool = False) -> bool:
+    """Whether the build `other` is another one than this process's.
 
     What runs `elsewhere`, in a container, runs on another Python: its code counts alone, as with the label of
     an image, which names no more.
     """
-    return code_of(told) != code() if elsewhere or told == code_of(told) else told != build()
+    return code_of(other) != code() if elsewhere or other == code_of(other) else other != build()
 
 
-def difference(told: str) -> str:
-    """What of the build `told` is another than this process's, in words: code, Python, or libraries."""
-    if not told:
-        return msg("it does not tell its build")
-    if code_of(told) != code():
-        return msg("other code")
-    mine, other = (each.rpartition(".")[2] for each in (build(), told))
+def difference(running: str) -> str:
+    """In what the build `running` differs from this process's, in words: code, Python, or libraries."""
+    if not running:
+        return msg("the running program does not report its build")
+    if code_of(running) != code():
+        return msg("different code")
+    mine, other = (each.rpartition(".")[2] for each in (build(), running))
     python = mine[:_PYTHON_DIGITS] != other[:_PYTHON_DIGITS]
     libraries = mine[_PYTHON_DIGITS:] != other[_PYTHON_DIGITS:]
     if python and libraries:
@@ -107,14 +107,14 @@ def read_content(package: Path) -> Content:
 
     All of it is read: 25 ms for 1,300 files. Raises OpsError where files go meanwhile, several times over.
     """
-    for _ in range(_LOOKS):
+    for _ in range(_ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):  # `git pull` is at work: look again
             return _content_now(package)
     from techsapo_ops.errors import OpsError
 
     raise OpsError(
-        msg("{package} changes while it is read", package=package),
-        msg("try again once the upgrade is through"),
+        msg("{package} changed while techsapo was reading it", package=package),
+        msg("wait until the upgrade of techsapo has finished, then try again"),
     )
 
 
@@ -135,19 +135,19 @@ def _content_now(package: Path) -> Content:
 
 def files_of(package: Path) -> Iterator[tuple[str, Path]]:
     """Each file of the `package` folder and its name in every way of installing, sorted by that name."""
-    found = {f"{package.name}/{name}": path for name, path in _below(package)}
+    files = {f"{package.name}/{name}": path for name, path in _below(package)}
     for inside, beside in MOVED:
         inner = f"{package.name}/{inside}"
-        moved = {n: p for n, p in found.items() if n == inner or n.startswith(f"{inner}/")}
+        moved = {n: p for n, p in files.items() if n == inner or n.startswith(f"{inner}/")}
         for name, path in moved.items():
-            del found[name]
-            found[beside + name.removeprefix(inner)] = path
+            del files[name]
+            files[beside + name.removeprefix(inner)] = path
         outside = package.parent / beside
         if not moved and not (package / PACKAGED_LOCK).is_file():
             if outside.is_file():
-                found[beside] = outside
-            found.update({f"{beside}/{name}": path for name, path in _below(outside)})
-    yield from sorted(found.items())
+                files[beside] = outside
+            files.update({f"{beside}/{name}": path for name, path in _below(outside)})
+    yield from sorted(files.items())
 
 
 def _below(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
@@ -172,7 +172,7 @@ def _base(locked: frozenset[str], path: Iterable[str]) -> str:
     distribution's security fix keeps the number.
     """
     wanted = locked | OPTIONAL
-    found = set()
+    installed = set()
     for folder in dict.fromkeys(path):
         if Path(folder).name not in _SITES:
             continue
@@ -181,8 +181,8 @@ def _base(locked: frozenset[str], path: Iterable[str]) -> str:
                 stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122 - a version holds dots
                 name, _, version = stem.partition("-")
                 if suffix in _METADATA and _normal(name) in wanted:
-                    found.add((_normal(name), version))
-    packages = hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest()[:_PACKAGES_DIGITS]
+                    installed.add((_normal(name), version))
+    packages = hashlib.sha256(json.dumps(sorted(installed)).encode()).hexdigest()[:_PACKAGES_DIGITS]
     return hashlib.sha256(sys.version.encode()).hexdigest()[:_PYTHON_DIGITS] + packages
 
 

@@ -126,10 +126,10 @@ def reading_of(data: bytes) -> Reading:
         before, head = head, Head(number, hashlib.sha256(line).hexdigest())
         record = _record(line, head)
         if record is None:
-            breaks.append(Break(number, msg("it is no record")))
+            breaks.append(Break(number, msg("this line is not a record")))
             continue
         if record.content.get("previous") != _digest(before):
-            breaks.append(Break(number, msg("it does not follow the line before it")))
+            breaks.append(Break(number, msg("this record does not follow the one before it")))
         records.append(record)
     return Reading(tuple(records), tuple(breaks), head, len(torn))
 
@@ -154,12 +154,12 @@ def _add(descriptor: int, content: Mapping[str, Any]) -> Head:
     A chain that is broken goes on, whatever its last line is: its break stays to be seen. Raises OSError.
     """
     data = _all_of(descriptor)
-    found = reading_of(data)
-    size = len(data) - found.torn
+    reading = reading_of(data)
+    size = len(data) - reading.torn
     when = datetime.now(UTC).isoformat(timespec="milliseconds")
     # In ASCII: what others named, such as a comment, can hold no line break and nothing for a terminal.
     line = json.dumps(
-        {"time": when, "previous": _digest(found.head), **content}, separators=(",", ":")
+        {"time": when, "previous": _digest(reading.head), **content}, separators=(",", ":")
     ).encode()
     try:
         os.ftruncate(descriptor, size)
@@ -170,7 +170,9 @@ def _add(descriptor: int, content: Mapping[str, Any]) -> Head:
     except OSError:
         os.ftruncate(descriptor, size)
         raise
-    return Head(found.head.sequence + 1 if found.head is not None else 1, hashlib.sha256(line).hexdigest())
+    return Head(
+        reading.head.sequence + 1 if reading.head is not None else 1, hashlib.sha256(line).hexdigest()
+    )
 
 
 def _all_of(descriptor: int) -> bytes:

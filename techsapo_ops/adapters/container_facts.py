@@ -134,7 +134,7 @@ def _published(entry: Mapping[str, Any]) -> Iterable[Published]:
 def docker_time(text: str) -> datetime | None:
     """A time as Docker writes it; None for year 1, which is never, and for what is no such time."""
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo is not None and found.year > 1 else None
+    return time if time.tzinfo is not None and time.year > 1 else None

@@ -34,9 +34,9 @@ class Docker:
 
     def watched(self, watch: Watch) -> Docker:
         """The same daemon; what is asked of it ends when `watch` raises OpsError."""
-        found = copy.copy(self)
-        found.runner = watching(self.runner, watch)
-        return found
+        watched = copy.copy(self)
+        watched.runner = watching(self.runner, watch)
+        return watched
 
     def answers(self, timeout: float = 10.0) -> str | None:
         """The daemon's version; None where none answers, or where this user may not talk to it."""
@@ -73,8 +73,8 @@ class Docker:
         done = self._run(("container", "inspect", *ids), timeout)
         if done.code != 0 and b"No such container" not in done.stderr:
             raise self._failure(msg("container inspect"), done)
-        found = [container_facts(entry) for entry in json.loads(done.stdout or b"[]")]
-        return tuple(container for container in found if container is not None)
+        facts = [container_facts(entry) for entry in json.loads(done.stdout or b"[]")]
+        return tuple(container for container in facts if container is not None)
 
     def image_ids(self, references: Iterable[str], timeout: float = _TIMEOUT) -> dict[str, str]:
         """Image id by reference, for those references that are present here."""
@@ -181,14 +181,14 @@ class Docker:
         if "Cannot connect to the Docker daemon" in said:
             return OpsError(
                 msg("no Docker daemon answers"),
-                msg("start it on its host; `techsapo hosts check` says what each host lacks")
+                msg("start Docker on its host; `techsapo hosts check` shows what each host lacks")
                 if self._elsewhere
-                else msg("start it, or use the native engine: --engine native"),
+                else msg("start Docker, or use the native engine: --engine native"),
             )
         if "permission denied" in said:
             return OpsError(
-                msg("this user may not talk to the Docker daemon"),
-                msg("run as root, or join the group docker"),
+                msg("this user is not allowed to use the Docker daemon"),
+                msg("run as root, or add this user to the group docker"),
             )
         return OpsError(msg("`docker {what}` failed: {said}", what=what, said=said))
 

@@ -100,7 +100,7 @@ def private_folder(path: Path, root: Path) -> None:
                 pass
     except OSError as error:
         raise OpsError(
-            msg("cannot make the folder {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("cannot create the folder {path}: {strerror}", path=path, strerror=error.strerror),
             write_hint(error),
         ) from None
 
@@ -134,7 +134,7 @@ class NotUtf8Error(OpsError):
         self.line = before.count(b"\n") + 1
         self.column = len(before[before.rfind(b"\n") + 1 :].decode()) + 1
         where = f"{path}:{self.line}:{self.column}"
-        super().__init__(msg("{where}: is not UTF-8", where=where), msg("save the file as UTF-8"))
+        super().__init__(msg("{where}: not UTF-8 text", where=where), msg("save the file as UTF-8"))
 
 
 def read_text(path: Path, *, what: str = msg("file")) -> str:
@@ -195,7 +195,7 @@ def let_read(path: Path, readers: Iterable[int]) -> None:
             return
         raise OpsError(
             msg(
-                "the container of user {wanted} can't be let read {path}: {strerror}",
+                "cannot let the container's user (uid {wanted}) read {path}: {strerror}",
                 wanted=wanted[0],
                 path=path,
                 strerror=error.strerror,

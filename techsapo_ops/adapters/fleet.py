@@ -191,8 +191,11 @@ class Fleet(Docker):
         )
         if outside == len(self.members):
             raise OpsError(
-                msg("the hosts are in no Swarm yet"),
-                msg("`techsapo hosts check` says whether they can be, `techsapo hosts add` joins them"),
+                msg("the hosts are not in a Swarm yet"),
+                msg(
+                    "`techsapo hosts check` shows whether the hosts can form a Swarm; `techsapo hosts add` "
+                    "joins them to it"
+                ),
             )
         if len(away) == len(self.members):
             raise HostsAway(away)
@@ -210,7 +213,7 @@ class Fleet(Docker):
 
         def watch() -> None:
             if chosen.is_set():
-                raise OpsError(msg("another one has answered"))
+                raise OpsError(msg("another manager has answered"))
 
         try:
             done = member.watched(watch).attempt("node", "ls", "--format", _MANAGERS, timeout=patience)
@@ -233,9 +236,9 @@ class Fleet(Docker):
 
     def without(self, machines: Collection[str]) -> Fleet:
         """The same without some of its machines."""
-        found = copy.copy(self)
-        found.members = {name: member for name, member in self.members.items() if name not in machines}
-        return found
+        rest = copy.copy(self)
+        rest.members = {name: member for name, member in self.members.items() if name not in machines}
+        return rest
 
     def machine_of(self, container: str) -> str:
         """The machine of a container that was looked at."""
@@ -267,12 +270,12 @@ class Fleet(Docker):
         def look(member: Member) -> tuple[ContainerFacts, ...] | OpsError:
             patience = member.patience
             try:
-                found = member.stack_containers(project, timeout=patience)
+                there = member.stack_containers(project, timeout=patience)
             except OpsError as error:
                 member.note(silent=True, patience=patience)
                 return error
             member.note(silent=False, patience=patience)
-            return found
+            return there
 
         looked = self.each(look)
         self.unreachable = {
@@ -280,12 +283,12 @@ class Fleet(Docker):
         }
         if self._manager in self.unreachable:
             self._manager = None
-        found: list[ContainerFacts] = []
+        every: list[ContainerFacts] = []
         for name, containers in looked.items():
             if not isinstance(containers, OpsError):
                 self._where.update({container.id: name for container in containers})
-                found += containers
-        return tuple(found)
+                every += containers
+        return tuple(every)
 
     @override
     def inspect(self, ids: Sequence[str]) -> tuple[ContainerFacts, ...]:
@@ -302,8 +305,8 @@ class Fleet(Docker):
         """Image id by reference, for those that every machine that answers has, and has alike."""
         wanted = list(references)
 
-        found = self.without(self.unreachable).each(lambda member: member.image_ids(wanted, timeout))
-        reached = list(found.values())
+        answers = self.without(self.unreachable).each(lambda member: member.image_ids(wanted, timeout))
+        reached = list(answers.values())
         return {
             reference: reached[0][reference]
             for reference in wanted

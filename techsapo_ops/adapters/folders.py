@@ -25,7 +25,9 @@ GIT_IGNORE = ".gitignore"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
 """What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""
-_ELSEWHERE = msg("remove it; a folder on another disk is mounted there (`mount --bind`)")
+_ELSEWHERE = msg(
+    "remove the link; to use a folder on another disk, mount that folder in its place (`mount --bind`)"
+)
 
 _OTHERS_WRITE = 0o022
 """What root gives to nobody else, however it is asked to make a folder."""
@@ -144,8 +146,8 @@ def write_hint(error: OSError) -> str:
     """What to try where a file can't be written."""
     return {
         errno.ENOSPC: msg("the disk is full; nothing was changed"),
-        errno.EDQUOT: msg("the quota of this user is used up; nothing was changed"),
-        errno.EMFILE: msg("this process has too many files open: `ulimit -n` says how many it may"),
+        errno.EDQUOT: msg("this user's quota is used up; nothing was changed"),
+        errno.EMFILE: msg("this process has too many files open: `ulimit -n` shows the limit"),
         errno.ENFILE: msg("this host has too many files open"),
         errno.EROFS: msg("the file system is read-only"),
         errno.EACCES: msg("check who owns the folder"),
@@ -193,10 +195,14 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     of_others = around.st_uid != 0 or bool(around.st_mode & 0o022)
     if not stat.S_ISREG(facts.st_mode) or (writes and of_others and facts.st_nlink != 1):
         os.close(descriptor)
-        what = msg("has another name") if stat.S_ISREG(facts.st_mode) else msg("is no regular file")
+        what = (
+            msg("has a second name (a hard link)")
+            if stat.S_ISREG(facts.st_mode)
+            else msg("is not a regular file")
+        )
         raise OpsError(
-            msg("{path} {what}, so it is left alone", path=path, what=what),
-            msg("find out who put it there, and remove it"),
+            msg("{path} {what}, so it is not used", path=path, what=what),
+            msg("find out who created that file, then remove the file"),
         )
     return descriptor
 
@@ -276,4 +282,6 @@ def _own_link(base: Path) -> None:
 
 
 def _link(path: Path) -> OpsError:
-    return OpsError(msg("{path} is a symbolic link, which root does not follow there", path=path), _ELSEWHERE)
+    return OpsError(
+        msg("{path} is a symbolic link, which techsapo does not follow as root", path=path), _ELSEWHERE
+    )

@@ -49,14 +49,14 @@ def listeners() -> dict[int, Holder]:
     """Every TCP port of this host that a process listens on, and which; see port_holder."""
     import psutil
 
-    found: dict[int, Holder] = {}
+    holders: dict[int, Holder] = {}
     for link in psutil.net_connections("tcp"):
-        if link.status != psutil.CONN_LISTEN or len(link.laddr) < 2 or link.laddr[1] in found:
+        if link.status != psutil.CONN_LISTEN or len(link.laddr) < 2 or link.laddr[1] in holders:
             continue
         holder = _holder(link.pid)
         if holder is not None:
-            found[link.laddr[1]] = holder
-    return found
+            holders[link.laddr[1]] = holder
+    return holders
 
 
 def _holder(pid: int | None) -> Holder | None:
@@ -155,12 +155,12 @@ def replaced_files(pid: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
         maps = (folder / "maps").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # it has ended, or is another user's: nothing is known of it
         return ()
-    found = {program: None} if program.endswith(_GONE) else {}
+    replaced = {program: None} if program.endswith(_GONE) else {}
     for line in maps.splitlines():
         fields = line.split(maxsplit=5)
         if len(fields) == 6 and "x" in fields[1] and fields[5].endswith(_GONE):
-            found[fields[5]] = None
-    paths = [text.removesuffix(_GONE) for text in found]
+            replaced[fields[5]] = None
+    paths = [text.removesuffix(_GONE) for text in replaced]
     return tuple(path for path in paths if _is_package_file(path))
 
 

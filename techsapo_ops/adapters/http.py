@@ -189,11 +189,23 @@ def raise_untrusted(url: str, error: BaseException, trust: Trust) -> None:
     reason, hint = distrust(cause)
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    look = msg("`openssl s_client -connect {host}:{port}` shows it", host=host, port=parts.port or 443)
+    look = msg(
+        "`openssl s_client -connect {host}:{port}` shows the certificate", host=host, port=parts.port or 443
+    )
     raise Untrusted(
         url,
         msg("the server's certificate {reason}; nothing was sent", reason=reason),
-        joined("; ", (hint, look, *(msg("not trusted: {why}", why=why) for why in trust.ignored()))),
+        joined(
+            "; ",
+            (
+                hint,
+                look,
+                *(
+                    msg("a certificate on this host is not trusted: {why}", why=why)
+                    for why in trust.ignored()
+                ),
+            ),
+        ),
     ) from None
 
 
@@ -202,7 +214,7 @@ def _late(timeout: float, connected: bool, status: int, received: int) -> str:
         return msg("no connection within {timeout:g} s", timeout=timeout)
     if status:
         return msg(
-            "HTTP {status}, but only {received} bytes of the answer within {timeout:g} s",
+            "HTTP {status}, but only {received} bytes of the answer arrived within {timeout:g} s",
             status=status,
             received=received,
             timeout=timeout,
@@ -221,7 +233,7 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
             return msg("closed the connection without an answer")
         if "peer closed" in text:
             return msg(
-                "HTTP {status}, but the answer broke off after {received} bytes",
+                "HTTP {status}, but the answer ended early, after {received} bytes",
                 status=status,
                 received=received,
             )
@@ -253,10 +265,13 @@ class BasicLogin:
         """What to do about a server that refuses it."""
         if self.password_file.exists():
             return msg(
-                "its password is in {password_file}, which its owner and root may read: try sudo",
+                "the password is in {password_file}, which only the owner of that file and root can read: "
+                "try sudo",
                 password_file=self.password_file,
             )
-        return msg("{password_file} is not there: `techsapo up` makes it", password_file=self.password_file)
+        return msg(
+            "{password_file} does not exist: `techsapo up` creates it", password_file=self.password_file
+        )
 
 
 def basic_authorization(user: str, password: str) -> dict[str, str]:

@@ -16,9 +16,9 @@ T = TypeVar("T")
 _ONE_AT_A_TIME = threading.RLock()
 OTEL_LACKING = msg("the packages of the extra `otel` are not installed")
 OTEL_HINT = msg(
-    "pip install 'techsapo-ops[otel]', in a checkout `.venv/bin/pip install --no-deps "
-    "--require-hashes -r requirements-otel.lock`, and restart the app; the app's image "
-    "has them"
+    "run pip install 'techsapo-ops[otel]', or in a checkout `.venv/bin/pip install --no-deps "
+    "--require-hashes -r .ci/requirements-otel.lock`, then restart the app; the app's image "
+    "already has these packages"
 )
 
 

@@ -36,7 +36,7 @@ def _holder(descriptor: int) -> str:
             "`{who}` (pid {who2}, since {who3})", who=who["command"], who2=who["pid"], who3=who["since"]
         )
     except (ValueError, KeyError, TypeError, RecursionError):
-        return msg("another techsapo")
+        return msg("another techsapo command")
 
 
 @contextmanager
@@ -69,10 +69,10 @@ def exclusive(
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise OpsError(
-                        msg("{holder} is at work on {what}", holder=_holder(descriptor), what=what),
-                        msg("wait for it to end, or pass --wait SECONDS")
+                        msg("{holder} is working on {what}", holder=_holder(descriptor), what=what),
+                        msg("wait until that command ends, or pass --wait SECONDS")
                         if waits
-                        else msg("wait for it to end, then try again"),
+                        else msg("wait until that command ends, then try again"),
                     ) from None
                 time.sleep(0.1)
         command = " ".join(["techsapo", *sys.argv[1:3]])

@@ -119,12 +119,12 @@ class MonitoringServer:
 
     def each(self) -> Sequence[Self]:
         """Each of several by itself, the one that answered last first."""
-        found = []
+        servers = []
         for number in self._order():
             other = copy(self)
             other.urls, other._first = (self.urls[number],), 0
-            found.append(other)
-        return found
+            servers.append(other)
+        return servers
 
     def within(self, seconds: float) -> Self:
         """The same server, each of whose calls is over within `seconds`."""
@@ -194,14 +194,14 @@ class MonitoringServer:
     def _let_in(self, answer: Answer) -> Answer:
         if answer.status == 401:
             hint = "" if self._login is None else self._login.hint
-            raise ApiError(msg("{url}: HTTP 401: it asks for a login", url=answer.url), hint)
+            raise ApiError(msg("{url}: HTTP 401: a login is required", url=answer.url), hint)
         return answer
 
 
 def own_metric(text: str, metric: str) -> float | None:
     """The value of a metric without labels in a page of metrics; None where it is not there."""
-    found = re.search(rf"^{metric} (\S+)$", text, re.MULTILINE)
-    return None if found is None else float(found[1])
+    match = re.search(rf"^{metric} (\S+)$", text, re.MULTILINE)
+    return None if match is None else float(match[1])
 
 
 def document_of(answer: Answer) -> Any:
@@ -214,7 +214,7 @@ def document_of(answer: Answer) -> Any:
         return json.loads(answer.body)
     except ValueError:
         raise ApiError(
-            msg("{url}: HTTP {status} with something that is not JSON", url=answer.url, status=answer.status),
+            msg("{url}: HTTP {status}, but the answer is not JSON", url=answer.url, status=answer.status),
             msg("does another program listen on this port? `techsapo doctor` shows which"),
         ) from None
 
@@ -224,7 +224,7 @@ class NotEntered(Unreachable):
 
     def __init__(self, why: OpsError) -> None:
         super().__init__("", why.message)
-        self.message = msg("the monitoring can't be asked: {why}", why=why.message)
+        self.message = msg("the monitoring can't be queried: {why}", why=why.message)
         self.hint = why.hint or LOOK
         self.args = (self.message,)
 
@@ -240,7 +240,7 @@ class Inside:
         """The answer to `asked`. Raises Unreachable."""
         began = time.monotonic()
         url = f"{asked.url}?{urlencode(asked.params)}" if asked.params else asked.url
-        told = {
+        request = {
             "method": asked.method,
             "url": url,
             "content": None if asked.content is None else base64.b64encode(asked.content).decode(),
@@ -248,7 +248,7 @@ class Inside:
             "timeout": asked.timeout,
             "limit": LIMIT,
         }
-        command = Command((self._python, "-c", _ASKS), stdin=json.dumps(told).encode())
+        command = Command((self._python, "-c", _ASKS), stdin=json.dumps(request).encode())
         try:
             done = self._run(command, asked.timeout + _START)
         except NotEntered:
@@ -258,7 +258,7 @@ class Inside:
         try:
             said = json.loads(done.stdout)
         except ValueError:
-            why = msg("nobody inside the stack asked it: {output}", output=done.output[-200:])
+            why = msg("the query could not be run inside the stack: {output}", output=done.output[-200:])
             raise Unreachable(url, why) from None
         if "error" in said:
             raise Unreachable(url, said["error"], connected=said["connected"])

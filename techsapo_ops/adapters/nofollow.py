@@ -48,7 +48,7 @@ class NoFollowFile:
             with os.fdopen(os.open(self.path.name, flags, dir_fd=folder), "rb") as file:
                 facts = os.fstat(file.fileno())
                 if not stat.S_ISREG(facts.st_mode):
-                    raise OSError(errno.EINVAL, msg("it is no regular file"))
+                    raise OSError(errno.EINVAL, msg("it is not a regular file"))
                 shutil.copyfileobj(file, target, _PIECE)
         return facts
 
@@ -109,7 +109,7 @@ class NoFollowFile:
                         seen=seen,
                         path=self.path,
                     ),
-                    msg("put a folder in its place, then try again"),
+                    msg("replace the link with a folder, then try again"),
                 ) from None
             raise OpsError(
                 msg("cannot open {seen}: {strerror}", seen=seen, strerror=error.strerror),
@@ -124,14 +124,14 @@ class NoFollowFile:
             return None
         except OSError as error:
             raise OpsError(
-                msg("cannot look at {path}: {strerror}", path=self.path, strerror=error.strerror),
+                msg("cannot check {path}: {strerror}", path=self.path, strerror=error.strerror),
                 msg("check who owns it"),
             ) from None
         if not stat.S_ISREG(facts.st_mode):
-            kind = msg("a symbolic link") if stat.S_ISLNK(facts.st_mode) else msg("no regular file")
+            kind = msg("a symbolic link") if stat.S_ISLNK(facts.st_mode) else msg("not a regular file")
             raise OpsError(
-                msg("{path} is {kind}, and a file would take its place", path=self.path, kind=kind),
-                msg("move it away, then try again"),
+                msg("{path} is {kind}, so no file is written in its place", path=self.path, kind=kind),
+                msg("move what is at that path elsewhere, then try again"),
             )
         return facts
 

@@ -58,7 +58,7 @@ def _refuse_redirect(response: requests.Response, *_args: object, **_options: ob
     if response.is_redirect:
         raise requests.RequestException(
             msg(
-                "it answers {status} and leads to {where}: name that address",
+                "the server answers {status} and redirects to {where}: use that address",
                 status=response.status_code,
                 where=response.headers["location"],
             )

@@ -28,15 +28,22 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
     """
     try:
         with opened(path, make=0o777) as descriptor:
-            found = os.fstat(descriptor)
+            status = os.fstat(descriptor)
             owner = ids(user)
-            gives = owner is not None and (found.st_uid, found.st_gid) != owner
-            fits = stat.S_IMODE(found.st_mode) == mode or (not gives and found.st_uid != os.geteuid())
+            gives = owner is not None and (status.st_uid, status.st_gid) != owner
+            fits = stat.S_IMODE(status.st_mode) == mode or (not gives and status.st_uid != os.geteuid())
             if (gives or not fits) and path.is_symlink():
                 whose = msg(" and the owner {user}", user=user) if user else ""
                 raise OpsError(
-                    msg("{path} is a symbolic link to a folder that is not as the stack needs it", path=path),
-                    msg("remove it, or give what it leads to mode {mode:04o}{whose}", mode=mode, whose=whose),
+                    msg(
+                        "{path} is a symbolic link to a folder whose mode or owner does not suit the stack",
+                        path=path,
+                    ),
+                    msg(
+                        "remove the link, or give its target folder mode {mode:04o}{whose}",
+                        mode=mode,
+                        whose=whose,
+                    ),
                 )
             if not fits:
                 os.fchmod(descriptor, mode)
@@ -44,8 +51,8 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
                 os.fchown(descriptor, *owner)
     except OSError as error:
         raise OpsError(
-            msg("cannot make the folder {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("check who owns its parent"),
+            msg("cannot create the folder {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("check who owns the parent folder"),
         ) from None
 
 
@@ -70,7 +77,7 @@ def data_folder(path: Path, user: str | None) -> None:
     except OSError as error:
         raise OpsError(
             msg(
-                "cannot give what is in {path} to {user}: {strerror}",
+                "cannot make {user} the owner of the content of {path}: {strerror}",
                 path=path,
                 user=user,
                 strerror=error.strerror,
@@ -113,8 +120,8 @@ def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, pat
         owners = {earlier} - {0}
         if stat.S_ISLNK(facts.st_mode):
             raise OpsError(
-                msg("{path} is a symbolic link, which a service of root's would follow", path=path),
-                msg("remove it"),
+                msg("{path} is a symbolic link, which a service that runs as root would follow", path=path),
+                msg("remove the link"),
             )
     else:
         owners = {owner[0], earlier}
@@ -134,11 +141,11 @@ def _refuse_second_name(facts: os.stat_result, expected: set[int], path: Path) -
     if not stat.S_ISDIR(facts.st_mode) and facts.st_nlink > 1 and facts.st_uid not in expected:
         raise OpsError(
             msg(
-                "{path} is another name of a file of uid {st_uid}, so it is not given to a service",
+                "{path} is a hard link to a file of uid {st_uid}, so its owner is not changed",
                 path=path,
                 st_uid=facts.st_uid,
             ),
-            msg("find out who put it there, and remove it"),
+            msg("find out who created that file, then remove the file"),
         )
 
 
@@ -150,9 +157,9 @@ def private_folder(path: Path) -> None:
     except OSError:  # a link
         raise _somebody_elses(path, path.lstat().st_uid) from None
     try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid():
-            raise _somebody_elses(path, found.st_uid)
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
+            raise _somebody_elses(path, status.st_uid)
         os.fchmod(descriptor, 0o700)
     finally:
         os.close(descriptor)
@@ -160,8 +167,8 @@ def private_folder(path: Path) -> None:
 
 def _somebody_elses(path: Path, uid: int) -> OpsError:
     return OpsError(
-        msg("{path} belongs to someone else (uid {uid})", path=path, uid=uid),
-        msg("remove it, or move the project to a folder with a shorter path"),
+        msg("{path} belongs to another user (uid {uid})", path=path, uid=uid),
+        msg("remove that folder, or move the project to a folder with a shorter path"),
     )
 
 
@@ -178,12 +185,21 @@ def give(path: Path, user: str | None) -> None:
             facts = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
             if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
                 raise OpsError(
-                    msg("{path} is no regular file, so it is not given to {user}", path=path, user=user),
-                    msg("remove it"),
+                    msg(
+                        "{path} is not a regular file, so its owner is not changed to {user}",
+                        path=path,
+                        user=user,
+                    ),
+                    msg("remove that file"),
                 )
             _hand_over(folder, path.name, owner, owner[0], path)
     except OSError as error:
         raise OpsError(
-            msg("cannot give {path} to {user}: {strerror}", path=path, user=user, strerror=error.strerror),
+            msg(
+                "cannot make {user} the owner of {path}: {strerror}",
+                path=path,
+                user=user,
+                strerror=error.strerror,
+            ),
             msg("check who owns it"),
         ) from None

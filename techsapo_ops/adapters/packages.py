@@ -71,14 +71,14 @@ def _security(policy: str) -> Iterator[str]:
 
 def _versions(block: str) -> Mapping[str, Sequence[str]]:
     """The suites of each version, the newest version first, as apt lists them."""
-    found: dict[str, list[str]] = {}
+    versions: dict[str, list[str]] = {}
     suites: list[str] = []
     for line in block.splitlines():
         if version := re.fullmatch(r" (?:\*\*\*|   ) (\S+) -?\d+(?: \(.*\))?", line):
-            suites = found.setdefault(version[1], [])
+            suites = versions.setdefault(version[1], [])
         elif origin := re.fullmatch(r" {7,}-?\d+ \S+ ([^/\s]+)(?:/\S*)?(?: \S+)? Packages", line):
             suites.append(origin[1])
-    return found
+    return versions
 
 
 def _newer(versions: Mapping[str, Sequence[str]], now: str, then: str) -> bool:
@@ -115,11 +115,11 @@ def reboot_reason(
     release = running or os.uname().release
     newest = max(_installed(boot, release), key=_order, default=release)
     if _order(newest) > _order(release):
-        return msg("runs kernel {release}, and {newest} is installed", release=release, newest=newest)
+        return msg("kernel {release} is running, but {newest} is installed", release=release, newest=newest)
     if asked_for.exists():
         names = _lines(asked_for.with_name(f"{asked_for.name}.pkgs"))
         who = ", ".join(names) or msg("a package")
-        return msg("{who} asks for a reboot ({file})", who=who, file=asked_for)
+        return msg("{who} requires a reboot ({file})", who=who, file=asked_for)
     return ""
 
 
@@ -127,10 +127,10 @@ def _installed(boot: Path, release: str) -> Iterator[str]:
     """The releases in `boot` that have the flavour of `release`."""
     flavour = _FLAVOUR.search(release)
     for path in boot.glob("vmlinuz-*"):
-        found = path.name.removeprefix("vmlinuz-")
-        other = _FLAVOUR.search(found)
+        version = path.name.removeprefix("vmlinuz-")
+        other = _FLAVOUR.search(version)
         if flavour and other and flavour[0] == other[0]:
-            yield found
+            yield version
 
 
 def _order(release: str) -> tuple[int, ...]:

@@ -124,7 +124,7 @@ class PackedReader:
             ) from None
         if self._expected and self.sha256 != self._expected:
             raise OpsError(
-                msg("{path} is not the file of the manifest: its SHA-256 differs", path=self.path.name)
+                msg("{path} is not the file in the manifest: its SHA-256 differs", path=self.path.name)
             )
         if held:
             yield held
@@ -164,11 +164,11 @@ class PackedReader:
                     target=target,
                     strerror=error.strerror,
                 ),
-                msg("is there room for it beside?"),
+                msg("check the free space in the folder of the copy"),
             ) from None
         if digest.hexdigest() != self._expected:
             raise OpsError(
-                msg("{path} is not the file of the manifest: its SHA-256 differs", path=self.path.name)
+                msg("{path} is not the file in the manifest: its SHA-256 differs", path=self.path.name)
             )
         return PackedReader(target, limit=self._limit, expected=self._expected)
 
@@ -181,7 +181,7 @@ class PackedReader:
             if self._limit is not None and self.raw_bytes > self._limit:
                 raise OpsError(
                     msg(
-                        "{path} holds more than the {limit} bytes of the manifest",
+                        "{path} is larger than the {limit} bytes in the manifest",
                         path=self.path.name,
                         limit=self._limit,
                     )
@@ -218,7 +218,7 @@ class PackedReader:
         if checked:
             yield unpacker.decompress(self._take(file, 4))
         if file.read(1):
-            raise OpsError(msg("{path} goes on after its end", path=self.path))
+            raise OpsError(msg("{path} has extra data after its end", path=self.path))
 
     def _take(self, file: IO[bytes], size: int) -> bytes:
         data = file.read(size)
@@ -226,7 +226,7 @@ class PackedReader:
         if len(data) != size:
             raise OpsError(
                 msg(
-                    "{path} is cut short after {raw_bytes} bytes of content",
+                    "{path} is truncated after {raw_bytes} bytes of content",
                     path=self.path,
                     raw_bytes=self.raw_bytes,
                 )
@@ -270,7 +270,7 @@ def open_plain(path: Path) -> io.BufferedReader:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, msg("it is no regular file"), str(path))
+        raise OSError(errno.EINVAL, msg("it is not a regular file"), str(path))
     return io.BufferedReader(io.FileIO(descriptor), _CHUNK)
 
 
@@ -284,11 +284,11 @@ def cannot_write(path: Path, error: OSError) -> OpsError:
     """What is to be told when `path` can't be written."""
     hint = {
         errno.ENOSPC: msg(
-            "the disk is full: make room, prune old backups, or set backup.path to another disk"
+            "the disk is full: free some space, prune old backups, or set backup.path to another disk"
         ),
-        errno.EDQUOT: msg("the quota is used up: make room, or set backup.path to another disk"),
-        errno.EROFS: msg("the file system is read-only; set backup.path to another one"),
-        errno.EACCES: msg("run it as the folder's owner, or set backup.path"),
-        errno.EPERM: msg("run it as the folder's owner, or set backup.path"),
+        errno.EDQUOT: msg("the quota is used up: free some space, or set backup.path to another disk"),
+        errno.EROFS: msg("the file system is read-only; set backup.path to another file system"),
+        errno.EACCES: msg("run this as the owner of the folder, or set backup.path to another folder"),
+        errno.EPERM: msg("run this as the owner of the folder, or set backup.path to another folder"),
     }.get(error.errno or 0, "")
     return OpsError(msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), hint)

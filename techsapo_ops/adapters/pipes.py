@@ -108,7 +108,7 @@ class Running:
         if timeout is None:
             timeout = PATIENCE if self.until is None else max(0.0, self.until - time.monotonic())
         if not select.select([descriptor], [], [], timeout)[0]:
-            raise Stalled(msg("{name} has said nothing for {timeout:g} s", name=self.name, timeout=timeout))
+            raise Stalled(msg("{name} has sent nothing for {timeout:g} s", name=self.name, timeout=timeout))
         return os.read(descriptor, CHUNK)
 
     def gather(self, timeout: float | None = None) -> bytes:
@@ -129,7 +129,7 @@ class Running:
         while left:
             if not select.select([], [descriptor], [], PATIENCE)[1]:
                 raise Stalled(
-                    msg("{name} has taken nothing for {timeout:g} s", name=self.name, timeout=PATIENCE)
+                    msg("{name} has read nothing for {timeout:g} s", name=self.name, timeout=PATIENCE)
                 )
             try:
                 left = left[os.write(descriptor, left) :]
@@ -146,9 +146,9 @@ class Running:
         except subprocess.TimeoutExpired:
             self.stop()
             return self._failed(
-                msg("closed its input, did not end within {timeout:g} s and was ended", timeout=_END_SECONDS)
+                msg("closed its input, did not end within {timeout:g} s and was killed", timeout=_END_SECONDS)
             )
-        return self.failure() if code else self._failed(msg("ended before it had taken all of its input"))
+        return self.failure() if code else self._failed(msg("ended before it had read all of its input"))
 
     def close(self) -> None:
         """Say that nothing more is fed."""
@@ -187,7 +187,7 @@ class Running:
         """What is to be told of its end."""
         code = self._process.returncode
         how = (
-            msg("was ended by {name}", name=signal.Signals(-code).name)
+            msg("was killed by {name}", name=signal.Signals(-code).name)
             if code < 0
             else msg("failed with code {code}", code=code)
         )
@@ -257,8 +257,8 @@ def piped(
     until = time.monotonic() + timeout
     with ExitStack() as running:
         # A file, and no pipe: nobody reads what `source` says while the targets take what it sends.
-        told = running.enter_context(tempfile.TemporaryFile())
-        sending = _started(running, source, stdout=subprocess.PIPE, stderr=told)
+        errors = running.enter_context(tempfile.TemporaryFile())
+        sending = _started(running, source, stdout=subprocess.PIPE, stderr=errors)
         assert sending.stdout is not None  # noqa: S101 - asked for
         taking = _taking(running, targets, sending.stdout)
         sending.stdout.close()  # the others have it; open here nobody would be told that it ended
@@ -274,8 +274,8 @@ def piped(
             sending.wait(_SOURCE_END_SECONDS)
         except subprocess.TimeoutExpired:
             raise TimedOut(source, timeout) from None
-        told.seek(0)
-        return Completed(source, sending.returncode, b"", told.read()), tuple(ended)
+        errors.seek(0)
+        return Completed(source, sending.returncode, b"", errors.read()), tuple(ended)
 
 
 def _taking(

@@ -73,14 +73,14 @@ def split_command(text: str, where: str) -> tuple[str, ...]:
     except ValueError as error:
         raise OpsError(
             msg(
-                "{where}: {text} is no command: {error}",
+                "{where}: {text} is not a command: {error}",
                 where=where,
                 text=repr(text),
                 error=str(error).lower(),
             )
         ) from None
     if not words:
-        raise OpsError(msg("{where}: {text} is no command", where=where, text=repr(text)))
+        raise OpsError(msg("{where}: {text} is not a command", where=where, text=repr(text)))
     return words
 
 
@@ -158,11 +158,11 @@ def which(name: str, path: str | None = None) -> str | None:
 
     Raises UntrustedError where others could change it.
     """
-    found = shutil.which(name, path=path)
-    if found is None:
+    executable = shutil.which(name, path=path)
+    if executable is None:
         return None
     # PATH may name a folder relative to this one, and what is run may start in another.
-    program = Path(found).absolute()
+    program = Path(executable).absolute()
     require_programs([program])
     return str(program)
 
@@ -172,7 +172,7 @@ def require_programs(programs: Iterable[Path]) -> None:
     modes = StrictModes(trusted_users())
     for program in programs:
         modes.judge(program)
-    modes.require("" if os.geteuid() == 0 else msg("take its folder out of PATH"))
+    modes.require("" if os.geteuid() == 0 else msg("remove the program's folder from PATH"))
 
 
 def program_of(command: Command) -> str | None:
@@ -199,7 +199,7 @@ def _require_plugins(environment: Mapping[str, str]) -> None:
     for path in (Path(config) / "config.json", Path(config) / "cli-plugins"):
         if path.exists():
             modes.tree(path)
-    modes.require(msg("set HOME and DOCKER_CONFIG to what is your own"))
+    modes.require(msg("set HOME and DOCKER_CONFIG to your own folders"))
 
 
 def start(
@@ -257,11 +257,11 @@ def attached(
         command, (*streams, None), environment=environment, session=False, pass_fds=handed_over,
     )  # fmt: skip
     # Not before: an ignored signal stays ignored over exec.
-    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
         code = process.wait()
     finally:
-        for number, handler in kept.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 

@@ -87,8 +87,8 @@ class Prometheus(MonitoringServer):
             return (Sample({}, _number(value), float(time)),)
         if data["resultType"] != "vector":
             raise ApiError(
-                msg("{expression} is a {data}", expression=repr(expression), data=data["resultType"]),
-                msg("ask for an instant vector"),
+                msg("{expression} returns a {data}", expression=repr(expression), data=data["resultType"]),
+                msg("use an expression that returns an instant vector"),
             )
         return vector(data["result"])
 
@@ -96,13 +96,13 @@ class Prometheus(MonitoringServer):
         """Evaluate a PromQL expression every `step` seconds from `start` to `end` (Unix seconds)."""
         parameters = {"query": expression, "start": f"{start}", "end": f"{end}", "step": f"{step}"}
         return tuple(
-            Series(found["metric"], {float(when): _number(value) for when, value in found["values"]})
-            for found in self._get("query_range", parameters)["result"]
+            Series(series["metric"], {float(when): _number(value) for when, value in series["values"]})
+            for series in self._get("query_range", parameters)["result"]
         )
 
     def alerts(self) -> tuple[Firing, ...]:
         """The alerts whose condition holds, long enough (firing) or not yet (pending); the oldest first."""
-        found = [
+        firing = [
             Firing(
                 labels=alert["labels"],
                 annotations=alert.get("annotations") or {},
@@ -111,11 +111,11 @@ class Prometheus(MonitoringServer):
             )
             for alert in self._get("alerts", {})["alerts"]
         ]
-        return tuple(sorted(found, key=lambda alert: alert.since))
+        return tuple(sorted(firing, key=lambda alert: alert.since))
 
     def targets(self) -> tuple[Target, ...]:
         """The active targets, in the order of their job and instance."""
-        found = [
+        targets = [
             Target(
                 job=target["labels"].get("job", target.get("scrapePool", "")),
                 instance=target["labels"].get("instance", ""),
@@ -127,7 +127,7 @@ class Prometheus(MonitoringServer):
             )
             for target in self._get("targets", {"state": "active"})["activeTargets"]
         ]
-        return tuple(sorted(found, key=lambda target: (target.job, target.instance)))
+        return tuple(sorted(targets, key=lambda target: (target.job, target.instance)))
 
     def started(self) -> datetime:
         """When it was started."""
@@ -193,11 +193,11 @@ def _checked(answer: Answer) -> Any:
                 "{url}: HTTP {status}: {error}",
                 url=answer.url,
                 status=answer.status,
-                error=error or msg("not an answer of Prometheus"),
+                error=error or msg("not an answer from Prometheus"),
             )
         )
     if not isinstance(document.get("data"), dict):
-        raise ApiError(msg("{url}: not an answer of Prometheus", url=answer.url))
+        raise ApiError(msg("{url}: not an answer from Prometheus", url=answer.url))
     return document["data"]
 
 

@@ -21,13 +21,13 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
     In daemon threads, not an executor: one that is stuck in the kernel (statvfs on a dead network share) must
     neither hold the others nor the end of the process.
     """
-    found: dict[str, T | Exception] = {}
+    answers: dict[str, T | Exception] = {}
 
     def ask(name: str, question: Callable[[], T]) -> None:
         try:
-            found[name] = question()
+            answers[name] = question()
         except Exception as error:  # noqa: BLE001 - handed to who asked
-            found[name] = error
+            answers[name] = error
 
     threads = [
         threading.Thread(target=ask, args=(name, question), name=f"asks {name}", daemon=True)
@@ -39,7 +39,7 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
     late = TimeoutError(msg("did not answer within {timeout:g} s", timeout=seconds))
-    return {name: found.get(name, late) for name in asked}
+    return {name: answers.get(name, late) for name in asked}
 
 
 class Deadline:
@@ -127,7 +127,7 @@ def os_reason(error: BaseException) -> str:
         if isinstance(seen, TimeoutError):
             return msg("timed out")
         if isinstance(seen, ssl.SSLCertVerificationError):
-            return msg("its certificate is not to be trusted: {reason}", reason=seen.verify_message)
+            return msg("the server's certificate can't be trusted: {reason}", reason=seen.verify_message)
         if isinstance(seen, ssl.SSLError):
             plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
             return (

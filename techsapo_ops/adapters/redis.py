@@ -174,9 +174,9 @@ def _said(link: socket.socket, answers: BinaryIO, *words: str) -> str:
 
 def _login_problem(text: str, user: str | None, password: str | None) -> str:
     if password is None:
-        return msg("wants a password (NOAUTH); set redis.password or redis.password_file")
+        return msg("requires a password (NOAUTH); set redis.password or redis.password_file")
     if "without any password" in text:
-        return msg("has no password set, but the spec has one: restart Redis so that it takes it")
+        return msg("has no password, but the spec has one: restart Redis to apply it")
     if user is not None:
         return msg("refused user {user}: unknown, or wrong password (redis.user, redis.password)", user=user)
     return msg("refused the password (redis.password)")

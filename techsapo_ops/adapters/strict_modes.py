@@ -55,7 +55,7 @@ class UntrustedError(OpsError):
             msg("; and {more} more", more=more) if more > 0 else ""
         )
         super().__init__(
-            msg("what others can change is not used: {reasons}", reasons=reasons),
+            msg("files that other users can change are not used: {reasons}", reasons=reasons),
             joined("; or ", [way for way in (*_ways(faults), also) if way]),
         )
         self.faults = tuple(faults)
@@ -177,10 +177,10 @@ class StrictModes:
         mode, gid = stat.S_IMODE(facts.st_mode), facts.st_gid
         group = bool(mode & 0o020) and (not self._has_trusted_members(gid) or _has_acl(path))
         if mode & 0o002:
-            why = msg("can be written by everyone (mode {mode:04o})", mode=mode)
+            why = msg("is writable by everyone (mode {mode:04o})", mode=mode)
         elif group:
             why = msg(
-                "can be written by the group {group_name} (mode {mode:04o})",
+                "is writable by the group {group_name} (mode {mode:04o})",
                 group_name=group_name(gid),
                 mode=mode,
             )
@@ -210,13 +210,13 @@ def _ways(faults: Sequence[Fault]) -> list[str]:
     if len(commands) and all(fault.verb for fault in faults):
         ways.append(joined(", ", [f"`{command}`" for command in commands]))
     else:
-        ways.append(msg("move it where nobody else may write, such as /srv"))
+        ways.append(msg("move the files to a place where nobody else can write, such as /srv"))
     owners = {fault.owner for fault in faults if fault.owner is not None}
     if root and all(fault.owner is not None for fault in faults):
         names = " ".join(sorted(map(_account, owners)))
         ways.append(
             msg(
-                "write {names} into {file}: root then uses what is theirs, and they can act as root",
+                "add {names} to {file}: root then uses the files of these users, so they can act as root",
                 names=names,
                 file=TRUSTED_USERS,
             )
@@ -281,17 +281,17 @@ def _members(gid: int) -> frozenset[int]:
     """Users of a group: a user's private group has that one, Debian's `staff` mostly none; -1: unknown."""
     import grp
 
-    found = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
+    uids = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
     try:
         names = grp.getgrgid(gid).gr_mem
     except KeyError:
         return frozenset({-1})
     for name in names:
         try:
-            found.add(pwd.getpwnam(name).pw_uid)
+            uids.add(pwd.getpwnam(name).pw_uid)
         except KeyError:
-            found.add(-1)
-    return frozenset(found)
+            uids.add(-1)
+    return frozenset(uids)
 
 
 def _has_acl(path: Path) -> bool:

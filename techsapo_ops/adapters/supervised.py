@@ -178,8 +178,8 @@ class _Watch:
     def _take(self, data: bytes) -> None:
         *lines, rest = (bytes(self.partial) + data).split(b"\n")
         self.partial = bytearray(rest[-_CHUNK:])
-        for found in lines:
-            self.line(found.decode(errors="replace").rstrip("\r"))
+        for line in lines:
+            self.line(line.decode(errors="replace").rstrip("\r"))
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):  # it ended by itself
@@ -194,14 +194,14 @@ class _Watch:
         deadline = time.monotonic() + TERM_SECONDS
         while True:
             left = [p for p in psutil.Process().children(recursive=True) if p.pid not in self.known]
-            for found in left:
+            for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
-                    if found.status() == psutil.STATUS_ZOMBIE:
-                        self._reap(found.pid)
+                    if process.status() == psutil.STATUS_ZOMBIE:
+                        self._reap(process.pid)
                         continue
-                    if found.pid != self.process.pid:
-                        names[found.pid] = found.name()
-                    found.kill()
+                    if process.pid != self.process.pid:
+                        names[process.pid] = process.name()
+                    process.kill()
             if not left or time.monotonic() > deadline:
                 return tuple(names.values())
             time.sleep(0.01)

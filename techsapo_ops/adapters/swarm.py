@@ -55,8 +55,8 @@ def notes(manager: Docker, purpose: str, timeout: float = _SECONDS) -> tuple[Not
 
 def named(manager: Docker, purpose: str, name: str, timeout: float = _SECONDS) -> Note | None:
     """The note of that name; None where there is none. Raises OpsError, also for one that is damaged."""
-    found = _inspected(manager, purpose, [name], timeout)
-    return next((note for note in found if note.name == name), None)
+    notes = _inspected(manager, purpose, [name], timeout)
+    return next((note for note in notes if note.name == name), None)
 
 
 def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float) -> tuple[Note, ...]:
@@ -67,12 +67,12 @@ def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float)
     if not set(of) - read <= _removed(done.stderr.decode(errors="replace")):
         said = manager.words(done)
         raise OpsError(
-            msg("the Swarm's notes of {purpose} can't be read: {said}", purpose=purpose, said=said)
+            msg("techsapo's notes {purpose} in the Swarm can't be read: {said}", purpose=purpose, said=said)
         )
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
     labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
-    found = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
-    return tuple(sorted(found, key=lambda note: (note.created, note.name)))
+    notes = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
+    return tuple(sorted(notes, key=lambda note: (note.created, note.name)))
 
 
 def number(note: Note) -> int:
@@ -93,7 +93,7 @@ def take(
         return True
     if "already exists" in done.output or "AlreadyExists" in done.output:
         return False
-    raise OpsError(msg("the Swarm takes no note: {said}", said=manager.words(done)))
+    raise OpsError(msg("the Swarm does not accept techsapo's note: {said}", said=manager.words(done)))
 
 
 def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:
@@ -122,8 +122,10 @@ def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
     except ValueError:
         pass
     raise OpsError(
-        msg("the note {name} of {purpose} in the Swarm is damaged", name=name, purpose=purpose),
-        msg("find out who wrote it; on a manager: `docker config rm {name}`", name=name),
+        msg("techsapo's note {name} ({purpose}) in the Swarm is damaged", name=name, purpose=purpose),
+        msg(
+            "find out who wrote this note; then remove it on a manager: `docker config rm {name}`", name=name
+        ),
     )
 
 

@@ -52,7 +52,7 @@ def parts_of(name: str) -> tuple[str, ...]:
     """The parts of a relative name. Raises ArchiveError where it is empty, absolute, or has `.` or `..`."""
     parts = tuple(name.split("/"))
     if "\0" in name or any(part in {"", ".", ".."} for part in parts):
-        raise ArchiveError(msg("the name {name} leads elsewhere", name=repr(name)))
+        raise ArchiveError(msg("the name {name} points outside its folder", name=repr(name)))
     return parts
 
 
@@ -69,7 +69,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         kind, length = info.type, info.size
         if kind in {_PAX, _LONG_NAME}:
             if length > _LONGEST_HEADER:
-                raise ArchiveError(msg("a header says that it has {length} bytes", length=length))
+                raise ArchiveError(msg("a header claims to be {length} bytes long", length=length))
             data = _exactly(stream, -(-length // _BLOCK) * _BLOCK)[:length]
             if kind == _LONG_NAME:
                 name = _text(data.rstrip(b"\0"))
@@ -91,15 +91,15 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         if folder:
             full = full.rstrip("/")
             if length:
-                raise ArchiveError(msg("the folder {full} has a content", full=repr(full)))
+                raise ArchiveError(msg("the entry of the folder {full} contains data", full=repr(full)))
             if full in {"", "."}:
                 continue
         parts_of(full)
         if full in seen:
-            raise ArchiveError(msg("{full} is there twice", full=repr(full)))
+            raise ArchiveError(msg("the archive contains {full} twice", full=repr(full)))
         seen.add(full)
         if len(seen) > most:
-            raise ArchiveError(msg("it has more than {most:,} entries", most=most))
+            raise ArchiveError(msg("the archive has more than {most:,} entries", most=most))
         content = _content(stream, length)
         yield Member(full, length, info.mode & 0o777, folder), content
         for _ in content:
@@ -107,7 +107,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         _exactly(stream, -length % _BLOCK)
     while data := stream.read(_PIECE):
         if data.strip(b"\0"):
-            raise ArchiveError(msg("it goes on after its end"))
+            raise ArchiveError(msg("the archive has extra data after its end"))
 
 
 def _content(stream: Stream, length: int) -> Iterator[bytes]:
@@ -115,7 +115,7 @@ def _content(stream: Stream, length: int) -> Iterator[bytes]:
     while left:
         data = stream.read(min(left, _PIECE))
         if not data:
-            raise ArchiveError(msg("it is cut short"))
+            raise ArchiveError(msg("the archive is truncated"))
         left -= len(data)
         yield data
 
@@ -123,7 +123,7 @@ def _content(stream: Stream, length: int) -> Iterator[bytes]:
 def _exactly(stream: Stream, size: int) -> bytes:
     data = stream.read(size)
     if len(data) != size:
-        raise ArchiveError(msg("it is cut short"))
+        raise ArchiveError(msg("the archive is truncated"))
     return data
 
 
@@ -154,7 +154,7 @@ def _extended(data: bytes, name: str, size: int) -> tuple[str, int]:
         elif word == "size" and value[:-1].isdigit() and len(value) < 20:
             size = int(value)
         elif word not in _HARMLESS:
-            raise ArchiveError(msg("an extended header has {word}", word=repr(word)))
+            raise ArchiveError(msg("an extended header contains {word}", word=repr(word)))
     return name, size
 
 

@@ -38,7 +38,8 @@ def textfile_path(folder: Path, job: str) -> Path:
     """The file of `job`. Raises OpsError for a name that is no job's."""
     if not _NAME.fullmatch(job):
         raise OpsError(
-            msg("{job} is no name of a job", job=repr(job)), msg("use lower-case letters, digits, - and _")
+            msg("{job} is not a valid job name", job=repr(job)),
+            msg("use lower-case letters, digits, - and _"),
         )
     return folder / f"{job}.prom"
 
@@ -57,7 +58,7 @@ def write_textfile(folder: Path, job: str, samples: Iterable[Sample]) -> Path:
                 os.fchmod(descriptor, _FOLDER)
         except OSError as error:
             raise OpsError(
-                msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
+                msg("cannot create {folder}: {strerror}", folder=folder, strerror=error.strerror),
                 msg("check who owns the folder"),
             ) from None
     write_atomic(path, content.encode(), _READABLE)
@@ -71,13 +72,14 @@ def exposition(job: str, samples: Iterable[Sample]) -> str:
     catalogue = job_metrics()
     registry = CollectorRegistry(auto_describe=False)
     gauges: dict[str, Gauge] = {}
-    found = list(samples)
+    listed = list(samples)
     order = {name: number for number, name in enumerate(catalogue)}
-    for sample in sorted(found, key=lambda s: order.get(s.metric, len(order))):
+    for sample in sorted(listed, key=lambda s: order.get(s.metric, len(order))):
         metric = catalogue.get(sample.metric)
         if metric is None:
             raise OpsError(
-                msg("{metric} is not in job_metrics.yaml", metric=sample.metric), msg("add it there")
+                msg("{metric} is not in job_metrics.yaml", metric=sample.metric),
+                msg("add the metric to that file"),
             )
         labels = {"name": job, **sample.labels}
         if set(labels) != set(metric.labels):
@@ -108,8 +110,8 @@ def read_textfile(folder: Path, job: str) -> tuple[Sample, ...]:
         return tuple(_samples(text))
     except ValueError as error:
         raise OpsError(
-            msg("{path} is no text of Prometheus: {error}", path=path, error=error),
-            msg("remove it: the next run writes it"),
+            msg("{path} is not in Prometheus's text format: {error}", path=path, error=error),
+            msg("remove the file: the next run of the job writes it again"),
         ) from None
 
 
@@ -117,6 +119,6 @@ def _samples(text: str) -> Iterator[Sample]:
     from prometheus_client.parser import text_string_to_metric_families
 
     for family in text_string_to_metric_families(text):
-        for found in family.samples:
-            labels = {k: v for k, v in found.labels.items() if k != "name"}
-            yield Sample(found.name, float(found.value), labels)
+        for sample in family.samples:
+            labels = {k: v for k, v in sample.labels.items() if k != "name"}
+            yield Sample(sample.name, float(sample.value), labels)

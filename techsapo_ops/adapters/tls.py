@@ -123,14 +123,14 @@ def read_authorities(path: Path) -> str:
     if len(content) > _LARGEST:
         raise OpsError(
             msg("{path} is larger than {largest} bytes", path=path, largest=_LARGEST),
-            msg("name a file with the CA's certificates alone"),
+            msg("use a file that contains only the CA's certificates"),
         )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content or "-")
     except (ssl.SSLError, ValueError):
         raise OpsError(
-            msg("{path} holds no certificate that can be read", path=path),
-            msg("it must be PEM: -----BEGIN CERTIFICATE-----"),
+            msg("{path} contains no readable certificate", path=path),
+            msg("the file must be in PEM format (-----BEGIN CERTIFICATE-----)"),
         ) from None
     return content
 
@@ -169,7 +169,7 @@ def served_certificate(address: Address, server_name: str | None, *, timeout: fl
     context.verify_mode = ssl.CERT_NONE
     certificate = _handshake(address, server_name, context, timeout)
     if certificate is None:
-        raise OpsError(msg("{address}: shows no certificate", address=address))
+        raise OpsError(msg("{address} presents no certificate", address=address))
     return certificate
 
 
@@ -234,7 +234,7 @@ def refuse_exposed_key(url: str, host: str, headers: Mapping[str, str], here: fr
     raise OpsError(
         msg("{url}: an API key is not sent over plain http to another host; nothing was sent", url=url),
         msg(
-            "use https, http://127.0.0.1:PORT on the host itself (e.g. through `ssh -L`), or "
+            "use https, or http://127.0.0.1:PORT on the host itself (e.g. through `ssh -L`), or "
             "unset TECHSAPO_API_KEY to ask without a key"
         ),
         exit_code=2,
@@ -248,28 +248,28 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
     """
     import ssl
 
-    known = msg("where it is your server's, name it or its CA by --ca-file FILE")
+    known = msg("if this is your own server, pass its certificate, or that of its CA, with --ca-file FILE")
     match error.verify_code:
         case 9:
             return msg("is not valid yet"), msg("check the clocks of this host and of the server")
         case 10:
-            return msg("has expired"), msg("renew it on the server (`techsapo certs renew` there)")
+            return msg("has expired"), msg(
+                "renew the certificate on the server (`techsapo certs renew` there)"
+            )
         case 18:
-            return msg("is self-signed, and not one that is trusted here"), known
+            return msg("is self-signed and not trusted on this host"), known
         case 2 | 19 | 20 | 21:
             paths = ssl.get_default_verify_paths()
             if not any((paths.cafile, *Path(paths.capath or "/nowhere").glob("*"))):
-                known = msg(
-                    "this host knows no authorities at all: install ca-certificates; {known}", known=known
-                )
-            return msg("is from an authority that is not trusted here"), known
+                known = msg("this host trusts no CA at all: install ca-certificates; {known}", known=known)
+            return msg("is from a CA that is not trusted on this host"), known
         case 62 | 64:
             return msg(
                 "is for another name: {verify_message}", verify_message=error.verify_message.rstrip(".")
-            ), msg("ask for a name that it is for")
+            ), msg("connect by a name in the certificate")
         case _:
             return msg("is not valid: {verify_message}", verify_message=error.verify_message), msg(
-                "renew it on the server"
+                "renew the certificate on the server"
             )
 
 
@@ -280,10 +280,10 @@ def stays_here(host: str) -> bool:
     """
     if host == "localhost":
         try:
-            found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+            addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
         except OSError:
             return False
-        return bool(found) and all(_loopback_address(address) for address in found)
+        return bool(addresses) and all(_loopback_address(address) for address in addresses)
     return _loopback_address(host)
 
 
@@ -316,7 +316,7 @@ def _read(path: Path, *, leaf: bool) -> _Own | None:
         facts = os.fstat(descriptor)
         ours = facts.st_uid in trusted_users()
         if not stat.S_ISREG(facts.st_mode) or not ours or facts.st_mode & 0o022:
-            return _Own("", why=msg("{path} is not yours alone", path=path))
+            return _Own("", why=msg("{path} can be changed by other users", path=path))
         content = file.read(_LARGEST)
     begin, end = ssl.PEM_HEADER.encode(), ssl.PEM_FOOTER.encode()
     start = content.find(begin)
@@ -325,7 +325,7 @@ def _read(path: Path, *, leaf: bool) -> _Own | None:
         pem = content[start : stop + len(end)].decode("ascii") + "\n"
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
     except (ValueError, ssl.SSLError):
-        return _Own("", why=msg("{path} holds no certificate", path=path))
+        return _Own("", why=msg("{path} contains no certificate", path=path))
     return _Own(pem, leaf)
 
 

@@ -57,7 +57,7 @@ def _recorded_users() -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise OpsError(
             msg("cannot read {trusted_users}: {error}", trusted_users=TRUSTED_USERS, error=error),
-            msg("look at it, or remove it"),
+            msg("check that file, or remove it"),
         ) from None
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return tuple(line for line in lines if line)

@@ -82,7 +82,7 @@ class Crontab:
             return b""
         raise OpsError(
             msg("`{command}` failed: {output}", command=done.command, output=done.output),
-            msg("may this user have a crontab?"),
+            msg("check whether this user is allowed to have a crontab"),
         )
 
     def write(self, content: bytes) -> None:
@@ -93,18 +93,18 @@ class Crontab:
         if done.code != 0:
             raise OpsError(
                 msg("`{command}` failed: {output}", command=done.command, output=done.output),
-                msg("the crontab is as it was"),
+                msg("the crontab is unchanged"),
             )
         if self.read() != content:
             raise OpsError(
-                msg("the crontab is not what was written"),
-                msg("somebody else changed it meanwhile; try again"),
+                msg("the crontab differs from the version that was written"),
+                msg("somebody else changed the crontab at the same time; try again"),
             )
 
     def _command(self, *words: str, stdin: bytes | None = None) -> Command:
         if self.program is None:
             raise OpsError(
-                msg("there is no crontab command on this host"),
+                msg("this host has no crontab command"),
                 msg("as root: apt-get install cron; or set `schedule.by: service` in the spec"),
             )
         return Command((self.program, *words), {"LC_ALL": "C"}, stdin)

@@ -10,7 +10,7 @@ from techsapo_ops.adapters.process import TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 
-LOOK = msg("`techsapo hosts check` says what each host lacks; what runs goes on")
+LOOK = msg("`techsapo hosts check` shows what each host lacks; running services keep running")
 _UNREACHED = (
     "error during connect",
     "Cannot connect to the Docker daemon",
@@ -27,7 +27,7 @@ class HostsAway(OpsError):
     def __init__(self, unreachable: Mapping[str, str]) -> None:
         self.unreachable = dict(unreachable)
         self.why = msg("{hosts} can't be reached", hosts=", ".join(unreachable))
-        super().__init__(msg("the state of this stack is not known: {why}", why=self.why), LOOK)
+        super().__init__(msg("the state of this stack is unknown: {why}", why=self.why), LOOK)
 
 
 class NoManagerError(OpsError):
@@ -58,8 +58,8 @@ def lacking(away: Mapping[str, str]) -> str:
     if not away:
         return ""
     return msg(
-        "{hosts} lacks this, and once it is back goes by what it had, until the next `techsapo up`, "
-        "certificate, key or job brings it there",
+        "this change did not reach: {hosts}. A host that comes back uses its old copy until the next "
+        "`techsapo up`, or until a certificate, key or job is updated",
         hosts="; ".join(f"{name} ({why})" for name, why in away.items()),
     )
 
@@ -100,62 +100,67 @@ def plainly(said: str, name: str, way: str) -> Refusal:
     """What the docker client, or ssh below it, said of the machine `name` that it can't reach by `way`."""
     where = way.removeprefix("ssh://")
     host = where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]
-    on_it = msg("on {name}: ", name=name)
-    cable = msg("is it on, and its cable in?")
+    on_it = msg("on host {name}: ", name=name)
+    cable = msg("check the host's power and network cable")
     waited, port = _WAITED.search(said), _PORT.search(said)
     known: tuple[tuple[tuple[str, ...], str, str], ...] = (
         (
             ("REMOTE HOST IDENTIFICATION HAS CHANGED",),
-            msg("its ssh host key is another one than before"),
-            msg("find out why; then `ssh-keygen -R {host}`, and connect once", host=host),
+            msg("the ssh host key has changed"),
+            msg(
+                "find out why the key has changed; then run `ssh-keygen -R {host}` and connect once",
+                host=host,
+            ),
         ),
         (
             ("Host key verification failed",),
-            msg("its ssh host key is not known here"),
-            msg("`ssh {where}` once, and compare the key", where=where),
+            msg("the ssh host key is unknown"),
+            msg("run `ssh {where}` once, and check the key that ssh shows", where=where),
         ),
         (
             ("permission denied while trying to connect",),
-            msg("this user may not use Docker there"),
+            msg("this user is not allowed to use Docker on that host"),
             on_it + "`sudo usermod -aG docker USER`",
         ),
         (
             ("Permission denied (",),
-            msg("ssh does not let this user in"),
-            msg("give it a key that needs no question: `ssh -o BatchMode=yes {where} true`", where=where),
+            msg("ssh does not let this user log in"),
+            msg("set up a key that works without a prompt: `ssh -o BatchMode=yes {where} true`", where=where),
         ),
         (
             ("Could not resolve hostname",),
-            msg("nobody knows the name {host}", host=host),
-            msg("put it into /etc/hosts, or write its address"),
+            msg("the name {host} can't be resolved", host=host),
+            msg("add the name to /etc/hosts, or use the host's address"),
         ),
         (
             ("command not found", "docker: not found"),
-            msg("Docker is not installed there"),
+            msg("Docker is not installed"),
             on_it + msg("install Docker 25 or newer"),
         ),
         (
             ("Cannot connect to the Docker daemon", "failed to connect to the docker API"),
-            msg("its Docker does not run"),
+            msg("Docker is not running"),
             on_it + "`systemctl status docker`",
         ),
         (
             ("Connection refused",),
-            msg("it refuses ssh on port {port}", port=port[1]) if port is not None else msg("it refuses ssh"),
+            msg("ssh connections on port {port} are refused", port=port[1])
+            if port is not None
+            else msg("ssh connections are refused"),
             on_it + "`systemctl status ssh`",
         ),
-        (("No route to host", "Network is unreachable"), msg("there is no route to it"), cable),
+        (("No route to host", "Network is unreachable"), msg("there is no route to the host"), cable),
         (
             ("timed out", "did not end within"),
-            msg("it did not answer within {seconds:g} s", seconds=float(waited[1]))
+            msg("no answer within {seconds:g} s", seconds=float(waited[1]))
             if waited is not None
-            else msg("it does not answer"),
+            else msg("no answer"),
             cable,
         ),
         (
             ("too many authentication failures",),
             msg("ssh tries too many keys"),
-            msg("name the right one in ~/.ssh/config: IdentityFile, IdentitiesOnly yes"),
+            msg("set the right key in ~/.ssh/config: IdentityFile, IdentitiesOnly yes"),
         ),
     )
     for phrases, why, remedy in known:
@@ -164,4 +169,4 @@ def plainly(said: str, name: str, way: str) -> Refusal:
     if "stderr=" not in said and "\n" not in said and said:
         return Refusal(said)
     last = said.rpartition("stderr=")[2].strip().splitlines()
-    return Refusal(last[-1] if last else msg("it does not answer"))
+    return Refusal(last[-1] if last else msg("no answer"))

@@ -26,7 +26,7 @@ def actor() -> dict[str, str | int]:
     what started it: a job, a terminal or a program. `command` is which command of techsapo.
     """
     uid, tty = os.getuid(), _tty()
-    found: dict[str, str | int] = {
+    known: dict[str, str | int] = {
         "user": _name(uid),
         "uid": uid,
         "login": _login(),
@@ -36,7 +36,7 @@ def actor() -> dict[str, str | int]:
         "by": "job" if RESULT_VARIABLE in os.environ else "terminal" if tty else "program",
         "command": " ".join(["techsapo", *sys.argv[1:3]])[:_LONGEST],
     }
-    return {name: value for name, value in found.items() if value != ""}
+    return {name: value for name, value in known.items() if value != ""}
 
 
 def _name(uid: int) -> str:

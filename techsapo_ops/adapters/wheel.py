@@ -82,7 +82,7 @@ def _metadata() -> list[tuple[str, bytes]]:
         if installed.version == __version__:
             about = installed.read_text("METADATA") or about
             licence = installed.read_text(_LICENCE)
-    found = {"METADATA": about, "WHEEL": _WHEEL, "entry_points.txt": _ENTRY}
+    files = {"METADATA": about, "WHEEL": _WHEEL, "entry_points.txt": _ENTRY}
     if licence is not None:
-        found[_LICENCE] = licence
-    return [(f"{_INFO}/{name}", text.encode()) for name, text in sorted(found.items())]
+        files[_LICENCE] = licence
+    return [(f"{_INFO}/{name}", text.encode()) for name, text in sorted(files.items())]

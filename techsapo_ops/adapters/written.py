@@ -54,7 +54,7 @@ def read_manifest(directory: Path) -> Manifest:
         files = value["files"].items()
         return Manifest({str(n): Written(tuple(each["digests"]), bool(each["secret"])) for n, each in files})
 
-    remedy = msg("remove it and run `techsapo config generate --force`: all files are written anew")
+    remedy = msg("remove that file and run `techsapo config generate --force`, which rewrites all files")
     return read_json(directory / MANIFEST, made, empty=Manifest(), remedy=remedy)
 
 

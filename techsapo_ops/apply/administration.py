@@ -32,14 +32,14 @@ class Begun:
     head: Head | None
 
     def end(self, outcome: Outcome, what: Mapping[str, Any], warn: Warn) -> None:
-        """Record how it ended. It has happened by now, so `warn` is told where that can't be recorded."""
+        """Record how it ended; `warn` gets a line where that is not possible, for it has already happened."""
         if self.head is None:
             return
-        told = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
+        record = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
         try:
-            _append(self.layout, told, warn)
+            _append(self.layout, record, warn)
         except OpsError as error:
-            warn(msg("the end of this can't be recorded: {message}", message=error.message))
+            warn(msg("the outcome of this action can't be recorded: {message}", message=error.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +71,43 @@ def begin(
     Raises OpsError where it can't be recorded. With `anyway`, for what must not depend on that, `warn` is
     called in its place.
     """
-    told = {"action": action, "outcome": "begun", "who": actor(), "what": dict(what)}
+    record = {"action": action, "outcome": "begun", "who": actor(), "what": dict(what)}
     try:
-        return Begun(layout, action, _append(layout, told, warn))
+        return Begun(layout, action, _append(layout, record, warn))
     except OpsError as error:
         if anyway:
             warn(msg("{action} can't be recorded: {message}", action=action, message=error.message))
             return Begun(layout, action, None)
         raise OpsError(
             msg(
-                "{action} was not done, because it can't be recorded: {message}",
+                "{action} was not run, because it can't be recorded: {message}",
                 action=action,
                 message=error.message,
             ),
-            error.hint or msg("see that {path} can be written", path=chain_of(layout).path),
+            error.hint or msg("check that {path} can be written", path=chain_of(layout).path),
         ) from None
 
 
-def _append(layout: Layout, told: Mapping[str, Any], warn: Warn) -> Head:
-    """Add a record to the one chain that all hosts of a stack have, so that none goes on beside it.
+def _append(layout: Layout, record: Mapping[str, Any], warn: Warn) -> Head:
+    """Add a record to the chain that all hosts of a stack share.
 
-    Where no quorum answers, or another host is at work for long, it is added here alone, and said: who is to
-    be found asleep, or has to see a password, can't wait for that. Raises OpsError where it can't be written.
+    Where no quorum answers, or another host holds the lock for long, the record is added on this host only,
+    with a warning: an emergency can't wait for that. Raises OpsError where it can't be written.
     """
     head: Head | None = None
     chain = chain_of(layout)
     try:
         with sharing(layout, _WAIT, warn):
-            head = chain.append(told)
+            head = chain.append(record)
     except OpsError as error:
         if head is None:
-            head = chain.append(told)
-        warn(msg("this is recorded here alone, the other hosts don't know of it: {why}", why=error.message))
+            head = chain.append(record)
+        warn(msg("this action is recorded on this host only, not on the others: {why}", why=error.message))
     return head
 
 
 def why(error: BaseException) -> str:
-    """What is recorded of an error: its first line, or its kind where its words are not ours."""
+    """The text that is recorded for an error: its first line, or its type where it is no OpsError."""
     said = error.message if isinstance(error, OpsError) else type(error).__name__
     return said.partition("\n")[0][:_LONGEST]
 

@@ -42,8 +42,8 @@ class AuditDatabase(Following):
 
         Its account may add rows to the tables from then on.
         """
-        found, mysql = topology.find(service), topology.spec.mysql
-        if found is None or found.kind != MysqlKind.facts.kind or mysql is None:
+        server, mysql = topology.find(service), topology.spec.mysql
+        if server is None or server.kind != MysqlKind.facts.kind or mysql is None:
             return
         doors = Doors(access, topology, self.runner)
         with self._turn:

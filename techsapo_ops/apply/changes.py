@@ -48,7 +48,7 @@ def changes(files: Sequence[RenderedFile], directory: Path) -> tuple[FileChange,
     """
     manifest = read_manifest(directory)
     wanted = {file.path: file for file in files}
-    found = [change for file in files if (change := _compare(file, directory, manifest)) is not None]
+    changed = [change for file in files if (change := _compare(file, directory, manifest)) is not None]
     for path, written in manifest.files.items():
         if path in wanted:
             continue
@@ -56,8 +56,8 @@ def changes(files: Sequence[RenderedFile], directory: Path) -> tuple[FileChange,
         if content is None:
             continue
         kind = ChangeKind.REMOVED if manifest.owns(path, content) else ChangeKind.EDITED
-        found.append(FileChange(path, kind, unified_diff(path, content, b"", secret=written.secret)))
-    return tuple(sorted(found, key=lambda change: change.path))
+        changed.append(FileChange(path, kind, unified_diff(path, content, b"", secret=written.secret)))
+    return tuple(sorted(changed, key=lambda change: change.path))
 
 
 def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileChange | None:

@@ -1,4 +1,4 @@
-"""A stack's data in an apply: it is noted, nothing is made anew unasked, and budgets hear of what is gone."""
+"""A stack's data in an apply: what exists is noted, what is gone is not replaced unasked."""
 
 from __future__ import annotations
 
@@ -34,37 +34,37 @@ _COUNTING_SECONDS = 3600.0
 """A large database takes minutes to count its rows."""
 
 
-def require_data(stack: Stack, found: StackPlan) -> None:
-    """Raise OpsError where data of what `found` is about is gone: an `up` would make it anew, empty."""
-    if lost := lost_of(found):
-        told = [str(each) for each in lost]
+def require_data(stack: Stack, plan: StackPlan) -> None:
+    """Raise OpsError where data of the services of `plan` is gone: an `up` would create it again, empty."""
+    if lost := lost_of(plan):
+        lines = [str(each) for each in lost]
         backup = newest_backup(stack, {each.known.kind for each in lost})
         back = f"techsapo restore {backup}" if backup else ""
-        told.append(
-            msg("the newest backup of it is {backup}", backup=backup)
+        lines.append(
+            msg("the newest backup of this data is {backup}", backup=backup)
             if backup
-            else msg("there is no backup of it")
+            else msg("there is no backup of this data")
         )
-        raise OpsError(joined("\n", told), _hint(back))
+        raise OpsError(joined("\n", lines), _hint(back))
 
 
 def _hint(back: str) -> str:
     if not back:
         return msg(
-            "put its folder or volume back, if it was moved or not mounted; else `techsapo up --empty` "
-            "starts without it"
+            "if the folder or volume was only moved or unmounted, put it back; if the data is lost, "
+            "`techsapo up --empty` starts without it"
         )
     return msg(
-        "put its folder or volume back, if it was moved or not mounted; else `techsapo up --empty` "
-        "starts without it, then `{back}` brings the backup back",
+        "if the folder or volume was only moved or unmounted, put it back; if the data is lost, "
+        "`techsapo up --empty` starts without it, and `{back}` then restores the backup",
         back=back,
     )
 
 
-def lost_of(found: StackPlan) -> tuple[LostData, ...]:
+def lost_of(plan: StackPlan) -> tuple[LostData, ...]:
     """What is gone of the services that a plan is about."""
-    about = {step.service for step in found.steps.steps if step.action is not Action.REMOVE}
-    return tuple(each for each in found.lost if each.service in about)
+    about = {step.service for step in plan.steps.steps if step.action is not Action.REMOVE}
+    return tuple(each for each in plan.lost if each.service in about)
 
 
 def newest_backup(stack: Stack, kinds: Collection[str]) -> str:
@@ -92,7 +92,7 @@ def start_empty(stack: Stack, lost: Sequence[LostData], warn: Warn) -> None:
         observed = stack.engine.observe()
         for each in lost:
             seen = observed.services.get(each.service)
-            if seen is not None and seen.state.kept_running:
+            if seen is not None and seen.state.running_or_restarting:
                 stack.engine.halt(each.service)
         _note_gaps(stack.topology, lost)
         DataNote(stack.layout, stack.topology.engine).forget([each.service for each in lost])
@@ -120,16 +120,16 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
         for service in stack.topology.services
         if new or service.name in known
     }
-    found = {}
+    present = {}
     for name, seen in at_once(asked, _COUNTING_SECONDS).items():
         if isinstance(seen, Exception):
             raise seen
         if seen is not None:
-            found[name] = seen
+            present[name] = seen
     if not new:
-        note.refresh(found)
+        note.refresh(present)
         return
-    note.add(found)
+    note.add(present)
     # What was scaled away, or is no longer in the spec, may be cleared away.
     note.forget([name for name in note.known() if stack.topology.find(name) is None])
     noted = note.known().items()
@@ -147,7 +147,7 @@ def unnoted_data(stack: Stack) -> tuple[Service, ...]:
         for service in stack.topology.services
         if service.name not in known
         and service.name in observed
-        and observed[service.name].state.kept_running
+        and observed[service.name].state.running_or_restarting
         and (names := kind_of(service).data_names(stack.topology))
         and (entries := stack.engine.data_entries(service.name)) is not None
         and is_there(entries, names)
@@ -156,10 +156,10 @@ def unnoted_data(stack: Stack) -> tuple[Service, ...]:
 
 def note_unnoted(stack: Stack) -> None:
     """Note that data, while nobody else is at work on the stack: else what is being given up came back."""
-    found = {
+    unnoted = {
         each.name: seen for each in unnoted_data(stack) if (seen := _seen(stack, each, None)) is not None
     }
-    DataNote(stack.layout, stack.topology.engine).add(found)
+    DataNote(stack.layout, stack.topology.engine).add(unnoted)
 
 
 def note_restored(stack: Stack, part_kinds: Collection[str]) -> None:
@@ -169,9 +169,11 @@ def note_restored(stack: Stack, part_kinds: Collection[str]) -> None:
     lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
     back = [each for each in lost if each.service in names]
     services = {service.name: service for service in stack.topology.services}
-    found = {n.service: seen for n in back if (seen := _seen(stack, services[n.service], None)) is not None}
-    _note_gaps(stack.topology, [each for each in back if each.service in found])
-    DataNote(stack.layout, stack.topology.engine).add(found)
+    restored = {
+        n.service: seen for n in back if (seen := _seen(stack, services[n.service], None)) is not None
+    }
+    _note_gaps(stack.topology, [each for each in back if each.service in restored])
+    DataNote(stack.layout, stack.topology.engine).add(restored)
 
 
 def _seen(stack: Stack, service: Service, known: KnownData | None) -> KnownData | None:
@@ -205,8 +207,8 @@ def _amount(stack: Stack, service: Service) -> Amount | None:
         return None
 
 
-_KEPT = timedelta(days=62)
-"""For which a gap matters: longer than a month."""
+_GAP_AGE = timedelta(days=62)
+"""How long a gap matters: longer than a month."""
 
 
 def reset_budget(stack: Stack, period: Period, warn: Warn) -> datetime:
@@ -217,8 +219,8 @@ def reset_budget(stack: Stack, period: Period, warn: Warn) -> datetime:
     """
     now = datetime.now(UTC)
     with recorded(stack.layout, "answers reset-budget", {"period": period}, warn):
-        found = read_note(stack.layout.budget_note)
-        _write(stack.layout, replace(found, resets={**found.resets, period: now}))
+        note = read_note(stack.layout.budget_note)
+        _write(stack.layout, replace(note, resets={**note.resets, period: now}))
         if words := lacking(stack.engine.deliver()):
             warn(words)
     return now
@@ -226,26 +228,26 @@ def reset_budget(stack: Stack, period: Period, warn: Warn) -> datetime:
 
 def note_audit(layout: Layout, since: Mapping[str, datetime]) -> None:
     """Note since when app instances have an audit log of their own. Raises OpsError."""
-    found = read_note(layout.budget_note)
-    if since and dict(found.audit_since) != dict(since):
-        _write(layout, replace(found, audit_since=dict(since)))
+    note = read_note(layout.budget_note)
+    if since and dict(note.audit_since) != dict(since):
+        _write(layout, replace(note, audit_since=dict(since)))
     else:
         follow(layout)
 
 
 def note_gap(layout: Layout, gap: Gap, instances: Collection[str]) -> None:
     """Note that an audit log is gone; for `instances`, whose own it was, it begins anew. Raises OpsError."""
-    found = read_note(layout.budget_note)
-    kept = (each for each in found.gaps if each.until > gap.until - _KEPT)
-    since = {name: time for name, time in found.audit_since.items() if name not in instances}
-    _write(layout, replace(found, audit_since=since, gaps=(*kept, gap)))
+    note = read_note(layout.budget_note)
+    recent = (each for each in note.gaps if each.until > gap.until - _GAP_AGE)
+    since = {name: time for name, time in note.audit_since.items() if name not in instances}
+    _write(layout, replace(note, audit_since=since, gaps=(*recent, gap)))
 
 
 def forget_audit(layout: Layout) -> None:
     """Forget that there was an audit log: the stack begins as one that was never applied. Raises OpsError."""
-    found = read_note(layout.budget_note)
-    if found.audit_since or found.gaps:
-        _write(layout, BudgetNote(resets=found.resets))
+    note = read_note(layout.budget_note)
+    if note.audit_since or note.gaps:
+        _write(layout, BudgetNote(resets=note.resets))
 
 
 def follow(layout: Layout) -> None:

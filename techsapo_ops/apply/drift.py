@@ -64,46 +64,46 @@ def drift(history: History) -> DriftReport:
     current = history.ledger.current()
     if current is None:
         raise OpsError(
-            msg("nothing was applied yet"), msg("`techsapo up` does; `techsapo plan` shows what it would do")
+            msg("nothing was applied yet"), msg("run `techsapo up`; `techsapo plan` shows what it would do")
         )
     snapshot = history.snapshot(current)
     running = history.engine(snapshot)
-    found = plan(snapshot, running, Purpose.DRIFT)
+    stack_plan = plan(snapshot, running, Purpose.DRIFT)
     findings = [
         *_applies(history),
-        *_files(found),
+        *_files(stack_plan),
         *(
             DriftFinding("maintenance", name, what)
             for name, what in at_odds(snapshot.desired.topology.layout)
         ),
-        *_services(found, running),
-        *_updates(found),
+        *_services(stack_plan, running),
+        *_updates(stack_plan),
         *(
             DriftFinding("stranger", "", odd.what)
             for odd in running.prove(snapshot.desired, (), strangers=True)
         ),
     ]
-    return DriftReport(current, tuple(findings), (*found.observed.services, *found.observed.beside))
+    return DriftReport(current, tuple(findings), (*stack_plan.observed.services, *stack_plan.observed.beside))
 
 
 def _applies(history: History) -> Iterator[DriftFinding]:
     ledger = history.ledger
     last = ledger.entries()[-1]
     if half_restored(history.layout):
-        yield DriftFinding("restore", "restore", msg("was interrupted half way: `techsapo up` goes back"))
+        yield DriftFinding("restore", "restore", msg("was interrupted: `techsapo up` undoes it"))
     if apply_journal(history.layout).path.exists():
-        yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is under way, or was interrupted"))
+        yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is in progress, or was interrupted"))
     elif last.result == "failed":
         yield DriftFinding(
-            "apply", f"@{last.id}", msg("failed and was not gone back from: {reason}", reason=last.reason)
+            "apply", f"@{last.id}", msg("failed and was not rolled back: {reason}", reason=last.reason)
         )
 
 
-def _files(found: StackPlan) -> Iterator[DriftFinding]:
-    wanted = {file.path for file in found.desired.files}
-    for change in found.files:
+def _files(stack_plan: StackPlan) -> Iterator[DriftFinding]:
+    wanted = {file.path for file in stack_plan.desired.files}
+    for change in stack_plan.files:
         if change.path not in wanted:
-            what = msg("was generated but is no part of what was applied")
+            what = msg("was generated, but was not part of the last apply")
         elif change.kind is ChangeKind.ADDED:
             what = msg("is missing")
         elif change.modes is not None:
@@ -112,51 +112,49 @@ def _files(found: StackPlan) -> Iterator[DriftFinding]:
         elif change.kind is ChangeKind.EDITED:
             what = EDITED
         else:
-            what = msg("was generated anew but not applied")
+            what = msg("was regenerated but not applied")
         yield DriftFinding("file", change.path, what)
 
 
-def _services(found: StackPlan, running: Running) -> Iterator[DriftFinding]:
-    desired, observed = found.desired, found.observed
+def _services(stack_plan: StackPlan, running: Running) -> Iterator[DriftFinding]:
+    desired, observed = stack_plan.desired, stack_plan.observed
     if not observed.running and desired.topology.services:
-        yield DriftFinding("service", "stack", msg("does not run"))
+        yield DriftFinding("service", "stack", msg("is not running"))
         yield from _ports(desired, observed, running)
         return
-    for step in found.steps.changes:
+    for step in stack_plan.steps.changes:
         seen = observed.services.get(step.service)
         if seen is not None and seen.replaced == step.reason:
             continue
         if step.action is Action.REMOVE:
-            what = msg("runs but is no part of what was applied")
+            what = msg("is running, but was not part of the last apply")
         elif step.reason == "not there yet":
             what = msg("is gone")
         elif step.action in {Action.RELOAD, Action.RESTART} and step.reason.endswith(" changed"):
-            what = msg("runs with an older configuration: {reason}", reason=step.reason)
+            what = msg("is running with an older configuration: {reason}", reason=step.reason)
         else:
             what = step.reason
         yield DriftFinding("service", step.service, what)
     for name, stopped in observed.stopped.items():
         seen = observed.services.get(name)
         if seen is not None and seen.state is State.RUNNING:
-            yield DriftFinding("service", name, msg("runs, although it was {stopped}", stopped=stopped))
+            yield DriftFinding("service", name, msg("is running, although it was {stopped}", stopped=stopped))
     yield from _ports(desired, observed, running)
 
 
-def _updates(found: StackPlan) -> Iterator[DriftFinding]:
+def _updates(stack_plan: StackPlan) -> Iterator[DriftFinding]:
     """Services that still run what an update has replaced: nobody changed them, they need a start."""
-    steps = {step.service: step for step in found.steps.changes}
-    for name, seen in found.observed.services.items():
+    steps = {step.service: step for step in stack_plan.steps.changes}
+    for name, seen in stack_plan.observed.services.items():
         if seen.replaced:
             command = "up" if name in steps else msg("restart {name}", name=name)
             yield DriftFinding(
                 "update",
                 name,
-                msg(
-                    "{replaced}: `techsapo {command}` starts it anew", replaced=seen.replaced, command=command
-                ),
+                msg("{replaced}: `techsapo {command}` restarts it", replaced=seen.replaced, command=command),
             )
-    for name, why in found.observed.beside.items():
-        again = msg("`techsapo down`, then `techsapo up` start it anew, with all services")
+    for name, why in stack_plan.observed.beside.items():
+        again = msg("`techsapo down`, then `techsapo up`, restarts this program and all services")
         yield DriftFinding("update", name, msg("{why}: {again}", why=why, again=again))
 
 
@@ -177,7 +175,7 @@ def _ports(desired: Desired, observed: Observed, running: Running) -> Iterator[D
             yield DriftFinding(
                 "stranger",
                 service.name,
-                msg("its port {port} is held by {holder}", port=service.port, holder=holder),
+                msg("its port {port} is in use by {holder}", port=service.port, holder=holder),
             )
 
 
@@ -206,9 +204,10 @@ def job(context: JobContext) -> JobResult:
         *_data(context),
     )
     if not report.findings:
-        return JobResult(msg("as applied by @{id}", id=report.against.id), samples)
+        return JobResult(msg("unchanged since apply @{id}", id=report.against.id), samples)
     return JobResult(
-        msg("{count} differ from @{id}", count=len(report.findings), id=report.against.id), samples
+        msg("differences from apply @{id}: {count}", count=len(report.findings), id=report.against.id),
+        samples,
     )
 
 
@@ -223,7 +222,7 @@ def _data(context: JobContext) -> Iterator[Sample]:
                 note_unnoted(stack)
         known = DataNote(stack.layout, stack.topology.engine).known()
     except OpsError as error:
-        context.tell(f"data was not looked for: {error.message}")
+        context.tell(f"data was not checked: {error.message}")
         return
     for each in lost.values():
         context.tell(str(each))

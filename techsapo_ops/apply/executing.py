@@ -1,4 +1,4 @@
-"""Run a program at somebody's terminal, where a service runs or logged in to it."""
+"""Run a program on a terminal, inside a service or logged in to it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
         given = given[1:]
     if given[:1] == ("",):
         raise OpsError(
-            msg("the program to run has no name"),
-            msg("leave it out for the service's own client"),
+            msg("the name of the program to run is empty"),
+            msg("omit the program to start the service's own client"),
             exit_code=2,
         )
     service, state = running_service(stack, word)
@@ -47,10 +47,11 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
     if call.command.env and not state.runs:  # only a login is in it
         raise OpsError(
             msg(
-                "{name} keeps ending, so its password would go to whoever answers at its port",
+                "not logged in: {name} keeps exiting, so another program on its port could receive the "
+                "password",
                 name=service.name,
             ),
-            msg("`techsapo logs {name}` tells why", name=service.name),
+            msg("`techsapo logs {name}` shows why", name=service.name),
         )
     what = {"service": service.name, "program": argv[0], "arguments": len(argv) - 1}
     with recorded(stack.layout, "exec", what, warn) as known:
@@ -70,13 +71,13 @@ def require_owner(stack: Stack) -> None:
         raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it")) from None
     except OSError as error:
         raise OpsError(
-            msg("cannot look at {state}: {strerror}", state=stack.layout.state, strerror=error.strerror),
+            msg("cannot access {state}: {strerror}", state=stack.layout.state, strerror=error.strerror),
             msg("run as the user who ran `up`"),
         ) from error
     if os.geteuid() not in {0, owner}:
-        # Whoever is told of it sees from the refusal as whom to run this.
+        # The refusal names the user who may run this.
         refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(stack.layout.state))
-        raise OpsError(msg("only its owner may enter the services of this stack")) from refusal
+        raise OpsError(msg("only the owner of this stack can run commands in its services")) from refusal
 
 
 def running_service(stack: Stack, word: str) -> tuple[Service, State]:
@@ -87,7 +88,7 @@ def running_service(stack: Stack, word: str) -> tuple[Service, State]:
     observed = stack.engine.observe()
     for service in meant:
         seen = observed.services.get(service.name)
-        if seen is not None and seen.state.kept_running:
+        if seen is not None and seen.state.running_or_restarting:
             return service, seen.state
     away = {each.machine.name for each in meant} & observed.unreachable.keys()
     if away:
@@ -99,7 +100,8 @@ def running_service(stack: Stack, word: str) -> tuple[Service, State]:
             msg("`techsapo start {name}` starts it", name=name),
         )
     raise OpsError(
-        msg("{name} does not run", name=name), msg("`techsapo ps` shows what does, `techsapo up` starts it")
+        msg("{name} is not running", name=name),
+        msg("`techsapo ps` shows what is running; `techsapo up` starts the rest"),
     )
 
 

@@ -61,10 +61,10 @@ def examine(stack: Stack) -> Generated:
     Raises OpsError where something can't be rendered or a tool refuses a file.
     """
     files = render_stack(stack.topology, stack.templates)
-    found = changes(files, stack.layout.config)
+    changed = changes(files, stack.layout.config)
     report = validate(stack, files)
     require(report)
-    return Generated(files, found, report)
+    return Generated(files, changed, report)
 
 
 def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
@@ -96,21 +96,21 @@ def write_files(
     Raises OpsError when files were edited by hand, unless `force`, and when something can't be written.
     """
     directory = topology.layout.config
-    found = changes(files, directory)
-    edited = [change for change in found if change.kind is ChangeKind.EDITED]
+    changed = changes(files, directory)
+    edited = [change for change in changed if change.kind is ChangeKind.EDITED]
     if edited and not force:
         raise edited_error(edited, directory)
     manifest = read_manifest(directory)
     final = Manifest({file.path: Written((file.digest,), file.secret) for file in files})
     wanted = {file.path: file for file in files}
-    if found or manifest != final:
+    if changed or manifest != final:
         _sweep(directory, [*wanted, *manifest.files])
-    if not found:
+    if not changed:
         if manifest != final:
             write_manifest(directory, final)
         return ()
-    write = [wanted[change.path] for change in found if change.path in wanted]
-    remove = [directory / change.path for change in found if change.path not in wanted]
+    write = [wanted[change.path] for change in changed if change.path in wanted]
+    remove = [directory / change.path for change in changed if change.path not in wanted]
     partial: list[tuple[Path, Path]] = []
     try:
         for file in write:
@@ -125,7 +125,7 @@ def write_files(
             sync_directory(folder)
     except OSError as error:
         raise OpsError(
-            msg("cannot write below {directory}: {strerror}", directory=directory, strerror=error.strerror),
+            msg("cannot write in {directory}: {strerror}", directory=directory, strerror=error.strerror),
             write_hint(error),
         ) from None
     finally:
@@ -133,7 +133,7 @@ def write_files(
             temporary.unlink(missing_ok=True)
     _remove_empty(directory, remove)
     write_manifest(directory, final)
-    return found
+    return changed
 
 
 def _both(directory: Path, manifest: Manifest, final: Manifest, remove: Sequence[Path]) -> Manifest:

@@ -46,34 +46,43 @@ class History:
     def choose(self, reference: str | None) -> LedgerEntry:
         """The apply to go back to: the one that `reference` names, or the last good one before the present.
 
-        After an apply that failed or was killed half way, and was not gone back from, that is the present one
-        itself. Raises OpsError when there is none, or for one that was no good.
+        After an apply that failed or was killed half way, and was not rolled back, that is the current one
+        itself. Raises OpsError when there is none, or for one that failed.
         """
         ledger = self.ledger
         if reference is not None:
             entry = ledger.find(reference)
             if not entry.good:
                 hint = (
-                    msg("@{back_to} is what it went back to", back_to=entry.back_to)
+                    msg(
+                        "after that failure, the stack was rolled back to apply @{back_to}",
+                        back_to=entry.back_to,
+                    )
                     if entry.back_to is not None
                     else ""
                 )
-                raise OpsError(msg("@{id} failed: there is no such state to go back to", id=entry.id), hint)
+                raise OpsError(
+                    msg("apply @{id} failed, so it is not possible to roll back to it", id=entry.id), hint
+                )
             return entry
         current = ledger.current()
         if not ledger.entries():
-            raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
+            raise OpsError(msg("nothing was applied yet"), msg("run `techsapo up` first"))
         if current is None:
             raise OpsError(
-                msg("there is no good state to go back to"), msg("`techsapo changes list` lists every apply")
+                msg("there is no successful apply to roll back to"),
+                msg("`techsapo changes list` lists every apply"),
             )
         if ledger.entries()[-1].result == "failed":
             return current
         before = ledger.before(current)
         if before is None:
             raise OpsError(
-                msg("there is no good state before the present one, @{id}", id=current.id),
-                msg("`techsapo changes list` lists every apply; `techsapo rollback @N` goes to any good one"),
+                msg("there is no successful apply before the current one, @{id}", id=current.id),
+                msg(
+                    "`techsapo changes list` lists every apply; `techsapo rollback @N` returns to any "
+                    "successful one"
+                ),
             )
         return before
 
@@ -84,11 +93,11 @@ class History:
         if recorded.state != self.layout.state:
             raise OpsError(
                 msg(
-                    "@{id} was applied when the project stood in {parent}",
+                    "at apply @{id}, the project was in {parent}",
                     id=entry.id,
                     parent=recorded.state.parent,
                 ),
-                msg("move it back there, or run `techsapo up`"),
+                msg("move the project back there, or run `techsapo up`"),
             )
         return snapshot
 
@@ -103,8 +112,8 @@ _WORDS = {
     FILES: msg("while files were written"),
     PREPARE: msg("after the files were written"),
     SERVICES: msg("while services were changed"),
-    READ_BACK: msg("while reading back what runs"),
-    BACK: msg("while going back"),
+    READ_BACK: msg("while reading back the services"),
+    BACK: msg("while rolling back"),
 }
 
 
@@ -144,7 +153,7 @@ def record_interrupted(layout: Layout) -> LedgerEntry | None:
 def _interrupted(entry: Entry[LedgerEntry]) -> str:
     where = _WORDS.get(entry.step, entry.step)
     if entry.step == SERVICES and not entry.done:
-        where = msg("before the first service")
+        where = msg("before the first service was changed")
     if entry.elsewhere:  # what was shared last is older than what happened there
         return msg("interrupted on {host}, {where} or later", host=entry.host, where=where)
     done = msg(" (done: {done})", done=", ".join(entry.done)) if entry.done else ""
@@ -166,8 +175,9 @@ def require_left(layout: Layout) -> None:
     """Raise OpsError where a stack that was to move to several hosts may still run on another one alone."""
     if host := may_run_on(layout):
         raise OpsError(
-            msg("this stack's move from {host} to several hosts was cut short: it may still run there alone",
+            msg("the move of this stack from {host} to several hosts was interrupted: the stack may "
+                "still be running on {host} alone",
                 host=host),
-            msg("on {host}, in its folder, `techsapo up` goes on. Where {host} is lost for good: `techsapo "
-                "down` here, then `techsapo up`", host=host),
+            msg("to continue, run `techsapo up` on {host}, in the stack's folder. If {host} is lost for "
+                "good, run `techsapo down` on this host, then `techsapo up`", host=host),
         )  # fmt: skip

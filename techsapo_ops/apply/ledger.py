@@ -35,10 +35,10 @@ from techsapo_ops.masking.search import forms
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.redact import written_secrets
 
-KEPT = 50
-"""Applies that are kept, beside the last good one."""
-SECRETS_KEPT = 3
-"""Good states, the present one among them, whose secrets are kept whatever became of them since."""
+MAX_ENTRIES = 50
+"""Applies that the ledger holds, besides the last good one."""
+STATES_WITH_SECRETS = 3
+"""Good states, the current one included, that keep their secrets even where those have changed since."""
 _REFERENCE = re.compile(r"@?(\d{1,12})")
 
 
@@ -59,10 +59,10 @@ class Ledger:
 
     def _read(self) -> list[tuple[Path, LedgerEntry | None]]:
         try:
-            found = [(path, _content(path)) for path in entry_files(self.folder)]
+            contents = [(path, _content(path)) for path in entry_files(self.folder)]
         except OSError as error:
             raise unreadable(self.folder, error) from None
-        return [(path, read_entry(data)) for path, data in found if data is not None]
+        return [(path, read_entry(data)) for path, data in contents if data is not None]
 
     def next_id(self) -> int:
         """The number of the next apply; numbers are never given twice."""
@@ -94,20 +94,24 @@ class Ledger:
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             raise OpsError(
-                msg("{reference} names no apply", reference=repr(reference)),
-                msg("write e.g. @7, as `techsapo changes list` shows it"),
+                msg("{reference} is not an apply", reference=repr(reference)),
+                msg("write a number such as @7, as `techsapo changes list` shows it"),
                 exit_code=2,
             )
         entries = self.entries()
-        found = next((e for e in entries if e.id == int(match[1])), None)
-        if found is None:
+        entry = next((e for e in entries if e.id == int(match[1])), None)
+        if entry is None:
             there = (
-                msg("there are @{id} to @{entries_id}", id=entries[0].id, entries_id=entries[-1].id)
+                msg(
+                    "the ledger has applies @{id} to @{entries_id}",
+                    id=entries[0].id,
+                    entries_id=entries[-1].id,
+                )
                 if entries
                 else msg("nothing was applied yet")
             )
             raise OpsError(msg("there is no apply @{match}", match=match[1]), there, exit_code=2)
-        return found
+        return entry
 
     def keep(self, content: bytes) -> str:
         """Store `content` unless it is there already; returns its SHA-256."""
@@ -121,18 +125,22 @@ class Ledger:
     def content(self, digest: str) -> bytes:
         """What is stored under `digest`. Raises OpsError when it is gone or damaged."""
         try:
-            found = (self._objects / digest).read_bytes()
+            data = (self._objects / digest).read_bytes()
         except OSError as error:
             raise OpsError(
-                msg("the ledger lacks {digest}: {strerror}", digest=digest[:12], strerror=error.strerror),
-                msg("this apply can't be gone back to"),
+                msg(
+                    "object {digest} is missing from the ledger: {strerror}",
+                    digest=digest[:12],
+                    strerror=error.strerror,
+                ),
+                msg("it is not possible to roll back to this apply"),
             ) from None
-        if hashlib.sha256(found).hexdigest() != digest:
+        if hashlib.sha256(data).hexdigest() != digest:
             raise OpsError(
-                msg("{digest} in the ledger is damaged", digest=digest[:12]),
-                msg("this apply can't be gone back to"),
+                msg("object {digest} in the ledger is damaged", digest=digest[:12]),
+                msg("it is not possible to roll back to this apply"),
             )
-        return found
+        return data
 
     def save_state(self, snapshot: Snapshot) -> str:
         """Store `snapshot` with all its files; returns the name for `load_state`."""
@@ -146,28 +154,28 @@ class Ledger:
         if not entry.state:
             raise OpsError(
                 msg(
-                    "@{id} had other secrets than now, and its files are no longer kept: those of the last "
-                    "{secrets_kept} states are",
+                    "the secrets have changed since apply @{id}, so its files were deleted: files with "
+                    "former secrets are kept for the last {states} states only",
                     id=entry.id,
-                    secrets_kept=SECRETS_KEPT,
+                    states=STATES_WITH_SECRETS,
                 ),
-                msg("write what you want of it into the spec, then `techsapo up`"),
+                msg("change the spec to what that apply had, then run `techsapo up`"),
             )
         try:
-            found = thaw(self.content(entry.state), self.content)
-            return found.moved_to(self.folder.parent)
+            snapshot = thaw(self.content(entry.state), self.content)
+            return snapshot.moved_to(self.folder.parent)
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
                 msg(
-                    "@{id} was recorded in a way that this version can't read ({error})",
+                    "this version can't read the record of apply @{id} ({error})",
                     id=entry.id,
                     error=error,
                 ),
-                msg("techsapo {version} wrote it", version=entry.version),
+                msg("that record was written by techsapo {version}", version=entry.version),
             ) from None
 
     def record(self, entry: LedgerEntry) -> frozenset[str]:
-        """Add one apply, and forget the oldest beyond `KEPT`; ids of the images that only those named."""
+        """Add one apply and forget the oldest beyond `MAX_ENTRIES`; ids of images that only those named."""
         self.make_folders()
         write_atomic(self._path(entry.id), written_entry(entry), 0o600)
         return self._prune()
@@ -181,7 +189,9 @@ class Ledger:
         except OSError as error:
             raise OpsError(
                 msg(
-                    "cannot make the ledger {folder}: {strerror}", folder=self.folder, strerror=error.strerror
+                    "cannot create the ledger {folder}: {strerror}",
+                    folder=self.folder,
+                    strerror=error.strerror,
                 )
             ) from None
 
@@ -191,19 +201,19 @@ class Ledger:
     def _prune(self) -> frozenset[str]:
         entries = self.entries()
         good = self.current()
-        keep = {entry.id for entry in entries[-KEPT:]} | ({good.id} if good is not None else set())
+        keep = {entry.id for entry in entries[-MAX_ENTRIES:]} | ({good.id} if good is not None else set())
         gone = [entry for entry in entries if entry.id not in keep]
         for entry in gone:
             self._path(entry.id).unlink(missing_ok=True)
         self.sweep(self._forget_secrets([entry for entry in entries if entry.id in keep]))
-        kept = {image for entry in entries if entry.id in keep for image in entry.images.values()}
-        return frozenset(image for entry in gone for image in entry.images.values()) - kept
+        named = {image for entry in entries if entry.id in keep for image in entry.images.values()}
+        return frozenset(image for entry in gone for image in entry.images.values()) - named
 
     def _forget_secrets(self, entries: Sequence[LedgerEntry]) -> tuple[str, ...]:
         """Forget the older snapshots with secrets that no new one has; returns the names of the others."""
         documents: dict[str, bytes] = {}
         for state in {entry.state for entry in entries if entry.state}:
-            with suppress(OpsError):  # a damaged one can't be gone back to, and `sweep` minds it
+            with suppress(OpsError):  # nobody can roll back to a damaged one, and `sweep` sees it
                 documents[state] = self.content(state)
         near = self._near(entries)
         made = (secret.decode(errors="replace") for secret in made_secrets(self.folder.parent / "keys"))
@@ -219,14 +229,14 @@ class Ledger:
         return tuple(entry.state for entry in entries if entry.state and entry.state not in stale)
 
     def _near(self, entries: Sequence[LedgerEntry]) -> frozenset[str]:
-        """The states that are gone back to without a number: the newest good ones, and those before them."""
+        """The states that a roll back without a number reaches: the newest good ones and those before."""
         near: list[LedgerEntry] = []
         for entry in reversed(entries):
             if entry.good and entry.identity not in {each.identity for each in near}:
                 near.append(entry)
-        near = near[:SECRETS_KEPT]
+        near = near[:STATES_WITH_SECRETS]
         back = near[0] if near else None
-        for _ in range(SECRETS_KEPT - 1):
+        for _ in range(STATES_WITH_SECRETS - 1):
             back = self.before(back) if back is not None else None
             near += [back] if back is not None else []
         return frozenset(entry.state for entry in near)
@@ -266,9 +276,9 @@ class Alive:
     @classmethod
     def of(cls, documents: Iterable[bytes], made: Iterable[str]) -> Alive:
         """That of frozen snapshots, with the secrets that the tool `made` itself."""
-        found = [json.loads(document) for document in documents]
-        values = {value for each in found for value in _values(each)} | {value for value in made if value}
-        digests = {f["digest"] for each in found for f in each["files"] if f["secret"]}
+        snapshots = [json.loads(document) for document in documents]
+        values = {value for each in snapshots for value in _values(each)} | {value for value in made if value}
+        digests = {f["digest"] for each in snapshots for f in each["files"] if f["secret"]}
         return cls(frozenset(values), frozenset(digests))
 
     def lacks(self, document: bytes, content: Callable[[str], bytes]) -> bool:

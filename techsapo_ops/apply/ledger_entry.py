@@ -66,12 +66,12 @@ class LedgerEntry:
 def entry_files(folder: Path) -> list[Path]:
     """The files of the applies in the ledger `folder`, oldest first. Raises OpsError."""
     try:
-        found = [path for path in folder.iterdir() if ENTRY.fullmatch(path.name)]
+        files = [path for path in folder.iterdir() if ENTRY.fullmatch(path.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise unreadable(folder, error) from None
-    return sorted(found, key=lambda path: int(path.stem))
+    return sorted(files, key=lambda path: int(path.stem))
 
 
 def last_good(folder: Path) -> LedgerEntry | None:

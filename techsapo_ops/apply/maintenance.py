@@ -1,4 +1,4 @@
-"""Turn maintenance on and off: users are told to come back later, and everything else goes on."""
+"""Turn maintenance on and off: users are asked to come back later, and everything else keeps running."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
     """Tell users to come back later, from now on; again where it goes on, with other words.
 
     Raises OpsError where that can't be recorded or written: then nothing is changed, or the next call
-    finishes it. `warn` is told where the silence was not made.
+    finishes it. `warn` gets a line where the silence could not be created.
     """
     if len(message) > LONGEST_MESSAGE or not message.replace("\n", " ").isprintable():
         raise OpsError(
             msg(
-                "--message: at most {longest_message} characters that can be printed",
+                "--message: use at most {longest_message} printable characters",
                 longest_message=LONGEST_MESSAGE,
             ),
-            msg("shorten it"),
+            msg("shorten the message, or remove its unprintable characters"),
             exit_code=2,
         )
     before = maintenance_of(stack.layout)
@@ -96,9 +96,9 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
 
 def follow(layout: Layout) -> None:
     """Let nginx and the app have what the note says: after a kill in the middle, or new folders."""
-    found = maintenance_of(layout)
+    maintenance = maintenance_of(layout)
     for folder, fronted in _folders(layout):
-        if found is None:
+        if maintenance is None:
             try:
                 remove_file(folder / PROBLEM)
             except OSError as error:
@@ -110,9 +110,9 @@ def follow(layout: Layout) -> None:
             continue
         folder.mkdir(mode=0o755, exist_ok=True)
         folder.chmod(0o755)
-        write_atomic(folder / PAGE, page(found).encode())
+        write_atomic(folder / PAGE, page(maintenance).encode())
         (folder / ALONE).unlink(missing_ok=True) if fronted else write_atomic(folder / ALONE, b"")
-        write_atomic(folder / PROBLEM, problem(found).encode())
+        write_atomic(folder / PROBLEM, problem(maintenance).encode())
 
 
 def _follow(stack: Stack, warn: Say) -> None:
@@ -122,7 +122,7 @@ def _follow(stack: Stack, warn: Say) -> None:
 
 
 def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Where the note and a reader's folder disagree: the reader, and in words how, with what to do."""
+    """Where the note and a service's folder disagree: the service, and a sentence with what to do."""
     noted = os.path.lexists(note(layout))
     for folder, _ in _folders(layout):
         if os.path.lexists(folder / PROBLEM) == noted:
@@ -132,16 +132,17 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
             yield (
                 reader,
                 msg(
-                    "does not know of the maintenance that {note} tells of: `techsapo up`", note=note(layout)
+                    "still serves users, although maintenance is on ({note}): run `techsapo up`",
+                    note=note(layout),
                 ),
             )
         else:
-            yield reader, msg("turns users away, though no maintenance is noted: `techsapo maintenance off`")
+            yield reader, msg("turns users away, although maintenance is off: run `techsapo maintenance off`")
 
 
 def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
-    """Where those look that turn users away, as processes and in containers, and whether one stands before
-    the app there."""
+    """The folders of the services that turn users away, native and in containers, and whether one of them is
+    in front of the app there."""
     for configuration in (layout.config / places.rendered for places in EVERY):
         fronted = any(kind.balances and any((configuration / kind.name).glob("*.conf")) for kind in kinds())
         for kind in kinds():
@@ -149,12 +150,12 @@ def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
                 yield configuration / kind.name / FOLDER, fronted
 
 
-def page(found: Maintenance) -> str:
+def page(maintenance: Maintenance) -> str:
     """What a browser shows, in both languages."""
-    told = f"<p>{html.escape(found.message)}</p>" if found.message else ""
+    message = f"<p>{html.escape(maintenance.message)}</p>" if maintenance.message else ""
     until = until_ja = ""
-    if found.until is not None:
-        when = f"{found.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if maintenance.until is not None:
+        when = f"{maintenance.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         until, until_ja = f" We expect to be back at {when}.", f"{when} ごろに再開する予定です。"
     return f"""<!doctype html>
 <html lang="ja">
@@ -168,7 +169,7 @@ def page(found: Maintenance) -> str:
 <main>
 <h1>メンテナンス中です</h1>
 <p>しばらくしてから、もう一度お試しください。{until_ja}</p>
-{told}
+{message}
 <section lang="en">
 <h1>Down for maintenance</h1>
 <p>Please try again later.{until}</p>
@@ -179,9 +180,9 @@ def page(found: Maintenance) -> str:
 """
 
 
-def problem(found: Maintenance) -> str:
+def problem(maintenance: Maintenance) -> str:
     """What a program reads: RFC 9457, and OpenAI's shape under `error`."""
-    detail = f"down for maintenance: {found.message}" if found.message else "down for maintenance"
+    detail = f"down for maintenance: {maintenance.message}" if maintenance.message else "down for maintenance"
     value = {
         "type": "urn:techsapo:problem:maintenance",
         "title": "Service Unavailable",
@@ -189,7 +190,7 @@ def problem(found: Maintenance) -> str:
         "code": "maintenance",
         "detail": detail,
         "retry_after": RETRY_AFTER,
-        **({} if found.until is None else {"until": found.until.isoformat(timespec="seconds")}),
+        **({} if maintenance.until is None else {"until": maintenance.until.isoformat(timespec="seconds")}),
         "error": {"message": detail, "type": "server_error", "param": None, "code": "maintenance"},
     }
     return json.dumps(value, ensure_ascii=False) + "\n"
@@ -200,7 +201,7 @@ def _noted(layout: Layout, made: Maintenance) -> None:
 
 
 def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
-    """The id of a silence of what users notice, or "": without Alertmanager nobody is told anyway."""
+    """The id of a silence for what users notice, or "" without an Alertmanager, which would notify nobody."""
     server = _alertmanager(stack)
     if server is None:
         return ""
@@ -209,7 +210,7 @@ def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
     try:
         return server.silence([_MATCHER], now, ends, made.by, f"{_COMMENT}{made.message}"[:300])
     except OpsError as error:
-        warn(msg("alerts of what users notice are not silenced: {message}", message=error.message))
+        warn(msg("alerts about what users notice were not silenced: {message}", message=error.message))
         return ""
 
 
@@ -224,7 +225,7 @@ def _expire(stack: Stack, warn: Say) -> None:
             if ours and silence.state != "expired":
                 server.expire(silence.id)
     except OpsError as error:
-        warn(msg("the silence of the maintenance is not ended: {message}", message=error.message))
+        warn(msg("the silence for the maintenance was not ended: {message}", message=error.message))
 
 
 def _alertmanager(stack: Stack) -> Alertmanager | None:

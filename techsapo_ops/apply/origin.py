@@ -56,12 +56,12 @@ _WORDS = {
     Origin.VERSION: msg("a new version"),
     Origin.HOST: msg("this host"),
     Origin.OUTSIDE: msg("outside techsapo"),
-    Origin.ENDED: msg("it ended by itself"),
+    Origin.ENDED: msg("it exited on its own"),
     Origin.UNFINISHED: msg("an earlier apply did not finish"),
     Origin.CERTIFICATE: msg("a certificate"),
     Origin.FIRST: msg("first start"),
     Origin.START: msg("it was not running"),
-    Origin.UNKNOWN: msg("not known, since the last apply can't be compared"),
+    Origin.UNKNOWN: msg("unknown: the last apply can't be compared"),
 }
 
 Origins = tuple[Origin, ...]
@@ -70,7 +70,7 @@ Render = Callable[[Topology, Mapping[str, str] | None], Desired]
 
 
 @dataclass(frozen=True, slots=True)
-class OriginsFound:
+class PlanOrigins:
     """Origins of a plan's changes: of files by path, of steps by service."""
 
     files: Mapping[str, Origins] = field(default_factory=dict)
@@ -83,14 +83,14 @@ def find(
     files: Iterable[FileChange],
     observed: Observed,
     render: Render,
-) -> OriginsFound:
+) -> PlanOrigins:
     """Where the changes of a plan come from. Renders nothing where nothing but the spec can have changed."""
     ledger = Ledger(wanted.desired.topology.layout.state)
     base = ledger.current()
     changed_files, changed_steps = tuple(files), steps.changes
     if base is None:
         every = (Origin.FIRST,)
-        return OriginsFound(
+        return PlanOrigins(
             {c.path: _with_edits(c, every) for c in changed_files}, {s.service: every for s in changed_steps}
         )
     chain: tuple[Desired, ...]
@@ -98,7 +98,7 @@ def find(
         chain = _chain(ledger.load_state(base), base, wanted, render)
     except OpsError:  # damaged, or a spec that this version no longer takes; the next apply is compared again
         chain = ()
-    return OriginsFound(
+    return PlanOrigins(
         {c.path: _of_file(c, chain) for c in changed_files},
         {s.service: _of_step(s, chain, observed.services.get(s.service)) for s in changed_steps},
     )
@@ -140,23 +140,23 @@ def _of_file(change: FileChange, chain: tuple[Desired, ...]) -> Origins:
     return _with_edits(change, _differences(chain, look)) or (Origin.OUTSIDE,)
 
 
-def _with_edits(change: FileChange, found: Origins) -> Origins:
-    return (*found, Origin.OUTSIDE) if change.kind is ChangeKind.EDITED else found
+def _with_edits(change: FileChange, origins: Origins) -> Origins:
+    return (*origins, Origin.OUTSIDE) if change.kind is ChangeKind.EDITED else origins
 
 
 def _of_step(step: Step, chain: tuple[Desired, ...], seen: ObservedService | None) -> Origins:
     name = step.service
     if step.action is Action.REMOVE:
-        found = _differences(chain, lambda desired: _defined(desired, name))
+        origins = _differences(chain, lambda desired: _defined(desired, name))
     elif seen is None:
-        found = _differences(chain, lambda desired: _defined(desired, name)) or (Origin.START,)
+        origins = _differences(chain, lambda desired: _defined(desired, name)) or (Origin.START,)
     elif seen.state is State.STOPPED:
-        found = (Origin.OUTSIDE if seen.gone else Origin.START,)
+        origins = (Origin.OUTSIDE if seen.gone else Origin.START,)
     else:
-        found = _differences(chain, lambda desired: _definition(desired, name))
-    if seen is not None and seen.outdated and Origin.VERSION not in found:
-        found = (Origin.VERSION, *found)
-    return found or (_otherwise(step, seen),)
+        origins = _differences(chain, lambda desired: _definition(desired, name))
+    if seen is not None and seen.outdated and Origin.VERSION not in origins:
+        origins = (Origin.VERSION, *origins)
+    return origins or (_otherwise(step, seen),)
 
 
 def _otherwise(step: Step, seen: ObservedService | None) -> Origin:

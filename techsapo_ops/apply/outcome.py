@@ -1,4 +1,4 @@
-"""How the steps of an apply ended, and who hears of it: the user, row by row, and Prometheus."""
+"""How the steps of an apply ended, for the user, row by row, and for Prometheus."""
 
 from __future__ import annotations
 
@@ -88,15 +88,16 @@ class Applied:
 
 
 def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
-    """What is told of the machines that went back to nothing, as they do not answer; None for none."""
+    """The error for machines that were not rolled back, since they do not answer; None where all were."""
     if not lost:
         return None
     reasons = "; ".join(f"{name}: {why}" for name, why in lost.items())
     return OpsError(
-        msg("not gone back ({reasons}): what runs there, or starts when it is there again, may be what "
-            "failed", reasons=reasons),
-        msg("once {name} answers: `techsapo rollback @{to}`, or `techsapo up` with a spec that works; where "
-            "it is lost for good: `techsapo hosts replace {name}`", name=next(iter(lost)), to=to),
+        msg("some hosts were not rolled back ({reasons}): the failed apply may be running there, or may "
+            "start when such a host is back", reasons=reasons),
+        msg("once host {name} answers, run `techsapo rollback @{to}`, or `techsapo up` with a spec that "
+            "works; if that host is lost for good, run `techsapo hosts replace {name}`",
+            name=next(iter(lost)), to=to),
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def tell_prometheus(entry: LedgerEntry, layout: Layout, warn: Callable[[str], No
     try:
         write_textfile(layout.textfiles, _TEXTFILE, samples)
     except OpsError as error:
-        warn(msg("the dashboards will not mark this apply: {message}", message=error.message))
+        warn(msg("the dashboards will not show this apply: {message}", message=error.message))
 
 
 FAILED = "failed"
@@ -168,22 +169,22 @@ def service_url(topology: Topology, service: Service) -> str:
 
 
 def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
-    """What the stack does without being told, or leaves out by choice, one sentence each."""
-    found = [note for kind in kinds() for note in kind.notes(topology)]
+    """What the stack does by default or leaves out by choice, one sentence each."""
+    lines = [note for kind in kinds() for note in kind.notes(topology)]
     if nobody := nobody_starts(topology, runner):
-        found.append(nobody)
+        lines.append(nobody)
     # nginx's master is root by design: its workers drop to www-data.
     as_root = [s for s in topology.services if topology.places.as_root(s, topology.host)]
     if as_root:
         names = ", ".join(dict.fromkeys(s.kind for s in as_root))
         users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
-        found.append(
+        lines.append(
             msg(
-                "running as root: {names}; no user {users} that reaches {parent} and this Python "
-                "(`techsapo doctor` says more)",
+                "running as root: {names}. No user {users} exists that can access {parent} and this Python "
+                "(details: `techsapo doctor`)",
                 names=names,
                 users=users,
                 parent=topology.layout.state.parent,
             )
         )
-    return tuple(found)
+    return tuple(lines)

@@ -1,4 +1,4 @@
-"""What an apply would do: the one plan that `plan`, `up`, `rollback` and `drift` speak of."""
+"""What an apply would do: the one plan that `plan`, `up`, `rollback` and `drift` share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum, auto
 from techsapo_ops.apply import origin
 from techsapo_ops.apply.changes import FileChange, changes
 from techsapo_ops.apply.ledger_entry import EnvironmentChange, change_of
-from techsapo_ops.apply.origin import OriginsFound
+from techsapo_ops.apply.origin import PlanOrigins
 from techsapo_ops.apply.snapshot import Snapshot
 from techsapo_ops.apply.steps import by_proof, with_new_build, with_renewed
 from techsapo_ops.certs.own import certificates_due, with_own_certificates
@@ -48,7 +48,7 @@ class StackPlan:
     files: tuple[FileChange, ...]
     steps: Plan
     observed: Observed
-    origins: OriginsFound = field(default_factory=OriginsFound)
+    origins: PlanOrigins = field(default_factory=PlanOrigins)
     """Where each change comes from; of a plan of `up` alone."""
     partial: bool = False
     """Whether it is about some services only."""
@@ -120,17 +120,20 @@ def plan(
 def plan_of(stack: Stack, only: Sequence[str] = ()) -> StackPlan:
     """The plan of `up`, with the origin of each change; changes nothing."""
     wanted = wanted_by(stack)
-    found = replace(
+    stack_plan = replace(
         plan(wanted, stack.engine, Purpose.UP, only),
         leaves=stack.leaves(stack.topology),
         environment=change_of(stack.layout.state, stack.layout.environment),
         lost=lost_data(stack.topology, stack.engine, stack.topology.engine),
     )
-    if not found.changes:
-        return found
+    if not stack_plan.changes:
+        return stack_plan
 
     def render(topology: Topology, overrides: Mapping[str, str] | None) -> Desired:
         then = stack.templates if overrides is None else Overridden(None, overrides)
         return desired_state(topology, then)
 
-    return replace(found, origins=origin.find(wanted, found.steps, found.files, found.observed, render))
+    return replace(
+        stack_plan,
+        origins=origin.find(wanted, stack_plan.steps, stack_plan.files, stack_plan.observed, render),
+    )

@@ -36,17 +36,17 @@ _FORM = 1
 _MARK = "techsapo_plan"
 _ABOUT = "`techsapo up --plan` on this file does exactly this, or nothing. It holds no secret."
 _LARGEST = 1024 * 1024
-_AGAIN = msg("`techsapo plan --out FILE` makes one; look at it again")
+_AGAIN = msg("create one with `techsapo plan --out FILE` and review it")
 _SERVICE_STATE = ("fingerprint", "config", "drift", "image", "build", "outdated", "replaced", "gone")
 _WORDS = {
     "stack": msg("the folder, the environment, the engine or the version"),
-    "history": msg("what was applied last"),
+    "history": msg("the last apply"),
     "spec": msg("the spec, or a secret file"),
     "templates": msg("your templates"),
     "host": msg("this host's programs or users"),
-    "running": msg("what runs"),
+    "running": msg("the running services"),
     "files": msg("the files on disk"),
-    "result": msg("what is rendered from the same spec, or what it takes"),
+    "result": msg("the files rendered from the same spec, or the steps"),
 }
 
 
@@ -71,8 +71,8 @@ def save_plan(
     """
     if os.path.lexists(path) and not _is_plan(path):
         raise OpsError(
-            msg("{path} is there and is no plan, so it is left alone", path=path),
-            msg("name another file"),
+            msg("{path} exists and is not a plan file, so it was left unchanged", path=path),
+            msg("choose another file name"),
         )
     salt = secrets.token_hex(16)
     value = {
@@ -95,7 +95,7 @@ def read_plan(path: Path) -> SavedPlan:
     """
     value = _read(path)
     if value is None or _MARK not in value:
-        raise OpsError(msg("{path} is no plan", path=path), _AGAIN)
+        raise OpsError(msg("{path} is not a plan file", path=path), _AGAIN)
     if value[_MARK] != _FORM:
         raise OpsError(msg("{path} was written by another version of techsapo", path=path), _AGAIN)
     try:
@@ -104,7 +104,7 @@ def read_plan(path: Path) -> SavedPlan:
             str(value["salt"]), dict(value["digests"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
-        raise OpsError(msg("{path} is no plan", path=path), _AGAIN) from None
+        raise OpsError(msg("{path} is not a plan file", path=path), _AGAIN) from None
 
 
 def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], None]:
@@ -115,12 +115,12 @@ def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], N
         differ = [section for section in _WORDS if saved.digests.get(section) != now_so[section]]
         if differ:
             # The last one follows from the others.
-            told = differ[:-1] if differ[-1] == "result" and len(differ) > 1 else differ
+            reported = differ[:-1] if differ[-1] == "result" and len(differ) > 1 else differ
             raise OpsError(
                 msg(
-                    "the plan in {path} no longer holds, so nothing was done. Different since: {sections}",
+                    "the plan in {path} is out of date, so nothing was done. Changed since: {sections}",
                     path=saved.path,
-                    sections=joined("; ", [_WORDS[section] for section in told]),
+                    sections=joined("; ", [_WORDS[section] for section in reported]),
                 ),
                 _AGAIN if under_way(history.layout) is None else CUT_SHORT[Operation.APPLY].then,
             )
@@ -130,8 +130,8 @@ def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], N
 
 def _digests(plan: StackPlan, history: History, only: Sequence[str], salt: str) -> dict[str, str]:
     """A digest of each section of what `plan`, which is about `only`, rests on."""
-    found = _sections(plan, history, only)
-    return {name: _digest(found[name], salt) for name in _WORDS}
+    sections = _sections(plan, history, only)
+    return {name: _digest(sections[name], salt) for name in _WORDS}
 
 
 def _sections(plan: StackPlan, history: History, only: Sequence[str]) -> dict[str, Any]:
@@ -184,17 +184,20 @@ def _read(path: Path) -> dict[str, Any] | None:
             mode = stat.S_IMODE(facts.st_mode)
             if facts.st_uid not in {0, os.geteuid()} or mode & 0o022:
                 raise OpsError(
-                    msg("{path} is another user's, or others may write it", path=path),
-                    msg("a plan is its user's alone (0600): make it again as yourself"),
+                    msg("{path} belongs to another user, or others can write to it", path=path),
+                    msg(
+                        "a plan file must belong to you and be private (0600): create it again as your own "
+                        "user"
+                    ),
                 )
-            found = json.loads(file.read(_LARGEST))
+            value = json.loads(file.read(_LARGEST))
     except OSError as error:
         raise OpsError(
             msg("cannot read the plan {path}: {why}", path=path, why=error.strerror), _AGAIN
         ) from None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _is_plan(path: Path) -> bool:

@@ -46,11 +46,11 @@ def app_start_problems(
     named = spec.wallbounce.calibration
     weights = calibration_file(named, layout) if named is not None else None
     auth = auth.model_copy(update={"keys_file": str(keys)})
-    found = start_problems(spec, auth, disabled, weights)
+    problems = start_problems(spec, auth, disabled, weights)
     if of is None:
-        return found
+        return problems
     folders, addresses = [of.data_dir(service) for service in here], [of.listens(service) for service in here]
-    return (*found, *place_problems(folders, addresses), *(() if of.machines else _elsewhere(of)))
+    return (*problems, *place_problems(folders, addresses), *(() if of.machines else _elsewhere(of)))
 
 
 def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
@@ -65,11 +65,11 @@ def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
             yield StartProblem(
                 setting,
                 msg(
-                    "{host} is no address of this host, and a {title} that runs elsewhere is not supported",
+                    "{host} is not an address of this host, and an external {title} is not supported",
                     host=service.host,
                     title=service.facts.title,
                 ),
-                msg("leave {setting} out: the stack runs its own", setting=setting),
+                msg("remove {setting}: the stack then runs this service itself", setting=setting),
             )
 
 
@@ -108,20 +108,20 @@ def _require(problems: Sequence[StartProblem]) -> None:
         require_start(problems, what=msg("nothing was changed, because the app could not start"))
 
 
-def taken_ports(found: StackPlan, history: History, running: Running) -> Iterator[str]:
-    """Whom each service that a plan starts on a new port would meet there, in a sentence.
+def taken_ports(plan: StackPlan, history: History, running: Running) -> Iterator[str]:
+    """A sentence for each service that a plan starts on a port that another process has.
 
     Only of a stack that runs as it was applied, and goes back where a start fails: a first `up` starts what
     it can. A port that a service has now is not looked at, since the plan may free it.
     """
-    if not found.running or found.leaves is not None:
+    if not plan.running or plan.leaves is not None:
         return
     before = _applied(history)
     if before is None:
         return
     ours = {service.port for service in before.services if before.published(service)}
-    topology = found.desired.topology
-    for step in found.steps.changes:
+    topology = plan.desired.topology
+    for step in plan.steps.changes:
         service = topology.find(step.service)
         if service is None or step.action is Action.REMOVE or service.port in ours:
             continue
@@ -129,7 +129,7 @@ def taken_ports(found: StackPlan, history: History, running: Running) -> Iterato
             holder := running.taken_by(listen_host(service.host), service.port)
         ):
             yield msg(
-                "{service} can't have port {port}: {holder} listens on it",
+                "{service} can't use port {port}: {holder} is listening on it",
                 service=service.name,
                 port=service.port,
                 holder=holder,
@@ -148,9 +148,9 @@ def _applied(history: History) -> Topology | None:
         return None
 
 
-def require_free(found: StackPlan, history: History, running: Running) -> None:
-    """Raise OpsError where somebody else has a port that `found` wants; nothing was changed then."""
-    if taken := list(taken_ports(found, history, running)):
+def require_free(plan: StackPlan, history: History, running: Running) -> None:
+    """Raise OpsError where another process has a port that `plan` wants; nothing was changed then."""
+    if taken := list(taken_ports(plan, history, running)):
         raise OpsError(
             joined("\n", taken),
             msg("nothing was changed: stop that process, or give the service another port in the spec"),

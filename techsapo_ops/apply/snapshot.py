@@ -106,12 +106,12 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
     on_host = _OnHost(
         topology.engine, topology.layout, topology.host, topology.services, topology.absent, desired.units
     )
-    found = _ON_HOST.dump_python(on_host, mode="json")
+    dumped = _ON_HOST.dump_python(on_host, mode="json")
     for users in ("users", "app_users"):
-        found["host"][users].sort()  # sets, in another order each time
+        dumped["host"][users].sort()  # sets, in another order each time
     value = {
         "version": _VERSION,
-        "on_host": found,
+        "on_host": dumped,
         "files": [
             {
                 "path": file.path,
@@ -147,11 +147,11 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
         )
         for f in value["files"]
     )
-    found = _ON_HOST.validate_python(value["on_host"])
+    on_host = _ON_HOST.validate_python(value["on_host"])
     spec = _read_spec(value["spec"], value["secrets"])
-    places = places_of(found.engine)
-    topology = Topology(spec, places, found.layout, found.host, found.services, found.absent)
-    desired = Desired(topology, files, found.units)
+    places = places_of(on_host.engine)
+    topology = Topology(spec, places, on_host.layout, on_host.host, on_host.services, on_host.absent)
+    desired = Desired(topology, files, on_host.units)
     return Snapshot(desired, spec, value["overrides"], value["given"])
 
 

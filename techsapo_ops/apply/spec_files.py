@@ -49,9 +49,9 @@ def keep_spec_files(stack: Stack) -> None:
 
 
 def applied_elsewhere(stack: Stack) -> str:
-    """What to say where another folder's spec was applied since this one's was last in line, and differs.
+    """A warning where the spec of another folder was applied since this one, and differs; "" for none.
 
-    An apply from here goes back to what this folder says, of which its own user may know nothing.
+    An apply from here would undo it, which the user may not know.
     """
     top = stack.layout.state / FOLDER
     if not stack.topology.places.state_travels or not top.is_dir():
@@ -65,8 +65,9 @@ def applied_elsewhere(stack: Stack) -> str:
     if not differ or current is None:
         return ""
     return msg(
-        "what was applied last, @{id} by {user}, came from another folder, and {files} differs here: "
-        "`techsapo up` goes back to what this folder says; what was applied is in {folder}",
+        "the last apply, @{id} by {user}, came from another folder, and {files} differs "
+        "here: `techsapo up` would apply this folder's version. The applied version is in "
+        "{folder}",
         folder=top,
         id=current.id,
         user=current.user,

@@ -1,4 +1,4 @@
-"""What becomes of a plan's steps for reasons that the engine's notes do not know; instances take turns."""
+"""Steps that a plan gets for reasons outside the engine's notes; app instances restart in turn."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rolling:
 
     `before` is what ran at the start: without nginx in front nobody is spared anything, and an instance that
     something else has just started counts too, be it an `up` that was killed, `restart` or the supervisor.
-    `pause` waits so many seconds, `say` is told why, `now` tells the time.
+    `pause` waits that many seconds, `say` gets the reason, `now` is the clock.
     """
 
     def __init__(
@@ -63,7 +63,10 @@ class Rolling:
             return
         if step.action in DISTURBING and self._young - {step.service}:
             self._say(
-                msg("waiting {seconds:g} s until nginx asks the last instance again", seconds=RETURN_SECONDS)
+                msg(
+                    "waiting {seconds:g} s for nginx to use the restarted instance again",
+                    seconds=RETURN_SECONDS,
+                )
             )
             self._pause(RETURN_SECONDS)
             self._young.clear()
@@ -96,17 +99,17 @@ def by_proof(plan: Plan, desired: Desired, running: Running) -> Plan:
     the engine's notes say that all is well. A service that does not answer is left to its gate.
     """
     quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
-    found = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
-    told = {unit.service for unit in desired.units if unit.reload_signal is not None}
+    mismatches = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
+    reloadable = {unit.service for unit in desired.units if unit.reload_signal is not None}
 
     def step(one: Step) -> Step:
-        mismatch = found.get(one.service)
+        mismatch = mismatches.get(one.service)
         if mismatch is None or one.action is not Action.NOTHING:
             return one
-        reloads = not mismatch.restart and one.service in told
+        reloads = not mismatch.restart and one.service in reloadable
         return Step(Action.RELOAD if reloads else Action.RECREATE, one.service, mismatch.what)
 
-    return Plan(tuple(step(one) for one in plan.steps)) if found else plan
+    return Plan(tuple(step(one) for one in plan.steps)) if mismatches else plan
 
 
 def with_new_build(plan: Plan, observed: Observed) -> Plan:
@@ -121,8 +124,8 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
         if seen is None or not seen.outdated or one.action is Action.REMOVE:
             return one
         why = msg(
-            "runs {build}, installed is {build2} ({what})",
-            build=seen.build or msg("a build that it does not tell"),
+            "runs {build}, but {build2} is installed ({what})",
+            build=seen.build or msg("an unknown build"),
             build2=build(),
             what=difference(seen.build or ""),
         )

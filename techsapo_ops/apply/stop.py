@@ -38,8 +38,8 @@ def down(
 ) -> tuple[str, ...]:
     """Stop everything; returns the names that were stopped, none when nothing ran.
 
-    Also where it can't be recorded, as on a full disk, of which `warn` is told: what does harm has to be
-    stopped. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
+    Also where it can't be recorded, as on a full disk, with a line for `warn`: it must always be possible to
+    stop a stack. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
     """
     if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)
@@ -53,8 +53,10 @@ def down(
             known["stopped"] = list(stopped)
             if elsewhere:
                 warn(
-                    msg("it was to move from {host} to several hosts: what may still run there alone can be "
-                        "stopped there alone, by `techsapo down` in its folder", host=elsewhere)
+                    msg("the move of the stack from {host} to several hosts was not finished. Services may "
+                        "still be running on {host}: to stop them, run `techsapo down` there, in the "
+                        "stack's folder",
+                        host=elsewhere)
                 )  # fmt: skip
         return stopped
 
@@ -82,7 +84,7 @@ def restart(
         for kind, same in groupby(names, key=lambda name: observed.services[name].kind):
             # Asked for each kind when its turn comes: what was done before may have moved what they go by.
             for name in running.in_turn(tuple(same)):
-                step = Step(Action.RESTART, name, msg("asked for"))
+                step = Step(Action.RESTART, name, msg("requested"))
                 rolling.before(step, kind)
                 step.perform(running, say=say)
                 done.append(name)
@@ -103,7 +105,7 @@ def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> t
     with at_work(running.layout, wait):
         names = running_names(running, services)
         for name in names:
-            Step(Action.RELOAD, name, msg("asked for")).perform(running)
+            Step(Action.RELOAD, name, msg("requested")).perform(running)
         return names
 
 
@@ -164,10 +166,10 @@ def stop_services(
             note_stopped(stack.layout, {**known, **{name: known.get(name, made) for name in names}})
             for name in names:
                 seen = observed.services.get(name)
-                if seen is not None and seen.state.kept_running:
+                if seen is not None and seen.state.running_or_restarting:
                     say(msg("stopping {name}", name=name))
                     stack.engine.halt(name)
-        still = {n for n, seen in observed.services.items() if seen.state.kept_running} - set(names)
+        still = {n for n, seen in observed.services.items() if seen.state.running_or_restarting} - set(names)
         needing = (s.name for s in stack.topology.services if s.name in still and set(s.needs) & set(names))
         return Halted(names, tuple(needing))
 
@@ -195,10 +197,10 @@ def start_services(
             note_stopped(stack.layout, {name: each for name, each in known.items() if name not in names})
             there = [name for name in names if name in observed.services and not observed.services[name].gone]
             for name in there:
-                if observed.services[name].state.kept_running:
+                if observed.services[name].state.running_or_restarting:
                     continue
                 say(msg("starting {name}", name=name))
-                Step(Action.RESTART, name, "asked for").perform(stack.engine)
+                Step(Action.RESTART, name, "requested").perform(stack.engine)
                 # An `up` while it was stopped could not do what follows there, such as migrations.
                 stack.following.ready(stack.engine, stack.topology, name)
         return Started(tuple(there), tuple(name for name in names if name not in there))
@@ -217,10 +219,10 @@ def forget_others(topology: Topology) -> None:
 
 def require_runs(layout: Layout, service: str, why: str) -> None:
     """Raise OpsError where `service` was stopped and has to run for `why`."""
-    found = stopped_of(layout).get(service)
-    if found is not None:
+    stopped = stopped_of(layout).get(service)
+    if stopped is not None:
         raise OpsError(
-            msg("{why} needs {service}, which was {found}", why=why, service=service, found=found),
+            msg("{why} needs {service}, which was {stopped}", why=why, service=service, stopped=stopped),
             f"`techsapo start {service}`",
         )
 
@@ -228,13 +230,13 @@ def require_runs(layout: Layout, service: str, why: str) -> None:
 def _meant(topology: Topology, observed: Observed, words: Sequence[str]) -> tuple[str, ...]:
     kinds = {s.name: s.kind for s in observed.services.values()}
     kinds |= {s.name: s.kind for s in topology.services}
-    found: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     for word in words:
         meant = [name for name, kind in kinds.items() if word in {name, kind}]
         if not meant:
             raise unknown(msg("service"), word, kinds)
-        found.update(dict.fromkeys(meant))
-    return _in_order(topology, tuple(found))
+        chosen.update(dict.fromkeys(meant))
+    return _in_order(topology, tuple(chosen))
 
 
 def _in_order(topology: Topology, names: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One apply as a transaction: files, services, read-back; then recorded, or gone back from."""
+"""One apply as a transaction: files, services, read-back; then a record, or a roll back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Transaction:
 
     def __init__(
         self,
-        found: StackPlan,
+        stack_plan: StackPlan,
         running: Engine,
         history: History,
         listener: Listener,
@@ -48,7 +48,7 @@ class Transaction:
         force: bool = False,
         interrupted: bool = False,
     ) -> None:
-        self._plan = found
+        self._plan = stack_plan
         self._running = running
         self._history = history
         self._listener = listener
@@ -62,10 +62,10 @@ class Transaction:
         self._begun: Begun | None = None
         self._work = Work(
             running,
-            found.desired,
-            found.observed,
+            stack_plan.desired,
+            stack_plan.observed,
             listener,
-            marks=self._marks(running, found.desired.topology),
+            marks=self._marks(running, stack_plan.desired.topology),
             pause=history.pause,
         )
 
@@ -77,7 +77,7 @@ class Transaction:
 
     @cached_property
     def _to_one_host(self) -> bool:
-        """Whether the way back leads to one host alone, from which this apply is not what left it.
+        """Whether a roll back leads to a single host that another apply than this one left.
 
         It may be another host than this one: here it would be a stack without data.
         """
@@ -99,14 +99,14 @@ class Transaction:
             raise
         entry = applied.entry
         if self._begun is not None and entry is not None:
-            told = {"result": entry.result, "why": entry.reason, "back_to": entry.back_to}
-            self._begun.end("done" if entry.good else "failed", told, self._listener.warn)
+            outcome = {"result": entry.result, "why": entry.reason, "back_to": entry.back_to}
+            self._begun.end("done" if entry.good else "failed", outcome, self._listener.warn)
         return applied
 
     def _run(self) -> Applied:
-        found = self._plan
-        recorded = self._base is not None and self._base.identity == found.wanted.identity
-        if found.changes or self._interrupted or not (recorded or found.partial):
+        stack_plan = self._plan
+        recorded = self._base is not None and self._base.identity == stack_plan.wanted.identity
+        if stack_plan.changes or self._interrupted or not (recorded or stack_plan.partial):
             self._begin()
         error: OpsError | None = None
         try:
@@ -125,7 +125,8 @@ class Transaction:
         if self._base is not None and self._to_one_host:
             self._listener.warn(
                 msg(
-                    "not going back to @{to}, which ran on one host: `techsapo rollback`, called there, does",
+                    "not rolling back to apply @{to}, which ran on a single host: run `techsapo rollback` "
+                    "on that host",
                     to=self._base.id,
                 )
             )
@@ -135,10 +136,10 @@ class Transaction:
         return Applied(tuple(outcomes), self._commit(result, reason, back), back, error)
 
     def _begin(self) -> None:
-        found, wanted = self._plan, self._plan.wanted
+        stack_plan, wanted = self._plan, self._plan.wanted
         topology = wanted.desired.topology
-        id_, command = self._ledger.next_id(), "up" if found.restores is None else "rollback"
-        what = {"apply": id_, "restores": found.restores, "environment": topology.layout.environment}
+        id_, command = self._ledger.next_id(), "up" if stack_plan.restores is None else "rollback"
+        what = {"apply": id_, "restores": stack_plan.restores, "environment": topology.layout.environment}
         self._begun = begin(topology.layout, command, what)
         note_format(topology.layout)
         self._draft = LedgerEntry(
@@ -153,8 +154,8 @@ class Transaction:
             state=self._ledger.save_state(wanted),
             identity=wanted.identity,
             result="failed",
-            restores=found.restores,
-            files=tuple((f.path, str(f.kind)) for f in found.files),
+            restores=stack_plan.restores,
+            files=tuple((f.path, str(f.kind)) for f in stack_plan.files),
         )
         self._journal.begin(self._draft)
         self._running.share()
@@ -171,13 +172,13 @@ class Transaction:
             self._journal.reach(step)
 
     def _go(self) -> None:
-        found, desired = self._plan, self._plan.desired
-        if found.files:
+        stack_plan, desired = self._plan, self._plan.desired
+        if stack_plan.files:
             self._reach(FILES)
             write_files(desired.files, desired.topology, force=self._force)
         self._reach(PREPARE)
-        if found.leaves is not None:
-            found.leaves.stop()
+        if stack_plan.leaves is not None:
+            stack_plan.leaves.stop()
         renewed = ensure_certificates(desired.topology)
         if renewed and self._draft is None:
             self._begin()
@@ -185,20 +186,20 @@ class Transaction:
         self._running.prepare(desired)
         self._reach(SERVICES)
         # What became due since it was planned.
-        steps = with_renewed(found.steps, renewed)
+        steps = with_renewed(stack_plan.steps, renewed)
         self._work.perform(steps.steps, stop=self._can_go_back)
         if not self._work.failed:
             self._running.conclude(desired)
         if self._draft is not None and not (self._can_go_back and self._work.failed):
             self._reach(READ_BACK)
             self._work.prove()
-            if not self._work.failed and not found.partial:
+            if not self._work.failed and not stack_plan.partial:
                 self._history.following.settled(self._running, desired.topology)
 
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
         assert self._base is not None, "checked by _can_go_back"  # noqa: S101 - a mistake of ours, no input
-        self._listener.say(msg("failed; going back to @{id}", id=self._base.id))
+        self._listener.say(msg("failed; rolling back to apply @{id}", id=self._base.id))
         snapshot: Snapshot | None = None
         work: Work | None = None
         try:
@@ -215,17 +216,17 @@ class Transaction:
             ensure_certificates(desired.topology)
             ensure_own_certificates(desired.topology)
             running.prepare(desired)
-            found = plan(snapshot, running, Purpose.BACK)
+            stack_plan = plan(snapshot, running, Purpose.BACK)
             work = Work(
                 running,
                 desired,
-                found.observed,
+                stack_plan.observed,
                 self._listener,
                 marks=self._marks(running, desired.topology),
                 pause=self._history.pause,
             )
-            lost |= found.observed.unreachable
-            work.perform(without_lost(found.steps.steps, desired, lost), stop=False)
+            lost |= stack_plan.observed.unreachable
+            work.perform(without_lost(stack_plan.steps.steps, desired, lost), stop=False)
             if not work.failed and not lost:
                 running.conclude(desired)
             work.prove()
@@ -245,7 +246,7 @@ class Transaction:
             other.stop()
 
     def _seen(self, result: Result) -> Observed | None:
-        """What runs now; None where that can't be told after a failure, which is what is to be told of."""
+        """What runs now; None where that is unknown after a failure, which is then the thing to report."""
         try:
             return self._running.observe()
         except OpsError:
@@ -282,10 +283,10 @@ class Transaction:
             forgotten = self._ledger.record(entry)
             self._journal.end()  # killed in between, the next command finds it recorded
         except OpsError as error:
-            what = msg("all was done as asked for") if result == "ok" else reason
+            what = msg("the apply succeeded") if result == "ok" else reason
             raise OpsError(
                 msg("{what}, but this can't be recorded: {message}", what=what, message=error.message),
-                msg("make room, then run `techsapo up`: it completes the record"),
+                msg("free some disk space, then run `techsapo up`: it completes the record"),
             ) from None
         tell_prometheus(entry, self._plan.desired.topology.layout, self._listener.warn)
         if forgotten:

@@ -113,37 +113,41 @@ def _up(
     stack.engine.announce()
     with at_work(stack.layout, wait, listener.warn):
         require_left(stack.layout)
-        found = plan_of(stack, only)
-        lost = lost_of(found)
+        stack_plan = plan_of(stack, only)
+        lost = lost_of(stack_plan)
         if empty:
-            found = replace(found, steps=with_emptied(found.steps, [each.service for each in lost]))
+            stack_plan = replace(
+                stack_plan, steps=with_emptied(stack_plan.steps, [each.service for each in lost])
+            )
         else:
-            require_data(stack, found)
-        require_free(found, history, stack.engine)
-        require_app_starts(found, stack.disabled)
-        if told := applied_elsewhere(stack):  # before anybody agrees to it
-            listener.warn(told)
-        if not approve(found):
+            require_data(stack, stack_plan)
+        require_free(stack_plan, history, stack.engine)
+        require_app_starts(stack_plan, stack.disabled)
+        if warning := applied_elsewhere(stack):  # before anybody agrees to it
+            listener.warn(warning)
+        if not approve(stack_plan):
             return None
         missing: tuple[MissingTool, ...] = ()
-        if found.files:
-            edited = [c for c in found.files if c.kind is ChangeKind.EDITED]
+        if stack_plan.files:
+            edited = [c for c in stack_plan.files if c.kind is ChangeKind.EDITED]
             if edited and not force:
                 raise edited_error(edited, stack.layout.config)
-            listener.say(msg("checking and writing {count} files", count=len(found.files)))
-            report = validate(stack, found.desired.files)
+            listener.say(msg("checking and writing {count} files", count=len(stack_plan.files)))
+            report = validate(stack, stack_plan.desired.files)
             require(report)
             missing = report.missing
         interrupted = record_interrupted(stack.layout)
         if interrupted is not None:
             listener.say(
-                msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
+                msg(
+                    "apply @{id} was {reason}; finishing it now", id=interrupted.id, reason=interrupted.reason
+                )
             )
         keep_spec_files(stack)
         if lost:
             start_empty(stack, lost, listener.warn)
         applied = Transaction(
-            found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
+            stack_plan, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
         forget_others(stack.topology)
         follow(stack.layout)  # maintenance goes on in folders that are new
@@ -155,10 +159,10 @@ def _up(
         if applied.back is None:
             stack.engine.brought_up()
         current = applied.back.snapshot if applied.back is not None else None
-        left = current or found.wanted
+        left = current or stack_plan.wanted
         rows = stack_rows(left, stack.engine, applied)
         return UpReport(
-            found,
+            stack_plan,
             rows,
             applied.outcomes,
             left.desired.topology.absent,
@@ -176,9 +180,13 @@ def require_applied(applied: Applied) -> None:
     back = applied.back
     after = ""
     if back is not None:
-        after = msg("\nwent back to @{to}", to=back.to)
+        after = msg("\nrolled back to apply @{to}", to=back.to)
         after += joined(
-            "", (msg("\nbut not entirely: {message}", message=error.message) for error in back.failures)
+            "",
+            (
+                msg("\nthe rollback is incomplete: {message}", message=error.message)
+                for error in back.failures
+            ),
         )
     raise OpsError(applied.error.message + after, applied.error.hint, exit_code=applied.error.exit_code)
 
@@ -220,12 +228,12 @@ def rollback(
     (unless `force`), a restore was interrupted, which is undone first, or for a failure that is no service's.
     """
     if not history.ledger.folder.is_dir():
-        raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
+        raise OpsError(msg("nothing was applied yet"), msg("run `techsapo up` first"))
     with at_work(history.layout, wait, listener.warn):
         require_ended(history.layout, Operation.RESTORE)
         interrupted = record_interrupted(history.layout)
         if interrupted is not None:
-            listener.say(msg("@{id} was {reason}", id=interrupted.id, reason=interrupted.reason))
+            listener.say(msg("apply @{id} was {reason}", id=interrupted.id, reason=interrupted.reason))
         target = history.choose(reference)
         snapshot = history.snapshot(target)
         running = history.engine(snapshot)
@@ -234,23 +242,23 @@ def rollback(
         topology = snapshot.desired.topology
         if lost := lost_data(topology, running, topology.engine):
             what = joined("\n", (str(each) for each in lost))
-            raise OpsError(what, msg("`techsapo up` names the newest backup of it"))
-        found = replace(
+            raise OpsError(what, msg("`techsapo up` shows the newest backup of this data"))
+        stack_plan = replace(
             plan(snapshot, running, Purpose.BACK),
             leaves=leaves,
             restores=target.id,
             environment=change_of(history.layout.state, topology.layout.environment),
         )
-        require_app_starts(found, {})
-        if found.changes and not approve(target, found):
+        require_app_starts(stack_plan, {})
+        if stack_plan.changes and not approve(target, stack_plan):
             return None
-        edited = [c for c in found.files if c.kind is ChangeKind.EDITED]
+        edited = [c for c in stack_plan.files if c.kind is ChangeKind.EDITED]
         if edited and not force:
             raise edited_error(edited, history.layout.config)
         end_keys(history.layout, snapshot.desired.topology.spec)  # it may name a file of keys of then
         transaction = Transaction(
-            found, running, history, listener, force=force, interrupted=interrupted is not None
+            stack_plan, running, history, listener, force=force, interrupted=interrupted is not None
         )
         applied = transaction.run()
         require_applied(applied)
-        return RollbackReport(target, found, applied)
+        return RollbackReport(target, stack_plan, applied)

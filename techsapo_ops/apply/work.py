@@ -28,7 +28,7 @@ _QUIET = (Action.CREATE, Action.NOTHING)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Who is told of a service: `ready` when it is, before what needs it is started, and may raise OpsError;
+    """Callbacks for a service: `ready` when it is, before what needs it is started, and may raise OpsError;
     `changed` when it was, and in how many seconds."""
 
     ready: Callable[[str], None]
@@ -38,7 +38,7 @@ class Marks:
 class Work:
     """Brings what `running` runs from `before` to `desired`; `outcomes` is how each step ended.
 
-    `marks` are told of each service, `pause` waits so many seconds.
+    `marks` are called for each service, `pause` waits that many seconds.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Work:
         self.outcomes: list[Outcome] = []
         self._turn = threading.Lock()
         self._spoken_for: set[str] = set()
-        """Kinds on several machines of which one that was left as it is was told of."""
+        """Kinds on several machines for which one instance, left as it was, has already been reported."""
 
     @property
     def failed(self) -> bool:
@@ -102,7 +102,7 @@ class Work:
         failed = {o.step.service for o in self.outcomes if o.error is not None}
         sibling = failed_sibling(step, self._desired, self._before, failed)
         if sibling is not None:
-            why = msg("goes on as it was, since {sibling} did not come up", sibling=sibling)
+            why = msg("stays as it was, because {sibling} did not start", sibling=sibling)
             self._listener.warn(msg("{service} {why}", service=step.service, why=why))
             return Outcome(Step(Action.NOTHING, step.service, why), 0.0)
         needs = next((s.needs for s in self._desired.topology.services if s.name == step.service), ())
@@ -112,7 +112,7 @@ class Work:
         if broken:
             error = OpsError(
                 msg(
-                    "{service} was not started: it needs {broken}",
+                    "{service} was not started: it needs {broken}, which failed",
                     service=step.service,
                     broken=", ".join(broken),
                 )
@@ -127,28 +127,28 @@ class Work:
         return Outcome(step, time.monotonic() - started, error)
 
     def _ready(self, step: Step) -> None:
-        """Tell of a service that is ready. Raises OpsError.
+        """Report a service that is ready. Raises OpsError.
 
-        The same one on several machines is one cluster: of those that were left as they are one speaks for
-        all: else the same member would be asked the same once for each.
+        The same service on several machines is one cluster: among unchanged instances one speaks for all,
+        or the same member would get the same question once for each.
         """
-        found = self._desired.topology.find(step.service)
-        if step.action is not Action.NOTHING or found is None:
+        service = self._desired.topology.find(step.service)
+        if step.action is not Action.NOTHING or service is None:
             self._marks.ready(step.service)
             return
         with self._turn:
-            if found.instance not in self._spoken_for:
+            if service.instance not in self._spoken_for:
                 self._marks.ready(step.service)
-                self._spoken_for.add(found.instance)
+                self._spoken_for.add(service.instance)
 
     def prove(self) -> None:
         """Read back what runs, and turn the outcome of each service that differs into a failure."""
         good = [
             o.step.service for o in self.outcomes if o.error is None and o.step.action is not Action.REMOVE
         ]
-        found = {m.service: m for m in self._running.prove(self._desired, good, PATIENCE)}
+        mismatches = {m.service: m for m in self._running.prove(self._desired, good, PATIENCE)}
         for number, outcome in enumerate(self.outcomes):
-            mismatch = found.get(outcome.step.service)
+            mismatch = mismatches.get(outcome.step.service)
             if mismatch is not None and outcome.error is None:
                 self.outcomes[number] = replace(outcome, error=self._error(mismatch))
                 self._listener.done(self.outcomes[number])

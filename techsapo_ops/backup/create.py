@@ -50,23 +50,23 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
         if only and kind.name not in only:
             left_out[kind.name] = NOT_ASKED_FOR
             continue
-        found = kind.sources(stack)
-        if kind.too_secret and not isinstance(found, str):
+        available = kind.sources(stack)
+        if kind.too_secret and not isinstance(available, str):
             wanting = msg(": set backup.offsite") if stack.spec.backup.offsite is None else ""
-            found = msg(
-                "{too_secret}, so it goes off-site alone, encrypted{wanting}",
+            available = msg(
+                "{too_secret}, so it is stored off-site only, encrypted{wanting}",
                 too_secret=kind.too_secret,
                 wanting=wanting,
             )
-        if not isinstance(found, str):
-            sources += found
+        if not isinstance(available, str):
+            sources += available
         elif kind.name in only:
             raise OpsError(
-                msg("{kind} can't be backed up: {found}", kind=kind.name, found=found),
+                msg("{kind} can't be backed up: {found}", kind=kind.name, found=available),
                 msg("leave it out of --only"),
             )
         else:
-            left_out[kind.name] = found
+            left_out[kind.name] = available
     return Selection(tuple(sources), left_out)
 
 
@@ -145,7 +145,7 @@ def _take(
 
 
 def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
-    """Remove what killed backups left, and see to the key; returns what is to be told."""
+    """Remove what killed backups left, and make the key where it is missing; returns warnings."""
     for kind in registry.kinds():
         kind.tidy(stack)
     warnings = []
@@ -155,8 +155,9 @@ def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
     if before and max(before) > now:
         warnings.append(
             msg(
-                "the newest backup is from {before:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: was "
-                "the clock set back? Backups stay in the order in which they were made",
+                "the newest backup is from {before:%Y-%m-%d %H:%M:%S} UTC, which is in the "
+                "future: was the clock set back? Backups stay in the order in which they "
+                "were made",
                 before=max(before),
             )
         )
@@ -164,14 +165,13 @@ def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
 
 
 def lost_key(repository: Repository) -> str:
-    """What is to be told where there are backups with a MAC, though the key was made just now; else empty."""
+    """A warning where backups have a MAC although the key was made just now; else empty."""
     others = [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
     if not others:
         return ""
     return msg(
-        "{count} backups carry the MAC of a key that is not here, the newest {others}; new "
-        'ones get a new key. Get the old one back from off-site: docs/backup.md, "Whose '
-        'backup it is"',
+        "{count} backups, the newest {others}, have a MAC from a key that is missing on this host; new "
+        'backups use a new key. Get the old key back from off-site: docs/backup.md, "Whose backup it is"',
         count=len(others),
         others=others[-1],
     )

@@ -21,7 +21,7 @@ from techsapo_ops.adapters.files import private_folder, read_by_all, read_text, 
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.wheel import NAME, write_wheel
 from techsapo_ops.apply.ledger import Ledger
-from techsapo_ops.backup.repository.description import NOT_TAKEN, Description, Kept, What
+from techsapo_ops.backup.repository.description import NOT_TAKEN, CopiedPath, Description, What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.render.compose import package
@@ -40,39 +40,39 @@ _OTHER_FILES = frozenset({"calibration"})
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)")
 
 
-def kept_paths(stack: Stack, backup: Backup) -> tuple[Kept, ...]:
+def paths_to_copy(stack: Stack, backup: Backup) -> tuple[CopiedPath, ...]:
     """Every path of the stack that goes off-site with `backup` and is there. Raises OpsError."""
     layout = stack.layout
-    found = [
-        kept_at(backup.folder, What.BACKUP, "backup.path", stack.spec.backup.path or ""),
-        kept_at(layout.spec_file, What.SPEC),
-        kept_at(stack.directory / ".env", What.VARIABLES),
-        kept_at(layout.keys, What.KEYS),
-        kept_at(layout.backup_keys, What.BACKUP_KEYS),
-        kept_at(layout.certs, What.CERTIFICATES),
-        kept_at(layout.acme, What.ACME),
-        kept_at(layout.api_keys.parent, What.API_KEYS),
-        kept_at(layout.administration, What.ADMINISTRATION),
+    candidates = [
+        copied_path(backup.folder, What.BACKUP, "backup.path", stack.spec.backup.path or ""),
+        copied_path(layout.spec_file, What.SPEC),
+        copied_path(stack.directory / ".env", What.VARIABLES),
+        copied_path(layout.keys, What.KEYS),
+        copied_path(layout.backup_keys, What.BACKUP_KEYS),
+        copied_path(layout.certs, What.CERTIFICATES),
+        copied_path(layout.acme, What.ACME),
+        copied_path(layout.api_keys.parent, What.API_KEYS),
+        copied_path(layout.administration, What.ADMINISTRATION),
         *_templates(stack),
     ]
     for field, named, what in named_files(stack):
-        found.append(kept_at(stack.directory / Path(named).expanduser(), what, field, named))
+        candidates.append(copied_path(stack.directory / Path(named).expanduser(), what, field, named))
     for named in stack.spec.backup.paths:
         path = stack.directory / Path(named).expanduser()
         if _holds_state(stack, path):
             continue
-        found.append(kept_at(path, What.CONFIG_PATH, "backup.paths", named))
+        candidates.append(copied_path(path, What.CONFIG_PATH, "backup.paths", named))
     seen: set[tuple[str, str]] = set()
-    kept = []
-    for each in found:
+    items = []
+    for each in candidates:
         if each is not None and (each.path, each.field) not in seen:
             seen.add((each.path, each.field))
-            kept.append(each)
-    return tuple(kept)
+            items.append(each)
+    return tuple(items)
 
 
-def describe(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Description:
-    """The stack that `backup` is of, of which `kept` goes along. Raises OpsError."""
+def describe(stack: Stack, backup: Backup, paths: tuple[CopiedPath, ...]) -> Description:
+    """The stack that `backup` is of, with the `paths` that are copied with it. Raises OpsError."""
     manifest, spec, layout = backup.read(), stack.spec, stack.layout
     applied = Ledger(layout.state).current()
     return Description(
@@ -88,7 +88,7 @@ def describe(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Descriptio
         spec=layout.spec_file.name,
         state=str(layout.state),
         tracing=spec.app.tracing is not None,
-        kept=kept,
+        paths=paths,
         variables=variables(stack),
         left={**NOT_TAKEN, **manifest.left_out, **_beyond(stack)},
     )
@@ -123,14 +123,14 @@ def _files(node: object, path: str) -> Iterator[tuple[str, str]]:
             yield from _files(value, f"{path}.{number}")
 
 
-def _templates(stack: Stack) -> Iterator[Kept | None]:
+def _templates(stack: Stack) -> Iterator[CopiedPath | None]:
     named = stack.spec.template_overrides or ""
     overrides = stack.overrides
     if overrides.obstacle is None:
-        yield kept_at(overrides.folder, What.TEMPLATES, "template_overrides" if named else "", named)
+        yield copied_path(overrides.folder, What.TEMPLATES, "template_overrides" if named else "", named)
 
 
-def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | None:
+def copied_path(path: Path, what: What, field: str = "", named: str = "") -> CopiedPath | None:
     """What is at `path`; None for nothing, and for what is no file or folder."""
     try:
         content = path.resolve(strict=True)
@@ -139,7 +139,8 @@ def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | 
         return None
     except (OSError, RuntimeError) as error:
         raise OpsError(
-            msg("cannot read {path}: {error}", path=path, error=error), msg("run it as a user who may")
+            msg("cannot read {path}: {error}", path=path, error=error),
+            msg("run this command as a user who can read it"),
         ) from None
     folder = stat.S_ISDIR(facts.st_mode)
     if not folder and not stat.S_ISREG(facts.st_mode):
@@ -147,7 +148,7 @@ def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | 
     mode = stat.S_IMODE(facts.st_mode)
     if not folder and read_by_all(content) is None:
         mode &= ~0o007  # a folder keeps others out here: elsewhere it may lie in one that does not
-    return Kept(
+    return CopiedPath(
         os.path.normpath(path), str(content), what, folder, mode,
         field if named else "", named,
     )  # fmt: skip
@@ -164,12 +165,12 @@ def variables(stack: Stack) -> tuple[str, ...]:
 
 def _beyond(stack: Stack) -> Mapping[str, str]:
     """What of this stack lies where no copy reaches, and why."""
-    found = {}
+    excluded = {}
     if (offsite := stack.spec.backup.offsite) is not None and offsite.options:
-        found[msg("files that backup.offsite.options names")] = msg(
-            "they open the repository itself: keep them elsewhere"
+        excluded[msg("files that backup.offsite.options names")] = msg(
+            "they give access to the repository: keep them elsewhere"
         )
-    return found
+    return excluded
 
 
 def _holds_state(stack: Stack, path: Path) -> bool:
@@ -203,9 +204,9 @@ def kit(layout: Layout) -> Path:
             shutil.rmtree(top)
         private_folder(beside, layout.state)
         write_wheel(beside)
-        found = package(exact=True)
-        for name, source in ((LOCK, found.lock), (OTEL_LOCK, found.otel_lock)):
-            write_atomic(beside / name, (found.source / source).read_bytes(), 0o600)
+        own = package(exact=True)
+        for name, source in ((LOCK, own.lock), (OTEL_LOCK, own.otel_lock)):
+            write_atomic(beside / Path(name).name, (own.source / source).read_bytes(), 0o600)
         os.rename(beside, folder)  # noqa: PTH104 - fails on a folder that is there, as it must
     except OSError as error:
         raise cannot_write(folder, error) from None
@@ -214,7 +215,7 @@ def kit(layout: Layout) -> Path:
 
 def install_commands(folder: str, *, tracing: bool) -> tuple[str, ...]:
     """What installs the version in the kit at `folder` into the virtual environment that is active."""
-    lock = OTEL_LOCK if tracing else LOCK
+    lock = Path(OTEL_LOCK if tracing else LOCK).name
     return (
         msg("pip install --no-deps --require-hashes -r {folder}/{lock}", folder=folder, lock=lock),
         msg("pip install --no-deps {folder}/techsapo_ops-*.whl", folder=folder),

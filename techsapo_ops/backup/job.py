@@ -1,4 +1,4 @@
-"""The jobs of backups; the operations themselves tell Prometheus of the backups."""
+"""The jobs of backups; the operations themselves write the metrics."""
 
 from __future__ import annotations
 
@@ -32,37 +32,47 @@ def create(context: JobContext) -> JobResult:
 
 def verify(context: JobContext) -> JobResult:
     """Restore the newest backup on trial. Raises OpsError for one that does not hold what it should."""
-    found = verify_backup(context.stack(), deep=True, wait=_WAIT)
-    _require_good(context, found)
-    return JobResult(msg("{id} restores, in {seconds:.1f} s", id=found.id, seconds=found.seconds))
-
-
-def verify_offsite(context: JobContext) -> JobResult:
-    """Fetch the newest off-site copy and restore it on trial. Raises OpsError for one that is no good."""
-    found = operation.verify_offsite(context.stack(), wait=_WAIT, say=context.tell)
-    _require_good(context, found)
+    verification = verify_backup(context.stack(), deep=True, wait=_WAIT)
+    _require_good(context, verification)
     return JobResult(
         msg(
-            "{id} came back from off-site and restores, in {seconds:.1f} s",
-            id=found.id,
-            seconds=found.seconds,
+            "backup {id} was restored on trial in {seconds:.1f} s",
+            id=verification.id,
+            seconds=verification.seconds,
         )
     )
 
 
-def _require_good(context: JobContext, found: Verification) -> None:
-    for sentence in found.sentences:
+def verify_offsite(context: JobContext) -> JobResult:
+    """Fetch the newest off-site copy and restore it on trial. Raises OpsError for one that is no good."""
+    verification = operation.verify_offsite(context.stack(), wait=_WAIT, say=context.tell)
+    _require_good(context, verification)
+    return JobResult(
+        msg(
+            "backup {id} was fetched from off-site and restored on trial in {seconds:.1f} s",
+            id=verification.id,
+            seconds=verification.seconds,
+        )
+    )
+
+
+def _require_good(context: JobContext, verification: Verification) -> None:
+    for sentence in verification.sentences:
         context.tell(sentence)
-    if not found.ok or found.passed_over:
+    if not verification.ok or verification.passed_over:
         raise OpsError(
-            msg("{id} is no good: {sentences}", id=found.id, sentences=joined("; ", found.sentences))
-            if not found.ok
+            msg(
+                "backup {id} failed verification: {sentences}",
+                id=verification.id,
+                sentences=joined("; ", verification.sentences),
+            )
+            if not verification.ok
             else msg(
-                "{id} restores, but a newer backup is no good: {passed_over}",
-                id=found.id,
-                passed_over=joined("; ", found.passed_over),
+                "backup {id} can be restored, but a newer backup is unusable: {passed_over}",
+                id=verification.id,
+                passed_over=joined("; ", verification.passed_over),
             ),
-            msg("`techsapo backup` makes another"),
+            msg("`techsapo backup` makes a new one"),
         )
 
 
@@ -77,7 +87,7 @@ def prune(context: JobContext) -> JobResult:
     count = sum(not verdict.keep for verdict in done.verdicts)
     return JobResult(
         msg(
-            "removed {count} of {done_count}, {bytes}",
+            "removed {count} of {done_count} backups, {bytes}",
             count=count,
             done_count=len(done.verdicts),
             bytes=human(done.bytes),

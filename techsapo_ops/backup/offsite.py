@@ -10,12 +10,12 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.describing import describe, kept_at, kept_paths, kit
+from techsapo_ops.backup.describing import copied_path, describe, kit, paths_to_copy
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.kinds.secret_files import secret_paths
 from techsapo_ops.backup.repository import description
 from techsapo_ops.backup.repository.create import create
-from techsapo_ops.backup.repository.description import Kept, What
+from techsapo_ops.backup.repository.description import CopiedPath, What
 from techsapo_ops.backup.repository.folder import Backup, Repository, repository_of
 from techsapo_ops.backup.repository.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository.origin import Keyring
@@ -44,17 +44,17 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
     repository = repository_of(stack)
     try:
         with _secret_copies(stack, backup) as copies:
-            kept = (*kept_paths(stack, backup), *_beside(kit(stack.layout), What.KIT))
-            kept += tuple(each for folder in copies for each in _beside(folder, What.COPIES))
-            with _described(stack, backup, kept) as described:
-                paths = [*(Path(each.content) for each in kept), *secret_paths(stack), described]
+            items = (*paths_to_copy(stack, backup), *_beside(kit(stack.layout), What.KIT))
+            items += tuple(each for folder in copies for each in _beside(folder, What.COPIES))
+            with _described(stack, backup, items) as described:
+                paths = [*(Path(each.content) for each in items), *secret_paths(stack), described]
                 tags = (project_tag(stack.spec.project), *(() if is_whole(backup) else (PART_TAG,)))
                 snapshot = away.keep(backup.id, _outermost(paths), tags)
     except OpsError as error:
         repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
         raise OpsError(
             msg(
-                "the backup {id} is whole here, but not off-site: {message}",
+                "backup {id} is complete on this host, but was not copied off-site: {message}",
                 id=backup.id,
                 message=error.message,
             ),
@@ -73,9 +73,9 @@ def is_whole(backup: Backup) -> bool:
     return manifest.tag != SAFETY_TAG and NOT_ASKED_FOR not in manifest.left_out.values()
 
 
-def _beside(folder: Path, what: What) -> tuple[Kept, ...]:
-    found = kept_at(folder, what)
-    return (found,) if found is not None else ()
+def _beside(folder: Path, what: What) -> tuple[CopiedPath, ...]:
+    item = copied_path(folder, what)
+    return (item,) if item is not None else ()
 
 
 def _outermost(paths: Sequence[Path]) -> list[Path]:
@@ -85,10 +85,10 @@ def _outermost(paths: Sequence[Path]) -> list[Path]:
 
 
 @contextmanager
-def _described(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Iterator[Path]:
+def _described(stack: Stack, backup: Backup, items: tuple[CopiedPath, ...]) -> Iterator[Path]:
     """A folder with the description of what goes off-site."""
     with for_now(stack, description.FOLDER) as folder:
-        write_atomic(folder / description.FILE, describe(stack, backup, kept).text().encode(), 0o600)
+        write_atomic(folder / description.FILE, describe(stack, backup, items).text().encode(), 0o600)
         yield folder
 
 
@@ -96,7 +96,7 @@ def _described(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Iterator
 def _secret_copies(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
     """A folder with a backup of what is too secret to stay, here only until it is off-site; or none."""
     wanted = [kind.sources(stack) for kind in registry.kinds() if kind.too_secret]
-    sources = [source for found in wanted if not isinstance(found, str) for source in found]
+    sources = [source for each in wanted if not isinstance(each, str) for source in each]
     if not sources:
         yield ()
         return
@@ -122,7 +122,7 @@ def secret_copy(
     if away is None:
         title = f"{kind.title[0].upper()}{kind.title[1:]}"
         raise OpsError(
-            msg("{title} is off-site alone, and the spec has no backup.offsite", title=title),
+            msg("{title} is stored off-site only, and the spec has no backup.offsite", title=title),
             msg("set backup.offsite as it was when that backup was made"),
         )
     with for_now(stack, "offsite-back") as folder:
@@ -131,19 +131,22 @@ def secret_copy(
 
 def _part(stack: Stack, kind: BackupKind, copies: Path, backup: Backup) -> tuple[Part, PackedReader]:
     repository = Repository(copies, Keyring(stack.layout.backup_keys))
-    found = next(iter(repository.backups()), None)
-    wrong = faults(found, repository.origin(found)) if found is not None else []
-    parts = found.read().parts if found is not None and not wrong else ()
+    copy = next(iter(repository.backups()), None)
+    wrong = faults(copy, repository.origin(copy)) if copy is not None else []
+    parts = copy.read().parts if copy is not None and not wrong else ()
     part = next((part for part in parts if part.source == kind.name), None)
-    if part is None or found is None:
+    if part is None or copy is None:
         raise OpsError(
             joined(
                 ": ",
-                [msg("no copy of {title} went off-site with {id}", title=kind.title, id=backup.id), *wrong],
+                [
+                    msg("{title} was not copied off-site with backup {id}", title=kind.title, id=backup.id),
+                    *wrong,
+                ],
             ),
-            msg("`restic snapshots --tag {id}` shows what did", id=backup.id),
+            msg("`restic snapshots --tag {id}` lists what was copied", id=backup.id),
         )
-    return part, found.reader(part)
+    return part, copy.reader(part)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Known:
 
     `good`: whole, and not found wrong; `deep`: restored on trial and found right; `logs`: those of the
     servers with which going on from it begins; `kinds`: what it holds; `safety`: made by a restore;
-    `tampered`: changed, or put there, by somebody else as far as can be told; `shrank`: id of a backup that
+    `tampered`: changed, or put there, by somebody else as far as is known; `shrank`: id of a backup that
     has less than half of this one, and that nobody has accepted.
     """
 
@@ -51,7 +51,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-SAFETY_KEPT = 2
+SAFETY_BACKUPS = 2
 """Backups made by restores that stay."""
 _PERIODS: tuple[tuple[str, Callable[[datetime], tuple[int, ...]]], ...] = (
     ("daily", lambda t: (t.year, t.month, t.day)),
@@ -73,20 +73,20 @@ def judge(
     """
     reasons: dict[str, list[str]] = {b.id: [] for b in backups}
     for backup in [b for b in backups if b.tampered]:
-        reasons[backup.id].append(msg("tampered with: look at it, then remove it by hand"))
+        reasons[backup.id].append(msg("tampered with: inspect it, then remove it by hand"))
     good = [b for b in backups if b.good and not b.tampered]
     counts: Mapping[str, int] = keep.model_dump()
     for kinds in dict.fromkeys(b.kinds for b in good):
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
-    for backup in [b for b in good if b.safety][-SAFETY_KEPT:]:
-        reasons[backup.id].append(msg("what a restore replaced"))
+    for backup in [b for b in good if b.safety][-SAFETY_BACKUPS:]:
+        reasons[backup.id].append(msg("the data that a restore replaced"))
     for backup in [b for b in backups if b.shrank]:
         reasons[backup.id].append(
-            msg("{shrank} shrank since, and nobody accepted that", shrank=backup.shrank)
+            msg("the data shrank in backup {shrank}, which nobody has accepted yet", shrank=backup.shrank)
         )
     chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
-        since = msg("the point-in-time chain begins here")
+        since = msg("point-in-time recovery is possible from here on")
         reasons[chain[0].id].append(
             since if logs is not None else msg("{since}, as far as is known", since=since)
         )
@@ -106,14 +106,14 @@ def _count(
                     msg("{period} {number} of {count}", period=period, number=len(seen), count=counts[period])
                 )
     if good:
-        reasons[good[-1].id].append(msg("the newest good one"))
+        reasons[good[-1].id].append(msg("the newest good backup"))
     deep = [b for b in good if b.deep]
     if deep:
-        reasons[deep[-1].id].append(msg("the newest that was restored on trial"))
+        reasons[deep[-1].id].append(msg("the newest backup restored on trial"))
 
 
 def _removed(backup: Known) -> str:
-    return msg("past every count of backup.keep") if backup.good else msg("found damaged")
+    return msg("not among those that backup.keep keeps") if backup.good else msg("damaged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def prune_backups(
 ) -> Pruned:
     """Remove the backups that backup.keep does not want any more, and off-site copies where the spec says so.
 
-    Here also where that can't be recorded, of which `warn` is told: it is what makes room on a full disk.
+    Here also where that can't be recorded, which goes to `warn`: pruning makes room on a full disk.
     Raises OpsError, also where only the copies could not be removed.
     """
     repository = repository_of(stack)
@@ -172,12 +172,13 @@ def _prune_offsite(
     ours, unreadable = copies_of(stack, away)
     if unreadable:
         raise OpsError(
-            unreadable, msg("`techsapo backup verify --offsite` tells more; nothing was removed there")
+            unreadable,
+            msg("nothing was removed off-site; for details, run `techsapo backup verify --offsite`"),
         )
     copies = {copy.id: copy for copy in ours}
     known = [Known(id_, copy.time, kinds=(str(copy.whole),)) for id_, copy in copies.items()]
     verdicts = [
-        replace(verdict, keep=True, reasons=(msg("it stays here"),))
+        replace(verdict, keep=True, reasons=(msg("the same backup on this host stays"),))
         if copies[verdict.id].backup in here and not verdict.keep
         else verdict
         for verdict in judge(known, stack.spec.backup.keep, zone, ())
@@ -198,13 +199,13 @@ def _last_before(known: Sequence[Known], shrunk: Iterable[tuple[Manifest, Shrink
     Where such a one is gone, or no good, the last good one before it is meant.
     """
     ids = [each.id for each in known]
-    found = {}
+    last_before = {}
     for manifest, shrink in shrunk:
         end = ids.index(shrink.than) + 1 if shrink.than in ids else ids.index(manifest.id)
         before = [k for k in known[:end] if k.good and not (k.tampered or k.safety)]
         if last := [k.id for k in before if shrink.source in k.kinds]:
-            found[last[-1]] = manifest.id
-    return found
+            last_before[last[-1]] = manifest.id
+    return last_before
 
 
 def _known(backup: Backup, checks: dict[str, Any], *, ours: bool) -> Known:
@@ -232,13 +233,13 @@ def _begins(manifest: Manifest) -> frozenset[str]:
 
 def _logs(stack: Stack) -> frozenset[str] | None:
     """Every log that the servers still have; None where one can't be asked."""
-    found: set[str] = set()
+    every: set[str] = set()
     for history in registry.histories().values():
         logs = history.logs(stack)
         if logs is None:
             return None
-        found.update(logs)
-    return frozenset(found)
+        every.update(logs)
+    return frozenset(every)
 
 
 def _size(backup: Backup) -> int:

@@ -1,4 +1,4 @@
-"""Lets Prometheus and other hosts hear of what was found out about backups here."""
+"""Publishes what is known of the backups here: to Prometheus, and to other hosts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def samples(repository: Repository) -> Iterator[Sample]:
 
     Sizes and durations are those of the newest one here.
     """
-    # A backup that somebody planted is no backup, whatever time it tells.
+    # A backup that somebody planted is no backup, whatever time it has.
     known = [m for b in repository.ours() if (m := b.read()).tag != SAFETY_TAG]
     others = repository.of_others()
     checks = {b.id: repository.checks(b) for b in repository.backups()}
@@ -97,7 +97,7 @@ def shared(stack: Stack, write: Callable[[], None], wait: float = 0.0) -> str:
             stack.engine.deliver()
     except OpsError as error:
         write()
-        return msg("the other hosts don't know of it: {why}", why=error.message)
+        return msg("the other hosts don't know about this change: {why}", why=error.message)
     return ""
 
 

@@ -25,7 +25,7 @@ def verify_backup(
     *,
     deep: bool = False,
     wait: float = 0.0,
-    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+    progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Verification:
     """Look at one backup, `deep` by restoring it, and write the result down beside it.
 
@@ -38,23 +38,23 @@ def verify_backup(
         made: list[bool] = []
         shared(stack, lambda: made.append(repository.make_key()), wait)
         lost = lost_key(repository) if any(made) else ""
-        found = verify(stack, repository, backup, DEEP if deep else QUICK, told)
-        found = replace(found, note=lost)
-        unheard = shared(stack, lambda: _write(stack, repository, backup, found), wait)
-        found = replace(found, note=joined("; ", filter(None, (found.note, unheard))))
+        verification = verify(stack, repository, backup, DEEP if deep else QUICK, progress)
+        verification = replace(verification, note=lost)
+        unheard = shared(stack, lambda: _write(stack, repository, backup, verification), wait)
+        verification = replace(verification, note=joined("; ", filter(None, (verification.note, unheard))))
         if word == "latest":
             unread = repository.unreadable_after(backup)
-            found = replace(
-                found,
+            verification = replace(
+                verification,
                 passed_over=tuple(
                     msg("{id} can't be read: {damage}", id=b.id, damage=b.damage) for b in unread
                 ),
             )
-    return found
+    return verification
 
 
-def _write(stack: Stack, repository: Repository, backup: Backup, found: Verification) -> None:
-    repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
+def _write(stack: Stack, repository: Repository, backup: Backup, verification: Verification) -> None:
+    repository.note(backup, verification.level, {**asdict(verification), "ok": verification.ok})
     noted(stack, repository)
 
 
@@ -88,7 +88,7 @@ def try_password(stack: Stack, typed: Secret, *, wait: float = 0.0, warn: Warn) 
     if away is None:
         raise OpsError(
             msg("the spec has no backup.offsite, so nothing is off-site"),
-            msg('docs/backup.md, "A second place", shows how to have one'),
+            msg('docs/backup.md, "A second place", shows how to set one up'),
             exit_code=2,
         )
     replace(away, password=typed, given=msg("the recovery card")).reach()

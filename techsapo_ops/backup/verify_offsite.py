@@ -44,7 +44,7 @@ _READ_ALL = timedelta(days=20)
 """Age of the last reading of the whole repository from which on it is read again: in every third week."""
 
 Say = Callable[[str], None]
-Told = Callable[[str, int], None]
+PartProgress = Callable[[str, int], None]
 
 
 def verify_offsite(
@@ -53,7 +53,7 @@ def verify_offsite(
     *,
     wait: float = 0.0,
     say: Say = lambda _: None,
-    told: Told = lambda _kind, _bytes: None,
+    progress: PartProgress = lambda _kind, _bytes: None,
 ) -> Verification:
     """Fetch a backup from off-site, restore it on trial, and write the result down.
 
@@ -64,54 +64,61 @@ def verify_offsite(
     if away is None:
         raise OpsError(
             msg("the spec has no backup.offsite, so nothing is off-site"),
-            msg('docs/backup.md, "A second place", shows how to have one'),
+            msg('docs/backup.md, "A second place", shows how to set one up'),
             exit_code=2,
         )
     with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):
         at, began = datetime.now(UTC), monotonic()
-        say(msg("asking {place}", place=_place(away)))
+        say(msg("contacting {place}", place=_place(away)))
         away.reach()
         ours, unreadable = copies_of(stack, away)
         before = noted_copies(stack, away)
         problems = tuple(filter(None, (unreadable, _gone(before, ours))))
         if not ours and not problems:
             raise OpsError(
-                msg("no backup of this stack is off-site"), msg("`techsapo backup` copies one there")
+                msg("no backup of this stack is off-site"),
+                msg("`techsapo backup` makes a backup and copies it there"),
             )
-        found = Verification(max(before, default=""), LEVEL, "", (), ())
+        verification = Verification(max(before, default=""), LEVEL, "", (), ())
         if ours:
             snapshot = _chosen(ours, word, stack.spec.project)
-            found = _fetched(stack, away, snapshot, say, told)
-        found = replace(
-            found,
+            verification = _fetched(stack, away, snapshot, say, progress)
+        verification = replace(
+            verification,
             level=LEVEL,
             at=at.isoformat(),
             seconds=round(monotonic() - began, 3),
-            problems=(*(problems if word == "latest" or not ours else ()), *found.problems),
+            problems=(*(problems if word == "latest" or not ours else ()), *verification.problems),
         )
-        _note(stack, found, wait)
-        if not (found.ok and _lately_read(stack, away)) and (
+        _note(stack, verification, wait)
+        if not (verification.ok and _lately_read(stack, away)) and (
             damage := _read_all(stack, away, ours, say, wait)
         ):
-            found = replace(found, problems=(*found.problems, damage))
-            _note(stack, found, wait)
+            verification = replace(verification, problems=(*verification.problems, damage))
+            _note(stack, verification, wait)
         with repository_of(stack).lock(wait):
             since = set(noted_copies(stack, away)).difference(before)
             note_copies(stack, away, (*(copy.backup for copy in ours), *since))
-    return found
+    return verification
 
 
-def _fetched(stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, told: Told) -> Verification:
+def _fetched(
+    stack: Stack, away: Restic, snapshot: AwaySnapshot, say: Say, progress: PartProgress
+) -> Verification:
     with for_now(stack, PROOF_FOLDER) as folder:
-        say(msg("fetching {backup} of {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time))
-        return _looked(stack, away, snapshot, folder, told)
+        say(
+            msg(
+                "fetching {backup} from {time:%Y-%m-%d %H:%M} UTC", backup=snapshot.backup, time=snapshot.time
+            )
+        )
+        return _looked(stack, away, snapshot, folder, progress)
 
 
-def _note(stack: Stack, found: Verification, wait: float) -> None:
-    look, repository = {**asdict(found), "ok": found.ok}, repository_of(stack)
+def _note(stack: Stack, verification: Verification, wait: float) -> None:
+    look, repository = {**asdict(verification), "ok": verification.ok}, repository_of(stack)
     with repository.lock(wait):
-        note_offsite(stack.layout, last=look, **({"good": look} if found.ok else {}))
-        here = next((b for b in repository.backups() if b.id == found.id), None)
+        note_offsite(stack.layout, last=look, **({"good": look} if verification.ok else {}))
+        here = next((b for b in repository.backups() if b.id == verification.id), None)
         if here is not None:
             repository.note(here, LEVEL, look)
         write_metrics(stack, repository)
@@ -131,13 +138,13 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str, project: str) -> AwaySnapsh
     """The newest copy of all that this stack had, or the newest of the backup that `word` begins."""
     if word == "latest":
         return choose(ours, None, project)
-    found = [each for each in ours if each.backup.startswith(word)]
-    if not found:
+    matches = [each for each in ours if each.backup.startswith(word)]
+    if not matches:
         raise OpsError(
             msg("no backup {word} of this stack is off-site", word=word),
-            msg("`techsapo backup` copies one there"),
+            msg("`techsapo backup` makes a backup and copies it there"),
         )
-    return found[-1]
+    return matches[-1]
 
 
 def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
@@ -150,12 +157,14 @@ def _gone(before: Sequence[str], ours: Sequence[AwaySnapshot]) -> str:
     if not days:
         return ""
     return msg(
-        "copies of {days} are no longer there: somebody removed them, or the repository is another one",
+        "the copies from {days} are gone: somebody removed them, or this is another repository",
         days=", ".join(days),
     )
 
 
-def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, told: Told) -> Verification:
+def _looked(
+    stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, progress: PartProgress
+) -> Verification:
     """Fetch a copy, and look at what came back as at a backup that was made here."""
     began = monotonic()
     try:
@@ -167,13 +176,13 @@ def _looked(stack: Stack, away: Restic, snapshot: AwaySnapshot, folder: Path, to
         copied = open_copy(folder, snapshot)
     except OpsError as error:
         return Verification(snapshot.backup, LEVEL, "", (fetching,), (error.message,))
-    found = verify(stack, copied.repository, copied.backup, LEVEL, told)
+    verification = verify(stack, copied.repository, copied.backup, LEVEL, progress)
     here = next((b for b in repository_of(stack).backups() if b.id == copied.backup.id), None)
-    problems = found.problems
+    problems = verification.problems
     if here is not None and here.digest != copied.backup.digest:
-        problems += (msg("its manifest is another than that of the same backup here"),)
-    parts = (fetching, *found.parts, *copies(stack, copied, told), files(copied), *kit(copied))
-    return replace(found, parts=parts, problems=problems)
+        problems += (msg("the manifest differs from that of the same backup on this host"),)
+    parts = (fetching, *verification.parts, *copies(stack, copied, progress), files(copied), *kit(copied))
+    return replace(verification, parts=parts, problems=problems)
 
 
 def _lately_read(stack: Stack, away: Restic) -> bool:
@@ -189,7 +198,7 @@ def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say
 
     The copy that was fetched has a part of them alone; the others are wanted when that one is no good.
     """
-    say(msg("reading all of the repository"))
+    say(msg("reading the whole repository"))
     wrong, touched = away.read_all()
     with repository_of(stack).lock(wait):
         at = datetime.now(UTC).isoformat()
@@ -198,8 +207,8 @@ def _read_all(stack: Stack, away: Restic, ours: Sequence[AwaySnapshot], say: Say
         return ""
     days = sorted({f"{copy.time.astimezone():%Y-%m-%d}" for copy in ours if copy.id in touched})
     return msg(
-        "the repository is damaged; copies that this touches are of: {days}. restic says: {wrong}",
-        days=", ".join(days) or msg("no day that can be told"),
+        "the repository is damaged; affected copies: {days}. restic says: {wrong}",
+        days=", ".join(days) or msg("unknown"),
         wrong=wrong,
     )
 
@@ -208,20 +217,22 @@ _APART = frozenset({What.BACKUP, What.KIT, What.COPIES})
 """What is looked at in ways of its own."""
 
 
-def copies(stack: Stack, copied: Copied, told: Callable[[str, int], None]) -> Iterator[PartResult]:
+def copies(stack: Stack, copied: Copied, progress: Callable[[str, int], None]) -> Iterator[PartResult]:
     """What is off-site alone, a backup like any other: each kind of it that came back, or is here now."""
     folder = copied.of(What.COPIES)
     known: set[str] = set()
     repository = Repository(folder or copied.root, copied.repository.keyring)
     for backup in repository.backups() if folder is not None else ():
-        found = verify(stack, repository, backup, LEVEL, told)
-        if found.problems:
-            yield PartResult("copies", found.problems)
-        yield from found.parts
-        known |= {part.kind for part in found.parts}
+        verification = verify(stack, repository, backup, LEVEL, progress)
+        if verification.problems:
+            yield PartResult("copies", verification.problems)
+        yield from verification.parts
+        known |= {part.kind for part in verification.parts}
     for kind in registry.kinds():
         if kind.too_secret and kind.name not in known and not isinstance(kind.sources(stack), str):
-            yield PartResult(kind.name, note=msg("the stack has it now, and it did not go along"))
+            yield PartResult(
+                kind.name, note=msg("the stack has this data now, but the copy does not include it")
+            )
 
 
 def files(copied: Copied) -> PartResult:
@@ -230,15 +241,15 @@ def files(copied: Copied) -> PartResult:
     wrong: list[str] = []
     changed = 0
     pairs = [
-        (Path(kept.content), copied.at(kept.content))
-        for kept in copied.description.kept
-        if kept.what not in _APART
+        (Path(item.content), copied.at(item.content))
+        for item in copied.description.paths
+        if item.what not in _APART
     ]
     taken = copied.description.taken
     for here, there in dict.fromkeys(pairs):
         if not os.path.lexists(there):
             if not _since(here, taken):
-                wrong.append(msg("{here} did not come back", here=here))
+                wrong.append(msg("{here} is missing from the copy", here=here))
             continue
         for file, copy in _pairs(here, there):
             state = _compared(file, copy, taken)
@@ -246,7 +257,11 @@ def files(copied: Copied) -> PartResult:
                 changed += 1
             elif state:
                 wrong.append(state)
-    note = msg("{changed} files are others here since then", changed=changed) if changed else ""
+    note = (
+        msg("{changed} files on this host have changed since the copy was made", changed=changed)
+        if changed
+        else ""
+    )
     return PartResult("files", tuple(few(wrong)), round(monotonic() - began, 3), note)
 
 
@@ -264,14 +279,14 @@ def _compared(here: Path, copy: Path, taken: datetime) -> str:
     """Empty where both are the same, `changed` where the one here is newer, else what is wrong."""
     try:
         if copy.is_symlink() or not copy.is_file():
-            return "changed" if _since(here, taken) else msg("{here} did not come back", here=here)
+            return "changed" if _since(here, taken) else msg("{here} is missing from the copy", here=here)
         if not here.exists():
             return "changed"
         if file_sha256(here) == file_sha256(copy):
             return ""
     except OSError as error:
         return msg("{here} can't be compared: {strerror}", here=here, strerror=error.strerror)
-    return "changed" if _since(here, taken) else msg("{here} is another than its copy", here=here)
+    return "changed" if _since(here, taken) else msg("{here} differs from its copy", here=here)
 
 
 def _since(path: Path, taken: datetime) -> bool:
@@ -290,12 +305,12 @@ def kit(copied: Copied) -> Iterator[PartResult]:
     wrong: list[str] = []
     wheels = sorted(folder.glob("techsapo_ops-*.whl")) if folder is not None else []
     if folder is None or len(wheels) != 1:
-        wrong.append(msg("the wheel of this version did not come back"))
+        wrong.append(msg("the wheel of that version is missing from the copy"))
     else:
         wrong += _wheel(wheels[0])
         locks = sorted(folder.glob("requirements*.lock"))
         if not any(lock.stat().st_size for lock in locks):
-            wrong.append(msg("the lock of what the wheel needs did not come back"))
+            wrong.append(msg("the lock file of the wheel is missing from the copy"))
     yield PartResult("wheel", tuple(wrong), round(monotonic() - began, 3))
 
 

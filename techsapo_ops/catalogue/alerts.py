@@ -239,11 +239,11 @@ def _alert(name: str, entry: Mapping[str, Any], dashboard: str) -> Alert:
 
 @cache
 def _loaded() -> Sequence[Alert]:
-    found: list[Alert] = []
+    loaded: list[Alert] = []
     for file, dashboard in packaged_yaml("alert_files.yaml").items():
         entries = packaged_yaml(f"alerts/{file}.yaml")
-        found += [_alert(name, entry, dashboard) for name, entry in entries.items()]
-    return tuple(found)
+        loaded += [_alert(name, entry, dashboard) for name, entry in entries.items()]
+    return tuple(loaded)
 
 
 def alerts_on(hosts: int) -> Mapping[str, Alert]:
@@ -254,6 +254,6 @@ def alerts_on(hosts: int) -> Mapping[str, Alert]:
 @cache
 def alerts(*, hosts: int = 0) -> Mapping[str, Alert]:
     """Every alert by name, the worst severity first, as a stack on so many `hosts` has them; 0 for one."""
-    found = [alert.of_stack(hosts=hosts) for alert in _loaded()]
-    worst_first = sorted(found, key=lambda alert: SEVERITIES.index(alert.severity))
+    every = [alert.of_stack(hosts=hosts) for alert in _loaded()]
+    worst_first = sorted(every, key=lambda alert: SEVERITIES.index(alert.severity))
     return MappingProxyType({alert.name: alert for alert in worst_first})

@@ -46,18 +46,18 @@ class Sign:
 @cache
 def signs() -> Mapping[str, tuple[Sign, ...]]:
     """By word, in lower case: the signs of danger that begin with it, in the order of the table."""
-    found: dict[str, list[Sign]] = {}
+    by_word: dict[str, list[Sign]] = {}
     for row in packaged_yaml("commands/dangers.yaml"):
         danger = _danger(row)
         for words, pattern in row.get("anywhere", {}).items():
             sign = Sign(danger, re.compile(pattern, re.IGNORECASE), starts_command=False)
             for word in words.split():
-                found.setdefault(word, []).append(sign)
+                by_word.setdefault(word, []).append(sign)
         for words, pattern in row.get("commands", {}).items():
             sign = Sign(danger, re.compile(pattern), starts_command=True)
             for word in words.split():
-                found.setdefault(word, []).append(sign)
-    return {word: tuple(each) for word, each in found.items()}
+                by_word.setdefault(word, []).append(sign)
+    return {word: tuple(each) for word, each in by_word.items()}
 
 
 def _danger(row: Mapping[str, Any]) -> Danger:

@@ -155,8 +155,8 @@ def dashboards_of(hosts: Collection[object]) -> Mapping[str, Dashboard]:
 def dashboards() -> Mapping[str, Dashboard]:
     """Every dashboard by name, sorted."""
     folder = files("techsapo_ops.catalogue") / "dashboards"
-    found = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    names = {f.name.removesuffix(".yaml"): f for f in found}
+    pages = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    names = {f.name.removesuffix(".yaml"): f for f in pages}
     return MappingProxyType(
         {name: _dashboard(name, read_yaml(f.read_text(encoding="utf-8"))) for name, f in names.items()}
     )

@@ -84,7 +84,7 @@ def _of_hosts(text: str, locale: str, hosts: int) -> str:
         text = _replaced(text, _ON_SEVERAL_HOSTS)
     text = re.sub(_labelled(elsewhere) + r".*\n", "", text, flags=re.MULTILINE)
     text = re.sub(
-        _labelled(here) + "(.)", lambda found: found[1] + found[2].upper(), text, flags=re.MULTILINE
+        _labelled(here) + "(.)", lambda match: match[1] + match[2].upper(), text, flags=re.MULTILINE
     )
     heading, *sections = re.split(r"(?=^## )", re.sub(r"\n{3,}", "\n\n", text), flags=re.MULTILINE)
     sections = [_numbered(section) for section in sections]
@@ -107,7 +107,7 @@ def _replaced(text: str, own: Mapping[str, str]) -> str:
     longest_first = sorted(own, key=len, reverse=True)
     if not longest_first:
         return text
-    return re.sub("|".join(map(re.escape, longest_first)), lambda found: own[found[0]], text)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda match: own[match[0]], text)
 
 
 def _plain(text: str) -> str:
@@ -127,8 +127,8 @@ def _parsed(page: str) -> Runbook:
 def runbooks() -> Mapping[str, Runbook]:
     """Every page by the name of its alert."""
     pages = (entry for entry in (files("techsapo_ops.catalogue") / "runbooks").iterdir())
-    found = [_parsed(page.read_text(encoding="utf-8")) for page in pages if page.name.endswith(".md")]
-    return MappingProxyType({page.name: page for page in sorted(found, key=lambda page: page.name)})
+    parsed = [_parsed(page.read_text(encoding="utf-8")) for page in pages if page.name.endswith(".md")]
+    return MappingProxyType({page.name: page for page in sorted(parsed, key=lambda page: page.name)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def _selectors() -> re.Pattern[str]:
 def of_newest_copy(expr: str) -> str:
     """`expr` with each series that jobs leave narrowed to the copy of the host that got it last."""
     return _selectors().sub(
-        lambda found: f"max without ({_OF_A_COPY}) ({found[0]} and on (instance) {NEWEST_COPY})", expr
+        lambda match: f"max without ({_OF_A_COPY}) ({match[0]} and on (instance) {NEWEST_COPY})", expr
     )
 
 
@@ -181,27 +181,27 @@ class AlertSeries:
 @cache
 def alert_series() -> AlertSeries:
     """What alert_series.yaml says."""
-    found = packaged_yaml("alert_series.yaml")
+    parts = packaged_yaml("alert_series.yaml")
     return AlertSeries(
-        MappingProxyType(found["scrape_jobs"]),
-        found["textfiles"],
-        MappingProxyType(found["answers"]),
-        MappingProxyType(found["of_jobs"]),
-        frozenset(found["with_an_event"]),
+        MappingProxyType(parts["scrape_jobs"]),
+        parts["textfiles"],
+        MappingProxyType(parts["answers"]),
+        MappingProxyType(parts["of_jobs"]),
+        frozenset(parts["with_an_event"]),
     )
 
 
 def series_read(expr: str) -> Set[str]:
     """The scraped series that `expr` rests on, also by way of the catalogue's recording rules."""
     recorded = {rule.record: rule.expr for rules in recording_rules().values() for rule in rules}
-    found: set[str] = set()
+    read: set[str] = set()
     left, seen = [expr], set[str]()
     while left:
         names = metric_names(left.pop()) - seen
         seen |= names
         left += [recorded[name] for name in names if name in recorded]
-        found |= {name for name in names if ":" not in name}
-    return found
+        read |= {name for name in names if ":" not in name}
+    return read
 
 
 def series_needed(expr: str) -> Set[str]:

@@ -56,12 +56,12 @@ def _worded(translated: Mapping[str, str], template: str) -> str:
 
 def _entries(catalogue: str) -> Iterator[tuple[str, str]]:
     for english, translated in _ENTRY.findall(_FUZZY.sub("#", catalogue + "\n")):
-        found = _text(translated)
-        if found and english != '""\n':
-            yield _text(english), found
+        text = _text(translated)
+        if text and english != '""\n':
+            yield _text(english), text
 
 
 def _text(lines: str) -> str:
     """What stands in the quotes of some lines."""
     held = "".join(line[1:-1] for line in lines.splitlines())
-    return _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), held) if "\\" in held else held
+    return _ESCAPED.sub(lambda match: _MEANT.get(match[1], match[1]), held) if "\\" in held else held

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import frozen, packaged_yaml
+from techsapo_ops.messages import msg
 
 CHAT_ANSWER = 4096
 """Tokens of the longest answer of a model that does not think."""
@@ -43,8 +44,8 @@ def vendor_of(kind: str, name: str) -> Vendor:
 
 def genai_provider(kind: str) -> str:
     """What OpenTelemetry calls the vendor of a provider's kind; of one that it has no name for, the kind."""
-    found = vendors().get(kind)
-    return kind if found is None else found.genai or found.label
+    vendor = vendors().get(kind)
+    return kind if vendor is None else vendor.genai or vendor.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class Source:
     @property
     def read(self) -> str:
         """When, in words."""
-        return f"as read on {self.as_of}{', second-hand' if self.second_hand else ''}"
+        if self.second_hand:
+            return msg("as read on {day}, not confirmed by the vendor", day=self.as_of)
+        return msg("as read on {day}", day=self.as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,10 @@ def bare(vendor: str, model: str) -> str:
 def _behind_openrouter(model: str) -> ModelFacts | None:
     """Limits, and whether it thinks: prices, options and ends are OpenRouter's own."""
     vendor, _, name = model.partition(":")[0].partition("/")
-    found = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
-    if found is None:
+    facts = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
+    if facts is None:
         return None
-    return ModelFacts("openrouter", model, limits=found.limits, thinks=found.thinks)
+    return ModelFacts("openrouter", model, limits=facts.limits, thinks=facts.thinks)
 
 
 @cache

@@ -42,12 +42,11 @@ def ordered(certificate: Managed) -> Pair:
     if state.retry_at is not None and state.retry_at > stack.now():
         raise AcmeError(
             msg(
-                "the CA wants to be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC and not before: "
-                "{failure}",
+                "the CA accepts no requests before {retry_at:%Y-%m-%d %H:%M:%S} UTC: {failure}",
                 retry_at=state.retry_at,
                 failure=state.failure or msg("too many requests"),
             ),
-            msg("`techsapo certs renew` waits until then by itself"),
+            msg("until then, `techsapo certs renew` does not ask the CA; a later run tries again"),
             code="rateLimited",
             retry_at=state.retry_at,
         )
@@ -68,7 +67,11 @@ def ordered(certificate: Managed) -> Pair:
                 responder.clear(proof)
             except OpsError as error:
                 stack.say(
-                    msg("could not clear up after {name}: {message}", name=proof.name, message=error.message)
+                    msg(
+                        "could not remove the challenge for {name}: {message}",
+                        name=proof.name,
+                        message=error.message,
+                    )
                 )
     pair = Pair(key_pem(key), chain, msg("the certificate from {host}", host=server.host))
     require(pair, certificate.required, stack.now())
@@ -82,8 +85,8 @@ def _responder(certificate: Managed) -> Responder:
     site = stack.site
     if site is None or not site.running():
         raise OpsError(
-            msg("http-01 needs the stack's nginx, which does not run"),
-            msg("`techsapo up` starts it; dns-01 works without"),
+            msg("http-01 needs the stack's nginx, which is not running"),
+            msg("`techsapo up` starts nginx; dns-01 works without nginx"),
         )
     # By the address of the front, or by a name with several addresses, the CA may ask any of them.
     return Everywhere([HttpResponder(each.run, each.challenges, each.url) for each in site.there()])
@@ -224,18 +227,18 @@ class AcmeCa:
             hint = error.hint
             if self.binding is not None:
                 hint = msg(
-                    "compare {path}.eab_key_id and its HMAC key with what the CA's site shows; some expire",
+                    "compare {path}.eab_key_id and its HMAC key with the CA's site; some keys expire",
                     path=spec_path,
                 )
             elif error.code == _REQUIRED:
                 hint = msg(
-                    "this CA wants an account at its site first: set {path}.eab_key_id and "
-                    "{path}.eab_hmac_key_file to what is shown there",
+                    "this CA requires an account on its site: create one, then set {path}.eab_key_id and "
+                    "{path}.eab_hmac_key_file to the values shown there",
                     path=spec_path,
                 )
             elif error.code == "unauthorized":
                 hint = msg(
-                    "where the account was closed, remove {folder}: another is then made",
+                    "if the account was closed, remove {folder}: a new account is then created",
                     folder=self.folder(root),
                 )
             raise AcmeError(error.message, hint, code=error.code, retry_at=error.retry_at) from None

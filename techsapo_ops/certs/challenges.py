@@ -45,8 +45,8 @@ class HttpResponder(Responder):
     """http-01: a file in the folder from which nginx answers `/.well-known/acme-challenge/`.
 
     `run` runs a command as nginx, in whose folder `root` lies: natively and in a container alike. `url` is
-    nginx's own address, where each file is fetched before the CA is told: a failed validation counts
-    against the CA's limits, a look from here does not.
+    nginx's own address, where each file is fetched before the CA is asked: a failed validation counts
+    against the CA's limits, a request from here does not.
     """
 
     kind = "http-01"
@@ -65,8 +65,12 @@ class HttpResponder(Responder):
             time.sleep(0.1)
         if wrong:
             raise OpsError(
-                msg("nginx does not serve the proof for {proof}: {wrong}", proof=proof.name, wrong=wrong),
-                msg("`techsapo up` brings nginx up to date; the CA was not asked, so nothing was used up"),
+                msg(
+                    "nginx does not serve the challenge file for {proof}: {wrong}",
+                    proof=proof.name,
+                    wrong=wrong,
+                ),
+                msg("`techsapo up` updates nginx; the CA was not asked, so its rate limits are not affected"),
             )
 
     @override
@@ -80,7 +84,7 @@ class HttpResponder(Responder):
             return error.reason
         if answer.status != 200:
             return msg("HTTP {status}", status=answer.status)
-        return "" if answer.text == proof.value else msg("something else is there")
+        return "" if answer.text == proof.value else msg("the content differs")
 
     def _shell(self, script: str, token: str, stdin: bytes | None = None) -> None:
         if _TOKEN.fullmatch(token) is None:  # it becomes a file name
@@ -90,7 +94,7 @@ class HttpResponder(Responder):
         done = self._run(Command(("/bin/sh", "-c", script, "sh", str(self._folder), token), stdin=stdin))
         if done.code != 0:
             raise OpsError(
-                msg("cannot write below {folder}: {output}", folder=self._folder, output=done.output[-300:])
+                msg("cannot write in {folder}: {output}", folder=self._folder, output=done.output[-300:])
             )
 
 
@@ -151,7 +155,7 @@ class DnsResponder(Responder):
                     action=action,
                     record=record,
                     code=done.code,
-                    output=done.output[-500:] or msg("it said nothing"),
+                    output=done.output[-500:] or msg("no output"),
                 ),
                 msg("try it by hand: {argv}", argv=shlex.join(argv)),
             )

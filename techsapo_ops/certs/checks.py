@@ -21,20 +21,25 @@ _SLOW_CLOCK = timedelta(minutes=5)
 
 def require(pair: Pair, names: Sequence[str], now: datetime) -> None:
     """Raise OpsError with every problem of `pair`; see `problems`."""
-    found = problems(pair, names, now)
-    if found:
+    faults = problems(pair, names, now)
+    if faults:
         raise OpsError(
-            msg("{where}: {found}", where=pair.where, found=joined("; ", found)),
+            msg("{where}: {faults}", where=pair.where, faults=joined("; ", faults)),
             msg("the certificate in use stays as it is"),
         )
 
 
 def problems(pair: Pair, names: Sequence[str], now: datetime) -> tuple[str, ...]:
     """Why a server for `names` should not be given `pair` at `now` (an aware time), one sentence each."""
-    found = []
+    faults = []
     if pair.private_key.public_key() != pair.leaf.public_key():
-        found.append(msg("the private key belongs to another certificate"))
-    return (*found, *chain_problems(pair.certificates), *validity(pair.leaf, now), *missing(pair.leaf, names))
+        faults.append(msg("the private key belongs to another certificate"))
+    return (
+        *faults,
+        *chain_problems(pair.certificates),
+        *validity(pair.leaf, now),
+        *missing(pair.leaf, names),
+    )
 
 
 def chain_problems(chain: Sequence[x509.Certificate]) -> tuple[str, ...]:
@@ -42,36 +47,36 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> tuple[str, ...]:
 
     The root may be left out, as clients have it; the CA that signed the leaf may not.
     """
-    found = []
+    faults = []
     for number, (child, parent) in enumerate(itertools.pairwise(chain), 1):
         if not issued_by(child, parent):
-            found.append(
+            faults.append(
                 msg(
-                    "certificate {number} of the chain ({subject}) did not sign number {number2}",
+                    "certificate {number} of the chain ({subject}) did not sign certificate {number2}",
                     number=number + 1,
                     subject=_subject(parent),
                     number2=number,
                 )
             )
     if len(chain) == 1 and not issued_by(chain[0], chain[0]):
-        found.append(
+        faults.append(
             msg(
                 "the chain ends at the leaf: append the certificate of {issuer_of}",
                 issuer_of=issuer_of(chain[0]),
             )
         )
-    return tuple(found)
+    return tuple(faults)
 
 
 def validity(leaf: x509.Certificate, now: datetime) -> tuple[str, ...]:
     """Why `leaf` is not valid at `now`: expired, or not yet begun, which is mostly a wrong clock."""
     if leaf.not_valid_after_utc <= now:
-        return (msg("it expired on {moment}", moment=moment(leaf.not_valid_after_utc)),)
+        return (msg("expired on {moment}", moment=moment(leaf.not_valid_after_utc)),)
     if leaf.not_valid_before_utc > now + _SLOW_CLOCK:
         begins = moment(leaf.not_valid_before_utc)
         return (
             msg(
-                "it is not valid before {begins}, and this host's clock says {moment}: is it right?",
+                "not valid before {begins}, but this host's clock says {moment}: check the clock",
                 begins=begins,
                 moment=moment(now),
             ),
@@ -87,7 +92,7 @@ def missing(leaf: x509.Certificate, names: Sequence[str]) -> tuple[str, ...]:
         return ()
     return (
         msg(
-            "it is for {have} and not for {lacking}",
+            "the certificate covers {have}, but not {lacking}",
             have=", ".join(have) or msg("no name"),
             lacking=joined(", ", lacking),
         ),
@@ -152,12 +157,12 @@ def why_new(
     any may; `suggested` is when the CA wants it to be renewed.
     """
     if pair is None:
-        return msg("its files could not be read")
+        return msg("the certificate's files could not be read")
     leaf = pair.leaf
     if leaf.public_key() != pair.private_key.public_key():
         return msg("key and certificate did not match")
     if set(names_of(leaf)) != {canonical(name) for name in names}:
-        return msg("the names changed")
+        return msg("the names of the certificate changed")
     if signed_by is not None and not issued_by(leaf, signed_by):
         return msg("the local CA changed")
     if leaf.not_valid_after_utc <= now:
@@ -165,5 +170,5 @@ def why_new(
     if renewal_time(leaf, suggested) > now:
         return ""
     if suggested is not None and suggested <= now:
-        return msg("the CA asks for it")
-    return msg("it is due for renewal, as it ends on {moment}", moment=moment(leaf.not_valid_after_utc))
+        return msg("the CA asks for a renewal")
+    return msg("due for renewal: expires on {moment}", moment=moment(leaf.not_valid_after_utc))

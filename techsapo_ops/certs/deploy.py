@@ -86,8 +86,8 @@ def _install(certificate: Managed) -> None:
     try:
         if link.exists() and not link.is_symlink():
             raise OpsError(
-                msg("{link} is a file of someone else's and stays", link=link),
-                msg("move it away, or choose another folder for `install_to`"),
+                msg("{link} was not created by this stack, so it was left unchanged", link=link),
+                msg("move it elsewhere, or choose another folder for `install_to`"),
             )
         link.parent.mkdir(parents=True, exist_ok=True)
         temporary = link.with_name(f".{link.name}.techsapo")
@@ -103,7 +103,7 @@ def _install(certificate: Managed) -> None:
                 store=certificate.name,
                 strerror=error.strerror,
             ),
-            msg("only root may write in the system's folders"),
+            msg("only root can write to system folders"),
         ) from None
 
 
@@ -127,13 +127,14 @@ def _run_hooks(certificate: Managed) -> None:
         if done.code != 0:
             raise OpsError(
                 msg(
-                    "certificate {store} is in use, but its deploy hook `{hook}` ended with {code}: {output}",
+                    "certificate {store} is in use, but its deploy hook `{hook}` failed with exit code "
+                    "{code}: {output}",
                     store=certificate.name,
                     hook=hook,
                     code=done.code,
-                    output=done.output[-500:] or msg("it said nothing"),
+                    output=done.output[-500:] or msg("no output"),
                 ),
-                msg("`techsapo certs renew` runs it again"),
+                msg("`techsapo certs renew` runs the hook again"),
             )
     store.remember(replace(store.state, hooks_pending=False))
 
@@ -144,7 +145,7 @@ def _running(certificate: Managed) -> NginxSites | None:
     if site is None or site.running():
         return site
     certificate.stack.say(
-        msg("nginx does not run: it takes certificate {store} when it starts", store=certificate.name)
+        msg("nginx is not running: it will load certificate {store} when it starts", store=certificate.name)
     )
     return None
 
@@ -157,7 +158,7 @@ def _confirm(site: NginxSites, certificate: Managed, version: Version) -> None:
 def _go_back(certificate: Managed, before: Version | None, failed: Version, *, reloaded: bool) -> str:
     """Bring `before` back; says in words what became of it. nginx is reloaded only where it was before."""
     if before is None or before.number == failed.number:
-        return msg("there is no earlier version to go back to")
+        return msg("there is no earlier version to roll back to")
     try:
         certificate.store.activate(before)
         if certificate.site is not None:
@@ -166,8 +167,8 @@ def _go_back(certificate: Managed, before: Version | None, failed: Version, *, r
             _confirm(certificate.site, certificate, before)
     except OpsError as error:
         return msg(
-            "and going back to version {number} failed too: {message}",
+            "rolling back to version {number} failed too: {message}",
             number=before.number,
             message=error.message,
         )
-    return msg("went back to version {number}", number=before.number)
+    return msg("rolled back to version {number}", number=before.number)

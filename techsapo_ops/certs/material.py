@@ -43,7 +43,7 @@ class Pair:
         except (ValueError, TypeError):
             raise OpsError(
                 msg("{where}: the private key is not PEM, or it has a passphrase", where=self.where),
-                msg("nginx starts without anyone at the keyboard: store the key without a passphrase"),
+                msg("nginx starts unattended: store the key without a passphrase"),
             ) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise OpsError(msg("{where}: the private key is neither ECDSA nor RSA", where=self.where))
@@ -71,7 +71,7 @@ def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
     except ValueError:
         raise OpsError(
             msg("{where} is not a PEM certificate", where=where),
-            msg("it must begin with -----BEGIN CERTIFICATE-----"),
+            msg("a PEM certificate begins with -----BEGIN CERTIFICATE-----"),
         ) from None
 
 

@@ -98,7 +98,10 @@ class Certificates:
                 known = [n for n, c in certificates.items() if c.source != "external"]
                 raise unknown(msg("certificate"), name, known, hint=msg("describe it under `certificates`"))
             if certificates[name].source == "external":
-                raise OpsError(msg("certificate {name} is served elsewhere", name=name), exit_code=2)
+                raise OpsError(
+                    msg("certificate {name} has `source: external`, so it is only monitored", name=name),
+                    exit_code=2,
+                )
         for name, certificate in certificates.items():
             if certificate.source != "external" and (not names or name in names):
                 yield self.of(name)
@@ -195,7 +198,7 @@ class Managed:
             pair = self.files()
             stored = newest.intact if newest is not None else None
             if newest is None or stored is None or (stored.key, stored.chain) != (pair.key, pair.chain):
-                new = msg("its files are new") if newest else msg("it was not taken over yet")
+                new = msg("the files are new") if newest else msg("the files had not been taken over yet")
                 return Due(Need.TAKE_OVER, new)
         else:
             why = self._why_new(newest, state) or ("--force" if force else "")
@@ -206,9 +209,9 @@ class Managed:
         if state.deployed != newest.number or live is None or live.number != newest.number:
             return Due(Need.DEPLOY, msg("version {number} was not in use yet", number=newest.number), at)
         if state.hooks_pending:
-            return Due(Need.FINISH, msg("its deploy hooks had not all run"), at)
+            return Due(Need.FINISH, msg("some deploy hooks had not run"), at)
         if not self.installed:
-            return Due(Need.FINISH, msg("its link in install_to was missing"), at)
+            return Due(Need.FINISH, msg("the link in install_to was missing"), at)
         return Due(Need.NOTHING, "", at)
 
     def _why_new(self, newest: Version | None, state: CertificateState) -> str:
@@ -216,17 +219,17 @@ class Managed:
         now = self.stack.now()
         if self.spec.source == "acme":
             if newest is None or newest.origin.source != "acme":
-                return msg("there was none from the CA")
+                return msg("there was no certificate from the CA")
             if newest.origin.directory != self.spec.directory:
                 return msg("the ACME directory changed")
             if state.revoked == newest.number:
-                return msg("it was revoked")
+                return msg("the certificate was revoked")
             return why_new(newest.intact, self.spec.names, now, suggested=_suggested(state, newest))
         if newest is None:
-            return msg("there was none")
+            return msg("there was no certificate")
         authority = known_authority(self.stack.topology.layout.certs / CA_FOLDER, now)
         if authority is None:
-            return msg("its CA is new")
+            return msg("the CA is new")
         return why_new(newest.intact, self.names, now, signed_by=authority.certificate)
 
 
@@ -238,5 +241,5 @@ def _suggested(state: CertificateState, version: Version) -> datetime | None:
 
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
-    """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
+    """The certificates of `stack`, and the nginx that serves them; `say` gets the progress."""
     return Certificates(stack.topology, stack.runner, nginx_sites(stack, say), say=say)

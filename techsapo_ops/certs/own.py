@@ -89,7 +89,7 @@ def _reasons(topology: Topology, server: Service, tls: OwnTls, observed: Observe
     from techsapo_ops.certs.self_signed import CA_FOLDER, due, known_authority
 
     now = datetime.now(UTC)
-    found = {}
+    reasons = {}
     why = due(tls.certificate, tls.names, now=now)
     authority = known_authority(tls.folder / CA_FOLDER, now)
     new_ca = authority is None or not _trusted(tls.ca, authority)
@@ -97,17 +97,17 @@ def _reasons(topology: Topology, server: Service, tls: OwnTls, observed: Observe
         name = service.name
         if service == server:
             if why:
-                found[name] = msg("a new certificate, for {why}", why=why)
+                reasons[name] = msg("a new certificate: {why}", why=why)
             elif _later(tls.certificate / "fullchain.pem", observed, name):
-                found[name] = msg("its certificate was renewed after it was started")
+                reasons[name] = msg("the certificate was renewed after this service started")
         elif server.kind in trusted(topology, service):
             if new_ca:
-                found[name] = msg("a new CA for the certificate of {title}", title=tls.title)
+                reasons[name] = msg("a new CA for the certificate of {title}", title=tls.title)
             elif _later(tls.ca, observed, name):
-                found[name] = msg(
-                    "the CA of {title}'s certificate was replaced after it was started", title=tls.title
+                reasons[name] = msg(
+                    "the CA of {title}'s certificate was replaced after this service started", title=tls.title
                 )
-    return found
+    return reasons
 
 
 def _trusted(file: Path, authority: Authority) -> bool:
@@ -160,7 +160,7 @@ def _of_each(topology: Topology, reason: Callable[[Managed], str]) -> str:
 def _reason(certificate: Managed) -> str:
     """Why the certificate, or the link to it, has to be written before nginx starts."""
     linked = certificate.store.live() is not None
-    return _why_new(certificate) or ("" if linked else msg("its link was missing"))
+    return _why_new(certificate) or ("" if linked else msg("the link to the certificate was missing"))
 
 
 def _why_new(certificate: Managed) -> str:

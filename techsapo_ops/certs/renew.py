@@ -67,10 +67,10 @@ def redeploy(
 
 
 def _redeployed(certificate: Managed) -> Renewal:
-    due, name = Due(Need.DEPLOY, msg("asked for")), certificate.name
+    due, name = Due(Need.DEPLOY, msg("requested")), certificate.name
     if certificate.store.newest() is not None:
         return _attempt(certificate, due)
-    none = msg("certificate {name}: there is none to deploy", name=name)
+    none = msg("certificate {name}: there is no version to deploy", name=name)
     return Renewal(name, due, OpsError(none, f"`techsapo certs issue {name}`"))
 
 
@@ -168,7 +168,7 @@ def _note_failure(certificate: Managed, error: OpsError) -> None:
     except OpsError as second:
         certificate.stack.say(
             msg(
-                "certificate {name}: the failure can't be noted: {message}",
+                "certificate {name}: the failure can't be recorded: {message}",
                 name=certificate.name,
                 message=second.message,
             )
@@ -181,13 +181,13 @@ _WAIT = 60.0
 def job(context: JobContext) -> JobResult:
     """Renew what is due and put it into use; one that fails does not keep the others from it."""
     certificates = certificates_of(context.stack(), context.tell)
-    found = renew(certificates, wait=_WAIT)
+    renewals = renew(certificates, wait=_WAIT)
     write_metrics(certificates, status(certificates))
-    for renewal in found:
+    for renewal in renewals:
         context.tell(_line(renewal))
-    failed = [r for r in found if r.error is not None]
-    done = [r for r in found if r.error is None and r.due.need is not Need.NOTHING]
-    parts = [msg("{count} renewed", count=len(done)) if done else msg("nothing was due")]
+    failed = [r for r in renewals if r.error is not None]
+    done = [r for r in renewals if r.error is None and r.due.need is not Need.NOTHING]
+    parts = [msg("{count} renewed", count=len(done)) if done else msg("no certificate was due")]
     if failed:
         parts.append(
             msg("{count} failed: {failed}", count=len(failed), failed=", ".join(r.name for r in failed))

@@ -90,13 +90,13 @@ def due(directory: Path, names: Sequence[str], *, now: datetime) -> str:
     """Why `ensure` would write a new certificate, "" where it would not; nothing is written."""
     authority = known_authority(directory.parent / CA_FOLDER, now)
     if authority is None:
-        return msg("there was no local CA, or it was about to end")
+        return msg("there was no local CA, or it was about to expire")
     return _reason(directory, names, authority, now)
 
 
 def _reason(directory: Path, names: Sequence[str], authority: Authority, now: datetime) -> str:
     if not (directory / CHAIN).exists() or not (directory / KEY).exists():
-        return msg("there was none")
+        return msg("there was no certificate")
     pair = read_pair(directory / KEY, directory / CHAIN).intact
     return why_new(pair, names, now, signed_by=authority.certificate)
 

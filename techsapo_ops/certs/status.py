@@ -88,13 +88,13 @@ def _managed(certificate: Managed) -> Status:
     blank = replace(blank, renewed_at=state.renewed_at, failures=state.failures)
     pair = live.intact if live is not None else None
     if live is None or pair is None:
-        gone = msg("there is none yet") if live is None else msg("its files are damaged")
+        gone = msg("no certificate yet") if live is None else msg("the certificate's files are damaged")
         return replace(blank, attention=tuple(needs) or (gone,))  # what is needed says as much
     wrong_chain = chain_problems(pair.certificates)
     served, unserved = _served(certificate, pair.leaf)
     attention = [*problems(pair, certificate.required, now), *unserved]
     if source == "files" and not needs and not attention and _soon(pair.leaf, now):
-        attention.append(msg("it ends soon: put new files in place"))
+        attention.append(msg("expires soon: put new files in place"))
     return replace(
         _facts(blank, pair.leaf, now),
         renews_at=certificate.renews_at(live),
@@ -141,7 +141,9 @@ def _served_elsewhere(
         distrust = trust_problem(address, asked, timeout=_TIMEOUT, ca_file=ca_file)
     except OpsError as error:
         return replace(blank, attention=(error.message,))
-    untrusted = (msg("clients don't trust it: {distrust}", distrust=distrust),) if distrust else ()
+    untrusted = (
+        (msg("clients don't trust the certificate: {distrust}", distrust=distrust),) if distrust else ()
+    )
     return _watched(blank, leaf, now, names or (asked,), chain=distrust, also=untrusted)
 
 
@@ -168,7 +170,7 @@ def _watched(
 ) -> Status:
     """A certificate that somebody else renews; `chain` is what is wrong with its chain, "" for nothing."""
     invalid = validity(leaf, now)
-    soon = (msg("it ends soon"),) if not invalid and _soon(leaf, now) else ()
+    soon = (msg("expires soon"),) if not invalid and _soon(leaf, now) else ()
     attention = (*invalid, *missing(leaf, names), *also, *soon)
     return replace(_facts(blank, leaf, now), chain=chain or "ok", attention=attention)
 
@@ -204,24 +206,24 @@ TEXTFILE = "certificates"
 """Not `certs`: that is the file of the job, and two files must not hold the same series."""
 
 
-def write_metrics(certificates: Certificates, found: Sequence[Status]) -> None:
-    """Replace the certificates' metrics by what was `found`.
+def write_metrics(certificates: Certificates, statuses: Sequence[Status]) -> None:
+    """Replace the certificates' metrics by those of `statuses`.
 
-    A file that can't be written is told and no failure: certificates are renewed all the same, and the
-    alert on the job `certs` watches that someone looks.
+    A file that can't be written is a warning and not a failure: certificates are renewed anyway, and an
+    alert on the job `certs` shows where nobody reacts.
     """
     folder = certificates.topology.layout.textfiles
     if not certificates.topology.layout.state.is_dir():
         return  # a stack that was never up: there is nothing to watch
     try:
-        write_textfile(folder, TEXTFILE, samples(found))
+        write_textfile(folder, TEXTFILE, samples(statuses))
     except OpsError as error:
         certificates.say(msg("the certificates' metrics were not written: {message}", message=error.message))
 
 
-def samples(found: Iterable[Status]) -> Iterator[Sample]:
-    """The samples of `found`. What could not be found out has none."""
-    for status in found:
+def samples(statuses: Iterable[Status]) -> Iterator[Sample]:
+    """The samples of `statuses`; an unknown value has none."""
+    for status in statuses:
         values = {
             "techsapo_cert_not_before_timestamp_seconds": _timestamp(status.not_before),
             "techsapo_cert_not_after_timestamp_seconds": _timestamp(status.not_after),

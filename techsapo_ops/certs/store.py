@@ -59,8 +59,8 @@ _TIMES = ("renewed_at", "retry_at", "suggested_at", "ask_again_at")
 def load_state(path: Path) -> CertificateState:
     """The state at `path`; the empty one where there is none. Raises OpsError when it can't be read."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {k: v for k, v in found.items() if k in CertificateState.__slots__}
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = {k: v for k, v in data.items() if k in CertificateState.__slots__}
         for key in _TIMES:
             known[key] = _time(known.get(key))
         return CertificateState(**known)
@@ -71,7 +71,7 @@ def load_state(path: Path) -> CertificateState:
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OpsError(
             msg("{path} is damaged", path=path),
-            msg("remove it: only the history of this certificate is lost"),
+            msg("remove this file: only the history of the certificate is lost"),
         ) from None
 
 
@@ -87,7 +87,7 @@ def _time(text: str | None) -> datetime | None:
 
 CHAIN, KEY = "fullchain.pem", "privkey.pem"
 _ORIGIN = "origin.json"
-_KEPT = 3
+_MAX_VERSIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ class Store:
 
     def newest(self) -> Version | None:
         """The version made last, in use or not."""
-        found = self.versions()
-        return found[-1] if found else None
+        versions = self.versions()
+        return versions[-1] if versions else None
 
     def live(self) -> Version | None:
         """The version in use; None while any of the links that lead to it is missing."""
@@ -230,17 +230,17 @@ class Store:
     def prune(self) -> None:
         """Remove all versions but the newest few and the one in use."""
         live = self.live()
-        for version in self.versions()[:-_KEPT]:
+        for version in self.versions()[:-_MAX_VERSIONS]:
             if live is None or version.number != live.number:
                 shutil.rmtree(version.directory, ignore_errors=True)
 
     def _version(self, number: int) -> Version:
         directory = self._versions / f"{number:04}"
-        found: dict[str, Any] = {}
+        origin: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):  # without its origin it still is a certificate
-            found = json.loads((directory / _ORIGIN).read_text(encoding="utf-8"))
+            origin = json.loads((directory / _ORIGIN).read_text(encoding="utf-8"))
         return Version(
-            number, directory, Origin(str(found.get("source", "")), str(found.get("directory", "")))
+            number, directory, Origin(str(origin.get("source", "")), str(origin.get("directory", "")))
         )
 
     def _sweep(self) -> None:

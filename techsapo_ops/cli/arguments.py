@@ -32,7 +32,8 @@ def span_of(option: str, text: str, hint: str = LENGTHS) -> timedelta:
         _ = (datetime.now(UTC) + span, datetime.now(UTC) - span)
     except (ValueError, OverflowError) as error:
         # A ValueError hints at lengths of other things.
-        what = str(error).partition("; ")[0] if isinstance(error, ValueError) else msg("that is too long")
+        unreadable = isinstance(error, ValueError)
+        what = str(error).partition("; ")[0] if unreadable else msg("the duration is too long")
         raise OpsError(
             msg("{option}: {what}", option=option, what=what),
             hint,

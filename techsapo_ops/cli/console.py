@@ -44,8 +44,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A table: cells fold between words, and what has no room stands below its row.
+class FoldingTable:
+    """A table: cells fold between words, and a cell without room moves below its row.
 
     `right` are the numbers of the columns that are aligned right.
     """

@@ -1,4 +1,4 @@
-"""What this process is told by its surroundings: its variables, who is at work, the way to other programs."""
+"""The surroundings of this process: its variables, who is at work, the way to other programs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def api_key() -> Secret | None:
     value = os.environ.get("TECHSAPO_API_KEY", "").strip()
     if not (value.isascii() and value.isprintable()):
         raise OpsError(
-            msg("TECHSAPO_API_KEY holds characters that no API key has"),
-            msg("set it to the key as `techsapo keys create NAME` showed it"),
+            msg("TECHSAPO_API_KEY contains characters that an API key cannot have"),
+            msg("set TECHSAPO_API_KEY to the key exactly as `techsapo keys create NAME` showed it"),
             exit_code=2,
         )
     return Secret(value) if value else None

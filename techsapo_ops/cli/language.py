@@ -26,7 +26,7 @@ def language_of(environment: Mapping[str, str]) -> Language:
     """The language that `environment` asks for; English where it names none that there is."""
     if asked := _known(environment.get(VARIABLE, "")):
         return asked
-    return _known(next((told for name in _TERMINAL if (told := environment.get(name))), "")) or LANGUAGES[0]
+    return _known(next((value for name in _TERMINAL if (value := environment.get(name))), "")) or LANGUAGES[0]
 
 
 def speak(language: Language | None) -> None:
@@ -51,9 +51,9 @@ def spoken_words() -> Words:
     return words_of(_spoken)
 
 
-def _known(told: str) -> Language | None:
+def _known(value: str) -> Language | None:
     """The language in a value such as `ja_JP.UTF-8`."""
-    return next((known for known in LANGUAGES if told[: len(known)].lower() == known), None)
+    return next((known for known in LANGUAGES if value[: len(known)].lower() == known), None)
 
 
 def _shown(language: Language) -> bool:
@@ -78,7 +78,7 @@ LangOption = Annotated[
         "--lang",
         callback=_speak,
         is_eager=True,
-        help="Language of what is said; else by TECHSAPO_LANG, or the terminal's.",
+        help="Language of the output; default: TECHSAPO_LANG, else the terminal's.",
         show_default=False,
     ),
 ]

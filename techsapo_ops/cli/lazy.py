@@ -104,9 +104,7 @@ def _harmless_usage(gone: Mapping[str, str]) -> Iterator[None]:
 
 def _refuse_gone(old: str, gone: Mapping[str, str]) -> None:
     if old in gone:
-        raise OpsError(
-            msg("there is no `techsapo {old}` any more", old=old), gone[old], exit_code=2
-        ) from None
+        raise OpsError(msg("`techsapo {old}` no longer exists", old=old), gone[old], exit_code=2) from None
 
 
 class LazyGroup(OpsGroup):
@@ -148,7 +146,7 @@ class LazyGroup(OpsGroup):
             if (present := self.moved.get(old)) is not None:
                 raise OpsError(
                     msg("`techsapo {old}` is now `techsapo {present}`", old=old, present=present),
-                    msg("`techsapo {group} --help` shows how", group=present.split()[0]),
+                    msg("`techsapo {group} --help` shows how to use the command", group=present.split()[0]),
                     exit_code=2,
                 )
         _refuse_gone(args[0], self.gone)

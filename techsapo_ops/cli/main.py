@@ -20,63 +20,71 @@ _SPEC, _STACK, _DATA, _ASK = "Spec and configuration", "Stack", "Data", "Orchest
 
 COMMANDS: dict[str, LazyEntry] = {
     "init": LazyEntry("spec.init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
-    "validate": LazyEntry("spec.validate", "validate", "Check the spec; every error at once.", _SPEC),
+    "validate": LazyEntry(
+        "spec.validate", "validate", "Check the spec, and show every error at once.", _SPEC
+    ),
     "config": LazyEntry(
         "spec.config", "app", "Show the spec, its fields and secrets, and the files made from it.", _SPEC
     ),
     "up": LazyEntry("apply.up", "up", "Start the stack, or bring it up to date.", _STACK),
     "down": LazyEntry("apply.running", "down", "Stop the stack.", _STACK),
     "plan": LazyEntry("apply.plan", "plan", "Show what `up` would change, and why.", _STACK),
-    "changes": LazyEntry("apply.changes", "app", "Show what was applied, and what is no longer so.", _STACK),
+    "changes": LazyEntry(
+        "apply.changes", "app", "Show what was applied, and what has changed since.", _STACK
+    ),
     "rollback": LazyEntry("apply.changes", "rollback", "Go back to an earlier apply.", _STACK),
     "status": LazyEntry(
-        "watch.status", "status", "One screen: health, alerts, backups, money, jobs.", _STACK, usage_exit=3
+        "watch.status",
+        "status",
+        "Show health, alerts, backups, costs and jobs on one screen.",
+        _STACK,
+        usage_exit=3,
     ),
     "ps": LazyEntry("watch.ps", "ps", "List the services and their state.", _STACK),
     "logs": LazyEntry("watch.logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry(
-        "apply.running", "restart", "Restart services one at a time, each until it is ready.", _STACK
+        "apply.running", "restart", "Restart services one at a time, waiting until each is ready.", _STACK
     ),
-    "stop": LazyEntry("apply.running", "stop", "Stop single services; they stay stopped over `up`.", _STACK),
-    "start": LazyEntry("apply.running", "start", "Start what `stop` has stopped.", _STACK),
+    "stop": LazyEntry(
+        "apply.running", "stop", "Stop single services; they stay stopped, also after `up`.", _STACK
+    ),
+    "start": LazyEntry("apply.running", "start", "Start the services that `stop` has stopped.", _STACK),
     "exec": LazyEntry(
         "apply.running", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
     ),
-    "hosts": LazyEntry("hosts.hosts", "app", "Check, add and take out hosts of several.", _STACK),
-    "maintenance": LazyEntry(
-        "apply.maintenance", "app", "Tell users to come back later, and let them in.", _STACK
-    ),
+    "hosts": LazyEntry("hosts.hosts", "app", "Check, add, drain, replace and remove hosts.", _STACK),
+    "maintenance": LazyEntry("apply.maintenance", "app", "Turn maintenance mode on or off.", _STACK),
     "monit": LazyEntry("watch.monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("watch.health", "health", "Probe every part at once.", _STACK, usage_exit=3),
-    "alerts": LazyEntry(
-        "watch.alerts", "app", "List and silence alerts; what each means and what to do.", _STACK
-    ),
-    "jobs": LazyEntry("jobs.jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
+    "alerts": LazyEntry("watch.alerts", "app", "List, explain, acknowledge and silence alerts.", _STACK),
+    "jobs": LazyEntry("jobs.jobs", "app", "Show and run the scheduled jobs, and see how they went.", _STACK),
     "cron": LazyEntry("jobs.cron", "app", "Let the host's cron start the jobs.", _STACK),
     "certs": LazyEntry("certs.certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
     "audit": LazyEntry(
         "apply.audit", "app", "Show who did what to the stack, and verify the record.", _STACK
     ),
-    "doctor": LazyEntry("watch.doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
+    "doctor": LazyEntry("watch.doctor", "doctor", "Check what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry(
         "backup.backup", "app", "Back up data and configuration; list, verify, prune.", _DATA
     ),
     "restore": LazyEntry(
-        "backup.restore", "restore", "Bring a backup back, or the state of a moment.", _DATA
+        "backup.restore", "restore", "Restore a backup, or the database at a point in time.", _DATA
     ),
     "recover": LazyEntry(
         "backup.recover", "app", "Bring the whole service back on an empty host, from off-site.", _DATA
     ),
     "drill": LazyEntry(
-        "drills.drill", "app", "Try failures out, time them, and compare with the objectives.", _DATA
+        "drills.drill", "app", "Rehearse failures, time them, and compare with the objectives.", _DATA
     ),
     "providers": LazyEntry(
-        "app.providers", "app", "List the providers and their models, or test them.", _ASK
+        "app.providers", "app", "List the providers and their models, or test the providers.", _ASK
     ),
     "serve": LazyEntry("app.serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": LazyEntry("app.ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
-    "answers": LazyEntry("app.answers", "app", "What answers cost, and how sure they are.", _ASK),
-    "keys": LazyEntry("app.keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
+    "answers": LazyEntry(
+        "app.answers", "app", "Show the cost of answers, reset a budget, calibrate confidence.", _ASK
+    ),
+    "keys": LazyEntry("app.keys", "app", "Create, list, rotate and revoke API keys.", _ASK),
 }
 
 DAILY = frozenset(
@@ -119,13 +127,14 @@ MOVED = {
 
 GONE = {
     "trust": msg(
-        "root writes names into /etc/techsapo/trusted-users; `techsapo doctor` shows what is refused"
+        "as root, add the user whom you trust to /etc/techsapo/trusted-users; `techsapo doctor` shows "
+        "which files are not trusted yet"
     ),
-    "ask --stream": msg("leave it out: the answer comes whole"),
-    "ask --insecure-skip-tls-verify": msg("name the authority of the certificate with --ca-file"),
-    "audit verify --head": msg("leave it out: it compares with the backups that are here"),
-    "drill failover-app --rate": msg("leave it out: it asks ten times a second"),
-    "drill failover-host --rate": msg("leave it out: it asks ten times a second"),
+    "ask --stream": msg("leave out --stream: the answer is printed once it is complete"),
+    "ask --insecure-skip-tls-verify": msg("pass the CA of the server's certificate with --ca-file"),
+    "audit verify --head": msg("leave out --head: the record is always compared with the local backups"),
+    "drill failover-app --rate": msg("leave out --rate: the drill always sends ten requests a second"),
+    "drill failover-host --rate": msg("leave out --rate: the drill always sends ten requests a second"),
 }
 """Commands and options that went, and what to do instead."""
 
@@ -173,7 +182,7 @@ def main() -> None:
         sys.exit(130)
     except PermissionError as error:
         # Whatever it is that this user may not use, that is said and no fault of the program's.
-        where = error.filename or msg("what this needs")
+        where = error.filename or msg("something that this command needs")
         refused = OpsError(msg("cannot use {where}: {why}", where=where, why=error.strerror or error))
         refused.__cause__ = error
         _fail(refused)
@@ -188,7 +197,7 @@ def main() -> None:
         _fail(
             OpsError(
                 msg("cannot write {where}: no space left on device", where=where),
-                msg("`df -h` shows what is full"),
+                msg("`df -h` shows which file system is full"),
             )
         )
 

@@ -63,11 +63,11 @@ def completed(command: str) -> str:
 
 
 def command_in(text: str) -> str:
-    """The first command in `text` that can be pasted: all of it, or what stands in backticks; else nothing.
+    """The first command in `text` that can be pasted: all of it, or the part in backticks; else nothing.
 
     A word in capitals is for the reader to fill in.
     """
-    quoted = (str(found[1]) for found in _QUOTED.finditer(text))
+    quoted = (str(match[1]) for match in _QUOTED.finditer(text))
     beginnings = ("techsapo ", "sudo ", "systemctl ")
     return next((c for c in (text, *quoted) if c.startswith(beginnings) and not _PROSE.search(c)), "")
 
@@ -106,7 +106,7 @@ def as_whom(error: BaseException) -> str:
     """What to try where `error` came of a file that this user may not use; empty where it did not.
 
     A stack is its owner's: who ran `up` in it, so whose its state directory is. Of other files it is the
-    owner. Root is refused for other reasons than whose something is, and is told nothing.
+    owner. Where root is refused, the owner is not the reason: no advice then.
     """
     refused = _refusal(error)
     if refused is None or os.geteuid() == 0 or not isinstance(refused.filename, str):
@@ -114,7 +114,10 @@ def as_whom(error: BaseException) -> str:
     path = Path(refused.filename).absolute()
     owner = next((uid for uid in _owners(path) if uid != os.geteuid()), None)
     if owner is None:
-        return msg("it is your own: see its mode, `{command}`", command=shlex.join(["ls", "-ld", str(path)]))
+        return msg(
+            "you own this file or folder: check its permissions with `{command}`",
+            command=shlex.join(["ls", "-ld", str(path)]),
+        )
     if owner == 0:
         return msg("run it as root: `{command}`", command=_command("sudo"))
     from techsapo_ops.adapters.strict_modes import user_name
@@ -139,16 +142,16 @@ def _owners(path: Path) -> list[int]:
     """Who may use `path`, the likeliest first, as far as this user may see it."""
     parts = path.parts
     state = Path(*parts[: parts.index(STATE_DIRECTORY) + 1]) if STATE_DIRECTORY in parts else None
-    found = []
+    owners = []
     for place in (*([state] if state is not None else []), path, *path.parents):
         try:
             facts = place.stat()
         except OSError:  # nothing there, or in a folder that is closed: whose that is comes next
             continue
-        found.append(facts.st_uid)
+        owners.append(facts.st_uid)
         if place != state and stat.S_ISDIR(facts.st_mode):
             break
-    return found
+    return owners
 
 
 def _command(*prefix: str) -> str:

@@ -44,8 +44,8 @@ def open_stack(
 ) -> Stack:
     """The stack of `project` on this host; `engine` overrides the spec's.
 
-    `seconds` overrides how long a service may take to become ready, `tell` is told of work that takes
-    minutes.
+    `seconds` overrides how long a service may take to become ready, `tell` receives a line about work
+    that takes minutes.
     """
     return stack_on(project, topology_for(project, engine), seconds=seconds, tell=tell)
 
@@ -81,8 +81,11 @@ def _require_same_environment(project: Project) -> None:
     """Raise OpsError where another host, whose state came just now, has applied another environment."""
     if project.remembered and (change := change_of(project.state, project.loaded.environment)) is not None:
         raise OpsError(
-            msg("another host has applied environment {name} since", name=change.before or NO_ENVIRONMENT),
-            msg("nothing was changed: run it again"),
+            msg(
+                "another host has applied environment {name} in the meantime",
+                name=change.before or NO_ENVIRONMENT,
+            ),
+            msg("nothing was changed: run the command again"),
         )
 
 
@@ -125,8 +128,8 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     """
     opening = Opening(runner(), seconds)
     layout = layout_beside(file)
-    told = told_by_spec(file, layout)
-    if (away := bring_newest(layout, told)) and told is not None:
+    note = machines_in_spec(file, layout)
+    if (away := bring_newest(layout, note)) and note is not None:
         raise HostsAway(away)
     return History(
         layout, opening.engine, opening.recorded_elsewhere, acting_user(),
@@ -134,7 +137,7 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     )  # fmt: skip
 
 
-def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
+def machines_in_spec(file: Path, layout: Layout) -> MachinesNote | None:
     """The machines of the spec `file`, where no command of this folder has ever looked at them.
 
     None where one has, and for a spec that names no hosts or can't be read: commands that need none go on.
@@ -149,8 +152,8 @@ def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
 
 def machines_of_stack(file: Path, layout: Layout) -> MachinesNote:
     """Where the stack of the spec `file` is, by its state directory, or else by what the spec says."""
-    told = told_by_spec(file, layout)
-    return noted_machines(layout.state) if told is None else told
+    note = machines_in_spec(file, layout)
+    return noted_machines(layout.state) if note is None else note
 
 
 def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[str, str]:
@@ -167,6 +170,6 @@ def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[st
     except OpsError as error:
         # The names alone are what the command ends with.
         why = reasons_of(error.unreachable) if isinstance(error, HostsAway) else error.message
-        out.warn(msg("what other hosts have applied since is not known here: {why}", why=why))
+        out.warn(msg("this host can't tell whether other hosts have applied anything newer: {why}", why=why))
         return away_of(error)
     return {}

@@ -30,59 +30,69 @@ CHANGES_PENDING = 100
 """Exit code of a command that changed nothing, and saw that something would change, or has."""
 
 EngineOption = Annotated[
-    Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
+    Literal["native", "compose"] | None,
+    typer.Option("--engine", help="Use this engine in place of the spec's."),
 ]
 ServicesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SERVICE]…", help="Only these and what they need.", autocompletion=completes("services")
+        metavar="[SERVICE]…",
+        help="Limit the command to these services and the services they need.",
+        autocompletion=completes("services"),
     ),
 ]
 NamedServicesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SERVICE]…", help="Names or kinds.", autocompletion=completes("services")),
+    typer.Argument(
+        metavar="[SERVICE]…", help="Names or kinds of services.", autocompletion=completes("services")
+    ),
 ]
 BackupArgument = Annotated[
     str,
     typer.Argument(
-        metavar="[ID]", help="An id, its beginning, or latest.", autocompletion=completes("backups")
+        metavar="[ID]",
+        help="Id of the backup, the beginning of its id, or latest.",
+        autocompletion=completes("backups"),
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 WaitOption = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for another techsapo to finish.")
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", help="How long to wait for another techsapo command to finish."
+    ),
 ]
 GateOption = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to be ready."),
+    typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to become ready."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--force", help="Overwrite generated files edited by hand.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only failures.")]
 
 
 class SpecChoice:
     """The spec that a command is about, and the overlay to apply to it."""
 
-    __slots__ = ("_found", "_is_named", "environment")
+    __slots__ = ("_is_named", "_location", "environment")
 
     def __init__(self, file: Path | None = None, environment: str | None = None) -> None:
-        self._found = find(file)
+        self._location = find(file)
         # The one of this folder another command takes by itself, as long as no variable names one.
         self._is_named = bool(os.environ.get(FILE_VARIABLE)) or file not in {None, DEFAULT_SPEC}
         self.environment = given_environment(environment)
-        # They are for this command. What it starts is told by options, and an app that it starts has a spec
+        # They are for this command. What it starts gets options, and an app that it starts has a spec
         # of its own.
         for variable in (FILE_VARIABLE, ENVIRONMENT_VARIABLE):
             os.environ.pop(variable, None)
-        if self._found.told and self.file.is_file():
+        if self._location.announce and self.file.is_file():
             _say(msg("spec: {path}", path=self.file))
         remember_place(self)
 
     @property
     def file(self) -> Path:
         """Where the spec is, or would be."""
-        return self._found.path
+        return self._location.path
 
     def open(self) -> Project:
         """Load it. Raises OpsError, see cli.project.open_project."""
@@ -122,7 +132,7 @@ class SpecChoice:
     def spec_file(self) -> Path:
         """Where the spec is. Raises OpsError where there is none."""
         if not self.file.is_file():
-            raise lacking(self._found)
+            raise lacking(self._location)
         return self.file
 
     def stack_file(self) -> Path:
@@ -131,7 +141,7 @@ class SpecChoice:
         Raises OpsError where there is neither a spec nor a stack.
         """
         if not self.file.is_file() and not (self.file.resolve().parent / STATE_DIRECTORY).is_dir():
-            raise lacking(self._found)
+            raise lacking(self._location)
         return self.file
 
 
@@ -147,13 +157,13 @@ def say_remembered(project: Project) -> None:
 
 
 def _say_applied(name: str) -> None:
-    _say(msg("environment: {name}, as it was applied (-e none leaves it)", name=name))
+    _say(msg("environment: {name}, as applied last (-e none turns it off)", name=name))
 
 
 def _say(text: str) -> None:
     """Say what the user might think otherwise: which spec, which environment."""
     context = get_current_context(silent=True)
-    if context is None or context.resilient_parsing:  # a shell that completes is told nothing
+    if context is None or context.resilient_parsing:  # a shell completes: say nothing
         return
     if any(context.params.get(name) for name in ("quiet", "as_json")):
         return
@@ -166,7 +176,7 @@ _file = (
         typer.Option(
             "--file",
             "-F",
-            help="The spec; else TECHSAPO_FILE, or techsapo.yaml here or in a folder above.",
+            help="The spec; default: TECHSAPO_FILE, else techsapo.yaml here or in a parent folder.",
             show_default=False,
         ),
     ],
@@ -177,13 +187,14 @@ EnvironmentOption = Annotated[
     typer.Option(
         "--environment",
         "-e",
-        help="Overlay of `environments`, or none; else TECHSAPO_ENVIRONMENT, else the applied one.",
+        help="Overlay from `environments`, or none; default: TECHSAPO_ENVIRONMENT, else the overlay of the "
+        "last apply.",
     ),
 ]
 _environment = (EnvironmentOption, None)
 _json = (Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")], False)
 _quiet = (QuietOption, False)
-_verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")], False)
+_verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Print more details.")], False)
 
 SpecFile = Annotated[SpecChoice, Bundle({"file": _file})]
 """--file, for what finds the stack beside the spec and does not read it."""

@@ -141,19 +141,19 @@ def _plain(value: Any) -> Any:
 
 def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[list[str], list[list[object]]]:
     """A table without the columns that no row has anything in, the first one apart."""
-    kept = [n for n in range(len(columns)) if n == 0 or any(row[n] not in {"", "-"} for row in rows)]
-    return [columns[n] for n in kept], [[row[n] for n in kept] for row in rows]
+    shown = [n for n in range(len(columns)) if n == 0 or any(row[n] not in {"", "-"} for row in rows)]
+    return [columns[n] for n in shown], [[row[n] for n in shown] for row in rows]
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
     """A table in the house's style, as rich prints it."""
-    from techsapo_ops.cli.console import Cell, Sheet
+    from techsapo_ops.cli.console import Cell, FoldingTable
     from techsapo_ops.cli.watch.services_view import STATE_COLUMNS, state_word
 
     plain = [[cell if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
     states = {number for number, column in enumerate(columns) if column.lower() in STATE_COLUMNS}
     words, aligned = spoken_words(), set(right)
-    return Sheet(
+    return FoldingTable(
         [words(column.upper()) for column in columns],
         [
             [
@@ -256,5 +256,5 @@ def require_yes(question: str, *, yes: bool) -> None:
     """Ask on a terminal, unless `yes`. Raises OpsError where nobody agrees."""
     if not confirm(question, yes=yes):
         # Whoever has answered "no" has been asked.
-        hint = "" if interactive() else msg("pass --yes where nobody can be asked")
+        hint = "" if interactive() else msg("can't ask for confirmation without a terminal: pass --yes")
         raise OpsError(msg("nothing was changed"), hint)

@@ -1,4 +1,4 @@
-"""Which spec a command is about, and the state directory beside it, found without reading the spec."""
+"""Which spec a command is about, and the state directory beside it; the spec is not read."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ ENVIRONMENT_VARIABLE = "TECHSAPO_ENVIRONMENT"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SpecLocation:
     """The spec at `path`, which need not be there.
 
-    `told` says whether the user has to be told which one it is, `why` what is to be known where it is not
-    there: who named it, or which one was not taken.
+    `announce` says whether the user sees which one it is, `why` what to say where it is missing: who
+    named it, or which one was not taken.
     """
 
     path: Path
-    told: bool = False
+    announce: bool = False
     why: str = ""
 
 
-def find(given: Path | None) -> Found:
+def find(given: Path | None) -> SpecLocation:
     """The spec that a command is about.
 
     Folders above are searched as git searches for a repository: up to the border of the file system. What
@@ -42,35 +42,37 @@ def find(given: Path | None) -> Found:
     somebody else's read, and run, what they put there. Raises OpsError where this folder was removed.
     """
     if given is not None:
-        return Found(given)
+        return SpecLocation(given)
     if named := os.environ.get(FILE_VARIABLE, ""):
         path = user_path(named)
-        return Found(path, told=True, why=msg("{variable} names it", variable=FILE_VARIABLE))
+        return SpecLocation(
+            path, announce=True, why=msg("the path comes from {variable}", variable=FILE_VARIABLE)
+        )
     for path in _candidates():
         if path == DEFAULT_SPEC:
-            return Found(path)
+            return SpecLocation(path)
         if doubt := _doubt(path):
-            return Found(DEFAULT_SPEC, why=msg("{path} is not taken: {doubt}", path=path, doubt=doubt))
-        return Found(path, told=True)
-    return Found(DEFAULT_SPEC, why=msg("no folder above has one either"))
+            return SpecLocation(DEFAULT_SPEC, why=msg("{path} is ignored: {doubt}", path=path, doubt=doubt))
+        return SpecLocation(path, announce=True)
+    return SpecLocation(DEFAULT_SPEC, why=msg("no parent folder has a spec either"))
 
 
-def lacking(found: Found) -> OpsError:
+def lacking(location: SpecLocation) -> OpsError:
     """The error where the spec that was looked for is not there."""
-    if found.path.is_dir():
+    if location.path.is_dir():
         return OpsError(
-            msg("{path} is a folder, not a spec", path=found.path),
-            msg("name the file in it: --file {file}", file=found.path / DEFAULT_SPEC),
+            msg("{path} is a folder, not a spec", path=location.path),
+            msg("name the spec inside the folder, e.g. --file {file}", file=location.path / DEFAULT_SPEC),
         )
-    if found.path == DEFAULT_SPEC and _OTHER_SPEC.is_file():
+    if location.path == DEFAULT_SPEC and _OTHER_SPEC.is_file():
         return OpsError(
-            msg("there is no spec at {path}", path=found.path),
-            msg("rename {other}, or name it with --file", other=_OTHER_SPEC),
+            msg("there is no spec at {path}", path=location.path),
+            msg("rename {other} to techsapo.yaml, or name it with --file", other=_OTHER_SPEC),
         )
-    missing = msg("there is no spec at {path}", path=found.path)
+    missing = msg("there is no spec at {path}", path=location.path)
     return OpsError(
-        msg("{missing}; {why}", missing=missing, why=found.why) if found.why else missing,
-        msg("`techsapo init` writes one, or name yours with --file"),
+        msg("{missing}; {why}", missing=missing, why=location.why) if location.why else missing,
+        msg("`techsapo init` writes a new spec; to use an existing one, name it with --file"),
     )
 
 
@@ -79,7 +81,9 @@ def _candidates() -> Iterator[Path]:
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise OpsError(msg("the folder that this runs in was removed"), msg("go to another: `cd`")) from None
+        raise OpsError(
+            msg("the current folder no longer exists"), msg("change to another folder with `cd`")
+        ) from None
     parts = here.parts
     within = STATE_DIRECTORY in parts  # beside what is rendered there is a part of a spec, for the app alone
     start = Path(*parts[: parts.index(STATE_DIRECTORY)]) if within else here

@@ -15,7 +15,7 @@ from techsapo_ops.adapters.files import NotUtf8Error, read_by_all, read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.apply.ledger_entry import environment_of
 from techsapo_ops.cli.environment import environment_variables, without_plugins
-from techsapo_ops.cli.place import Found, lacking
+from techsapo_ops.cli.place import SpecLocation, lacking
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import LoadedSpec, load
@@ -94,10 +94,10 @@ class Project:
     def unusable(self) -> SpecError | None:
         """What is wrong with its own templates and rule files; nothing is rendered without them."""
         obstacle = self.overrides.obstacle
-        found = [] if obstacle is None else [obstacle]
+        findings = [] if obstacle is None else [obstacle]
         if self.spec.monitoring.rules:
-            found += self.own_rules.faults
-        return self.error(*found)
+            findings += self.own_rules.faults
+        return self.error(*findings)
 
     @property
     def own_rules(self) -> OwnRules:
@@ -108,24 +108,26 @@ class Project:
 
     def override_warnings(self) -> tuple[Problem, ...]:
         """The project's own templates that are not used."""
-        return tuple(self._problem(found) for found in self.overrides.warnings())
+        return tuple(self._problem(finding) for finding in self.overrides.warnings())
 
     def error(self, *findings: Finding) -> SpecError | None:
         """The error of `findings` in files that the spec names, if there are any."""
-        found = [self._problem(finding) for finding in findings]
-        return SpecError(found, self.loaded.filename) if found else None
+        problems = [self._problem(finding) for finding in findings]
+        return SpecError(problems, self.loaded.filename) if problems else None
 
     def _problem(self, finding: Finding) -> Problem:
         """`finding`, at its place in the spec."""
-        found = problem_at(self.loaded.position(finding.path), finding.path, finding.message, finding.hint)
-        return replace(found, filename=self.loaded.filename)
+        problem = problem_at(self.loaded.position(finding.path), finding.path, finding.message, finding.hint)
+        return replace(problem, filename=self.loaded.filename)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is to be known of the spec, of files with its secrets, and of the project's own templates."""
         read = (
-            Problem(1, 1, "", found.message, found.hint, os.path.relpath(found.path, self.directory))
-            for found in open_files(self.path, self.spec)
+            Problem(
+                1, 1, "", open_file.message, open_file.hint, os.path.relpath(open_file.path, self.directory)
+            )
+            for open_file in open_files(self.path, self.spec)
         )
         return (*self.loaded.warnings, *read, *self.override_warnings(), *self._lacking())
 
@@ -138,13 +140,13 @@ class Project:
 
         if has_otel():
             return ()
-        told = problem_at(
+        problem = problem_at(
             self.loaded.position(TRACING),
             TRACING,
-            msg("processes of this host will trace nothing: {otel_lacking}", otel_lacking=OTEL_LACKING),
+            msg("processes on this host send no traces: {otel_lacking}", otel_lacking=OTEL_LACKING),
             OTEL_HINT,
         )
-        return (replace(told, filename=self.loaded.filename),)
+        return (replace(problem, filename=self.loaded.filename),)
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -153,7 +155,7 @@ def read_secret_from(directory: Path) -> Callable[[str], str]:
     def read(path: str) -> str:
         file = user_path(path, directory)
         if not stat.S_ISREG(file.stat().st_mode):  # a pipe that nobody writes to has no end, nor has a device
-            raise OSError(errno.EINVAL, msg("it is no regular file"), str(file))
+            raise OSError(errno.EINVAL, msg("this is not a regular file"), str(file))
         return file.read_text(encoding="utf-8")
 
     return read
@@ -172,7 +174,7 @@ def open_project(
     with what it holds. `trusted=False` is for a part that `up` rendered, which had looked.
     """
     if not file.is_file():
-        raise lacking(Found(file))
+        raise lacking(SpecLocation(file))
     if trusted:
         require_trust(file)
     path = file.resolve()
@@ -197,9 +199,9 @@ def open_project(
             cross_check=cross_check,
         )
     project = Project(path, loaded, remembered)
-    if cross_check and (found := inside_backups(project.spec, project.directory, state / BACKUPS)):
-        told = problem_at(loaded.position(found.path), found.path, found.message, found.hint)
-        raise SpecError((told,), loaded.filename)
+    if cross_check and (finding := inside_backups(project.spec, project.directory, state / BACKUPS)):
+        problem = problem_at(loaded.position(finding.path), finding.path, finding.message, finding.hint)
+        raise SpecError((problem,), loaded.filename)
     if trusted:
         require_trust_in(project.spec, project.directory)
     return project
@@ -217,7 +219,7 @@ class OpenFile:
     def message(self) -> str:
         """What is wrong with it."""
         return msg(
-            "every user of this host may read it (mode {mode:04o}), and it holds {holds}",
+            "every user of this host can read this file (mode {mode:04o}), which contains {holds}",
             mode=self.mode,
             holds=self.holds,
         )
@@ -230,19 +232,19 @@ class OpenFile:
 
 
 def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
-    """`.env`, the spec itself where a secret stands in it, and the files of secrets that it names."""
+    """`.env`, the spec itself where it holds a secret, and the files of secrets that it names."""
     directory = spec_file.parent
     dotenv = directory / ".env"
     if (mode := read_by_all(dotenv)) is not None:
         yield OpenFile(dotenv, mode, msg("variables that may be secret"))
     if (mode := read_by_all(spec_file)) is not None and _written(spec_file):
-        yield OpenFile(spec_file, mode, msg("secrets in the open"))
+        yield OpenFile(spec_file, mode, msg("secrets in plain text"))
     from techsapo_ops.spec.redact import secrets_of
 
     named = {secret.file for secret in secrets_of(spec).values() if secret.file is not None}
     for path in sorted(user_path(each, directory) for each in named):
         if (mode := read_by_all(path)) is not None:
-            yield OpenFile(path, mode, msg("a secret of the spec"))
+            yield OpenFile(path, mode, msg("a secret that the spec uses"))
 
 
 def _written(spec_file: Path) -> bool:

@@ -21,10 +21,10 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     """
     layout = layout_beside(file)
     if may_be_newer_elsewhere(layout, file):
-        from techsapo_ops.cli.open_stack import bring_newest, told_by_spec
+        from techsapo_ops.cli.open_stack import bring_newest, machines_in_spec
 
-        told = told_by_spec(file, layout)
-        if bring_newest(layout, told) and told is not None:
+        note = machines_in_spec(file, layout)
+        if bring_newest(layout, note) and note is not None:
             # Nothing is noted here, and what is noted there can't be had: of none is it known that it is not.
-            return recorded_on(layout, told, runner())
+            return recorded_on(layout, note, runner())
     return recorded(layout, runner())

@@ -53,7 +53,7 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     here = Path.cwd()
     imports = str(here) in sys.path and any(fault.path == here for fault in modes.faults)
     modes.require(
-        msg("start it in another folder: Python imports from the one that it is started in")
+        msg("run the command in another folder: Python also imports modules from the current folder")
         if imports
         else ""
     )

@@ -167,7 +167,7 @@ class Bundle:
     `place` is expanded into --file and --environment, `out` into --json, --quiet and --verbose, where these
     parameters are; the command is given the values that they make. Typer itself knows no such thing.
 
-    It stands in the annotation of a parameter: `options` are an annotation and a default by name. The
+    It is part of a parameter's annotation: `options` are an annotation and a default by name. The
     annotated type is called with the values by these names.
     """
 

@@ -16,7 +16,7 @@ from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DRILL, PAGE, alerts
 from techsapo_ops.drills.report import Phase, Report, perform
-from techsapo_ops.drills.traffic import Load, load_of, look
+from techsapo_ops.drills.traffic import Load, load_of, require_answer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import joined, msg
@@ -76,8 +76,11 @@ def drill_alert(
     working = at_work(spec, now)
     if page and not working:
         raise OpsError(
-            msg("a drill wakes nobody: pages are drilled in business hours alone"),
-            msg("notifications.business_hours says which; without it, weekdays from 9 to 17"),
+            msg("a drill must not wake anyone: --to-page works only in business hours"),
+            msg(
+                "business hours are set in `notifications.business_hours`; the default is weekdays from 9 to "
+                "17"
+            ),
             exit_code=2,
         )
     receiver = PAGE if page else alerts()[DRILL].severity
@@ -85,26 +88,37 @@ def drill_alert(
     if page and not wanted:
         raise OpsError(
             msg("nobody is paged: notifications.{receiver} has no receiver", receiver=receiver),
-            msg("add one, then `techsapo up`"),
+            msg("add a receiver, then `techsapo up`"),
         )
     notes = [] if wanted else [msg("receivers of {receiver}: there are none", receiver=receiver)]
     if wanted and not page and spec.notifications.business_hours is not None and not working:
         wanted = {}
-        notes = [msg("receivers of info: they wait for business hours, as alerts of priority P2 do")]
+        notes = [
+            msg(
+                "receivers of info: left out, because their messages wait for business hours, as alerts of "
+                "priority P2 do"
+            )
+        ]
     _require_rule(prometheus)
     load, most = load_of(stack), allowed(spec)
-    look(load)
+    require_answer(load)
     way = Way(prometheus, server, receiver, wanted, server.sent(receiver), stack.pause)
     holder = None
     _fire(load, most + page + 60, page=bool(page))
-    say(msg("{drill} fires; at most {most:g} s until it has arrived …", drill=DRILL, most=most))
+    say(
+        msg(
+            "the alert {drill} is firing; waiting at most {most:g} s for its delivery …",
+            drill=DRILL,
+            most=most,
+        )
+    )
     try:
         problems = way.follow(most)
         if page and not problems:
             say(
                 msg(
-                    "somebody has {page:g} s to acknowledge it: the link in the message, or "
-                    "`techsapo alerts ack {drill}`",
+                    "acknowledge the alert within {page:g} s: use the link in the message, or `techsapo "
+                    "alerts ack {drill}`",
                     page=page,
                     drill=DRILL,
                 )
@@ -158,7 +172,7 @@ class Way:
             if late:
                 where = "Prometheus" if "detection" not in self.times else "Alertmanager"
                 where = msg("its receivers") if "handed_on" in self.times else where
-                return [msg("the alert did not come to {where} within {most:g} s", where=where, most=most)]
+                return [msg("the alert did not reach {where} within {most:g} s", where=where, most=most)]
             self.pause(POLL)
 
     def acknowledged(self, since: datetime, within: float) -> Acknowledgement | None:
@@ -183,7 +197,7 @@ class Way:
             if there:
                 self.times["handed_on"] = self.passed()
                 if there[0].silenced:
-                    return [msg("a silence matches the alert: `techsapo alerts silence --list`")]
+                    return [msg("a silence matches the alert; `techsapo alerts silence --list` shows which")]
         elif self.wanted:
             now = self.server.sent(self.receiver)
             sent = {name: sent_since(self.before, now, name) for name in self.wanted}
@@ -199,8 +213,8 @@ def _require_rule(prometheus: Prometheus) -> None:
     rules = {rule.name for group in prometheus.rules().values() for rule in group}
     if DRILL not in rules:
         raise OpsError(
-            msg("Prometheus has no rule {drill}", drill=DRILL),
-            msg("`techsapo up` gives it one; or it is off in monitoring.alerts"),
+            msg("Prometheus has no alert rule {drill}", drill=DRILL),
+            msg("`techsapo up` adds this rule, unless `monitoring.alerts` disables the alert"),
         )
 
 
@@ -217,23 +231,23 @@ def _fire(load: Load, lasting: float, *, page: bool) -> str:
         answer = send(load.url + PATH, body, timeout=load.timeout, headers=headers, trust=load.trust)
     except Unreachable as error:
         raise OpsError(
-            msg("the app can't be told to fire the alert: {message}", message=error.message), error.hint
+            msg("the app can't be asked to fire the alert: {message}", message=error.message), error.hint
         ) from None
     if not answer.ok:
         raise OpsError(
             msg("the app does not fire the alert: HTTP {status}", status=answer.status),
-            msg("`techsapo up` brings it up to date"),
+            msg("`techsapo up` updates the app"),
         )
     return str(json.loads(answer.body)["instance"])
 
 
 def _end(load: Load) -> None:
-    """Tell every instance that nginx asks: which one was told to fire may not be the next that answers."""
-    told: dict[str, int] = {}
+    """End the alert on every instance behind nginx: the next one to answer may not be the one that fires."""
+    counts: dict[str, int] = {}
     for number in range(_ENDS):
         name = _fire(load, 0, page=False)
-        told[name] = told.get(name, 0) + 1
-        if all(count >= 3 for count in told.values()) and number >= 5:
+        counts[name] = counts.get(name, 0) + 1
+        if all(count >= 3 for count in counts.values()) and number >= 5:
             return
 
 
@@ -251,7 +265,7 @@ def job(context: JobContext) -> JobResult:
         context.tell(line)
     if not report.ok:
         raise OpsError(
-            msg("the drill missed: {missed}", missed=joined("; ", report.missed)),
-            msg("{file} says more", file=file),
+            msg("the drill missed its objectives: {missed}", missed=joined("; ", report.missed)),
+            msg("details: {file}", file=file),
         )
-    return JobResult(msg("{id}: met", id=report.id))
+    return JobResult(msg("{id}: all objectives met", id=report.id))

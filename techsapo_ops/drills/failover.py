@@ -115,16 +115,22 @@ def failover(
         prometheus = prometheus_of(stack)
         if why := (*fault.before(), *reasons(stack, prometheus)):
             closed = maintenance_of(stack.layout) is not None
-            look = "`techsapo maintenance off`" if closed else "`techsapo health`"
+            command = "`techsapo maintenance off`" if closed else "`techsapo health`"
             raise OpsError(
-                msg("the drill was not begun: {reasons}", reasons=joined("; ", why)),
-                msg("{look}, then again", look=look),
+                msg("the drill was not started: {reasons}", reasons=joined("; ", why)),
+                msg("run {command}, then try again", command=command),
             )
         if prometheus is None:
-            notes.append(msg("users' errors and alerts were not asked for: there is no Prometheus"))
+            notes.append(msg("users' errors and alerts were not checked: there is no Prometheus"))
         began = time.monotonic()
         with Traffic(load) as traffic:
-            say(msg("traffic: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix))
+            say(
+                msg(
+                    "simulated traffic: {rate:g} requests a second, ids {prefix}…",
+                    rate=load.rate,
+                    prefix=load.prefix,
+                )
+            )
             while traffic.now() < QUIET:
                 stack.pause(POLL)
             struck = traffic.now()
@@ -152,9 +158,9 @@ def _bring_back(stack: Stack, fault: Fault, traffic: Traffic, say: Callable[[str
     while missing := fault.missing():
         if traffic.now() - began > BACK:
             raise OpsError(
-                msg("not all is back after {seconds:.0f} s: {reasons}",
+                msg("not everything is back after {seconds:.0f} s: {reasons}",
                     seconds=traffic.now() - began, reasons=joined("; ", missing)),
-                msg("`techsapo health` says what is missing"),
+                msg("`techsapo health` shows what is missing"),
             )  # fmt: skip
         stack.pause(POLL)
     say(msg("{name} is back", name=fault.name))
@@ -175,14 +181,20 @@ def _filled(
     lost, doubled, again = _written(stack, load.prefix, outcome, course.struck)
     problems = []
     if lost:
-        problems.append(msg("without a row in the audit log: {some}", some=_some(lost)))
+        problems.append(msg("requests missing from the audit log: {some}", some=_some(lost)))
     if doubled:
-        problems.append(msg("carried out twice: {some}", some=_some(doubled)))
+        problems.append(msg("requests run twice: {some}", some=_some(doubled)))
     if again:
         notes.append(
-            msg("carried out again, as they were under way where they were lost: {some}", some=_some(again))
+            msg(
+                "requests run again, because they were in progress when their instance or host was killed: "
+                "{some}",
+                some=_some(again),
+            )
         )
-    notes += [msg("failed: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()]
+    notes += [
+        msg("failed requests: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()
+    ]
     return replace(
         report,
         phases=(
@@ -269,15 +281,15 @@ def reasons(stack: Stack, prometheus: Prometheus | None) -> Iterator[str]:
             name = labels.get("alertname", "")
             critical = alert.state == "firing" and labels.get("severity") == "critical"
             if critical and name != WATCHDOG and labels.get(DRILL_LABEL) != "true":
-                yield msg("the critical alert {name} fires", name=name)
+                yield msg("the critical alert {name} is firing", name=name)
         failed = _value(prometheus, f"sum(increase({_FAILED}[{WINDOW}]))")
         asked = _value(prometheus, f"sum(increase({_ALL}[{WINDOW}]))")
     except (Unreachable, ApiError) as error:
-        yield msg("Prometheus does not say how the stack does: {message}", message=error.message)
+        yield msg("Prometheus can't be asked about the stack: {message}", message=error.message)
         return
     if failed >= FEWEST_ERRORS and asked > 0 and failed / asked > MOST_ERRORS:
         yield msg(
-            "{failed:.0%} of users' requests fail (in {window}; more than {most_errors:.0%})",
+            "{failed:.0%} of users' requests failed in the last {window} (limit: {most_errors:.0%})",
             failed=failed / asked,
             window=WINDOW,
             most_errors=MOST_ERRORS,

@@ -1,4 +1,4 @@
-"""One drill and its report: alone, in a scratch folder if need be, recorded, and told to Prometheus."""
+"""One drill and its report: one at a time, in a scratch folder if needed, recorded and exported."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ def perform(
             try:
                 write_textfile(stack.layout.textfiles, NAME, _samples(stack.layout))
             except OpsError as error:
-                warn(msg("Prometheus is not told of it: {message}", message=error.message))
+                warn(msg("the result can't be passed on to Prometheus: {message}", message=error.message))
 
-        if told := shared(stack, write):
-            warn(told)
+        if warning := shared(stack, write):
+            warn(warning)
     return report, written[-1]
 
 
@@ -166,16 +166,16 @@ def find(layout: Layout, word: str) -> Report:
     if not stored:
         raise OpsError(
             msg("no drill has a report yet"),
-            msg("`techsapo drill restore` makes one"),
+            msg("`techsapo drill restore` creates a report"),
             exit_code=1 if word == "latest" else 2,
         )
     chosen = stored[-1:] if word == "latest" else [each for each in stored if each.id.startswith(word)]
     if len(chosen) != 1:
         raise OpsError(
-            msg("{count} reports begin with {word}", count=len(chosen), word=word)
+            msg("the ids of {count} reports begin with {word}", count=len(chosen), word=word)
             if chosen
-            else msg("there is no report {word}", word=word),
-            msg("`techsapo drill list` shows them all"),
+            else msg("there is no drill report {word}", word=word),
+            msg("`techsapo drill list` shows all reports"),
             exit_code=2,
         )
     return chosen[0]
@@ -247,14 +247,14 @@ def scratch(layout: Layout, runner: Runner, name: str) -> Iterator[Path]:
 def clean(layout: Layout, runner: Runner) -> Iterator[str]:
     """Stop and remove what killed drills have left; a line for each. The caller is the one drill."""
     try:
-        found = sorted(p for p in layout.state.iterdir() if p.name.startswith(DRILL_FOLDERS))
+        folders = sorted(p for p in layout.state.iterdir() if p.name.startswith(DRILL_FOLDERS))
     except OSError:
         return
-    for folder in found:
+    for folder in folders:
         if folder.is_symlink() or not folder.is_dir():
             continue
         _remove(folder, runner)
-        yield msg("a drill that was cut short had left {folder}: it is removed", folder=folder.name)
+        yield msg("removed the folder {folder}, which an interrupted drill had left", folder=folder.name)
 
 
 def _remove(folder: Path, runner: Runner) -> None:
@@ -266,16 +266,19 @@ def _remove(folder: Path, runner: Runner) -> None:
         except OpsError as error:  # without the folder nobody would find what runs
             raise OpsError(
                 msg(
-                    "what a drill has begun in {folder} can't be stopped: {message}",
+                    "the services that a drill started in {folder} can't be stopped: {message}",
                     folder=folder,
                     message=error.message,
                 ),
                 msg(
-                    "the next drill tries again; by hand: `techsapo down --volumes --file {file}`", file=file
+                    "the next drill tries again; to stop the services now, run `techsapo down --volumes "
+                    "--file {file}`",
+                    file=file,
                 ),
             ) from None
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         raise OpsError(
-            msg("cannot remove {folder}, which a drill has made", folder=folder), msg("remove it by hand")
+            msg("cannot remove the folder {folder}, which a drill created", folder=folder),
+            msg("remove the folder by hand"),
         )

@@ -87,8 +87,8 @@ def front(spec: Spec, machine: str = "") -> str:
 def _host(spec: Spec, machine: str) -> str:
     if spec.floating_address is not None:
         return str(ipaddress.ip_interface(spec.floating_address).ip)
-    found = spec.hosts.get(machine) or next(iter(spec.hosts.values()), None)
-    return found.address if found is not None else reachable_host(spec.nginx.host)
+    host = spec.hosts.get(machine) or next(iter(spec.hosts.values()), None)
+    return host.address if host is not None else reachable_host(spec.nginx.host)
 
 
 def _fronts(spec: Spec) -> frozenset[str]:
@@ -107,10 +107,10 @@ def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
     path = stack.layout.app_key
     if not path.exists():
         raise OpsError(
-            msg("there is no {path}", path=path), msg("`techsapo up` makes it and starts the stack")
+            msg("there is no {path}", path=path), msg("`techsapo up` creates this file and starts the stack")
         )
     key = Secret(read_text(path, what=msg("key of the app")).strip())
-    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    own = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
     here = frozenset({reachable_host(host) for host in stack.spec.exposed} & own)
     here |= _fronts(stack.spec)  # where the very certificate is shown that the stack deployed
     trust = Trust(own=stack.layout.certs, here=here)
@@ -133,7 +133,7 @@ class Traffic:
     def __enter__(self) -> Traffic:
         """Begin. Raises OpsError where the first request says that it can't be done."""
         preload()
-        look(self._load)
+        require_answer(self._load)
         self._context, self._way = way(self._load.url, {}, self._load.trust, self._load.timeout)
         self._began = time.monotonic()
         self._thread.start()
@@ -156,7 +156,8 @@ class Traffic:
         """What became of it: so far, or in the end. Raises OpsError where the traffic itself failed."""
         if self._error is not None:
             raise OpsError(
-                msg("the simulated traffic failed: {error}", error=repr(self._error)), msg("please report it")
+                msg("the simulated traffic failed: {error}", error=repr(self._error)),
+                msg("please report this error"),
             )
         requests = tuple(replace(r, attempts=list(r.attempts)) for r in list(self._requests))
         return Outcome(self._ended if self._ended is not None else self.now(), requests)
@@ -210,33 +211,35 @@ class Traffic:
             said = answer.json()
             return Attempt(began, self.now(), 200, "", str(said["instance"]), str(said["execution"]))
         except (ValueError, LookupError, TypeError):
-            return Attempt(began, self.now(), 200, msg("an answer that is not the app's"))
+            return Attempt(began, self.now(), 200, msg("an answer from something other than the app"))
 
 
-def look(load: Load) -> None:
+def require_answer(load: Load) -> None:
     """Ask once, to say beforehand why such traffic would come to nothing. Raises OpsError."""
     seal, name = DrillSeal(load.key.reveal().encode()), f"{load.prefix}first"
     url = load.url + PATH
     try:
         answer = fetch(url, timeout=load.timeout, headers=_headers(seal, "GET", PATH, name), trust=load.trust)
     except Unreachable as error:
-        raise OpsError(msg("no simulated traffic: {message}", message=error.message), error.hint) from None
+        raise OpsError(
+            msg("can't send simulated traffic: {message}", message=error.message), error.hint
+        ) from None
     if answer.status == 200:
         with suppress(ValueError, TypeError, LookupError):
             if json.loads(answer.text)["request_id"] == name:
                 return
         raise OpsError(
-            msg("{url} is answered by something else than the app", url=url),
-            msg("check what nginx passes on"),
+            msg("something other than the app answers at {url}", url=url),
+            msg("check where nginx sends requests"),
         )
     hints = {
-        401: msg("the app that runs has another key than `.techsapo/keys/app-key`: `techsapo restart app`"),
-        503: msg("`techsapo maintenance status` and `techsapo health` say why"),
-        429: msg("this host sends too much already: nginx.client_rate"),
+        401: msg("the running app has another key than `.techsapo/keys/app-key`: run `techsapo restart app`"),
+        503: msg("`techsapo maintenance status` and `techsapo health` show why"),
+        429: msg("this host sends more requests than `nginx.client_rate` allows"),
     }
     raise OpsError(
-        msg("no simulated traffic: {url} answers HTTP {status}", url=url, status=answer.status),
-        hints.get(answer.status, msg("`techsapo health` says what is wrong")),
+        msg("can't send simulated traffic: {url} answers HTTP {status}", url=url, status=answer.status),
+        hints.get(answer.status, msg("`techsapo health` shows what is wrong")),
     )
 
 
@@ -252,5 +255,5 @@ def _reason(error: Exception, timeout: float) -> str:
     if isinstance(error, httpx.TimeoutException):
         return msg("no answer within {timeout:g} s", timeout=timeout)
     if isinstance(error, httpx.RemoteProtocolError):
-        return msg("the connection broke off")
+        return msg("the connection was lost")
     return os_reason(error) or str(error) or type(error).__name__

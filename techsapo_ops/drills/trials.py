@@ -14,7 +14,7 @@ from typing import Any
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.recover.doors import Doors
 from techsapo_ops.backup.recover.journal import Asked, Desk
-from techsapo_ops.backup.recover.look import Look, age
+from techsapo_ops.backup.recover.preview import Preview, age
 from techsapo_ops.backup.recover.run import Recovery
 from techsapo_ops.backup.repository.folder import repository_of
 from techsapo_ops.backup.repository.restic import restic_of
@@ -47,7 +47,7 @@ def drill_restore(
     begin: Callable[[float], Report],
     *,
     now: datetime,
-    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+    progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Report:
     """Restore the newest backup on trial, and compare its time with DATA.
 
@@ -56,7 +56,7 @@ def drill_restore(
     trial can't be made, which says nothing of the backup.
     """
     started = time.monotonic()
-    trial = verify_backup(stack, deep=True, told=told)
+    trial = verify_backup(stack, deep=True, progress=progress)
     took = time.monotonic() - started
     # Where it does not restore there is no time in which it did.
     data = round(sum(part.seconds for part in trial.parts), 3) if trial.ok else None
@@ -92,7 +92,8 @@ def drill_recover(
     restic = restic_of(stack)
     if restic is None:
         raise OpsError(
-            msg("there is no second place to recover from"), msg("set backup.offsite, then `techsapo backup`")
+            msg("there is no off-site copy to recover from"),
+            msg("set backup.offsite, then `techsapo backup`"),
         )
     with scratch(stack.layout, stack.runner, name) as folder:
         into = folder / "stack"
@@ -110,7 +111,7 @@ def drill_recover(
             refuse_outside(look, into)
             if look.blockers:
                 what, remedy = look.blockers[0]
-                raise OpsError(msg("it can't be recovered here: {what}", what=what), remedy)
+                raise OpsError(msg("the copy can't be recovered on this host: {what}", what=what), remedy)
             done = recovery.run(look)
         return replace(
             begin(done.whole_seconds),
@@ -128,23 +129,26 @@ def drill_recover(
         )
 
 
-def _look(recovery: Recovery) -> Look:
-    look = recovery.look()
+def _look(recovery: Recovery) -> Preview:
+    look = recovery.preview()
     if look is None:
         raise AssertionError("a recovery that has just begun has placed its files")
     return look
 
 
-def refuse_outside(look: Look, into: Path) -> None:
+def refuse_outside(look: Preview, into: Path) -> None:
     """Raises OpsError where something would be put outside of the scratch copy."""
     outside = [each.target for each in look.places.outside(into)]
     if outside:
         raise OpsError(
             msg(
-                "the drill would write outside of its folder: {map} is not on this host any more",
+                "the drill would write outside its folder: {map} is no longer on this host",
                 map=", ".join(map(str, outside[:3])),
             ),
-            msg("put it back, or take it out of the spec; then `techsapo backup` and the drill again"),
+            msg(
+                "put the missing file or folder back, or remove it from the spec; then run `techsapo backup` "
+                "and the drill again"
+            ),
         )
 
 
@@ -173,7 +177,7 @@ def _free(count: int) -> list[int]:
             each.close()
 
 
-def _notes(look: Look) -> Iterator[str]:
-    yield msg("without operating system, DNS, package downloads, certificates and schedule")
+def _notes(look: Preview) -> Iterator[str]:
+    yield msg("not part of this drill: operating system, DNS, package downloads, certificates and schedule")
     for what, why in look.cannot:
-        yield msg("not back: {what}: {why}", what=what, why=why)
+        yield msg("not recovered: {what}: {why}", what=what, why=why)

@@ -95,11 +95,14 @@ def forget_shared(note: MachinesNote, runner: Runner) -> str:
     if not note.machines:
         return ""
     forget(fleet_of(note.machines, runner), note.project)
-    return msg("the hosts stay in their Swarm; `docker swarm leave --force` on each, where nothing needs it")
+    return msg(
+        "the hosts are still in their Swarm; if nothing else uses the Swarm, run `docker swarm leave "
+        "--force` on each host"
+    )
 
 
 def _refreshing(state: Path) -> AbstractContextManager[int]:
-    return exclusive(state / _REFRESH, wait=_WAIT, what=msg("bringing the newest state here"), waits=False)
+    return exclusive(state / _REFRESH, wait=_WAIT, what=msg("fetching the latest state"), waits=False)
 
 
 def _shared(

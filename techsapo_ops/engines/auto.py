@@ -37,7 +37,7 @@ class Choice:
     decided: bool = False
 
 
-def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
+def explicit(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
     """What the user asks for, else what the stack was brought up with, else what the spec says.
 
     None for `auto` where nothing was brought up yet. A stack keeps its engine until someone asks for
@@ -49,7 +49,10 @@ def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
         return Choice("swarm", msg("engine: swarm"))  # whoever writes it names the machines as well
     recorded = recorded_engine(layout.state)
     if recorded is not None and recorded.engine != "swarm":  # which a spec of one host can't keep
-        return Choice("compose" if recorded.engine == "compose" else "native", msg("it was brought up so"))
+        return Choice(
+            "compose" if recorded.engine == "compose" else "native",
+            msg("the stack was started with this engine"),
+        )
     if spec.engine == "compose":
         return Choice("compose", msg("engine: compose"))
     return Choice("native", msg("engine: native")) if spec.engine == "native" else None
@@ -110,17 +113,19 @@ def find_out(images: Sequence[Image], binaries: Mapping[str, str], runner: Runne
             there = [name for name in missing if registry_of(name) == registry]
             more = msg(" and {count} more", count=len(there) - 1) if len(there) > 1 else ""
             reason = msg(
-                "the image {there}{more} is not here, and {registry} does not answer",
+                "the image {there}{more} is not on this host, and {registry} does not answer",
                 there=there[0],
                 more=more,
                 registry=registry,
             )
             return Choice("native", reason, decided=True)
     images_are = (
-        msg("every image is here") if not missing else msg("{count} images can be pulled", count=len(missing))
+        msg("every image is on this host")
+        if not missing
+        else msg("{count} images can be pulled", count=len(missing))
     )
     return Choice(
-        "compose", msg("a Docker daemon answers, {images_are}", images_are=images_are), decided=True
+        "compose", msg("a Docker daemon answers, and {images_are}", images_are=images_are), decided=True
     )
 
 

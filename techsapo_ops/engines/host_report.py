@@ -76,16 +76,20 @@ def report_of_docker(topology: Topology, docker: DockerFacts) -> HostReport:
 
 
 def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
-    found = topology.host.binaries.get("docker")
-    if found is None:
-        detail = msg("not on PATH; engine: compose needs it")
+    path = topology.host.binaries.get("docker")
+    if path is None:
+        detail = msg("docker is not on PATH, but `engine: compose` needs docker")
         yield HostFinding("service", "docker", Level.MISSING, detail, package="docker.io")
         return
     if docker.version is None:
-        remedy = msg("start it (`systemctl start docker`), and join the group docker or be root")
-        yield HostFinding("service", "docker", Level.MISSING, msg("no daemon answers this user"), remedy)
+        remedy = msg(
+            "start Docker (`systemctl start docker`), and run as root or add this user to the group docker"
+        )
+        yield HostFinding(
+            "service", "docker", Level.MISSING, msg("no Docker daemon answers this user"), remedy
+        )
         return
-    daemon = msg("daemon {version}, {found}", version=docker.version, found=found)
+    daemon = msg("daemon {version}, {found}", version=docker.version, found=path)
     if too_old(docker.version):
         remedy = msg(
             "Docker Engine {oldest_daemon} or newer, from https://docs.docker.com/engine/install/",
@@ -103,7 +107,9 @@ def _docker_findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFi
         yield HostFinding("service", "project", Level.MISSING, docker.trouble)
     for image, here in docker.images.items():
         if here:
-            yield HostFinding("image", image, Level.OK, msg("here, or built from what is here"))
+            yield HostFinding("image", image, Level.OK, msg("on this host, or built here"))
         else:
-            remedy = msg("`techsapo up` pulls it, or name one that is here under `images:`")
-            yield HostFinding("image", image, Level.NOTE, msg("not here yet"), remedy)
+            remedy = msg(
+                "`techsapo up` pulls the image; or, under `images:`, name an image that this host already has"
+            )
+            yield HostFinding("image", image, Level.NOTE, msg("not on this host yet"), remedy)

@@ -64,7 +64,7 @@ class Opening:
         from techsapo_ops.services.registry import resolve
         from techsapo_ops.stack.places import COMPOSE
 
-        chosen = auto.told(spec, layout, asked)
+        chosen = auto.explicit(spec, layout, asked)
         if chosen is not None:
             return chosen
         wanted = images(resolve(spec, COMPOSE, layout, host)) if "docker" in host.binaries else ()
@@ -92,8 +92,8 @@ class Opening:
         layout = topology.layout
         if recorded_engine(layout.state) is None and not layout.machines_note.exists():
             return None
-        found = recorded(layout, self.runner)
-        return found if found.name != topology.engine else None
+        stack = recorded(layout, self.runner)
+        return stack if stack.name != topology.engine else None
 
     def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
         """What the engine of `topology` needs of this host; `images` as for `choose`."""
@@ -168,10 +168,10 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     if last is not None and last.engine not in {"compose", "native"}:
         raise OpsError(
             msg(
-                "the stack was brought up by the engine {engine}, which this techsapo does not know",
+                "the stack was started with the engine {engine}, which this techsapo does not support",
                 engine=last.engine,
             ),
-            msg("use the version that brought it up"),
+            msg("use the version of techsapo that started the stack"),
         )
     name = last.project if last is not None and last.engine == "compose" else None
     if last is None:

@@ -33,7 +33,7 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     ports = {s.port for s in topology.services}
     gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
-        (s, Step(Action.REMOVE, s.name, msg("no longer in the spec, or its program is gone"))) for s in gone
+        (s, Step(Action.REMOVE, s.name, msg("no longer in the spec, or the program is gone"))) for s in gone
     ]
     first = [step for s, step in removed if s.port in ports]
     last = [step for s, step in removed if s.port not in ports]
@@ -73,13 +73,13 @@ def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) 
 
     `kinds` has the kind of a name that has one. Raises OpsError for a word that means none.
     """
-    found: dict[str, None] = {}
+    matched: dict[str, None] = {}
     for word in words:
         meant = [name for name in names if word in {name, kinds.get(name)}]
         if not meant:
             raise unknown(msg("service"), word, names)
-        found.update(dict.fromkeys(meant))
-    return list(found)
+        matched.update(dict.fromkeys(meant))
+    return list(matched)
 
 
 def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
@@ -94,7 +94,9 @@ def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
         )
         first = next(ready, None)
         if first is None:
-            raise OpsError(msg("services need each other in a circle: {left}", left=", ".join(sorted(left))))
+            raise OpsError(
+                msg("services depend on each other in a circle: {left}", left=", ".join(sorted(left)))
+            )
         done.append(first)
         left.remove(first)
     return tuple(done)
@@ -110,16 +112,16 @@ def _step(unit: Unit, desired: Desired, observed: Observed) -> Step:
     if seen.drift:
         return Step(Action.RECREATE, name, seen.drift)
     if not seen.fingerprint:
-        return Step(Action.RECREATE, name, msg("its last start did not finish"))
+        return Step(Action.RECREATE, name, msg("the last start did not finish"))
     if seen.fingerprint != unit.fingerprint:
         return Step(Action.RECREATE, name, msg("{defined_by} changed", defined_by=unit.defined_by))
     if seen.state is State.CRASHED:
-        return Step(Action.RESTART, name, msg("it kept ending by itself"))
+        return Step(Action.RESTART, name, msg("kept exiting"))
     if seen.state is State.BACKOFF:
         return Step(
             Action.RESTART,
             name,
-            msg("it ends by itself again and again ({restarts} restarts)", restarts=seen.restarts),
+            msg("keeps exiting ({restarts} restarts)", restarts=seen.restarts),
         )
     if seen.config != unit.config_digest(desired.files):
         now = file_digests(unit, desired.files)

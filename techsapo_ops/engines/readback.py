@@ -30,14 +30,14 @@ _STILL_REFUSED = 3.0
 
 
 def with_loaded(
-    found: Sequence[Mismatch], desired: Desired, services: Sequence[str], wait: float
+    mismatches: Sequence[Mismatch], desired: Desired, services: Sequence[str], wait: float
 ) -> tuple[Mismatch, ...]:
-    """`found`, mismatches of processes or containers, with what the other `services` say they have loaded.
+    """`mismatches` of processes or containers, and what the other `services` say they have loaded.
 
     In the order of `services`, at most one each. A reload is given `wait` seconds to show. What this host
     does not reach is not asked: such a service is restarted there, never reloaded.
     """
-    by_engine = {m.service: m for m in found}
+    by_engine = {m.service: m for m in mismatches}
     asked = [
         (service, loaded)
         for service in desired.topology.services
@@ -71,13 +71,18 @@ def _settled(
             if passed > min(_REFUSED_AFTER, wait) and has_refused(kind.last_reload(server)):
                 return Mismatch(
                     service.name,
-                    msg("it refused to reload and runs the old configuration: {what}", what=what),
+                    msg("the service refused to reload and runs the old configuration: {what}", what=what),
                 )
         except (Unreachable, ApiError) as error:
-            what, answered = msg("what it runs can't be read back: {message}", message=error.message), False
+            what, answered = (
+                msg("the running configuration can't be read back: {message}", message=error.message),
+                False,
+            )
         if time.monotonic() - started >= wait:
             said = (
-                msg("it runs another configuration than was applied: {what}", what=what) if answered else what
+                msg("the service runs a different configuration from the one applied: {what}", what=what)
+                if answered
+                else what
             )
             return Mismatch(service.name, said, answered=answered)
         time.sleep(_PAUSE)
@@ -88,7 +93,7 @@ def has_refused(last: LastReload | None) -> bool:
     return last is not None and not last.successful
 
 
-def reload_told(topology: Topology, service: Service, tell: Callable[[], None]) -> None:
+def reload_and_confirm(topology: Topology, service: Service, tell: Callable[[], None]) -> None:
     """Let `tell` make `service` load its configuration again, and return once it has.
 
     A signal has no answer. Prometheus and Alertmanager tell in their metrics whether their last reload
@@ -114,7 +119,7 @@ def wait_reloaded(
 ) -> None:
     """Return once the server `name`, which told `before`, tells by `ask` that it has reloaded.
 
-    Raises as `reload_told` does.
+    Raises as `reload_and_confirm` does.
     """
     started = clock()
     while True:
@@ -124,8 +129,8 @@ def wait_reloaded(
             return
         if has_refused(last) and (before.successful or passed > _STILL_REFUSED):
             raise OpsError(
-                msg("{name} refuses its configuration, and runs on with what it had", name=name),
-                msg("`techsapo logs {name} -n 20` tells why", name=name),
+                msg("{name} refuses its new configuration and keeps the previous one", name=name),
+                msg("`techsapo logs {name} -n 20` shows why", name=name),
             )
         if passed > _WITHIN:
             raise OpsError(
@@ -140,7 +145,7 @@ def _last(loaded: Loaded, topology: Topology, service: Service) -> LastReload | 
     except (Unreachable, ApiError) as error:
         raise OpsError(
             msg(
-                "{service} can't be asked whether it reloads: {message}",
+                "can't tell whether {service} reloads: {message}",
                 service=service.name,
                 message=error.message,
             ),

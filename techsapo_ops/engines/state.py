@@ -70,7 +70,7 @@ class StateFile:
                 for name, entry in entries.items()
             }
 
-        remedy = msg("remove it and run `techsapo up`, which starts the services anew")
+        remedy = msg("remove that file and run `techsapo up`, which restarts the services")
         return read_json(self.path, made, empty={}, remedy=remedy)
 
     def save(self, records: Mapping[str, Record]) -> None:

@@ -12,7 +12,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.unreachable import plainly
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, NoWayError, Probed, renaming
-from techsapo_ops.hosts.look import Looked, freed_ports, look, ports_of
+from techsapo_ops.hosts.survey import Survey, freed_ports, ports_of, survey
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.ports import GOSSIP, RAFT
 from techsapo_ops.stack.service import Machine
@@ -48,99 +48,109 @@ def check(topology: Topology, fleet: Fleet, hosts: Sequence[str] = ()) -> Checke
     No machine is waited for longer than twice SECONDS.
     """
     machines = [m for m in topology.machines if not hosts or m.name in hosts]
-    looked = look(topology, fleet, machines)
+    seen = survey(topology, fleet, machines)
     facts: list[Fact] = []
     for machine in machines:
-        facts += _host(topology, machine, looked)
-    return Checked((*facts, *_together(topology, machines, looked)))
+        facts += _host(topology, machine, seen)
+    return Checked((*facts, *_together(topology, machines, seen)))
 
 
-def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact]:
+def _host(topology: Topology, machine: Machine, seen: Survey) -> Iterator[Fact]:
     name, of = machine.name, partial(Fact, machine.name)
-    if name in looked.silent:
-        refusal = plainly(looked.silent[name].message, name, machine.docker)
+    if name in seen.silent:
+        refusal = plainly(seen.silent[name].message, name, machine.docker)
         words = msg("{way}: {why}", way=machine.docker, why=refusal.why)
         yield of("docker", _BAD, words, refusal.remedy)
         return
-    daemon = looked.daemons[name]
+    daemon = seen.daemons[name]
     yield _version(machine, daemon)
     yield _name(machine, daemon)
-    yield from _swarm(machine, daemon, looked)
+    yield from _swarm(machine, daemon, seen)
     yield _clock(machine, daemon)
-    probed = looked.probed.get(name)
+    probed = seen.probed.get(name)
     if isinstance(probed, Probed):
         yield _address(machine, probed)
-        yield _ports(topology, machine, daemon, probed, looked.running.get(name, frozenset()))
-        yield _network(machine, probed, looked)
+        yield _ports(topology, machine, daemon, probed, seen.running.get(name, frozenset()))
+        yield _network(machine, probed, seen)
         yield _disk(machine, daemon, probed)
         return
     why = probed.message if isinstance(probed, OpsError) else str(probed)
-    words = msg("ports, disk and network were not looked at: {why}", why=why)
+    words = msg("ports, disk and network were not checked: {why}", why=why)
     if isinstance(probed, NoWayError):
-        yield of("machine", _SKIP, words, msg("`techsapo up` brings images; by ssh:// nothing is needed"))
+        yield of(
+            "machine",
+            _SKIP,
+            words,
+            msg("`techsapo up` brings the images to the host; over ssh:// no image is needed"),
+        )
     else:
         yield of("machine", _WARN, words)
 
 
 def _version(machine: Machine, daemon: DaemonFacts) -> Fact:
     if _major(daemon.version) < OLDEST:
-        words = msg("{version} is older than {oldest}", version=daemon.version, oldest=OLDEST)
-        return Fact(machine.name, "docker", _BAD, words, msg("install a newer one"))
-    words = msg("{version}, by {way}", version=daemon.version, way=machine.docker)
+        words = msg("Docker {version} is older than {oldest}", version=daemon.version, oldest=OLDEST)
+        return Fact(machine.name, "docker", _BAD, words, msg("install a newer Docker"))
+    words = msg("{version}, over {way}", version=daemon.version, way=machine.docker)
     return Fact(machine.name, "docker", _OK, words)
 
 
 def _name(machine: Machine, daemon: DaemonFacts) -> Fact:
     if daemon.name == machine.name:
         return Fact(machine.name, "name", _OK, daemon.name)
-    words = msg("it calls itself {name}", name=daemon.name)
+    words = msg("the host's own name is {name}", name=daemon.name)
     return Fact(machine.name, "name", _BAD, words, renaming(machine, daemon))
 
 
-def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fact]:
+def _swarm(machine: Machine, daemon: DaemonFacts, seen: Survey) -> Iterator[Fact]:
     name, of = machine.name, partial(Fact, machine.name, IN_SWARM)
     join = msg("`techsapo hosts add {name}`", name=name)
     if not daemon.joined:
-        yield of(_BAD, msg("it is in no Swarm"), join)
+        yield of(_BAD, msg("not in a Swarm"), join)
         return
-    if daemon.state != "active" or (daemon.manages and looked.nodes is None):
-        said = looked.quorum.splitlines()[-1] if looked.quorum else daemon.state
-        words = msg("its Swarm does not answer: {why}", why=daemon.error or said)
-        yield of(
-            _BAD, words, msg("more than half of the managers have to be there; see docs/three-machines.md")
-        )
+    if daemon.state != "active" or (daemon.manages and seen.nodes is None):
+        said = seen.quorum.splitlines()[-1] if seen.quorum else daemon.state
+        words = msg("the Swarm does not answer: {why}", why=daemon.error or said)
+        yield of(_BAD, words, msg("more than half of the managers must answer; see docs/three-machines.md"))
         return
-    if len({d.cluster for d in looked.daemons.values() if d.cluster}) > 1:
+    if len({d.cluster for d in seen.daemons.values() if d.cluster}) > 1:
         yield of(
             _BAD,
-            msg("not all hosts are in the same Swarm"),
-            msg("on the host that is wrong: `docker swarm leave --force`; then `techsapo hosts add`"),
+            msg("the hosts are not all in the same Swarm"),
+            msg(
+                "on the host that is in the wrong Swarm, run `docker swarm leave --force`; then run "
+                "`techsapo hosts add`"
+            ),
         )
         return
-    node = next((n for n in looked.nodes or () if n.id == daemon.node), None)
+    node = next((n for n in seen.nodes or () if n.id == daemon.node), None)
     if not daemon.manages or node is None:
-        yield of(_BAD, msg("it is a worker, and each host has to be a manager"), join)
+        yield of(_BAD, msg("the host is a worker, but every host must be a manager"), join)
         return
     role = msg("manager and leader") if node.reach == "leader" else msg("manager")
     if not node.ready or node.reach == "unreachable":
-        yield of(_BAD, msg("the other managers can't reach it"), msg("`techsapo hosts check` on them"))
+        yield of(
+            _BAD,
+            msg("the other managers can't reach that host"),
+            msg("run `techsapo hosts check` on the other managers"),
+        )
     elif node.availability != "active":
         yield of(_WARN, msg("{role}, drained", role=role), msg("`techsapo hosts activate {name}`", name=name))
     else:
         yield of(_OK, role)
     there, here = daemon.address, machine.address
     if there and there != here:
-        words = msg("Swarm reaches it by {there}, the spec by {here}", there=there, here=here)
+        words = msg("Swarm uses the address {there}, but the spec has {here}", there=there, here=here)
         remedy = msg(
-            "write {there} under `hosts`, or `techsapo hosts replace {name}`", there=there, name=name
+            "write {there} under `hosts`, or run `techsapo hosts replace {name}`", there=there, name=name
         )
         yield Fact(name, "swarm address", _BAD, words, remedy)
 
 
 def _clock(machine: Machine, daemon: DaemonFacts) -> Fact:
     level = _clock_level(max(abs(daemon.ahead) - daemon.doubt, 0.0))
-    words = msg("{ahead:+.1f} s of this host", ahead=daemon.ahead)
-    remedy = msg("let an NTP client keep it: `timedatectl set-ntp true`") if level is not _OK else ""
+    words = msg("{ahead:+.1f} s from this host's clock", ahead=daemon.ahead)
+    remedy = msg("synchronize the clock with NTP: `timedatectl set-ntp true`") if level is not _OK else ""
     return Fact(machine.name, "clock", level, words, remedy)
 
 
@@ -148,8 +158,14 @@ def _address(machine: Machine, probed: Probed) -> Fact:
     if machine.address in probed.addresses:
         return Fact(machine.name, "address", _OK, machine.address)
     words = msg("no interface has {address}", address=machine.address)
-    found = ", ".join(sorted(a for a in probed.addresses if not a.startswith("127.")))
-    return Fact(machine.name, "address", _BAD, words, msg("write one of {found}", found=found))
+    addresses = ", ".join(sorted(a for a in probed.addresses if not a.startswith("127.")))
+    return Fact(
+        machine.name,
+        "address",
+        _BAD,
+        words,
+        msg("under `hosts`, write one of the addresses {addresses}", addresses=addresses),
+    )
 
 
 def _ports(
@@ -163,31 +179,36 @@ def _ports(
     if not daemon.joined:
         taken += [f"{port} (Swarm)" for port in (RAFT, GOSSIP) if port in probed.ports]
     if taken:
-        words = msg("somebody else has {ports}", ports=", ".join(taken))
-        return of(_BAD, words, msg("`ss -ltnp` there says who"))
+        words = msg("another process uses {ports}", ports=", ".join(taken))
+        return of(_BAD, words, msg("`ss -ltnp` on that host shows the process"))
     if freed:
         had = ", ".join(map(str, sorted(freed)))
         return of(
-            _OK, msg("the stack has {ports} on this host alone; `techsapo up` stops it first", ports=had)
+            _OK,
+            msg(
+                "{ports}: used by the stack, which runs on this host only; `techsapo up` stops that stack "
+                "first",
+                ports=had,
+            ),
         )
     listed = ", ".join(str(port) for port in sorted((*wanted, RAFT, GOSSIP)))
-    return of(_OK, msg("free or ours: {ports}", ports=listed))
+    return of(_OK, msg("free, or used by this stack: {ports}", ports=listed))
 
 
-def _network(machine: Machine, probed: Probed, looked: Looked) -> Fact:
+def _network(machine: Machine, probed: Probed, seen: Survey) -> Fact:
     of = partial(Fact, machine.name, "network")
     # Of one that does not answer it is said there.
-    tried = {to: how for to, how in sorted(probed.reached.items()) if to[0] in looked.daemons}
+    tried = {to: how for to, how in sorted(probed.reached.items()) if to[0] in seen.daemons}
     bad = [
         f"{other}:{port}"
         for (other, port), how in tried.items()
-        if how == "no" or (how == "refused" and looked.daemons[other].joined)
+        if how == "no" or (how == "refused" and seen.daemons[other].joined)
     ]
     if bad:
-        words = msg("it does not reach {others}", others=", ".join(bad))
+        words = msg("can't reach {others}", others=", ".join(bad))
         return of(_BAD, words, msg("open 2377/tcp, 7946/tcp and udp, and 4789/udp between the hosts"))
     if "untried" in tried.values():
-        return of(_SKIP, msg("it has no bash to try it with"))
+        return of(_SKIP, msg("not tested: the host has no bash"))
     names = ", ".join(sorted({other for other, _ in tried}))
     return of(_OK, msg("reaches {others}", others=names or "-"))
 
@@ -206,52 +227,63 @@ def _clock_level(seconds: float) -> Level:
 
 def _major(version: str) -> int:
     """The first number of a version; 0 where it has none."""
-    found = re.match(r"\d+", version)
-    return int(found.group()) if found else 0
+    match = re.match(r"\d+", version)
+    return int(match.group()) if match else 0
 
 
-def _together(topology: Topology, machines: Sequence[Machine], looked: Looked) -> Iterator[Fact]:
+def _together(topology: Topology, machines: Sequence[Machine], seen: Survey) -> Iterator[Fact]:
     """The facts that are of no single host."""
     of = partial(Fact, "")
-    daemons = {m.name: looked.daemons[m.name] for m in machines if m.name in looked.daemons}
+    daemons = {m.name: seen.daemons[m.name] for m in machines if m.name in seen.daemons}
     if len({_major(d.version) for d in daemons.values()}) > 1:
         each = ", ".join(f"{name} {d.version}" for name, d in daemons.items())
         yield of(
-            "docker", _WARN, msg("different major versions: {each}", each=each), msg("bring them to one")
+            "docker",
+            _WARN,
+            msg("different major versions of Docker: {each}", each=each),
+            msg("install the same version on all hosts"),
         )
     if len(daemons) > 1:
         middle = median(d.ahead for d in daemons.values())
         apart = max(abs(d.ahead - middle) for d in daemons.values())
         level = _clock_level(max(apart - 2 * max(d.doubt for d in daemons.values()), 0.0))
-        words = msg("the hosts are {seconds:.1f} s apart at most", seconds=apart)
-        yield of("clock", level, words, msg("let an NTP client keep it") if level is not _OK else "")
-    yield from _raft(topology, looked)
-    words = msg("4789/udp and 7946/udp can't be tried from outside, nor VRRP (protocol 112)")
-    yield of("udp", _SKIP, words, msg("open them between the hosts"))
+        words = msg("the clocks of the hosts differ by at most {seconds:.1f} s", seconds=apart)
+        yield of("clock", level, words, msg("synchronize the clocks with NTP") if level is not _OK else "")
+    yield from _raft(topology, seen)
+    words = msg("4789/udp, 7946/udp and VRRP (protocol 112) can't be tested from outside")
+    yield of("udp", _SKIP, words, msg("open these ports and protocols between the hosts"))
 
 
-def _raft(topology: Topology, looked: Looked) -> Iterator[Fact]:
-    if looked.nodes is None:
+def _raft(topology: Topology, seen: Survey) -> Iterator[Fact]:
+    if seen.nodes is None:
         return
     of = partial(Fact, "")
-    managers = [node for node in looked.nodes if node.reach]
+    managers = [node for node in seen.nodes if node.reach]
     there = [node for node in managers if node.reach != "unreachable"]
     spare = len(there) - (len(managers) // 2 + 1)
-    words = msg("{there} of {all} managers", there=len(there), all=len(managers))
+    words = msg("{there} of {all} managers answer", there=len(there), all=len(managers))
     if spare > 0:
-        yield of("quorum", _OK, msg("{managers}; {spare} may be lost", managers=words, spare=spare))
+        yield of(
+            "quorum",
+            _OK,
+            msg("{managers}; quorum survives the loss of {spare} more", managers=words, spare=spare),
+        )
     else:
-        remedy = msg("bring the host back, or `techsapo hosts replace NAME`")
-        yield of("quorum", _WARN, msg("{managers}; none may be lost", managers=words), remedy)
+        remedy = msg("bring the host back, or run `techsapo hosts replace NAME`")
+        yield of(
+            "quorum", _WARN, msg("{managers}; losing one more breaks the quorum", managers=words), remedy
+        )
     names = {m.name for m in topology.machines}
     if strangers := [node.name for node in managers if node.name not in names]:
-        words = msg("managers that are no hosts of the spec: {names}", names=", ".join(strangers))
+        words = msg("managers that are not in the spec: {names}", names=", ".join(strangers))
         yield of("nodes", _WARN, words, msg("`techsapo hosts remove {name}`", name=strangers[0]))
-    beat = max((d.heartbeat for d in looked.daemons.values()), default=0.0)
+    beat = max((d.heartbeat for d in seen.daemons.values()), default=0.0)
     if beat >= HEARTBEAT:
         yield of("heartbeat", _OK, f"{beat:g} s")
     elif beat:
         words = msg(
-            "{beat:g} s: where the leader is cut off, Swarm restarts what runs well on other hosts", beat=beat
+            "a heartbeat of {beat:g} s is too short: if the leader is cut off, Swarm restarts healthy "
+            "services on other hosts",
+            beat=beat,
         )
         yield of("heartbeat", _WARN, words, f"`docker swarm update --dispatcher-heartbeat {HEARTBEAT:.0f}s`")

@@ -49,20 +49,22 @@ def drain(
         reasons = list(needed(engine, nodes, name)) if stack.engine.observe().running else []
         if reasons and not force:
             raise OpsError(
-                msg("{name} can't be spared now: {reasons}", name=name, reasons="; ".join(reasons)),
-                msg("fix that first; `--force` does it all the same, and the service may stop"),
+                msg("host {name} can't be drained now: {reasons}", name=name, reasons="; ".join(reasons)),
+                msg("fix this first; `--force` drains the host anyway, but the stack may stop answering"),
             )
         for reason in reasons:
             warn(reason)
         if node.ready:
-            say(msg("handing over what leads on {name}", name=name))
+            say(msg("handing over the primaries on {name}", name=name))
             left = engine.hand_over(name)
             if left and not force:
                 raise OpsError(
-                    msg("what leads on {name} could not be handed over: {reasons}",
+                    msg("the primaries on {name} could not be handed over: {reasons}",
                         name=name, reasons="; ".join(left)),
-                    msg("nothing was stopped; `techsapo health` tells what is wrong. `--force` stops it all "
-                        "the same, and what it wrote last may be lost"),
+                    msg(
+                        "nothing was stopped; `techsapo health` shows what is wrong. `--force` stops the "
+                        "primaries anyway, but their last writes may be lost"
+                    ),
                 )  # fmt: skip
             for reason in left:
                 warn(reason)
@@ -87,16 +89,16 @@ def activate(
         manager = engine.fleet.manager
         node = node_named(nodes_of(manager), name)
         manager.call("node", "update", "--availability", "active", node.id)
-        say(msg("waiting for the services of {name}", name=name))
+        say(msg("waiting for the services on {name}", name=name))
         try:
             wait_ready(engine, name, stack.pause)
-        finally:  # what does not get ready is to be told of again
+        finally:  # alerts are to fire again for what does not get ready
             _tell_monitoring(engine, warn)
     return time.monotonic() - began
 
 
 def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
-    """Let alerts know which hosts are drained, by the node exporters of all; `warn` is told what they lack.
+    """Let alerts know which hosts are drained, through all node exporters; `warn` gets what is missing.
 
     Where it can't be done, the next apply or job does it.
     """
@@ -104,19 +106,19 @@ def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
         if words := lacking(engine.deliver()):
             warn(words)
     except OpsError as error:
-        warn(msg("the monitoring does not know which hosts are drained: {why}", why=error.message))
+        warn(msg("monitoring can't be told which hosts are drained: {why}", why=error.message))
 
 
 def node_named(nodes: Sequence[Node], name: str) -> Node:
     """The node of a machine, the one that is ready where there are two. Raises OpsError for none."""
-    found = sorted((n for n in nodes if n.name == name), key=lambda node: not node.ready)
-    if not found:
+    named = sorted((n for n in nodes if n.name == name), key=lambda node: not node.ready)
+    if not named:
         raise OpsError(
-            msg("{name} is no node of the Swarm; its nodes are {nodes}",
+            msg("host {name} is not a node of the Swarm; the Swarm's nodes are {nodes}",
                 name=name, nodes=", ".join(sorted(n.name for n in nodes))),
             msg("`techsapo hosts add {name}`", name=name),
         )  # fmt: skip
-    return found[0]
+    return named[0]
 
 
 def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[str]:
@@ -124,16 +126,16 @@ def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[st
     managers = [node for node in nodes if node.reach]
     left = [n for n in managers if n.name != name and n.ready and n.reach != "unreachable"]
     if 2 * len(left) <= len(managers):
-        yield msg("{left} of {all} managers would be left", left=len(left), all=len(managers))
+        yield msg("only {left} of {all} managers would be left", left=len(left), all=len(managers))
     for node in nodes:
         if node.name != name and node.availability != "active":
-            yield msg("{other} is drained already", other=node.name)
+            yield msg("host {other} is already drained", other=node.name)
     ask = engine.prober_inside()
     # One on each machine, with data of its own: a majority of them has to be well without this one.
     kinds = {
         kind: of
-        for kind, found in groupby(engine.topology.services, lambda service: service.kind)
-        if len(of := list(found)) == len(engine.topology.machines)
+        for kind, group in groupby(engine.topology.services, lambda service: service.kind)
+        if len(of := list(group)) == len(engine.topology.machines)
         and of[0].facts.data
         and not kind_of(of[0]).starts_first
     }
@@ -147,7 +149,9 @@ def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[st
     for kind, of in kinds.items():
         there = sum(are.get(service.name, False) for service in of)
         if 2 * there <= len(of):
-            yield msg("{there} of {all} {kind} would be left", there=there, all=len(of), kind=kind)
+            yield msg(
+                "only {there} of {all} {kind} services would be left", there=there, all=len(of), kind=kind
+            )
 
 
 def _wait_stopped(engine: SwarmEngine, name: str, pause: Callable[[float], None]) -> None:
@@ -178,7 +182,7 @@ def wait_ready(engine: SwarmEngine, name: str, pause: Callable[[float], None]) -
     while True:
         engine.forget()
         ask = engine.prober_inside()
-        late = {s.name: found.detail for s in wanted if not (found := ask(s, _ASK_SECONDS)).ok}
+        late = {s.name: answer.detail for s in wanted if not (answer := ask(s, _ASK_SECONDS)).ok}
         if not late:
             return
         if time.monotonic() > deadline:
@@ -211,19 +215,21 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
     module = kind_of(kind).beside("switchover") if kind in able else None
     if module is None:
         raise OpsError(
-            msg("{kind} has nothing to switch over", kind=repr(kind)),
-            msg("there is: {kinds}", kinds=", ".join(able)),
+            msg("{kind} does not support a switchover", kind=repr(kind)),
+            msg("supported: {kinds}", kinds=", ".join(able)),
             exit_code=2,
         )
     if len(stack.topology.of_kind(kind)) < 2:
         raise OpsError(
-            msg("this stack has one {title}, so that none can take over", title=kind_of(kind).facts.title),
-            msg("three hosts have three: docs/three-machines.md"),
+            msg(
+                "this stack has only one {title}, so no other can take over", title=kind_of(kind).facts.title
+            ),
+            msg("a stack on three hosts has one such server on each host: see docs/three-machines.md"),
             exit_code=2,
         )
     stack.engine.observe().require_known()
     with recorded(stack.layout, msg("hosts switchover"), {"service": kind, "to": to}, warn) as known:
         switched = module.switch_over(stack, to)
-        found = TakenOver(switched.old.name, switched.new.name, switched.seconds, switched.lost)
-        known.update({"before": found.before, "now": found.now, "lost": found.lost})
-    return found
+        taken_over = TakenOver(switched.old.name, switched.new.name, switched.seconds, switched.lost)
+        known.update({"before": taken_over.before, "now": taken_over.now, "lost": taken_over.lost})
+    return taken_over

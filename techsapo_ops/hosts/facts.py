@@ -81,7 +81,8 @@ class DaemonFacts:
 def renaming(machine: Machine, daemon: DaemonFacts) -> str:
     """What to try where a machine's Docker calls itself otherwise than the spec does."""
     return msg(
-        "write `{name}:` under `hosts`, or `hostnamectl set-hostname {key}` there and restart Docker",
+        "write `{name}:` under `hosts`, or run `hostnamectl set-hostname {key}` on that host and restart "
+        "Docker",
         name=daemon.name, key=machine.name,
     )  # fmt: skip
 
@@ -94,7 +95,9 @@ def daemon_facts(docker: Docker, timeout: float = SECONDS) -> DaemonFacts:
     try:
         value = json.loads(done.stdout)
     except ValueError:
-        raise OpsError(done.output or msg("docker info ended with {code}", code=done.code)) from None
+        raise OpsError(
+            done.output or msg("docker info failed with exit code {code}", code=done.code)
+        ) from None
     # Of a daemon that it did not reach, the client prints an empty form, and may end well.
     if not value.get("ServerVersion"):
         raise OpsError("; ".join(value.get("ServerErrors") or ()) or done.output)
@@ -126,7 +129,7 @@ def _clock(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise OpsError(msg("its Docker says no time")) from None
+        raise OpsError(msg("Docker does not report the time")) from None
 
 
 PROBE_SECONDS = 15.0
@@ -197,7 +200,7 @@ def probe(
     )
     done = runner.run(command, timeout=PROBE_SECONDS)
     if done.code != 0 or b"disk" not in done.stdout:
-        raise OpsError(done.output.splitlines()[-1] if done.output else msg("it said nothing"))
+        raise OpsError(done.output.splitlines()[-1] if done.output else msg("no output"))
     return read_probe(done.stdout.decode(errors="replace"))
 
 
@@ -215,7 +218,7 @@ def _argv(docker: Docker, machine: Machine, daemon: DaemonFacts, images: Sequenc
     if not _from_beside(machine, daemon):
         return ("sh", "-s")
     if not images:
-        raise NoWayError(msg("no image of the stack is there yet that could look"))
+        raise NoWayError(msg("the host has no image of the stack yet in which the check could run"))
     options = ["--rm", "-i", "--log-driver", "none", "--network", "host", "--pull", "never", "--user", "0"]
     mount = ("--volume", f"{daemon.root}:{_ROOT}:ro")
     return docker.streaming("run", *options, *mount, "--entrypoint", "sh", images[0], "-s").argv
@@ -244,5 +247,5 @@ def read_probe(said: str) -> Probed:
                 name, port, how = rest.split()
                 reached[name, int(port)] = how
     except (ValueError, StopIteration):
-        raise OpsError(msg("it said something else: {line}", line=line)) from None
+        raise OpsError(msg("unexpected output: {line}", line=line)) from None
     return Probed(size, free, frozenset(ports), frozenset(addresses), reached)

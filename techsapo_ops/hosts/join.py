@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.check import HEARTBEAT
 from techsapo_ops.hosts.facts import DaemonFacts, renaming
-from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.hosts.survey import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.stack.layout import Layout
@@ -86,7 +86,7 @@ def add(
     if inside is None:
         _require_alone(machines, daemons, silent)
         first, began = chosen[0], chosen[0].name
-        say(msg("{name} makes the Swarm", name=first.name))
+        say(msg("creating the Swarm on {name}", name=first.name))
         _make(fleet.members[first.name], first)
         inside = first.name
     manager = fleet.members[inside]
@@ -105,11 +105,14 @@ def add(
             continue
         if daemon.joined:
             raise OpsError(
-                msg("{name} is in another Swarm", name=machine.name),
-                msg("if nothing there is needed any more, on it: `docker swarm leave --force`"),
+                msg("host {name} is in another Swarm", name=machine.name),
+                msg(
+                    "if nothing in that Swarm is needed any more, run on that host: `docker swarm leave "
+                    "--force`"
+                ),
             )
         _require_new(machine, nodes)
-        say(msg("{name} joins", name=machine.name))
+        say(msg("host {name} is joining the Swarm", name=machine.name))
         _join(fleet.members[machine.name], manager, machine, next(m for m in machines if m.name == inside))
         _wait_ready(manager, machine, pause)
         joined.append(machine.name)
@@ -125,9 +128,9 @@ def require_able(machine: Machine, daemons: dict[str, DaemonFacts], silent: dict
             refusal.remedy,
         )
     if daemons[machine.name].name != machine.name:
-        found = daemons[machine.name]
-        words = msg("the host {key} calls itself {name}", key=machine.name, name=found.name)
-        raise OpsError(words, renaming(machine, found))
+        daemon = daemons[machine.name]
+        words = msg("the host name of {key} is {name}", key=machine.name, name=daemon.name)
+        raise OpsError(words, renaming(machine, daemon))
 
 
 def _inside(daemons: dict[str, DaemonFacts]) -> str | None:
@@ -137,7 +140,7 @@ def _inside(daemons: dict[str, DaemonFacts]) -> str | None:
     if len(clusters - {""}) > 1:
         raise OpsError(
             msg("the hosts are in different Swarms: {names}", names=", ".join(able)),
-            msg("on the one that is wrong: `docker swarm leave --force`"),
+            msg("on the host that is in the wrong Swarm, run `docker swarm leave --force`"),
         )
     if able:
         return able[0]
@@ -145,7 +148,7 @@ def _inside(daemons: dict[str, DaemonFacts]) -> str | None:
     if stuck:
         raise OpsError(
             msg("the Swarm of the hosts does not answer ({stuck})", stuck="; ".join(stuck)),
-            msg("more than half of its managers have to be there; see docs/three-machines.md"),
+            msg("more than half of the managers must answer; see docs/three-machines.md"),
         )
     return None
 
@@ -159,9 +162,11 @@ def _require_alone(
         why = plainly(silent[unknown[0].name].message, unknown[0].name, unknown[0].docker).why
         raise OpsError(
             msg(
-                "{name} can't be asked whether there is a Swarm already: {why}", name=unknown[0].name, why=why
+                "host {name} does not answer, so it may already be in a Swarm: {why}",
+                name=unknown[0].name,
+                why=why,
             ),
-            msg("all hosts have to answer when the Swarm is made"),
+            msg("all hosts must answer when the Swarm is created"),
         )
 
 
@@ -180,8 +185,8 @@ def _require_new(machine: Machine, nodes: Sequence[Node]) -> None:
     for node in nodes:
         if node.name == machine.name or node.address == machine.address:
             raise OpsError(
-                msg("the Swarm has a node {name} at {address} already", name=node.name, address=node.address),
-                msg("if that host is gone: `techsapo hosts replace {name}`", name=machine.name),
+                msg("the Swarm already has a node {name} at {address}", name=node.name, address=node.address),
+                msg("if that host is lost, run `techsapo hosts replace {name}`", name=machine.name),
             )
 
 
@@ -197,8 +202,10 @@ def _join(docker: Docker, manager: Docker, machine: Machine, to: Machine) -> Non
         post(docker, "/swarm/join", value, _JOIN_SECONDS)
     except OpsError as error:
         raise OpsError(
-            msg("{name} can't join: {why}", name=machine.name, why=error.message),
-            msg("`techsapo hosts check {name}` says whether it reaches the others", name=machine.name),
+            msg("host {name} can't join the Swarm: {why}", name=machine.name, why=error.message),
+            msg(
+                "`techsapo hosts check {name}` shows whether that host reaches the others", name=machine.name
+            ),
         ) from None
 
 
@@ -210,7 +217,7 @@ def _wait_ready(manager: Docker, machine: Machine, pause: Callable[[float], None
             return
         if time.monotonic() > deadline:
             raise OpsError(
-                msg("{name} joined, but is not ready", name=machine.name),
+                msg("host {name} joined the Swarm, but is not ready", name=machine.name),
                 msg("`techsapo hosts check {name}`", name=machine.name),
             )
         pause(_PAUSE)

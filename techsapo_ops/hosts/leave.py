@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.drain import wait_ready
 from techsapo_ops.hosts.join import add, require_able
-from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.hosts.survey import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.layout import Layout
@@ -47,13 +47,13 @@ class Leaving:
     def question(self) -> str:
         """What somebody is asked before it is taken out."""
         whose = (
-            msg("{host}, which the spec names,", host=self.name)
+            msg("{host}, which is in the spec,", host=self.name)
             if self.named
-            else msg("{host}, which the spec does not name,", host=self.name)
+            else msg("{host}, which is not in the spec,", host=self.name)
         )
         return msg(
-            "Take {host} out of the Swarm? It can't come back as the same node; {count} other managers "
-            "answer.",
+            "Remove {host} from the Swarm? The host can't come back as the same node. {count} other "
+            "managers answer.",
             host=whose,
             count=self.staying,
         )
@@ -65,29 +65,36 @@ def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
     named = any(machine.name == name for machine in machines)
     if named and not gone:
         raise OpsError(
-            msg("{name} is one of the {count} hosts of the spec, and a stack has three or five",
+            msg("host {name} is one of the {count} hosts in the spec, and a stack needs three or five hosts",
                 name=name, count=len(machines)),
-            msg("one that was lost: `techsapo hosts replace {name}`, or --gone to replace it later; "
-                "of five, two: take both out of `hosts`, `techsapo up`, then remove each", name=name),
+            msg("if the host was lost: `techsapo hosts replace {name}`, or add --gone to replace the host "
+                "later. To go from five hosts to three: delete two from `hosts`, run `techsapo up`, then run "
+                "this command for each of the two",
+                name=name),
             exit_code=2,
         )  # fmt: skip
     nodes = nodes_of(fleet.manager)
-    found = tuple(node for node in nodes if node.name == name)
+    leaving_nodes = tuple(node for node in nodes if node.name == name)
     noted = any(machine.name == name for machine in noted_machines(layout.state).machines)
-    # A call that was killed may have taken the node out, and have told nobody.
-    if not found and not (noted or named):
+    # A call that was killed may have removed the node without noting it.
+    if not leaving_nodes and not (noted or named):
         raise OpsError(
-            msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
+            msg("{name} is not a node of the Swarm", name=name), msg("there is nothing to do"), exit_code=2
         )
     if named:
-        require_gone(fleet, machines, name, found)
-    elif any(node.ready and node.label for node in found):
+        require_gone(fleet, machines, name, leaving_nodes)
+    elif any(node.ready and node.label for node in leaving_nodes):
         raise OpsError(
-            msg("services of the stack may still run on {name}", name=name),
-            msg("`techsapo up` with the spec that does not name it stops them; then once more"),
+            msg("services of the stack may still be running on {name}", name=name),
+            msg(
+                "remove this host from the spec and run `techsapo up`, which stops these services; then try "
+                "again"
+            ),
         )
-    staying = sum(bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in found)
-    return Leaving(name, found, named, noted, staying)
+    staying = sum(
+        bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in leaving_nodes
+    )
+    return Leaving(name, leaving_nodes, named, noted, staying)
 
 
 def remove(
@@ -127,8 +134,8 @@ def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> Non
     if gone := places_of(layout, layout.state).lost(name):
         say(
             msg(
-                "{count} backups lay on {host} and are lost with it, the newest {id}; what went off-site is "
-                "there still",
+                "{count} backups on {host} are lost with that host, the latest of them {id}; off-site "
+                "copies are not affected",
                 count=len(gone),
                 host=name,
                 id=gone[-1].id,
@@ -139,14 +146,15 @@ def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> Non
 def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[Node]) -> None:
     """Raise OpsError where the machine of these nodes still answers, to a manager or to its Docker."""
     machine = next((m for m in machines if m.name == name), None)
-    found = daemons_of(fleet, [machine])[0] if machine is not None else {}
-    another = any(daemon.node != node.id for daemon in found.values() for node in nodes)
+    daemons = daemons_of(fleet, [machine])[0] if machine is not None else {}
+    another = any(daemon.node != node.id for daemon in daemons.values() for node in nodes)
     there = any(node.ready and node.reach != "unreachable" for node in nodes)
-    if not another and (found or there):
+    if not another and (daemons or there):
         raise OpsError(
-            msg("{name} answers: it is not gone", name=name),
-            msg("lost a moment ago: try again in a minute; for a while: `techsapo hosts drain {name}`; to "
-                "replace it: drain it, and on it `docker swarm leave --force`", name=name),
+            msg("host {name} answers, so it is not lost", name=name),
+            msg("if the host was lost just now, try again in a minute; to take the host out for a while: "
+                "`techsapo hosts drain {name}`; to replace the host: drain it, then run `docker swarm "
+                "leave --force` on that host", name=name),
         )  # fmt: skip
 
 
@@ -200,15 +208,15 @@ def replace(
         left = [n for n in before if not (old == new and daemon.node == n.id)]
         if old == new and before and not left and before[0].label:
             raise OpsError(
-                msg("{name} is there, and is no new machine", name=new),
-                msg("`techsapo hosts check {name}`; `techsapo up` starts what does not run", name=new),
+                msg("host {name} is still in the Swarm, so it is not a new machine", name=new),
+                msg("run `techsapo hosts check {name}`; `techsapo up` starts what is not running", name=new),
                 exit_code=2,
             )
         if left:
             require_gone(engine.fleet, machines if old != new else (), old, left)
         forget_backups(stack.layout, old, say)
         for node in left:
-            say(msg("{name} leaves the Swarm", name=old))
+            say(msg("removing {name} from the Swarm", name=old))
             forget(manager, node, stack.pause)
         for words in engine.give_up(old):  # also where a call that was killed had taken its node out
             say(words)
@@ -223,10 +231,12 @@ def replace(
 def _require_named(stack: Stack, old: str, new: str) -> None:
     names = [machine.name for machine in stack.topology.machines]
     if new not in names:
-        raise unknown(msg("host"), new, names, hint=msg("write it under `hosts` in place of {old}", old=old))
+        raise unknown(
+            msg("host"), new, names, hint=msg("write the new host under `hosts` in place of {old}", old=old)
+        )
     if old != new and old in names:
         raise OpsError(
             msg("the spec still names {old}", old=old),
-            msg("write {new} in its place under `hosts`", new=new),
+            msg("under `hosts`, write {new} in place of the old name", new=new),
             exit_code=2,
         )

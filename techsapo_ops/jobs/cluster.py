@@ -118,10 +118,11 @@ def _left_to_another(cluster: Cluster, job: Job, there: RunContext) -> str:
     until = time.monotonic() + GRACE
     while due(job, there.runs.last(job.name), there):
         if lease.taken(cluster.fleet.manager, f"{cluster.note.project}.job.{job.name}"):
-            return msg("{host}, which has the backups, runs it", host=made.host)
+            return msg("the job is running on host {host}, which has the backups", host=made.host)
         if time.monotonic() >= until:
             there.say(
-                msg("{host} has the backups, and did not begin within {seconds:.0f} s: it runs here",
+                msg("host {host} has the backups, but did not start the job within {seconds:.0f} s; the job "
+                    "runs on this host instead",
                     host=made.host, seconds=GRACE)
             )  # fmt: skip
             return ""
@@ -132,9 +133,9 @@ def _left_to_another(cluster: Cluster, job: Job, there: RunContext) -> str:
 
 def _ran(last: Run | None) -> str:
     if last is None:
-        return msg("it is not due")
+        return msg("the job is not due")
     return msg(
-        "ran on {host} at {time}", host=last.host or "?",
+        "ran on host {host} at {time}", host=last.host or "?",
         time=f"{last.started.astimezone():%Y-%m-%d %H:%M:%S %z}",
     )  # fmt: skip
 
@@ -164,7 +165,7 @@ def _not_alone(held: lease.Lease) -> str:
     try:
         held.check()
     except OpsError:
-        return msg("another host may have run it at the same time: {why}", why=held.lost)
+        return msg("another host may have run this job at the same time: {why}", why=held.lost)
     return ""
 
 
@@ -186,9 +187,9 @@ def _share(cluster: Cluster, job: Job, own: RunContext, *, beside: Run | None = 
                 shared.write(moved)
                 return True
             _copy(here, there)
-            kept = {path.stem for path in here.glob("*.json")}
+            recorded = {path.stem for path in here.glob("*.json")}
             for path in (*there.glob("*.json"), *there.glob("*.log")):
-                if path.stem not in kept:
+                if path.stem not in recorded:
                     path.unlink(missing_ok=True)
             for path in own.textfiles.glob("*.prom"):
                 with opened(cluster.layout.textfiles, make=0o777):
@@ -196,7 +197,7 @@ def _share(cluster: Cluster, job: Job, own: RunContext, *, beside: Run | None = 
                 write_atomic(cluster.layout.textfiles / path.name, path.read_bytes(), 0o644)
             cluster.deliver()
     except (OpsError, OSError) as error:
-        own.say(msg("other hosts are not told of the run: {error}", error=error))
+        own.say(msg("the record of this run can't be shared with the other hosts: {error}", error=error))
         return False
     return True
 

@@ -96,9 +96,9 @@ def load(operation: str) -> Operation:
     """Import `module:function` below techsapo_ops. Raises OpsError when it is not there."""
     module, _, name = operation.partition(":")
     try:
-        found: Operation = getattr(import_module(f"techsapo_ops.{module}"), name)
+        function: Operation = getattr(import_module(f"techsapo_ops.{module}"), name)
     except (ImportError, AttributeError) as error:
         raise OpsError(
             msg("the job's operation {operation} can't be loaded: {error}", operation=operation, error=error)
         ) from error
-    return found
+    return function

@@ -31,8 +31,8 @@ from techsapo_ops.spec.cron import next_run
 from techsapo_ops.spec.models.upkeep import Schedule
 from techsapo_ops.spec.problems import unknown
 
-KEPT = 100
-"""Runs of a job that are kept, beside its last success."""
+MAX_RUNS = 100
+"""Runs of a job that the ledger holds, besides its last success."""
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes of one run's log; what comes after is counted and left out."""
 TAIL = 20
@@ -90,12 +90,12 @@ class Runs:
 
         Raises OpsError when they can't be read.
         """
-        found = [run for path in self._paths(job) if (run := _read(path)) is not None]
-        if any(run.result == "running" for run in found) and not held(self.lock(job)):
+        runs = [run for path in self._paths(job) if (run := _read(path)) is not None]
+        if any(run.result == "running" for run in runs) and not held(self.lock(job)):
             # Read again: it may have ended between the two looks.
-            found = [run for path in self._paths(job) if (run := _read(path)) is not None]
-            return tuple(_killed(run) if run.result == "running" else run for run in found)
-        return tuple(found)
+            runs = [run for path in self._paths(job) if (run := _read(path)) is not None]
+            return tuple(_killed(run) if run.result == "running" else run for run in runs)
+        return tuple(runs)
 
     def last(self, job: str) -> Run | None:
         """The newest run of `job`."""
@@ -128,7 +128,7 @@ class Runs:
     def _prune(self, job: str) -> None:
         paths = self._paths(job)
         success = self.last_success(job)
-        for path in paths[: -(KEPT - 1)]:
+        for path in paths[: -(MAX_RUNS - 1)]:
             if success is None or int(path.stem) != success.id:
                 path.with_suffix(".log").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
@@ -136,15 +136,19 @@ class Runs:
     def _paths(self, job: str) -> list[Path]:
         folder = self.folder / job
         try:
-            found = [p for p in folder.iterdir() if _ENTRY.fullmatch(p.name)]
+            paths = [p for p in folder.iterdir() if _ENTRY.fullmatch(p.name)]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise OpsError(
-                msg("cannot read the runs in {folder}: {strerror}", folder=folder, strerror=error.strerror),
-                msg("run as the user who runs the jobs"),
+                msg(
+                    "cannot read the records of runs in {folder}: {strerror}",
+                    folder=folder,
+                    strerror=error.strerror,
+                ),
+                msg("run this command as the user who runs the jobs"),
             ) from None
-        return sorted(found, key=lambda p: int(p.stem))
+        return sorted(paths, key=lambda p: int(p.stem))
 
 
 def _killed(run: Run) -> Run:
@@ -152,7 +156,7 @@ def _killed(run: Run) -> Run:
         run,
         result="killed",
         exit_code=KILLED,
-        error=msg("was killed, or the machine went down, before it ended"),
+        error=msg("the run was killed before it finished, or the host went down"),
     )
 
 
@@ -165,7 +169,7 @@ def _read(path: Path) -> Run | None:
     except OSError as error:
         raise OpsError(
             msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("run as the user who runs the jobs"),
+            msg("run this command as the user who runs the jobs"),
         ) from None
     except (ValueError, KeyError, TypeError):
         return None
@@ -217,7 +221,7 @@ class RunLog:
             left_out, self._left_out, self._written = self._left_out, 0, 0
             self.line(
                 msg(
-                    "{left_out} more lines were left out: a run's log ends at {limit} MiB",
+                    "{left_out} more lines were left out: the log of a run is limited to {limit} MiB",
                     left_out=left_out,
                     limit=LOG_LIMIT // 1024**2,
                 )
@@ -266,14 +270,14 @@ def job_statuses(
 
     `textfiles` is the folder of the jobs' metrics. Raises OpsError when the runs can't be read.
     """
-    found = []
+    statuses = []
     for job in configured_jobs(schedule).values():
         at = None if schedule.by == "none" else job.at
         upcoming = None if at is None else next_run(at, now, zone)
         last = runs.last(job.name)
         missed = None if at is None else _missed(job, last, textfiles, now, zone)
-        found.append(JobStatus(job, upcoming, last, runs.last_success(job.name), missed))
-    return tuple(found)
+        statuses.append(JobStatus(job, upcoming, last, runs.last_success(job.name), missed))
+    return tuple(statuses)
 
 
 def _missed(job: Job, last: Run | None, textfiles: Path, now: datetime, zone: tzinfo) -> datetime | None:

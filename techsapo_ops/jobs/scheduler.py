@@ -77,7 +77,7 @@ class JobScheduler:
         return back
 
     def stop(self) -> None:
-        """End; runs under way are told to end, and clean up."""
+        """Stop; runs in progress get SIGTERM, and clean up."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
@@ -113,9 +113,9 @@ def record_killed(job: Job, context: RunContext) -> bool:
 
 def overdue(jobs: Mapping[str, Job], context: RunContext) -> list[str]:
     """The jobs that ran before and have missed a time since. One that never ran waits for its time."""
-    found = []
+    late = []
     for name, job in jobs.items():
         last = context.runs.last(name)
         if last is not None and due(job, last, context):
-            found.append(name)
-    return found
+            late.append(name)
+    return late

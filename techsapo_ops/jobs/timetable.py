@@ -29,8 +29,8 @@ from techsapo_ops.stack.templates import printable
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = msg(
-    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with `schedule.by: cron`, of "
-    "several hosts on two at least (docs/jobs.md)"
+    "nothing starts the jobs, so nothing is backed up: set `schedule.by` to `cron` and run `techsapo cron "
+    "install`; with several hosts, run this command on at least two (docs/jobs.md)"
 )
 _LONGEST_PAUSE = timedelta(days=2)
 """Every stack has jobs that come daily: whoever started none for so long, does not any more."""
@@ -178,9 +178,12 @@ def _span(spec_file: Path, crontab: bytes) -> tuple[int, int] | None:
         return None
     if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
         raise OpsError(
-            msg("the crontab's block of {spec_file} has lost one of its marks", spec_file=spec_file),
             msg(
-                "with `crontab -e` remove what is left of it, from {begin} on",
+                "in the crontab, the block of {spec_file} has lost its first or its last line",
+                spec_file=spec_file,
+            ),
+            msg(
+                "with `crontab -e`, remove what is left of the block that begins with {begin}",
                 begin=repr(begin.decode().strip()),
             ),
         )
@@ -198,10 +201,12 @@ def _command(line: Line, environment: Mapping[str, str]) -> str:
     if len(command.encode()) > LONGEST_COMMAND:
         raise OpsError(
             msg(
-                "job {job}: cron takes no command of {count} bytes", job=line.job, count=len(command.encode())
+                "job {job}: cron does not accept a command of {count} bytes",
+                job=line.job,
+                count=len(command.encode()),
             ),
             msg(
-                "shorten PATH or the project's folder: {longest_command} is the most",
+                "shorten PATH or the path of the project: cron accepts at most {longest_command} bytes",
                 longest_command=LONGEST_COMMAND,
             ),
         )

@@ -99,7 +99,7 @@ def run_job(
             pass
     except OSError as error:
         raise OpsError(
-            msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
+            msg("cannot create {folder}: {strerror}", folder=folder, strerror=error.strerror),
             msg("check who owns the folder"),
         ) from None
     with exclusive(runs.lock(job.name), wait=wait, what=msg("job {job}", job=job.name)) as lock:
@@ -133,7 +133,7 @@ def _tries(
 ) -> tuple[Run, JobResult]:
     if refusal is not None:
         for number, line in enumerate(str(refusal).splitlines()):
-            log.line(line if number else msg("not run: {line}", line=line))
+            log.line(line if number else msg("the job was not run: {line}", line=line))
         failed = replace(run, result="failed", exit_code=refusal.exit_code or 1, error=str(refusal)[:_DETAIL])
         return failed, JobResult()
     result = JobResult()
@@ -142,7 +142,7 @@ def _tries(
         if run.result in {"ok", "interrupted"} or wait is None:
             break
         log.line(
-            msg("try {number} failed: {error}; again in {waits:g} s",
+            msg("attempt {number} failed: {error}; retrying in {waits:g} s",
                 number=number, error=run.error, waits=wait)
         )  # fmt: skip
         try:
@@ -159,7 +159,7 @@ def _try(job: Job, command: Command, run: Run, log: RunLog, lock: int) -> tuple[
     except OpsError as refused:
         return replace(run, result="failed", exit_code=1, error=str(refused)[:_DETAIL]), JobResult()
     for name in ended.leftovers:
-        log.line(msg("ended {name}, which the job had left running", name=name))
+        log.line(msg("stopped the process {name}, which the job had left running", name=name))
     result, error = _decode(ended.result)
     outcome: Result = "ok" if ended.code == OK else "failed"
     code = ended.code
@@ -167,7 +167,7 @@ def _try(job: Job, command: Command, run: Run, log: RunLog, lock: int) -> tuple[
         outcome, code, error = "interrupted", INTERRUPTED, msg("interrupted")
     elif ended.timed_out:
         outcome, code = "timeout", TIMED_OUT
-        error = msg("did not end within {timeout:g} s and was ended", timeout=job.timeout)
+        error = msg("the job did not finish within {timeout:g} s and was stopped", timeout=job.timeout)
     elif ended.code != OK and not error:
         last = log.tail[-1] if log.tail else ""
         error = msg("ended with code {code}", code=ended.code) + (f": {last}" if last else "")
@@ -208,10 +208,10 @@ def export(job: Job, run: Run | None, result: JobResult, context: RunContext) ->
     if success is not None:
         ended = success.started.timestamp() + (success.seconds or 0)
         samples.append(Sample("techsapo_job_last_success_timestamp_seconds", ended))
-    kept: tuple[Sample, ...] = ()
+    earlier: tuple[Sample, ...] = ()
     if not result.samples:
-        kept = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
-    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *kept])
+        earlier = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
+    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *earlier])
 
 
 def _before(context: RunContext, job: Job) -> tuple[Sample, ...]:

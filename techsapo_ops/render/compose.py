@@ -77,7 +77,7 @@ def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[
     Raises OpsError where such a template broke them.
     """
     known = {file.path for file in files}
-    found: dict[str, ContainerUnit] = {}
+    units: dict[str, ContainerUnit] = {}
     for file in files:
         if file.path not in {MONITORING_YML, PRODUCTION_YML}:
             continue
@@ -85,14 +85,14 @@ def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[
         for service in topology.services:
             entry = data.get("services", {}).get(service.name)
             if entry is not None:
-                found[service.name] = _unit(service, file.path, entry, data, known)
-    missing = [s.name for s in topology.services if s.name not in found]
+                units[service.name] = _unit(service, file.path, entry, data, known)
+    missing = [s.name for s in topology.services if s.name not in units]
     if missing:
         raise OpsError(
             msg("the compose files have no service {missing}", missing=", ".join(missing)),
             msg("your own template compose/compose.yml.j2 must keep every service"),
         )
-    return tuple(found[s.name] for s in topology.services)
+    return tuple(units[s.name] for s in topology.services)
 
 
 def from_yaml(text: str, path: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def from_yaml(text: str, path: str) -> dict[str, Any]:
         ) from None
     if not isinstance(data, dict):
         raise OpsError(
-            msg("{path} is no compose file", path=path), msg("fix the template compose/compose.yml.j2")
+            msg("{path} is not a compose file", path=path), msg("fix the template compose/compose.yml.j2")
         )
     return data
 

@@ -133,7 +133,7 @@ def supervisor_path(path: Path, state: Path) -> str:
     text = str(path)
     if _UNWRITABLE.search(text) or _COMMENT.search(text) or "%" in text or text != text.strip():
         raise OpsError(
-            msg("supervisor can't be given the path {text}", text=text),
+            msg("supervisor can't use the path {text}", text=text),
             msg("use a folder without ` ;`, ` #` and %"),
         )
     return text
@@ -145,7 +145,7 @@ def _environment(program: Program) -> str:
         if not _ENVIRONMENT_VALUE.fullmatch(value):
             raise OpsError(
                 msg(
-                    "{service}: {name}={value} can't be handed over by supervisor",
+                    "{service}: supervisor can't pass on the environment variable {name}={value}",
                     service=program.service,
                     name=name,
                     value=repr(value),

@@ -104,7 +104,7 @@ class Templates:
         try:
             return self._loader.get_source(self._environment, name)[0]
         except jinja2.TemplateNotFound as error:
-            raise self._not_found(error) from None
+            raise self._missing(error) from None
         except (OSError, UnicodeDecodeError) as error:
             raise OpsError(msg("cannot read template {name}: {error}", name=name, error=error)) from None
 
@@ -117,7 +117,7 @@ class Templates:
         try:
             return self._environment.get_template(name).render(values)
         except jinja2.TemplateNotFound as error:
-            raise self._not_found(error) from None
+            raise self._missing(error) from None
         except jinja2.TemplateSyntaxError as error:
             where = f"{error.filename or error.name or name}:{error.lineno}"
             raise OpsError(
@@ -130,7 +130,7 @@ class Templates:
                     where=self._where(error, name),
                     error=error,
                 ),
-                msg("templates may read the values that they are given; whatever else belongs in the spec"),
+                msg("templates can read only the values passed to them; anything else belongs in the spec"),
             ) from None
         except (
             jinja2.TemplateError,
@@ -151,13 +151,13 @@ class Templates:
         if self._unusable is not None:
             raise self._unusable
 
-    def _not_found(self, error: jinja2.TemplateNotFound) -> OpsError:
+    def _missing(self, error: jinja2.TemplateNotFound) -> OpsError:
         known = ", ".join(n for n in builtin_names() if Path(n).name == Path(str(error.name)).name)
         return OpsError(
             msg("there is no template {error}", error=error.name),
             msg("did you mean {known}?", known=known)
             if known
-            else msg("`techsapo config templates list` shows them all"),
+            else msg("`techsapo config templates list` shows all templates"),
         )
 
     def _where(self, error: Exception, name: str) -> str:
@@ -169,4 +169,6 @@ class Templates:
     def _hint(self, name: str) -> str:
         if not self.overridden(name):
             return ""
-        return msg("`techsapo config templates diff {name}` compares it with the built-in one", name=name)
+        return msg(
+            "`techsapo config templates diff {name}` compares your template with the built-in one", name=name
+        )

@@ -21,7 +21,7 @@ from techsapo_ops.serve.answers.chat import chat_routes
 from techsapo_ops.serve.answers.drill import DrillAlert, drill_routes
 from techsapo_ops.serve.answers.reading import Offers, reading_routes
 from techsapo_ops.serve.answers.spending import open_spending
-from techsapo_ops.serve.answers.stored_answers import KeptAnswers, answer_setting
+from techsapo_ops.serve.answers.stored_answers import StoredAnswers, answer_setting
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.application import fastapi_app
 from techsapo_ops.serve.http.auth import Gate, SignIn, key_ring, sign_in_routes
@@ -142,7 +142,7 @@ class App:
             Shares(spec.app.limits.concurrency),
             Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd, tracing),
-            KeptAnswers(
+            StoredAnswers(
                 shared.answers,
                 shared.lock("flight"),
                 seconds(spec.wallbounce.cache_ttl),
@@ -160,7 +160,7 @@ class App:
             shared.replies,
             replying,
             shared.journals,
-            shared.kept_share,
+            shared.reply_share,
             metrics.counting("techsapo_taken_over_calls_total"),
         )
         asking = Asking(
@@ -308,7 +308,7 @@ def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> T
     if settings is None:
         return UNTRACED
     if not has_otel():
-        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
+        log.warning(f"Tracing is off: {OTEL_LACKING}", hint=OTEL_HINT)
         return UNTRACED
     from techsapo_ops.adapters.otlp import span_processor
     from techsapo_ops.serve.metrics.otel_tracing import OtelTracing

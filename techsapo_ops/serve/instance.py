@@ -55,7 +55,11 @@ def _note_build(data: Path) -> None:
     try:
         note(data / BUILD_NOTE)
     except OpsError as error:
-        log.warning("What this instance runs can't be noted", file=str(data / BUILD_NOTE), error=str(error))
+        log.warning(
+            "The version that this instance runs can't be recorded",
+            file=str(data / BUILD_NOTE),
+            error=str(error),
+        )
 
 
 def _make_writable(data: Path) -> None:
@@ -65,12 +69,12 @@ def _make_writable(data: Path) -> None:
     except OSError as error:
         raise OpsError(
             msg("cannot make the data folder {data}: {strerror}", data=data, strerror=error.strerror),
-            msg("choose another with --data"),
+            msg("choose another folder with --data"),
         ) from None
     if not os.access(data, os.W_OK | os.X_OK):
         raise OpsError(
             msg("cannot write to the data folder {data}", data=data),
-            msg("check who owns it, or choose another with --data"),
+            msg("check who owns the folder, or choose another one with --data"),
         )
 
 
@@ -93,7 +97,7 @@ Undo = Callable[[], Awaitable[object] | None]
 
 @dataclass(slots=True)
 class Lifecycle:
-    """`draining` is set by the server when it was told to stop, and stays set."""
+    """`draining` is set by the server when a signal stops it, and stays set."""
 
     draining: bool = False
     at_warm: list[Callable[[], None]] = field(default_factory=list)

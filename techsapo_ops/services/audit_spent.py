@@ -48,11 +48,11 @@ def query(table: str, now: datetime, resets: Iterable[datetime] = ()) -> str:
 
 def spent_of(rows: Sequence[Sequence[object]]) -> dict[str, int]:
     """The amounts by ledger, out of what `query` gives."""
-    found: dict[str, int] = {}
+    spent: dict[str, int] = {}
     for begin, simulated, key, usd in rows:
         name = f"{begin} {int(str(simulated))} {bytes.fromhex(str(key)).decode(errors='replace')}"
-        found[name] = round(Decimal(str(usd)) * _NANO)
-    return found
+        spent[name] = round(Decimal(str(usd)) * _NANO)
+    return spent
 
 
 def carrying(table: str, before: Spent, after: Spent) -> list[str]:
@@ -65,16 +65,16 @@ def carrying(table: str, before: Spent, after: Spent) -> list[str]:
 
 
 def _row(table: str, name: str, amount: int) -> str:
-    found = _LEDGER.fullmatch(name)
-    if found is None:
+    match = _LEDGER.fullmatch(name)
+    if match is None:
         raise OpsError(
-            msg("{name} is no day, kind and key of what was spent", name=repr(name[:80])),
+            msg("{name} in journal/restore.json is not a record of spending", name=repr(name[:80])),
             msg(
-                "remove journal/restore.json in the state directory, then bring a backup back: `techsapo "
-                "restore`"
+                "remove journal/restore.json from the state directory, then restore a backup: "
+                "`techsapo restore`"
             ),
         )
-    day, time, simulated, key = found.groups()
+    day, time, simulated, key = match.groups()
     # A cast, since a string in hexadecimal is binary: what a key is called needs no quoting so.
     key_id = f"CAST(X'{key.encode().hex()}' AS CHAR)" if key else "NULL"
     return (

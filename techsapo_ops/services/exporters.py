@@ -210,9 +210,7 @@ def exporter_cnf(topology: Topology, password: str) -> str:
     """
     if re.search(r"[\r\n\0?]|%\((user|password)\)s", password):
         raise OpsError(
-            msg(
-                "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break"
-            ),
+            msg("mysql.password: the mysqld exporter accepts no password with ?, `%(user)s` or a line break"),
             msg("choose another password, or set monitoring.exporters.mysqld: null"),
         )
     user = topology.spec.mysql.user if topology.spec.mysql is not None else ""

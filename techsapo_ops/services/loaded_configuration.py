@@ -88,7 +88,7 @@ def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
     if path.rpartition(".")[2] in _FREE_MAPS:
         for key in there:
             if key not in ours:
-                return msg("{path}.{key} is still there", path=path, key=key)
+                return msg("{path}.{key} is still loaded", path=path, key=key)
     for key, value in ours.items():
         place = f"{path}.{key}" if path else str(key)
         if key not in there:
@@ -96,9 +96,9 @@ def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
             if value in (None, "", 0, [], {}):
                 continue
             return msg("{place} is missing", place=place)
-        found = lacking(value, there[key], place)
-        if found:
-            return found
+        difference = lacking(value, there[key], place)
+        if difference:
+            return difference
     return ""
 
 
@@ -113,9 +113,9 @@ def _sequence(ours: Sequence[Any], theirs: Any, path: str) -> str:
     if plain and Counter(map(_plain, ours)) == Counter(map(_plain, there)):
         return ""
     for number, (mine, other) in enumerate(zip(ours, there, strict=True)):
-        found = lacking(mine, other, f"{path}[{number}]")
-        if found:
-            return found
+        difference = lacking(mine, other, f"{path}[{number}]")
+        if difference:
+            return difference
     return ""
 
 

@@ -30,9 +30,12 @@ class LostData:
         today = seen.date() == datetime.now().astimezone().date()
         at = f"{seen:%H:%M}" if today else f"{seen:%Y-%m-%d %H:%M}"
         if self.known.amount is None:
-            return msg("{title}'s data is gone (it was there at {at})", title=self.title, at=at)
+            return msg("{title}'s data is gone (last seen at {at})", title=self.title, at=at)
         return msg(
-            "{title}'s data is gone ({amount} at {at})", title=self.title, amount=self.known.amount, at=at
+            "{title}'s data is gone (last seen at {at}: {amount})",
+            title=self.title,
+            amount=self.known.amount,
+            at=at,
         )
 
 
@@ -48,10 +51,10 @@ def lost_data(topology: Topology, access: Access, engine: str) -> tuple[LostData
         for service in topology.services
         if service.name in known and kind_of(service).data_names(topology)
     }
-    found = at_once(asked, _SECONDS)
+    entries = at_once(asked, _SECONDS)
     lost = []
     for service in topology.services:
-        there = found.get(service.name)
+        there = entries.get(service.name)
         if not isinstance(there, frozenset):
             continue
         if not is_there(there, kind_of(service).data_names(topology)) or MARK not in there:

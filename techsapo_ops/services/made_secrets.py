@@ -117,13 +117,13 @@ def user_of(topology: Topology, kind: str) -> str | None:
 def _fits(text: str, password: Secret) -> bool:
     import bcrypt
 
-    found = _HASH.search(text)
-    return found is not None and bcrypt.checkpw(password.reveal().encode(), found[1].encode())
+    match = _HASH.search(text)
+    return match is not None and bcrypt.checkpw(password.reveal().encode(), match[1].encode())
 
 
 def hashed_login(password: Secret) -> str:
     """What a server reads to ask for this password, of USER."""
     import bcrypt
 
-    found = bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(_COST)).decode("ascii")
-    return f'basic_auth_users:\n  {USER}: "{found}"\n'
+    hashed = bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(_COST)).decode("ascii")
+    return f'basic_auth_users:\n  {USER}: "{hashed}"\n'

@@ -21,7 +21,7 @@ from techsapo_ops.stack.topology import Topology
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login
 
 
@@ -61,8 +61,8 @@ class Monitor(Kind):
         return given(topology, self.name)
 
     @override
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
-        return kept_secrets(topology, self.name, self.facts.title)
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
+        return stored_secrets(topology, self.name, self.facts.title)
 
     @override
     def notes(self, topology: Topology) -> Iterable[str]:
@@ -134,13 +134,13 @@ def password_seen(topology: Topology, kind: str, reader: str) -> Path:
 def given(topology: Topology, reader: str) -> dict[str, Path]:
     """The made files of a service of kind `reader`, by the name under which a container gets each."""
     layout = topology.layout
-    found = {f"{kind}-password": copy_for(layout, kind, reader) for kind in _asked_by(topology, reader)}
+    files = {f"{kind}-password": copy_for(layout, kind, reader) for kind in _asked_by(topology, reader)}
     if reader in READERS and asks_login(topology, reader):
-        found[f"{reader}-web.yml"] = web_file(layout, reader)
-    return found
+        files[f"{reader}-web.yml"] = web_file(layout, reader)
+    return files
 
 
-def told_passwords(topology: Topology, reader: str) -> tuple[str, ...]:
+def password_options(topology: Topology, reader: str) -> tuple[str, ...]:
     """`--KIND-password FILE` for each server at which a service of kind `reader` logs in, as it sees it."""
     return tuple(
         word
@@ -153,20 +153,20 @@ def note(topology: Topology, kind: str, title: str) -> Iterator[str]:
     """Where the password of a server that asks for one is."""
     if asks_login(topology, kind):
         yield msg(
-            "{title} asks for a login: {user}, its password is in {file}",
+            "{title} asks for a login: the user is {user}, the password is in {file}",
             title=title,
             user=USER,
             file=password_file(topology.layout, kind),
         )
 
 
-def kept_secrets(topology: Topology, kind: str, title: str) -> Iterator[KeptSecret]:
+def stored_secrets(topology: Topology, kind: str, title: str) -> Iterator[StoredSecret]:
     """The password of a server that asks for one."""
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
 
     if asks_login(topology, kind):
         used_by = (*(name for name in READERS[kind] if topology.has(name)), "techsapo", "you")
-        yield KeptSecret(kind, title, used_by, USER, password_file(topology.layout, kind))
+        yield StoredSecret(kind, title, used_by, USER, password_file(topology.layout, kind))
 
 
 def _asked_by(topology: Topology, reader: str) -> Iterator[str]:

@@ -47,8 +47,8 @@ def ask(
     if service.facts.probe.kind == HEARTBEAT:
         return last_beat(topology.layout.textfiles)
     login = kind_of(service).login(topology) or Login()
-    password = login.password or _kept(login)
-    found = probe(
+    password = login.password or _stored_password(login)
+    answer = probe(
         question or service.facts.probe,
         topology.address(service, Viewpoint.HOST),
         timeout=timeout,
@@ -57,21 +57,25 @@ def ask(
         password=password.reveal() if password else None,
         ca=ca_file(topology.layout, service.kind) if speaks_tls(topology.spec, service.kind) else None,
     )
-    if found.status == UNAUTHORIZED and login.password_file is not None and not password:
+    if answer.status == UNAUTHORIZED and login.password_file is not None and not password:
         # It answers, and as it should: whoever asks has not what it asks for.
-        return replace(found, ok=True, detail=msg("HTTP 401: it asks for a login that this user can't read"))
-    if password is None and login.greeting and login.greeting in found.detail:
         return replace(
-            found,
+            answer,
+            ok=True,
+            detail=msg("HTTP 401: a login is required, but this user can't read the password"),
+        )
+    if password is None and login.greeting and login.greeting in answer.detail:
+        return replace(
+            answer,
             ok=True,
             detail=msg(
-                "answers; {password_file} is not this user's to read", password_file=login.password_file
+                "answers, but this user can't read {password_file}", password_file=login.password_file
             ),
         )
-    return found
+    return answer
 
 
-def _kept(login: Login) -> Secret | None:
+def _stored_password(login: Login) -> Secret | None:
     try:
         text = login.password_file.read_text(encoding="utf-8").strip() if login.password_file else ""
     except OSError:
@@ -79,20 +83,20 @@ def _kept(login: Login) -> Secret | None:
     return Secret(text) if text else None
 
 
-def part_of(service: Service, found: ProbeResult, status: PartStatus | None = None) -> HealthPart:
-    """What was `found` about a service; by default it is down where its probe failed."""
+def part_of(service: Service, answer: ProbeResult, status: PartStatus | None = None) -> HealthPart:
+    """The state of a service by the `answer` to its probe; by default it is down where the probe failed."""
     if status is None:
-        well = PartStatus.DEGRADED if found.wrong else PartStatus.HEALTHY
-        status = well if found.ok else PartStatus.DOWN
+        well = PartStatus.DEGRADED if answer.wrong else PartStatus.HEALTHY
+        status = well if answer.ok else PartStatus.DOWN
     return HealthPart(
         service.name,
         service.kind,
         status,
-        found.detail,
-        found.seconds,
-        f"`techsapo logs {service.name}`" if found.wrong else look_at_logs(service, status),
+        answer.detail,
+        answer.seconds,
+        f"`techsapo logs {service.name}`" if answer.wrong else look_at_logs(service, status),
         vital=kind_of(service).vital,
-        sole=found.sole,
+        sole=answer.sole,
     )
 
 

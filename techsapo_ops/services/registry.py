@@ -67,7 +67,7 @@ def kind_of(service: Service | str) -> Kind:
             return kind
     raise OpsError(
         msg("there is no kind of service {name}", name=name),
-        msg("there are: {kinds}", kinds=", ".join(k.name for k in _KINDS)),
+        msg("kinds of services: {kinds}", kinds=", ".join(k.name for k in _KINDS)),
     )
 
 
@@ -178,7 +178,7 @@ def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:
     if facts.package is None:
         remedy = msg("install {title} and run `techsapo up` again", title=facts.title)
         if "docker" in host.binaries:
-            remedy += msg(", or `techsapo up --engine compose`, whose image has it")
+            remedy += msg(", or run `techsapo up --engine compose`, whose image includes it")
     else:
         remedy = msg("`techsapo doctor --fix` (as root: apt-get install {package})", package=facts.package)
     return Absent(facts.kind, msg("no {binary} on PATH", binary=facts.binary), remedy)

@@ -58,8 +58,8 @@ class Database:
 
     def look(self) -> dict[str, Any] | None:
         """The facts of it as it is now; None where it is not there."""
-        found: dict[str, Any] | None = json.loads(self.run("look"))
-        return found
+        facts: dict[str, Any] | None = json.loads(self.run("look"))
+        return facts
 
     def put(self, reader: PackedReader, part: Part, progress: Progress) -> None:
         """Swap in what `reader` gives; nobody may have the database open. Raises OpsError."""
@@ -74,11 +74,12 @@ class Database:
 
     def failed(self, said: str) -> OpsError:
         """The error of a tool that said `said`."""
-        last = said.splitlines()[-1] if said else msg("the tool said nothing")
+        last = said.splitlines()[-1] if said else msg("no output")
         return OpsError(
             msg("SQLite: {last}", last=last),
             msg(
-                "a damaged file can be moved away: then `techsapo restore --only {kind}` brings a good one",
+                "if the database file is damaged, move it away; then `techsapo restore --only {kind}` "
+                "brings back a good one",
                 kind=self.kind,
             ),
         )
@@ -111,15 +112,15 @@ class SqliteSource:
                 file.write(data)
             if tool.wait() != 0:
                 raise self.database.failed(tool.said)
-            found = json.loads(line)
-            if file.raw_bytes != found.pop("bytes"):
+            known = json.loads(line)
+            if file.raw_bytes != known.pop("bytes"):
                 raise OpsError(
-                    msg("the copy of {database} broke off", database=self.database.name), msg("try again")
+                    msg("the copy of {database} is incomplete", database=self.database.name), msg("try again")
                 )
-        made_by = f"SQLite {found.pop('sqlite')}"
+        made_by = f"SQLite {known.pop('sqlite')}"
         return Part(
             self.kind, path.name, file.bytes, file.raw_bytes, file.sha256,
-            round(time.monotonic() - began, 3), made_by, {"database": self.database.name, **found},
+            round(time.monotonic() - began, 3), made_by, {"database": self.database.name, **known},
         )  # fmt: skip
 
 
@@ -176,17 +177,23 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     for data in reader:
         begin = begin or data[: len(_MAGIC)]
     if begin != _MAGIC:
-        return ["it is not an SQLite database"]
+        return [msg("the file is not an SQLite database")]
     if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+        return [
+            msg(
+                "the backup holds {actual} bytes, not {expected}",
+                actual=reader.raw_bytes,
+                expected=part.raw_bytes,
+            )
+        ]
     return []
 
 
-def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """How `found` in a database differs from the facts of a backup."""
-    wanted, have = facts["tables"], found["tables"]
+def differences(facts: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """How the `current` facts of a database differ from the facts of its backup."""
+    wanted, have = facts["tables"], current["tables"]
     wrong = [msg("table {name} is missing", name=name) for name in wanted if name not in have]
-    wrong += [msg("table {name} was not there", name=name) for name in have if name not in wanted]
+    wrong += [msg("table {name} is not in the backup", name=name) for name in have if name not in wanted]
     wrong += [
         msg(
             "table {name} has {have:,} rows, not {wanted:,}",
@@ -197,8 +204,8 @@ def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
         for name in wanted
         if name in have and have[name]["rows"] != wanted[name]["rows"]
     ]
-    if not wrong and facts["schema"] != found["schema"]:
-        wrong = [msg("a table is defined otherwise")]
+    if not wrong and facts["schema"] != current["schema"]:
+        wrong = [msg("the definition of a table differs")]
     return wrong
 
 
@@ -212,8 +219,10 @@ def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) ->
         reader.unpack(target, progress)
         seconds = time.monotonic() - began
         try:
-            found = sqlite_tool.examine(str(target))
+            examined = sqlite_tool.examine(str(target))
         except sqlite3.Error as error:
-            return Trial((msg("it can't be opened: {error}", error=error),), seconds)
-    wrong = [msg("PRAGMA integrity_check: {said}", said=said) for said in found["integrity"] if said != "ok"]
-    return Trial(wrong + differences(part.facts, found), seconds)
+            return Trial((msg("the database can't be opened: {error}", error=error),), seconds)
+    wrong = [
+        msg("PRAGMA integrity_check: {said}", said=said) for said in examined["integrity"] if said != "ok"
+    ]
+    return Trial(wrong + differences(part.facts, examined), seconds)

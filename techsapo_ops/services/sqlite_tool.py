@@ -17,7 +17,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-KEPT = ".before-restore"
+REPLACED = ".before-restore"
 """Ends the name of what a restore replaced; an empty one says that there was nothing."""
 _BESIDE = ("-wal", "-shm", "-journal")
 _WAIT = 30.0
@@ -58,7 +58,7 @@ def take(name: str) -> None:
         source = _open(name)
         # The backup goes on in this transaction: rows that are written meanwhile are in neither.
         source.execute("BEGIN")
-        found = facts(source)
+        counted = facts(source)
         target = _open(copy)
         target.execute("PRAGMA synchronous=OFF")
         source.backup(target, pages=_STEP)
@@ -68,12 +68,12 @@ def take(name: str) -> None:
         copied = examine(copy)
         if copied.pop("integrity") != ["ok"]:
             raise SystemExit(f"{name} is damaged: PRAGMA integrity_check finds faults in a copy of it")
-        if copied != found:
-            raise SystemExit(f"the copy of {name} does not hold what was counted in it")
+        if copied != counted:
+            raise SystemExit(f"the copy of {name} differs from what was counted in it")
         with open(copy, "rb") as file:  # noqa: PTH123
             _remove(copy)
             size = os.fstat(file.fileno()).st_size
-            head = {"bytes": size, "sqlite": sqlite3.sqlite_version, **found}
+            head = {"bytes": size, "sqlite": sqlite3.sqlite_version, **counted}
             sys.stdout.buffer.write(json.dumps(head).encode() + b"\n")
             shutil.copyfileobj(file, sys.stdout.buffer, 1 << 18)
         sys.stdout.buffer.flush()
@@ -109,8 +109,8 @@ def ask(name: str, table: str, statements: list[str]) -> None:
 def put(name: str, size: int) -> None:
     """Read a database of `size` bytes and swap it in; what was there is kept under another name."""
     new = f".{name}.restoring"
-    kept = name + KEPT
-    for stale in (new, kept):
+    replaced = name + REPLACED
+    for stale in (new, replaced):
         _remove(stale)
     try:
         _create(new)
@@ -118,9 +118,9 @@ def put(name: str, size: int) -> None:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 18)
             os.fsync(file.fileno())
         if os.path.getsize(new) != size:  # noqa: PTH202
-            raise SystemExit("only a part of the database came")
+            raise SystemExit("only part of the database arrived")
         if examine(new)["integrity"] != ["ok"]:
-            raise SystemExit("what came is damaged: PRAGMA integrity_check finds faults")
+            raise SystemExit("the received database is damaged: PRAGMA integrity_check finds faults")
         if os.path.exists(name):  # noqa: PTH110
             # Its write-ahead log goes into it first, or SQLite would apply that to what replaces it. Whoever
             # looks on by a connection of his own, idle, keeps the old files, which have no names then.
@@ -131,9 +131,9 @@ def put(name: str, size: int) -> None:
                 raise SystemExit(f"{name} is in use: a program reads or writes it")
             for beside in _BESIDE:
                 _unlink(name + beside)
-            os.link(name, kept)
+            os.link(name, replaced)
         else:
-            _create(kept)
+            _create(replaced)
         _sync()
         os.replace(new, name)  # noqa: PTH105
         _sync()
@@ -143,17 +143,17 @@ def put(name: str, size: int) -> None:
 
 def back(name: str) -> None:
     """Bring back what `put` replaced; nothing where it had not come so far."""
-    kept = name + KEPT
-    if not os.path.exists(kept):  # noqa: PTH110
+    replaced = name + REPLACED
+    if not os.path.exists(replaced):  # noqa: PTH110
         return
     for beside in _BESIDE:
         _unlink(name + beside)
-    if os.path.getsize(kept) == 0:  # noqa: PTH202
+    if os.path.getsize(replaced) == 0:  # noqa: PTH202
         _unlink(name)
     else:
-        os.replace(kept, name)  # noqa: PTH105
+        os.replace(replaced, name)  # noqa: PTH105
     _sync()
-    _unlink(kept)  # still there where both were one file: then rename does nothing
+    _unlink(replaced)  # still there where both were one file: then rename does nothing
 
 
 def _open(name: str) -> sqlite3.Connection:
@@ -202,7 +202,7 @@ def main(words: list[str]) -> None:
         elif words[0] == "back":
             back(words[1])
         else:
-            _remove(words[1] + KEPT)
+            _remove(words[1] + REPLACED)
     except (sqlite3.Error, OSError) as error:
         raise SystemExit(f"{words[1]}: {error}") from None
 

@@ -45,8 +45,8 @@ def next_run(expression: str, now: datetime, zone: tzinfo | str) -> datetime | N
     A time that the change to summer time leaves out comes as much later as the clock jumps. Of an hour that
     the change back repeats both may run.
     """
-    found: Any = trigger(expression, zone).get_next_fire_time(now, now)
-    return found.astimezone(UTC).astimezone(now.tzinfo) if isinstance(found, datetime) else None
+    fires: Any = trigger(expression, zone).get_next_fire_time(now, now)
+    return fires.astimezone(UTC).astimezone(now.tzinfo) if isinstance(fires, datetime) else None
 
 
 def local_zone() -> tzinfo:
@@ -57,7 +57,8 @@ def local_zone() -> tzinfo:
         return tzlocal.get_localzone()
     except (LookupError, ValueError, OSError) as error:
         raise OpsError(
-            msg("the host's time zone can't be told: {error}", error=error), msg("set TZ, e.g. Asia/Tokyo")
+            msg("the host's time zone is not known: {error}", error=error),
+            msg("set the environment variable TZ, e.g. TZ=Asia/Tokyo"),
         ) from None
 
 
@@ -82,12 +83,12 @@ def _named_weekdays(field: str) -> str:
         first = int(low)
         last = int(high) if high else (6 if step else first)
         if not (first <= last <= 7) or (step and (not step.isdigit() or int(step) == 0)):
-            raise ValueError(msg("{part} is no range of weekdays 0-7", part=repr(part)))
+            raise ValueError(msg("{part} is not a range of weekdays 0-7", part=repr(part)))
         parts += [_WEEKDAYS[number] for number in range(first, last + 1, int(step or 1))]
     return ",".join(dict.fromkeys(parts))
 
 
 def _stepped_star(step: str) -> str:
     if int(step) == 0:
-        raise ValueError(msg("a step of 0"))
+        raise ValueError(msg("the step must not be 0"))
     return ",".join(_WEEKDAYS[number] for number in range(0, 7, int(step)))

@@ -38,7 +38,7 @@ from techsapo_ops.spec.models.base import Means
 from techsapo_ops.spec.problems import did_you_mean
 from techsapo_ops.spec.secret import Secret
 
-_KIND_HELP = msg("Which of these it is; the other keys depend on it.")
+_KIND_HELP = msg("Kind of this entry; it decides which other keys are allowed.")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 
@@ -75,7 +75,7 @@ def documented(module: str) -> Mapping[str, Mapping[str, str]]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
             classes[node.name] = {
-                name.target.id: _told(inspect.cleandoc(text.value.value).replace("\n", " "))
+                name.target.id: _message(inspect.cleandoc(text.value.value).replace("\n", " "))
                 for name, text in zip(node.body, node.body[1:], strict=False)
                 if isinstance(name, ast.AnnAssign)
                 and isinstance(name.target, ast.Name)
@@ -86,14 +86,14 @@ def documented(module: str) -> Mapping[str, Mapping[str, str]]:
     return classes
 
 
-def _told(text: str) -> str:
+def _message(text: str) -> str:
     return Message(text.replace("{", "{{").replace("}", "}}"))
 
 
 @cache
 def help_of(model: Section) -> Mapping[str, str]:
     """Help text of each field of a section, by the key it is written with."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, info in model.model_fields.items():
         for owner in model.__mro__:
             text = (
@@ -102,9 +102,9 @@ def help_of(model: Section) -> Mapping[str, str]:
                 else None
             )
             if text:
-                found[key_of(name, info)] = text
+                texts[key_of(name, info)] = text
                 break
-    return found
+    return texts
 
 
 def type_words(here: Shape) -> str:
@@ -123,7 +123,7 @@ def type_words(here: Shape) -> str:
         float: msg("number"),
         bool: msg("true or false"),
         str: msg("text"),
-        Secret: msg("secret, or its file by NAME_file"),
+        Secret: msg("secret, or a file path as NAME_file"),
     }
     means = [c.words for c in here.constraints if isinstance(c, Means)]
     words = means[0] if means else base.get(here.type, msg("any"))
@@ -179,7 +179,7 @@ def explain(path: str = "") -> Explained:
         if not here.container:
             raise OpsError(
                 msg(
-                    "{walked} has no keys below it: {type_words}",
+                    "{walked} has no keys below it; its type is {type_words}",
                     walked=".".join(walked),
                     type_words=type_words(here),
                 ),
@@ -193,14 +193,20 @@ def explain(path: str = "") -> Explained:
             continue
         secret = part.removesuffix("_file")
         if secret != part == steps[-1] and any(secret in secrets_in(m) for m in here.models):
-            path, words = ".".join((*walked, part)), msg("File that holds `{key}`, in its place.", key=secret)
+            path, words = (
+                ".".join((*walked, part)),
+                msg(
+                    "File to read the value of `{key}` from, instead of writing `{key}` in the spec.",
+                    key=secret,
+                ),
+            )
             return Explained(path, msg("path"), False, None, words)
         owner = next((m for m in here.models if part in fields_of(m)), None)
         if owner is None:
             known = dict.fromkeys(key for m in here.models for key in keys_of(m))
             where = ".".join(walked) or msg("the spec")
             raise OpsError(
-                msg("there is no {part} in {where}", part=part, where=where),
+                msg("{where} has no key {part}", part=part, where=where),
                 _with_dots(part, walked) or did_you_mean(part, known),
                 exit_code=2,
             )
@@ -281,7 +287,9 @@ def json_schema() -> dict[str, Any]:
         for key, text in help_of(model).items():
             target["properties"][key] = {**target["properties"][key], "description": text}
         for key in secrets_in(model):
-            words = msg("File that holds `{key}`, in its place.", key=key)
+            words = msg(
+                "File to read the value of `{key}` from, instead of writing `{key}` in the spec.", key=key
+            )
             target["properties"][f"{key}_file"] = {"type": "string", "description": words}
     properties = generated["properties"]
     overlay = {

@@ -56,9 +56,9 @@ def repointed(text: str, places: Mapping[str, str]) -> str:
     """`text` with every scalar that is a key of `places` replaced by its value. Raises SpecError."""
     parse(text, "the spec")
     # By place: an alias gives the node of its anchor again.
-    found = {node.start_mark.index: node for node in _scalars(read_nodes(text)) if node.value in places}
-    for at in sorted(found, reverse=True):
-        text = _replaced(text, found[at], places[found[at].value])
+    nodes = {node.start_mark.index: node for node in _scalars(read_nodes(text)) if node.value in places}
+    for at in sorted(nodes, reverse=True):
+        text = _replaced(text, nodes[at], places[nodes[at].value])
     return text
 
 
@@ -82,7 +82,7 @@ def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
             if isinstance(node, yaml.SequenceNode):
                 raise OpsError(
                     msg(
-                        "{words}: there is no {words2} in that list",
+                        "{words}: the list has no entry {words2}",
                         words=".".join(words),
                         words2=words[done],
                     ),
@@ -98,16 +98,16 @@ def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
 def _step(node: yaml.Node, words: list[str]) -> tuple[int, yaml.Node] | None:
     """The child that the first of `words` name, and how many: a key may have dots in it."""
     for count in range(len(words), 0, -1):
-        begins, found = _found(node, ".".join(words[:count]))
-        if found is not None and found.start_mark.index < begins:
+        begins, child = _child_from(node, ".".join(words[:count]))
+        if child is not None and child.start_mark.index < begins:
             there = ".".join(words[:count])
             raise OpsError(
                 msg("{there} is written as an alias (*)", there=there),
-                msg("write out what it stands for"),
+                msg("replace the alias with the value itself"),
                 exit_code=2,
             )
-        if found is not None:
-            return count, found
+        if child is not None:
+            return count, child
     return None
 
 
@@ -121,10 +121,10 @@ def _reaches(node: yaml.Node, words: list[str]) -> bool:
 
 
 def _child(node: yaml.Node | None, word: str | None) -> yaml.Node | None:
-    return _found(node, word)[1]
+    return _child_from(node, word)[1]
 
 
-def _found(node: yaml.Node | None, word: str | None) -> tuple[int, yaml.Node | None]:
+def _child_from(node: yaml.Node | None, word: str | None) -> tuple[int, yaml.Node | None]:
     """The child that `word` names, and where its text begins; an alias's node lies above that."""
     if isinstance(node, yaml.MappingNode):
         pairs = ((key.end_mark.index, value) for key, value in node.value if key.value == word)

@@ -32,27 +32,31 @@ def auth(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg(
-                "whoever reaches {exposed} could spend the providers' budget without a key",
+                "anyone who can reach {exposed} can spend the providers' budget without an API key",
                 exposed=spec.exposed[0],
             ),
-            msg("remove it, or listen on 127.0.0.1"),
+            msg("remove `required: false`, or let the app and nginx listen on 127.0.0.1"),
             uses,
         )
 
 
 def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
     """nginx asks who signed in, and the app knows nginx by a secret."""
-    found = spec.app.auth.sign_in
+    settings = spec.app.auth.sign_in
     path: Path = ("app", "auth", "sign_in")
-    if found is None:
+    if settings is None:
         return
     if not spec.runs_nginx:
-        yield Finding(path, msg("it is nginx that asks who signed in"), msg("add `nginx: {{enabled: true}}`"))
-    if found.secret is None or not _SHARED_SECRET.fullmatch(found.secret.reveal()):
+        yield Finding(
+            path,
+            msg("sign-in needs nginx, which checks who signed in"),
+            msg("add `nginx: {{enabled: true}}`"),
+        )
+    if settings.secret is None or not _SHARED_SECRET.fullmatch(settings.secret.reveal()):
         yield Finding(
             path,
             msg("the secret must be 32 to 128 letters, digits or +/=_-"),
-            msg("`openssl rand -hex 32 > secrets/sign-in`, and name that file by secret_file"),
+            msg("run `openssl rand -hex 32 > secrets/sign-in` and set secret_file to that file"),
         )
 
 
@@ -64,18 +68,19 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("backup", "prometheus"),
             msg(
-                "Prometheus listens on {host}: whoever reaches it could delete its samples",
+                "Prometheus listens on {host} with its admin API on: anyone who can connect can delete its "
+                "samples",
                 host=prometheus.host,
             ),
-            msg("let it listen on 127.0.0.1, or leave its samples out of the backup"),
+            msg("set monitoring.prometheus.host to 127.0.0.1, or backup.prometheus to false"),
             uses=((*place, "host"), (*place, "enabled")),
         )
     elif spec.backup.prometheus and prometheus.enabled and not prometheus.login:
         yield Finding(
             ("backup", "prometheus"),
             msg(
-                "any user of this host can read and delete Prometheus's samples: its admin API asks "
-                "for no login"
+                "any user of this host can read and delete Prometheus's samples: its admin API "
+                "requires no login"
             ),
             msg("remove `login: false` from `monitoring.prometheus`"),
             uses=(("monitoring", "prometheus", "login"), ("monitoring", "prometheus", "enabled")),
@@ -85,38 +90,42 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
 
 def exposures(spec: Spec, environment: str | None) -> tuple[Exposure, ...]:
     """Every exposure of a spec in `environment`, the accepted ones with their reason."""
-    looks = (*_LOOKS, *(production.EXPOSURES if environment == PRODUCTION else (_grafana,)))
-    found = [exposure for look in looks for exposure in look(spec)]
-    return tuple(replace(e, accepted=spec.accepted_exposures.get(e.rule)) for e in found)
+    checks = (*_CHECKS, *(production.EXPOSURES if environment == PRODUCTION else (_grafana,)))
+    every = [exposure for check in checks for exposure in check(spec)]
+    return tuple(replace(e, accepted=spec.accepted_exposures.get(e.rule)) for e in every)
 
 
 def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
     """Exposures that nobody accepted: errors in production, elsewhere warnings."""
-    found = exposures(spec, context.environment)
-    for exposure in found:
+    all_exposures = exposures(spec, context.environment)
+    for exposure in all_exposures:
         if exposure.accepted is not None:
             continue
         yield Finding(
             exposure.path,
             exposure.message,
             msg(
-                "{hint}; where it is meant: `accepted_exposures: {{{rule}: REASON}}`",
+                "{hint}; if this exposure is intended, write `accepted_exposures: {{{rule}: REASON}}`",
                 hint=exposure.hint,
                 rule=exposure.rule,
             ),
             exposure.uses,
             warning=context.environment != PRODUCTION,
         )
-    yield from _acceptances(spec, {exposure.rule for exposure in found})
+    yield from _acceptances(spec, {exposure.rule for exposure in all_exposures})
 
 
 def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
     for rule, reason in spec.accepted_exposures.items():
         path: Path = ("accepted_exposures", rule)
         if not reason.strip():
-            yield Finding(path, msg("gives no reason"), msg("say why it is meant, e.g. TLS ends at lb1"))
+            yield Finding(
+                path, msg("has no reason"), msg("write why this exposure is intended, e.g. TLS ends at lb1")
+            )
         elif rule not in needed:
-            yield Finding(path, msg("nothing is exposed so any more"), msg("remove it"), warning=True)
+            yield Finding(
+                path, msg("the stack no longer has this exposure"), msg("remove this key"), warning=True
+            )
 
 
 def _app(spec: Spec) -> Iterator[Exposure]:
@@ -125,10 +134,10 @@ def _app(spec: Spec) -> Iterator[Exposure]:
             "app-plain-http",
             ("app", "host"),
             msg(
-                "the app listens on {host} by plain HTTP: API keys and answers can be read on the way",
+                "the app listens on {host} over plain HTTP: API keys and answers can be read in transit",
                 host=spec.app.host,
             ),
-            msg("let it listen on 127.0.0.1 and put nginx with a certificate in front of it"),
+            msg("set app.host to 127.0.0.1 and put nginx with a certificate in front of the app"),
         )
 
 
@@ -138,11 +147,11 @@ def _nginx(spec: Spec) -> Iterator[Exposure]:
         return
     uses: tuple[Path, ...] = (("nginx",), ("certificates",), ("app", "instances"))
     message = msg(
-        "nginx answers on {host} by plain HTTP: API keys and answers can be read on the way",
+        "nginx answers on {host} over plain HTTP: API keys and answers can be read in transit",
         host=host,
     )
     if spec.served_certificate is None:
-        hint = msg("describe a certificate under `certificates`")
+        hint = msg("add a certificate under `certificates`")
         yield Exposure("nginx-plain-http", ("nginx", "host"), message, hint, uses)
 
 
@@ -174,7 +183,9 @@ def _monitoring(spec: Spec) -> Iterator[Exposure]:
         if server.login:
             yield _plain_login((*path, "host"), where, uses)
         else:
-            message = msg("{where} without a login: whoever reaches it can {power}", where=where, power=power)
+            message = msg(
+                "{where} without a login: anyone who can reach it can {power}", where=where, power=power
+            )
             yield Exposure(
                 rule, (*path, "host"), message, msg("remove `login: false`, or listen on 127.0.0.1"), uses
             )
@@ -189,8 +200,8 @@ def _plain_login(path: Path, where: str, uses: tuple[Path, ...]) -> Exposure:
     return Exposure(
         "monitoring-plain-http",
         path,
-        msg("{where} by plain HTTP: its password can be read on the way", where=where),
-        msg("let it listen on 127.0.0.1 and reach it by a tunnel or a proxy with TLS"),
+        msg("{where} over plain HTTP: its password can be read in transit", where=where),
+        msg("set this host to 127.0.0.1 and connect through a tunnel or a proxy with TLS"),
         uses,
     )
 
@@ -206,13 +217,13 @@ def _redis(spec: Spec) -> Iterator[Exposure]:
         everywhere = "" if is_loopback(redis.host) else msg(" and listens on {host}", host=redis.host)
         where: Path = path if everywhere else ("redis", "accounts")
         message = msg(
-            "Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets",
+            "Redis requires no login{everywhere}: anyone who can reach it can change answers and budgets",
             everywhere=everywhere,
         )
         yield Exposure("redis-without-login", where, message, msg("remove `accounts: false`"), uses)
     elif not is_loopback(redis.host) and not redis.tls:
         message = msg(
-            "Redis listens on {host} in plain text: its password can be read on the way", host=redis.host
+            "Redis listens on {host} without TLS: its password can be read in transit", host=redis.host
         )
         yield Exposure("redis-plain-text", path, message, msg("add `redis: {{tls: true}}`"), uses)
 
@@ -227,22 +238,25 @@ def _host(url: str) -> str | None:
 def _offsite(spec: Spec) -> Iterator[Exposure]:
     """restic encrypts what it copies; who logs in how, and what is copied when, goes as the address says."""
     offsite = spec.backup.offsite
-    found = _PLAIN.match(offsite.restic) if offsite is not None else None
-    host = _host(found["url"]) if found is not None else None
-    if found is None or not host or is_loopback(host):
+    match = _PLAIN.match(offsite.restic) if offsite is not None else None
+    host = _host(match["url"]) if match is not None else None
+    if match is None or not host or is_loopback(host):
         return
     readable = (
-        msg("its login, and what is copied when,") if found["kind"] == "rest" else msg("what is copied when")
+        msg("the login and the time and size of each copy")
+        if match["kind"] == "rest"
+        else msg("the time and size of each copy")
     )
     yield Exposure(
         "offsite-plain-http",
         ("backup", "offsite", "restic"),
         msg(
-            "backups go to {host} by plain HTTP: {readable} can be read on the way, and be cut off",
+            "backups go to {host} over plain HTTP: {readable} can be read in transit, and the "
+            "transfer can be blocked",
             host=host,
             readable=readable,
         ),
-        msg("{found}:https://…, or an sftp: repository", found=found["kind"]),
+        msg("use a repository at {kind}:https://… or sftp:…", kind=match["kind"]),
     )
 
 
@@ -253,11 +267,14 @@ def _pruned(spec: Spec) -> Iterator[Exposure]:
         yield Exposure(
             "offsite-prune",
             ("backup", "offsite", "prune"),
-            msg("this host removes off-site copies: whoever takes it over can remove all of them"),
-            msg("remove it, and let the server that has the copies prune them"),
+            msg(
+                "this host is allowed to delete off-site copies: anyone who takes over this host can delete "
+                "them all"
+            ),
+            msg("remove `prune: true`, and let the server that stores the copies delete old ones"),
         )
 
 
-_LOOKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (
+_CHECKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (
     _app, _nginx, _redis, _monitoring, _offsite, _pruned,
 )  # fmt: skip

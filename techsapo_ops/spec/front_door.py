@@ -62,9 +62,9 @@ def host_names(spec: Spec) -> tuple[str, ...]:
     served = [c.names for c in spec.certificates.values() if c.source != "external"]
     named = (spec.nginx.server_name,) if spec.runs_nginx and spec.nginx.server_name is not None else ()
     linked = urlsplit(spec.app.public_url or "").hostname
-    told = (*((linked,) if linked else ()), *spec.app.allowed_hosts)
-    found = (*named, *(name for names in served for name in names), *told)
-    return tuple(dict.fromkeys(name.lower() for name in found))
+    listed = (*((linked,) if linked else ()), *spec.app.allowed_hosts)
+    every = (*named, *(name for names in served for name in names), *listed)
+    return tuple(dict.fromkeys(name.lower() for name in every))
 
 
 def outside_name(spec: Spec) -> str | None:
@@ -77,9 +77,9 @@ def outside_name(spec: Spec) -> str | None:
     names = served.names if served is not None and spec.runs_nginx else ()
     public = urlsplit(spec.app.public_url or "").hostname
     own = spec.nginx.server_name if spec.runs_nginx else None
-    told = [name.lower() for name in (own, public, *names) if name and not name.startswith("*")]
-    covered = [name for name in told if any(_covers(pattern.lower(), name) for pattern in names)]
-    return next(iter(covered if names else told), None)
+    candidates = [name.lower() for name in (own, public, *names) if name and not name.startswith("*")]
+    covered = [name for name in candidates if any(_covers(pattern.lower(), name) for pattern in names)]
+    return next(iter(covered if names else candidates), None)
 
 
 def _covers(pattern: str, name: str) -> bool:

@@ -159,7 +159,7 @@ class _Loading:
             self.problem(
                 ("environments",),
                 msg("must be `key: value` pairs"),
-                msg("write `NAME:` and below it what differs"),
+                msg("write `NAME:` and, below that, the values that differ"),
             )
             return {}
         known = [key for key in fields_of(Spec) if key != "environments"]
@@ -169,13 +169,20 @@ class _Loading:
             if name == NO_ENVIRONMENT:
                 self.problem(
                     path,
-                    msg("no overlay may be called so: `-e {name}` means the spec without one", name=name),
+                    msg(
+                        "an overlay can't have this name: `-e {name}` means the spec without an overlay",
+                        name=name,
+                    ),
                     msg("give it another name"),
                     at_key=True,
                 )
                 continue
             if overlay is not None and not isinstance(overlay, dict):
-                self.problem(path, msg("must be `key: value` pairs"), msg("write what differs below it"))
+                self.problem(
+                    path,
+                    msg("must be `key: value` pairs"),
+                    msg("below the overlay's name, write the values that differ"),
+                )
                 continue
             usable[name] = overlay or {}
             if name == self.environment:
@@ -196,8 +203,8 @@ class _Loading:
                 elif (*path, key) == ("mysql",):
                     self.problem(
                         ("mysql",),
-                        msg("is empty, which means no MySQL"),
-                        msg("write `mysql: {{}}` for one with defaults, or remove the line"),
+                        msg("is empty, so the stack runs without MySQL"),
+                        msg("write `mysql: {{}}` for MySQL with the defaults, or remove the line"),
                         at_key=True,
                         warning=True,
                     )
@@ -205,12 +212,14 @@ class _Loading:
     def variables(self, filled: Interpolated, data: dict[str, Any]) -> None:
         """Report what interpolation lacked; a provider that lacks a variable is taken out."""
         for path in filled.malformed:
-            self.problem(path, msg("a `${{` that names no variable"), MALFORMED_HINT)
+            self.problem(path, msg("contains `${{` without the name of a variable"), MALFORMED_HINT)
         for path, name in filled.unset.items():
             provider = path[1] if path[0] == "providers" and len(path) > 2 else None
             entry = data["providers"].get(provider) if isinstance(data.get("providers"), dict) else None
             if not isinstance(entry, dict):
-                hint = msg("set it in the environment or in .env, or write ${{{name}:-default}}", name=name)
+                hint = msg(
+                    "set {name} in the environment or in .env, or write ${{{name}:-default}}", name=name
+                )
                 self.problem(path, msg("the variable {name} is not set", name=name), hint)
                 continue
             self.hollow.add(path)
@@ -222,7 +231,8 @@ class _Loading:
             message = msg("the variable {name} is not set", name=name)
             if self.environment == PRODUCTION:
                 hint = msg(
-                    "environment {production} needs it; `{provider}: null` in the overlay leaves it out",
+                    "environment {production} needs the variable; to leave this provider out, write "
+                    "`{provider}: null` in the overlay",
                     production=PRODUCTION,
                     provider=provider,
                 )
@@ -231,7 +241,7 @@ class _Loading:
                 self.problem(
                     path,
                     msg("{message}, so provider {provider} is disabled", message=message, provider=provider),
-                    msg("set it in the environment or in .env"),
+                    msg("set the variable in the environment or in .env"),
                     warning=True,
                 )
 
@@ -249,18 +259,20 @@ class _Loading:
                 elif section.get(key) is not None:
                     self.problem(
                         where,
-                        msg("{key} is given too", key=key),
-                        msg("keep one of {key} and {key}_file", key=key),
+                        msg("{key} and {key}_file are both set", key=key),
+                        msg("keep either {key} or {key}_file", key=key),
                         at_key=True,
                     )
                 elif not isinstance(file, str) or not file:
-                    self.problem(where, msg("must be the path of a file"), msg("write the secret into it"))
+                    self.problem(
+                        where, msg("must be the path of a file"), msg("write the secret into that file")
+                    )
                 else:
                     self.read(section, key, file, path)
 
     def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
         where = (*path, f"{key}_file")
-        hint = msg("make the file, readable by you alone (chmod 600)")
+        hint = msg("create the file, readable only by you (chmod 600)")
         try:
             known_home(file)
         except ValueError as error:
@@ -272,15 +284,17 @@ class _Loading:
             self.problem(where, error.message, error.hint or hint)
         except OSError as error:
             if isinstance(error, PermissionError):
-                hint = msg("its owner may: run this as that user, or as root")
+                hint = msg(
+                    "only the file's owner can read the file: run the command as that user, or as root"
+                )
             self.problem(
                 where, msg("cannot read {file}: {strerror}", file=shown(file), strerror=error.strerror), hint
             )
         except ValueError:
             self.problem(
                 where,
-                msg("{file} is not a text file in UTF-8", file=shown(file)),
-                msg("write the secret alone into it"),
+                msg("{file} is not a UTF-8 text file", file=shown(file)),
+                msg("write only the secret into the file"),
             )
         else:
             value = content.rstrip("\r\n")
@@ -289,7 +303,9 @@ class _Loading:
                 del section[f"{key}_file"]
             else:
                 self.problem(
-                    where, msg("{file} is empty", file=shown(file)), msg("write the secret alone into it")
+                    where,
+                    msg("{file} is empty", file=shown(file)),
+                    msg("write only the secret into the file"),
                 )
 
     def touches(self, path: Path) -> bool:
@@ -305,9 +321,9 @@ class _Loading:
                 spec = Spec.model_validate(pruned.data)
             except ValidationError as error:
                 variables = {pruned.now(path): names for path, names in filled.variables.items()}
-                found = list(field_errors(error, pruned.data, variables))
-                refused = [pruned.original(e.path) for e in found]
-                for path, e in zip(refused, found, strict=True):
+                errors = list(field_errors(error, pruned.data, variables))
+                refused = [pruned.original(e.path) for e in errors]
+                for path, e in zip(refused, errors, strict=True):
                     if not self.touches(path) and path not in self.hollow:
                         self.problem(path, e.message, e.hint, at_key=e.at_key)
                 pruned.remove(*refused)

@@ -27,10 +27,13 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
     if count not in NUMBERS:
         yield Finding(
             _MACHINES,
-            msg("engine: swarm needs three or five hosts, and there are {count}", count=count),
-            msg("with an even number no half could go on alone: add one, or take another one out")
+            msg("engine: swarm needs three or five hosts, but the spec has {count}", count=count),
+            msg(
+                "an even number of hosts can split into two halves, and neither has a majority: add or "
+                "remove one host"
+            )
             if count in {2, 4}
-            else msg('name them: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
+            else msg('list the hosts: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
             uses=(_ENGINE,),
         )
     yield from _twice(spec)
@@ -42,15 +45,15 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
         if not there:
             yield Finding(
                 (section,),
-                msg("engine: swarm keeps what it must not lose in Redis and MariaDB, on each host"),
+                msg("engine: swarm needs Redis and MariaDB on each host for its essential data"),
                 msg("add `mysql: {{}}`") if section == "mysql" else msg("remove `enabled: false`"),
                 uses=(_ENGINE,),
             )
     if spec.nginx.enabled is False:
         yield Finding(
             ("nginx", "enabled"),
-            msg("users reach a stack on several hosts by nginx"),
-            msg("remove it"),
+            msg("with several hosts, nginx is required, because users reach the stack through it"),
+            msg("remove this key"),
             uses=(_ENGINE,),
         )
 
@@ -60,8 +63,8 @@ def _unused(spec: Spec) -> Iterator[Finding]:
         if given:
             yield Finding(
                 (key,),
-                msg("only engine: swarm has several hosts"),
-                msg("write `engine: swarm`, or remove it"),
+                msg("only engine: swarm supports several hosts"),
+                msg("write `engine: swarm`, or remove this key"),
                 uses=(_ENGINE,),
             )
 
@@ -75,8 +78,8 @@ def _twice(spec: Spec) -> Iterator[Finding]:
             if times[value] > 1 and name != first:
                 yield Finding(
                     ("hosts", name, field),
-                    msg("{value} is that of {first}", value=value, first=first),
-                    msg("each host has its own"),
+                    msg("host {first} already has {value}", value=value, first=first),
+                    msg("give each host its own value"),
                     uses=(("hosts", first, field),),
                 )
 
@@ -87,8 +90,8 @@ def _sixes(spec: Spec) -> Iterator[Finding]:
         if ipaddress.ip_address(host.address).version != 4:
             yield Finding(
                 ("hosts", name, "address"),
-                msg("{value} is IPv6; containers reach the hosts by IPv4 alone", value=host.address),
-                msg("give the host's IPv4 address"),
+                msg("{value} is IPv6; containers reach the hosts only by IPv4", value=host.address),
+                msg("write the host's IPv4 address"),
             )
 
 
@@ -97,8 +100,16 @@ def _long(spec: Spec) -> Iterator[Finding]:
         if (over := len(spec.project) + len(name) - NAMES) > 0:
             yield Finding(
                 ("project",),
-                msg("with {name} it is too long by {over} for a name of Swarm's", name=name, over=over),
-                msg("a service there is called PROJECT_KIND-HOST, and has at most 63 characters"),
+                msg(
+                    "together with the host name {name}, the project name is {over} characters too long for "
+                    "Swarm",
+                    name=name,
+                    over=over,
+                ),
+                msg(
+                    "shorten `project` or the host name: a Swarm service is named PROJECT_KIND-HOST, with "
+                    "at most 63 characters"
+                ),
                 uses=(("hosts", name),),
             )
 
@@ -108,22 +119,26 @@ def _meeting(spec: Spec, context: Context) -> Iterator[Finding]:
     network = ipaddress.ip_network(spec.swarm.subnet)
     subnet: Path = ("swarm", "subnet")
     places: list[tuple[Path, str, ipaddress.IPv4Address | ipaddress.IPv6Address]] = [
-        (("hosts", name, "address"), msg("that of {name}", name=name), ipaddress.ip_address(host.address))
+        (
+            ("hosts", name, "address"),
+            msg("the address of host {name}", name=name),
+            ipaddress.ip_address(host.address),
+        )
         for name, host in spec.hosts.items()
     ]
     if spec.floating_address is not None:
         own = ipaddress.ip_interface(spec.floating_address).ip
-        places.append((("floating_address",), msg("that of the front"), own))
+        places.append((("floating_address",), msg("the floating address"), own))
     for path, whose, address in [each for each in places if each[2] in network][:1]:
         yield Finding(
             subnet if context.written(subnet) else path,
             msg(
-                "{address}, {whose}, is in {network}, the network of the containers (swarm.subnet)",
+                "{address} ({whose}) is in {network}, the network of the containers (swarm.subnet)",
                 address=address,
                 whose=whose,
                 network=network,
             ),
-            msg("set `swarm: {{subnet: …}}` to a network that no host is in or reaches"),
+            msg("set `swarm: {{subnet: …}}` to a network that no host belongs to or can reach"),
             uses=(path, subnet),
         )
 
@@ -139,20 +154,20 @@ def _floating(spec: Spec) -> Iterator[Finding]:
             whose = name
             yield Finding(
                 path,
-                msg("{address} is the address of {name}", address=own, name=name),
-                msg("take one that no host has"),
+                msg("{address} is already the address of host {name}", address=own, name=name),
+                msg("use an address that no host has"),
                 uses=(("hosts", name, "address"),),
             )
         elif own.version != floating.version:
             yield Finding(
                 path,
                 msg(
-                    "{address} is not of the same kind as {own}, that of {name}",
+                    "{address} and the address {own} of host {name} are of different IP versions",
                     address=floating.ip,
                     own=own,
                     name=name,
                 ),
-                msg("give the front an IPv{version} address", version=own.version),
+                msg("set floating_address to an IPv{version} address", version=own.version),
                 uses=(("hosts", name, "address"),),
             )
             return
@@ -160,12 +175,12 @@ def _floating(spec: Spec) -> Iterator[Finding]:
             yield Finding(
                 path,
                 msg(
-                    "{name} ({address}) is not in its network {network}",
+                    "host {name} ({address}) is not in the floating address's network {network}",
                     name=name,
                     address=own,
                     network=floating.network,
                 ),
-                msg("the hosts and the address that moves between them share one network segment"),
+                msg("put the hosts and the floating address into the same network segment"),
                 uses=(("hosts", name, "address"),),
                 warning=True,
             )
@@ -179,8 +194,8 @@ def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
     if not redis.tls:
         yield Finding(
             ("redis", "tls"),
-            msg("with hosts, Redis speaks TLS: they talk over a network"),
-            msg("remove it"),
+            msg("with several hosts, Redis always uses TLS because it communicates over a network"),
+            msg("remove this key"),
             uses=(_MACHINES,),
         )
     for field in ("user", "password", "accounts"):
@@ -188,7 +203,10 @@ def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
         if value not in (None, True):
             yield Finding(
                 ("redis", field),
-                msg("with hosts, Redis has an account for each client and for its replicas"),
-                msg("remove it: `techsapo config secrets list` shows the accounts"),
+                msg(
+                    "with several hosts, Redis always has separate accounts for each client and for its "
+                    "replicas"
+                ),
+                msg("remove this key: `techsapo config secrets list` shows the accounts"),
                 uses=(_MACHINES,),
             )

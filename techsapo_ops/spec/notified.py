@@ -59,7 +59,7 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
             # Alertmanager reads it at the first alert, and says what is wrong in its log alone.
             key = "url" if receiver.url.file is None else "url_file"
             yield Finding(
-                (*path, key), msg("is no URL: {why}", why=why), msg("write the URL alone, in one line")
+                (*path, key), msg("is not a URL: {why}", why=why), msg("write only the URL, on one line")
             )
 
 
@@ -69,16 +69,16 @@ def no_url(text: str) -> str:
     """
     url = text.strip()
     if "\n" in url:
-        return msg("it has more than one line")
+        return msg("the value has more than one line")
     if re.search(r"\s", url):
-        return msg("it has a blank in it")
+        return msg("the value contains a space")
     if not re.match(r"https?://", url, re.IGNORECASE):
-        return msg("it does not start with https:// or http://")
+        return msg("the value does not start with https:// or http://")
     try:
         address = urlsplit(url)
-        return "" if address.hostname and address.port != 0 else msg("it names no host")
+        return "" if address.hostname and address.port != 0 else msg("the value has no host")
     except ValueError:
-        return msg("its host or port is none")
+        return msg("the host or port is not valid")
 
 
 def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -89,11 +89,11 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(
                 ("notifications", "next", n, "after"),
                 msg(
-                    "{after} is not later than that of the entry before, {before_after}",
+                    "{after} is not later than the previous entry's {before_after}",
                     after=step.after,
                     before_after=before.after,
                 ),
-                msg("order them by time"),
+                msg("order the entries by time"),
                 uses=(("notifications", "next", n - 1, "after"),),
             )
     interval: Path = ("monitoring", "prometheus", "scrape_interval")
@@ -101,22 +101,27 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, step in enumerate(steps):
         path: Path = ("notifications", "next", n, "after")
         if seconds(step.after) < 2 * seconds(evaluated):
-            told = msg(
-                "{after} does not hold two evaluations of the rules, one every {evaluated}",
+            message = msg(
+                "{after} is too short: the rules are evaluated every {evaluated}, and two "
+                "evaluations are needed",
                 after=step.after,
                 evaluated=evaluated,
             )
-            yield Finding(path, told, msg("lengthen it: somebody has to read the first message"), (interval,))
+            yield Finding(
+                path, message, msg("use a longer time: people need to read the first message"), (interval,)
+            )
         elif seconds(step.after) > _LATEST:
             yield Finding(
-                path, msg("{after} is longer than 7d", after=step.after), msg("tell them while it is news")
+                path,
+                msg("{after} is longer than 7d", after=step.after),
+                msg("use a shorter time, so that the alert arrives in time to be useful"),
             )
     for kind in ("prometheus", "alertmanager"):
         if steps and not getattr(spec.monitoring, kind).enabled:
             yield Finding(
                 ("notifications", "next"),
-                msg("the stack runs no {kind}, so nobody is told", kind=kind.capitalize()),
-                msg("set monitoring.{kind}.enabled, or remove it", kind=kind),
+                msg("the stack runs no {kind}, so nobody is notified", kind=kind.capitalize()),
+                msg("set monitoring.{kind}.enabled to true, or remove notifications.next", kind=kind),
                 uses=(("monitoring", kind, "enabled"),),
             )
 
@@ -125,7 +130,7 @@ def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
     """A mail password belongs to an account."""
     server = spec.notifications.smtp
     if server is not None and server.password is not None and server.username is None:
-        yield Finding(("notifications", "smtp"), msg("a password without username"), msg("add `username`"))
+        yield Finding(("notifications", "smtp"), msg("has a password but no username"), msg("add `username`"))
 
 
 def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -137,8 +142,8 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
     if hours.start >= hours.end:
         yield Finding(
             (*path, "end"),
-            msg("{end} is not after the start, {start}", end=hours.end, start=hours.start),
-            msg("for hours over midnight write 00:00 to 24:00"),
+            msg("the end {end} is not after the start {start}", end=hours.end, start=hours.start),
+            msg("hours can't span midnight; for the whole day, write 00:00 to 24:00"),
             uses=((*path, "start"),),
         )
     from zoneinfo import available_timezones
@@ -160,11 +165,11 @@ def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
         return
     if server is not None and len(domains(server.sender)) != 1:
         path: Path = ("notifications", "smtp", "sender")
-        yield Finding(path, msg("is no e-mail address"), msg("write e.g. techsapo@example.com"))
+        yield Finding(path, msg("is not an e-mail address"), msg("write e.g. techsapo@example.com"))
     for name, receiver in mailed.items():
         if not domains(receiver.to):
             yield Finding(
                 ("notifications", "receivers", name, "to"),
-                msg("is no e-mail address, or not each of several is"),
+                msg("is neither an e-mail address nor a list of e-mail addresses"),
                 LIKE,
             )

@@ -166,16 +166,16 @@ def slip(text: str) -> tuple[int, str, str] | None:
     The column, from 1, what is wrong, and what to try. None where it has none: in a value or a comment they
     are text like any other.
     """
-    found = _KEY.match(text.split("\n", 1)[0])
-    if found is None:
+    key = _KEY.match(text.split("\n", 1)[0])
+    if key is None:
         return None
     for part, sign in (("before", SPACE), ("colon", _COLON), ("after", SPACE)):
-        if sign in found[part]:
+        if sign in key[part]:
             what = msg("colon (U+FF1A)") if sign == _COLON else msg("space (U+3000)")
             return (
-                found.start(part) + found[part].index(sign) + 1,
-                msg("a full-width {what} stands in the place of YAML's own", what=what),
-                msg("write it half-width"),
+                key.start(part) + key[part].index(sign) + 1,
+                msg("a full-width {what} is used where YAML needs the half-width one", what=what),
+                msg("write the character half-width"),
             )
     return None
 

@@ -21,8 +21,8 @@ def keys_required(spec: Spec, _: Context) -> Iterator[Finding]:
     if spec.app.auth.required is False and not spec.exposed and not behind_sign_in:
         yield Finding(
             ("app", "auth", "required"),
-            msg("environment {production} answers nobody without an API key", production=PRODUCTION),
-            msg("remove it"),
+            msg("environment {production} requires an API key for every request", production=PRODUCTION),
+            msg("remove this key"),
         )
 
 
@@ -35,17 +35,24 @@ def real_providers(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg(
-                "simulated unless you configure others, which environment {production} refuses",
+                "no providers are configured, so simulated ones are used; environment {production} does not "
+                "allow those",
                 production=PRODUCTION,
             ),
-            msg("configure at least {providers} real ones", providers=spec.wallbounce.tiers.basic.providers),
+            msg(
+                "configure at least {providers} real providers",
+                providers=spec.wallbounce.tiers.basic.providers,
+            ),
         )
         return
     for name in simulated:
         yield Finding(
             (*path, name),
-            msg("is simulated, which environment {production} refuses", production=PRODUCTION),
-            msg("remove it in the overlay by `{name}: null`", name=name),
+            msg(
+                "is simulated, and environment {production} does not allow simulated providers",
+                production=PRODUCTION,
+            ),
+            msg("remove the provider in the overlay: `{name}: null`", name=name),
         )
     real = len(enabled) - len(simulated)
     if not enabled:
@@ -67,8 +74,11 @@ def documented_password(spec: Spec) -> Iterator[Exposure]:
         yield Exposure(
             "grafana-default-password",
             (*path, "admin_password" if grafana.admin_password.file is None else "admin_password_file"),
-            msg("environment {production} refuses the documented default password", production=PRODUCTION),
-            msg("`techsapo init` makes a fresh one; name its file by admin_password_file"),
+            msg(
+                "environment {production} does not allow the documented default password",
+                production=PRODUCTION,
+            ),
+            msg("`techsapo init` generates a password file; set admin_password_file to that file"),
             ((*path, "enabled"), (*path, "host")),
         )
 
@@ -81,7 +91,7 @@ def _listeners(spec: Spec) -> Iterator[Exposure]:
         ("monitoring", "prometheus"),
     )
     if not {"page", "critical"}.isdisjoint(spec.unreached):
-        message, _, hint = spec.told_nobody.partition(": ")
+        message, _, hint = spec.nobody_notified.partition(": ")
         listed = "page" if spec.wakes_nobody else "critical"
         yield Exposure("no-critical-receiver", ("notifications", listed), message, hint, uses)
     if spec.watched_by_nobody:

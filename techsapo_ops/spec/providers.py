@@ -64,12 +64,12 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             _PROVIDERS,
             msg(
-                "only {count} ({real}): simulated ones never answer beside it, but {compared}",
+                "only {count} ({real}), but {compared}: simulated providers do not answer next to real ones",
                 count=_real(len(real)),
                 real=", ".join(real),
                 compared=_compared(spec),
             ),
-            msg("configure another, or disable it to try the stack with simulated ones"),
+            msg("configure another provider, or disable this one to try the stack with simulated ones"),
             uses=(_BASIC,),
             warning=True,
         )
@@ -77,14 +77,18 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
 
 def nobody_to_ask(spec: Spec, context: Context) -> Finding:
     """That no provider is enabled, and why."""
-    why = msg("all are disabled") if spec.providers or context.disabled else msg("there is none")
+    why = (
+        msg("all providers are disabled")
+        if spec.providers or context.disabled
+        else msg("`providers` is empty")
+    )
     if context.disabled:
         reasons = (msg("{name}: {reason}", name=n, reason=reason) for n, reason in context.disabled.items())
         why = msg("{why} ({reasons})", why=why, reasons=joined(", ", reasons))
     return Finding(
         _PROVIDERS,
         msg("no provider to ask: {why}", why=why),
-        msg("enable two or more, or leave out `providers` for simulated ones"),
+        msg("enable at least two providers, or remove `providers` to use simulated ones"),
     )
 
 
@@ -106,8 +110,11 @@ def unfilled_tiers(spec: Spec, context: Context, usable: int) -> Iterator[Findin
         if wanted > usable and context.written(path):
             yield Finding(
                 path,
-                msg("wants {wanted} providers and there are {count}", wanted=wanted, count=usable),
-                msg("{tier} uses those; enable more, or lower the number", tier=tier),
+                msg("needs {wanted} providers, but only {count} are available", wanted=wanted, count=usable),
+                msg(
+                    "tier {tier} asks only the enabled providers; enable more, or lower this number",
+                    tier=tier,
+                ),
                 uses=(_PROVIDERS,),
                 warning=True,
             )
@@ -115,7 +122,7 @@ def unfilled_tiers(spec: Spec, context: Context, usable: int) -> Iterator[Findin
 
 def _compared(spec: Spec) -> str:
     return msg(
-        "an analysis compares {providers} ({basic_path})",
+        "an analysis compares the answers of {providers} ({basic_path})",
         providers=spec.wallbounce.tiers.basic.providers,
         basic_path=dotted(_BASIC),
     )
@@ -136,20 +143,20 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
         end = facts.end
         path: Path = ("providers", name)
         successor = (
-            msg("the vendor names {replacement}", replacement=end.replacement)
+            msg("the vendor names {replacement} as its replacement", replacement=end.replacement)
             if end.replacement
-            else msg("choose a current one")
+            else msg("choose a newer model")
         )
         yield Finding(
             (*path, "model"),
             msg(
-                "{model} has an end that its vendor announced: {retires} ({read})",
+                "the vendor has announced that {model} retires on {retires} ({read})",
                 model=model,
                 retires=end.retires,
                 read=end.source.read,
             ),
             msg(
-                "{successor}; a newer model may take other options and cost something else",
+                "{successor}; a newer model may have different options and a different price",
                 successor=successor,
             ),
             uses=((*path, "kind"), (*path, "base_url")),
@@ -168,7 +175,7 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
         except ValueError as error:
             yield Finding(
                 ("providers", name, "base_url"),
-                msg("is no address: {error}", error=error),
+                msg("is not an address: {error}", error=error),
                 msg("e.g. https://example.com/v1"),
             )
             continue
@@ -178,10 +185,10 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("providers", name, "base_url"),
             msg(
-                "the API key goes to {hostname} by plain http, and can be read on the way",
+                "the API key goes to {hostname} over plain http and can be read in transit",
                 hostname=address.hostname,
             ),
-            msg("use https, or leave the key out where the server asks for none"),
+            msg("use https, or remove the key if the server does not require it"),
             uses=(("providers", name, keyed),),
             warning=True,
         )
@@ -216,8 +223,11 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
         for place in places:
             yield Finding(
                 ("providers", name, "extra_body", *place),
-                msg("{place} is the call's own", place=dotted(place)),
-                msg("leave it out; model, max_output_tokens and stream are fields of the provider"),
+                msg("{place} is set automatically in each call", place=dotted(place)),
+                msg(
+                    "remove it from extra_body; model, max_output_tokens and stream are keys of the "
+                    "provider itself"
+                ),
             )
 
 
@@ -241,12 +251,12 @@ def _beyond(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
     yield Finding(
         path,
         msg(
-            "{model} gives at most {max_output} tokens ({read})",
+            "{model} returns at most {max_output} tokens ({read})",
             model=facts.model,
             max_output=limits.max_output,
             read=limits.source.read,
         ),
-        msg("lower it, or leave it out"),
+        msg("lower this value, or remove this key"),
         uses=((*path[:2], "kind"), (*path[:2], "model")),
         warning=True,
     )
@@ -258,12 +268,12 @@ def _effort(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
     if given is None or facts.effort is None or given in facts.effort.values:
         return
     taken, source = facts.effort.values, facts.effort.source
-    what = given if taken else "effort"
-    values = msg("it takes {taken}; ", taken=joined(", ", taken)) if taken else ""
+    what = f"effort: {given}" if taken else "effort"
+    values = msg("accepted values: {taken}; ", taken=joined(", ", taken)) if taken else ""
     yield Finding(
         path,
-        msg("{model} is not known to take {what} ({read})", model=facts.model, what=what, read=source.read),
-        msg("{values}without {key} it does as its vendor thinks best", values=values, key="effort"),
+        msg("{model} is not known to accept {what} ({read})", model=facts.model, what=what, read=source.read),
+        msg("{values}without {key}, the vendor's default applies", values=values, key="effort"),
         uses=((*path[:2], "kind"), (*path[:2], "model")),
         warning=True,
     )

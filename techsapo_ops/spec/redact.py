@@ -148,29 +148,34 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
         where: Path = ("monitoring", "runbook_url")
         yield _warned(
             where,
-            msg("the login in it goes out with every alert"),
-            msg("leave it out: a browser asks for it"),
+            msg("contains a login, which is sent with every alert"),
+            msg("remove the login: the browser asks for it"),
         )
     for name, certificate in spec.certificates.items():
         if has_login(certificate.directory):
             yield _warned(
-                ("certificates", name, "directory"), msg("a login in a URL can be read in the ledger"),
-                msg("leave it out: an ACME account is known by its key (eab_key_id, eab_hmac_key_file)"),
+                ("certificates", name, "directory"), msg("contains a login, which can be read in the ledger"),
+                msg(
+                    "remove the login: an ACME account is identified by its key (eab_key_id, "
+                    "eab_hmac_key_file)"
+                ),
             )  # fmt: skip
     for number, probe in enumerate(spec.monitoring.probes):
         if has_key(probe.url):
             yield _warned(
                 ("monitoring", "probes", number, "url"),
-                msg("the key in its query can be read in prometheus.yml and in the exporter's log"),
                 msg(
-                    "ask a page that wants none, or leave it out and take the refusal for well: `status: "
-                    "[401]`"
+                    "contains a key in its query, which can be read in prometheus.yml and in the exporter's "
+                    "log"
+                ),
+                msg(
+                    "probe a page that needs no key, or remove the key and expect a refusal: `status: [401]`"
                 ),
             )
     offsite = spec.backup.offsite
     if offsite is not None and has_password(offsite.restic):
         yield _warned(
-            ("backup", "offsite", "restic"), msg("the password in it stands in the spec"),
+            ("backup", "offsite", "restic"), msg("contains a password, which can be read in the spec"),
             msg("write RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD_file below `environment`"),
         )  # fmt: skip
 
@@ -178,16 +183,23 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
 def _base_url(path: Path, provider: Any, base_url: str) -> Iterator[Finding]:
     keyed = isinstance(provider, KeyedProvider) and provider.api_key is not None
     works = isinstance(provider, GoogleProvider) or (isinstance(provider, CompatibleProvider) and not keyed)
-    instead = msg("leave it out; let the proxy know you by api_key_file, or by this host's address")
+    instead = msg(
+        "remove the login; instead, let the proxy check the key in api_key_file, or admit this host by its "
+        "address"
+    )
     if has_login(base_url) and not works:
         yield Finding(
-            path, msg("holds a login, which can't be sent beside the API key: every call fails"), instead
+            path,
+            msg("contains a login, which can't be sent together with the API key: every call fails"),
+            instead,
         )
     elif has_login(base_url):
-        yield _warned(path, msg("holds a login in the open"), instead)
+        yield _warned(path, msg("contains a login in plain text"), instead)
     if has_key(base_url):
         yield _warned(
-            path, msg("holds a key in its query, which servers and proxies log"), msg("use api_key_file")
+            path,
+            msg("contains a key in its query, and servers and proxies log queries"),
+            msg("use api_key_file"),
         )
 
 

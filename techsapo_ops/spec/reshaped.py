@@ -83,7 +83,7 @@ def _merge(
     return merged
 
 
-_STAND_IN = "x"
+_PLACEHOLDER = "x"
 
 
 class _List(dict[int, Any]):
@@ -139,7 +139,7 @@ class Pruned:
         elif len(path) > 1:
             self._remove(path[:-1])
         elif path:
-            self._tree[path[0]] = _STAND_IN  # only `project` is required at the top
+            self._tree[path[0]] = _PLACEHOLDER  # only `project` is required at the top
 
 
 def _by_index(node: Any) -> Any:

@@ -43,23 +43,23 @@ def ports(spec: Spec, context: Context) -> Iterator[Finding]:
             yield Finding(
                 conflict.path,
                 msg(
-                    "port {port} of each host is taken by {taken_by}",
+                    "port {port} is already used by {taken_by} on each host",
                     port=conflict.port,
                     taken_by=conflict.taken_by,
                 ),
-                msg("give it another port"),
+                msg("set another port"),
                 uses=conflict.uses,
             )
             continue
         yield Finding(
             conflict.path,
             msg(
-                "port {port} is taken by {taken_by} ({taken_path})",
+                "port {port} is already used by {taken_by} ({taken_path})",
                 port=conflict.port,
                 taken_by=conflict.taken_by,
                 taken_path=dotted(conflict.taken_path),
             ),
-            msg("give one of them another port"),
+            msg("set another port for one of the two"),
             uses=(conflict.taken_path, *conflict.uses),
         )
 
@@ -68,7 +68,9 @@ def instances(spec: Spec, _: Context) -> Iterator[Finding]:
     """At least one instance gets requests while all is well."""
     if spec.app.instances and all(i.backup for i in spec.app.instances):
         yield Finding(
-            ("app", "instances"), msg("every instance is a backup"), msg("leave `backup` out of at least one")
+            ("app", "instances"),
+            msg("every instance has `backup: true`"),
+            msg("remove `backup` from at least one instance"),
         )
 
 
@@ -85,8 +87,8 @@ def nginx(spec: Spec, _: Context) -> Iterator[Finding]:
         uses: tuple[Path, ...] = (("certificates", name, "source"),)
         yield Finding(
             path,
-            msg("{name} is served elsewhere (source: external)", name=name),
-            msg("name one of another source"),
+            msg("certificate {name} is served elsewhere (source: external)", name=name),
+            msg("choose a certificate with another source"),
             uses,
         )
 
@@ -102,7 +104,7 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
                 if getattr(certificate, key) is None:
                     yield Finding(
                         path,
-                        msg("source files needs {key}", key=key),
+                        msg("`source: files` needs {key}", key=key),
                         msg("add `{key}: PATH`", key=key),
                         uses,
                     )
@@ -110,7 +112,7 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
         if external and certificate.address is None and certificate.certificate_file is None:
             yield Finding(
                 path,
-                msg("source external needs address or certificate_file"),
+                msg("`source: external` needs address or certificate_file"),
                 msg("add e.g. `address: example.com:443`"),
                 uses,
             )
@@ -119,11 +121,11 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
             continue
         if not certificate.names:
             yield Finding(
-                path, msg("source acme needs names"), msg("add e.g. `names: [techsapo.example.com]`"), uses
+                path, msg("`source: acme` needs names"), msg("add e.g. `names: [techsapo.example.com]`"), uses
             )
         if wildcard and certificate.dns_hook is None:
-            hint = msg("name the program that sets the TXT records of dns-01 as `dns_hook`")
-            yield Finding(path, msg("a wildcard name needs dns-01"), hint, uses)
+            hint = msg("set `dns_hook` to the program that sets the TXT records for dns-01")
+            yield Finding(path, msg("a wildcard name needs the dns-01 challenge"), hint, uses)
 
 
 def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
@@ -134,16 +136,21 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
         yield Finding(
             (*path, "eab_key_id"),
             msg("needs eab_hmac_key or eab_hmac_key_file"),
-            msg("the CA's site shows both; prefer eab_hmac_key_file: it keeps the key out of the spec"),
+            msg(
+                "the CA's site shows the key id and the key; prefer eab_hmac_key_file: it keeps the key out "
+                "of the spec"
+            ),
             uses,
         )
     elif key is not None and key_id is None:
-        yield Finding(key_path, msg("needs eab_key_id"), msg("the CA's site shows both"), uses)
+        yield Finding(
+            key_path, msg("needs eab_key_id"), msg("the CA's site shows the key id and the key"), uses
+        )
     elif key is not None and certificate.staging:
         yield Finding(
             (*path, "directory"),
-            msg("is Let's Encrypt's, which knows no account binding"),
-            msg("set it to your CA's own directory"),
+            msg("is Let's Encrypt's directory, and Let's Encrypt has no external account binding"),
+            msg("set `directory` to your CA's own directory"),
             uses,
         )
     if key is not None and _BASE64.fullmatch(key.reveal()) is None:
@@ -158,12 +165,16 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
         uses: tuple[Path, ...] = (("redis", "password"), ("redis", "password_file"))
         yield Finding(path, msg("needs password or password_file"), hint, uses)
     if spec.redis.user == "default":
-        yield Finding(path, msg("is Redis's account of clients without a name"), msg("choose another name"))
+        yield Finding(
+            path,
+            msg("is the name of Redis's own account for clients that give no name"),
+            msg("choose another name"),
+        )
     if spec.redis.accounts and spec.redis.password is not None:
         yield Finding(
             ("redis", "accounts"),
-            msg("a password is given as well, and every client would use that one"),
-            msg("remove `password` or `password_file`: a password is made for each account"),
+            msg("a password is set too, and every client would use that password"),
+            msg("remove `password` (or `password_file`); each account then gets its own generated password"),
             uses=(("redis", "password"), ("redis", "password_file")),
         )
 
@@ -176,11 +187,11 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("budget", "daily_usd"),
             msg(
-                "{daily:g} a day is more than {monthly_usd:g} a month",
+                "{daily:g} USD a day is more than {monthly_usd:g} USD a month",
                 daily=daily,
                 monthly_usd=spec.budget.monthly_usd,
             ),
-            msg("lower it, or raise monthly_usd"),
+            msg("lower daily_usd, or raise monthly_usd"),
             uses=(monthly,),
         )
     request = spec.budget.per_request_usd
@@ -188,11 +199,11 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("budget", "per_request_usd"),
             msg(
-                "{request:g} a request is more than the day's {resolved_daily_usd:.2f}",
+                "{request:g} USD per request is more than the day's budget of {resolved_daily_usd:.2f} USD",
                 request=request,
                 resolved_daily_usd=spec.budget.resolved_daily_usd,
             ),
-            msg("lower it, or raise the day's budget"),
+            msg("lower per_request_usd, or raise the day's budget"),
             uses=(monthly, ("budget", "daily_usd")),
         )
 
@@ -219,14 +230,16 @@ def inside_backups(spec: Spec, directory: FilePath, backups: FilePath) -> Findin
     named = offsite.restic.removeprefix(FOLDER) if offsite is not None else ":"
     if ":" in named:
         return None
-    kept = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
-    folder, repository = (FilePath(os.path.realpath(path)) for path in (kept, user_path(named, directory)))
+    own_backups = user_path(spec.backup.path, directory) if spec.backup.path is not None else backups
+    folder, repository = (
+        FilePath(os.path.realpath(path)) for path in (own_backups, user_path(named, directory))
+    )
     if not repository.is_relative_to(folder):
         return None
     return Finding(
         ("backup", "offsite", "restic"),
         msg(
-            "is inside the folder of the backups, {folder}: what takes that takes the copies too",
+            "is inside the backup folder {folder}: if that folder is lost, the copies are lost too",
             folder=folder,
         ),
         msg("name a repository on another machine, or a folder on another disk"),

@@ -63,7 +63,7 @@ class Secret:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
-            raise PydanticCustomError("secret_type", "must be text; put it in quotes")
+            raise PydanticCustomError("secret_type", "must be text; put the value in quotes")
         if not value:
             raise PydanticCustomError("secret_empty", "must not be empty")
         return cls(value)
@@ -79,15 +79,17 @@ def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
     names: dict[str, str] = {}
     for name, value in given.items():
         if (same := names.setdefault(name.lower(), name)) != name:
-            raise ValueError(msg("{same} and {name} are one header; keep one of them", same=same, name=name))
+            raise ValueError(
+                msg("{same} and {name} are the same header; keep only one", same=same, name=name)
+            )
         if not _HEADER.fullmatch(name):
             raise ValueError(
-                msg("{name} is no name of a header; use letters, digits, '-' and '_'", name=repr(name))
+                msg("{name} is not a header name; use letters, digits, '-' and '_'", name=repr(name))
             )
         if name.lower() in _OWN_HEADERS:
-            raise ValueError(msg("{name} is the call's own; leave it out", name=name))
+            raise ValueError(msg("{name} is set automatically in each call; remove this header", name=name))
         if not _HEADER_VALUE.fullmatch(value.reveal()):
-            raise ValueError(msg("the value of {name} must be on one line, in ASCII", name=name))
+            raise ValueError(msg("the value of header {name} must be on one line, in ASCII", name=name))
     return given
 
 

@@ -47,12 +47,15 @@ def plain(text: str) -> object:
     meaning = _SWITCHES.get(text.lower()) if text in {text.lower(), text.upper(), text.capitalize()} else None
     if meaning is not None:
         return Trap(
-            msg("some YAML readers take {text} for {meaning}, others for text", text=text, meaning=meaning),
+            msg("some YAML readers read {text} as {meaning}, others as text", text=text, meaning=meaning),
             msg('write {meaning}, or "{text}" for the text', meaning=meaning, text=text),
         )
     kind = next((kind for kind, form in _CORE.items() if form.fullmatch(text)), "str")
     if kind in {"int", "float"} and len(text) > MAX_DIGITS:
-        return Trap(msg("a number of {count} digits", count=len(text)), msg("put it in quotes if it is text"))
+        return Trap(
+            msg("a number of {count} digits is too long", count=len(text)),
+            msg("put the value in quotes if it is text"),
+        )
     old = _YAML_1_1.resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
     if old != kind or _LEADING_ZERO.fullmatch(text):
         return Trap(
@@ -132,14 +135,16 @@ def _readable(text: str, filename: str) -> str:
     """`text` without a byte order mark. Raises SpecError for one that is too large or no YAML may hold."""
     if len(text) > MAX_CHARACTERS:
         message = msg("the file is larger than 1 MB")
-        raise _broken(filename, START, message, msg("a spec is a few hundred lines"))
+        raise _broken(
+            filename, START, message, msg("a spec has a few hundred lines: check that this is the right file")
+        )
     text = text.removeprefix("\ufeff")
-    found = _UNREADABLE.search(text)
-    if found is not None:
-        before = text[: found.start()]
+    unreadable = _UNREADABLE.search(text)
+    if unreadable is not None:
+        before = text[: unreadable.start()]
         mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
-        message = msg("the character U+{ord:04X} can't stand in YAML", ord=ord(found[0]))
-        hint = msg('remove it, or write it as an escape in double quotes, e.g. "\\u001b"')
+        message = msg("the character U+{ord:04X} is not allowed in YAML", ord=ord(unreadable[0]))
+        hint = msg('remove the character, or write it as an escape in double quotes, e.g. "\\u001b"')
         raise _broken(filename, mark, message, hint)
     return text
 
@@ -159,7 +164,7 @@ def _refuse_depth_and_tags(text: str, filename: str) -> None:
             raise _broken(
                 filename,
                 _mark(event),
-                msg("the tag {tag} is not known here", tag=shown(str(tag))),
+                msg("the YAML tag {tag} is not supported in a spec", tag=shown(str(tag))),
                 msg("put the value in quotes if it starts with `!`"),
             )
 
@@ -170,8 +175,8 @@ def _refuse_slips(lines: list[str], filename: str, first: int = 1) -> None:
     For a text that is wrong already: in one that is right, such a line is a part of a longer value.
     """
     for number, line in enumerate(lines, first):
-        if (found := slip(line)) is not None:
-            column, message, hint = found
+        if (problem := slip(line)) is not None:
+            column, message, hint = problem
             raise _broken(filename, Mark(number, column), message, hint) from None
 
 
@@ -192,11 +197,13 @@ class _Builder:
         self.nodes += 1
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
             message = msg(
-                "the aliases unfold to more than {values} values or {levels} levels",
+                "the aliases expand to more than {values} values or {levels} levels",
                 values=MAX_NODES,
                 levels=MAX_DEPTH,
             )
-            raise _broken(self.filename, _mark(node), message, msg("write out what they stand for"))
+            raise _broken(
+                self.filename, _mark(node), message, msg("replace the aliases with the values themselves")
+            )
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -218,7 +225,7 @@ class _Builder:
             here = (*path, name)
             if name in built:
                 first = msg("is given twice, first on line {line}", line=self.document.keys[here].line)
-                self.note(key, here, first, msg("remove one of the two"))
+                self.note(key, here, first, msg("remove one of the two lines"))
                 continue
             self.document.keys[here] = _mark(key)
             built[name] = self.build(value, here)
@@ -234,7 +241,10 @@ class _Builder:
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not isinstance(source, yaml.MappingNode):
                     self.note(
-                        key, path, msg("`<<` takes the keys of another mapping"), msg("write `<<: *anchor`")
+                        key,
+                        path,
+                        msg("the value of `<<` must be another mapping"),
+                        msg("write `<<: *anchor`"),
                     )
                     continue
                 for merged in source.value:
@@ -246,14 +256,19 @@ class _Builder:
     def key(self, node: Any, path: Path) -> str | None:
         """The key as text; None, with a problem, for what can't be one."""
         if not isinstance(node, yaml.ScalarNode):
-            message = msg("a key must be a word, not a list or a mapping")
-            self.note(node, path, message, msg("quote it if it is text, e.g. with {{{{ }}}} in it"))
+            message = msg("a key must be text, not a list or a mapping")
+            self.note(
+                node,
+                path,
+                message,
+                msg("put the key in quotes if it is text, e.g. because it contains {{{{ }}}}"),
+            )
             return None
         value = _scalar(node)
         if isinstance(value, str):
             return value
         if value is None:
-            self.note(node, path, msg("an empty key"), msg("write the key before the `:`"))
+            self.note(node, path, msg("the key is empty"), msg("write the key before the `:`"))
         else:
             text = shown(node.value)
             self.note(

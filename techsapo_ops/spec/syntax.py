@@ -6,19 +6,19 @@ import yaml
 
 from techsapo_ops.messages import msg
 
-_UNFIT = msg("this line does not fit what is above it")
+_UNFIT = msg("this line does not fit the lines above it")
 _QUOTES = msg("put the value in quotes")
 _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     # parts of PyYAML's or libyaml's messages, what is wrong, what to try
     (
         ("mapping values are not allowed",),
         msg("a second `: ` on one line"),
-        msg("put the value in quotes, or indent like the lines around"),
+        msg("put the value in quotes, or indent the line like the lines around it"),
     ),
     (
         ("could not find expected ':'",),
-        msg("this line is no `key: value`"),
-        msg("add the `:` and a space, or indent it below its key"),
+        msg("this line is not a `key: value` pair"),
+        msg("add the `:` and a space, or indent the line below its key"),
     ),
     (
         ("unexpected end of stream", "unexpected document separator"),
@@ -32,8 +32,8 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("expected ',' or ']'", "expected ',' or '}'"),
-        msg("the list or the braces that start here are not closed, or a `,` is missing in them"),
-        msg("check brackets, braces and commas; quote text that holds {{"),
+        msg("the brackets or braces that open here are not closed, or a `,` is missing between them"),
+        msg("check brackets, braces and commas; put text that contains {{ in quotes"),
     ),
     (
         (
@@ -44,7 +44,7 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
             "expected <document start>",
         ),
         _UNFIT,
-        msg("indent it like its neighbours, and check quotes and brackets above it"),
+        msg("indent the line like the lines around it, and check the quotes and brackets above"),
     ),
     (
         ("node content",),
@@ -58,8 +58,8 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("undefined alias", "alphabetic or numeric character"),
-        msg("`*` names a value that is marked with `&` above it, and there is none"),
-        msg("put the value in quotes if it is text, or mark the value that is meant with &NAME"),
+        msg("`*` refers to a value that is marked with `&` further up, but there is no such value"),
+        msg("put the value in quotes if it is text, or mark the intended value with &NAME"),
     ),
     (
         ("but found another document",),
@@ -84,7 +84,7 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> tuple[int, int, str, str
     lines = text.split("\n")
     tab = _tab_near(lines, mark.line)
     if tab is not None:
-        return *tab, msg("a tab in the indentation"), msg("YAML takes spaces only")
+        return *tab, msg("a tab in the indentation"), msg("YAML allows only spaces for indentation")
     start = error.context_mark
     if start is not None and any(part in problem for part in _FROM_THE_START):
         mark = start
@@ -108,8 +108,8 @@ def _tab_near(lines: list[str], number: int) -> tuple[int, int] | None:
 
 def _words(problem: str, line: str, column: int) -> tuple[str, str]:
     if "mapping values are not allowed" in problem and ": " not in line[:column]:
-        return msg("this line is indented deeper than the one above it allows"), msg(
-            "indent it like its neighbours"
+        return msg("this line is indented too far for the line above it"), msg(
+            "indent the line like the lines around it"
         )
     for parts, message, hint in _WORDS:
         if any(part in problem for part in parts):

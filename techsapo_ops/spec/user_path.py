@@ -18,7 +18,7 @@ def user_path(named: str | Path, folder: Path = Path()) -> Path:
         return folder / path.expanduser()
     except (RuntimeError, ValueError):  # ValueError: no name of a user can be written so
         user = path.parts[0].removeprefix("~")
-    hint = msg("write the whole path, from / on")
+    hint = msg("write the full path, starting with /")
     if not user:
-        raise OpsError(msg("the home folder of the user who runs this is not known"), hint)
+        raise OpsError(msg("the home folder of the user who runs this command is not known"), hint)
     raise OpsError(msg("there is no user {user} on this host", user=repr(user)), hint)

@@ -37,7 +37,11 @@ def parse_dotenv(text: str, filename: str = ".env") -> dict[str, str]:
         if match is None:
             problems.append(
                 Problem(
-                    number, 1, "", msg("this line is no NAME=value"), msg("names are letters, digits and _")
+                    number,
+                    1,
+                    "",
+                    msg("this line is not a NAME=value pair"),
+                    msg("a name may contain only letters, digits and _"),
                 )
             )
             continue
@@ -62,7 +66,7 @@ def _value(raw: str) -> str:
         if character == quote:
             tail = raw[position + 1 :].strip()
             if tail and not tail.startswith("#"):
-                raise ValueError(msg("text follows the closing quote; only a # comment may"))
+                raise ValueError(msg("there is text after the closing quote; only a # comment may follow it"))
             return "".join(body)
         if character == "\\" and quote == '"' and raw[position + 1 : position + 2] in _ESCAPES:
             body.append(_ESCAPES[raw[next(rest)]])

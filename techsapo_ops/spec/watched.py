@@ -30,13 +30,15 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
         path: Path = ("monitoring", "scrape", n, "name")
         if job.name in BUILT_IN_JOBS:
             yield Finding(
-                path, msg("the stack has a job {job} itself", job=job.name), msg("choose another name")
+                path,
+                msg("the job name {job} is reserved by the stack", job=job.name),
+                msg("choose another name"),
             )
         elif job.name in first:
             other: Path = ("monitoring", "scrape", first[job.name], "name")
             yield Finding(
                 path,
-                msg("{job} is already the name of {other}", job=job.name, other=dotted(other[:-1])),
+                msg("the job name {job} is already used by {other}", job=job.name, other=dotted(other[:-1])),
                 msg("choose another name"),
                 uses=(other,),
             )
@@ -47,11 +49,11 @@ def scrape_interval(spec: Spec, _: Context) -> Iterator[Finding]:
     """The rules' windows hold two scrapes."""
     prometheus = spec.monitoring.prometheus
     if prometheus.enabled and seconds(prometheus.scrape_interval) > _LONGEST_SCRAPE_INTERVAL:
-        told = msg(
-            "{scrape_interval} is too long for rules that look back 5 minutes",
+        message = msg(
+            "{scrape_interval} is too long for rules that read the last 5 minutes",
             scrape_interval=prometheus.scrape_interval,
         )
-        yield Finding(("monitoring", "prometheus", "scrape_interval"), told, msg("write 2m or less"))
+        yield Finding(("monitoring", "prometheus", "scrape_interval"), message, msg("write 2m or less"))
 
 
 def probes(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -60,23 +62,31 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, probe in enumerate(spec.monitoring.probes):
         path: Path = ("monitoring", "probes", n)
         if _FRONTS.fullmatch(probe.name):
-            told = msg(
-                "the stack's own front is asked as {probe} itself, or may come to be", probe=probe.name
-            )
-            yield Finding((*path, "name"), told, msg("choose another name"))
+            message = msg("the probe name {probe} is reserved by the stack", probe=probe.name)
+            yield Finding((*path, "name"), message, msg("choose another name"))
         elif probe.name in first:
             other: Path = ("monitoring", "probes", first[probe.name], "name")
-            told = msg("{probe} is already the name of {other}", probe=probe.name, other=dotted(other[:-1]))
-            yield Finding((*path, "name"), told, msg("choose another name"), uses=(other,))
+            message = msg(
+                "the probe name {probe} is already used by {other}",
+                probe=probe.name,
+                other=dotted(other[:-1]),
+            )
+            yield Finding((*path, "name"), message, msg("choose another name"), uses=(other,))
         first.setdefault(probe.name, n)
         scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
         if probe.status and scheme in {"tcp", "tls"}:
             yield Finding(
-                (*path, "status"), msg("a connection has no status"), msg("ask by https:// or http://"), uses
+                (*path, "status"),
+                msg("a tcp:// or tls:// probe has no status"),
+                msg("use https:// or http://"),
+                uses,
             )
         if probe.ca_file is not None and scheme in {"tcp", "http"}:
             yield Finding(
-                (*path, "ca_file"), msg("shows no certificate"), msg("ask by https:// or tls://"), uses
+                (*path, "ca_file"),
+                msg("a tcp:// or http:// target presents no certificate"),
+                msg("use https:// or tls://"),
+                uses,
             )
 
 
@@ -104,8 +114,8 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
             if getattr(settings, field) is not None and not there:
                 yield Finding(
                     (*path, field),
-                    msg("{name} has no {field}", name=name, field=field),
-                    msg("remove it; `enabled` and `for` work"),
+                    msg("alert {name} has no {field}", name=name, field=field),
+                    msg("remove this key; every alert takes `enabled`, `for` and `keep_firing_for`"),
                 )
         if settings.window is not None and known[name].window is not None:
             yield from _window(spec, (*path, "window"), settings.window)
@@ -115,10 +125,14 @@ def _window(spec: Spec, path: Path, window: str) -> Iterator[Finding]:
     interval: Path = ("monitoring", "prometheus", "scrape_interval")
     scrape = spec.monitoring.prometheus.scrape_interval
     if seconds(window) < 2 * seconds(scrape):
-        hint = msg("lengthen it, or scrape more often")
+        hint = msg("use a longer window, or a shorter scrape_interval")
         yield Finding(
             path,
-            msg("{window} does not hold two scrapes, one every {scrape}", window=window, scrape=scrape),
+            msg(
+                "{window} is too short: a scrape runs every {scrape}, and two are needed",
+                window=window,
+                scrape=scrape,
+            ),
             hint,
             (interval,),
         )
@@ -140,26 +154,26 @@ def tracing(spec: Spec, _: Context) -> Iterator[Finding]:
         host, port = address.hostname or "", address.port
     except ValueError as error:
         yield Finding(
-            _ENDPOINT, msg("is no address: {error}", error=error), msg("e.g. http://127.0.0.1:4318")
+            _ENDPOINT, msg("is not an address: {error}", error=error), msg("e.g. http://127.0.0.1:4318")
         )
         return
     if address.query or address.fragment or address.username is not None or not host or port == 0:
         yield Finding(
             _ENDPOINT,
-            msg("must be an address without a login, with a path at most"),
-            msg("keys belong into app.tracing.headers"),
+            msg("must be a host with an optional port and path, without a login or a query"),
+            msg("put keys into app.tracing.headers"),
         )
     if settings.headers and address.scheme == "http" and not is_loopback(host):
         yield Finding(
             _ENDPOINT,
-            msg("the headers go to {host} by plain http, and can be read on the way", host=host),
-            msg("use https, or a collector on this host that sends them on"),
+            msg("the headers go to {host} over plain http and can be read in transit", host=host),
+            msg("use https, or a collector on this host that forwards the traces"),
             uses=((*TRACING, "headers"),),
             warning=True,
         )
     if ATTACHED in settings.trusted_networks:
         yield Finding(
             (*TRACING, "trusted_networks"),
-            msg("`{attached}` is no network whose traces can be continued", attached=ATTACHED),
+            msg("`{attached}` is not allowed in trusted_networks", attached=ATTACHED),
             msg("write the network itself, e.g. 10.1.2.0/24"),
         )

@@ -20,7 +20,7 @@ _COLON = "："
 _SAID = {
     "string_too_short": msg("must not be empty"),
     "secret_empty": msg("must not be empty"),
-    "secret_type": msg("must be text; put it in quotes"),
+    "secret_type": msg("must be text; put the value in quotes"),
     "finite_number": msg("must be a finite number"),
     "too_short": msg("must have at least one entry"),
 }
@@ -64,8 +64,8 @@ def field_errors(
         elif item["type"] == "union_tag_invalid":
             kind = str(item["input"].get("kind"))
             secret = (*path, "kind") in variables
-            told = msg("unknown kind") if secret else msg("unknown kind {kind}", kind=shown(kind))
-            yield FieldError((*path, "kind"), told, did_you_mean(kind, refused.kinds()))
+            unknown = msg("unknown kind") if secret else msg("unknown kind {kind}", kind=shown(kind))
+            yield FieldError((*path, "kind"), unknown, did_you_mean(kind, refused.kinds()))
         elif item["type"] == "union_tag_not_found":
             hint = msg("known: {choices}", choices=", ".join(refused.kinds()))
             yield FieldError((*path, "kind"), msg("is missing"), hint, at_key=True)
@@ -91,8 +91,8 @@ def _path(location: tuple[str | int, ...], data: object) -> tuple[Path, bool]:
 
 
 def _chosen_by_kind(path: Path, data: object) -> bool:
-    found = shape_at(path, data)
-    return found is not None and len(found.models) > 1
+    shape = shape_at(path, data)
+    return shape is not None and len(shape.models) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +112,15 @@ class _Refused:
         hint = msg("choose another name")
         name = word.partition(".")[0].lower().replace("_", "-")
         if self.context.get("pattern") == HOST_KEY_PATTERN and re.fullmatch(HOST_KEY_PATTERN, name):
-            hint = msg("write `{name}`, and on the host `hostnamectl set-hostname {name}`", name=name)
-        return FieldError(path, msg("as a name: {pattern}", pattern=self.pattern()), hint, at_key=True)
+            hint = msg("write `{name}`, and run `hostnamectl set-hostname {name}` on that host", name=name)
+        return FieldError(path, msg("the name {pattern}", pattern=self.pattern()), hint, at_key=True)
 
     def value(self, said: str, names: tuple[str, ...] | None) -> tuple[str, str]:
         """What is wrong with a value, and what to try; `names` are the variables that it came from."""
         if self.error == "value_error":
             return own_words(str(self.context["error"]), self.given, names)
         if self.given is None:
-            return msg("is empty"), msg("give it a value or remove the key")
+            return msg("is empty"), msg("write a value, or remove the key")
         if self.error == "too_short" and isinstance(self.given, str):
             return msg("must not be empty"), ""
         if self.error in _SAID:
@@ -135,8 +135,8 @@ class _Refused:
             return said, ""
         if names is not None:  # a hint may hold the value
             return msg("{wanted}, not {named}", wanted=wanted, named=source_words(names)), ""
-        if "pairs" in wanted and isinstance(self.given, str) and (found := slip(self.given)) is not None:
-            return found[1:]
+        if "pairs" in wanted and isinstance(self.given, str) and (problem := slip(self.given)) is not None:
+            return problem[1:]
         return msg("{wanted}, not {named}", wanted=wanted, named=_named(self.given)), self.hint()
 
     def wanted(self) -> str:
@@ -168,14 +168,16 @@ class _Refused:
         """What to write in place of a section, or of a switch, where a plain value belongs."""
         exporter = path[:2] == ("monitoring", "exporters") and len(path) > 2
         if exporter and isinstance(self.given, Mapping | bool):
-            return msg("write a port, or null to turn it off")
+            return msg("write a port, or null to turn the exporter off")
         if not isinstance(self.given, Mapping):
             return ""
         if self.is_duration():
             return msg("write one duration, e.g. 300ms")
         listed = path[:1] == ("notifications",) and len(path) > 2 and path[1] in _LISTS
         if listed and isinstance(path[-1], int) and path[-2] != "next":
-            return msg("give it a name below notifications.receivers, and write that name here")
+            return msg(
+                "define the receiver under a name in notifications.receivers, and write that name here"
+            )
         return ""
 
     def as_text(self) -> str:
@@ -184,9 +186,9 @@ class _Refused:
             return ""
         means = self.means()
         if means is None:
-            return msg("put it in quotes")
+            return msg("put the value in quotes")
         if self.is_duration() and isinstance(self.given, int) and not isinstance(self.given, bool):
-            return msg("write its unit too, e.g. {number}s", number=self.given)
+            return msg("write the unit too, e.g. {number}s", number=self.given)
         if not isinstance(means.words, Message) or "e.g. " not in means.words:
             return ""
         return msg("write e.g. {example}", example=means.words.changed(_example))
@@ -208,7 +210,7 @@ class _Refused:
         return [str(kind) for m in models for kind in literals(m.model_fields["kind"].annotation)]
 
     def pattern(self) -> str:
-        words = msg("has a form that is not allowed here")
+        words = msg("has a format that is not allowed here")
         return PATTERN_WORDS.get(str(self.context.get("pattern")), words)
 
 
@@ -219,12 +221,12 @@ def _example(words: str) -> str:
 
 def _number_alone(given: str) -> str:
     """How to write a number that stands in full-width digits, or with a sign of money or per cent."""
-    if found := re.fullmatch(r"\$ ?([0-9]{1,12}(?:\.[0-9]{1,4})?)", given):
-        return msg("write the number alone: {number}", number=found[1])
-    if found := re.fullmatch(r"([0-9]{1,3}) ?%", given):
-        return msg("write the number alone: {number}", number=f"{int(found[1]) / 100:g}")
+    if number := re.fullmatch(r"\$ ?([0-9]{1,12}(?:\.[0-9]{1,4})?)", given):
+        return msg("write the number alone: {number}", number=number[1])
+    if number := re.fullmatch(r"([0-9]{1,3}) ?%", given):
+        return msg("write the number alone: {number}", number=f"{int(number[1]) / 100:g}")
     if re.fullmatch(r"[-+]?[0-9.]{1,20}", folded := half_width(given)):
-        return msg("write it half-width: {number}", number=folded)
+        return msg("write the number half-width: {number}", number=folded)
     return ""
 
 
@@ -234,8 +236,8 @@ def own_words(message: str, given: object, names: tuple[str, ...] | None) -> tup
     Of a value that came from the variables `names` only the hint stays: a reason may quote a part of a
     secret.
     """
-    text, found, hint = message.rpartition("; ")
-    if not found:
+    text, separator, hint = message.rpartition("; ")
+    if not separator:
         text, hint = message, ""
     if names is None:
         return text, hint
@@ -259,8 +261,8 @@ def _named(given: object) -> str:
     return shown(without_logins(str(given))) if given != "" else '""'
 
 
-def _range(found: Shape | None) -> str:
-    low, high = bound(found, "ge"), bound(found, "le")
+def _range(shape: Shape | None) -> str:
+    low, high = bound(shape, "ge"), bound(shape, "le")
     if low is not None and high is not None:
         return msg("between {low:g} and {high:g}", low=low, high=high)
     if low is not None:
@@ -274,8 +276,8 @@ def _unknown_key(path: Path, data: Mapping[str, Any]) -> FieldError:
     known = fields_of(model) if model is not None else {}
     key = str(path[-1])
     head, dot, rest = key.partition(".")
-    if (found := slip(key if _COLON in key else f"{key}:")) is not None:
-        return FieldError(path, msg("unknown key: {why}", why=found[1]), found[2], at_key=True)
+    if (problem := slip(key if _COLON in key else f"{key}:")) is not None:
+        return FieldError(path, msg("unknown key: {why}", why=problem[1]), problem[2], at_key=True)
     if dot and head in known:
         hint = msg("write `{rest}` on a line of its own below `{head}:`", rest=shown(rest), head=head)
         return FieldError(path, msg("unknown key"), hint, at_key=True)

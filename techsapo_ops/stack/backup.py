@@ -76,7 +76,7 @@ class Shrink:
 
     def __str__(self) -> str:
         return msg(
-            "{source} shrank: it has {now}, and had {before} in {than}",
+            "{source} shrank: {now} now, but {before} in backup {than}",
             source=self.source,
             now=Amount(self.unit, self.now),
             before=Amount(self.unit, self.before),
@@ -275,7 +275,7 @@ class BackupKind(ABC):
         service = self.service(kind)
         if not service or stack.topology.meant(service):
             return ""
-        return msg("this stack has no {service} any more", service=service)
+        return msg("this stack no longer has {service}", service=service)
 
     @abstractmethod
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:

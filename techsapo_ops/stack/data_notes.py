@@ -70,17 +70,17 @@ class DataNote:
         """The services with data, by name."""
         return {name: KnownData.of(value) for name, value in self._read().get(self._section, {}).items()}
 
-    def add(self, found: Mapping[str, KnownData]) -> None:
+    def add(self, data: Mapping[str, KnownData]) -> None:
         """Note the data of these services; those that are noted keep their `since`."""
         with self._changing() as noted:
-            for name, new in found.items():
+            for name, new in data.items():
                 noted[name] = replace(new, since=noted[name].since) if name in noted else new
 
-    def refresh(self, found: Mapping[str, KnownData]) -> None:
+    def refresh(self, data: Mapping[str, KnownData]) -> None:
         """As `add`, for those that are noted: what was forgotten meanwhile stays forgotten."""
         with self._changing() as noted:
-            for name in noted.keys() & found.keys():
-                noted[name] = replace(found[name], since=noted[name].since)
+            for name in noted.keys() & data.keys():
+                noted[name] = replace(data[name], since=noted[name].since)
 
     def forget(self, names: Collection[str] | None = None) -> None:
         """Forget these services, or all: their data is gone because somebody wanted that."""
@@ -104,7 +104,8 @@ class DataNote:
             _checked,
             empty={},
             remedy=msg(
-                "see that the data of each service is there, then remove it: `techsapo up` makes another"
+                "check that the data of each service is there, then remove that file: `techsapo up` writes "
+                "a new one"
             ),
         )
 
@@ -147,6 +148,6 @@ class BudgetNote:
 
 def read_note(path: Path) -> BudgetNote:
     """The note in a file; an empty one where there is none. Raises OpsError for one that can't be read."""
-    remedy = msg("remove it: budgets then go by the audit log alone")
+    remedy = msg("remove that file: budgets are then calculated from the audit log alone")
     made = TypeAdapter(BudgetNote).validate_python
     return read_json(path, made, empty=BudgetNote(), remedy=remedy)

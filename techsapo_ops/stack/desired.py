@@ -68,7 +68,7 @@ class Program:
     @property
     def defined_by(self) -> str:
         """The words for a changed command."""
-        return msg("its command, user or environment")
+        return msg("the command, user or environment")
 
     def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
         """Digest of the rendered files that this program reads."""
@@ -82,17 +82,17 @@ class Program:
         come = [f"+{word}" for word in self.argv if word not in earlier.argv]
         words = [*gone, *come]
         if earlier.argv != self.argv and not words:
-            words = [msg("its arguments in another order")]
+            words = [msg("the order of the arguments")]
         if earlier.user != self.user:
             words.append(
                 msg(
                     "user {user} → {user2}",
-                    user=earlier.user or msg("of the tool"),
-                    user2=self.user or msg("of the tool"),
+                    user=earlier.user or msg("that runs techsapo"),
+                    user2=self.user or msg("that runs techsapo"),
                 )
             )
         if earlier.environment != self.environment:
-            words.append(msg("its environment"))
+            words.append(msg("the environment"))
         return joined(" ", words)
 
 
@@ -124,7 +124,7 @@ class ContainerUnit:
     @property
     def defined_by(self) -> str:
         """The words for a changed definition."""
-        return msg("its entry in {file}", file=self.file)
+        return msg("the entry in {file}", file=self.file)
 
     def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
         """Digest of the rendered files that this container reads."""

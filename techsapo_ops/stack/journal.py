@@ -57,22 +57,28 @@ class CutShort:
 
 CUT_SHORT: Mapping[Operation, CutShort] = {
     Operation.APPLY: CutShort(
-        msg("an apply was cut short"),
+        msg("an apply was interrupted"),
         msg("`techsapo up` completes the apply, `techsapo rollback` undoes it"),
         msg("`techsapo up` applies the spec again"),
     ),
     Operation.RESTORE: CutShort(
-        msg("a restore was interrupted half way: the data is neither the old nor the new"),
-        msg("`techsapo up` goes back to what was there before, and `techsapo restore` does that first"),
-        msg("remove it, then bring a backup back: `techsapo restore`"),
+        msg("a restore was interrupted halfway: the data is neither the old state nor the backup"),
+        msg(
+            "`techsapo up` returns to the state before the restore; a new `techsapo restore` does the same "
+            "first"
+        ),
+        msg("remove that file, then restore a backup: `techsapo restore`"),
         whole_from=START,
     ),
     Operation.RECOVERY: CutShort(
         msg("this stack is being recovered"),
-        msg("complete that first: the same `techsapo recover` again, or `techsapo recover --abandon`"),
         msg(
-            "go on with the version that began it; or `techsapo down --volumes`, and remove the state "
-            "directory: the repository has everything still"
+            "complete the recovery first: run the same `techsapo recover` again, or run `techsapo recover "
+            "--abandon`"
+        ),
+        msg(
+            "continue with the version of techsapo that started the recovery; or run `techsapo down "
+            "--volumes` and remove the state directory: the backup repository still has everything"
         ),
     ),
 }
@@ -140,7 +146,9 @@ class Journal(Generic[F]):
             entry = adapter.validate_json(text, strict=True)
         except ValueError:
             hint = CUT_SHORT[self._operation].damaged
-            raise OpsError(msg("{path} is damaged, or another version's", path=self.path), hint) from None
+            raise OpsError(
+                msg("{path} is damaged, or was written by another version", path=self.path), hint
+            ) from None
         self.entry = entry
         return entry
 
@@ -226,7 +234,7 @@ def half_done(layout: Layout) -> Mapping[Operation, str]:
             continue
         if entry is not None:
             said[operation] = msg(
-                "{what} ({user} began it on {host}, {began:%Y-%m-%d %H:%M:%S} UTC)",
+                "{what} (started by {user} on {host}, {began:%Y-%m-%d %H:%M:%S} UTC)",
                 what=what,
                 user=entry.who.get("login") or entry.who.get("user", "?"),
                 host=entry.host,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login, Machine, Service, ServiceFacts, Tool
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -163,7 +163,7 @@ class Kind:
         """Secrets that the tool makes itself, by the name under which a container gets each."""
         return {}
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:  # noqa: ARG002 - most have none
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:  # noqa: ARG002 - most have none
         """Its secrets that a person may need."""
         return ()
 
@@ -174,7 +174,7 @@ class Kind:
     def program(self, topology: Topology, service: Service) -> Program:  # noqa: ARG002 - likewise
         """How `service` runs as a process of this host. Raises OpsError without its executable."""
         raise OpsError(
-            msg("{service} runs in a container alone", service=service.name), "`techsapo up --engine compose`"
+            msg("{service} runs only in a container", service=service.name), "`techsapo up --engine compose`"
         )
 
     def container(self, topology: Topology, service: Service) -> Container:
@@ -232,7 +232,7 @@ def executable(service: Service) -> str:
     """Path of the executable of `service`. Raises OpsError where the host has none."""
     if service.binary is None:
         raise OpsError(
-            msg("no executable is known for {service}", service=service.name),
+            msg("the executable of {service} was not found on this host", service=service.name),
             msg("`techsapo doctor` shows what is missing"),
         )
     return service.binary

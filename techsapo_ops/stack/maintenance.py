@@ -69,18 +69,18 @@ class Maintenance:
         return self.until is not None and (now or datetime.now(UTC)) > self.until
 
     def __str__(self) -> str:
-        told = msg("maintenance since {since:%Y-%m-%d %H:%M} UTC by {by}", since=self.since, by=self.by)
+        period = msg("maintenance since {since:%Y-%m-%d %H:%M} UTC by {by}", since=self.since, by=self.by)
         if self.until is not None:
-            told += (
-                msg(", was to end {until:%Y-%m-%d %H:%M} UTC", until=self.until)
+            period += (
+                msg(", was due to end {until:%Y-%m-%d %H:%M} UTC", until=self.until)
                 if self.forgotten()
                 else msg(", until {until:%Y-%m-%d %H:%M} UTC", until=self.until)
             )
-        return msg("{told}: {message}", told=told, message=self.message) if self.message else told
+        return msg("{period}: {message}", period=period, message=self.message) if self.message else period
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notice:
     """What the folder of a reader says."""
 
     detail: str
@@ -92,16 +92,16 @@ class Told:
         return self.until is not None and datetime.now(UTC) > self.until
 
 
-def told_in(folder: Path) -> Told | None:
+def notice_in(folder: Path) -> Notice | None:
     """What goes on by `folder`; None where nothing does."""
     try:
         value = json.loads((folder / PROBLEM).read_text(encoding="utf-8"))
         until = value.get("until")
-        return Told(str(value["detail"]), None if until is None else datetime.fromisoformat(until))
+        return Notice(str(value["detail"]), None if until is None else datetime.fromisoformat(until))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Told(f"{folder / PROBLEM}: {error}", None)
+        return Notice(f"{folder / PROBLEM}: {error}", None)
 
 
 def note(layout: Layout) -> Path:

@@ -14,7 +14,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
-FOLDER_GONE = msg("its data folder was removed while it ran: what it holds is lost when it ends")
+FOLDER_GONE = msg(
+    "the data folder was removed while the service was running: the data is lost when the service stops"
+)
 """What is said of a service as its `drift`."""
 NOTE = "stopped.json"
 
@@ -38,7 +40,7 @@ class State(StrEnum):
         return self in {State.RUNNING, State.STARTING}
 
     @property
-    def kept_running(self) -> bool:
+    def running_or_restarting(self) -> bool:
         """Whether its process is there, or is started again."""
         return self.runs or self is State.BACKOFF
 
@@ -175,12 +177,12 @@ def stopped_of(layout: Layout) -> dict[str, Stopped]:
 
     def made(value: Any) -> dict[str, Stopped]:
         return {
-            str(name): Stopped(str(told["by"]), datetime.fromisoformat(told["since"]))
-            for name, told in value.items()
+            str(name): Stopped(str(entry["by"]), datetime.fromisoformat(entry["since"]))
+            for name, entry in value.items()
         }
 
     return read_json(
-        _note(layout), made, empty={}, remedy=msg("remove it; `techsapo up` then starts them all")
+        _note(layout), made, empty={}, remedy=msg("remove that file; `techsapo up` then starts all services")
     )
 
 

@@ -302,7 +302,7 @@ def named_places(engine: str) -> Places | None:
 
 def places_of(engine: str) -> Places:
     """The places of the engine of that name. Raises KeyError for a name that there is not."""
-    found = named_places(engine)
-    if found is None:
+    places = named_places(engine)
+    if places is None:
         raise KeyError(engine)
-    return found
+    return places

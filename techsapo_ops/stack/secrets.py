@@ -44,7 +44,7 @@ def secret_file(name: str, content: str, owner: str) -> RenderedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSecret:
+class StoredSecret:
     """One secret, by a `name` of its own such as `redis-operator`.
 
     `given` is what the spec says at `setting`, or None where the tool made it and keeps it in `file`.

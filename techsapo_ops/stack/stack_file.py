@@ -23,5 +23,5 @@ def parsed(text: str) -> Mapping[str, Any]:
     Raises yaml.YAMLError.
     """
 
-    found: Mapping[str, Any] = read_yaml(text)
-    return found
+    parts: Mapping[str, Any] = read_yaml(text)
+    return parts

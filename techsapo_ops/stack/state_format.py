@@ -23,21 +23,22 @@ def require_format(state: Path) -> None:
     """Raise OpsError where the state directory `state` is in a format that this version does not read."""
     note = Layout(state, state).format_note
     try:
-        found = note.read_text("utf-8").strip()
+        noted = note.read_text("utf-8").strip()
     except FileNotFoundError:
-        found = "" if _was_applied(state) else str(FORMAT)
+        noted = "" if _was_applied(state) else str(FORMAT)
     except UnicodeDecodeError:
-        found = ""
+        noted = ""
     except OSError:  # whoever reads what is in it says whose it is
         return
-    if found != str(FORMAT):
+    if noted != str(FORMAT):
         raise OpsError(
             msg(
-                "{state} was written by another version of techsapo, and this one can't read it", state=state
+                "{state} was written by another version of techsapo, and this version can't read it",
+                state=state,
             ),
             msg(
-                "stop the stack with that version, then `mv {state} {state}-before`: its data, keys and "
-                "backups stay there, and `techsapo up` starts anew",
+                "stop the stack with that version, then run `mv {state} {state}-before`: the data, keys "
+                "and backups stay in that folder, and `techsapo up` starts a new stack",
                 state=state,
             ),
         )

@@ -35,7 +35,7 @@ _DONE = {
     Action.RESTART: msg("restarted"),
     Action.RELOAD: msg("reloaded"),
     Action.REMOVE: msg("removed"),
-    Action.NOTHING: msg("left as it was"),
+    Action.NOTHING: msg("unchanged"),
 }
 
 

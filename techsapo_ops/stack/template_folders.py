@@ -33,7 +33,7 @@ def template_root() -> Path:
     for root in (package / PACKAGED_TEMPLATES, package.parent / TEMPLATES):
         if root.is_dir():
             return root
-    raise OpsError(msg("the built-in templates are missing"), msg("install techsapo-ops again"))
+    raise OpsError(msg("the built-in templates are missing"), msg("reinstall techsapo-ops"))
 
 
 @cache
@@ -49,7 +49,7 @@ def nearest(name: str) -> str:
     return (
         msg("did you mean {near}?", near=near[0])
         if near
-        else msg("`techsapo config templates list` shows them all")
+        else msg("`techsapo config templates list` shows all templates")
     )
 
 
@@ -76,8 +76,8 @@ class Overrides:
 
     def template(self, name: str) -> Path | None:
         """The operator's template of this name that comes before ours, if there is one."""
-        found = self.folder / name
-        return found if self.is_there and found.is_file() else None
+        path = self.folder / name
+        return path if self.is_there and path.is_file() else None
 
     @property
     def missing(self) -> bool:
@@ -100,17 +100,21 @@ class Overrides:
         try:
             _below(folder)
         except FileNotFoundError:
-            hint = msg("bring it back (`techsapo restore --only config`), make it, or name another one")
+            hint = msg(
+                "restore the folder (`techsapo restore --only config`), create it, or name another folder"
+            )
             return Finding(FIELD, msg("there is no folder {folder}", folder=folder), hint)
         except NotADirectoryError:
             return Finding(
-                FIELD, msg("{folder} is not a folder", folder=folder), msg("remove it, or name another one")
+                FIELD,
+                msg("{folder} is not a folder", folder=folder),
+                msg("remove that file, or name another folder"),
             )
         except OSError as error:
             message = msg(
                 "cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror
             )
-            return Finding(FIELD, message, msg("run it as a user who may"))
+            return Finding(FIELD, message, msg("run the command as a user who can read that path"))
         return None
 
     def warnings(self) -> Iterator[Finding]:
@@ -120,7 +124,7 @@ class Overrides:
             if name in FIXED:
                 yield _warning(
                     msg("{path} is not used: {name} can't be overridden", path=path, name=name),
-                    msg("remove it"),
+                    msg("remove that file"),
                 )
             elif name not in builtin_names() and not _is_mentioned(name, own):
                 yield _warning(
@@ -131,11 +135,14 @@ class Overrides:
     def _misplaced(self) -> Finding | None:
         """Why no folder at this place can be one of overrides."""
         real, spec = Path(os.path.realpath(self.folder)), Path(os.path.realpath(self.directory))
-        hint = msg("name another one, such as {overrides}", overrides=OVERRIDES)
+        hint = msg("name another folder, such as {overrides}", overrides=OVERRIDES)
         if real == template_root().resolve():
-            return Finding(FIELD, msg("{folder} holds the built-in templates", folder=self.folder), hint)
+            message = msg("{folder} contains the built-in templates", folder=self.folder)
+            return Finding(FIELD, message, hint)
         if spec.is_relative_to(real) or real.is_relative_to(spec / STATE_DIRECTORY):
-            return Finding(FIELD, msg("{folder} does not hold templates alone", folder=self.folder), hint)
+            return Finding(
+                FIELD, msg("{folder} contains files that are not templates", folder=self.folder), hint
+            )
         return None
 
 
@@ -146,7 +153,7 @@ def find_overrides(directory: Path, named: str | None) -> Overrides:
 
 def _below(folder: Path) -> dict[str, Path]:
     """The templates below `folder` by name, sorted. Raises OSError for a folder that can't be read."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     seen = set()
 
     def refuse(error: OSError) -> None:
@@ -159,8 +166,8 @@ def _below(folder: Path) -> dict[str, Path]:
             continue
         seen.add(real)
         for path in (Path(where, name) for name in files if name.endswith(".j2")):
-            found[path.relative_to(folder).as_posix()] = path
-    return dict(sorted(found.items()))
+            paths[path.relative_to(folder).as_posix()] = path
+    return dict(sorted(paths.items()))
 
 
 def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:
@@ -171,7 +178,7 @@ def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:
     except OSError as error:
         raise OpsError(
             msg("cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror),
-            msg("run it as a user who may"),
+            msg("run the command as a user who can read that path"),
         ) from None
 
 

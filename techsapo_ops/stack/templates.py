@@ -62,7 +62,7 @@ _Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
 def printable(text: str) -> str:
     """`text` as it is. Raises OpsError for one with a control character, which no quoting carries."""
     if _CONTROL.search(text):
-        raise OpsError(msg("{text} holds a control character", text=repr(text)), msg("rename the folder"))
+        raise OpsError(msg("{text} contains a control character", text=repr(text)), msg("rename the folder"))
     return text
 
 

@@ -68,12 +68,16 @@ class Topology:
 
     def beside(self, service: Service, kind: str) -> Service:
         """The first service of `kind` on the machine of `service`. Raises OpsError for none."""
-        found = next((s for s in self.of_kind(kind) if s.machine == service.machine), None)
-        if found is None:
+        other = next((s for s in self.of_kind(kind) if s.machine == service.machine), None)
+        if other is None:
             raise OpsError(
-                msg("{name} wants {kind} beside it, and there is none", name=service.name, kind=kind)
+                msg(
+                    "{name} needs {kind} on the same host, but that host has none",
+                    name=service.name,
+                    kind=kind,
+                )
             )
-        return found
+        return other
 
     def comes_after(self, service: Service) -> tuple[str, ...]:
         """Names of the services that are started before `service`, as far as the stack has them."""

@@ -19,7 +19,7 @@ from techsapo_ops.errors import OpsError
 log = logging.getLogger("techsapo.key")
 
 _BYTES = 24
-_KEPT_ANSWER = "kept answer"
+_STORED_ANSWER = "kept answer"
 _PROMPT_HASH = "prompt hash"
 _DRILL = "drill"
 
@@ -55,15 +55,15 @@ class Seal:
     """
 
     def __init__(self, key: bytes, now: Callable[[], float] = time.time) -> None:
-        self._stamps = Stamps(key, _KEPT_ANSWER, now)
+        self._stamps = Stamps(key, _STORED_ANSWER, now)
 
     def closed(self, place: str, value: bytes, ttl: float) -> bytes:
         """`value` as it is kept at `place` for `ttl` seconds."""
         return b"%s\n%s" % (self._stamps.made(ttl, place, value).encode(), value)
 
-    def opened(self, place: str, kept: bytes) -> bytes | None:
+    def opened(self, place: str, sealed: bytes) -> bytes | None:
         """The value that was sealed for `place`; None where its time is over. Raises Forged."""
-        stamp, _, value = kept.partition(b"\n")
+        stamp, _, value = sealed.partition(b"\n")
         left = self._stamps.left(stamp.decode("ascii", errors="replace"), place, value)
         if left is None:
             raise Forged

@@ -80,7 +80,7 @@ class BudgetStore:
     starts with what the audit log says, and one of which it knows less is raised to that: after a power cut
     it has what it last saved, up to an hour old. Where the audit log can't be read, a ledger counts as spent;
     one that begins anew starts with what is `unaccounted` too. A reservation whose owner died is booked whole
-    after its life, and `lost` is told of it once by the instance that finds it.
+    after its life, and `lost` is called once by the instance that finds it.
     """
 
     def __init__(
@@ -137,15 +137,15 @@ class BudgetStore:
         try:
             return self._seen(ledgers, await self._run("settle", owner, ledgers, amount, 0, ()))
         except (Away, SpendingUnknown):
-            found = []
+            balances = []
             for ledger in ledgers:
                 try:
                     local = await self._local_ledger(ledger)
                 except SpendingUnknown:
                     local = self._local[ledger.key] = _LocalLedger(ledger.limit)
                 local.own += amount
-                found.append(local.balance())
-            return found
+                balances.append(local.balance())
+            return balances
 
     async def balances(self, ledgers: Sequence[Ledger]) -> list[Balance]:
         """What is spent and held in the ledgers now; of one of which that is not known, all of it."""

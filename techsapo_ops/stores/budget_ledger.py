@@ -43,11 +43,11 @@ class Ledger:
     ) -> Ledger:
         """The ledger of the period that `now` lies in; `reset` is when one of that kind was reset last."""
         name = now.strftime("%Y-%m-%d" if period == "day" else "%Y-%m")
-        found = cls(scope, period, name, int(limit_usd * NANO + 0.5))
+        ledger = cls(scope, period, name, int(limit_usd * NANO + 0.5))
         return (
-            found
-            if reset is None or reset < found.start
-            else replace(found, name=f"{name}+{int(reset.timestamp())}")
+            ledger
+            if reset is None or reset < ledger.start
+            else replace(ledger, name=f"{name}+{int(reset.timestamp())}")
         )
 
     @property

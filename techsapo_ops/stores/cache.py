@@ -121,12 +121,12 @@ class AnswerCache:
         """The value of `key`, or None."""
         place = self._prefix + key
         try:
-            kept = self._opened(place, await self._link.call(lambda redis: redis.get(place), "read"))
+            value = self._opened(place, await self._link.call(lambda redis: redis.get(place), "read"))
         except Away:
             return self._memory.get(key)
-        if kept is None and "write" in self._link.failing:
+        if value is None and "write" in self._link.failing:
             return self._memory.get(key)
-        return kept
+        return value
 
     async def set(self, key: str, value: bytes, ttl: float) -> bool:
         """Keep `value` for `ttl` seconds; whether other instances have it."""
@@ -150,9 +150,9 @@ class AnswerCache:
         """`value` as it is kept there, for who writes it by another connection."""
         return self._seal.closed(self._prefix + key, value, ttl)
 
-    def opened(self, key: str, kept: bytes | str | None) -> bytes | None:
+    def opened(self, key: str, sealed: bytes | str | None) -> bytes | None:
         """What `closed` closed; None for anything else."""
-        return self._opened(self._prefix + key, kept)
+        return self._opened(self._prefix + key, sealed)
 
     async def check(self) -> CacheStatus:
         """Ask Redis whether it is there (also during a pause), and again for what it failed at, and say which
@@ -186,15 +186,15 @@ class AnswerCache:
         """Give the connections back."""
         await self._link.close()
 
-    def _opened(self, place: str, kept: bytes | str | None) -> bytes | None:
-        if kept is None:
+    def _opened(self, place: str, sealed: bytes | str | None) -> bytes | None:
+        if sealed is None:
             return None
         try:
-            return self._seal.opened(place, kept.encode() if isinstance(kept, str) else kept)
+            return self._seal.opened(place, sealed.encode() if isinstance(sealed, str) else sealed)
         except Forged:
             self._forged()
             log.warning(
-                "A kept answer carries no seal of this stack; it is not used", extra={"redis_key": place}
+                "A stored answer has no seal of this stack; it is not used", extra={"redis_key": place}
             )
             return None
 
@@ -208,7 +208,7 @@ _TAKE = (
 )
 
 
-class KeptShare:
+class StorageShare:
     """`most` bytes of each caller in a day of UTC, whichever instance keeps them; 0 bounds nothing.
 
     What lasts a day is of two days at most, and so of twice as many bytes; likewise with another `life`, in

@@ -39,11 +39,11 @@ def endings_of(keys: Iterable[ApiKey]) -> Endings:
 
 def sooner(*several: Endings) -> Endings:
     """The earliest ending of each key."""
-    found: dict[str, Ending] = {}
+    endings: dict[str, Ending] = {}
     for each in several:
         for number, ending in each.items():
-            found[number] = found.get(number, Ending()).or_sooner(ending)
-    return found
+            endings[number] = endings.get(number, Ending()).or_sooner(ending)
+    return endings
 
 
 def ended(keys: Iterable[ApiKey], endings: Endings) -> tuple[ApiKey, ...]:
@@ -86,22 +86,22 @@ def _recorded(record: Link) -> Endings:
     if not isinstance(what, dict):
         return {}
     revoked, expiring = what.get("revoked"), what.get("expiring")
-    found: dict[str, Ending] = {}
+    endings: dict[str, Ending] = {}
     for number in revoked if isinstance(revoked, list) else ():
-        found[str(number)] = Ending(revoked=record.time)
+        endings[str(number)] = Ending(revoked=record.time)
     for number, text in expiring.items() if isinstance(expiring, dict) else ():
         moment = _moment(text)
-        found[str(number)] = Ending(expires=moment) if moment is not None else Ending(revoked=record.time)
-    return found
+        endings[str(number)] = Ending(expires=moment) if moment is not None else Ending(revoked=record.time)
+    return endings
 
 
 def _moment(text: object) -> datetime | None:
     """The time that `text` names with its zone; None where it names none."""
     try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    return found if found is not None and found.tzinfo is not None else None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def _ended(key: ApiKey, ending: Ending) -> ApiKey:

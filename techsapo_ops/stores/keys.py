@@ -119,7 +119,7 @@ def keys_in(text: str, path: Path) -> tuple[ApiKey, ...]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(
             msg("{path} is not a file of API keys", path=path),
-            msg("restore it from a backup, or move it away and make new keys"),
+            msg("restore the file from a backup, or move it away and create new keys"),
         ) from None
 
 
@@ -172,7 +172,8 @@ class KeyFile:
             raise OpsError(
                 msg("{count} active keys are named {which}", count=len(active), which=repr(which)),
                 msg(
-                    "name one by its id: {ids}; or all of them: `techsapo keys revoke {name} --all`",
+                    "name one of these keys by its id: {ids}; or revoke all of them: "
+                    "`techsapo keys revoke {name} --all`",
                     ids=", ".join(f"{k.id} ({k.created:%Y-%m-%d})" for k in active),
                     name=shlex.quote(which),
                 ),
@@ -190,23 +191,23 @@ class KeyFile:
         """
         keys = self.read()
         old = _current(keys, which, now)
-        kept, shown = new_key(
+        new, shown = new_key(
             old.name, plan=old.plan, scopes=old.scopes, now=now, expires=_lifetime_of(keys, old, now)
         )
-        kept = replace(kept, per_minute=old.per_minute, daily_usd=old.daily_usd, monthly_usd=old.monthly_usd)
+        new = replace(new, per_minute=old.per_minute, daily_usd=old.daily_usd, monthly_usd=old.monthly_usd)
         end = now + overlap
         going = {k.id for k in keys if k.state(now) == "active" and _leads_to(keys, k, old)}
         ending = (
             replace(
                 k,
-                replaced_by=kept.id if k.id == old.id else k.replaced_by,
+                replaced_by=new.id if k.id == old.id else k.replaced_by,
                 expires=k.expires if not overlap else min(k.expires or end, end),
                 revoked=k.revoked if overlap else now,
             )
             for k in keys
             if k.id in going
         )
-        return Rotation(kept, shown, tuple(ending))
+        return Rotation(new, shown, tuple(ending))
 
 
 class KeyRing:
@@ -288,14 +289,14 @@ def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
     if not current:
         by = hit[0].replaced_by
         raise OpsError(
-            msg("key {id} was replaced by {by} already", id=hit[0].id, by=by),
-            msg("rotate that one: {by}", by=by),
+            msg("key {id} was already replaced by {by}", id=hit[0].id, by=by),
+            msg("rotate key {by} instead", by=by),
         )
     if len(current) > 1:
         ids = ", ".join(k.id for k in current)
         raise OpsError(
             msg("{count} active keys are named {which}", count=len(current), which=repr(which)),
-            msg("name one by its id: {ids}", ids=ids),
+            msg("name one of these keys by its id: {ids}", ids=ids),
             exit_code=2,
         )
     return current[0]
@@ -333,8 +334,8 @@ def _lifetime_of(keys: tuple[ApiKey, ...], key: ApiKey, now: datetime) -> dateti
 
 def _utc(text: str) -> datetime:
     """The time that `text` names; one without a zone, as hands write it, is UTC too."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _digest(key: str) -> str:

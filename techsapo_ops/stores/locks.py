@@ -85,43 +85,43 @@ class SharedLock:
     async def run(
         self,
         key: str,
-        found: Callable[[], Awaitable[T | None]],
+        find: Callable[[], Awaitable[T | None]],
         work: Callable[[], Awaitable[T]],
         *,
         waiting: Callable[[], None] = lambda: None,
     ) -> tuple[T, bool]:
         """What `work` makes under the lock, or what `found` shows while another instance has it.
 
-        True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is told at
+        True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is called at
         each look that another one still has it.
         """
-        held = await self._taken(Held(self._prefix + key), found, waiting)
+        held = await self._taken(Held(self._prefix + key), find, waiting)
         if not isinstance(held, Held | None):
             return held.value, False
         async with self._renewed(held):
-            there = await found()  # it may have been finished between our look and our lock
+            there = await find()  # it may have been finished between our look and our lock
             return (await work(), True) if there is None else (there, False)
 
     async def run_once(
         self,
         key: str,
         doing: str,
-        found: Callable[[], Awaitable[T | None]],
+        find: Callable[[], Awaitable[T | None]],
         work: Callable[[Held | None], Awaitable[T]],
         surely: Callable[[Held], Awaitable[T | None]] | None = None,
     ) -> T:
         """As `run`, for `work` that must not go on once another instance may have begun it too.
 
-        It is cancelled then, and what that one makes waited for. It is told the lock, None without Redis.
+        It is cancelled then, and what that one makes waited for. It gets the lock, None without Redis.
         `doing` is one word for what it does. Under the lock, `surely` looks in place of `found`, where it is
         given. Raises OtherWork where who has the lock does something else.
         """
         while True:
-            held = await self._taken(Held(self._prefix + key, doing), found, lambda: None)
+            held = await self._taken(Held(self._prefix + key, doing), find, lambda: None)
             if not isinstance(held, Held | None):
                 return held.value
             async with self._renewed(held):
-                there = await (found() if held is None or surely is None else surely(held))
+                there = await (find() if held is None or surely is None else surely(held))
                 if there is not None:
                     return there
                 if held is None:
@@ -156,7 +156,7 @@ class SharedLock:
         )
 
     async def _taken(
-        self, held: Held, found: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
+        self, held: Held, find: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
     ) -> Held | _There[T] | None:
         """The lock, or what another one made meanwhile; None where Redis keeps no locks now."""
         if not self._link.configured:
@@ -168,7 +168,7 @@ class SharedLock:
                 return None
             if mine:
                 return held
-            there = await found()
+            there = await find()
             if there is not None:
                 return _There(there)
             await self._compare(held)

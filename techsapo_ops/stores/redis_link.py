@@ -34,7 +34,7 @@ PATIENCE = 6.0
 REPLICATION = 0.5
 """Longest time in seconds that a replica is waited for; it has what was written within milliseconds."""
 _ALONE = "Redis is not available; this instance goes on alone"
-_WAITS = "No Redis takes writes; what replicas must have waits for the next master"
+_WAITS = "No Redis accepts writes; writes that replicas must confirm wait for the next master"
 _PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
 """Errors of a Redis that another one may be about to take over from, or that has just taken over."""
 
@@ -61,7 +61,7 @@ def pause_after(error: Exception, *, failover: bool = False) -> float:
 class RedisLink:
     """Calls to Redis, or Away at once while it is known not to answer, and where there is no `server`.
 
-    `used_for` is told in the log; `timeout` is the longest time in seconds that a call waits.
+    `used_for` is named in the log; `timeout` is the longest time in seconds that a call waits.
     """
 
     def __init__(
@@ -150,15 +150,15 @@ class RedisLink:
             if self.streaks.note(operation, ok=False):
                 log.warning(
                     _WAITS if self.copies else _ALONE,
-                    extra=self._told(operation=operation, error=self.last_error),
+                    extra=self._fields(operation=operation, error=self.last_error),
                 )
             raise Away from error
         self._on_operation(operation, True)
         if self.streaks.note(operation, ok=True):
-            log.info("Redis is available again", extra=self._told())
+            log.info("Redis is available again", extra=self._fields())
         return result
 
-    def _told(self, **more: str) -> dict[str, str]:
+    def _fields(self, **more: str) -> dict[str, str]:
         return {"redis": self.where, "used_for": self._used_for, **more}
 
     async def surely(
@@ -205,17 +205,17 @@ class RedisLink:
                 if time.monotonic() >= until or not _passes(error.__cause__):
                     raise Unconfirmed from error
                 if isinstance(error, _TooFew):
-                    await self._look_again()
+                    await self._ask_sentinels()
             await asyncio.sleep(FAILOVER_PAUSE / 2)
 
-    async def _look_again(self) -> None:
+    async def _ask_sentinels(self) -> None:
         """Ask the Sentinels which Redis is the master: who has no replica may be so no longer."""
         from redis import RedisError
 
-        look = getattr(self._redis.connection_pool, "get_master_address", None) if self._redis else None
-        if look is not None:
+        ask = getattr(self._redis.connection_pool, "get_master_address", None) if self._redis else None
+        if ask is not None:
             with suppress(RedisError, OSError):  # the next try finds it away
-                await look()
+                await ask()
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -128,7 +128,7 @@ def _master_pool() -> Any:
         async def get_master_address(self) -> tuple[str, int]:
             """The master's, asked once for all who want to know it now."""
             if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(_found(self._manager, self._master))
+                self._asking = asyncio.create_task(_master_address(self._manager, self._master))
                 self._asking.add_done_callback(_looked_at)
             address = await asyncio.shield(self._asking)
             if address != self._address:
@@ -152,7 +152,7 @@ def _master_pool() -> Any:
     return MasterPool
 
 
-async def _found(manager: Any, master: str) -> tuple[str, int]:
+async def _master_address(manager: Any, master: str) -> tuple[str, int]:
     """The master's address, by the first Sentinel that knows one that is not down.
 
     redis-py's own discovery reads the state of the master alone. While Sentinels bring the other replicas
@@ -235,8 +235,8 @@ def sharing(base: type) -> type:
             ca: Any = self.ca_certs
             if ca is None:
                 return _context(None, 0, 0)
-            found = os.stat(ca)  # noqa: PTH116 - redis-py has it as text
-            return _context(ca, found.st_ino, found.st_mtime_ns)
+            status = os.stat(ca)  # noqa: PTH116 - redis-py has it as text
+            return _context(ca, status.st_ino, status.st_mtime_ns)
 
     def made(self: Any, **options: Any) -> None:
         base.__init__(self, **options)

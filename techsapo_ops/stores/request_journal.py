@@ -203,7 +203,7 @@ class RequestJournals:
             lines = await read_under(self._link, held, self._prefix + name, "HGETALL") or []
         except Away:
             lines = []
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key, sealed in zip(lines[::2], lines[1::2], strict=True):
             if isinstance(key, str) or isinstance(sealed, str):
                 continue  # redis-py decodes nothing, unless it is told to
@@ -214,8 +214,8 @@ class RequestJournals:
                 self._forged()
                 continue
             if value is not None:
-                found[line] = load(value)
-        return found
+                values[line] = load(value)
+        return values
 
     def _place(self, name: str, line: str) -> str:
         return f"{self._prefix}{name} {line}"

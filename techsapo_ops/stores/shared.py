@@ -16,14 +16,14 @@ from techsapo_ops.stores.app_key import Seal
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore, Unaccounted, nothing
-from techsapo_ops.stores.cache import PART, AnswerCache, KeptShare
+from techsapo_ops.stores.cache import PART, AnswerCache, StorageShare
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.locks import Renewals, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import RequestJournals
 
-KEPT_ANSWERS = "sealed-answer"
-KEPT_REPLIES = "sealed-reply"
+ANSWERS = "sealed-answer"
+REPLIES = "sealed-reply"
 BEGUN = "sealed-journal"
 """Parts of keys in Redis."""
 
@@ -54,21 +54,21 @@ class Shared:
         self._limiter: RateLimiter | None = None
         self._budgets: BudgetStore | None = None
 
-        def kept(part: str, use: str) -> AnswerCache:
+        def cache(part: str, use: str) -> AnswerCache:
             return AnswerCache(server, f"{project}:{part}:", counter(use), seal=seal, forged=forged(use))
 
-        self.answers = kept(KEPT_ANSWERS, "answers")
-        self.replies = kept(KEPT_REPLIES, "replies")
+        self.answers = cache(ANSWERS, "answers")
+        self.replies = cache(REPLIES, "replies")
         self._money = RedisLink(server, "budgets", counter("budgets"))
         self._locks = RedisLink(server, "single flight", counter("locks"))
         self._renewals = Renewals(lambda: RedisLink(server, "locks under way"))
         self._begun = RedisLink(server, "requests under way", counter("journals"))
         self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
         most = size_bytes(spec.redis.maxmemory) // PART
-        self.kept_share = KeptShare(self._begun, f"{project}:kept:", most)
+        self.reply_share = StorageShare(self._begun, f"{project}:kept:", most)
         # Redis makes room for an answer by what was not used for longest, whoever had it kept.
         life = seconds(spec.wallbounce.cache_ttl)
-        self.reuse_share = KeptShare(self._begun, f"{project}:reused:", most // 2, life=life)
+        self.reuse_share = StorageShare(self._begun, f"{project}:reused:", most // 2, life=life)
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""
@@ -92,7 +92,7 @@ class Shared:
             self._limiter = RateLimiter(self._server, f"{self._project}:rate", self._counter("limits"))
         return self._limiter
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Ask Redis for a sign of life, and again for what it failed at: what is broken is known without
         traffic, and so is that it no longer is.
         """

@@ -143,10 +143,10 @@ def _missing(absent: Sequence[Check]) -> tuple[MissingTool, ...]:
     return tuple(
         MissingTool(
             name,
-            f"apt-get install {found[0].package}",
-            tuple(sorted({path for one in found for path in one.reads})),
+            f"apt-get install {checks[0].package}",
+            tuple(sorted({path for one in checks for path in one.reads})),
         )
-        for name, found in by_tool.items()
+        for name, checks in by_tool.items()
     )
 
 

@@ -149,7 +149,7 @@ def _logrotate(path: str, prefix: Path) -> Check:
 
 def _rsyslog(path: str) -> Check:
     # Alone it lacks the working directory that the host's configuration names: that is told, and no fault.
-    told = ("config validation run", "e/2450", "End of config")
+    expected = ("config validation run", "e/2450", "End of config")
     return Check(
         "rsyslogd",
         "rsyslog",
@@ -158,7 +158,7 @@ def _rsyslog(path: str) -> Check:
         ("-N1", "-f", path),
         passed=lambda done: (
             "config validation run" in done.output
-            and all(any(word in line for word in told) for line in done.output.strip().splitlines())
+            and all(any(word in line for word in expected) for line in done.output.strip().splitlines())
         ),
     )
 

@@ -152,10 +152,10 @@ class Grade:
 
     def covers(self, other: Grade) -> bool:
         """Whether it has all that `other`, of another version of the answer, has."""
-        kept = all(
+        covered = all(
             mine is not None or theirs is None for mine, theirs in zip(self.scores, other.scores, strict=True)
         )
-        return kept and (None not in self.claims or None in other.claims)
+        return covered and (None not in self.claims or None in other.claims)
 
     def filled(self, later: Grade) -> Grade:
         """This grade, with what it lacks taken from `later`, which runs along the same claims."""

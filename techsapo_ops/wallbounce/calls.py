@@ -1,4 +1,4 @@
-"""Calls to providers within one analysis: who answers in a tier's seats, all at once, costs added up."""
+"""Calls to providers within one analysis: who answers in a tier's slots, all at once, costs added up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grade, Grades
 from techsapo_ops.wallbounce.context import AnalysisContext, AskedAgain, Began, Event, Graded, Phase, SatIn
-from techsapo_ops.wallbounce.examination.examination import Sheet, believed
+from techsapo_ops.wallbounce.examination.examination import GradingForm, believed
 from techsapo_ops.wallbounce.examination.shown import masked, shown
 from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.prices import PROMPT_OVERHEAD, worst_cost, worst_of_ask
@@ -36,12 +36,12 @@ class Grader:
     names: Sequence[str]
 
     def ask(
-        self, question: Question, context: AnalysisContext, sheet: Sheet, limit: float = inf
+        self, question: Question, context: AnalysisContext, form: GradingForm, limit: float = inf
     ) -> AskGrades:
-        """What it is asked with `sheet`."""
-        labelled = {p.label: self.names[i] for p, i in zip(sheet.peers, sheet.subjects, strict=True)}
+        """What it is asked with `form`."""
+        labelled = {p.label: self.names[i] for p, i in zip(form.peers, form.subjects, strict=True)}
         context = _naming(context, labelled)
-        return AskGrades(question, sheet.peers, self.own, context=context, limit=limit)
+        return AskGrades(question, form.peers, self.own, context=context, limit=limit)
 
 
 @dataclass(slots=True)
@@ -63,20 +63,18 @@ class Calls:
 
     async def grades(
         self,
-        work: Sequence[tuple[Provider, Answer, Sheet]],
+        work: Sequence[tuple[Provider, Answer, GradingForm]],
         limit: float,
         names: Sequence[str],
         afford: Afford,
     ) -> list[dict[int, Grade]]:
-        """Let each grade its sheet; `names` are the answers' providers. Empty where a call failed.
+        """Let each fill in its form; `names` are the answers' providers. Empty where a call failed.
 
         What a reply lacks is asked for once more, where `afford` allows it and as much time as the reply took
         is left.
         """
         self._begin("grade", [p for p, _, _ in work])
-        return await at_once(
-            self._grade(Grader(p, own, names), sheet, limit, afford) for p, own, sheet in work
-        )
+        return await at_once(self._grade(Grader(p, own, names), form, limit, afford) for p, own, form in work)
 
     async def revisions(
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
@@ -91,12 +89,14 @@ class Calls:
             names = tuple(dict.fromkeys(p.name for p in providers))
             self.context.tell(Began(self.question.request_id, self.context.task_type, phase, names))
 
-    async def _grade(self, grader: Grader, sheet: Sheet, limit: float, afford: Afford) -> dict[int, Grade]:
+    async def _grade(
+        self, grader: Grader, form: GradingForm, limit: float, afford: Afford
+    ) -> dict[int, Grade]:
         clock = asyncio.get_running_loop().time
         began = clock()
-        given, failure = await self._graded(grader, sheet, limit)
+        given, failure = await self._graded(grader, form, limit)
         took = clock() - began
-        rest = sheet.rest(given)
+        rest = form.rest(given)
         unreadable = failure is None or failure.kind is FailureKind.BAD_ANSWER  # others were retried already
         if (
             rest is None
@@ -110,25 +110,25 @@ class Calls:
         self.later_failures += [failure] if failure is not None else []
         return given | {s: given[s].filled(grade) if s in given else grade for s, grade in more.items()}
 
-    async def _again(self, grader: Grader, rest: Sheet, afford: Afford) -> bool:
-        """Whether `grader` may be asked for `rest`; where it may, that is told."""
+    async def _again(self, grader: Grader, rest: GradingForm, afford: Afford) -> bool:
+        """Whether `grader` may be asked for `rest`; if so, an event says it."""
         ask = shown(grader.ask(self.question, self.context, rest))
         if not await afford(worst_of_ask(grader.provider, ask)):
             return False
         subjects = tuple(grader.names[i] for i in rest.subjects)
-        told = AskedAgain(self.question.request_id, self.context.task_type, grader.provider.name, subjects)
-        self.context.tell(told)
+        event = AskedAgain(self.question.request_id, self.context.task_type, grader.provider.name, subjects)
+        self.context.tell(event)
         return True
 
     async def _graded(
-        self, grader: Grader, sheet: Sheet, limit: float
+        self, grader: Grader, form: GradingForm, limit: float
     ) -> tuple[dict[int, Grade], Failure | None]:
         result = await self._call(
-            grader.provider, grader.ask(self.question, self.context, sheet, limit), Grades
+            grader.provider, grader.ask(self.question, self.context, form, limit), Grades
         )
         if isinstance(result, Failure):
             return {}, result
-        return believed(sheet, result), None
+        return believed(form, result), None
 
     async def _revise(
         self, provider: Provider, own: Answer, critiques: Sequence[Critique], limit: float
@@ -153,7 +153,7 @@ class Calls:
 
 
 def _naming(context: AnalysisContext, labelled: Mapping[str, str]) -> AnalysisContext:
-    """`context`, told whom each label stands for. A grader never learns it: an ask holds labels alone."""
+    """`context` with the provider of each label. A grader never learns it: an ask holds labels alone."""
 
     def tell(event: Event) -> None:
         if isinstance(event, Graded):
@@ -185,20 +185,20 @@ class Turn(Enum):
 
 
 def in_order(
-    providers: Sequence[Provider], turn: Callable[[Provider], Turn], seats: int
+    providers: Sequence[Provider], turn: Callable[[Provider], Turn], slots: int
 ) -> tuple[Provider, ...]:
-    """Who is asked first, second and so on, where `seats` answer: none that rests, unless all do.
+    """Who is asked first, second and so on, where `slots` of them answer: none that rests, unless all do.
 
-    One that is due and has no seat gets the last one while the others are well: nobody would ask a spare
+    One that is due and has no slot gets the last one while the others are well: nobody would ask a spare
     else, and a spare that failed during an outage would stay down for ever. Who made way is the first spare.
     None is tried that costs more than all of them: the budget may have no room for it.
     """
     awake = [p for p in providers if turn(p) is not Turn.RESTING] or list(providers)
-    dearest = max((_price(p) for p in awake[:seats]), default=0.0)
-    due = [p for p in awake[seats:] if turn(p) is Turn.DUE and _price(p) <= dearest]
-    if due and seats > 1 and all(turn(p) is Turn.WELL for p in awake[:seats]):
+    dearest = max((_price(p) for p in awake[:slots]), default=0.0)
+    due = [p for p in awake[slots:] if turn(p) is Turn.DUE and _price(p) <= dearest]
+    if due and slots > 1 and all(turn(p) is Turn.WELL for p in awake[:slots]):
         awake.remove(due[0])
-        awake.insert(seats - 1, due[0])
+        awake.insert(slots - 1, due[0])
     return tuple(awake)
 
 
@@ -207,8 +207,8 @@ def _price(provider: Provider) -> float:
     return provider.price.most(PROMPT_OVERHEAD, provider.max_output_tokens)
 
 
-class Seats:
-    """The seats of one analysis. A spare is as blind as everybody who answers.
+class Slots:
+    """The slots of one analysis, which providers fill. A spare is as blind as everybody who answers.
 
     It is asked at once, while `afford` allows what it can cost and `least` seconds are left.
     """
@@ -218,23 +218,23 @@ class Seats:
         self._afford = afford
         self._least = least
 
-    async def taken(self, providers: Sequence[Provider], spares: Sequence[Provider], limit: float) -> Came:
-        """What comes of all, who answer at the same time within `limit` seconds, seat by seat."""
+    async def filled(self, providers: Sequence[Provider], spares: Sequence[Provider], limit: float) -> Came:
+        """What comes of all, who answer at the same time within `limit` seconds, slot by slot."""
         self._calls.asking(providers)
         until, left = asyncio.get_running_loop().time() + limit, deque(spares)
-        seats = await at_once(self._seat(p, left, until) for p in providers)
-        return [each for seat in seats for each in seat]
+        slots = await at_once(self._fill(p, left, until) for p in providers)
+        return [each for slot in slots for each in slot]
 
-    async def _seat(self, provider: Provider, spares: deque[Provider], until: float) -> Came:
+    async def _fill(self, provider: Provider, spares: deque[Provider], until: float) -> Came:
         clock = asyncio.get_running_loop().time
         came: Came = []
-        sitting: Provider | None = provider
-        while sitting is not None:
-            result = await self._calls.answer(sitting, max(0.0, until - clock()))
-            came.append((sitting, result))
+        asked: Provider | None = provider
+        while asked is not None:
+            result = await self._calls.answer(asked, max(0.0, until - clock()))
+            came.append((asked, result))
             if isinstance(result, Answer) or until - clock() < self._least:
                 return came
-            sitting = await self._spare(result, spares)
+            asked = await self._spare(result, spares)
         return came
 
     async def _spare(self, failure: Failure, spares: deque[Provider]) -> Provider | None:
@@ -242,7 +242,7 @@ class Seats:
         while spares and failure.cause is not Cause.BUDGET:
             spare = spares[0]
             fits = await self._afford(worst_cost(spare, self._calls.question))
-            if spares and spares[0] is spare:  # else another seat took it meanwhile
+            if spares and spares[0] is spare:  # else another slot took it meanwhile
                 if not fits:
                     return None
                 spares.popleft()

@@ -156,14 +156,14 @@ class WallBounce:
 
 
 def _all_failed(failures: tuple[Failure, ...]) -> AnalysisError:
-    told = ", ".join(f"{f.provider}: {f.kind}" for f in failures)
+    reasons = ", ".join(f"{f.provider}: {f.kind}" for f in failures)
     retry_after = None
     if any(f.kind in PASSING for f in failures):
         waits = [f.retry_after for f in failures if f.retry_after is not None]
         retry_after = min(waits) if waits else RETRY_LATER
     return AnalysisError(
         "providers_failed",
-        msg("every provider failed ({told})", told=told),
+        msg("every provider failed ({reasons})", reasons=reasons),
         failures=failures,
         retry_after=retry_after,
     )

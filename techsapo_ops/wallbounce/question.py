@@ -118,14 +118,14 @@ def language_asked_for(words: str) -> Language | None:
     They are looked for in the first and the last line alone: what lies between is mostly a log.
     """
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    found = {
+    languages = {
         _LANGUAGES[match["of"].lower()]
         for line in {*lines[:1], *lines[-1:]}
         for pattern in _ASKED
         for match in pattern.finditer(line[-LONGEST_LINE:])
         if not match["not"]
     }
-    return found.pop() if len(found) == 1 else None
+    return languages.pop() if len(languages) == 1 else None
 
 
 @lru_cache(maxsize=8)

@@ -10,9 +10,9 @@ from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grade
-from techsapo_ops.wallbounce.calls import Afford, Calls, Seats
+from techsapo_ops.wallbounce.calls import Afford, Calls, Slots
 from techsapo_ops.wallbounce.context import Bounced, Escalated
-from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, Sheet, sheets
+from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, GradingForm, grading_forms
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.providers.prices import worst_of_escalation, worst_of_round
 from techsapo_ops.wallbounce.providers.provider import SIMULATED, AskRevision, Provider
@@ -64,7 +64,7 @@ class Run:
         self._clock = asyncio.get_running_loop().time
         self._whole = policy.deadline
         self._end = self._clock() + policy.deadline * (1 - SETTLE)
-        self._seats = Seats(calls, afford, policy.deadline * WORTH_A_PHASE)
+        self._slots = Slots(calls, afford, policy.deadline * WORTH_A_PHASE)
         self._tier = calls.context.task_type
         self._examination = Examination()
         self._authors: list[Provider] = []
@@ -106,7 +106,7 @@ class Run:
     async def _join(
         self, providers: Sequence[Provider], limit: float, spares: Sequence[Provider] = ()
     ) -> None:
-        came = await self._seats.taken(providers, spares, limit)
+        came = await self._slots.filled(providers, spares, limit)
         self._asked.extend(p for p, _ in came)
         self._failures.extend(r for _, r in came if isinstance(r, Failure))
         self._authors.extend(p for p, r in came if isinstance(r, Answer))
@@ -114,20 +114,20 @@ class Run:
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
-        made = sheets(self._examination.candidates, self._examination.ungraded(), self._draw)
-        given = await self._graded(made, self._examination.candidates, self._limit("grade"))
+        forms = grading_forms(self._examination.candidates, self._examination.ungraded(), self._draw)
+        given = await self._graded(forms, self._examination.candidates, self._limit("grade"))
         for (grader, subject), grade in given.items():
             self._examination.take(grader, subject, grade)
 
     async def _graded(
-        self, made: Iterable[Sheet], candidates: Sequence[Candidate], limit: float
+        self, forms: Iterable[GradingForm], candidates: Sequence[Candidate], limit: float
     ) -> dict[tuple[int, int], Grade]:
-        work = [(self._authors[s.grader], self._examination.candidates[s.grader].answer, s) for s in made]
+        work = [(self._authors[s.grader], self._examination.candidates[s.grader].answer, s) for s in forms]
         names = [candidate.answer.provider for candidate in candidates]
-        found = await self._calls.grades(work, limit, names, self._afford)
+        graded = await self._calls.grades(work, limit, names, self._afford)
         return {
-            (sheet.grader, subject): grade
-            for (_, _, sheet), grades in zip(work, found, strict=True)
+            (form.grader, subject): grade
+            for (_, _, form), grades in zip(work, graded, strict=True)
             for subject, grade in grades.items()
         }
 
@@ -157,12 +157,15 @@ class Run:
     def _contested(self) -> dict[int, tuple[Critique, ...]]:
         """The critiques by author. Only those who may be chosen are asked: the largest clusters' members."""
         members = sorted({i for cluster in self._examination.leaders() for i in cluster})
-        found = {i: next_step.critiques(self._examination.objections(i)) for i in members}
-        return {i: told for i, told in found.items() if told}
+        by_author = {i: next_step.critiques(self._examination.objections(i)) for i in members}
+        return {i: critiques for i, critiques in by_author.items() if critiques}
 
     async def _round_of(self, contested: Mapping[int, tuple[Critique, ...]]) -> None:
         examination = self._examination
-        work = [(self._authors[i], examination.candidates[i].answer, told) for i, told in contested.items()]
+        work = [
+            (self._authors[i], examination.candidates[i].answer, critiques)
+            for i, critiques in contested.items()
+        ]
         revised = await self._calls.revisions(work, self._limit("revise"))
         candidates = list(examination.candidates)
         for index, answer in zip(contested, revised, strict=True):
@@ -170,7 +173,9 @@ class Run:
                 candidates[index] = Candidate.of(answer)
         new = [i for i in contested if candidates[i] is not examination.candidates[i]]
         pairs = [(g, s) for g in range(len(candidates)) for s in new if g != s]
-        given = await self._graded(sheets(candidates, pairs, self._draw), candidates, self._limit("regrade"))
+        given = await self._graded(
+            grading_forms(candidates, pairs, self._draw), candidates, self._limit("regrade")
+        )
         decided = [self._decide(i, candidates[i], i in new, given, contested[i]) for i in contested]
         for index, candidate, grades in decided:
             if grades:
@@ -182,7 +187,7 @@ class Run:
         candidate: Candidate,
         revised: bool,
         given: Mapping[tuple[int, int], Grade],
-        told: Sequence[Critique],
+        critiques: Sequence[Critique],
     ) -> tuple[int, Candidate, dict[int, Grade]]:
         """The grades with which a revision takes its answer's place, none where it does not."""
         grades = {g: grade for (g, s), grade in given.items() if s == index} if revised else {}
@@ -193,7 +198,7 @@ class Run:
         after = fmean(known) if (known := [mean for mean in means if mean is not None]) else None
         heard = grades.keys() == earlier.keys() and all(g.covers(earlier[i]) for i, g in grades.items())
         counts = next_step.counts(before, after) and heard and not candidate.manipulation
-        claims = tuple(c.claim for c in told)
+        claims = tuple(c.claim for c in critiques)
         made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)
         self._calls.context.tell(
@@ -240,7 +245,7 @@ class Run:
 
     def _bounce_cost(self, contested: Mapping[int, tuple[Critique, ...]]) -> float:
         question, answers = self._calls.question, self._examination.answers
-        asks = {i: AskRevision(question, answers[i], told) for i, told in contested.items()}
+        asks = {i: AskRevision(question, answers[i], critiques) for i, critiques in contested.items()}
         return worst_of_round(self._authors, asks)
 
     def _escalation_cost(self, joining: Sequence[Provider]) -> float:

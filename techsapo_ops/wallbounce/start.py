@@ -40,7 +40,7 @@ def start_problems(
     out, `weights` is the file of the calibration. Nothing is made or changed.
     """
 
-    def found() -> Iterator[StartProblem]:
+    def problems() -> Iterator[StartProblem]:
         if (error := no_provider(look_up(spec, disabled))) is not None:
             yield _problem("providers", error)
         if auth.keys_file is not None:
@@ -53,7 +53,7 @@ def start_problems(
             except OpsError as unread:
                 yield _problem("wallbounce.calibration", unread)
 
-    return tuple(found())
+    return tuple(problems())
 
 
 def place_problems(folders: Sequence[Path], addresses: Sequence[Address]) -> Iterator[StartProblem]:
@@ -74,8 +74,8 @@ def require_start(problems: Sequence[StartProblem], *, what: str) -> None:
     if not problems:
         return
     hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
-    told = joined("; ", (problem.message for problem in problems))
-    raise OpsError(msg("{what}: {told}", what=what, told=told), joined("; ", hints))
+    reasons = joined("; ", (problem.message for problem in problems))
+    raise OpsError(msg("{what}: {reasons}", what=what, reasons=reasons), joined("; ", hints))
 
 
 def key_file(auth: Auth, default: Path) -> KeyFile:
@@ -89,7 +89,7 @@ def no_key(ring: KeyRing, file: KeyFile, auth: Auth) -> OpsError | None:
         return None
     return OpsError(
         ring.trouble or msg("requests need an API key and there is none in {path}", path=file.path),
-        msg("`techsapo keys create NAME` makes one"),
+        msg("`techsapo keys create NAME` makes an API key"),
     )
 
 
@@ -104,7 +104,7 @@ def unusable_data(data: Path) -> OpsError | None:
     if not os.access(there, os.W_OK | os.X_OK):
         return OpsError(
             msg("cannot write to the data folder {data}", data=there),
-            msg("check who owns it, or choose another with --data"),
+            msg("check who owns the folder, or choose another one with --data"),
         )
     spool = data / SPOOL
     if os.path.lexists(spool) and not os.access(spool, os.R_OK | os.W_OK):
@@ -123,7 +123,7 @@ def refused_address(address: Address, error: OSError) -> OpsError:
     where = msg("cannot listen on {host}:{port}", host=address.host, port=address.port)
     if error.errno == errno.EACCES:
         return OpsError(
-            msg("{where}: ports below 1024 need root", where=where), msg("choose a port from 1024 on")
+            msg("{where}: ports below 1024 need root", where=where), msg("choose a port of 1024 or above")
         )
     return OpsError(msg("{where}: {strerror}", where=where, strerror=error.strerror), msg("check `app.host`"))
 

@@ -95,14 +95,15 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     """What others may do to the backups, and whether restic is there."""
     for fault in folder_faults(stack):
         can = msg(
-            "{fault}: who may write there can delete backups, and who owns it can read them", fault=fault
+            "{fault}: anyone who can write to this folder can delete backups, and its owner can read them",
+            fault=fault,
         )
         yield HostFinding("backups", "backup.path", Level.WARNING, can, fault.fix)
     yield from _proof(stack)
     binary = stack.topology.host.binaries.get(RESTIC)
     in_a_container = stack.topology.places.from_images and stack.topology.has(Scheduler.facts.kind)
     if stack.spec.backup.offsite is not None and binary is None and not in_a_container:
-        detail = msg("copies backups to backup.offsite; not on PATH")
+        detail = msg("restic, which copies backups to `backup.offsite`, is not on PATH")
         remedy = msg("Debian package {restic}", restic=RESTIC)
         yield HostFinding("tool", RESTIC, Level.WARNING, detail, remedy, RESTIC)
 
@@ -113,8 +114,8 @@ def _proof(stack: Stack) -> Iterator[HostFinding]:
         return
     known, remedy = of_offsite(stack.layout), "`techsapo backup verify --offsite`"
     if "last" in known and not known["last"]["ok"]:
-        said = msg("the off-site copy of {known} did not come back", known=known["last"]["id"])
+        said = msg("the off-site copy of backup {known} failed verification", known=known["last"]["id"])
         yield HostFinding("backups", "backup.offsite", Level.WARNING, said, remedy)
     elif "good" not in known:
-        said = msg("nobody has seen yet whether the off-site copies come back")
+        said = msg("no off-site copy has ever been verified")
         yield HostFinding("backups", "backup.offsite", Level.NOTE, said, remedy)

@@ -18,7 +18,7 @@ from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
-from techsapo_ops.services.app.kind import told_addresses, told_authorities
+from techsapo_ops.services.app.kind import address_options, authority_options
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.mysql.kind import Mysql
@@ -85,13 +85,13 @@ def _read(
     mysql = None if topology.places.isolated else _mysql(stack)
     first = _apps(topology)[0]
     if topology.places.isolated:
-        found = _from_containers(stack, options)
+        outputs = _from_containers(stack, options)
     else:
         databases = _databases(topology.layout.data, first.kind)
         if mysql is not None or first.user is None:
             return here(mysql, databases)
-        found = _as_its_user(stack, databases, options)
-    for done, name in found:
+        outputs = _as_its_user(stack, databases, options)
+    for done, name in outputs:
         nothing = nothing + _parsed(done, name, parse)  # type: ignore[operator]
     return nothing
 
@@ -138,14 +138,14 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
     argv = (
         "python", "-m", "techsapo_ops", "answers", "costs", "--rows", *options,
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
-        *told_addresses(topology, (_DATABASE,)), *told_authorities(topology, (_DATABASE,)),
+        *address_options(topology, (_DATABASE,)), *authority_options(topology, (_DATABASE,)),
     )  # fmt: skip
     observed = stack.engine.observe().services
     if topology.has(_DATABASE):
         running = [a for a in apps if a.name in observed and observed[a.name].state.runs]
         if not running:
             raise OpsError(
-                msg("the audit database can't be reached: no instance of the app runs"),
+                msg("the audit database can't be reached, because no instance of the app is running"),
                 msg("`techsapo up` starts it"),
             )
         asked = stack.engine.enter(running[0].name, Command(argv))
@@ -174,14 +174,14 @@ def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
                 app=app,
                 said=_ERROR.sub("", said[0]),
             ),
-            msg("`techsapo health` says more"),
+            msg("for details, run `techsapo health`"),
         )
     try:
         return parse(json.loads(done.stdout))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise OpsError(
-            msg("{app} answers in a way that this version does not understand", app=app),
-            msg("`techsapo up` brings its image up to date"),
+            msg("the answer of {app} can't be read by this version of techsapo", app=app),
+            msg("`techsapo up` brings the app's image up to date"),
         ) from None
 
 

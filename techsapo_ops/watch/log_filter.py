@@ -35,16 +35,16 @@ def line_level(text: str) -> Level | None:
     Understood are JSON's "level", logfmt's `level=` (Prometheus, the exporters), a word in brackets (nginx,
     MariaDB), supervisord's fourth word, and Redis's sign.
     """
-    told = line_object(text)
-    if told is not None:
-        return _WORDS.get(str(told.get("level", "")).lower())
+    entry = line_object(text)
+    if entry is not None:
+        return _WORDS.get(str(entry.get("level", "")).lower())
     signed = _WITH_SIGN.match(text)
     if signed is not None:
         return _SIGNS[signed[1]]
     for pattern in (_LOGFMT, _SUPERVISOR, _BRACKETS):
-        found = pattern.search(text)
-        if found is not None and found[1].lower() in _WORDS:
-            return _WORDS[found[1].lower()]
+        match = pattern.search(text)
+        if match is not None and match[1].lower() in _WORDS:
+            return _WORDS[match[1].lower()]
     return None
 
 
@@ -101,14 +101,14 @@ def _finite(digits: str) -> float:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(msg("{word} is no number in JSON", word=word))
+    raise ValueError(msg("{word} is not a number in JSON", word=word))
 
 
 def _is_of(text: str, wanted: str, fields: tuple[str, ...]) -> bool:
     if wanted not in text:
         return False
-    told = line_object(text)
-    if told is not None:
-        return any(told.get(field) == wanted for field in fields)
+    entry = line_object(text)
+    if entry is not None:
+        return any(entry.get(field) == wanted for field in fields)
     # Not as a part of a longer id.
     return re.search(rf"(?<![\w.-]){re.escape(wanted)}(?![\w.-])", text) is not None

@@ -24,26 +24,26 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.spec.source import parse
 from techsapo_ops.spec.variables import parse_dotenv
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.secrets import KeptSecret
+from techsapo_ops.stack.secrets import StoredSecret
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 
-def kept_secrets(topology: Topology) -> tuple[KeptSecret, ...]:
+def service_secrets(topology: Topology) -> tuple[StoredSecret, ...]:
     """Those of the services that the stack runs, in the order of their start."""
     names = dict.fromkeys(service.kind for service in topology.services)
-    return tuple(secret for name in names for secret in kind_of(name).kept_secrets(topology))
+    return tuple(secret for name in names for secret in kind_of(name).stored_secrets(topology))
 
 
-def find_secret(topology: Topology, name: str) -> KeptSecret:
+def find_secret(topology: Topology, name: str) -> StoredSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
-    found = {secret.name: secret for secret in kept_secrets(topology)}
-    if name not in found:
-        raise unknown(msg("secret"), name, found, hint=msg("no service of this stack has one"))
-    return found[name]
+    by_name = {secret.name: secret for secret in service_secrets(topology)}
+    if name not in by_name:
+        raise unknown(msg("secret"), name, by_name, hint=msg("no service of this stack has a secret"))
+    return by_name[name]
 
 
-def reveal(secret: KeptSecret) -> Secret:
+def reveal(secret: StoredSecret) -> Secret:
     """What it is. Raises OpsError where it is not made yet, or not for this user to read."""
     if secret.given is not None:
         return secret.given
@@ -52,23 +52,27 @@ def reveal(secret: KeptSecret) -> Secret:
         text = secret.file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise OpsError(
-            msg("{secret} is not made yet: there is no {file}", secret=secret.name, file=secret.file),
-            msg("`techsapo up` makes it"),
+            msg(
+                "the secret {secret} does not exist yet: there is no {file}",
+                secret=secret.name,
+                file=secret.file,
+            ),
+            msg("`techsapo up` creates the secret"),
         ) from None
     except PermissionError:
         raise OpsError(
-            msg("cannot read {file}: it is for {owner} alone", file=secret.file, owner=_owner(secret)),
-            msg("run this as the user who ran `up`"),
+            msg("cannot read {file}: only {owner} may read it", file=secret.file, owner=_owner(secret)),
+            msg("run this command as the user who ran `up`"),
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise OpsError(
             msg("cannot read {file}: {error}", file=secret.file, error=error),
-            msg("`techsapo doctor` looks at the host"),
+            msg("`techsapo doctor` checks the host"),
         ) from None
     return Secret(text, file=str(secret.file))
 
 
-def _owner(secret: KeptSecret) -> str:
+def _owner(secret: StoredSecret) -> str:
     assert secret.file is not None, "it was read a moment ago"  # noqa: S101 - a mistake of ours, no input
     try:
         return user_name(secret.file.stat().st_uid)
@@ -88,7 +92,7 @@ _DIGEST = re.compile(r"(?<![\w:])[0-9a-f]{64}(?!\w)")
 
 
 class Scrubber:
-    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 32 find.
+    """Masks the texts of one bundle: `values` wherever they are, and what the rules of decision 32 find.
 
     What those find in `spec`, as in a command of a hook, is known in the other texts as well.
     """
@@ -134,7 +138,7 @@ def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
     except OSError as error:
         raise OpsError(
             msg(
-                "cannot read the stack's secrets, which are to be taken out: {strerror}: {filename}",
+                "cannot read the stack's secrets, so they can't be masked: {strerror}: {filename}",
                 strerror=error.strerror,
                 filename=error.filename,
             ),
@@ -144,21 +148,21 @@ def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
 
 
 def _written(spec_file: Path, text: str) -> Iterator[bytes]:
-    """What may be a secret in a spec that is wrong: whatever stands where one belongs, as far as it can be
+    """What may be a secret in a spec that is wrong: whatever is where one belongs, as far as it can be
     read, or behind a name that sounds like one.
     """
     with suppress(OpsError):
         for known in written_secrets(parse(text, spec_file.name).data):
             yield known.encode(errors="replace")
-    for found in _SPOKEN.finditer(text):
-        value = found["value"].strip().rstrip(",}] ").strip()
+    for match in _SPOKEN.finditer(text):
+        value = match["value"].strip().rstrip(",}] ").strip()
         if value[:1] in {'"', "'"}:
             value = value[1:].partition(value[0])[0] if "\\" not in value else value.strip(value[0])
         if (variable := _VARIABLE.fullmatch(value)) is not None:
             value = os.environ.get(variable[1], "")
         yield value.encode()
         yield value.replace('\\"', '"').encode()
-        if found["name"].endswith("_file"):
+        if match["name"].endswith("_file"):
             with suppress(RuntimeError):  # no home of a user: whoever reads the spec says so
                 named = spec_file.parent / Path(value).expanduser()
                 if named.is_file():

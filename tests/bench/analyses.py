@@ -133,7 +133,7 @@ def served(directory: Path, kinds: list[str], url: str) -> Iterator[tuple[int, A
 
     As at every start but the first, the audit database is there: only to make it alembic is imported (10 MB).
     """
-    from techsapo_ops.stores.audit.tables import AuditStore
+    from techsapo_ops.stores.audit.store import AuditStore
 
     (directory / "data").mkdir(parents=True)
     AuditStore(None, directory / "data" / "audit.sqlite").ping()

@@ -112,7 +112,7 @@ def run(runs: int = RUNS) -> Iterator[Row]:
         at = whole.index(b"'", whole.index(b"INSERT INTO `written`")) + 1
         changed = whole[:at] + (b"0" if whole[at : at + 1] != b"0" else b"1") + whole[at + 1 :]
         copied = forged(backup, stack, made.directory / "forged", "mysql", changed)
-        caught = "table written has other content" in " ".join(
+        caught = "table written has different contents" in " ".join(
             verify_backup(copied, backup.id, deep=True).sentences
         )
     print(f"{runs} backups, each verified deeply, under {rate:.0f} writes a second")

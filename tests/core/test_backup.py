@@ -89,4 +89,4 @@ def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
     assert verify_backup(copied, backup.id).ok
     found = verify_backup(copied, backup.id, deep=True).sentences
     assert len(found) == 1
-    assert "table notes has other content" in found[0]
+    assert "table notes has different contents" in found[0]

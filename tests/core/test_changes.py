@@ -47,8 +47,8 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
     assert loaded_threshold(stack) == "77"
     stack.run("plan")
     spent = stack.run("up", "--plan", "change.plan", code=1).stderr
-    assert "no longer holds, so nothing was done" in spent
-    assert "what was applied last" in spent
+    assert "is out of date, so nothing was done" in spent
+    assert "the last apply" in spent
 
 
 def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project) -> None:
@@ -61,7 +61,7 @@ def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project)
     assert "redis did not become ready" in failed.stderr
     assert "io-threads" in failed.stderr, "the log says why"
     assert "probe: connection refused" in failed.stderr
-    assert f"went back to @{known}" in failed.stderr
+    assert f"went back to apply @{known}" in failed.stderr
     assert files(stack) == before
     after = stack.pids()
     assert after["redis"] not in {None, pids["redis"]}
@@ -91,7 +91,7 @@ def test_rollback_needs_neither_spec_nor_templates_and_is_recorded(stack: Projec
     assert (done["to"], done["went_back"]) == (1, None)
     assert loaded_threshold(stack) == "90"
     assert not secrets.exists(), "there was no secret then"
-    assert stack.run("changes", "diff", "@1").stdout == "nothing differs from @1\n"
+    assert stack.run("changes", "diff", "@1").stdout == "nothing differs from apply @1\n"
     assert stack.findings(code=0) == {}
     last = stack.applies()[-1]
     assert (last.command, last.restores, last.result) == ("rollback", 1, "ok")

@@ -29,7 +29,7 @@ from techsapo_ops.engines.native import processes
 from tests.own_debian import apt_as_here, first_mirror
 
 IMAGES = Path(__file__).parent / "images"
-LOCK = Path(__file__).parents[2] / "requirements.lock"
+LOCK = Path(__file__).parents[2] / ".ci/requirements.lock"
 SUITE = "trixie"
 PYTHON = "3.13"
 KINDS = (

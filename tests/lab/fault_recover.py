@@ -59,7 +59,7 @@ def arm(point: str) -> None:
 
         def placed(placement: Any, *rest: Any) -> list[str]:
             links = put(placement, *rest)
-            if point == "placing" or placement.kept.what == "backup":
+            if point == "placing" or placement.item.what == "backup":
                 die()
             return links
 

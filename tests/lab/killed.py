@@ -57,7 +57,7 @@ def completes(stack: Project, point: str) -> None:
     mark = change_redis(stack)
     killed_at(stack, point, "up")
     done = stack.run("up", "--verbose")
-    assert "completing it" in done.stderr
+    assert "finishing it now" in done.stderr
     assert mark in configuration(stack)
     *_, interrupted, last = stack.applies()
     assert (interrupted.result, last.result) == ("failed", "ok")

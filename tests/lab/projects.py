@@ -104,7 +104,7 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, code: int = 0, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run `techsapo …` to its end and see that it ends with `code`."""
         process = self.popen(*arguments)
         stdout, stderr = process.communicate(timeout=timeout)
@@ -209,7 +209,8 @@ def installed_copy(folder: Path, source: Path = Path(techsapo_ops.__file__).pare
     """Install the checkout `source` below `folder`, with a Python environment that has our dependencies."""
     for name in ("techsapo_ops", "templates"):
         shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(source / "requirements.lock", folder)
+    (folder / ".ci").mkdir()
+    shutil.copy(source / ".ci/requirements.lock", folder / ".ci")
     venv.create(folder / "venv", symlinks=True)
     site = next((folder / "venv/lib").glob("python*")) / "site-packages"
     ours = sysconfig.get_path("purelib")

@@ -109,7 +109,7 @@ def popen(
 
 
 def run(
-    argv: Sequence[Any], environment: Mapping[str, str] | None = None, *, timeout: float = 90, **options: Any
+    argv: Sequence[Any], environment: Mapping[str, str] | None = None, *, timeout: float = 300, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
     """`subprocess.run` of it, with its output, within `timeout` seconds; it has nothing to read."""
     given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}

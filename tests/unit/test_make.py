@@ -29,7 +29,8 @@ def clone(tmp_path: Path) -> Path:
 def clone_in(tmp_path: Path) -> Path:
     (tmp_path / "Makefile").write_bytes((REPOSITORY / "Makefile").read_bytes())
     (tmp_path / "techsapo_ops").mkdir()
-    for name in ("requirements.lock", "pyproject.toml", "techsapo_ops/__init__.py"):
+    (tmp_path / ".ci").mkdir()
+    for name in (".ci/requirements.lock", "pyproject.toml", "techsapo_ops/__init__.py"):
         (tmp_path / name).touch()
     for name, text in (("python", MAKES), ("half", HALF), ("whole", WHOLE)):
         (tmp_path / name).write_text(text)

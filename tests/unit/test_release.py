@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from rows import each_row
-
 from hatch_build import MAN, ManPages, addresses, long_description
 from release import __main__ as release
 from release import trial
 from release.build import ReleaseError, checksums
 from release.figures import HEADING, put
+from rows import each_row
 
 ROOT = Path(__file__).parents[2]
 HOME = "https://git.example.com/ops/techsapo"

@@ -97,23 +97,31 @@ class Card:
     @property
     def lacking(self) -> tuple[str, ...]:
         """What somebody would look for on it in vain, and which field says it."""
-        found = []
+        gaps = []
         if not self.password_kept:
-            found.append(msg("it does not say where the password is: set backup.offsite.password_kept"))
-        if not self.contacts:
-            found.append(msg("it does not say whom to call: set contacts"))
-        if self.proved is None:
-            found.append(msg("no copy was ever proved: `techsapo backup verify --offsite`"))
-        if self.copied is None:
-            found.append(msg("no copy is known to be off-site: `techsapo backup`"))
-        if ":" not in self.repository:
-            found.append(
+            gaps.append(
                 msg(
-                    "{repository} is a folder: where it lies on this host's disks, it is lost with them",
+                    "the recovery card does not say where the password is kept: set "
+                    "backup.offsite.password_kept"
+                )
+            )
+        if not self.contacts:
+            gaps.append(msg("the recovery card does not say whom to call: set contacts"))
+        if self.proved is None:
+            gaps.append(
+                msg("no off-site copy has ever been verified: run `techsapo backup verify --offsite`")
+            )
+        if self.copied is None:
+            gaps.append(msg("no off-site copy is known: run `techsapo backup`"))
+        if ":" not in self.repository:
+            gaps.append(
+                msg(
+                    "the repository {repository} is a folder: if it is on a disk of this host, it is lost "
+                    "with the host",
                     repository=self.repository,
                 )
             )
-        return tuple(found)
+        return tuple(gaps)
 
 
 def card_of(stack: Stack) -> Card:
@@ -121,8 +129,8 @@ def card_of(stack: Stack) -> Card:
     offsite = stack.spec.backup.offsite
     if offsite is None:
         raise OpsError(
-            msg("the spec has no backup.offsite: when this host is gone, nothing of it is left"),
-            msg('docs/backup.md, "A second place", shows how to have one'),
+            msg("the spec has no backup.offsite: if this host is lost, nothing can be recovered"),
+            msg('docs/backup.md, "A second place", shows how to set one up'),
             exit_code=2,
         )
     place = (
@@ -182,14 +190,16 @@ def _packages(stack: Stack) -> tuple[str, ...]:
     if stack.topology.places.from_images:
         return (*before, "docker.io", "docker-compose")
     kinds = {service.kind for service in stack.topology.services}
-    found = [known.package for kind, known in facts_of_kinds().items() if kind in kinds and known.package]
+    of_services = [
+        known.package for kind, known in facts_of_kinds().items() if kind in kinds and known.package
+    ]
     tools = [
         tool.package
         for kind in registry.kinds()
         if kind.throwaway in kinds or kind.service(kind.name) in kinds
         for tool in kind.tools
     ]
-    return tuple(dict.fromkeys((*before, *found, *tools)))
+    return tuple(dict.fromkeys((*before, *of_services, *tools)))
 
 
 def _ports(stack: Stack) -> tuple[int, ...]:
@@ -204,10 +214,10 @@ def _ports(stack: Stack) -> tuple[int, ...]:
 
 def facts_to_compare(card: Card) -> dict[str, str]:
     """A digest of each fact that a printed card would be wrong by."""
-    found = asdict(card)
+    values = asdict(card)
     names = [f.name for f in fields(card) if f.name not in _MOVING]
     return {
-        name: hashlib.sha256(json.dumps(found[name], sort_keys=True, default=str).encode()).hexdigest()
+        name: hashlib.sha256(json.dumps(values[name], sort_keys=True, default=str).encode()).hexdigest()
         for name in names
     }
 
@@ -222,9 +232,9 @@ def printed(stack: Stack) -> tuple[datetime, Mapping[str, str]] | None:
     """When the card was last printed and what it said; None where it never was, or that can't be read."""
     try:
         with open_plain(stack.layout.state / _NOTE) as file:
-            found: Any = json.loads(file.read(_LONGEST))
-        at = datetime.fromisoformat(found["printed"])
-        return at, {str(key): str(value) for key, value in found["facts"].items()}
+            note: Any = json.loads(file.read(_LONGEST))
+        at = datetime.fromisoformat(note["printed"])
+        return at, {str(key): str(value) for key, value in note["facts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -37,7 +37,7 @@ class Block:
 
 
 def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterator[Block]:
-    """What stands on the card, from top to bottom."""
+    """The blocks of the card, from top to bottom."""
     say = Words(locale, "card.yaml")
     typed = commands(card)
     yield Block(
@@ -98,7 +98,7 @@ def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterato
 
 
 def text(card: Card, locale: str, now: datetime) -> str:
-    """The card as plain text that fits the page. `now` is aware; times are told by its zone.
+    """The card as plain text that fits the page. `now` is aware; times are shown in its zone.
 
     Where the spec has much to say, lines below headings go first, then names of lists, then blank lines.
     """
@@ -153,8 +153,8 @@ def _some(values: Sequence[str], say: Words, most: int) -> str:
 
 
 def _line(value: str, most: int = _LONGEST) -> str:
-    found = " ".join(harmless(value).split())
-    return found if len(found) <= most else found[: most - 1] + "…"
+    line = " ".join(harmless(value).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _day(moment: datetime, now: datetime) -> str:

@@ -109,27 +109,30 @@ class ConfigBackup(BackupKind):
 
     @override
     def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
-        # Raises OpsError where a link stands on the way to one.
+        # Raises OpsError where a link is on the way to one.
         there = places(stack, part)
         differing, keys = set(changed(stack, part)), key_files(stack.layout, stack.spec)
-        found = []
+        targets = []
         for name, place in there.items():
             if name not in differing:
-                found.append(Target(str(place.path), msg("the same")))
+                targets.append(Target(str(place.path), msg("the same")))
             elif place.look() is None:
-                found.append(Target(str(place.path), msg("new")))
+                targets.append(Target(str(place.path), msg("new")))
             elif place.path in keys:
-                why = msg("keys made since stay, and so do the ends of those that were revoked or rotated")
-                found.append(Target(str(place.path), msg("merged"), why))
+                why = msg(
+                    "keys made after the backup stay, and keys revoked or rotated after it do not become "
+                    "valid again"
+                )
+                targets.append(Target(str(place.path), msg("merged"), why))
             else:
-                found.append(Target(str(place.path), msg("replaced")))
-        found += [
-            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.paths"))
+                targets.append(Target(str(place.path), msg("replaced")))
+        targets += [
+            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not under backup.paths"))
             for name in part.facts["files"]
             if name.startswith(NAMED) and name not in there
         ]
-        found += [Target(name, msg("left"), why) for name, why in left_templates(stack, part).items()]
-        return tuple(sorted(found, key=lambda target: target.path))
+        targets += [Target(name, msg("left"), why) for name, why in left_templates(stack, part).items()]
+        return tuple(sorted(targets, key=lambda target: target.path))
 
     @override
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
@@ -175,7 +178,7 @@ class ConfigBackup(BackupKind):
         # Keys are merged; what was written of them was read back then.
         keys, there = _key_files(stack), places(stack, part)
         differing = (name for name in changed(stack, part) if there[name].path not in keys)
-        return [msg("{name} is not what was backed up", name=name) for name in differing]
+        return [msg("{name} differs from the backup", name=name) for name in differing]
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:
@@ -266,7 +269,7 @@ def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iter
                 path=reader.path,
                 error=error,
             ),
-            msg("choose another one"),
+            msg("choose another backup"),
         ) from None
 
 
@@ -307,7 +310,8 @@ def _whole(content: Iterator[bytes]) -> bytes:
         data += piece
         if len(data) > _LARGEST_SPEC:
             raise OpsError(
-                msg("the spec, or a file of API keys, in the backup is too large"), msg("choose another one")
+                msg("the spec, or a file of API keys, in the backup is too large"),
+                msg("choose another backup"),
             )
     return data
 
@@ -319,7 +323,7 @@ def _spec(stack: Stack, content: Iterator[bytes]) -> str:
         text = _whole(content).decode()
     except UnicodeDecodeError:
         raise OpsError(
-            msg("the spec in the backup is not UTF-8\nnothing was touched"), msg("choose another one")
+            msg("the spec in the backup is not UTF-8\nnothing was touched"), msg("choose another backup")
         ) from None
     return filled(text, read_text(path, what="spec") if path.exists() else "", path.name)
 

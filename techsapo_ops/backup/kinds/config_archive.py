@@ -106,15 +106,15 @@ class ConfigSource:
 
     def content(self, path: Path) -> tuple[bytes | None, str]:
         """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
-        found = path.resolve()  # `..` in backup.paths leads to them as well
-        if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
+        real = path.resolve()  # `..` in backup.paths leads to them as well
+        if any(secret in {each, *each.parents} for each in (path, real) for secret in self.secret_paths):
             return None, _SECRET
         try:
             content = path.read_bytes()
         except OSError as error:
             raise OpsError(
                 msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("run it as a user who may"),
+                msg("run this command as a user who can read it"),
             ) from None
         if path in self.masked:
             content = self._without(content)
@@ -154,7 +154,7 @@ class ConfigSource:
 
 @lru_cache(maxsize=256)
 def _written(secret: bytes) -> tuple[bytes, ...]:
-    """A secret as it may stand in a file; each of many files is searched for it."""
+    """The forms of a secret in a file; each of many files is searched for them."""
     return tuple(form.encode() for form in forms(secret.decode()))
 
 
@@ -162,7 +162,7 @@ def _walk(top: Path) -> Iterable[Path]:
     if top.is_dir():
         return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
     if not top.is_file():
-        raise OpsError(msg("{top} is not there", top=top), msg("remove it from backup.paths"))
+        raise OpsError(msg("{top} does not exist", top=top), msg("remove it from backup.paths"))
     return [top]
 
 
@@ -174,12 +174,17 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     try:
         for entry, content in entries(Stream(reader), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
-                return [msg("{name} was not there: the manifest does not have it", name=repr(entry.name))]
+                return [
+                    msg(
+                        "{name} does not belong to the backup: it is not in the manifest",
+                        name=repr(entry.name),
+                    )
+                ]
             missing.discard(entry.name)
             if digest_of(content) != wanted[entry.name]:
-                wrong.append(msg("{name} has other content", name=entry.name))
+                wrong.append(msg("{name} has different content", name=entry.name))
     except ArchiveError as error:
-        return [msg("its archive can't be used: {error}", error=error)]
+        return [msg("the archive can't be used: {error}", error=error)]
     return wrong + [msg("{name} is missing", name=name) for name in sorted(missing)]
 
 
@@ -247,15 +252,15 @@ def places(stack: Stack, part: Part) -> Mapping[str, NoFollowFile]:
         **{name: path.resolve() for name, path in _named(stack).items()},
     }
     files = frozenset({layout.spec_file.name, keys_name(stack)})
-    found = {}
+    by_name = {}
     for name in part.facts["files"]:
         parts = name.split("/")
         for count in range(len(parts), 0, -1):
             top = "/".join(parts[:count])
             if top in tops and not (top in files and count < len(parts)) and name not in left:
-                found[name] = NoFollowFile(tops[top].joinpath(*parts[count:]))
+                by_name[name] = NoFollowFile(tops[top].joinpath(*parts[count:]))
                 break
-    return found
+    return by_name
 
 
 def left_templates(stack: Stack, part: Part) -> Mapping[str, str]:
@@ -284,12 +289,12 @@ def require_same_overrides(stack: Stack, part: Part, spec: Spec | None) -> None:
         )
         raise OpsError(
             msg(
-                "the spec in the backup has its templates in {there}, the present one in {here}\n"
+                "the spec in the backup has its templates in {there}, the current spec in {here}\n"
                 "nothing was touched",
                 there=there,
                 here=here,
             ),
-            msg("{change} the present spec, and restore then", change=change),
+            msg("{change} the current spec, then restore again", change=change),
         )
 
 

@@ -21,8 +21,8 @@ _OF_NO_SERVICE: list[BackupKind] = [ConfigBackup()]
 
 
 def kinds() -> tuple[BackupKind, ...]:
-    """Every kind, in the order in which they are told of."""
-    return (*(found for kind in services.kinds() if (found := kind.backup()) is not None), *_OF_NO_SERVICE)
+    """Every kind, in the order in which they are listed."""
+    return (*(backup for kind in services.kinds() if (backup := kind.backup()) is not None), *_OF_NO_SERVICE)
 
 
 def names() -> tuple[str, ...]:
@@ -37,10 +37,10 @@ def find(name: str) -> BackupKind | None:
 
 def of(part: Part) -> BackupKind:
     """The kind of a part of which it is known that there is one. Raises LookupError for another."""
-    found = find(part.source)
-    if found is None:
+    kind = find(part.source)
+    if kind is None:
         raise LookupError(part.source)
-    return found
+    return kind
 
 
 def histories() -> dict[str, History]:
@@ -65,13 +65,13 @@ def describe(part: Part) -> str:
 
 
 DOCKER = Path("/var/lib/docker")
-"""Where a container's files are unless Docker was told otherwise; not to be seen from inside one."""
+"""Where a container's files are unless Docker is configured otherwise; invisible from inside one."""
 
 
 def require_room(stack: Stack, parts: Iterable[Part], *, at_once: bool) -> None:
     """Raise OpsError where throwaway servers with `parts` would not fit on the disk that they are on.
 
-    `at_once`: all of them stand at the same time, not one after the other. What a part takes is reckoned
+    `at_once`: all of them run at the same time, not one after the other. What a part takes is reckoned
     from its size when it was packed, so it is an estimate, and a generous one. Where that disk can't be seen
     from here, nothing is said.
     """
@@ -82,17 +82,17 @@ def require_room(stack: Stack, parts: Iterable[Part], *, at_once: bool) -> None:
         return
     try:
         free = room(place).free_bytes
-    except OSError:  # whoever unpacks there tells it better
+    except OSError:  # unpacking there reports it better
         return
     if free < needed:
         raise OpsError(
             msg(
-                "restoring it on trial needs about {needed} in {place}, {needed2} more than is free",
+                "a trial restore needs about {needed} in {place}, {needed2} more than is free",
                 needed=human(needed),
                 place=place,
                 needed2=human(needed - free),
             ),
-            msg("make room there; `techsapo backup verify` without --deep needs none"),
+            msg("free some space there; without --deep, `techsapo backup verify` needs no space"),
         )
 
 

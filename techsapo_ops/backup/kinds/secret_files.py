@@ -54,20 +54,20 @@ def secret_paths(stack: Stack) -> list[Path]:
     from techsapo_ops.spec.redact import secrets_of
 
     layout = stack.layout
-    found = [stack.directory / ".env", layout.keys, layout.secrets, layout.config / "docker" / "secrets"]
-    found += [layout.acme]  # the keys of the accounts at CAs
-    found += [layout.backup_keys]
-    found += [
+    paths = [stack.directory / ".env", layout.keys, layout.secrets, layout.config / "docker" / "secrets"]
+    paths += [layout.acme]  # the keys of the accounts at CAs
+    paths += [layout.backup_keys]
+    paths += [
         stack.directory / Path(secret.file).expanduser()
         for secret in secrets_of(stack.spec).values()
         if secret.file is not None
     ]
-    found += [
+    paths += [
         layout.config / path for path, written in read_manifest(layout.config).files.items() if written.secret
     ]
     if layout.certs.is_dir():
-        found += layout.certs.rglob("privkey.pem")
-    return [path for path in dict.fromkeys(found) if path.exists()]
+        paths += layout.certs.rglob("privkey.pem")
+    return [path for path in dict.fromkeys(paths) if path.exists()]
 
 
 _LOCK_SECONDS = 5
@@ -81,8 +81,8 @@ def key_files(layout: Layout, *specs: Spec) -> tuple[Path, ...]:
     # In the place of the stack's own a link is refused, as any other; what a spec names may be one.
     own = layout.api_keys.parent.resolve() / layout.api_keys.name
     named = (keys_file(spec, layout) for spec in specs)
-    found = [own, *(own if path == layout.api_keys else path.resolve() for path in named)]
-    return tuple(reversed(dict.fromkeys(reversed(found))))
+    files = [own, *(own if path == layout.api_keys else path.resolve() for path in named)]
+    return tuple(reversed(dict.fromkeys(reversed(files))))
 
 
 @contextmanager
@@ -106,8 +106,8 @@ def require_keys(content: bytes, path: Path) -> None:
     """Raise OpsError where `content`, of a backup and for the file `path`, is no file of API keys."""
     if _keys(content, path) is None:
         raise OpsError(
-            msg("what the backup has for {path} is not a file of API keys\nnothing was touched", path=path),
-            msg("choose another one"),
+            msg("the backup of {path} is not a file of API keys\nnothing was touched", path=path),
+            msg("choose another backup"),
         )
 
 
@@ -133,8 +133,11 @@ def put_keys(
         place.put(io.BytesIO(content if whole == back else text_of(whole).encode()), mode, owner)
         if _here(place) != whole:
             raise OpsError(
-                msg("{path} is not what was written into it", path=place.path),
-                msg("`techsapo keys list` tells more; look for another program that writes there"),
+                msg("{path} differs from what was just written to it", path=place.path),
+                msg(
+                    "check the keys with `techsapo keys list`, and look for another program that writes to "
+                    "this file"
+                ),
             )
 
 
@@ -196,20 +199,23 @@ def filled(text: str, present: str, where: str) -> str:
     there = yaml.compose(present) if present.strip() else None
     masked = [(path, node) for path, node in _scalars(yaml.compose(text)) if node.value == MASK]
     for path, node in reversed(masked):
-        found = _at(yaml.compose(text), there, path)
-        if found is None:
+        scalar = _at(yaml.compose(text), there, path)
+        if scalar is None:
             line = node.start_mark.line + 1
             raise OpsError(
                 msg(
-                    "{where}:{line} {map} is masked in the backup, and the spec here has no such value\n"
-                    "nothing was touched",
+                    "{where}:{line} {map} is masked in the backup, and the spec on this host has no such "
+                    "value\nnothing was touched",
                     where=where,
                     line=line,
                     map=".".join(map(str, path)),
                 ),
-                msg("write it into the spec here first, or fetch the spec from off-site (docs/backup.md)"),
+                msg(
+                    "write the value into this host's spec first, or fetch the spec from off-site "
+                    "(docs/backup.md)"
+                ),
             )
-        value = present[found.start_mark.index : found.end_mark.index]
+        value = present[scalar.start_mark.index : scalar.end_mark.index]
         text = f"{text[: node.start_mark.index]}{value}{text[node.end_mark.index :]}"
     return text
 
@@ -240,14 +246,14 @@ def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         return next((value for key, value in node.value if key.value == step), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        found: yaml.Node = node.value[step]
-        return found
+        child: yaml.Node = node.value[step]
+        return child
     return None
 
 
 def _kind(node: yaml.Node | None) -> str | None:
-    found = _child(node, "kind")
-    return found.value if isinstance(found, yaml.ScalarNode) else None
+    child = _child(node, "kind")
+    return child.value if isinstance(child, yaml.ScalarNode) else None
 
 
 def _agree(mine: yaml.Node | None, theirs: yaml.Node | None) -> bool:

@@ -17,11 +17,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.hosts.check import check
 from techsapo_ops.hosts.facts import IN_SWARM, DaemonFacts, Level
 from techsapo_ops.hosts.join import add
-from techsapo_ops.hosts.look import daemons_of
+from techsapo_ops.hosts.survey import daemons_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.doctor.look import Diagnosis
+from techsapo_ops.watch.doctor.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,16 @@ def _manager(fleet: Fleet, daemons: dict[str, DaemonFacts]) -> Docker | None:
 
 
 def _require_new(manager: Docker, topology: Topology) -> None:
-    """Raise OpsError where the Swarm has the state of a stack of that name, and where no quorum tells."""
+    """Raise OpsError where the Swarm has the state of a stack of that name, or no quorum to ask."""
     name = topology.spec.project
     if not swarm.notes(manager, purpose_of(name)):
         return
     raise OpsError(
-        msg("the hosts hold the state of a stack named {name}, with its ledger and keys", name=name),
+        msg("the hosts already have the state of a stack named {name}, with its ledger and keys", name=name),
         msg(
-            "with its spec in another folder, `techsapo status` goes on with it; where it is to go: there "
-            '`techsapo down --volumes`, then docs/three-machines.md, "Who reaches what", for what stays'
+            "put the spec of that stack into another folder. To keep the stack, run `techsapo status` there. "
+            "To remove it, run `techsapo down --volumes` there, then remove what remains: "
+            'docs/three-machines.md, "Who reaches what"'
         ),
     )
 
@@ -99,7 +100,7 @@ class Doors(Protocol):
 
     @property
     def listener(self) -> Listener:
-        """Who is told how an apply goes."""
+        """Receives the progress of an apply."""
         ...
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:

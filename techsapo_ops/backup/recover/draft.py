@@ -36,7 +36,7 @@ class Choice:
 
 
 def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot, ...]:
-    """The copies in the repository, oldest first; `warn` is told of those that can't be read.
+    """The copies in the repository, oldest first; `warn` gets those that can't be read.
 
     Raises OpsError where that is all of them.
     """
@@ -45,13 +45,14 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
     some = ", ".join(lost[:4])
     if lost and not known:
         raise OpsError(
-            msg("the repository is half there: no copy in it can be read ({some})", some=some),
-            msg("restic's manual tells how to repair it; another place may have a whole one"),
+            msg("the repository is incomplete: no copy in it can be read ({some})", some=some),
+            msg("restic's manual shows how to repair a repository; another place may have a complete one"),
         )
     if lost:
         warn(
             msg(
-                "{count} of the repository's copies can't be read ({some}): the newest may be among them",
+                "{count} of the repository's copies can't be read ({some}): the newest copy may be among "
+                "them",
                 count=len(lost),
                 some=some,
             )
@@ -61,18 +62,18 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
 
 def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> Choice:
     """What `choose` has chosen, by its id, with the parts after it. Raises OpsError where it is gone."""
-    found = next((each for each in snapshots if each.id == id_), None)
-    if found is None:
+    snapshot = next((each for each in snapshots if each.id == id_), None)
+    if snapshot is None:
         raise OpsError(
             msg("the copy {id} is no longer in the repository", id=id_[:8]),
-            msg("`techsapo recover --abandon`, then begin anew"),
+            msg("run `techsapo recover --abandon`, then start again"),
         )
-    later = [each for each in snapshots if each.time > found.time and (at is None or each.time <= at)]
-    mine = [each for each in snapshots if each.project == found.project]
+    later = [each for each in snapshots if each.time > snapshot.time and (at is None or each.time <= at)]
+    mine = [each for each in snapshots if each.project == snapshot.project]
     return Choice(
-        found,
-        tuple(e for e in later if not e.whole and e.project == found.project),
-        mine[-1] if mine[-1] is not found else None,
+        snapshot,
+        tuple(e for e in later if not e.whole and e.project == snapshot.project),
+        mine[-1] if mine[-1] is not snapshot else None,
     )
 
 
@@ -95,8 +96,8 @@ class Draft:
 def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     """The spec of the copy with what has to be another here. Raises OpsError for a wrong setting."""
     description = copied.description
-    (kept,) = description.of(What.SPEC)
-    text = read_text(copied.at(kept.content), what=msg("spec of the copy"))
+    (item,) = description.of(What.SPEC)
+    text = read_text(copied.at(item.content), what=msg("spec of the copy"))
     environment = asked.environment or description.environment
     if environment == NO_ENVIRONMENT:
         environment = None
@@ -112,9 +113,9 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     files = {}
     dotenv = None
     for each in places.placements:
-        if each.kept.what == What.VARIABLES:
+        if each.item.what == What.VARIABLES:
             dotenv = each.source
-        for name in (each.kept.named, places.repointed.get(each.kept.named, "")):
+        for name in (each.item.named, places.repointed.get(each.item.named, "")):
             if name:
                 files[name] = each.source
     return Draft(text, into / description.spec, environment, dotenv, files)
@@ -122,7 +123,7 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
 
 def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
     """Place in the spec and value of each `PATH=VALUE`. Raises OpsError for what is none."""
-    found = []
+    values = []
     for setting in settings:
         path, equals, value = setting.partition("=")
         if not equals or not path:
@@ -132,11 +133,11 @@ def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
                 exit_code=2,
             )
         try:
-            found.append((path, read_yaml(value)))
+            values.append((path, read_yaml(value)))
         except yaml.YAMLError:
             raise OpsError(
-                msg("--set {setting}: the value is no YAML", setting=setting),
-                msg("put it in quotes"),
+                msg("--set {setting}: the value is not YAML", setting=setting),
+                msg("put the value of --set in quotes"),
                 exit_code=2,
             ) from None
-    return found
+    return values

@@ -113,10 +113,10 @@ class RecoveryJournal(Journal[Recovering]):
             above = dict.fromkeys((*facts.folders, *map(str, missing(path.parent))))
             self.note(made=(*facts.made, str(path)), folders=tuple(above))
 
-    def remains(self, found: Iterable[tuple[str, str]]) -> None:
+    def remains(self, problems: Iterable[tuple[str, str]]) -> None:
         """Note what did not work: it is reported at the end, by whichever command comes to that."""
         before = self.under_way.facts.remaining
-        known = tuple(dict.fromkeys((*before, *found)))
+        known = tuple(dict.fromkeys((*before, *problems)))
         if known != before:
             self.note(remaining=known)
 
@@ -145,12 +145,12 @@ class Desk:
         if there and not self.journal.path.exists():
             raise OpsError(
                 msg(
-                    "{parent} has a stack already: {state} holds {there}",
+                    "{parent} already has a stack: {state} contains {there}",
                     parent=self.state.parent,
                     state=self.state,
                     there=", ".join(there[:4]),
                 ),
-                msg("recover --into another folder; nothing was touched"),
+                msg("choose another folder with --into; nothing was touched"),
             )
         self.folders = missing(self.state.parent)
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from techsapo_ops.adapters.chain import Chain, reading_of
 from techsapo_ops.apply.administration import recorded
 from techsapo_ops.backup.kinds.secret_files import change_keys, key_files, keys_at
-from techsapo_ops.backup.repository.description import Kept, What
+from techsapo_ops.backup.repository.description import CopiedPath, What
 from techsapo_ops.backup.repository.restic import AwaySnapshot, Restic
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.errors import OpsError
@@ -34,18 +34,18 @@ _FIELD = "app.auth.keys_file"
 def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[str], None]) -> Endings:
     """What the newest copy knows of revoked keys, where an older one is recovered.
 
-    `warn` is told where it can't be read.
+    `warn` gets the reason where it can't be read.
     """
     if newest is None:
         return {}
-    found: list[Endings] = []
+    endings: list[Endings] = []
     for folder, name in (("administration", Chain.RECORD), ("api-keys", "keys.json")):
         place = newest.place(folder)
         if not place:  # a stack without keys
             continue
         try:
             content = restic.content(newest.id, f"{place}/{name}")
-            found.append(
+            endings.append(
                 recorded_endings(reading_of(content))
                 if folder == "administration"
                 else endings_of(keys_in(content.decode(errors="replace"), Path(place) / name))
@@ -53,24 +53,25 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
         except OpsError as error:
             warn(
                 msg(
-                    "the newest copy can't be asked which API keys were revoked since: {message}",
+                    "the newest copy can't be read, so it is not known which API keys were revoked after the "
+                    "copy that is being recovered: {message}",
                     message=error.message,
                 )
             )
-    return sooner(*found)
+    return sooner(*endings)
 
 
 def copied_endings(copied: Copied) -> Endings:
     """What the copy itself knows: its record of administration, and its files of keys. Raises OpsError."""
-    records = [Chain(copied.at(kept.content)).read() for kept in copied.description.of(What.ADMINISTRATION)]
-    files = [endings_of(keys_at(_file(copied, kept))) for kept in _kept(copied)]
+    records = [Chain(copied.at(item.content)).read() for item in copied.description.of(What.ADMINISTRATION)]
+    files = [endings_of(keys_at(_file(copied, item))) for item in _key_paths(copied)]
     return sooner(*map(recorded_endings, records), *files)
 
 
 def working(copied: Copied, spec: Spec, endings: Endings) -> tuple[ApiKey, ...]:
     """The keys of the copy that will work, by the spec that is placed. Raises OpsError."""
     named = spec.app.auth.keys_file is not None
-    files = [_file(copied, kept) for kept in _kept(copied) if (kept.field == _FIELD) is named]
+    files = [_file(copied, item) for item in _key_paths(copied) if (item.field == _FIELD) is named]
     return _active(key for file in files for key in ended(keys_at(file), endings))
 
 
@@ -99,14 +100,14 @@ def settle(
                 change_keys(path, lambda keys: ended(keys, endings_of(gone)))
 
 
-def _kept(copied: Copied) -> Iterator[Kept]:
+def _key_paths(copied: Copied) -> Iterator[CopiedPath]:
     yield from copied.description.of(What.API_KEYS)
-    yield from (kept for kept in copied.description.of(What.FILE) if kept.field == _FIELD)
+    yield from (item for item in copied.description.of(What.FILE) if item.field == _FIELD)
 
 
-def _file(copied: Copied, kept: Kept) -> Path:
-    path = copied.at(kept.content)
-    return path / "keys.json" if kept.folder else path
+def _file(copied: Copied, item: CopiedPath) -> Path:
+    path = copied.at(item.content)
+    return path / "keys.json" if item.folder else path
 
 
 def _active(keys: Iterator[ApiKey]) -> tuple[ApiKey, ...]:

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY, opened
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.resources import existing
-from techsapo_ops.backup.repository.description import Description, Kept, What
+from techsapo_ops.backup.repository.description import CopiedPath, Description, What
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -35,7 +35,7 @@ class Placement:
     `why` says why that is elsewhere than it was; `there` that it is there already, the same.
     """
 
-    kept: Kept
+    item: CopiedPath
     source: Path
     target: Path
     why: str = ""
@@ -52,7 +52,7 @@ class Places:
     @property
     def backup(self) -> Placement:
         """That of the backup's folder."""
-        return next(each for each in self.placements if each.kept.what == What.BACKUP)
+        return next(each for each in self.placements if each.item.what == What.BACKUP)
 
     def outside(self, into: Path) -> tuple[Placement, ...]:
         """Those that are written outside of the stack's folder `into`."""
@@ -68,29 +68,29 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
     """Where everything belongs in a stack in the folder `into`, an absolute path without links.
 
     `made` is what this recovery has put outside the state directory already. Raises OpsError where something
-    else stands in a place inside `into`.
+    else is in a place inside `into`.
     """
-    found: list[Placement] = []
+    placements: list[Placement] = []
     repointed: dict[str, str] = {}
     taken: set[Path] = set()
-    for kept in copied.description.kept:
-        if kept.what in _NOWHERE:
+    for item in copied.description.paths:
+        if item.what in _NOWHERE:
             continue
-        source = copied.at(kept.content)
+        source = copied.at(item.content)
         why, there = "", False
         try:
-            target, outside = _target(kept, copied.description, into)
+            target, outside = _target(item, copied.description, into)
         except OpsError as no_home:
-            why, target = no_home.message, _beside(kept, into, taken)
-            repointed[kept.named] = _named(kept, target, into)
+            why, target = no_home.message, _beside(item, into, taken)
+            repointed[item.named] = _named(item, target, into)
             taken.add(target)
-            found.append(Placement(kept, source, target, why))
+            placements.append(Placement(item, source, target, why))
             continue
         if not outside:
-            named = user_path(kept.named)
-            if kept.named and named.is_absolute() and named != target:
-                repointed[kept.named] = _named(kept, target, into)
-                why = msg("it was {path}, in the stack's folder of then", path=kept.path)
+            named = user_path(item.named)
+            if item.named and named.is_absolute() and named != target:
+                repointed[item.named] = _named(item, target, into)
+                why = msg("formerly {path}, in the old folder of the stack", path=item.path)
         elif str(target) not in made:
             if os.path.lexists(target):
                 there = _same(source, target)
@@ -98,43 +98,43 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
                     ""
                     if there
                     else msg(
-                        "another {which} is at {target}",
-                        which=msg("folder") if kept.folder else msg("file"),
+                        "a different {which} is at {target}",
+                        which=msg("folder") if item.folder else msg("file"),
                         target=target,
                     )
                 )
-            elif not kept.named:
+            elif not item.named:
                 # Of what the spec does not name nothing says that it belongs there: /etc/cron.d is as good.
-                why = msg("it was {path}, which the spec does not name", path=kept.path)
+                why = msg("formerly {path}, which the spec does not name", path=item.path)
             elif not os.access(existing(target.parent), os.W_OK | os.X_OK):
-                why = msg("{existing} can't be written by this user", existing=existing(target.parent))
+                why = msg("this user can't write to {existing}", existing=existing(target.parent))
             if why:
-                target = _beside(kept, into, taken)
-                if kept.named:
-                    repointed[kept.named] = _named(kept, target, into)
+                target = _beside(item, into, taken)
+                if item.named:
+                    repointed[item.named] = _named(item, target, into)
         taken.add(target)
-        found.append(Placement(kept, source, target, why, there))
-    return Places(tuple(found), repointed)
+        placements.append(Placement(item, source, target, why, there))
+    return Places(tuple(placements), repointed)
 
 
-def _named(kept: Kept, target: Path, into: Path) -> str:
+def _named(item: CopiedPath, target: Path, into: Path) -> str:
     """How the spec names `target`."""
-    place = target.parent if kept.what == What.BACKUP else target
+    place = target.parent if item.what == What.BACKUP else target
     return str(place.relative_to(into)) if place.is_relative_to(into) else str(place)
 
 
-def _target(kept: Kept, description: Description, into: Path) -> tuple[Path, bool]:
+def _target(item: CopiedPath, description: Description, into: Path) -> tuple[Path, bool]:
     """Where it belongs, and whether that is outside of the stack's folder.
 
     Raises OpsError where the spec names it below the home folder of a user whom this host does not have.
     """
-    path, directory, state = Path(kept.path), Path(description.directory), Path(description.state)
-    if kept.named:
-        named = user_path(kept.named)
+    path, directory, state = Path(item.path), Path(description.directory), Path(description.state)
+    if item.named:
+        named = user_path(item.named)
         target = Path(os.path.normpath(into / named))
         if named.is_absolute() and named.is_relative_to(directory) and directory != into:
             target = into / named.relative_to(directory)
-        if kept.what == What.BACKUP:
+        if item.what == What.BACKUP:
             target /= description.backup
         return target, not target.is_relative_to(into)
     if path.is_relative_to(state):
@@ -144,10 +144,10 @@ def _target(kept: Kept, description: Description, into: Path) -> tuple[Path, boo
     return path, True
 
 
-def _beside(kept: Kept, into: Path, taken: set[Path]) -> Path:
-    if kept.what == What.BACKUP:
-        return into / "backups" / Path(kept.path).name
-    name = Path(kept.path).name
+def _beside(item: CopiedPath, into: Path, taken: set[Path]) -> Path:
+    if item.what == What.BACKUP:
+        return into / "backups" / Path(item.path).name
+    name = Path(item.path).name
     target, number = into / BESIDE / name, 2
     while target in taken:
         target = into / BESIDE / f"{number}-{name}"
@@ -171,30 +171,30 @@ def _same(source: Path, target: Path) -> bool:
 def put(placement: Placement, prepared: Path, into: Path, making: Callable[[Path], None]) -> list[str]:
     """Put one where it belongs, as this user's; returns the names of links that were left out.
 
-    `making` is told of the path before it is made. A file that is there was put there before, or came with a
+    `making` gets the path before it is made. A file that is there was put there before, or came with a
     folder. A folder appears whole, by a rename out of `prepared`, a private folder on the disk of `into`.
     Raises OpsError where it can't be written.
     """
-    target, kept = placement.target, placement.kept
+    target, item = placement.target, placement.item
     making(target)
     try:
-        if kept.folder and (os.path.lexists(target) or not target.is_relative_to(into)):
+        if item.folder and (os.path.lexists(target) or not target.is_relative_to(into)):
             return _each(placement)
         if os.path.lexists(target):
             return []
-        if not kept.folder:
+        if not item.folder:
             with placement.source.open("rb") as content:
-                NoFollowFile(target).put(content, kept.mode & MODES)
+                NoFollowFile(target).put(content, item.mode & MODES)
             return []
         if prepared.exists():
             shutil.rmtree(prepared)
-        if kept.what == What.BACKUP and _one_disk(placement.source, prepared.parent):
+        if item.what == What.BACKUP and _one_disk(placement.source, prepared.parent):
             os.rename(placement.source, prepared)  # noqa: PTH104 - as below
             links: list[str] = []
         else:
             links = _copy(placement.source, prepared)
         _own(prepared)
-        with opened(target.parent, make=0o700 if kept.what == What.BACKUP else 0o755):
+        with opened(target.parent, make=0o700 if item.what == What.BACKUP else 0o755):
             pass
         os.rename(prepared, target)  # noqa: PTH104 - of a folder: it fails where one with content is
         return links
@@ -264,10 +264,10 @@ def _own(folder: Path) -> None:
 
 
 def require_free(places: Places, made: frozenset[str]) -> None:
-    """Raise OpsError where something stands in the place of what is to be put into the stack's folder."""
+    """Raise OpsError where something is in the place of what is to be put into the stack's folder."""
     for each in places.placements:
         if not each.there and str(each.target) not in made and os.path.lexists(each.target):
             raise OpsError(
-                msg("{target} is there already, and nothing is overwritten", target=each.target),
-                msg("move it away, or recover --into another folder"),
+                msg("{target} already exists, and nothing is overwritten", target=each.target),
+                msg("move it elsewhere, or choose another folder with --into"),
             )

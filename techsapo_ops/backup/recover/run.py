@@ -18,8 +18,8 @@ from techsapo_ops.backup.recover.doors import Doors
 from techsapo_ops.backup.recover.draft import Choice, chosen, draft_of, readable
 from techsapo_ops.backup.recover.journal import HOSTS, Asked, Desk, Recovered, Recovering, RecoveryJournal
 from techsapo_ops.backup.recover.keys import later_endings, settle, working_now
-from techsapo_ops.backup.recover.look import Look, look_at, missing_variables, restorable
 from techsapo_ops.backup.recover.placing import MODES, places_in, put, require_free
+from techsapo_ops.backup.recover.preview import Preview, missing_variables, preview_of, restorable
 from techsapo_ops.backup.recover.service import LOCK_SECONDS, certify, fill, settled, start
 from techsapo_ops.backup.repository.description import What
 from techsapo_ops.backup.repository.restic import Restic
@@ -67,7 +67,7 @@ class Recovery:
         facts = entry.facts
         self._require_same(facts, asked, placed="place" in entry.done)
         if not self.begun:
-            self.say(msg("going on with the recovery of {backup}", backup=facts.backup or facts.snapshot[:8]))
+            self.say(msg("continuing the recovery of {backup}", backup=facts.backup or facts.snapshot[:8]))
         self.begun = True
         self.agreed = bool(facts.made) and facts.asked == asked
         if "place" not in entry.done:
@@ -84,21 +84,28 @@ class Recovery:
             if not same:
                 raise OpsError(
                     msg(
-                        "a recovery into {into} is under way with {what} {then}, not {wanted}",
+                        "the recovery into {into} was started with another {what}: first {then}, now "
+                        "{wanted}",
                         into=self.into,
                         what=what,
-                        then=then or msg("left out"),
-                        wanted=wanted or msg("left out"),
+                        then=then or msg("not given"),
+                        wanted=wanted or msg("not given"),
                     ),
-                    msg("go on with the same command, or remove what it made: `techsapo recover --abandon`"),
+                    msg(
+                        "continue with the same command as before, or remove what the recovery has made so "
+                        "far: `techsapo recover --abandon`"
+                    ),
                 )
         if placed and before != now:
             raise OpsError(
                 msg(
-                    "a recovery is under way, and its spec is placed already: --set, --engine, -e, "
-                    "--without and --revoke-all-keys can't be others now"
+                    "a recovery is under way, and its spec is already in place: --set, "
+                    "--engine, -e, --without and --revoke-all-keys can't change now"
                 ),
-                msg("go on with the same command and change the spec then, or `techsapo recover --abandon`"),
+                msg(
+                    "continue with the same command and change the spec afterwards, or run "
+                    "`techsapo recover --abandon`"
+                ),
             )
 
     def fetch(self) -> None:
@@ -106,8 +113,11 @@ class Recovery:
         entry = self._journal.under_way
         if entry.elsewhere and "fetch" in entry.done and not self.desk.fetched.exists():
             raise OpsError(
-                msg("this recovery was begun on another host, which has what it fetched"),
-                msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
+                msg("this recovery was started on another host, which has the fetched copy"),
+                msg(
+                    "continue on that host; if it is lost, run `techsapo recover --abandon` on this host, "
+                    "then start again"
+                ),
             )
         self._journal.step("fetch", self._fetch, before=self.chose)
 
@@ -117,7 +127,7 @@ class Recovery:
         private_folder(self.desk.fetched, self.desk.state)
         fetch(self.restic, facts.snapshot, self.desk.fetched)
 
-    def look(self) -> Look | None:
+    def preview(self) -> Preview | None:
         """What is going to be done here; None once the files are placed. Raises OpsError."""
         if "place" in self._journal.under_way.done:
             return None
@@ -130,28 +140,28 @@ class Recovery:
         draft = draft_of(copied, places, facts.asked, self.into)
         if os.path.lexists(draft.file) and str(draft.file) not in facts.made:
             raise OpsError(
-                msg("{into} has a stack already: {file} is there", into=self.into, file=draft.file),
-                msg("recover --into another folder; nothing was touched"),
+                msg("{into} already has a stack: {file} exists", into=self.into, file=draft.file),
+                msg("choose another folder with --into; nothing was touched"),
             )
         require_free(places, frozenset(facts.made))
         if lacking := missing_variables(copied):
             self.doors.listener.warn(
                 msg(
-                    "set in the old host's environment alone, and not here: {lacking}",
+                    "environment variables that the old host had and this host lacks: {lacking}",
                     lacking=", ".join(lacking),
                 )
             )
         prospect = self.doors.prospect(draft, facts.asked.engine)
         choice = replace(choice, later=later_endings(self.restic, choice.newest, self.doors.listener.warn))
-        found = look_at(choice, copied, places, draft, prospect, facts.asked)
+        preview = preview_of(choice, copied, places, draft, prospect, facts.asked)
         self.looked = time.monotonic() - began
-        return found
+        return preview
 
-    def run(self, look: Look | None) -> Recovered:
-        """All that is left to do; `look` as `look()` returned it. Raises OpsError; the same again goes on."""
+    def run(self, preview: Preview | None) -> Recovered:
+        """Do all that is left; `preview` is of `preview()`. Raises OpsError; a second call goes on."""
         journal = self._journal
-        if look is not None:
-            journal.step("place", lambda: self._place(look), before=self.looked)
+        if preview is not None:
+            journal.step("place", lambda: self._place(preview), before=self.looked)
         facts = self._facts
         layout = Layout(self.desk.state, self.desk.state / "generated", Path(facts.spec))
         what = {
@@ -181,30 +191,30 @@ class Recovery:
             facts.data_of, working_now(stack.layout, stack.spec), _since(entry.began),
         )  # fmt: skip
 
-    def _place(self, look: Look) -> None:
+    def _place(self, preview: Preview) -> None:
         for path in (self.into, self.desk.state):
             with opened(path, make=0o755):
                 pass
-        copied, draft, journal = look.copied, look.draft, self._journal
+        copied, draft, journal = preview.copied, preview.draft, self._journal
         note_format(Layout(self.desk.state, self.desk.state))
         left = []
-        for each in look.places.placements:
+        for each in preview.places.placements:
             if not each.there:
                 left += put(each, self.desk.prepared, self.into, journal.making)
         for name in left:
-            self.doors.listener.warn(msg("{name} is a link that leads elsewhere; it was left out", name=name))
+            self.doors.listener.warn(msg("{name} was left out: it is a link to another place", name=name))
         journal.making(draft.file)
         (spec,) = copied.description.of(What.SPEC)
         write_atomic(draft.file, draft.text.encode(), spec.mode & MODES)
         journal.note(
             backup=copied.backup.id, spec=str(draft.file), environment=draft.environment,
-            engine=look.prospect.stack.topology.engine,
-            several=look.prospect.stack.topology.places.state_travels,
+            engine=preview.prospect.stack.topology.engine,
+            several=preview.prospect.stack.topology.places.state_travels,
             data_of=copied.backup.read().started.isoformat(),
         )  # fmt: skip
         layout = Layout(self.desk.state, self.desk.state / "generated", draft.file)
-        applied, warn = look.prospect.stack.spec, self.doors.listener.warn
-        settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
+        applied, warn = preview.prospect.stack.spec, self.doors.listener.warn
+        settle(layout, applied, preview.endings, warn, revoke_all=preview.revoke_all_keys)
 
     def _conclude(self, layout: Layout) -> None:
         """Forget the recovery; on several hosts so that all of them hear of it, and have its record."""
@@ -234,8 +244,8 @@ class Recovery:
             where = self.doors.install_schedule(Path(self._facts.spec), self._facts.environment)
         except OpsError as error:
             hint = error.hint or "techsapo cron install"
-            return [(msg("the schedule: {message}", message=error.message), hint)]
-        self.say(msg("the schedule is in {where}", where=where))
+            return [(msg("the schedule of the jobs: {message}", message=error.message), hint)]
+        self.say(msg("the schedule of the jobs is in {where}", where=where))
         return []
 
     @property
@@ -281,14 +291,15 @@ def abandon(
     """
     if desk.journal.read() is None:
         raise OpsError(
-            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+            msg("no recovery is under way in {parent}", parent=desk.state.parent),
+            msg("check the folder given with --into"),
         )
     with desk.lock(wait):
         entry = desk.journal.read()
         if entry is None:  # it has ended meanwhile: what it made is a stack now
             raise OpsError(
                 msg("the recovery into {parent} has just ended", parent=desk.state.parent),
-                msg("`techsapo down` stops it"),
+                msg("`techsapo down` stops the stack"),
             )
         facts, gone = entry.facts, list[str]()
         opposites: dict[str, Callable[[], object]] = {

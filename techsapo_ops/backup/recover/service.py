@@ -50,7 +50,7 @@ def start(stack: Stack, listener: Listener, say: Say) -> None:
         )
         raise OpsError(
             msg("not every service started: {said}", said=said),
-            msg("`techsapo logs` tells more; then the same again"),
+            msg("`techsapo logs` shows why; then run the same command again"),
         )
 
 

@@ -18,7 +18,7 @@ from techsapo_ops.stack.backup import Part, Source
 class Watch:
     """Looks on while sources are taken, from several threads; this one looks away."""
 
-    def told(self, kind: str, count: int) -> None:
+    def progress(self, kind: str, count: int) -> None:
         """Of the source `kind`, `count` bytes are done."""
 
     def ended(self, part: Part) -> None:
@@ -62,7 +62,7 @@ def _take(sources: Sequence[Source], folder: Path, stamp: str, watch: Watch) -> 
         def progress(count: int) -> None:
             if cancelled:
                 raise _Cancelled
-            watch.told(source.kind, count)
+            watch.progress(source.kind, count)
 
         part = source.take(folder, stamp, progress)
         watch.ended(part)

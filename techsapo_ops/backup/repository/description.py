@@ -37,25 +37,25 @@ def members(data: bytes, where: str, *, form: int, shape: Shape, longest: int) -
     """
     if len(data) > longest or data.count(b",") > _MOST_VALUES:
         raise ValueError(where)
-    found: dict[str, Any] = json.loads(data, parse_constant=_refuse)
-    if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be told of
-        json.dumps(found, ensure_ascii=False).encode()
-    version = found.pop("version")
+    document: dict[str, Any] = json.loads(data, parse_constant=_refuse)
+    if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be printed
+        json.dumps(document, ensure_ascii=False).encode()
+    version = document.pop("version")
     if not count(version):
         raise ValueError(version)
     if version > form:
         raise OpsError(
             msg(
-                "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
+                "{where} was written by a newer techsapo (format {version}, this one reads up to {version2})",
                 where=where,
                 version=version,
                 version2=form,
             ),
             msg("use that version, or a newer one"),
         )
-    if not shape(found):
+    if not shape(document):
         raise ValueError(where)
-    return found
+    return document
 
 
 def _refuse(word: str) -> float:
@@ -94,16 +94,16 @@ class What(StrEnum):
 
 
 NOT_TAKEN: Mapping[str, str] = {
-    msg("generated files"): msg("`up` makes them out of the spec"),
-    msg("the ledger of applies"): msg("it tells of the old host; the record of administration goes along"),
-    msg("logs of services and records of jobs"): msg("they tell of the old host"),
-    msg("state of alerts, silences and tests of providers"): msg("it is of the moment"),
+    msg("generated files"): msg("`up` generates them from the spec"),
+    msg("the ledger of applies"): msg("it describes the old host; the record of administration is copied"),
+    msg("logs of services and records of jobs"): msg("they describe the old host"),
+    msg("alerts, silences, results of provider tests"): msg("it changes from moment to moment"),
 }
 """What of a stack never goes off-site, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CopiedPath:
     """A path that went off-site: `path` as the stack names it, `content` in the copy, links resolved.
 
     `field` is the place in the spec that names it as `named`; both are empty for what no field names. Whose
@@ -139,7 +139,7 @@ class Description:
     state: str
     tracing: bool
     """Whether the packages of requirements-otel.lock are needed."""
-    kept: tuple[Kept, ...] = ()
+    paths: tuple[CopiedPath, ...] = ()
     variables: tuple[str, ...] = ()
     """Variables that the spec reads and that were in the environment alone; their values did not go along."""
     left: Mapping[str, str] = field(default_factory=dict)
@@ -147,12 +147,13 @@ class Description:
 
     def text(self) -> str:
         """It as it is written."""
-        found = asdict(self) | {"version": VERSION, "taken": self.taken.isoformat()}
-        return json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+        document = asdict(self) | {"version": VERSION, "taken": self.taken.isoformat()}
+        document["kept"] = document.pop("paths")
+        return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
-    def of(self, what: What) -> tuple[Kept, ...]:
+    def of(self, what: What) -> tuple[CopiedPath, ...]:
         """What of that kind went along."""
-        return tuple(kept for kept in self.kept if kept.what == what)
+        return tuple(item for item in self.paths if item.what == what)
 
 
 def read(data: bytes, where: str) -> Description:
@@ -160,15 +161,16 @@ def read(data: bytes, where: str) -> Description:
 
     Raises OpsError for one that is damaged, or of a newer form.
     """
-    hint = msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)")
+    hint = msg("choose another copy with --at, or restore the files by hand (docs/backup.md)")
     with reading(where, hint):
-        found = members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
-        kept = tuple(
-            Kept(**{name: each[name] for name in _KEPT_NAMES if name in each}) for each in found["kept"]
+        document = members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
+        paths = tuple(
+            CopiedPath(**{name: each[name] for name in _PATH_NAMES if name in each})
+            for each in document["kept"]
         )
-        taken = datetime.fromisoformat(found["taken"]).astimezone(UTC)
-        plain = {name: found[name] for name in _PLAIN_NAMES}
-        return Description(**plain, taken=taken, kept=kept, variables=tuple(found["variables"]))
+        taken = datetime.fromisoformat(document["taken"]).astimezone(UTC)
+        plain = {name: document[name] for name in _PLAIN_NAMES}
+        return Description(**plain, taken=taken, paths=paths, variables=tuple(document["variables"]))
 
 
 def _absolute(value: Any) -> bool:
@@ -202,7 +204,7 @@ _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 _KINDS = frozenset(map(str, What))
-_KEPT = shapes.has(
+_PATH = shapes.has(
     path=_absolute,
     content=_absolute,
     what=lambda value: value in _KINDS,
@@ -210,7 +212,7 @@ _KEPT = shapes.has(
     mode=lambda value: shapes.count(value) and value < 0o10000,
     also={"field": _line, "named": _line},
 )
-_KEPT_NAMES = tuple(Kept.__slots__)
+_PATH_NAMES = tuple(CopiedPath.__slots__)
 _PLAIN_NAMES = (
     "backup", "project", "tool", "engine", "environment", "host", "user", "directory", "spec", "state",
     "tracing", "left",
@@ -228,7 +230,7 @@ _WHOLE = shapes.has(
     spec=lambda value: _name(value) and _line(value),
     state=_absolute,
     tracing=shapes.flag,
-    kept=lambda value: shapes.listed(_KEPT)(value) and len(value) <= _MOST,
+    kept=lambda value: shapes.listed(_PATH)(value) and len(value) <= _MOST,
     variables=shapes.listed(_line),
     left=shapes.each(_line, _line),
 )

@@ -65,7 +65,7 @@ class Backup:
 
 
 class Repository:
-    """The backups below `path`; `keyring` tells whose they are, and new ones get their MAC by it.
+    """The backups below `path`; `keyring` knows whose they are, and new ones get their MAC by it.
 
     `noted` is a folder that nobody else may write, for what was found out about them; `places` knows those
     that other hosts have.
@@ -125,20 +125,20 @@ class Repository:
             if not whole:
                 raise OpsError(
                     msg("every backup in {path} is damaged", path=self.path),
-                    msg("`techsapo backup` makes another"),
+                    msg("`techsapo backup` makes a new one"),
                 )
             # What a restore put aside is not what anyone wants back or verified, but by its id.
             return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])
-        found = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
-        if len(found) != 1:
+        matches = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
+        if len(matches) != 1:
             raise OpsError(
-                msg("{count} backups begin with {word}", count=len(found), word=word)
-                if found
+                msg("{count} backups begin with {word}", count=len(matches), word=word)
+                if matches
                 else msg("there is no backup {word}", word=word),
-                msg("`techsapo backup list` shows them all"),
+                msg("`techsapo backup list` shows all backups"),
                 exit_code=2,
             )
-        return found[0]
+        return matches[0]
 
     def unreadable_after(self, backup: Backup) -> tuple[Backup, ...]:
         """The backups that were begun after `backup`, by their ids, and whose manifest can't be read."""
@@ -199,9 +199,9 @@ class Repository:
         if data is None:
             return Origin(State.TAMPERED, damage)
         if hashlib.sha256(data).hexdigest() != backup.digest:
-            return Origin(State.TAMPERED, msg("its manifest changed while it was read"))
+            return Origin(State.TAMPERED, msg("the manifest changed while it was being read"))
         if self.keyring is None:
-            return Origin(State.UNAUTHENTICATED, msg("no key is known here"))
+            return Origin(State.UNAUTHENTICATED, msg("this host has no backup key"))
         return self.keyring.origin(backup.folder, data)
 
     def ours(self) -> tuple[Backup, ...]:
@@ -233,11 +233,11 @@ class Repository:
         if changed or origin.state is State.TAMPERED or backup.manifest is None:
             raise OpsError(
                 msg(
-                    "{id} can't be accepted: {damage}",
+                    "backup {id} can't be accepted: {damage}",
                     id=backup.id,
                     damage=damage or backup.damage or origin.why,
                 ),
-                msg("choose another: `techsapo backup list`"),
+                msg("choose another backup: `techsapo backup list`"),
             )
         if data is not None and self.keyring is not None:
             write_atomic(backup.folder / MAC, self.keyring.mac(data), 0o600)
@@ -309,7 +309,7 @@ def sums_of(manifest: Manifest, digest: str) -> str:
 
 
 def stamp(now: datetime) -> str:
-    """A time as it stands in ids and file names: 20260131T020000Z."""
+    """A time as in ids and file names: 20260131T020000Z."""
     return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
@@ -328,22 +328,22 @@ def _backup(folder: Path) -> Backup:
         return Backup(folder.name, folder, None, damage)
     digest = hashlib.sha256(data).hexdigest()
     try:
-        found = manifests.read(data, str(path))
+        manifest = manifests.read(data, str(path))
     except OpsError as error:
         return Backup(folder.name, folder, None, error.message, digest)
-    if found.id != folder.name:
+    if manifest.id != folder.name:
         return Backup(
             folder.name,
             folder,
             None,
-            msg("{path} is that of another backup, {id}", path=path, id=found.id),
+            msg("{path} belongs to another backup, {id}", path=path, id=manifest.id),
             digest,
         )
-    return Backup(folder.name, folder, found, digest=digest)
+    return Backup(folder.name, folder, manifest, digest=digest)
 
 
 def _bytes(path: Path) -> tuple[bytes | None, str]:
-    """What a manifest's file holds, or None and why that can't be told."""
+    """What a manifest's file holds, or None and why it can't be read."""
     try:
         with open_plain(path) as file:
             data = file.read(manifests.LONGEST + 1)

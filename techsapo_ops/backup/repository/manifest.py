@@ -27,7 +27,7 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
 _KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
-"""Years whose times can be told in every zone, and as seconds."""
+"""Years whose times exist in every zone, and as seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +91,29 @@ class Manifest:
 
 def read(data: bytes, where: str) -> Manifest:
     """The manifest of `data`. Raises OpsError for one that is damaged, too large, or of a newer form."""
-    with reading(where, msg("this backup can't be trusted; take another one")):
-        found = members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
-        parts = tuple(_part(part) for part in found.pop("parts"))
+    with reading(where, msg("this backup can't be trusted; use another one")):
+        document = members(data, where, form=VERSION, shape=_WHOLE, longest=LONGEST)
+        parts = tuple(_part(part) for part in document.pop("parts"))
         if len({part.kind for part in parts}) != len(parts) or len({part.file for part in parts}) != len(
             parts
         ):
             raise ValueError(where)
-        shrunk = tuple(Shrink(**each) for each in found.pop("shrunk", ()))
-        head = found.pop("administration", None)
+        shrunk = tuple(Shrink(**each) for each in document.pop("shrunk", ()))
+        head = document.pop("administration", None)
         administration = Head(**head) if head is not None else None
-        started, ended = (_time(found.pop(key)) for key in ("started", "ended"))
+        started, ended = (_time(document.pop(key)) for key in ("started", "ended"))
         return Manifest(
-            **found, started=started, ended=ended, parts=parts, shrunk=shrunk, administration=administration
+            **document,
+            started=started,
+            ended=ended,
+            parts=parts,
+            shrunk=shrunk,
+            administration=administration,
         )
 
 
-def _part(found: Mapping[str, Any]) -> Part:
-    part = Part(**found)
+def _part(values: Mapping[str, Any]) -> Part:
+    part = Part(**values)
     kind = registry.find(part.source)
     if kind is not None and not kind.fits(part.facts):
         raise ValueError(part.kind)
@@ -116,10 +121,10 @@ def _part(found: Mapping[str, Any]) -> Part:
 
 
 def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(text)
-    return found
+    return moment
 
 
 _PART = shapes.has(
@@ -175,15 +180,15 @@ def shrinks(
     backup that had them is pruned. A source that shrank before, and that nobody accepted, is compared with
     what it was until then: two small backups in a row are no proof that all is well.
     """
-    found = []
+    shrunk = []
     for part in parts:
         known = _reference(part.kind, earlier, accepted)
         now = amount_of(part)
         if known is None or known[1].unit != now.unit or known[1].count < LEAST[now.unit]:
             continue
         if 2 * now.count < known[1].count:
-            found.append(Shrink(part.kind, now.unit, known[1].count, now.count, known[0]))
-    return tuple(found)
+            shrunk.append(Shrink(part.kind, now.unit, known[1].count, now.count, known[0]))
+    return tuple(shrunk)
 
 
 def _reference(

@@ -80,7 +80,7 @@ class Keyring:
         value = secrets.token_bytes(_KEY_BYTES)
         noted = {
             "version": 1,
-            "about": "By this key techsapo knows the backups that it made. Keep it; a copy is off-site.",
+            "about": "techsapo recognises its own backups by this key. Keep it; a copy is off-site.",
             "id": _Key(value).id,
             "key": value.hex(),
         }
@@ -94,7 +94,7 @@ class Keyring:
         """The content of manifest.mac. Raises OpsError where there is no key yet, or it can't be read."""
         path = self.folder / KEY
         if not os.path.lexists(path):
-            raise OpsError(msg("{folder} is not there", folder=path), msg("`techsapo backup` makes it"))
+            raise OpsError(msg("{folder} does not exist", folder=path), msg("`techsapo backup` creates it"))
         key = _read_key(path)
         return f"1 {key.id} {key.mac(manifest)}\n".encode()
 
@@ -111,12 +111,13 @@ class Keyring:
             return Origin(State.UNAUTHENTICATED, msg("it has no MAC"))
         key = next((key for key in self._every() if key.id == named[0]), None)
         if key is None:
-            about = msg("its MAC is by another key, {named}, which is not here", named=named[0])
+            about = msg("its MAC was made with another key, {named}, which is missing here", named=named[0])
             return Origin(State.UNAUTHENTICATED, about)
         if same(named[1], key.mac(manifest)):
             return Origin(State.AUTHENTICATED)
         return Origin(
-            State.TAMPERED, msg("the MAC of its manifest is wrong: it is not what {id} was given", id=key.id)
+            State.TAMPERED,
+            msg("the MAC of its manifest is wrong: this is not the manifest that key {id} signed", id=key.id),
         )
 
     def _every(self) -> Iterator[_Key]:
@@ -125,7 +126,7 @@ class Keyring:
         except OSError as error:
             raise OpsError(
                 msg("cannot read {folder}: {strerror}", folder=self.folder, strerror=error.strerror),
-                msg("run it as a user who may"),
+                msg("run this command as a user who can read it"),
             ) from None
         for path in paths:
             yield _read_key(path)
@@ -152,8 +153,8 @@ def _read_key(path: Path) -> _Key:
             facts = os.fstat(file.fileno())
             if facts.st_uid not in {0, os.geteuid()} or stat.S_IMODE(facts.st_mode) & 0o022:
                 raise OpsError(
-                    msg("{path} is another user's, or others may write it", path=path),
-                    msg("look at it, then `chmod 600 {path}`", path=path),
+                    msg("{path} belongs to another user, or others can write to it", path=path),
+                    msg("check its content, then run `chmod 600 {path}`", path=path),
                 )
             value = bytes.fromhex(json.loads(file.read(_LONGEST_KEY))["key"])
     except OSError as error:
@@ -166,6 +167,9 @@ def _read_key(path: Path) -> _Key:
     if len(value) != _KEY_BYTES:
         raise OpsError(
             msg("{path} is damaged: it holds no key", path=path),
-            msg("get it back from off-site (docs/backup.md), or move it away: then a new key is made"),
+            msg(
+                "get the key back from off-site (docs/backup.md), or move the file away: techsapo then makes "
+                "a new key"
+            ),
         )
     return _Key(value)

@@ -1,7 +1,7 @@
 """What is recorded of backups beside them: what was found out about them later, and which lie elsewhere.
 
 Alerts and retention go by it, so it lies in the state directory: whoever may write the backups' folder could
-else tell that all is well. What concerns the off-site repository has a file of its own, which stays when
+else claim that all is well. What concerns the off-site repository has a file of its own, which stays when
 `backup prune` removes the backups here.
 """
 
@@ -25,7 +25,7 @@ from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import Layout
 
 LEVEL = "offsite_deep"
-"""Under which a look at an off-site copy is noted, and the level that it tells."""
+"""Under which a look at an off-site copy is noted, and its level."""
 _LONGEST = 4 * 1024 * 1024
 
 
@@ -37,12 +37,12 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         with open_plain(path) as file:
-            found = json.loads(file.read(_LONGEST))
+            checks = json.loads(file.read(_LONGEST))
     except (OSError, ValueError, RecursionError):  # never checked, or torn by a full disk
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(checks, dict):
         return {}
-    return {key: value for key, value in found.items() if key in _SHAPES and _SHAPES[key](value)}
+    return {key: value for key, value in checks.items() if key in _SHAPES and _SHAPES[key](value)}
 
 
 def write(path: Path, checks: dict[str, Any]) -> None:
@@ -60,14 +60,14 @@ def of_offsite(layout: Layout) -> dict[str, Any]:
 
     The `last` look at one, the last `good` one, when all of the repository was `read` last, which copies were
     `there` then, and when a person last typed its password: `typed` is not `ok` before the first time, and
-    tells of the first copy then.
+    dates from the first copy then.
     """
     return read(_offsite(layout))
 
 
-def note_offsite(layout: Layout, **found: Mapping[str, Any]) -> None:
+def note_offsite(layout: Layout, **checks: Mapping[str, Any]) -> None:
     """Add to that. Raises OpsError where it can't be written."""
-    write(_offsite(layout), {**of_offsite(layout), **found})
+    write(_offsite(layout), {**of_offsite(layout), **checks})
 
 
 def _offsite(layout: Layout) -> Path:
@@ -154,8 +154,12 @@ class Places:
         newer = [p for p in self.elsewhere() if p.started > chosen.started and not p.safety]
         if newer:
             error = not_here(newer[-1], self._folder)
-            told = msg("{message}, and is newer than {id} here", message=error.message, id=chosen.id)
-            raise OpsError(told, msg("{hint}; or name the one that is meant", hint=error.hint), exit_code=2)
+            message = msg(
+                "{message}, and is newer than backup {id} on this host", message=error.message, id=chosen.id
+            )
+            raise OpsError(
+                message, msg("{hint}; or specify the backup by its id", hint=error.hint), exit_code=2
+            )
 
     def note(self, manifests: Iterable[Manifest]) -> None:
         """Let the notes of this host be of these backups. Raises OpsError where one can't be written."""
@@ -192,15 +196,15 @@ class Places:
         return tuple(sorted(gone, key=lambda place: (place.started, place.id)))
 
     def _all(self) -> tuple[Place, ...]:
-        found = [_read(path) for path in sorted(self._noted.glob("*.json"))]
-        return tuple(sorted((p for p in found if p is not None), key=lambda p: (p.started, p.id)))
+        places = [_read(path) for path in sorted(self._noted.glob("*.json"))]
+        return tuple(sorted((p for p in places if p is not None), key=lambda p: (p.started, p.id)))
 
 
 def not_here(place: Place, folder: str) -> OpsError:
-    """What is to be told of who wants a backup that another host has, where backups are in `folder`."""
+    """The error for a backup that only another host has; `folder` is where backups are here."""
     return OpsError(
-        msg("the backup {id} lies on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
-        msg("run this there, or copy its folder into {folder}", folder=folder),
+        msg("backup {id} is on {host}, in {there}", id=place.id, host=place.host, there=place.folder),
+        msg("run this command on that host, or copy the backup's folder into {folder}", folder=folder),
         exit_code=2,
     )
 

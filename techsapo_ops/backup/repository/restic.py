@@ -45,12 +45,12 @@ _DAMAGED = re.compile(r'(?:^Ignoring "|could not load snapshot )([0-9a-f]{8})', 
 _FRACTION = re.compile(r"\.\d+")
 _SECONDS = 6 * 3600.0
 PATIENCE = 60.0
-"""Seconds in which a repository that is there tells its configuration: restic itself tries for 15 minutes."""
+"""Seconds in which an existing repository returns its configuration: restic itself tries for 15 minutes."""
 _LOCK_SECONDS = 120.0
 """Seconds for which a restore waits for whoever has the repository for himself, such as `restic prune`."""
 _LOCK_PAUSE = 5.0
 _SHOWN = 600
-"""Characters of what restic said that are told."""
+"""Characters of restic's output that are shown."""
 
 
 def _time(text: str) -> datetime:
@@ -81,7 +81,7 @@ def restic_of(stack: Stack) -> Restic | None:
         raise OpsError(msg("backup.offsite needs restic, which is not on PATH"), "apt-get install restic")
     if offsite.password is None:
         raise OpsError(
-            msg("backup.offsite has no password: restic encrypts everything"),
+            msg("backup.offsite has no password, which restic needs for its encryption"),
             msg("set backup.offsite.password_file, and keep a copy of it off this host"),
         )
     place = (
@@ -167,7 +167,7 @@ class Restic:
         Returns where it is then; None where no copy of that backup has it. Raises OpsError.
         """
         self.reach()
-        known = [(found.id, place) for found in self.snapshots(id_) if (place := found.place(folder))]
+        known = [(each.id, place) for each in self.snapshots(id_) if (place := each.place(folder))]
         if not known:
             return None
         snapshot, place = known[-1]
@@ -181,14 +181,14 @@ class Restic:
     ) -> tuple[AwaySnapshot, ...]:
         """What techsapo copied there, of backup `id_` or of all, oldest first. Raises OpsError.
 
-        `damaged` is told the first digits of those that can't be read, whosever they are.
+        `damaged` gets the first digits of those that can't be read, whosever they are.
         """
         listed = self._run("snapshots", "--json", "--tag", f"{_TAG},{id_}" if id_ else _TAG)
         self._checked("snapshots", listed)
         if lost := tuple(sorted(set(_DAMAGED.findall(listed.stderr.decode(errors="replace"))))):
             damaged(lost)
         try:
-            found = [
+            copies = [
                 AwaySnapshot(
                     str(each["id"]),
                     _time(each["time"]),
@@ -200,9 +200,9 @@ class Restic:
             ]
         except (ValueError, KeyError, TypeError):
             raise OpsError(
-                msg("restic snapshots answered what is no list of them"), msg("update restic")
+                msg("the output of `restic snapshots` is not a list of snapshots"), msg("update restic")
             ) from None
-        return tuple(sorted(found, key=lambda snapshot: snapshot.time))
+        return tuple(sorted(copies, key=lambda snapshot: snapshot.time))
 
     def content(self, snapshot: str, path: str) -> bytes:
         """What the file `path` of a snapshot holds; for small ones. Raises OpsError."""
@@ -230,7 +230,7 @@ class Restic:
 
     def read_all(self) -> tuple[str, frozenset[str]]:
         """Read every byte of the repository: what is wrong, empty for nothing, and the ids of the copies that
-        this touches, as far as it can be told. Raises OpsError where it could not be read.
+        this touches, as far as it is known. Raises OpsError where it could not be read.
 
         It takes no lock: a reading of hours would keep the next backup from being copied.
         """
@@ -241,17 +241,17 @@ class Restic:
         said = (done.stdout + done.stderr).decode(errors="replace")
         users = self._users(frozenset(_PACK.findall(said)))
         touched = frozenset(
-            found.id
-            for found in self.snapshots()
-            if f"snapshot {found.id[:8]}" in users
-            or self._run("ls", "--quiet", "--no-cache", found.id).code
+            each.id
+            for each in self.snapshots()
+            if f"snapshot {each.id[:8]}" in users
+            or self._run("ls", "--quiet", "--no-cache", each.id).code
             != 0  # a folder of it is gone, and all that is below
         )
         wrong = [line for line in said.splitlines() if "rror" in line or _PACK.search(line)]
         return "\n".join(wrong)[:_SHOWN], touched
 
     def _users(self, packs: frozenset[str]) -> str:
-        """What restic says of who needs what these packs held, by the index: a damaged one tells nothing."""
+        """What restic says of who needs what these packs held, by the index: a damaged one has no answer."""
         held: dict[str, list[str]] = {"data": [], "tree": []}
         for index in self._run("list", "index").output.split() if packs else ():
             for pack in json.loads(self._run("cat", "index", index).stdout)["packs"]:
@@ -277,11 +277,11 @@ class Restic:
                 return
             if b"already" not in made.stderr:
                 self._checked("init", made)
-        found = self._run("cat", "config", seconds=PATIENCE)
-        if _cause(found) == _NO_REPOSITORY:
+        config = self._run("cat", "config", seconds=PATIENCE)
+        if _cause(config) == _NO_REPOSITORY:
             self._checked("init", self._run("init"))
         else:
-            self._checked(msg("cat config"), found)
+            self._checked(msg("cat config"), config)
 
     def _run(self, *words: str, seconds: float = _SECONDS) -> Completed:
         done = self._once(*words, seconds=seconds)
@@ -310,15 +310,15 @@ class Restic:
             return self.runner.run(Command(argv, env), timeout=seconds)
         except TimedOut as error:
             said = error.said.strip()
-            last = said.splitlines()[-1] if said else msg("it said nothing")
+            last = said.splitlines()[-1] if said else msg("no output")
             raise OpsError(
                 msg(
-                    "restic {words} had no answer of the repository within {seconds:g} s: {last}",
+                    "restic {words} got no answer from the repository within {seconds:g} s: {last}",
                     words=words[0],
                     seconds=seconds,
                     last=last,
                 ),
-                msg("check {given}, and that the place can be reached", given=self.given),
+                msg("check {given}, and that the repository can be reached", given=self.given),
             ) from None
 
     def _address(self) -> str:
@@ -341,12 +341,12 @@ class Restic:
         if done.code == 0:
             return
         hint = {
-            _LOCKED: msg("another restic is at work there; try again when it has ended"),
+            _LOCKED: msg("another restic is using the repository; try again when it has finished"),
             _WRONG_PASSWORD: msg(
-                "{password_word} is not the repository's", password_word=self._password_word
+                "{password_word} is wrong for this repository", password_word=self._password_word
             ),
             _NO_REPOSITORY: msg("check {given}: there is no repository", given=self.given),
-        }.get(_cause(done), msg("check {given}, and that the place can be reached", given=self.given))
+        }.get(_cause(done), msg("check {given}, and that the repository can be reached", given=self.given))
         said = done.stderr.decode(errors="replace").strip() or done.output
         raise OpsError(
             msg(

@@ -89,7 +89,7 @@ def faults(backup: Backup, origin: Origin) -> list[str]:
     if not origin.ours:
         return [
             msg(
-                "it is unauthenticated: {why}; where it is yours: `techsapo backup accept {id}`",
+                "the backup is unauthenticated: {why}; if it is yours, run `techsapo backup accept {id}`",
                 why=origin.why,
                 id=backup.id,
             )
@@ -102,10 +102,16 @@ def faults(backup: Backup, origin: Origin) -> list[str]:
             size = (backup.folder / part.file).lstat().st_size
             if size != part.bytes:
                 wrong.append(
-                    msg("{name} is not what was written: it has {size} bytes", name=part.file, size=size)
+                    msg(
+                        "{name} has changed since it was written: it has {size} bytes",
+                        name=part.file,
+                        size=size,
+                    )
                 )
             elif file_sha256(backup.folder / part.file) != part.sha256:
-                wrong.append(msg("{name} is not what was written: its SHA-256 differs", name=part.file))
+                wrong.append(
+                    msg("{name} has changed since it was written: its SHA-256 differs", name=part.file)
+                )
         except FileNotFoundError:
             wrong.append(msg("{name} is missing", name=part.file))
         except OSError as error:
@@ -120,21 +126,21 @@ def faults(backup: Backup, origin: Origin) -> list[str]:
         wrong.append(msg("{sums} is missing or damaged", sums=SUMS))
     belonging = {MANIFEST, MAC, SUMS, *(part.file for part in backup.manifest.parts)}
     extra = sorted(set(os.listdir(backup.folder)) - belonging)  # noqa: PTH208 - names are wanted
-    return few([*wrong, *(msg("{name} does not belong to it", name=name) for name in extra)])
+    return few([*wrong, *(msg("{name} does not belong to the backup", name=name) for name in extra)])
 
 
 def check_part(stack: Stack, backup: Backup, part: Part) -> tuple[str, ...]:
     """What is wrong with one part: its digest in the manifest, then its content."""
     kind = registry.find(part.source)
     if kind is None:
-        return (msg("this techsapo knows no {source}", source=part.source),)
+        return (msg("this techsapo does not know {source}", source=part.source),)
     reader = backup.reader(part)
     try:
         wrong = kind.check(stack, part, reader)
     except OpsError as error:
         return (error.message,)
     if not wrong and reader.sha256 != part.sha256:
-        wrong = [msg("{file} is not the file of the manifest: its SHA-256 differs", file=part.file)]
+        wrong = [msg("{file} is not the file in the manifest: its SHA-256 differs", file=part.file)]
     return tuple(few(wrong))
 
 
@@ -149,7 +155,7 @@ def verify(
     repository: Repository,
     backup: Backup,
     level: str,
-    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+    progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Verification:
     """Look at every part of a backup in `repository`, wherever it came from: the one verification there is.
 
@@ -157,7 +163,7 @@ def verify(
     how long its data took to come back. Raises OpsError where a throwaway server can't be had, or has no
     room, which says nothing of the backup, and where the keys can't be read.
     """
-    # Two looks within a second are told apart: the last one is what alerts go by.
+    # Two verifications within a second differ: alerts use the last one.
     at, began = datetime.now(UTC).isoformat(timespec="microseconds"), monotonic()
     origin = repository.origin(backup)
     wrong = faults(backup, origin)
@@ -167,7 +173,7 @@ def verify(
             parts = [_checked(stack, backup, part) for part in backup.manifest.parts]
         elif not wrong:  # a part whose bytes changed is not given to a server
             require_room(stack, backup.manifest.parts, at_once=False)
-            parts = [_tried(stack, backup, part, told) for part in backup.manifest.parts]
+            parts = [_tried(stack, backup, part, progress) for part in backup.manifest.parts]
     seconds = round(monotonic() - began, 3)
     return Verification(backup.id, level, at, tuple(parts), tuple(wrong), seconds, origin.state)
 
@@ -178,14 +184,14 @@ def _checked(stack: Stack, backup: Backup, part: Part, note: str = "") -> PartRe
     return PartResult(part.kind, wrong, round(monotonic() - began, 3), note)
 
 
-def _tried(stack: Stack, backup: Backup, part: Part, told: Callable[[str, int], None]) -> PartResult:
+def _tried(stack: Stack, backup: Backup, part: Part, progress: Callable[[str, int], None]) -> PartResult:
     kind = registry.find(part.source)
     if kind is None:
         return _checked(stack, backup, part)
     if kind.throwaway and not stack.topology.has(kind.throwaway):
-        note = msg("the stack has no {throwaway} any more to restore it on trial", throwaway=kind.throwaway)
+        note = msg("no trial restore: the stack no longer has {throwaway}", throwaway=kind.throwaway)
         return replace(_checked(stack, backup, part, note), seconds=0.0)
-    trial = kind.trial(stack, part, backup.reader(part), partial(told, part.kind))
+    trial = kind.trial(stack, part, backup.reader(part), partial(progress, part.kind))
     if trial is None:
         return _checked(stack, backup, part)
     return PartResult(part.kind, tuple(trial.problems), round(trial.seconds, 3), trial.note)

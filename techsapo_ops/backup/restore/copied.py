@@ -56,11 +56,11 @@ class Tree:
 
         A link on the way to it, or `..`, would lead to what is on this host.
         """
-        found = self.at(path)
-        if ".." in found.parts:
+        place = self.at(path)
+        if ".." in place.parts:
             return False
         try:
-            kinds = [stat.S_IFMT(each.lstat().st_mode) for each in (*reversed(found.parents), found)]
+            kinds = [stat.S_IFMT(each.lstat().st_mode) for each in (*reversed(place.parents), place)]
         except (OSError, ValueError):
             return False
         below = len(self.root.parts)
@@ -83,15 +83,15 @@ class Copied:
 
     def of(self, what: What) -> Path | None:
         """The one path of that kind; None where there is none, such as no copies of what is secret."""
-        return next((self.at(kept.content) for kept in self.description.of(what)), None)
+        return next((self.at(item.content) for item in self.description.of(what)), None)
 
 
 def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
-    """The copies of this stack, oldest first, and what is told where some can't be read. Raises OpsError."""
+    """The copies of this stack, oldest first, and a warning where some can't be read. Raises OpsError."""
     lost: list[str] = []
     known = away.snapshots(damaged=lost.extend)
     # Several stacks may share a repository.
-    ours = [found for found in known if found.backup and found.project == stack.spec.project]
+    ours = [each for each in known if each.backup and each.project == stack.spec.project]
     if not lost:
         return ours, ""
     some = ", ".join(lost[:4])
@@ -100,8 +100,8 @@ def copies_of(stack: Stack, away: Restic) -> tuple[list[AwaySnapshot], str]:
 
 def noted_copies(stack: Stack, away: Restic) -> tuple[str, ...]:
     """The backups of which copies were in that repository when it was last written to, or looked at."""
-    found = of_offsite(stack.layout).get("there", {})
-    return tuple(found["ids"]) if found.get("place") == place_id(away) else ()
+    noted = of_offsite(stack.layout).get("there", {})
+    return tuple(noted["ids"]) if noted.get("place") == place_id(away) else ()
 
 
 def note_copies(stack: Stack, away: Restic, ids: Iterable[str]) -> None:
@@ -121,7 +121,8 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     """
     if not snapshots:
         raise OpsError(
-            msg("the repository holds no copy of a stack"), msg("`restic snapshots` lists what it holds")
+            msg("the repository holds no copy of a stack"),
+            msg("`restic snapshots` lists what the repository holds"),
         )
     projects = sorted({each.project for each in snapshots if each.project})
     if not project and len(projects) > 1:
@@ -132,21 +133,21 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     mine = [each for each in snapshots if not project or each.project == project]
     if not mine:
         raise OpsError(
-            msg("the repository holds no copy of {project}", project=project),
-            msg("it has {projects}", projects=", ".join(projects)),
+            msg("the repository holds no copy of stack {project}", project=project),
+            msg("the repository has copies of {projects}", projects=", ".join(projects)),
         )
     early = [each for each in mine if at is None or each.time <= at]
     if not early:
         first = f"{mine[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
         raise OpsError(
-            msg("there is no copy from then or before"),
-            msg("the oldest is of {first}: pass a later --at", first=first),
+            msg("there is no copy from that time or earlier"),
+            msg("the oldest copy is from {first}: pass a later --at", first=first),
         )
     whole = [each for each in early if each.whole]
     if not whole:
         raise OpsError(
-            msg("every copy holds a part of the data alone: it is of `backup --only` or of a restore"),
-            msg("`restic restore` gets what there is (docs/backup.md)"),
+            msg("every copy has only part of the data: all were made by `backup --only` or by a restore"),
+            msg("`restic restore` fetches what there is (docs/backup.md)"),
         )
     return whole[-1]
 
@@ -165,7 +166,7 @@ def fetch(away: Restic, snapshot: str, folder: Path) -> None:
     if needed + _SPARE > free:
         raise OpsError(
             msg(
-                "the copy takes {size}, and {folder} has {free} free",
+                "the copy needs {size}, but {folder} has only {free} free",
                 size=human(needed),
                 folder=folder.parent,
                 free=human(free),
@@ -179,18 +180,21 @@ def fetch(away: Restic, snapshot: str, folder: Path) -> None:
 
 
 def _why(away: Restic, folder: Path, error: OpsError) -> OpsError:
-    """What is told of a copy that did not come. Raises OpsError where it is the way there that has failed."""
+    """The error for a copy that did not arrive. Raises OpsError where it is the way there that has failed."""
     if "no space left" in error.message.lower():
         return OpsError(
-            msg("the disk of {folder} is full: the copy did not come whole", folder=folder.parent),
-            msg("make room, then the same again"),
+            msg("the disk of {folder} is full: the copy is incomplete", folder=folder.parent),
+            msg("make room, then run the same command again"),
         )
     if "already locked" in error.message:
         return error
     away.reach()
     return LostCopyError(
-        msg("the repository is half there, so the copy did not come whole: {why}", why=error.message),
-        msg("an older copy may be whole; `restic check` tells more, its manual how to repair it"),
+        msg("the repository is incomplete, and so is the fetched copy: {why}", why=error.message),
+        msg(
+            "an older copy may be complete. `restic check` shows what is wrong; restic's manual explains how "
+            "to repair the repository"
+        ),
     )
 
 
@@ -200,19 +204,19 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     `elsewhere` is where the backup's folder has been moved to already. Raises OpsError for what is damaged,
     or is newer than this version can read; that names the wheel which came along.
     """
-    found: Description | None = None
+    described: Description | None = None
     try:
-        found = _description(Tree(root), snapshot)
-        _require_plain(Tree(root), found, moved=elsewhere is not None)
-        copied = _opened(Tree(root), found, elsewhere)
-        if _version(found.tool) > _version(__version__):
+        described = _description(Tree(root), snapshot)
+        _require_plain(Tree(root), described, moved=elsewhere is not None)
+        copied = _opened(Tree(root), described, elsewhere)
+        if _version(described.tool) > _version(__version__):
             raise OpsError(
                 msg(
                     "the copy was made by a newer techsapo ({tool}, this one is {version})",
-                    tool=found.tool,
+                    tool=described.tool,
                     version=__version__,
                 ),
-                msg("use that version"),
+                msg("use that version of techsapo"),
             )
         copied.backup.read()
         return copied
@@ -220,16 +224,16 @@ def open_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         kits = sorted(root.rglob("techsapo_ops-*.whl"))
         if "newer techsapo" not in error.message or not kits:
             raise
-        tracing = found is not None and found.tracing
+        tracing = described is not None and described.tracing
         commands = install_commands(shlex.quote(str(kits[-1].parent)), tracing=tracing)
         raise OpsError(
             msg(
-                "{message}\nthe version of then came along: {name}",
+                "{message}\nthe copy includes the version of techsapo that made it: {name}",
                 message=error.message,
                 name=kits[-1].name,
             ),
             msg(
-                "in a virtual environment: {commands}; then the same `techsapo recover` again",
+                "in a virtual environment, run {commands}; then run the same `techsapo recover` again",
                 commands="; ".join(commands),
             ),
         ) from None
@@ -239,32 +243,33 @@ def require_whole(copied: Copied) -> None:
     """Raise OpsError where its backup is not as it was written: what `backup verify` begins with, too."""
     if wrong := faults(copied.backup, copied.repository.origin(copied.backup)):
         raise OpsError(
-            msg("{id} did not come whole: {wrong}", id=copied.backup.id, wrong=joined("; ", wrong)),
-            msg('choose another one with --at; docs/backup.md, "Whose backup it is"'),
+            msg("backup {id} did not arrive intact: {wrong}", id=copied.backup.id, wrong=joined("; ", wrong)),
+            msg('choose another copy with --at; see docs/backup.md, "Whose backup it is"'),
         )
 
 
 def _description(tree: Tree, snapshot: AwaySnapshot) -> Description:
     """What the copy says of itself. Raises OpsError where it says nothing, or what is damaged."""
     place = snapshot.place(FOLDER)
-    another = msg("choose another one with --at, or bring the files back by hand (docs/backup.md)")
+    another = msg("choose another copy with --at, or restore the files by hand (docs/backup.md)")
     if not place:
-        raise OpsError(msg("the copy {id} does not describe itself", id=snapshot.id[:8]), another)
+        raise OpsError(msg("the copy {id} has no description", id=snapshot.id[:8]), another)
     try:
         if not tree.holds(place, folder=True):
-            raise OSError(errno.ENOTDIR, msg("it is no folder"))
+            raise OSError(errno.ENOTDIR, msg("it is not a folder"))
         with open_plain(tree.at(place) / FILE) as file:
             data = file.read(LONGEST + 1)
     except OSError as error:
         raise OpsError(
             msg("the copy's description can't be read: {strerror}", strerror=error.strerror), another
         ) from None
-    found = description.read(data, msg("{file} of the copy", file=FILE))
-    if snapshot.backup and found.backup != snapshot.backup:
+    described = description.read(data, msg("{file} of the copy", file=FILE))
+    if snapshot.backup and described.backup != snapshot.backup:
         raise OpsError(
-            msg("its description is that of another backup, {backup}", backup=found.backup), another
+            msg("the copy's description belongs to another backup, {backup}", backup=described.backup),
+            another,
         )
-    return found
+    return described
 
 
 def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
@@ -273,24 +278,24 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
         if len(described.of(what)) != 1:
             raise OpsError(
                 msg(
-                    "the copy's description names {count} of {what}, not one",
+                    "the copy's description has {count} entries for {what} instead of one",
                     count=len(described.of(what)),
                     what=what,
                 ),
-                msg("choose another one with --at"),
+                msg("choose another copy with --at"),
             )
-    for kept in described.kept:
-        if moved and kept.what == What.BACKUP:
+    for item in described.paths:
+        if moved and item.what == What.BACKUP:
             continue
-        kind = "folder" if kept.folder else "file"
-        if not tree.holds(kept.content, folder=kept.folder):
+        kind = "folder" if item.folder else "file"
+        if not tree.holds(item.content, folder=item.folder):
             raise OpsError(
                 msg(
                     "the copy has no {kind} {content}, or a link in its place",
                     kind=kind,
-                    content=kept.content,
+                    content=item.content,
                 ),
-                msg("choose another one with --at, or bring the files back by hand (docs/backup.md)"),
+                msg("choose another copy with --at, or restore the files by hand (docs/backup.md)"),
             )
 
 
@@ -304,7 +309,7 @@ def _opened(tree: Tree, described: Description, elsewhere: Path | None) -> Copie
     if backup is None or folder.name != described.backup:
         raise OpsError(
             msg("the copy holds no backup {folder}", folder=described.backup),
-            msg("choose another one with --at"),
+            msg("choose another copy with --at"),
         )
     return Copied(tree.root, described, repository, backup)
 

@@ -28,14 +28,16 @@ from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.topology import Topology
 
 Say = Callable[[str], None]
-Told = Callable[[str, int], None]
+PartProgress = Callable[[str, int], None]
 
 
-def bring_back(stack: Stack, backup: Backup, part: Part, told: Told, copies: Path | None = None) -> None:
+def bring_back(
+    stack: Stack, backup: Backup, part: Part, progress: PartProgress, copies: Path | None = None
+) -> None:
     """Let the kind of a part bring it back. Raises OpsError."""
     kind = registry.of(part)
     with _content(stack, backup, part, copies) as reader:
-        kind.bring_back(stack, part, reader, partial(told, part.kind))
+        kind.bring_back(stack, part, reader, partial(progress, part.kind))
 
 
 @contextmanager
@@ -45,10 +47,10 @@ def _content(stack: Stack, backup: Backup, part: Part, copies: Path | None) -> I
     if not kind.too_secret:
         yield backup.reader(part)
         return
-    with secret_copy(stack, backup, kind, copies) as (found, reader):
-        if found.sha256 != part.sha256:
+    with secret_copy(stack, backup, kind, copies) as (copy, reader):
+        if copy.sha256 != part.sha256:
             raise OpsError(
-                msg("another copy of {title} came than a moment ago", title=kind.title), msg("try again")
+                msg("the off-site copy of {title} changed a moment ago", title=kind.title), msg("try again")
             )
         yield reader
 
@@ -66,7 +68,7 @@ def start_apps(stack: Stack, apps: Sequence[str], say: Say) -> None:
     stopped = stopped_of(stack.layout)
     for name in apps:
         if name in stopped:
-            say(msg("{name} stays as it was: {stopped}", name=name, stopped=stopped[name]))
+            say(msg("{name} is not started: {stopped}", name=name, stopped=stopped[name]))
             continue
         say(msg("starting {name}", name=name))
         Step(Action.RESTART, name, msg("it was restored")).perform(stack.engine)
@@ -75,7 +77,7 @@ def start_apps(stack: Stack, apps: Sequence[str], say: Say) -> None:
 def start_left_off(stack: Stack, apps: Sequence[str], say: Say) -> None:
     """Start those of `apps` that the restore did not come to, unless all of the stack is off.
 
-    Of one that does not start the reason is told, and no more: `up` may have what it lacks.
+    For one that does not start only the reason is reported: `up` may have what it lacks.
     """
     seen = stack.engine.observe()
     if not seen.running:
@@ -102,11 +104,12 @@ def start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseExce
             raise failures[0]
         raise OpsError(
             msg(
-                "{message}\nnothing was replaced, but what was stopped does not start: {failed}",
+                "{message}\nnothing was replaced, but a service that was stopped for the restore does not "
+                "start again: {failed}",
                 message=error.message,
                 failed=joined("; ", [failed.message for failed in failures]),
             ),
-            msg("`techsapo up` starts it, and makes folders that are gone"),
+            msg("`techsapo up` starts the service, and recreates missing folders"),
         ) from None
 
 
@@ -126,14 +129,12 @@ def require_same(stack: Stack, part: Part) -> None:
     wrong = registry.of(part).differences(stack, part)
     if wrong:
         raise OpsError(
-            msg("{kind} came back wrong: {wrong}", kind=part.kind, wrong=joined("; ", wrong)),
-            msg("`techsapo backup verify --deep` may tell more"),
+            msg("{kind} was not restored correctly: {wrong}", kind=part.kind, wrong=joined("; ", wrong)),
+            msg("`techsapo backup verify --deep` may show why"),
         )
 
 
-_INSTEAD = msg(
-    "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
-)
+_INSTEAD = msg("`techsapo restore ID --instead` restores another backup (`techsapo backup list`)")
 
 
 def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float = 0.0) -> None:
@@ -162,7 +163,7 @@ def start_servers(stack: Stack, left: Replaced, listener: Listener, *, wait: flo
 def _servers(topology: Topology, left: Replaced) -> list[str]:
     """What has to run to go back. Where nothing but the apps holds data, those are."""
     known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
-    named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
+    named = dict.fromkeys(of_part.service(kind) for kind, of_part in known if of_part is not None)
     there = [each.name for name in named for each in topology.meant(name)]
     return [name for name in there if name not in left.apps] or there
 
@@ -183,19 +184,21 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         left = entry.facts
         _require_known(left.kinds)
         if entry.step == START:
-            say(msg("a restore was interrupted when its data was whole; it stays"))
+            say(msg("a restore was interrupted after all data had been restored; the restored data stays"))
             conclude(stack, left.kinds)
             start_left_off(stack, left.apps, say)
             return None
-        say(msg("a restore was interrupted; going back to what was there before"))
+        say(msg("a restore was interrupted; undoing it"))
         repository = repository_of(stack)
         safety = _safety_of(stack, repository, left.safety) if left.safety else None
         if safety is not None and not (origin := repository.origin(safety)).ours:
             raise OpsError(
                 msg(
-                    "going back is not possible: {id}: {wrong}", id=safety.id, wrong=faults(safety, origin)[0]
+                    "the restore can't be undone: backup {id}: {wrong}",
+                    id=safety.id,
+                    wrong=faults(safety, origin)[0],
                 ),
-                msg('docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
+                msg('see docs/backup.md, "Whose backup it is"; {instead}', instead=_INSTEAD),
             )
         what = {"safety": left.safety, "parts": list(left.kinds)}
         with recorded(layout, msg("restore undone"), what, say):
@@ -203,34 +206,36 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
     return left.safety
 
 
-def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, told: Told) -> None:
+def go_back(stack: Stack, safety: Backup | None, left: Replaced, say: Say, progress: PartProgress) -> None:
     """The opposite of each step of a restore, the last one's first: halt the apps, bring back what was there
     before, `safety` and what lies beside, start the apps. Raises OpsError; the same again goes on.
     """
     try:
         for name in left.apps:
             stack.engine.halt(name)
-        for part_kind, kind in kept_beside(left.kinds):
+        for part_kind, kind in keeping_replaced(left.kinds):
             kind.put_back(stack, part_kind)
         if safety is not None:
             for part in [p for p in safety.read().parts if p.kind in left.kinds]:
                 if not registry.of(part).keeps_replaced:
-                    bring_back(stack, safety, part, told)
+                    bring_back(stack, safety, part, progress)
                 require_same(stack, part)
         follow(stack, left.kinds)
     except OpsError as error:
-        kept = msg("what was there is in the backup {id}; ", id=safety.id) if safety is not None else ""
+        note = msg("the data from before is in backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
-            msg("going back failed: {message}", message=error.message),
-            msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
+            msg("undoing the restore failed: {message}", message=error.message),
+            msg(
+                "{kept}`techsapo restore` tries to undo it again, and {instead}", kept=note, instead=_INSTEAD
+            ),
         ) from None
     note_whole(stack)
     try:
         start_apps(stack, left.apps, say)
     except OpsError as error:
         raise OpsError(
-            msg("the data is as it was, but {message}", message=error.message),
-            msg("`techsapo up` tries again"),
+            msg("the data is as it was before the restore, but {message}", message=error.message),
+            msg("`techsapo up` tries to start the services again"),
         ) from None
     conclude(stack, left.kinds)
 
@@ -271,9 +276,9 @@ def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
     The journal's entry goes first: what lies beside is of no use to anybody then.
     """
     restore_journal(stack.layout).end()
-    with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
+    with suppress(OpsError):  # it is back; `up` reports a note that can't be written
         note_restored(stack, part_kinds)
-    for part_kind, kind in kept_beside(part_kinds):
+    for part_kind, kind in keeping_replaced(part_kinds):
         kind.forget(stack, part_kind)
     stack.engine.forget_aside()
 
@@ -286,7 +291,10 @@ def _safety_of(stack: Stack, repository: Repository, name: str) -> Backup:
         if stack.engine.fetch_aside(name, repository.path):
             return repository.find(name)
         raise OpsError(
-            msg("going back is not possible: there is no backup {id} with what was there before", id=name),
+            msg(
+                "the restore can't be undone: backup {id}, with the data from before the restore, is missing",
+                id=name,
+            ),
             _INSTEAD,
         ) from None
 
@@ -297,14 +305,14 @@ def _require_known(part_kinds: Sequence[str]) -> None:
     if unknown:
         raise OpsError(
             msg(
-                "a restore was interrupted, and this techsapo does not know how to go back from {unknown}",
+                "a restore was interrupted, and this techsapo does not know how to undo {unknown}",
                 unknown=unknown[0],
             ),
-            msg("use the version that began it: `techsapo restore` of that one goes back"),
+            msg("use the version of techsapo that started the restore: its `techsapo restore` undoes it"),
         )
 
 
-def kept_beside(part_kinds: Sequence[str]) -> list[tuple[str, BackupKind]]:
+def keeping_replaced(part_kinds: Sequence[str]) -> list[tuple[str, BackupKind]]:
     """Those of the kinds of parts of which what was replaced lies beside."""
     known = [(each, registry.find(each.partition(":")[0])) for each in part_kinds]
     return [(each, kind) for each, kind in known if kind is not None and kind.keeps_replaced]

@@ -55,8 +55,8 @@ class Intent:
     @property
     def log(self) -> str:
         """What is replayed up to `until`, as a person calls it."""
-        found = [history for part in self.parts if (history := registry.of(part).history) is not None]
-        return found[0].title if found else ""
+        histories = [history for part in self.parts if (history := registry.of(part).history) is not None]
+        return histories[0].title if histories else ""
 
 
 def intend(
@@ -102,15 +102,15 @@ def intend(
     for part in parts:
         service = registry.of(part).service(part.kind)
         there = stack.topology.meant(service) if service else ()
-        found = [observed.services[each.name] for each in there if each.name in observed.services]
-        seen = next((each for each in found if each.state is not State.STOPPED), None) or next(
-            iter(found), None
+        instances = [observed.services[each.name] for each in there if each.name in observed.services]
+        seen = next((each for each in instances if each.state is not State.STOPPED), None) or next(
+            iter(instances), None
         )
         if seen is not None and seen.state is State.STOPPED:
             require_runs(stack.layout, service, msg("a restore"))
         if there and (seen is None or seen.state is State.STOPPED):
             raise OpsError(
-                msg("{service} does not run", service=service), msg("`techsapo up` starts it; then restore")
+                msg("{service} is not running", service=service), msg("`techsapo up` starts it; then restore")
             )
     now, then, targets = {}, {}, {}
     for part in parts:
@@ -136,7 +136,7 @@ def _require_folders(observed: Observed, parts: Sequence[Part]) -> None:
         if seen.drift == FOLDER_GONE and (name in servers or seen.kind in kinds):
             raise OpsError(
                 msg("{name}: {gone}", name=name, gone=FOLDER_GONE),
-                msg("`techsapo up` starts it on a new one; then restore"),
+                msg("`techsapo up` starts it with a new folder; then restore"),
             )
 
 
@@ -148,7 +148,7 @@ def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
     wanted = tuple(only) or able[:1]
     if len(wanted) != 1 or wanted[0] not in able:
         raise OpsError(
-            msg("--to is for {able} alone: nothing else keeps a history", able=" or ".join(able)),
+            msg("--to works with {able} only: no other data keeps a history", able=" or ".join(able)),
             msg("add --only {able}", able=able[0]),
             exit_code=2,
         )
@@ -169,8 +169,8 @@ def _before(repository: Repository, name: str, until: datetime) -> Backup:
     if not fit:
         when = f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
         raise OpsError(
-            msg("no backup from before {when} knows its place in {title}", when=when, title=history.title),
-            msg("`techsapo backup list` shows what there is"),
+            msg("no backup from before {when} records a position in {title}", when=when, title=history.title),
+            msg("`techsapo backup list` lists the backups"),
         )
     return fit[-1]
 
@@ -190,21 +190,21 @@ def _choose(
     if missing or not wanted:
         raise OpsError(
             msg(
-                "{id} holds no {missing}",
+                "backup {id} holds no {missing}",
                 id=backup.id,
                 missing=missing[0] if missing else msg("data to restore"),
             ),
-            msg("`techsapo backup show` lists it"),
+            msg("`techsapo backup show` lists what a backup holds"),
         )
     parts = tuple(part for part in wanted if not registry.of(part).homeless(stack, part.kind))
     if not parts:
         raise OpsError(
             msg(
-                "{kind} can't come back: {homeless}",
+                "{kind} can't be restored: {homeless}",
                 kind=wanted[0].kind,
                 homeless=registry.of(wanted[0]).homeless(stack, wanted[0].kind),
             ),
-            msg("docs/backup.md shows how to unpack what {folder} holds by hand", folder=backup.folder),
+            msg("docs/backup.md shows how to unpack {folder} by hand", folder=backup.folder),
         )
     return parts, {part.kind: why for part in manifest.parts if (why := _left(stack, part, only))}
 
@@ -215,17 +215,23 @@ def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
         return ""
     kind = registry.find(part.source)
     if kind is None:
-        return msg("is unpacked by hand: see docs/backup.md")
+        return msg("has to be unpacked by hand: see docs/backup.md")
     if not only and kind.by_name_only:
-        return msg("comes back where --only names it: --only {source}", source=part.source)
+        return msg("is restored only on request: --only {source}", source=part.source)
     return kind.homeless(stack, part.kind)
 
 
 def _require_whole(backup: Backup, wrong: Sequence[str]) -> None:
     if wrong:
         raise OpsError(
-            msg("{id} is not whole: {wrong}\nnothing was touched", id=backup.id, wrong=joined("; ", wrong)),
-            msg('choose another one: `techsapo backup list`; docs/backup.md, "Whose backup it is"'),
+            msg(
+                "backup {id} can't be used: {wrong}\nnothing was touched",
+                id=backup.id,
+                wrong=joined("; ", wrong),
+            ),
+            msg(
+                'choose another backup: `techsapo backup list`; see also docs/backup.md, "Whose backup it is"'
+            ),
         )
 
 
@@ -235,7 +241,7 @@ def _require_able(part: Part, running: str) -> None:
     if made > present:
         raise OpsError(
             msg(
-                "{kind} was backed up from {server}, and {running} that runs is older\nnothing was touched",
+                "{kind} was backed up from {server}, but the running {running} is older\nnothing was touched",
                 kind=part.kind,
                 server=part.server,
                 running=running,
@@ -245,13 +251,13 @@ def _require_able(part: Part, running: str) -> None:
 
 
 def _version(server: str) -> tuple[int, int]:
-    found = re.search(r"(\d+)\.(\d+)", server)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    numbers = re.search(r"(\d+)\.(\d+)", server)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
 
 
 @contextmanager
 def into_scratch(
-    stack: Stack, intent: Intent, told: Callable[[str, int], None]
+    stack: Stack, intent: Intent, progress: Callable[[str, int], None]
 ) -> Iterator[dict[str, Scratch]]:
     """Throwaway servers by kind that hold what the backup does; gone after the block. Raises OpsError."""
     parts = [(part, registry.of(part)) for part in intent.parts]
@@ -261,14 +267,14 @@ def into_scratch(
         look = kind.by_hand(intent.backup.folder / part.file)
         if kind.too_secret:
             look = msg("`restic restore latest --tag {id} --target FOLDER` fetches it", id=intent.backup.id)
-        raise OpsError(msg("{kind} needs no server to be looked at", kind=kind.name), look)
+        raise OpsError(msg("{kind} can be inspected without a server", kind=kind.name), look)
     require_room(stack, [part for part, _ in held], at_once=True)
     with ExitStack() as servers:
         made: dict[str, Scratch] = {}
         for part, kind in held:
             reader = intent.backup.reader(part)
             made[part.kind] = servers.enter_context(
-                kind.restored(stack, part, reader, partial(told, part.kind))
+                kind.restored(stack, part, reader, partial(progress, part.kind))
             )
             if intent.until is not None and kind.history is not None:
                 kind.history.prepare(stack, part, intent.until)(made[part.kind])

@@ -12,13 +12,13 @@ from techsapo_ops.backup.create import put_aside
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.repository.folder import Backup
 from techsapo_ops.backup.restore.going_back import (
+    PartProgress,
     Say,
-    Told,
     bring_back,
     conclude,
     follow,
     go_back,
-    kept_beside,
+    keeping_replaced,
     note_begun,
     note_half,
     note_whole,
@@ -55,7 +55,7 @@ def perform(
     wait: float = 0.0,
     aside: bool = True,
     say: Say = lambda _: None,
-    told: Told = lambda _kind, _bytes: None,
+    progress: PartProgress = lambda _kind, _bytes: None,
 ) -> Restored:
     """Stop the app, back up what is there, bring the backup back, start the app, see that all is well.
 
@@ -86,12 +86,18 @@ def perform(
                 stack.engine.halt(name)
             spent = _spent(stack, intent)
             if present and aside:
-                say(msg("backing up what is there"))
+                say(msg("backing up the current data"))
                 safety = put_aside(stack, present, wait)
                 for machine, why in stack.engine.keep_aside(safety.folder).items():
-                    say(msg("{machine} keeps no copy of it: {why}", machine=machine, why=why))
+                    say(
+                        msg(
+                            "host {machine} has no copy of the backup of the current data: {why}",
+                            machine=machine,
+                            why=why,
+                        )
+                    )
             note_begun(stack, Replaced(safety.id if safety is not None else "", replaced, intent.apps, spent))
-            _replace(stack, intent, replay, seconds, say, told)
+            _replace(stack, intent, replay, seconds, say, progress)
             _keep_spent(stack, intent, spent)
             note_whole(stack)
             start_apps(stack, intent.apps, say)
@@ -103,11 +109,11 @@ def perform(
             if entry is None or left is None:
                 start_unchanged(stack, intent.apps, say, error)
                 raise
-            say(msg("that failed; going back"))
+            say(msg("the restore failed; undoing it"))
             if entry.step == START:
                 note_half(layout)
             try:
-                go_back(stack, safety, left, say, told)
+                go_back(stack, safety, left, say, progress)
             except OpsError as failed:
                 if isinstance(error, OpsError):
                     raise OpsError(joined("\n", (error.message, failed.message)), failed.hint) from None
@@ -115,7 +121,7 @@ def perform(
             if isinstance(error, OpsError):
                 raise OpsError(
                     msg(
-                        "{message}\nwent back: everything is as it was before the restore",
+                        "{message}\nthe restore was undone: everything is as it was before",
                         message=error.message,
                     ),
                     error.hint,
@@ -135,7 +141,7 @@ def perform_instead(
     *,
     wait: float = 0.0,
     say: Say = lambda _: None,
-    told: Told = lambda _kind, _bytes: None,
+    progress: PartProgress = lambda _kind, _bytes: None,
 ) -> Restored:
     """Bring a backup back over what an interrupted restore left, where going back from that is not possible.
 
@@ -149,7 +155,7 @@ def perform_instead(
     if lacking := [kind for kind in left.kinds if kind not in there]:
         raise OpsError(
             msg("{kinds} would stay half restored", kinds=", ".join(lacking)),
-            msg("bring a backup back that holds it, without --only: `techsapo backup list`"),
+            msg("restore a backup that includes all of this, without --only: `techsapo backup list`"),
         )
     apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))
     what = {"backup": intent.backup.id, "parts": list(there)}
@@ -162,9 +168,9 @@ def perform_instead(
         for name in apps:
             say(msg("stopping {name}", name=name))
             stack.engine.halt(name)
-        for part_kind, kind in kept_beside(left.kinds):
+        for part_kind, kind in keeping_replaced(left.kinds):
             kind.put_back(stack, part_kind)
-        _replace(stack, intent, replay, seconds, say, told)
+        _replace(stack, intent, replay, seconds, say, progress)
         _keep_spent(stack, intent, left.spent)
         note_whole(stack, kinds=there, apps=apps)
         start_apps(stack, apps, say)
@@ -180,17 +186,19 @@ def _require_there(stack: Stack, intent: Intent) -> None:
     for look in range(_LOOKS):
         if look:
             stack.pause(1.0)
-        found = dict.fromkeys(words for part in intent.parts for words in registry.of(part).missing(stack))
-        if not found:
+        missing = dict.fromkeys(words for part in intent.parts for words in registry.of(part).missing(stack))
+        if not missing:
             return
     raise OpsError(
         msg(
-            "a restore is of all hosts, and not all that has the data is there: {found}\nnothing was touched",
-            found=joined("; ", list(found)),
+            "a restore needs all hosts that have the data, and some are not available: "
+            "{found}\n"
+            "nothing was touched",
+            found=joined("; ", list(missing)),
         ),
         msg(
-            "`techsapo hosts check` and `techsapo health` tell more; a host that is lost: `techsapo hosts "
-            "replace`"
+            "`techsapo hosts check` and `techsapo health` show more; `techsapo hosts "
+            "replace` replaces a lost host"
         ),
     )
 
@@ -206,7 +214,7 @@ def _touched(stack: Stack, begun: Replaced, kinds: tuple[str, ...]) -> Replaced 
 def _spent(stack: Stack, intent: Intent) -> dict[str, Mapping[str, int]]:
     """What was spent by all that is going to be replaced. Raises OpsError."""
     there = [part for part in intent.parts if part.kind not in intent.absent]
-    return {part.kind: found for part in there if (found := registry.of(part).spent(stack, part.kind))}
+    return {part.kind: spent for part in there if (spent := registry.of(part).spent(stack, part.kind))}
 
 
 def _keep_spent(stack: Stack, intent: Intent, spent: Mapping[str, Mapping[str, int]]) -> None:
@@ -226,13 +234,18 @@ def _prepared(stack: Stack, intent: Intent) -> Replay | None:
 
 
 def _replace(
-    stack: Stack, intent: Intent, replay: Replay | None, seconds: dict[str, float], say: Say, told: Told
+    stack: Stack,
+    intent: Intent,
+    replay: Replay | None,
+    seconds: dict[str, float],
+    say: Say,
+    progress: PartProgress,
 ) -> None:
     """Bring every part back and compare it. Raises OpsError."""
     for part in intent.parts:
         say(msg("restoring {kind}", kind=part.kind))
         since = monotonic()
-        bring_back(stack, intent.backup, part, told, intent.copies)
+        bring_back(stack, intent.backup, part, progress, intent.copies)
         if replay is not None:
             say(msg("replaying {log} to {until:%Y-%m-%d %H:%M:%S} UTC", log=intent.log, until=intent.until))
             replay(None)

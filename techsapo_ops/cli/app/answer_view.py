@@ -18,25 +18,34 @@ _SHORT = 160
 
 _NOTES = {
     "sole_answer": msg("only one provider answered, so nothing could be compared"),
-    "consensus_below_threshold": msg("the answers agree less than the threshold asks for"),
+    "consensus_below_threshold": msg("the answers agree less than the threshold requires"),
     "confidence_below_threshold": msg("confidence is below the threshold"),
-    "fewer_providers_than_the_tier_asks_for": msg("fewer providers than this tier asks for"),
-    "cost_is_a_worst_case": msg("a price is not known; the cost is an upper bound"),
-    "split": msg("two answers differ; nothing says which is right"),
-    "not_compared": msg("grades are missing, so it could not be compared: neither agreement nor dissent"),
+    "fewer_providers_than_the_tier_asks_for": msg("fewer providers were asked than this tier requires"),
+    "cost_is_a_worst_case": msg("the exact cost is not known, so the cost shown is an upper bound"),
+    "split": msg("two answers differ, and no third one decides between them"),
+    "not_compared": msg(
+        "grades are missing, so the answers could not be compared: whether they agree is unknown"
+    ),
     "not_graded": msg("no provider scored this answer"),
     "answer_revised": msg(
-        "it was revised after it was sent back; the consensus is that of the answers before"
+        "the answer was revised after objections; the consensus is from before the revision"
     ),
     "grade_below_threshold": msg("the other providers graded the answer too low"),
-    "critical_claim_contradicted": msg("more peers contradict its main claim than hold it"),
-    "destructive_not_unanimous": msg("it cannot be undone and not every provider proposes it"),
-    "answer_addresses_graders": msg("the answer tries to tell its graders what to do"),
-    "grading_incomplete": msg("some grades are missing, also when asked for again; they count for nothing"),
-    "refused_low_confidence": msg("refused: too unsure even with every provider that could be asked"),
+    "critical_claim_contradicted": msg("more graders contradict the answer's main claim than support it"),
+    "destructive_not_unanimous": msg(
+        "the answer contains a step that cannot be undone, and not every provider proposes that step"
+    ),
+    "answer_addresses_graders": msg("the answer gives instructions to its graders"),
+    "grading_incomplete": msg("some grades are still missing after a second request, and do not count"),
+    "refused_low_confidence": msg(
+        "refused: the answer is still uncertain after asking every available provider"
+    ),
     "refused_for_budget": msg("refused: another provider is needed and the budget does not allow it"),
     "refused_too_few_providers": msg("refused: fewer than two providers are healthy"),
-    "not_heard_higher_up": msg("it cannot be undone, and no further provider could be asked about it"),
+    "not_heard_higher_up": msg(
+        "the answer contains a step that cannot be undone, and no other provider could be asked "
+        "about that step"
+    ),
     "out_of_time": msg("there was no time left to ask another provider"),
 }
 
@@ -72,20 +81,20 @@ def show_examination(body: Mapping[str, Any]) -> None:
     scores = Table.grid(padding=(0, 3, 0, 0))
     for name, title in (("confidence", msg("confidence")), ("consensus", msg("consensus"))):
         scores.add_row(
-            spoken(title), score(body[name]), _said(msg("needs {least:.2f}", least=needs[name]), "dim")
+            spoken(title), score(body[name]), _styled(msg("needs {least:.2f}", least=needs[name]), "dim")
         )
     refused = body.get("outcome") == "refused"
-    accepted = _said(msg("yes"), "green") if body["accepted"] else _said(msg("no"), "yellow")
+    accepted = _styled(msg("yes"), "green") if body["accepted"] else _styled(msg("no"), "yellow")
     if refused:
-        accepted = _said(msg("refused"), "red")
+        accepted = _styled(msg("refused"), "red")
     fitted = msg("calibrated") if body["calibrated"] else msg("provisional: scores are not calibrated")
-    scores.add_row(spoken(msg("accepted")), accepted, _said(fitted, "dim"))
+    scores.add_row(spoken(msg("accepted")), accepted, _styled(fitted, "dim"))
     cached = (
         msg("from the cache")
         if body["cache"] == "hit"
         else msg("{seconds:.2f} s", seconds=body["processing_ms"] / 1000)
     )
-    scores.add_row(spoken(msg("cost")), f"${body['cost_usd']:.6f}", _said(cached, "dim"))
+    scores.add_row(spoken(msg("cost")), f"${body['cost_usd']:.6f}", _styled(cached, "dim"))
     out.print(scores)
     for line in _danger(body):
         out.print(_titled(msg("destructive"), line, "bold red"), soft_wrap=True)
@@ -107,10 +116,10 @@ def show_examination(body: Mapping[str, Any]) -> None:
         table.add_row(
             provider["name"],
             provider["model"],
-            _said(state, "" if answered else "yellow"),
+            _styled(state, "" if answered else "yellow"),
             Text(spoken(msg("{seconds:.2f} s", seconds=provider["seconds"])), justify="right"),
             Text(f"${provider['cost_usd']:.6f}", justify="right"),
-            _said(_graded(provider, body.get("answered_by")), "dim"),
+            _styled(_graded(provider, body.get("answered_by")), "dim"),
         )
     out.print(table)
     for line in _to_do(body):
@@ -129,41 +138,41 @@ def show_examination(body: Mapping[str, Any]) -> None:
     if body["simulated"]:
         out.print()
         out.print(
-            _said(msg("simulated: these answers come from simulated providers, not from a model"), "yellow")
+            _styled(msg("simulated: these answers come from simulated providers, not from a model"), "yellow")
         )
 
 
-def _said(text: str, style: str) -> Text:
+def _styled(text: str, style: str) -> Text:
     return Text(spoken(text), style=style)
 
 
 def _titled(title: str, line: str, style: str) -> Text:
-    return _said(msg("{title:<12} {line}", title=title, line=line), style)
+    return _styled(msg("{title:<12} {line}", title=title, line=line), style)
 
 
 def _to_do(body: Mapping[str, Any]) -> list[str]:
     """What to do about the providers whose failures don't pass by themselves."""
-    told = []
+    remedies = []
     for provider in body["providers"]:
-        said = advice_on(provider["error"].get("cause")) if provider.get("error") else None
-        if said is not None and said.kind is FailureKind.REFUSED:
-            told.append(msg("{name}: {problem}", name=provider["name"], problem=said.do))
-    return told
+        advice = advice_on(provider["error"].get("cause")) if provider.get("error") else None
+        if advice is not None and advice.kind is FailureKind.REFUSED:
+            remedies.append(msg("{name}: {problem}", name=provider["name"], problem=advice.do))
+    return remedies
 
 
 def _why(error: Mapping[str, Any]) -> str:
     """What was the matter; the kind alone where the cause is not known."""
-    said = advice_on(error.get("cause"))
-    return str(error["kind"]) if said is None else said.what
+    advice = advice_on(error.get("cause"))
+    return str(error["kind"]) if advice is None else advice.what
 
 
 def _graded(provider: Mapping[str, Any], answered_by: str | None) -> str:
     if provider["status"] != "answered" or "agrees" not in provider:
         return ""
-    stands = {True: msg("agrees"), False: msg("dissents"), None: msg("not compared")}[provider["agrees"]]
-    stands = msg("chosen") if provider["name"] == answered_by else stands
+    verdict = {True: msg("agrees"), False: msg("dissents"), None: msg("not compared")}[provider["agrees"]]
+    verdict = msg("chosen") if provider["name"] == answered_by else verdict
     grade = provider.get("grade")
-    return stands if grade is None else msg("graded {grade:.2f}, {stands}", grade=grade, stands=stands)
+    return verdict if grade is None else msg("graded {grade:.2f}, {verdict}", grade=grade, verdict=verdict)
 
 
 def score(value: float | None) -> str:
@@ -204,24 +213,24 @@ def _danger(body: Mapping[str, Any], which: str = "destructive") -> list[str]:
 
 
 def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = body.get("masked", {})
-    told = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in found.items())
+    masked_counts = body.get("masked", {})
+    kinds = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in masked_counts.items())
     masked = (
-        [(msg("masked"), msg("{told}: the vendors did not get what you wrote there", told=told))]
-        if found
+        [(msg("masked"), msg("{kinds}: the vendors received placeholders instead", kinds=kinds))]
+        if masked_counts
         else []
     )
     bounced = [
         (
             msg("bounced"),
             msg(
-                "{provider}, round {round}: {count} contested, graded {before} → {after}, {kept}",
+                "{provider}, round {round}: {count} contested claims, graded {before} → {after}, {outcome}",
                 provider=b["provider"],
                 round=b["round"],
                 count=len(b["claims"]),
                 before=score(b["before"]),
                 after=msg("nothing") if b["after"] is None else score(b["after"]),
-                kept=msg("revised") if b["kept"] else msg("kept as it was"),
+                outcome=msg("revised") if b["kept"] else msg("unchanged"),
             ),
         )
         for b in body.get("bounces", ())
@@ -230,7 +239,7 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             msg("escalated"),
             msg(
-                "to {tier} ({reason}): {providers} joined blind",
+                "to {tier} ({reason}): {providers} joined without seeing the other answers",
                 tier=e["tier"],
                 reason=e["reason"],
                 providers=", ".join(e["providers"]),

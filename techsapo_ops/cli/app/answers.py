@@ -12,7 +12,7 @@ import typer
 
 from techsapo_ops.apply.data import reset_budget as reset
 from techsapo_ops.cli.app.calibrate import calibrate
-from techsapo_ops.cli.app.store_options import ToldStores
+from techsapo_ops.cli.app.store_options import StoreOptions
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace, WaitOption, YesOption
 from techsapo_ops.cli.output import Output, require_yes
@@ -46,8 +46,8 @@ class BudgetPeriod(StrEnum):
 
 @app.command()
 def costs(
-    by: Annotated[Grouping, typer.Option("--by", help="What to sum up by.")] = Grouping.PROVIDER,
-    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
+    by: Annotated[Grouping, typer.Option("--by", help="What to group the costs by.")] = Grouping.PROVIDER,
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days to go back.")] = 30,
     *,
     place: SpecPlace,
     out: JsonOutput,
@@ -60,11 +60,11 @@ def costs(
     data: Annotated[
         Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
     ] = Path(),
-    stores: ToldStores,
+    stores: StoreOptions,
 ) -> None:
     """Show what the answers cost.
 
-    The figures are those of the audit log: what the budget was charged. Days are UTC.
+    The figures are the amounts charged to the budget, from the audit log. Days are UTC.
 
     Examples:
 
@@ -83,18 +83,18 @@ def costs(
             out.json(read_rows(server, databases, first_day(days)).to_json())
         return
     project = place.open()
-    found = sum_up(open_stack(project), days, by.value)
-    since = found.since
+    totals = sum_up(open_stack(project), days, by.value)
+    since = totals.since
     if out.as_json:
         out.json(
             {
                 "since": since.isoformat(),
                 "by": by.value,
-                "total_usd": round(found.total_usd, 9),
-                "simulated_usd": round(found.simulated_usd, 9),
-                "requests": found.requests,
-                "cached": found.cached,
-                "rows": [asdict(r) for r in found.rows],
+                "total_usd": round(totals.total_usd, 9),
+                "simulated_usd": round(totals.simulated_usd, 9),
+                "requests": totals.requests,
+                "cached": totals.cached,
+                "rows": [asdict(r) for r in totals.rows],
             }
         )
         return
@@ -118,7 +118,7 @@ def costs(
             r.tokens_output,
             f"{r.cost_usd:.6f}",
         ]
-        for r in found.rows
+        for r in totals.rows
     ]
     out.table(columns, lines, right=columns[1:])
     budget = project.spec.budget
@@ -126,18 +126,19 @@ def costs(
         msg(
             "\ntotal    ${total_usd:.6f} for {requests} requests since {since:%Y-%m-%d}, {cached} "
             "of them from the cache",
-            total_usd=found.total_usd,
-            requests=found.requests,
+            total_usd=totals.total_usd,
+            requests=totals.requests,
             since=since,
-            cached=found.cached,
+            cached=totals.cached,
         )
     )
-    if found.simulated_usd:
+    if totals.simulated_usd:
         whether = msg("counts") if budget.count_simulated else msg("does not count")
         out.data(
             msg(
-                "         ${simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below",
-                simulated_usd=found.simulated_usd,
+                "         ${simulated_usd:.6f} of that total is simulated: nobody paid it, and it {whether} "
+                "towards the budget",
+                simulated_usd=totals.simulated_usd,
                 whether=whether,
             )
         )
@@ -152,17 +153,18 @@ def costs(
 
 @app.command()
 def reset_budget(
-    period: Annotated[BudgetPeriod, typer.Argument(help="Which budget: of the day or of the month.")],
+    period: Annotated[BudgetPeriod, typer.Argument(help="Which budget: the day's or the month's.")],
     *,
     place: SpecPlace,
     yes: YesOption = False,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Let the present day's or month's budgets start at zero, everybody's and the keys'.
+    """Set the amount spent today or this month to zero, for the stack and for each key.
 
-    Such as where the audit log was lost, so that the day counts as spent. The app knows it within seconds,
-    and it is recorded who did it. What is spent from then on counts as usual.
+    Use this, for example, when the audit log was lost and the day's budget therefore counts as spent. The app
+    notices the reset within seconds, and the record of administration shows who did it. Later spending counts
+    as usual.
 
     Examples:
 
@@ -170,10 +172,10 @@ def reset_budget(
     """
     stack = open_stack(place.open())
     word = PERIODS[period.value]
-    require_yes(msg("let the budget of the {period} start at zero now?", period=word), yes=yes)
+    require_yes(msg("set the {period}'s spending to zero now?", period=word), yes=yes)
     with at_work(stack.layout, wait):
         reset(stack, period.value, out.warn)
-    out.say(msg("the budget of the {period} starts at zero", period=word))
+    out.say(msg("the {period}'s spending is now zero", period=word))
     out.next("techsapo status")
 
 

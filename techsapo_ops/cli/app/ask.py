@@ -36,7 +36,8 @@ def ask(
     question: Annotated[
         str,
         typer.Argument(
-            help="The question; - reads it, in your own words, from stdin. With --log: what else is known.",
+            help="The question, in your own words; - reads the question from stdin. "
+            "With --log: what else you know.",
             show_default=False,
         ),
     ] = "",
@@ -45,7 +46,7 @@ def ask(
         typer.Option(
             "--log",
             metavar="FILE",
-            help="Ask what this log says and what to do; - is stdin.",
+            help="Ask what this log shows and what to do about it; - reads the log from stdin.",
             show_default=False,
         ),
     ] = None,
@@ -60,11 +61,12 @@ def ask(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Ask the running orchestrator a question, or what a log says.
+    """Ask the running orchestrator a question, or about a log.
 
-    Prints the answer, then the scores, the dissent, and what each provider took and cost. An API key is
-    read from TECHSAPO_API_KEY. Whatever the question holds is what you ask: a log, which is material to
-    analyse and may hold orders to a model, goes to --log. Of a long log the end is sent.
+    Prints the answer, then the scores, the dissent, and the time and cost of each provider. The API key is
+    read from TECHSAPO_API_KEY. The whole question is treated as your own words. Pass a log with --log, not in
+    the question: the log is analysed as material, even if it contains instructions to a model. Only the end
+    of a long log is sent.
 
     Examples:
 
@@ -89,11 +91,11 @@ def ask(
     if log is not None:
         _ask_about(read, asked, {"user_command": command, "system_context": text, **chosen}, out)
         return
-    told = post(asked, _GENERATE, {"prompt": text, **chosen})
+    answer = post(asked, _GENERATE, {"prompt": text, **chosen})
     if out.as_json:
-        out.json(told)
+        out.json(answer)
     else:
-        show_answer(harmless_values(told))
+        show_answer(harmless_values(answer))
 
 
 def _read(log: Path) -> str:
@@ -116,10 +118,10 @@ def _read(log: Path) -> str:
 def _ask_about(log: str, asked: Orchestrator, body: Mapping[str, str], out: Output) -> None:
     """Print what the log says: of a long one its end is sent, with the rest of the request's `body`."""
     room = max(200, asked.max_prompt - len(body["user_command"]) - len(body["system_context"]) - _FRAME)
-    told = post(asked, _ANALYZE, {"error_output": log[-room:], **body})
+    triage = post(asked, _ANALYZE, {"error_output": log[-room:], **body})
     if len(log) > room:
         out.say(msg("only the last {room} of {count} characters were sent", room=room, count=len(log)))
     if out.as_json:
-        out.json(told)
+        out.json(triage)
     else:
-        show_triage(harmless_values(told))
+        show_triage(harmless_values(triage))

@@ -40,17 +40,18 @@ _ENOUGH = 2000
 
 
 def calibrate(
-    labels: Annotated[Path, typer.Argument(help="LABELS.jsonl; one outcome a line.")],
+    labels: Annotated[Path, typer.Argument(help="File of labels, one answer per line.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the weights.")] = Path(
         "calibration.json"
     ),
     *,
     out: QuietOutput,
 ) -> None:
-    """Fit the weights of confidence by tier and set of models, and say how good they are.
+    """Fit the confidence weights for each tier and set of models, and show how well they predict.
 
-    A line is the `evidence` of an answer with `correct` added. Weights hold for exactly the models that the
-    labels name; all other sets keep the provisional ones. The figures are of labels that were held out.
+    Each line of the file is the `evidence` of an answer plus `correct`. The weights apply only to the sets of
+    models in the labels; all other sets keep the provisional weights. The figures come from labels that were
+    not used to fit the weights.
 
     Examples:
 
@@ -59,7 +60,7 @@ def calibrate(
       techsapo answers calibrate labels.jsonl --output calibration.json
     """
     read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
-    fits, told = [], []
+    fits, reports = [], []
     for (tier, models), group_ in by_set(read).items():
         name = msg("{tier} with {models}", tier=tier, models=", ".join(models))
         rows = [Row(x.agreement, x.grade, x.correct, x.contradicted) for x in group_]
@@ -73,18 +74,19 @@ def calibrate(
         figures = _figures(judged, rows, len(models))
         weights = fit_capped(rows, len(models))
         fits.append(Fit(tier, models, weights, len(rows), {k: v["fitted"].value for k, v in figures.items()}))
-        told.append(_Told(name, len(models), len(rows), weights, figures))
+        reports.append(_FitReport(name, len(models), len(rows), weights, figures))
         if min(weights.agreement, weights.grade) < _NEGATIVE:
             out.warn(
                 msg(
-                    "{name}: a weight is negative; agreement or grades misled here, or the labels are few",
+                    "{name}: a weight is negative; either agreement or grades are misleading here, or there "
+                    "are too few labels",
                     name=name,
                 )
             )
         if len(rows) < _ENOUGH:
             out.warn(
                 msg(
-                    "{name}: {count} labels; take the ECE for a rough one below {enough}",
+                    "{name}: {count} labels; below {enough} the ECE is only a rough figure",
                     name=name,
                     count=len(rows),
                     enough=_ENOUGH,
@@ -92,23 +94,25 @@ def calibrate(
             )
     if not fits:
         raise OpsError(
-            msg("no set of models has labels enough to fit"),
-            msg("collect at least {fewest} of each set", fewest=_FEWEST),
+            msg("no set of models has enough labels to fit"),
+            msg("collect at least {fewest} labels for each set of models", fewest=_FEWEST),
         )
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
-    _show(out, told)
-    out.say(msg("set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`", output=output))
+    _show(out, reports)
+    out.say(
+        msg("set wallbounce.calibration: {output} in techsapo.yaml, then run `techsapo up`", output=output)
+    )
 
 
 def _too_few(count: int, outcomes: set[bool]) -> str:
     if len(outcomes) == 1:
         return msg(
-            "all {count} labels are {which}; nothing to learn",
+            "all {count} labels are {which}, so there is nothing to learn",
             count=count,
             which=msg("right") if True in outcomes else msg("wrong"),
         )
     return msg(
-        "{count} labels; at least {fewest} with enough of each outcome are needed",
+        "only {count} labels; at least {fewest} are needed, with enough right and enough wrong ones",
         count=count,
         fewest=_FEWEST,
     )
@@ -131,7 +135,7 @@ def _figures(judged: list[Judged], rows: list[Row], count: int) -> dict[str, dic
 
 
 @dataclass(frozen=True)
-class _Told:
+class _FitReport:
     """What is said about one tier and set of models."""
 
     name: str
@@ -141,8 +145,8 @@ class _Told:
     figures: dict[str, dict[str, Interval]]
 
 
-def _show(out: Output, told: list[_Told]) -> None:
-    for place, each in enumerate(told):
+def _show(out: Output, reports: list[_FitReport]) -> None:
+    for place, each in enumerate(reports):
         w = each.weights
         a, g = (round(weight, 2) + 0.0 for weight in (w.agreement, w.grade))  # no -0.00
         out.data(("\n" if place else "") + msg("{name}: {labels} labels", name=each.name, labels=each.labels))
@@ -163,13 +167,13 @@ def _show(out: Output, told: list[_Told]) -> None:
         out.table(("held out", "fitted", "provisional", "mean score"), rows)
 
 
-def _ceilings(told: _Told) -> list[str]:
+def _ceilings(report: _FitReport) -> list[str]:
     """What holds the confidence down, and whether the labels raised it."""
     lines = []
     for what, cap, raised in (
-        (msg("{count} answers", count=told.voices), cap_of(told.voices), told.weights.ceilings.count),
-        (msg("a contradicted critical claim"), CONTRADICTED_CAP, told.weights.ceilings.contradicted),
+        (msg("{count} answers", count=report.voices), cap_of(report.voices), report.weights.ceilings.count),
+        (msg("a contradicted critical claim"), CONTRADICTED_CAP, report.weights.ceilings.contradicted),
     ):
-        how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the cap")
+        how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the default cap")
         lines.append(msg("{held:.3f} for {what}: {how}", held=raised or cap, what=what, how=how))
     return lines

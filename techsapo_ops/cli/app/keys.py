@@ -61,32 +61,35 @@ class ScopeName(StrEnum):
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whom or what the key is for.")],
+    name: Annotated[str, typer.Argument(help="Who or what the key is for.")],
     plan: Annotated[
-        PlanName, typer.Option("--plan", help="Requests a minute: 100, 1000 or 5000.")
+        PlanName, typer.Option("--plan", help="Plan of the key: 100, 1000 or 5000 requests a minute.")
     ] = PlanName.BASIC,
     scope: Annotated[
         list[ScopeName] | None,
-        typer.Option("--scope", help="What it may do; may be given twice.", show_default="ask"),
+        typer.Option("--scope", help="What the key may do; can be given twice.", show_default="ask"),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", help="Lifetime, e.g. 90d.", show_default="never")
+        str | None, typer.Option("--expires", help="Lifetime of the key, e.g. 90d.", show_default="never")
     ] = None,
     per_minute: Annotated[
         int | None,
-        typer.Option("--per-minute", min=1, max=_MOST, help="Requests a minute, in place of the plan's."),
+        typer.Option(
+            "--per-minute", min=1, max=_MOST, help="Requests a minute, in place of the plan's limit."
+        ),
     ] = None,
     daily_usd: Annotated[
-        float | None, typer.Option("--daily-usd", min=0, max=_MOST, help="USD it may spend a day.")
+        float | None, typer.Option("--daily-usd", min=0, max=_MOST, help="USD that the key may spend a day.")
     ] = None,
     monthly_usd: Annotated[
-        float | None, typer.Option("--monthly-usd", min=0, max=_MOST, help="USD it may spend a month.")
+        float | None,
+        typer.Option("--monthly-usd", min=0, max=_MOST, help="USD that the key may spend a month."),
     ] = None,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Make an API key and show it, this once. A running app takes it within a second.
+    """Create an API key and show it once. A running app accepts it within a second.
 
     Examples:
 
@@ -95,7 +98,7 @@ def create(
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise OpsError(
             msg("{name} is not a name for a key", name=repr(name[:70])),
-            msg("use at most 64 printable characters"),
+            msg("use 1 to 64 printable characters for the name of a key"),
             exit_code=2,
         )
     now = _now()
@@ -107,31 +110,33 @@ def create(
     what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
     with _alone(project, store, out), recorded(layout, msg("keys create"), what, out.warn) as known:
         keys = store.read()
-        kept, shown = new_key(
+        key, shown = new_key(
             name,
             plan=plan.value,
             scopes=tuple(dict.fromkeys(s.value for s in scope)) if scope else ("ask",),
             now=now,
             expires=until,
         )
-        kept = replace(kept, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
-        store.write((*keys, kept), owner)
-        known["key"] = kept.id
+        key = replace(key, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
+        store.write((*keys, key), owner)
+        known["key"] = key.id
     if out.as_json:
-        out.json({**kept.public(_now()), "key": shown})
+        out.json({**key.public(_now()), "key": shown})
         return
     out.data(shown)
     out.say(
-        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=kept.id)
+        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=key.id)
     )
     if not resolved_auth(project.spec, project.loaded.environment).required:
-        out.say(msg("This stack asks for no keys: it opens nothing before `app.auth.required: true`."))
-    out.say(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
+        out.say(msg("This stack does not ask for keys yet: to require keys, set `app.auth.required: true`."))
+    out.say(
+        msg("send the key as `Authorization: Bearer KEY`; for `techsapo ask`, put it in TECHSAPO_API_KEY")
+    )
 
 
 @app.command(name="list")
 def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
-    """List the keys, without the keys themselves."""
+    """List the API keys, without their values."""
     store = _file(place.open())
     keys = store.read()
     if out.as_json:
@@ -139,7 +144,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
         return
     if not keys:
         out.say(msg("There are no API keys."))
-        out.say(msg("`techsapo keys create NAME` makes one"))
+        out.say(msg("`techsapo keys create NAME` makes an API key"))
         return
     now = datetime.now(UTC)
     rows = [
@@ -196,17 +201,21 @@ def _limits(key: ApiKey) -> str:
 def rotate(
     which: Annotated[str, typer.Argument(help="Name or id of the key.")],
     overlap: Annotated[
-        str, typer.Option("--overlap", help="How long the old key goes on working, e.g. 30m; 0: not at all.")
+        str,
+        typer.Option(
+            "--overlap",
+            help="How long the old key keeps working, e.g. 30m; with 0, the old key ends at once.",
+        ),
     ] = "24h",
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Make a new key in place of one, with its name, plan, scopes and limits, and show it, this once.
+    """Replace a key with a new one of the same name, plan, scopes and limits, and show the new key once.
 
-    The old key ends after the overlap; both work until then. No key lives longer than it would have, and one
-    that was rotated before ends with it at the latest. What was spent by the old key does not count towards
-    the new one's own limits.
+    Both keys work until the overlap is over; then the old key ends. A rotation never extends the life of the
+    old key. A key that an earlier rotation replaced ends together with the old key at the latest. The old
+    key's spending does not count towards the new key's own limits.
 
     Examples:
 
@@ -239,24 +248,22 @@ def rotate(
         )
     )
     for old in rotation.ending:
-        out.say(msg("{id}, made {day}, {end}.", id=old.id, day=_day(old.created), end=_end(old)))
-    out.say(msg("send it as `Authorization: Bearer KEY` in place of the old one"))
+        out.say(msg("The key {id}, made {day}, {end}.", id=old.id, day=_day(old.created), end=_end(old)))
+    out.say(msg("send the new key as `Authorization: Bearer KEY`, in place of the old one"))
 
 
 @app.command()
 def revoke(
     which: Annotated[str, typer.Argument(help="Id of the key, or its name.")],
-    every: Annotated[
-        bool, typer.Option("--all", help="Every key of that name, where it has several.")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Revoke every key of that name.")] = False,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Revoke a key. It opens nothing any more within a second, without a restart.
+    """Revoke a key. It stops working within a second, without a restart.
 
-    A name that several active keys have is refused, and they are listed: after a rotation, that is the old
-    key until its end and the new one.
+    If several active keys have that name, none of them is revoked, and all are listed. After a rotation, the
+    old and the new key have the same name until the old key ends.
 
     Examples:
 
@@ -272,7 +279,7 @@ def revoke(
         with recorded(layout, REVOKE, {"which": which, **ends_of(gone)}, out.warn):
             store.change(gone, owner)
     for key in gone:
-        out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
+        out.say(msg("revoked the key {id} ({key})", id=key.id, key=key.name))
 
 
 @contextmanager

@@ -37,7 +37,8 @@ CaFileOption = Annotated[
     typer.Option(
         "--ca-file",
         metavar="FILE",
-        help="CA of an https server, or its certificate (PEM); default: the system's and the stack's own.",
+        help="CA of the https server, or the server's certificate (PEM); default: the CAs of the system "
+        "and of the stack.",
     ),
 ]
 
@@ -64,7 +65,9 @@ def peer(
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
     if ca_file is not None and not url.lower().startswith("https:"):
         raise OpsError(
-            msg("--ca-file is for https, and {url} is not", url=url), msg("leave --ca-file out"), exit_code=2
+            msg("--ca-file is only for https addresses, and {url} is not one", url=url),
+            msg("leave --ca-file out"),
+            exit_code=2,
         )
     try:
         authorities = read_authorities(ca_file) if ca_file is not None else None
@@ -87,10 +90,10 @@ def _address(option: str, url: str) -> str:
     except ValueError:
         good = login = False
     if login:
-        # Not shown: what stands before the @ may be a password, or a host that is none.
+        # Not shown: the part before the @ may be a password, or a host that is none.
         raise OpsError(
-            msg("{option}: the address holds a user name or password", option=option),
-            msg("leave out what stands before the @; the API key is read from TECHSAPO_API_KEY"),
+            msg("{option}: the address contains a user name or password", option=option),
+            msg("remove the `user:password@` part; the API key is read from TECHSAPO_API_KEY"),
             exit_code=2,
         )
     if not good:
@@ -139,9 +142,13 @@ class LanguageName(StrEnum):
 
 LanguageOption = Annotated[
     LanguageName | None,
-    typer.Option("--language", help="Language of the answer.", show_default="asked for, else the stack's"),
+    typer.Option(
+        "--language",
+        help="Language of the answer.",
+        show_default="the one that the question asks for, else the stack's",
+    ),
 ]
-TierOption = Annotated[TierName, typer.Option("--tier", help="How many models answer.")]
+TierOption = Annotated[TierName, typer.Option("--tier", help="A higher tier asks more models.")]
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
 ]
@@ -153,7 +160,7 @@ def asked_for(language: LanguageName | None) -> dict[str, str]:
 
 
 def piped() -> str:
-    """What stands on stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
+    """All of stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
     return sys.stdin.buffer.read().decode("utf-8", errors="replace")
 
 
@@ -165,8 +172,8 @@ def orchestrator(url: str | None, place: SpecChoice, ca_file: Path | None) -> Or
 
     project = place.open()
     spec, here = project.spec, _here(project.spec)
-    found = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
-    asked = peer(msg("the spec"), found, place.file, ca_file, here=here)
+    address = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
+    asked = peer(msg("the spec"), address, place.file, ca_file, here=here)
     limits = spec.app.limits
     return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
 
@@ -177,7 +184,7 @@ def _here(spec: Spec) -> frozenset[str]:
     if not exposed:
         return frozenset()
 
-    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    own = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
     return frozenset(exposed & own)
 
 
@@ -197,12 +204,12 @@ def candidates(spec: Spec) -> list[str]:
         every = [url(host.address, spec.nginx.listen) for host in spec.hosts.values()]
         return list(dict.fromkeys([url("127.0.0.1", spec.nginx.listen), page_url(spec, ""), *every]))
     instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
-    found = [url(spec.app.host, i.port) for i in instances]
+    urls = [url(spec.app.host, i.port) for i in instances]
     if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere
-        found.insert(0, url(spec.nginx.host, spec.nginx.listen))
+        urls.insert(0, url(spec.nginx.host, spec.nginx.listen))
     elif spec.runs_nginx and not is_loopback(reachable_host(spec.app.host)):
-        found.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
-    return found
+        urls.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
+    return urls
 
 
 def _running(candidates: list[str], trust: Trust) -> str:
@@ -216,14 +223,14 @@ def _running(candidates: list[str], trust: Trust) -> str:
             continue
         if answer.ok and answer.text.strip() == "pong":
             return url
-        said = answer.text.strip()[:80]
-        plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
+        reply = answer.text.strip()[:80]
+        plain = not answer.ok and not reply.startswith(("<", "{"))  # `draining`, but no page and no document
         tried.append(
-            msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {said}" if plain else "")
+            msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {reply}" if plain else "")
         )
     raise OpsError(
         msg("the orchestrator is not running ({tried})", tried=joined(", ", tried)),
-        msg("`techsapo up` starts it"),
+        msg("`techsapo up` starts the orchestrator"),
     )
 
 
@@ -252,14 +259,14 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
             if last or answer.status not in _PASSING or time.monotonic() >= late:
                 break
             why = msg("HTTP {status}", status=answer.status)
-        Output().say(msg("no answer ({told}); asking once more", told=why))
+        Output().say(msg("no answer from the orchestrator ({why}); asking once more", why=why))
         time.sleep(PAUSE)
-    told = _parsed(url, answer.status, answer.body)
+    reply = _parsed(url, answer.status, answer.body)
     if not answer.ok:
-        raise _refused(answer.status, told)
-    if "request_id" not in told:
+        raise _refused(answer.status, reply)
+    if "request_id" not in reply:
         raise _strange(url, answer.status)
-    return told
+    return reply
 
 
 def _content(body: Mapping[str, Any]) -> bytes:
@@ -283,15 +290,15 @@ def _silent(url: str, error: Unreachable) -> OpsError:
         return error
     return OpsError(
         msg("the orchestrator at {url} gave no answer: {reason}", url=url, reason=error.reason),
-        msg("`techsapo up` starts it, `techsapo ps` shows its addresses"),
+        msg("`techsapo up` starts the orchestrator; `techsapo ps` shows its addresses"),
     )
 
 
 def _strange(url: str, status: int) -> OpsError:
-    redirected = msg("it redirects, which is not followed: ask the address that it redirects to")
+    redirected = msg("redirects are not followed: use the address that the server redirects to")
     return OpsError(
         msg(
-            "{url} answered HTTP {status} with something that is not the orchestrator's",
+            "{url} answered HTTP {status}, but the answer is not from the orchestrator",
             url=url,
             status=status,
         ),
@@ -302,34 +309,36 @@ def _strange(url: str, status: int) -> OpsError:
 def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     detail, code = body.get("detail", ""), body.get("code", "")
     failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
-    told = f" ({'; '.join(failed)})" if failed else ""
+    failures = f" ({'; '.join(failed)})" if failed else ""
     advised = [advice_on(p["error"].get("cause")) for p in body.get("providers", ())]
-    lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
+    lasting = [advice.do for advice in advised if advice is not None and advice.kind is FailureKind.REFUSED]
     hint = {
         **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
-        "audit_unavailable": msg("its disk takes nothing (`df -h` there); asked again, it costs nothing"),
+        "audit_unavailable": msg(
+            "the server cannot write to its disk (check `df -h` there); asking again costs nothing"
+        ),
         "overloaded": msg("try again in a moment"),
         "key_busy": msg("ask fewer questions at once with this key, or try again in a moment"),
         "too_many_connections": msg("keep fewer connections open, or raise `app.limits.client_connections`"),
         "timeout": msg("try again, or raise app.limits.request_timeout"),
-        "prompt_too_long": msg("shorten it, or raise app.limits.max_prompt"),
-        "body_too_large": msg("shorten it"),
-        "over_request_budget": msg("raise budget.per_request_usd, or ask a smaller tier"),
+        "prompt_too_long": msg("shorten the question, or raise app.limits.max_prompt"),
+        "body_too_large": msg("shorten the question or the log"),
+        "over_request_budget": msg("raise budget.per_request_usd, or choose a lower tier"),
         "budget_exhausted": msg(
-            "raise `budget`, or wait until it resets; `techsapo answers costs` shows where it went"
+            "raise `budget`, or wait until the budget resets; `techsapo answers costs` shows the spending"
         ),
-        "unreachable": msg("`techsapo ps` shows which instances run"),
+        "unreachable": msg("`techsapo ps` shows which app instances are running"),
         "budget_reserved": msg("try again in a moment"),
-        "unconfirmed": msg("try again in a moment; `techsapo health` tells what is wrong"),
+        "unconfirmed": msg("try again in a moment; `techsapo health` shows what is wrong"),
         "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
         "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
-        "forbidden": msg("use a key with scope ask"),
+        "forbidden": msg("use a key with the scope `ask`"),
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
     return OpsError(
         msg(
-            "{detail}{told} [{code}]",
+            "{detail}{failures} [{code}]",
             detail=detail or msg("HTTP {status}", status=status),
-            told=told,
+            failures=failures,
             code=code or status,
         ),
         hint,

@@ -1,4 +1,4 @@
-"""How `techsapo providers test` is told."""
+"""How `techsapo providers test` looks."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 _COLUMNS = ("name", "state", "model", "schema", "seconds", "usd", "price", "retires")
 
 
-def said_before(tests: ProviderTests) -> str:
-    """What is about to be asked, and what it costs at most."""
+def announcement(tests: ProviderTests) -> str:
+    """Which providers get a question now, and what it costs at most."""
     asked = [candidate for candidate in tests.candidates if candidate.asked]
     if not asked:
-        return msg("no provider is asked a question, for each could cost more than the bound")
+        return msg("no provider is asked: each could cost more than --at-most allows")
     whom = msg("{count} providers", count=len(asked)) if len(asked) > 1 else msg("{count} provider", count=1)
     dearest = max(candidate.worst for candidate in asked)
     each = msg("{usd} each, ", usd=usd(dearest)) if len(asked) > 1 else ""
     cost = (
-        msg("at most {each}{usd} in all", each=each, usd=usd(tests.worst))
+        msg("at most {each}{usd} in total", each=each, usd=usd(tests.worst))
         if tests.worst
         else msg("which costs nothing")
     )
     return msg(
-        "asking {whom} a small question, {cost}; the budgets of the app do not count it",
+        "asking {whom} a small question, {cost}; the cost does not count towards the app's budgets",
         whom=whom,
         cost=cost,
     )
 
 
-def told_now(tried: Tried, out: Output) -> None:
+def say_tested(tried: Tried, out: Output) -> None:
     """A line for a provider that was tested."""
     worst = tried.worst
     if tried.outcome is Outcome.OK or worst is None:
@@ -47,7 +47,7 @@ def told_now(tried: Tried, out: Output) -> None:
         )
 
 
-def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
+def show(tests: ProviderTests, tested: list[Tried], out: Output) -> None:
     """A row for each provider, below it what somebody should know, and what it cost."""
     rows: list[tuple[str, ...]] = [
         (
@@ -56,7 +56,7 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
             f"{tried.cost_usd:.6f}", _price(tried),
             "" if tried.end is None else tried.end.isoformat(),
         )
-        for tried in found
+        for tried in tested
         if not out.quiet or tried.outcome is Outcome.FAILED
     ]  # fmt: skip
     rows += [(name, "failed", *[""] * 6) for name in tests.unusable]
@@ -64,31 +64,31 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
         rows += [(name, "skipped", *[""] * 6) for name in tests.left_out]
     if rows:
         out.table(_COLUMNS, rows, right=("seconds", "usd"))
-    for tried in found:
+    for tried in tested:
         for check in tried.checks:
             what = _WHAT[check.name]
-            said = msg("{tried}: {what}: {detail}", tried=tried.name, what=what, detail=check.detail)
+            line = msg("{tried}: {what}: {detail}", tried=tried.name, what=what, detail=check.detail)
             unasked = check.name == "answer" and check.outcome is Outcome.SKIPPED
             if unasked or check.outcome in {Outcome.FAILED, Outcome.WARNING}:
-                out.data(said)
+                out.data(line)
                 if check.remedy:
                     out.data(msg("  try: {remedy}", remedy=check.remedy))
             elif check.outcome is Outcome.SKIPPED:
-                out.detail(said)
+                out.detail(line)
     for name, reason in tests.unusable.items():
         out.data(msg("{name}: {reason}", name=name, reason=reason))
     for name, reason in tests.left_out.items():
         out.say(msg("{name}: {reason}", name=name, reason=reason))
-    if found:
-        out.data(_summary(tests, found))
-    if found and all_well(tests, found):
+    if tested:
+        out.data(_summary(tests, tested))
+    if tested and all_well(tests, tested):
         out.next("techsapo up")
 
 
-def all_well(tests: ProviderTests, found: list[Tried]) -> bool:
+def all_well(tests: ProviderTests, tested: list[Tried]) -> bool:
     """Whether every provider that was to be tested answered, and none failed in anything."""
     return not tests.unusable and all(
-        tried.answered and tried.outcome is not Outcome.FAILED for tried in found
+        tried.answered and tried.outcome is not Outcome.FAILED for tried in tested
     )
 
 
@@ -106,21 +106,24 @@ def _price(tried: Tried) -> str:
     return f"${price.input:g} / ${price.output:g} a million ({price.source})"
 
 
-def _summary(tests: ProviderTests, found: list[Tried]) -> str:
-    asked = len(found) + len(tests.unusable)
-    answered = sum(tried.answered for tried in found)
-    cost = sum(tried.cost_usd for tried in found)
+def _summary(tests: ProviderTests, tested: list[Tried]) -> str:
+    asked = len(tested) + len(tests.unusable)
+    answered = sum(tried.answered for tried in tested)
+    cost = sum(tried.cost_usd for tried in tested)
     return msg(
-        "{answered} of {asked} answered; it cost ${cost:.6f}", answered=answered, asked=asked, cost=cost
+        "{answered} of {asked} providers answered; total cost ${cost:.6f}",
+        answered=answered,
+        asked=asked,
+        cost=cost,
     )
 
 
-def tests_json(tests: ProviderTests, found: list[Tried]) -> dict[str, Any]:
+def tests_json(tests: ProviderTests, tested: list[Tried]) -> dict[str, Any]:
     """What --json prints."""
     return {
         "at_most_usd": round(tests.worst, 6),
-        "cost_usd": round(sum(tried.cost_usd for tried in found), 9),
-        "providers": [_value(tried) for tried in found],
+        "cost_usd": round(sum(tried.cost_usd for tried in tested), 9),
+        "providers": [_value(tried) for tried in tested],
         "unusable": [{"name": name, "reason": reason} for name, reason in tests.unusable.items()],
         "left_out": [{"name": name, "reason": reason} for name, reason in tests.left_out.items()],
     }

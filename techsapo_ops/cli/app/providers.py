@@ -23,16 +23,16 @@ app = CommandGroup(no_args_is_help=True)
 
 @app.callback()
 def providers() -> None:
-    """List the providers and what is known of their models, or test them, e.g. `techsapo providers list`."""
+    """List the providers and the facts about their models, or test them, e.g. `techsapo providers list`."""
 
 
 @app.command(name="list")
 def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the providers in the order in which they are asked: model, price, limits, retirement.
 
-    No vendor is asked: what is known of models is a table with source and date. ASKED is the tier from which
-    on a provider answers at first, $/M the price of a million tokens in and out, LONGEST the longest answer
-    in tokens, thinking included.
+    No vendor is asked: the facts about models come from a built-in table with sources and dates. ASKED is the
+    lowest tier that asks the provider from the start. $/M is the price of a million tokens, input / output.
+    LONGEST is the longest answer in tokens, thinking included.
 
     Examples:
 
@@ -48,7 +48,7 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
-        out.say(msg("a test asks each a small question, for at most a cent a provider"))
+        out.say(msg("a test asks each provider a small question and costs at most one cent per provider"))
         out.next("techsapo providers test")
 
 
@@ -67,20 +67,22 @@ def _completed(context: typer.Context, incomplete: str) -> list[str]:
 def run(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]…", help="Only these providers.", autocompletion=_completed),
+        typer.Argument(metavar="[NAME]…", help="Test only these providers.", autocompletion=_completed),
     ] = None,
     *,
     place: SpecPlace,
     at_most: Annotated[
-        float, typer.Option("--at-most", metavar="USD", min=0, max=10, help="What each provider may cost.")
+        float,
+        typer.Option("--at-most", metavar="USD", min=0, max=10, help="The most that each provider may cost."),
     ] = 0.01,
     out: FullOutput,
 ) -> None:
-    """Ask each provider a small question, as an analysis would, and say what works and what does not.
+    """Ask each provider a small question, as an analysis would, and show what works and what does not.
 
-    Its key, its model and that one's end, an answer in the schema, time and cost. It needs no running stack.
-    A provider costs at most a cent, which the app's budgets do not count. Ends with 0 when all answered and
-    nothing failed, else 1: also where one costs too much to be asked.
+    Checks the key, the model and its retirement, the time, the cost, and whether the answer fits the schema.
+    Needs no running stack. By default, each provider costs at most one cent; this cost does not count towards
+    the app's budgets. The exit code is 0 if every provider answered and no check failed, else 1. A provider
+    that is too expensive to ask counts as one that did not answer.
 
     Examples:
 
@@ -90,20 +92,20 @@ def run(
 
       techsapo providers test --json
     """
-    from techsapo_ops.cli.app.provider_tests_view import all_well, said_before, show, tests_json, told_now
+    from techsapo_ops.cli.app.provider_tests_view import all_well, announcement, say_tested, show, tests_json
     from techsapo_ops.cli.process import interruptible
     from techsapo_ops.wallbounce.providers.overview import plan_tests, run_tests
 
     tests = plan_tests(place.open().loaded, names or (), at_most)
     if tests.candidates:
-        out.say(said_before(tests))
+        out.say(announcement(tests))
     with interruptible():
-        found = run_tests(tests, datetime.now(UTC).date(), lambda tried: told_now(tried, out))
+        tested = run_tests(tests, datetime.now(UTC).date(), lambda tried: say_tested(tried, out))
     if out.as_json:
-        out.json(tests_json(tests, found))
+        out.json(tests_json(tests, tested))
     else:
-        show(tests, found, out)
-    raise typer.Exit(0 if all_well(tests, found) else 1)
+        show(tests, tested, out)
+    raise typer.Exit(0 if all_well(tests, tested) else 1)
 
 
 COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "retires")
@@ -112,7 +114,7 @@ _UNKNOWN = "-"
 
 
 def provider_row(listed: ListedProvider) -> list[str]:
-    """One line of the table of COLUMNS; sources and reasons are told below it."""
+    """One line of the table of COLUMNS; sources and reasons come below it."""
     end = listed.end.retires if listed.end is not None else None
     section, price = listed.section, listed.price
     return [
@@ -133,10 +135,12 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
             yield msg("{listed}: {lacks}", listed=listed.name, lacks=listed.lacks)
         if (end := listed.end) is not None:
             verb = (
-                msg("was retired by its vendor") if end.retires <= today else msg("is retired by its vendor")
+                msg("was retired by its vendor")
+                if end.retires <= today
+                else msg("will be retired by its vendor")
             )
             successor = (
-                msg("; it names {replacement} in its place", replacement=end.replacement)
+                msg("; the vendor names {replacement} as its replacement", replacement=end.replacement)
                 if end.replacement
                 else ""
             )
@@ -155,8 +159,8 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
             prices.setdefault(listed.price.source, []).append(listed.name)
     for source, names in prices.items():
         by = "the spec" if source == "spec" else source
-        yield msg("price of {names} by {source}", names=", ".join(names), source=by)
-    yield msg("`max_output_tokens` of a provider changes its longest answer")
+        yield msg("price of {names}: from {source}", names=", ".join(names), source=by)
+    yield msg("a provider's `max_output_tokens` sets its longest answer")
 
 
 def provider_json(listed: ListedProvider) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.app.store_options import ToldStores
+from techsapo_ops.cli.app.store_options import StoreOptions
 from techsapo_ops.cli.options import SpecPlace, say_remembered
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -36,7 +36,9 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", min=1, max=65535, help="Port to listen on.", show_default="of the instance"),
+        typer.Option(
+            "--port", min=1, max=65535, help="Port to listen on.", show_default="the instance's port"
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -48,7 +50,7 @@ def serve(
         bool,
         typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
     ] = False,
-    stores: ToldStores,
+    stores: StoreOptions,
     prometheus: Annotated[
         str | None,
         typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
@@ -77,10 +79,10 @@ def serve(
         Path | None, typer.Option("--page-facts", hidden=True, help="A generated pages/stack.json.")
     ] = None,
 ) -> None:
-    """Run the orchestrator API in the foreground; SIGTERM drains it.
+    """Run the orchestrator API in the foreground; on SIGTERM, it completes the open requests and ends.
 
-    Logs are JSON on stdout. Without Redis answers are cached in the process, without MySQL the audit log
-    is SQLite: `GET /api/v1/health` says what is in use.
+    Logs are JSON on stdout. Without Redis, answers are cached in the process; without MySQL, the audit log is
+    in SQLite. `GET /api/v1/health` shows which of them are in use.
 
     Examples:
 
@@ -90,7 +92,7 @@ def serve(
     """
     from techsapo_ops.adapters.build import build
 
-    build()  # first: what is installed while the rest is imported is another build than the one told
+    build()  # first: what is installed while the rest is imported is another build than the reported one
     from techsapo_ops.cli.project import open_project
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
@@ -131,7 +133,7 @@ def serve(
     auth = auth.model_copy(update={"keys_file": auth.keys_file or str(project.layout.api_keys)})
     problems = start_problems(spec, auth, project.loaded.disabled, weights)
     problems += tuple(place_problems((where,), (address,)))
-    require_start(problems, what=msg("{instance} can't start", instance=instance))
+    require_start(problems, what=msg("instance {instance} can't start", instance=instance))
     options = Options(
         spec,
         instance,
@@ -188,13 +190,13 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
                 "app.auth.required: false with --host {host}: others could spend the providers' budget",
                 host=host,
             ),
-            msg("leave app.auth.required out, and make a key with `techsapo keys create NAME`"),
+            msg("remove app.auth.required from the spec, and make a key with `techsapo keys create NAME`"),
         )
     return auth.model_copy(update={"required": True})
 
 
 def _server(
-    settings: PrometheusSpec | AlertmanagerSpec, told: str | None, *, rendered: bool
+    settings: PrometheusSpec | AlertmanagerSpec, addresses: str | None, *, rendered: bool
 ) -> tuple[str, ...] | None:
     """Where a server of the monitoring answers, several of them on several machines: a stack says so, by
     hand it is where the spec has it. Raises OpsError for what is no address.
@@ -202,19 +204,19 @@ def _server(
     from techsapo_ops.adapters.address import Address, reachable_host
     from techsapo_ops.spec.store_access import every
 
-    if told is not None:
-        return tuple(address.url() for address in every(told))
+    if addresses is not None:
+        return tuple(address.url() for address in every(addresses))
     if rendered or not settings.enabled:
         return None
     return (Address(reachable_host(settings.host), settings.port).url(),)
 
 
-def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
+def _login(project: Project, kind: str, password: Path | None) -> BasicLogin:
     """What it is asked with: a stack says so, by hand it is the password that the stack made."""
     from techsapo_ops.adapters.http import BasicLogin
     from techsapo_ops.services.monitor import USER, password_file
 
-    return BasicLogin(USER, told or password_file(project.layout, kind))
+    return BasicLogin(USER, password or password_file(project.layout, kind))
 
 
 def _page_facts(generated: Path | None, project: Project) -> Callable[[], PageFacts]:

@@ -24,18 +24,19 @@ from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.own_tls import authorities
 
 
-class Told:
-    """What was told: `redis` is HOST:PORT of Redis, `redis_ca` the CA certificate of one that speaks TLS.
+class StoreAddresses:
+    """Where the stores are: `redis` is HOST:PORT of Redis, `redis_ca` the CA certificate of a Redis
+    with TLS.
 
-    Of a store that is a cluster HOST:PORT of each member, between commas, the nearest one first.
+    For a cluster: HOST:PORT of each member, between commas, the nearest one first.
     """
 
     def __init__(self, **options: Any) -> None:
-        told = {name: first_and_others(text) for name in STORES if (text := options[name]) is not None}
-        self._addresses: dict[str, str] = {name: first for name, (first, _) in told.items()}
-        self._others: dict[str, tuple[Address, ...]] = {name: others for name, (_, others) in told.items()}
-        told_sentinels = options.get(SENTINEL)
-        self.sentinels = every(told_sentinels) if told_sentinels is not None else ()
+        parsed = {name: first_and_others(text) for name in STORES if (text := options[name]) is not None}
+        self._addresses: dict[str, str] = {name: first for name, (first, _) in parsed.items()}
+        self._others: dict[str, tuple[Address, ...]] = {name: others for name, (_, others) in parsed.items()}
+        sentinels = options.get(SENTINEL)
+        self.sentinels = every(sentinels) if sentinels is not None else ()
         """Those of several Redis; none where there is one."""
         self._authorities: dict[str, Path] = {
             name: file for name in STORES if (file := options[_ca(name)]) is not None
@@ -51,7 +52,7 @@ class Told:
         return self._others.get(AUDIT, ())
 
     def authorities(self, spec: Spec, layout: Layout) -> Authorities:
-        """The CA certificate of each store that speaks TLS; the stack's own where none was told."""
+        """The CA certificate of each store that speaks TLS; the stack's own where none was given."""
         return replace(authorities(spec, layout), **self._authorities)
 
 
@@ -72,5 +73,5 @@ def _options() -> dict[str, tuple[Any, Any]]:
     return options
 
 
-ToldStores = Annotated[Told, Bundle(_options())]
-"""What a stack tells of its stores."""
+StoreOptions = Annotated[StoreAddresses, Bundle(_options())]
+"""The hidden options by which a stack gives a process its stores."""

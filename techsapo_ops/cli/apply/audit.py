@@ -19,16 +19,17 @@ from techsapo_ops.messages import msg
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
+    help="Show what was done to the stack, and check the record of it, e.g. `techsapo audit show`.",
 )
 
 
 @app.command()
 def verify(*, place: SpecPlace, out: JsonOutput) -> None:
-    """See whether the record of administration was changed, cut or written anew.
+    """Check whether the record of administration was changed, truncated or rewritten.
 
-    Each record names the hash of the one before it. Backups note the last record of their time, and the file
-    is compared with those that are here. Ends with 1 where something contradicts it.
+    Each record contains the hash of the record before it. Each backup notes the last record at the time of
+    the backup, and the record of administration is compared with all local backups. The exit code is 1 if
+    anything does not match.
 
     Examples:
 
@@ -57,19 +58,19 @@ def verify(*, place: SpecPlace, out: JsonOutput) -> None:
     if reading.torn:
         out.say(
             msg(
-                "the last {torn} bytes are of a record that a power cut or a kill cut short: what it was "
-                "about was not begun, or its end is not recorded. The next record takes their place",
+                "the last {torn} bytes are an incomplete record, left by a power cut or a kill. Either the "
+                "action did not begin, or its end was not recorded. The next record overwrites these bytes",
                 torn=reading.torn,
             )
         )
     out.data(last) if last is not None else out.say(msg("nothing is recorded in {path} yet", path=chain.path))
     if problems:
-        out.say(msg('docs/administration.md, "How it is checked", says what this can mean'))
+        out.say(msg('docs/administration.md, "How it is checked", describes the check'))
         raise typer.Exit(1)
     if last is not None:
         out.say(
             msg(
-                "all {records} records hold; they agree with {count} backups",
+                "all {records} records are intact, and {count} backups agree with them",
                 records=len(reading.records),
                 count=backups,
             )
@@ -92,7 +93,7 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
         if backup.manifest is None or not origin.ours:
             problems.append(
                 msg(
-                    "backup {id} is damaged or not ours, so what it knows can't be compared: {why}",
+                    "backup {id} is damaged or not from this stack, so it can't be compared: {why}",
                     id=backup.id,
                     why=backup.damage or origin.why,
                 )
@@ -102,7 +103,8 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
             if head not in known:
                 problems.append(
                     msg(
-                        "backup {id} knows another record {number}: the file was cut or written anew",
+                        "record {number} does not match backup {id}: the record of administration was "
+                        "truncated or rewritten",
                         id=backup.id,
                         number=head.sequence,
                     )
@@ -112,12 +114,14 @@ def _compared(repository: Repository, reading: Reading) -> tuple[int, list[str]]
 
 @app.command()
 def show(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="So many, the last ones.")] = 20,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="How many of the last actions to show.")
+    ] = 20,
     *,
     place: SpecFile,
     out: JsonOutput,
 ) -> None:
-    """Show what was done last: when, by whom, from where, what, and how it ended.
+    """Show the last actions: when, who, from where, what, and the outcome.
 
     Examples:
 
@@ -140,7 +144,7 @@ def show(
                 _who(each.who),
                 _from(each.who),
                 each.action,
-                each.outcome or msg("no end known"),
+                each.outcome or msg("end not recorded"),
                 _what(each.what),
             )
             for each in done
@@ -148,7 +152,7 @@ def show(
         out.table(("", "when", "who", "from", "did", "ended", "what"), rows)
     if reading.breaks:
         broken = _broken(chain, reading.breaks[0])
-        out.warn(msg("{broken}; `techsapo audit verify` says more", broken=broken))
+        out.warn(msg("{broken}; for details, run `techsapo audit verify`", broken=broken))
 
 
 def _who(who: Mapping[str, Any]) -> str:

@@ -54,9 +54,9 @@ def list_changes(
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N applies.")] = 20,
     out: JsonQuietOutput,
 ) -> None:
-    """List every apply: who, when, what, and how it went. The current one is marked.
+    """List every apply: who, when, what, and the result. The current one is marked.
 
-    The numbers never change: @7 is the same apply tomorrow.
+    The numbers never change: @7 always means the same apply.
 
     Examples:
 
@@ -68,7 +68,7 @@ def list_changes(
     entries = ledger.entries()[-lines:]
     current = ledger.current()
     for path in ledger.damaged():
-        out.warn(msg("{path} is damaged and was passed over", path=path))
+        out.warn(msg("{path} is damaged and was skipped", path=path))
     if out.as_json:
         out.json({"current": current.id if current else None, "applies": [_json(e) for e in entries]})
         return
@@ -103,7 +103,7 @@ def diff(
         str | None,
         typer.Argument(
             metavar="[@N]",
-            help="An apply of `techsapo changes list`; default: the one before.",
+            help="An apply from `techsapo changes list`; default: the previous one.",
             show_default=False,
         ),
     ] = None,
@@ -119,40 +119,40 @@ def diff(
 
       techsapo changes diff @2
     """
-    found = difference(history_beside(place.stack_file()), apply)
+    differences = difference(history_beside(place.stack_file()), apply)
     if out.as_json:
         out.json(
             {
-                "since": found.since.id,
-                "now": found.now.id,
-                "summary": difference_summary(found),
-                "files": found.files,
-                "services": found.services,
+                "since": differences.since.id,
+                "now": differences.now.id,
+                "summary": difference_summary(differences),
+                "files": differences.files,
+                "services": differences.services,
             }
         )
         return
-    if not found.files and not found.services:
-        out.data(msg("nothing differs from @{id}", id=found.since.id))
+    if not differences.files and not differences.services:
+        out.data(msg("nothing differs from apply @{id}", id=differences.since.id))
         return
-    for change in sorted(found.files, key=lambda change: change.kind != "removed"):
+    for change in sorted(differences.files, key=lambda change: change.kind != "removed"):
         out.data(f"{change.kind:8} {change.path}")
         out.data(change.diff.rstrip("\n"))
-    if found.services:
+    if differences.services:
         out.data(msg("services:"))
-        width = max(len(s.service) for s in found.services)
-        for service in found.services:
+        width = max(len(s.service) for s in differences.services)
+        for service in differences.services:
             out.data(
                 msg("  {service:{width}}  {what}", width=width, service=service.service, what=service.what)
             )
-    out.data(difference_line(found))
-    out.next(f"techsapo rollback @{found.since.id}")
+    out.data(difference_line(differences))
+    out.next(f"techsapo rollback @{differences.since.id}")
 
 
 @app.command()
 def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
-    """Say what is no longer as it was applied: files edited by hand, processes changed outside techsapo.
+    """Show what has changed since the last apply: files edited by hand, processes changed outside techsapo.
 
-    Ends with 0 when everything is as the last good apply left it, 100 when something is not.
+    The exit code is 0 when everything is as the last good apply left it, else 100.
 
     Examples:
 
@@ -170,11 +170,13 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
             }
         )
     elif not report.findings:
-        out.data(msg("as applied by @{id}", id=report.against.id))
+        out.data(msg("unchanged since apply @{id}", id=report.against.id))
     else:
         out.table(("KIND", "NAME", "WHAT"), [(f.kind, f.name or "-", f.what) for f in report.findings])
         if any(f.what == EDITED for f in report.findings):
-            out.say(msg("`techsapo changes diff` shows edits; `techsapo up --force` overwrites them"))
+            out.say(
+                msg("`techsapo changes diff` shows the manual edits; `techsapo up --force` overwrites them")
+            )
         out.next("techsapo plan")
     if report.findings:
         raise typer.Exit(CHANGES_PENDING)
@@ -182,12 +184,12 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
 
 def _what(entry: LedgerEntry) -> str:
     if entry.reason:
-        back = msg(" (went back to @{id})", id=entry.back_to) if entry.back_to is not None else ""
+        back = msg(" (went back to apply @{id})", id=entry.back_to) if entry.back_to is not None else ""
         return entry.reason + back
     by_action: dict[str, list[str]] = {}
     for step in entry.steps:
         by_action.setdefault(step.action, []).append(step.service)
-    parts = [msg("back to @{id}", id=entry.restores)] if entry.restores is not None else []
+    parts = [msg("back to apply @{id}", id=entry.restores)] if entry.restores is not None else []
     parts += [describe_files(entry.files)] if entry.files else []
     parts += [
         msg("{action} {services}", action=action_word(action), services=joined(", ", names))
@@ -195,7 +197,7 @@ def _what(entry: LedgerEntry) -> str:
         else msg("{action} {count} services", action=action_word(action), count=len(names))
         for action, names in by_action.items()
     ]
-    return joined("; ", parts) or msg("as it was")
+    return joined("; ", parts) or msg("no change")
 
 
 def _json(entry: LedgerEntry) -> dict[str, Any]:
@@ -208,7 +210,7 @@ def rollback(
         str | None,
         typer.Argument(
             metavar="[@N]",
-            help="An apply of `techsapo changes list`; default: the last good one before the present.",
+            help="An apply from `techsapo changes list`; default: the last good one before the current one.",
             show_default=False,
         ),
     ] = None,
@@ -222,8 +224,8 @@ def rollback(
 ) -> None:
     """Go back to an earlier apply: its files and services, not its data.
 
-    Needs neither the spec nor the templates of then, and is recorded as an apply of its own. After an apply
-    that was interrupted, it goes back to what was good before. Fix the spec before the next `up`.
+    A rollback needs neither the spec nor the templates of that time, and is recorded as a new apply. After an
+    interrupted apply, it goes back to the last good apply. Fix the spec before the next `up`.
 
     Examples:
 
@@ -237,7 +239,11 @@ def rollback(
             return True
         show_plan(plan, out)
         return confirm(
-            msg("go back to @{id} of {time:%Y-%m-%d %H:%M:%S}?", id=target.id, time=target.time.astimezone()),
+            msg(
+                "go back to apply @{id} of {time:%Y-%m-%d %H:%M:%S}?",
+                id=target.id,
+                time=target.time.astimezone(),
+            ),
             yes=False,
         )
 
@@ -250,7 +256,7 @@ def rollback(
         force=force,
     )
     if report is None:
-        out.say(msg("nothing was changed; --yes goes back without asking"))
+        out.say(msg("nothing was changed; to go back without being asked, add --yes"))
         raise typer.Exit(1)
     applied = report.applied
     failed = any(o.error is not None for o in applied.outcomes)
@@ -269,7 +275,7 @@ def rollback(
     if failed:
         raise typer.Exit(1)
     if not report.plan.changes:
-        out.say(msg("everything is as in @{id} already", id=report.target.id))
+        out.say(msg("everything is already as in apply @{id}", id=report.target.id))
         return
-    out.say(msg("back to @{id}", id=report.target.id))
+    out.say(msg("back to apply @{id}", id=report.target.id))
     out.next("techsapo plan")

@@ -1,4 +1,4 @@
-"""`techsapo maintenance`: users are told to come back later."""
+"""`techsapo maintenance`: users get a page that asks them to come back later."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ app = CommandGroup()
 
 @app.command()
 def on(
-    message: Annotated[str, typer.Option("--message", help="What users are told, in your words.")] = "",
+    message: Annotated[str, typer.Option("--message", help="Message to the users, in your words.")] = "",
     until: Annotated[
         str | None,
-        typer.Option("--until", help="When it is to end: e.g. 2h, or 2026-12-01T06:00.", show_default="open"),
+        typer.Option("--until", help="Planned end, e.g. 2h or 2026-12-01T06:00.", show_default="open"),
     ] = None,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Answer users 503 with a page, or for programs a problem document, until `off`.
+    """Answer with 503 until `techsapo maintenance off`: users get a page, and programs get a problem
+    document.
 
-    The app, the jobs and monitoring go on; /ping, /health and /metrics are answered. It lasts over `up`,
-    `restart` and a reboot. Alerts of what users notice are silenced until then.
+    The app, the jobs and monitoring keep running; /ping, /health and /metrics are answered. Maintenance lasts
+    through `up`, `restart` and a reboot. Alerts about what users notice are silenced until the time in
+    --until, or for 24 h if --until is not given.
 
     Examples:
 
@@ -51,13 +53,13 @@ def on(
         made = turn_on(stack, message, ends, acting_user(), out.warn)
     out.data(str(made))
     if before is not None and (before.message, before.until) != (made.message, made.until):
-        out.say(msg("in place of: {before}", before=before))
+        out.say(msg("this replaces the earlier setting: {before}", before=before))
     out.next("techsapo maintenance off")
 
 
 @app.command()
 def off(*, place: SpecPlace, out: QuietOutput) -> None:
-    """Let users in again.
+    """End maintenance: users have access again.
 
     Examples:
 
@@ -66,23 +68,29 @@ def off(*, place: SpecPlace, out: QuietOutput) -> None:
     stack = open_stack(place.open())
     with at_work(stack.layout, 0.0):
         ended = turn_off(stack, out.warn)
-    out.say(msg("users are let in again") if ended is not None else msg("no maintenance goes on"))
+    out.say(
+        msg("maintenance is over: users have access again")
+        if ended is not None
+        else msg("maintenance is off")
+    )
 
 
 @app.command()
 def status(*, place: SpecFile, out: JsonOutput) -> None:
-    """Say whether maintenance goes on, since when, by whom and until when.
+    """Show whether maintenance is on, since when, by whom and until when.
 
     Examples:
 
       techsapo maintenance status
     """
-    found = maintenance_of(layout_beside(place.stack_file()))
+    maintenance = maintenance_of(layout_beside(place.stack_file()))
     if out.as_json:
-        told = {} if found is None else {**found.to_json(), "forgotten": found.forgotten()}
-        out.json({"on": found is not None, **told})
+        details = (
+            {} if maintenance is None else {**maintenance.to_json(), "forgotten": maintenance.forgotten()}
+        )
+        out.json({"on": maintenance is not None, **details})
     else:
-        out.data(str(found) if found is not None else msg("no maintenance goes on"))
+        out.data(str(maintenance) if maintenance is not None else msg("maintenance is off"))
 
 
 def _until(given: str | None) -> datetime | None:
@@ -94,5 +102,7 @@ def _until(given: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         ends = datetime.now(UTC) + span_of("--until", given, TIMES)
     if ends <= datetime.now(UTC):
-        raise OpsError(msg("--until: {given} is over", given=given), msg("name a time to come"), exit_code=2)
+        raise OpsError(
+            msg("--until: {given} is in the past", given=given), msg("give a time in the future"), exit_code=2
+        )
     return ends

@@ -32,17 +32,17 @@ def plan(
     keep: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="Keep it in FILE, for `up --plan FILE`.", show_default=False
+            "--out", metavar="FILE", help="Save the plan in FILE, for `up --plan FILE`.", show_default=False
         ),
     ] = None,
     out: FullOutput,
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
-    Ends with 0 when everything is up to date, 100 when something would change, 1 when `up` would refuse it:
-    the app could not start, or data is gone that was there. With --out, `up --plan` does
-    exactly what was shown, or nothing where something is no longer so: the spec, a variable, a template, the
-    version, this host, or what runs.
+    The exit code is 0 when everything is up to date, 100 when something would change, and 1 when `up` would
+    refuse (the app could not start, or earlier data is gone). `up --plan` does exactly what a plan saved with
+    --out shows. It does nothing if any of these has changed since: the spec, a variable, a template, the
+    version, this host, or the running services.
 
     Examples:
 
@@ -59,33 +59,33 @@ def plan(
     require_own_rules(project, stack.topology)
     require_trust_of_jobs(stack.topology)
     only = tuple(services or ())
-    found = plan_of(stack, only)
-    problems = plan_start_problems(found, stack.disabled)
+    stack_plan = plan_of(stack, only)
+    problems = plan_start_problems(stack_plan, stack.disabled)
     if keep is not None and not problems:
         from techsapo_ops.apply.plan_file import save_plan
 
-        save_plan(keep, found, History.of(stack), only, engine)
+        save_plan(keep, stack_plan, History.of(stack), only, engine)
     for warning in project.override_warnings():
         out.warn(str(warning))
     if half_restored(stack.layout):
         left = CUT_SHORT[Operation.RESTORE]
         out.warn(msg("{half}; {back}", half=left.what, back=left.then))
-    if told := applied_elsewhere(stack):
-        out.warn(told)
-    for taken in taken_ports(found, History.of(stack), stack.engine):
+    if elsewhere := applied_elsewhere(stack):
+        out.warn(elsewhere)
+    for taken in taken_ports(stack_plan, History.of(stack), stack.engine):
         out.warn(taken)
     then = "techsapo up" if keep is None else f"techsapo up --plan {shlex.quote(str(keep))}"
-    tell_plan(found, out, diff=diff, then="" if problems else then)
+    tell_plan(stack_plan, out, diff=diff, then="" if problems else then)
     if not out.as_json:
-        for line in stopped_lines(found.observed):
+        for line in stopped_lines(stack_plan.observed):
             out.say(line)
     if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
         out.say(nobody)
     if problems:
         from techsapo_ops.wallbounce.start import require_start
 
-        require_start(problems, what=msg("`up` would refuse it, because the app could not start"))
-    if found.lost:
+        require_start(problems, what=msg("`up` would refuse this plan, because the app could not start"))
+    if stack_plan.lost:
         raise typer.Exit(1)
-    if found.changes:
+    if stack_plan.changes:
         raise typer.Exit(CHANGES_PENDING)

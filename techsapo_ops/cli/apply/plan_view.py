@@ -35,7 +35,7 @@ _FILES = {
 _SERVICES = {
     "remove": template("{count} to remove"),
     "create": template("{count} to start"),
-    "recreate": template("{count} to start anew"),
+    "recreate": template("{count} to recreate"),
     "restart": template("{count} to restart"),
     "reload": template("{count} to reload"),
     "nothing": template("{count} unchanged"),
@@ -45,7 +45,7 @@ _DIFFERENCES = {
     "added": template("{count} added"),
     "changed": template("{count} changed"),
 }
-"""Each in the order in which they are told: what goes away first."""
+"""Each in the order of the line: removals first."""
 
 
 def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
@@ -76,7 +76,7 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
             for kind, count in sorted(counted.items(), key=lambda each: each[0] is not ChangeKind.REMOVED):
                 out.data(
                     msg(
-                        "  {kind:8} {count} files (--verbose names them)", kind=action_word(kind), count=count
+                        "  {kind:8} {count} files (--verbose lists them)", kind=action_word(kind), count=count
                     )
                 )
     if steps := plan.steps.changes:
@@ -98,7 +98,7 @@ def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) ->
         out.data(str(each))
     if plan.lost:
         show_plan(plan, out, diff=diff)
-        out.say(msg("`up` would refuse it; restore that data from a backup"))
+        out.say(msg("`up` would refuse this plan, because data is gone; restore the data from a backup"))
         out.next("techsapo backup list")
     elif plan.changes:
         show_plan(plan, out, diff=diff)
@@ -170,33 +170,35 @@ def plan_line(plan: StackPlan) -> str:
     return _line(plan_summary(plan), _FILES, _SERVICES)
 
 
-def difference_summary(found: Difference) -> Summary:
+def difference_summary(difference: Difference) -> Summary:
     """What differs from an earlier apply."""
     known = {"removed", "added"}
     return {
-        "files": _counts(_DIFFERENCES, (change.kind for change in found.files)),
-        "services": _counts(_DIFFERENCES, (s.what if s.what in known else "changed" for s in found.services)),
+        "files": _counts(_DIFFERENCES, (change.kind for change in difference.files)),
+        "services": _counts(
+            _DIFFERENCES, (s.what if s.what in known else "changed" for s in difference.services)
+        ),
     }
 
 
-def difference_line(found: Difference) -> str:
+def difference_line(difference: Difference) -> str:
     """`files: 1 added, 2 changed; services: 1 changed; nothing removed`."""
-    return _line(difference_summary(found), _DIFFERENCES, _DIFFERENCES)
+    return _line(difference_summary(difference), _DIFFERENCES, _DIFFERENCES)
 
 
-def _counts(kinds: Iterable[str], found: Iterable[str]) -> dict[str, int]:
-    counted = Counter(found)
+def _counts(kinds: Iterable[str], occurrences: Iterable[str]) -> dict[str, int]:
+    counted = Counter(occurrences)
     return {kind: counted[kind] for kind in kinds}
 
 
 def _line(summary: Summary, files: Mapping[str, str], services: Mapping[str, str]) -> str:
     parts: list[str] = []
     for what, heading, words in (
-        ("files", template("files: {told}"), files), ("services", template("services: {told}"), services),
+        ("files", template("files: {counts}"), files), ("services", template("services: {counts}"), services),
     ):  # fmt: skip
-        told = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
-        if told:
-            parts.append(Message(heading, {"told": joined(", ", told)}))
+        counted = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
+        if counted:
+            parts.append(Message(heading, {"counts": joined(", ", counted)}))
     if not any(counts.get(kind) for counts in summary.values() for kind in _REMOVALS):
         parts.append(msg("nothing removed"))
     return joined("; ", parts)
@@ -247,9 +249,9 @@ def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Outpu
     for error in back.failures:
         print_error(error)
     if back.failures:
-        out.warn(msg("went back to @{to}, but not entirely: see above", to=back.to))
+        out.warn(msg("went back to apply @{to}, but not completely: see the errors above", to=back.to))
     else:
-        out.say(msg("went back to @{to}: files and services are as they were", to=back.to))
+        out.say(msg("went back to apply @{to}: files and services are as they were then", to=back.to))
 
 
 def back_json(back: GoneBack | None) -> dict[str, Any] | None:

@@ -42,9 +42,9 @@ def start(
     timeout: GateOption = None,
     out: QuietOutput,
 ) -> None:
-    """Start services that `techsapo stop` has stopped, as `up` started them last.
+    """Start services that were stopped with `techsapo stop`, with the configuration of the last `up`.
 
-    Ends with 0 once each is ready. `techsapo up` starts a stack that is down.
+    The exit code is 0 once each service is ready. To start a stack that is down, use `techsapo up`.
 
     Examples:
 
@@ -57,9 +57,9 @@ def start(
     if done.services:
         out.say(msg("started {services}", services=", ".join(done.services)))
     elif not done.later:
-        out.say(msg("nothing was stopped"))
+        out.say(msg("no service is stopped"))
     if done.later:
-        out.say(msg("not made yet: {later}", later=", ".join(done.later)))
+        out.say(msg("services not created yet: {later}", later=", ".join(done.later)))
         out.next(f"techsapo up {' '.join(done.later)}")
 
 
@@ -73,10 +73,10 @@ def stop(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop single services. They stay stopped, over `up` and a reboot too, until `techsapo start`.
+    """Stop single services. They stay stopped, also after `up` and a reboot, until `techsapo start`.
 
-    `ps`, `plan`, `up`, `health` and `status` say who stopped them. Their alerts fire: `techsapo alerts
-    silence` keeps them quiet. `techsapo down` stops everything.
+    `ps`, `plan`, `up`, `health` and `status` show who stopped a service. Alerts about stopped services still
+    fire; `techsapo alerts silence` stops the notifications. To stop everything, use `techsapo down`.
 
     Examples:
 
@@ -87,7 +87,12 @@ def stop(
     done = stop_services(open_stack(place.open()), services, wait=wait, say=out.say)
     out.say(msg("stopped {services}", services=", ".join(done.services)))
     if done.needing:
-        out.say(msg("running without it: {needing}", needing=", ".join(done.needing)))
+        out.say(
+            msg(
+                "services that depend on what was stopped keep running: {needing}",
+                needing=", ".join(done.needing),
+            )
+        )
     out.next(f"techsapo start {shlex.join(done.services)}")
 
 
@@ -95,21 +100,21 @@ def restart(
     services: NamedServicesArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="All services of the stack.")] = False,
     again: Annotated[
-        bool, typer.Option("--reload", help="Read the configuration again instead, without a gap.")
+        bool, typer.Option("--reload", help="Reload the configuration instead, without downtime.")
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Restart services one at a time, each until it is ready. Without a name it asks, or needs --all.
+    """Restart services one at a time, waiting until each is ready. To restart all of them, use --all.
 
-    They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec.
+    Services restart with the configuration of the last `up`; to apply a changed spec, use `techsapo up`.
 
-    nginx itself takes no connection until it is back: open requests and streams have 2 s to end, then they
-    are cut off. Where only its configuration or certificate changed, `techsapo restart --reload nginx`
-    refuses nobody. Prometheus, Alertmanager and nginx can reload, and all of them do where none is named;
-    one that is named and can't is restarted.
+    While nginx restarts, it accepts no connections; open requests and streams are cut off after 2 s. If only
+    nginx's configuration or certificate has changed, use `techsapo restart --reload nginx`, which refuses no
+    connection. Prometheus, Alertmanager and nginx can reload: --reload without a name reloads all three. A
+    named service that can't reload is restarted.
 
     Examples:
 
@@ -121,7 +126,11 @@ def restart(
     """
     names = tuple(services or ())
     if names and everything:
-        raise OpsError(msg("--all is given, and names too"), msg("leave one of them out"), exit_code=2)
+        raise OpsError(
+            msg("both --all and service names are given"),
+            msg("leave out either --all or the names"),
+            exit_code=2,
+        )
     stack = open_stack(place.open())
     if again:
         return _reload(stack, names, out, wait=wait)
@@ -138,11 +147,11 @@ def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -
     done = reload(stack.engine, names or tuple(sorted(can)), wait=wait) if names or can else ()
     reloaded = [name for name in done if name in can]
     restarted = [name for name in done if name not in can]
-    said = [
+    results = [
         *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
         *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),
     ]
-    out.say(joined("; ", said) or msg("no service here can reload"))
+    out.say(joined("; ", results) or msg("no service of this stack can reload its configuration"))
 
 
 def _ask(stack: Stack) -> None:
@@ -150,12 +159,12 @@ def _ask(stack: Stack) -> None:
     meant = running_names(stack.engine, ())
     if not interactive():
         raise OpsError(
-            msg("no service is named: {services}", services=", ".join(meant)),
-            msg("name those to restart, e.g. `techsapo restart app`, or all of them by --all"),
+            msg("no service is named, and all would be restarted: {services}", services=", ".join(meant)),
+            msg("name the services to restart, e.g. `techsapo restart app`, or pass --all"),
             exit_code=2,
         )
-    if not confirm(msg("restart all of them: {services}?", services=", ".join(meant)), yes=False):
-        raise OpsError(msg("nothing was restarted"), msg("name those to restart, or pass --all"))
+    if not confirm(msg("restart all services: {services}?", services=", ".join(meant)), yes=False):
+        raise OpsError(msg("nothing was restarted"), msg("name the services to restart, or pass --all"))
 
 
 def down(
@@ -168,9 +177,9 @@ def down(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop the stack: every service after those that need it, then the supervisor or the networks.
+    """Stop the stack: each service after the services that need it, then the supervisor or the networks.
 
-    Works with a broken spec and after crashes; nothing of the stack is left running.
+    Works with a broken spec and after crashes; no part of the stack is left running.
 
     Examples:
 
@@ -192,21 +201,25 @@ def down(
 
 def run(
     service: Annotated[
-        str, typer.Argument(metavar="SERVICE", help="A name or a kind.", autocompletion=completes("services"))
+        str,
+        typer.Argument(
+            metavar="SERVICE", help="A service, by name or kind.", autocompletion=completes("services")
+        ),
     ],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CMD]…", help="A program and its arguments; default: the service's client."),
+        typer.Argument(
+            metavar="[CMD]…", help="A program and its arguments; default: the service's own client."
+        ),
     ] = None,
     *,
     place: SpecPlace,
 ) -> None:
-    """Run a program where a service runs: its own client with the right login, or any other.
+    """Run a program where a service runs: by default the service's own client, logged in.
 
-    redis: redis-cli. mysql: mariadb as root. Others: sh, as the user of the service. Options of techsapo come
-    before SERVICE.
-    No password stands in a command line. Who ran which program is in the record of administration; what its
-    arguments were is not. Ends with the program's own exit code.
+    The default client is redis-cli for redis, mariadb as root for mysql, and sh as the service's user for the
+    others. Options of techsapo come before SERVICE. No password appears on a command line. The record of
+    administration shows who ran which program, without its arguments. The exit code is that of the program.
 
     Examples:
 

@@ -65,7 +65,7 @@ def up(
         typer.Option(
             "--plan",
             metavar="FILE",
-            help="Do what this plan of `plan --out` says, or nothing.",
+            help="Do exactly what this file from `plan --out` says, or do nothing.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def up(
     yes: YesOption = False,
     force: OverwriteOption = False,
     empty: Annotated[
-        bool, typer.Option("--empty", help="Start without data that was there and is gone; it is recorded.")
+        bool, typer.Option("--empty", help="Start without the earlier data that is gone; this is recorded.")
     ] = False,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
@@ -81,14 +81,17 @@ def up(
 ) -> None:
     """Start the stack, or bring it up to date with the spec.
 
-    Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
-    Without -e the stack stays in the environment that was applied; another one is asked for, or needs --yes.
-    What runs is read back afterwards; when anything fails, the last good apply is brought back.
-    A restore that was cut short is undone first. Where data is gone that was there, nothing is done, and the
-    newest backup of it is named; --empty starts without that data.
-    Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
-    as `techsapo plan` does. With --plan nothing is asked, since the plan was looked at, and nothing is done
-    where anything that it rests on is no longer so: it says what.
+    Touches only what has changed. On a terminal, changes to a running stack are shown first and must be
+    confirmed. Without -e the stack keeps its environment; another environment must be confirmed, or needs
+    --yes. Afterwards the running services are asked what they have loaded; if anything fails, the stack goes
+    back to the last good apply. Before everything else, an interrupted restore is undone.
+
+    If earlier data is gone, nothing is done, and the latest backup of that data is named; --empty starts
+    without the data. With --plan, no confirmation is asked for, because you have read the plan. If anything
+    that the plan depends on has changed, nothing is done, and what has changed is shown.
+
+    The exit code is 0 only when every service that was started is ready and runs the new configuration; with
+    --dry-run, it is as for `techsapo plan`.
 
     Examples:
 
@@ -117,27 +120,27 @@ def up(
     if leaves is not None:
         out.say(
             msg(
-                "the stack moves from the {leaves} engine to {engine}: it is stopped there first, "
-                "and its data stays there",
+                "the stack moves from engine {leaves} to {engine}: its services are first stopped on "
+                "{leaves}, and the data on {leaves} is not moved",
                 leaves=leaves.name,
                 engine=topology.engine,
             )
         )
 
     if dry_run:
-        found = plan_of(stack, wanted.services)
-        wanted.require(found)
-        require_app_starts(found, stack.disabled)
-        if told := applied_elsewhere(stack):
-            out.warn(told)
+        preview = plan_of(stack, wanted.services)
+        wanted.require(preview)
+        require_app_starts(preview, stack.disabled)
+        if elsewhere := applied_elsewhere(stack):
+            out.warn(elsewhere)
         tell_plan(
-            found,
+            preview,
             out,
             then="techsapo up" if saved is None else f"techsapo up --plan {shlex.quote(str(saved))}",
         )
-        if found.lost:
+        if preview.lost:
             raise typer.Exit(1)
-        raise typer.Exit(CHANGES_PENDING if found.changes else 0)
+        raise typer.Exit(CHANGES_PENDING if preview.changes else 0)
     progress = Progress(out)
     if saved is not None or leaves is not None:
         # That is in no plan, and what the restore replaced is where the stack still is.
@@ -153,7 +156,7 @@ def up(
         elif plan.environment is not None and not interactive():
             raise OpsError(
                 msg("{change}: nothing was changed", change=plan.environment),
-                msg("--yes agrees to it; without -e the stack stays in the environment that was applied"),
+                msg("pass --yes to agree; without -e the stack keeps its environment"),
             )
         asks = plan.environment is not None or (plan.changes and plan.running and interactive())
         if yes or saved is not None or not asks:
@@ -170,12 +173,18 @@ def up(
         out.json({**_json(report), "unreached": list(project.spec.unreached)})
     else:
         _show(report, out)
-        if nobody := project.spec.told_nobody:
+        if nobody := project.spec.nobody_notified:
             out.say(nobody)
     for warning in project.warnings:
         out.warn(str(warning))
     if by_sudo is not None:
-        out.warn(msg("this is trusted because of sudo alone; for a reboot: {hint}", hint=by_sudo.hint))
+        out.warn(
+            msg(
+                "this project is trusted only because the command ran with sudo; before the next reboot: "
+                "{hint}",
+                hint=by_sudo.hint,
+            )
+        )
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)
@@ -201,15 +210,15 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
 
     saved = read_plan(file)
     chosen = saved.environment or NO_ENVIRONMENT
-    for given, kept, what in (
+    for given, planned, what in (
         (place.environment, chosen, "--environment"),
         (engine, saved.engine, "--engine"),
         (services or None, saved.services, msg("services")),
     ):
-        if given is not None and given != kept:
+        if given is not None and given != planned:
             raise OpsError(
-                msg("{what}: the plan in {file} is about something else", what=what, file=file),
-                msg("leave it out: the plan says it"),
+                msg("{what}: the plan in {file} has another value", what=what, file=file),
+                msg("leave out {what}: the plan already contains it", what=what),
                 exit_code=2,
             )
     return Wanted(

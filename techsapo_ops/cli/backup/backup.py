@@ -50,7 +50,7 @@ app = CommandGroup(
     help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
 )
 
-TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
+TagOption = Annotated[str, typer.Option("--tag", help="A label for the backup.")]
 
 
 @app.callback()
@@ -94,9 +94,9 @@ def root(
         out.json(backup_json(repository, made.backup))
         return
     out.data(made.backup.id)
-    out.say(msg("kept in {folder}", folder=made.backup.folder))
+    out.say(msg("stored in {folder}", folder=made.backup.folder))
     if made.away:
-        out.say(msg("copied off-site as restic's snapshot {away}", away=made.away))
+        out.say(msg("copied off-site as restic snapshot {away}", away=made.away))
     out.next("techsapo backup verify --deep")
 
 
@@ -142,7 +142,7 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
     if known:
         out.table(("id", "begun", "size", "sources", "checked", "origin", "tag"), rows, right=("size",))
     if others:
-        out.say(msg("on other hosts:"))
+        out.say(msg("backups on other hosts:"))
         elsewhere = [
             (
                 each.id,
@@ -164,7 +164,7 @@ def show(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show what a backup holds and what was found out about it.
+    """Show the contents of a backup and the results of its checks.
 
     Examples:
 
@@ -206,20 +206,21 @@ def show(
 def verify(
     which: BackupArgument = "latest",
     deep: Annotated[
-        bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
+        bool, typer.Option("--deep", help="Restore the backup into throwaway servers, and compare.")
     ] = False,
     offsite: Annotated[
-        bool, typer.Option("--offsite", help="Fetch it from off-site, restore that on trial, and compare.")
+        bool, typer.Option("--offsite", help="Fetch the off-site copy, restore it on trial, and compare.")
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
 ) -> None:
-    """See whether a backup is whole; --deep: whether it restores to what was backed up.
+    """Check whether a backup is intact; with --deep, whether it restores without a difference.
 
-    With --offsite the copy in the off-site repository is fetched, with the spec, keys and secrets beside it,
-    and nothing of the folder here is read: the newest copy, or that of an id, also where it is gone here.
+    With --offsite, the copy is fetched from the off-site repository, together with its spec, keys and
+    secrets; the local folder is not read. The default is the latest copy. A backup that is gone locally can
+    also be named by its id.
 
     Examples:
 
@@ -232,46 +233,51 @@ def verify(
     stack = open_stack(place.open())
     with Bars(out, repository_of(stack)) as bars:
         if offsite:
-            found = verify_offsite(stack, which, wait=wait, say=bars.say, told=bars.told)
+            verification = verify_offsite(stack, which, wait=wait, say=bars.say, progress=bars.progress)
         else:
-            found = verify_backup(stack, which, deep=deep, wait=wait, told=bars.told)
+            verification = verify_backup(stack, which, deep=deep, wait=wait, progress=bars.progress)
     if out.as_json:
-        out.json({**asdict(found), "ok": found.ok})
+        out.json({**asdict(verification), "ok": verification.ok})
     else:
-        _show(found, out)
-    if not found.ok or found.passed_over:
+        _show(verification, out)
+    if not verification.ok or verification.passed_over:
         raise typer.Exit(1)
 
 
 _GOOD = {
-    "quick": msg("is whole"),
-    "deep": msg("restores to what was backed up"),
-    LEVEL: msg("came back from off-site, and restores to what was backed up"),
+    "quick": msg("is intact"),
+    "deep": msg("was restored on trial: no differences"),
+    LEVEL: msg("was fetched from off-site and restored on trial: no differences"),
 }
 
 
-def _show(found: Verification, out: Output) -> None:
-    rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
-    if rows and not (out.quiet and found.ok):
-        took = template("TOOK") if found.level == "quick" else template("CAME BACK IN")
+def _show(verification: Verification, out: Output) -> None:
+    rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in verification.parts]
+    if rows and not (out.quiet and verification.ok):
+        took = template("TOOK") if verification.level == "quick" else template("RESTORED IN")
         out.table(("source", "state", took, ""), rows, right=(took,))
-    for sentence in found.sentences:
-        out.data(msg("{id}: {sentence}", id=found.id, sentence=sentence))
-    if found.note:
-        out.say(found.note)
-    if found.ok:
+    for sentence in verification.sentences:
+        out.data(msg("{id}: {sentence}", id=verification.id, sentence=sentence))
+    if verification.note:
+        out.say(verification.note)
+    if verification.ok:
         out.say(
-            msg("{id} {good} ({seconds:.1f} s)", id=found.id, good=_GOOD[found.level], seconds=found.seconds)
+            msg(
+                "{id} {good} ({seconds:.1f} s)",
+                id=verification.id,
+                good=_GOOD[verification.level],
+                seconds=verification.seconds,
+            )
         )
-    elif found.level == LEVEL:
-        out.say(msg("`techsapo backup` copies another there"))
+    elif verification.level == LEVEL:
+        out.say(msg("`techsapo backup` makes a new backup and copies it off-site"))
         out.next("techsapo alerts runbook BackupVerificationFailed")
     else:
-        out.say(msg("`techsapo backup list` shows which one is good"))
+        out.say(msg("`techsapo backup list` shows which backups are good"))
         out.next("techsapo backup")
-    for sentence in found.passed_over:
-        out.warn(msg("a newer backup was passed over: {sentence}", sentence=sentence))
-    if found.ok and found.passed_over:
+    for sentence in verification.passed_over:
+        out.warn(msg("a newer backup was skipped: {sentence}", sentence=sentence))
+    if verification.ok and verification.passed_over:
         out.next("techsapo backup")
 
 
@@ -283,10 +289,11 @@ def accept(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Vouch for a backup that shrank, or for one that this stack does not know as its own.
+    """Accept a backup whose data shrank, or one that this stack does not recognise as its own.
 
-    What shrank is meant, then: the alert ends, and prune may remove the backup before it. One without a MAC
-    by a key that is here gets one: look into its folder first. One whose MAC is wrong is never accepted.
+    The data loss then counts as intended: the alert ends, and `techsapo backup prune` may remove the previous
+    backup. If the backup has no MAC from a key on this host, it gets one, so check the backup's folder first.
+    A backup with a wrong MAC is never accepted.
 
     Examples:
 
@@ -294,7 +301,7 @@ def accept(
     """
     stack = open_stack(place.open())
     backup = accept_backup(stack, which, wait=wait, warn=out.warn)
-    out.say(msg("{id} is accepted", id=backup.id))
+    out.say(msg("backup {id} is accepted", id=backup.id))
     for shrink in backup.read().shrunk:
         out.say(msg("accepted: {shrink}", shrink=shrink))
     out.next(f"techsapo backup verify {backup.id} --deep")
@@ -302,10 +309,11 @@ def accept(
 
 @app.command(name="unlock-test")
 def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Ask for the off-site repository's password as people have it away from this host, and try it.
+    """Ask for the off-site repository's password, as people keep it away from this host, and try to open the
+    repository with it.
 
-    Fetch it from where the recovery card says that it is; no file and no variable is read. An alert asks for
-    this where nobody has done it for 90 days.
+    Fetch the password from the place named on the recovery card: no file and no variable is read. An alert
+    fires if nobody has done this test for 90 days.
 
     Examples:
 
@@ -314,13 +322,13 @@ def unlock_test(*, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -
     stack = open_stack(place.open())
     if not interactive():
         raise OpsError(
-            msg("a person has to type the password: there is no terminal"),
-            msg("run it on a terminal, with the password from where the card says that it is"),
+            msg("a person has to type the password, and there is no terminal"),
+            msg("run this command on a terminal; the recovery card says where the password is"),
             exit_code=2,
         )
     typed = Secret(typer.prompt("password of the repository", hide_input=True, err=True))
     try_password(stack, typed, wait=wait, warn=out.warn)
-    out.say(msg("it opens the repository"))
+    out.say(msg("the password opens the repository"))
 
 
 @app.command()
@@ -331,10 +339,10 @@ def prune(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Remove the backups that backup.keep does not want any more.
+    """Remove the backups that `backup.keep` no longer covers.
 
-    Off-site copies go too where `backup.offsite.prune` is on, else never. The last good one, the last that
-    was restored on trial, and what a point in time needs always stay.
+    Off-site copies are removed only if `backup.offsite.prune` is on. The last good backup, the last one
+    restored on trial, and everything that a point-in-time restore needs always stay.
 
     Examples:
 
@@ -342,7 +350,7 @@ def prune(
     """
     stack = open_stack(place.open())
     done = prune_backups(stack, dry_run=dry_run, wait=wait, warn=out.warn)
-    going = msg("goes") if dry_run else msg("removed")
+    going = msg("to remove") if dry_run else msg("removed")
     rows = [(v.id, msg("stays") if v.keep else going, joined(", ", v.reasons)) for v in done.verdicts]
     if rows and not out.quiet:
         out.table(("id", "", "why"), rows)
@@ -360,7 +368,7 @@ def prune(
     if done.offsite:
         out.say(
             msg(
-                "off-site {which} {count} of {count2} copies",
+                "off-site: {which} {count} of {count2} copies",
                 which=msg("would remove") if dry_run else msg("removed"),
                 count=len(gone),
                 count2=len(done.offsite),

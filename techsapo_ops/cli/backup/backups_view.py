@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Bars(Watch):
     """A bar a source on a terminal, with rate and time left; plain lines as sources end elsewhere.
 
-    How far a source is, is told by its size in the newest backup.
+    A bar is full at the size of the source in the newest backup.
     """
 
     def __init__(self, out: Output, repository: Repository) -> None:
@@ -71,7 +71,7 @@ class Bars(Watch):
             self._progress.stop()
 
     @override
-    def told(self, kind: str, count: int) -> None:
+    def progress(self, kind: str, count: int) -> None:
         if self._progress is None:
             return
         if kind not in self._tasks:
@@ -112,26 +112,28 @@ def _line(part: Part) -> str:
 def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
     """Whose backup it is, for JSON and for the screen; `unknown` to a user who may not read the key."""
     try:
-        found = repository.origin(backup)
+        origin = repository.origin(backup)
     except OpsError as error:
         return {"state": "unknown", "why": error.message}
-    return {"state": str(found.state), "why": found.why}
+    return {"state": str(origin.state), "why": origin.why}
 
 
 def state(checks: dict[str, Any], backup: Backup) -> str:
-    """What was found out about a backup, in a few words."""
-    told = []
+    """The results of a backup's checks, in a few words."""
+    findings = []
     if backup.manifest is not None and backup.manifest.shrunk:
-        told.append(msg("shrunk, accepted") if "shrunk" in checks else msg("shrunk"))
-    for key, good in (("deep", msg("restores")), ("quick", msg("whole"))):
+        findings.append(msg("shrunk, accepted") if "shrunk" in checks else msg("shrunk"))
+    for key, good in (("deep", msg("restores")), ("quick", msg("intact"))):
         if key in checks:
-            told.append(good if checks[key]["ok"] else msg("failed"))
+            findings.append(good if checks[key]["ok"] else msg("failed"))
             break
     if checks.get("offsite", {}).get("ok"):
-        told.append(msg("off-site"))
+        findings.append(msg("off-site"))
     if LEVEL in checks:
-        told.append(msg("came back") if checks[LEVEL]["ok"] else msg("did not come back"))
-    return joined(", ", told) or msg("not yet")
+        findings.append(
+            msg("restored from off-site") if checks[LEVEL]["ok"] else msg("not restorable from off-site")
+        )
+    return joined(", ", findings) or msg("not yet")
 
 
 def brief(value: dict[str, Any]) -> dict[str, Any]:
@@ -141,18 +143,18 @@ def brief(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
-    """A backup with stable keys: its manifest, where it is, whose it is and what was found out about it."""
-    told: dict[str, Any] = {"id": backup.id}
+    """A backup with stable keys: its manifest, where it is, whose it is and the results of its checks."""
+    fields: dict[str, Any] = {"id": backup.id}
     if (manifest := backup.manifest) is not None:
         shrunk = [asdict(each) for each in manifest.shrunk]
-        told = {
+        fields = {
             **manifest.to_json(),
             "administration": asdict(head) if (head := manifest.administration) is not None else None,
             "shrunk": shrunk,
         }
     origin = origin_of(repository, backup)
     return {
-        **told,
+        **fields,
         "folder": str(backup.folder),
         "damage": backup.damage,
         "authentication": origin["state"],
@@ -174,8 +176,8 @@ def _option(help_: str) -> object:
 
 
 _HERE = ", ".join(kind.name for kind in registry.kinds() if not kind.too_secret)
-BackedUpOption = Annotated[str | None, _option(f"Some sources: {_HERE}.")]
-RestoredOption = Annotated[str | None, _option(f"{', '.join(registry.names())}.")]
+BackedUpOption = Annotated[str | None, _option(f"One or more of: {_HERE}.")]
+RestoredOption = Annotated[str | None, _option(f"One or more of: {', '.join(registry.names())}.")]
 
 
 def telling_kinds(command: Command) -> Command:

@@ -56,39 +56,45 @@ def recover(
     repository: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="REPOSITORY", help="As restic names it: s3:…, sftp:…, rest:…, a folder."
+            "--from",
+            metavar="REPOSITORY",
+            help="The repository as restic names it: s3:…, sftp:…, rest:…, a folder.",
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="The newest copy of then or before, not of now."),
+        typer.Option("--at", metavar="TIME", help="Use the latest copy made at this time or before."),
     ] = None,
     into: Annotated[
         Path, typer.Option("--into", metavar="FOLDER", help="Folder of the stack.", show_default=True)
     ] = Path(),
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Write into the spec, e.g. nginx.listen=8080."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a field of the spec, e.g. nginx.listen=8080."),
     ] = None,
     engine: EngineOption = None,
     environment: EnvironmentOption = None,
     without: Annotated[
-        list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
+        list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore this kind of data.")
     ] = None,
     revoke_all_keys: Annotated[
-        bool, typer.Option("--revoke-all-keys", help="Let no API key of the copy work any more.")
+        bool, typer.Option("--revoke-all-keys", help="Revoke all API keys of the copy.")
     ] = False,
     project: Annotated[
-        str, typer.Option("--project", metavar="NAME", help="Which stack, where the repository has several.")
+        str,
+        typer.Option(
+            "--project", metavar="NAME", help="Which stack to recover, if the repository has several."
+        ),
     ] = "",
     password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="FILE", help="Holds the repository's password.")
+        Path | None,
+        typer.Option("--password-file", metavar="FILE", help="File with the repository's password."),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of restic's.")
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option for restic.")
     ] = None,
     abandon: Annotated[
-        bool, typer.Option("--abandon", help="Remove what a recovery that did not end has made.")
+        bool, typer.Option("--abandon", help="Remove everything that an unfinished recovery has made.")
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
@@ -98,14 +104,19 @@ def recover(
 ) -> None:
     """Bring the whole service back on an empty host, from the off-site repository and its password alone.
 
-    Fetches spec, secrets, keys and backups, shows what comes back and what does not, asks, places the files,
-    starts the stack, restores all data and compares it, sees to certificates and schedule, prints its times.
-    Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
-    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
-    REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
-    What was on several hosts comes back on as many, which --set names anew; --engine compose brings it to
-    this host alone (docs/three-machines.md). An API key that the copy, or a newer one, knows as revoked stays
-    so; one that was revoked after the newest copy works again: see the list, or pass --revoke-all-keys.
+    Fetches spec, secrets, keys and backups, shows what comes back and what does not, and asks for
+    confirmation. Then the command places the files, starts the stack, restores and compares all data, sets up
+    certificates and schedule, and prints the times. Nothing is overwritten. If the command is killed, run it
+    again to continue.
+
+    The password is read from --password-file, RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins
+    of S3 and REST are read as restic does. For a REST server, write only the user in --from, because `ps`
+    shows the command line. Set RESTIC_REST_PASSWORD, or type the password when asked.
+
+    A stack of several hosts is recovered on the same number of hosts; name the new ones with --set. With
+    --engine compose, the stack is recovered on this host alone (docs/three-machines.md). An API key stays
+    revoked if it is revoked in this copy or in a newer one. A key revoked after the latest copy becomes valid
+    again: check the list, or pass --revoke-all-keys.
 
     Examples:
 
@@ -133,15 +144,15 @@ def recover(
         return
     if repository is None:
         raise OpsError(
-            msg("--from is missing: the repository, as restic names it"),
+            msg("--from is missing: give the repository as restic names it"),
             msg("e.g. --from s3:https://s3.example.com/backups"),
             exit_code=2,
         )
     if has_password(repository):
         out.warn(
             msg(
-                "everybody on this host can read the password in --from, by `ps`: name the user "
-                "alone there, and set RESTIC_REST_PASSWORD or be asked"
+                "anyone on this host can read the password in --from with `ps`. Write only the user name in "
+                "--from, and set RESTIC_REST_PASSWORD or type the password when asked"
             )
         )
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
@@ -173,7 +184,7 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
     recovery.begin(asked)
     try:
         recovery.fetch()
-        look = recovery.look()
+        look = recovery.preview()
     except BaseException:
         if dry_run and not known:
             recovery.desk.clear()
@@ -191,22 +202,30 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
         if look.blockers:
             first, remedy = look.blockers[0]
             raise OpsError(
-                msg("it can't be recovered as it is: {first}", first=first),
+                msg("the recovery can't go ahead: {first}", first=first),
                 msg(
-                    "{remedy}; then the same again, or `techsapo recover --abandon`",
-                    remedy=remedy or msg("see to it"),
+                    "{remedy}; then run the same command again. To give up the recovery, run `techsapo "
+                    "recover --abandon`",
+                    remedy=remedy or msg("fix this problem"),
                 ),
             )
         if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
             out.say(
-                msg("nothing more was placed; what is there stays until the same command or --abandon")
+                msg(
+                    "nothing more was placed; the files placed so far remain. To continue, run the same "
+                    "command; to remove the files, run `techsapo recover --abandon`"
+                )
                 if recovery.placing
-                else msg("nothing was placed; what was fetched stays until the same command or --abandon")
+                else msg(
+                    "nothing was placed; the fetched copy remains. To continue, run the same command; to "
+                    "remove the copy, run `techsapo recover --abandon`"
+                )
             )
             raise typer.Exit(1)
     elif dry_run:
         raise OpsError(
-            msg("this recovery is past its look: the files are placed"), msg("go on without --dry-run")
+            msg("too late for --dry-run: this recovery has already placed its files"),
+            msg("continue without --dry-run"),
         )
     return recovery.run(look)
 
@@ -219,16 +238,21 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
     except KeyboardInterrupt:
         entry = desk.journal.read()
         if entry is None and others(desk.state):
-            out.warn(msg("interrupted at its very end: the stack is back; `techsapo health` looks at it"))
+            out.warn(
+                msg(
+                    "interrupted at the very end: the stack is already recovered; check it with `techsapo "
+                    "health`"
+                )
+            )
         elif entry is None:
-            out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
+            out.warn(msg("interrupted: no file was placed, and the fetched copy was deleted"))
         else:
             steps = entry.facts.steps
             step = next((each for each in steps if each not in entry.done), steps[-1])
             out.warn(
                 msg(
-                    "interrupted at: {titles}; the same command goes on there, `techsapo recover "
-                    "--abandon` removes what it has made",
+                    "interrupted at: {titles}. To continue from there, run the same command; to remove "
+                    "everything made so far, run `techsapo recover --abandon`",
                     titles=TITLES[step],
                 )
             )
@@ -238,9 +262,12 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
 def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:
     if desk.journal.read() is None:
         raise OpsError(
-            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+            msg("no recovery is under way in {parent}", parent=desk.state.parent),
+            msg("check the folder given with --into"),
         )
-    require_yes(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes)
+    require_yes(
+        msg("Remove everything that this recovery made in {parent}?", parent=desk.state.parent), yes=yes
+    )
     for gone in remove_what_was_made(desk, doors, lambda file: _stop(file, out), wait=wait):
         out.say(msg("removed {gone}", gone=gone))
 
@@ -249,8 +276,8 @@ def _stop(file: Path, out: Output) -> None:
     stack = recorded_stack(file)
     note = noted_machines(stack.layout.state)
     down(stack, remove_data=True, warn=out.warn)
-    if told := forget_shared(note, runner()):
-        out.say(told)
+    if message := forget_shared(note, runner()):
+        out.say(message)
 
 
 @app.command()
@@ -262,11 +289,11 @@ def card(
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Print the page that must exist away from this host: how to have everything back without it.
+    """Print the recovery card: how to recover everything without this host. Keep the card somewhere else.
 
-    One A4 page: the repository, where its password is kept, logins by name, every command for a bare machine,
-    DNS names, ports, whom to call, the last copy that was proved. No password is on it. `doctor` says when it
-    is out of date.
+    One A4 page with the repository, the place where its password is kept, the names of logins, every command
+    for a bare machine, DNS names, ports, whom to call, and the last verified copy. The card contains no
+    password. `techsapo doctor` shows when the card is out of date.
 
     Examples:
 

@@ -45,7 +45,7 @@ from techsapo_ops.spec.variables import parse_dotenv
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.doctor.look import examine
+from techsapo_ops.watch.doctor.diagnosis import examine
 
 _REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
 
@@ -66,7 +66,7 @@ def restic_at(place: str, password_file: Path | None, options: Sequence[str], ca
         if not equals:
             raise OpsError(
                 msg("-o {each}: there is no `=`", each=each),
-                msg("write -o KEY=VALUE, as restic has it"),
+                msg("write -o KEY=VALUE, as for restic"),
                 exit_code=2,
             )
         pairs[key] = value
@@ -86,7 +86,7 @@ def _with_password(place: str) -> str:
         password = typer.prompt(f"password of {harmless(user)} at the REST server", hide_input=True, err=True)
     if not password:
         raise OpsError(
-            msg("the password of {user} at the REST server is missing", user=user),
+            msg("the password of user {user} at the REST server is missing", user=user),
             msg("set RESTIC_REST_PASSWORD"),
             exit_code=2,
         )
@@ -112,13 +112,13 @@ def _password(file: Path | None) -> Secret:
 
 @dataclass(frozen=True, slots=True)
 class RecoverDoors:
-    """The doors of a recovery; `out` is told how the stack comes up."""
+    """The doors of a recovery; `out` shows how the stack comes up."""
 
     out: Output
 
     @property
     def listener(self) -> Listener:
-        """Who is told how an apply goes."""
+        """Who follows an apply."""
         return _Starting(self.out)
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:
@@ -206,11 +206,11 @@ def _present(stack: Stack) -> tuple[str, ...]:
 
     Of several hosts volumes stay on one that has left its Swarm.
     """
-    found: list[str] = []
-    for look in (lambda: stack.engine.observe().services, lambda: _data(stack)):
+    present: list[str] = []
+    for source in (lambda: stack.engine.observe().services, lambda: _data(stack)):
         with suppress(OpsError):  # the engine is not there: the diagnosis says so
-            found += look()
-    return tuple(found)
+            present += source()
+    return tuple(present)
 
 
 def _data(stack: Stack) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.recover.journal import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
-from techsapo_ops.backup.recover.look import age
+from techsapo_ops.backup.recover.preview import age
 from techsapo_ops.backup.repository.description import NOT_TAKEN
 from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
@@ -14,13 +14,13 @@ from techsapo_ops.spec import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.recover.journal import Recovered
-    from techsapo_ops.backup.recover.look import Look
+    from techsapo_ops.backup.recover.preview import Preview
     from techsapo_ops.cli.output import Output
 
 TITLES = {
     "fetch": msg("fetch the copy"),
-    "place": msg("check it, place spec, secrets, keys"),
-    "hosts": msg("make the hosts one Swarm"),
+    "place": msg("check the copy, place spec, secrets and keys"),
+    "hosts": msg("join the hosts to one Swarm"),
     "up": msg("start the stack"),
     "restore": msg("restore and compare the data"),
     "certificates": "certificates",
@@ -44,14 +44,14 @@ def span(seconds: float) -> str:
     )
 
 
-def show_look(look: Look, out: Output) -> None:
+def show_look(look: Preview, out: Output) -> None:
     """The screen: what comes back, from when, what does not and why, what is different here."""
     then = look.copied.description
     moment = look.copied.backup.read().started.astimezone()
-    origin = msg(" on {host}", host=then.host) if then.host else ""
+    origin = msg(" of host {host}", host=then.host) if then.host else ""
     out.say(
         msg(
-            "{project}, backup {backup}{origin}, into {parent}",
+            "stack {project}, backup {backup}{origin}, into {parent}",
             project=then.project,
             backup=then.backup,
             origin=origin,
@@ -60,7 +60,7 @@ def show_look(look: Look, out: Output) -> None:
     )
     out.say(
         msg(
-            "data of {moment:%Y-%m-%d %H:%M:%S}: what came in the {span} since then is lost",
+            "data as of {moment:%Y-%m-%d %H:%M:%S}; changes of the {span} since then are lost",
             moment=moment,
             span=span(age(look.copied)),
         )
@@ -68,15 +68,17 @@ def show_look(look: Look, out: Output) -> None:
     out.say(msg("environment: {name}", name=look.draft.environment or NO_ENVIRONMENT))
     out.table(
         ("what", "comes back", "from"),
-        [(row.kind, row.holds if not row.why else msg("no"), row.server) for row in look.rows],
+        [(row.kind, row.holds if not row.why else msg("nothing"), row.server) for row in look.rows],
     )
     files: dict[str, int] = {}
     for each in look.places.placements:
-        files[each.kept.what] = files.get(each.kept.what, 0) + 1
-    out.say(msg("with it: spec, {files}", files=joined(", ", [what for what in files if what != "backup"])))
+        files[each.item.what] = files.get(each.item.what, 0) + 1
+    out.say(
+        msg("also included: spec, {files}", files=joined(", ", [what for what in files if what != "backup"]))
+    )
     _show_keys(look, out)
     if outside := look.places.outside(look.draft.file.parent):
-        out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
+        out.table(("written outside of the folder", "what"), [(str(p.target), p.item.what) for p in outside])
     if look.differs:
         out.table(("different here", "then", "now"), look.differs)
     cannot = [(what, why) for what, why in look.cannot if what not in NOT_TAKEN]
@@ -84,19 +86,19 @@ def show_look(look: Look, out: Output) -> None:
         out.table(("does not come back", "why"), cannot)
     if len(cannot) < len(look.cannot):
         never = joined("; ", [what for what, _ in look.cannot if what in NOT_TAKEN])
-        out.say(msg("never in a copy: {what}", what=never))
+        out.say(msg("never part of a copy: {what}", what=never))
     for note in look.notes:
         out.say(msg("note: {note}", note=note))
     for what, remedy in look.blockers:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 
 
-def _show_keys(look: Look, out: Output) -> None:
+def _show_keys(look: Preview, out: Output) -> None:
     """Which API keys will work: as of the copy, which does not know what was revoked after it."""
     if look.revoke_all_keys:
         out.say(msg("no API key will work: all are revoked"))
     elif not look.keys:
-        out.say(msg("no API key will work: the copy has none that does"))
+        out.say(msg("no API key will work: the copy contains no valid key"))
     else:
         out.table(
             ("API key that will work", "name", "scopes", "created", "expires"),
@@ -114,22 +116,22 @@ def _show_keys(look: Look, out: Output) -> None:
         if look.choice.newest is None:
             out.say(
                 msg(
-                    "one of them that was revoked in the {span} since the copy works again; "
-                    "--revoke-all-keys revokes all of them",
+                    "API keys revoked in the {span} since this copy was made will be valid again; to revoke "
+                    "every key, add --revoke-all-keys",
                     span=span(age(look.copied)),
                 )
             )
         else:
             out.say(
                 msg(
-                    "one of them that was revoked after the newest copy, of {moment:%Y-%m-%d %H:%M:%S}, "
-                    "works again; --revoke-all-keys revokes all of them",
+                    "API keys revoked after the latest copy ({moment:%Y-%m-%d %H:%M:%S}) will be valid "
+                    "again; to revoke every key, add --revoke-all-keys",
                     moment=look.choice.newest.time.astimezone(),
                 )
             )
 
 
-def look_json(look: Look) -> dict[str, Any]:
+def look_json(look: Preview) -> dict[str, Any]:
     """The same with stable keys."""
     then = look.copied.description
     return {
@@ -145,7 +147,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "parts": look.rows,
         "api_keys": [] if look.revoke_all_keys else [key.public(datetime.now(UTC)) for key in look.keys],
         "files": [
-            {"what": p.kept.what, "was": p.kept.path, "target": str(p.target), "why": p.why, "there": p.there}
+            {"what": p.item.what, "was": p.item.path, "target": str(p.target), "why": p.why, "there": p.there}
             for p in look.places.placements
         ],
         "differs": [{"what": what, "then": before, "now": now} for what, before, now in look.differs],
@@ -165,7 +167,12 @@ def show_recovered(done: Recovered, out: Output) -> None:
     out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
     names = ", ".join(f"{key.id} ({key.name})" for key in done.keys)
     out.say(msg("API keys that work: {names}", names=names or msg("none")))
-    out.say(msg("without operating system, DNS and package downloads, and without waiting for answers"))
+    out.say(
+        msg(
+            "the times do not include the operating system, DNS, package downloads, or "
+            "waiting for your answers"
+        )
+    )
     for what, remedy in done.remaining:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 

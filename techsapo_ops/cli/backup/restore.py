@@ -50,10 +50,17 @@ def restore(
     only: RestoredOption = None,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="TIME", help="The database as it was then, e.g. 2026-01-31T14:05:00."),
+        typer.Option(
+            "--to",
+            metavar="TIME",
+            help="Restore the database as it was at this time, e.g. 2026-01-31T14:05:00.",
+        ),
     ] = None,
     into: Annotated[
-        Into, typer.Option("--into", help="live, or scratch: throwaway servers to look at.")
+        Into,
+        typer.Option(
+            "--into", help="live (the stack itself), or scratch (throwaway servers for inspection)."
+        ),
     ] = Into.LIVE,
     *,
     place: SpecPlace,
@@ -62,19 +69,19 @@ def restore(
         bool,
         typer.Option(
             "--instead",
-            help="Where there is no way back from an interrupted restore: bring this one back in place.",
+            help="For an interrupted restore that can't be undone: restore this backup instead.",
         ),
     ] = False,
     dry_run: DryRunOption = False,
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
 ) -> None:
-    """Bring a backup back, or with --to the database as it was at a moment.
+    """Restore a backup or, with --to, the database at a point in time.
 
-    Shows what will be replaced and asks. What is there is backed up first, and brought back if anything
-    fails. {kinds by name} come back only where --only names
-    them; of the configuration every file is listed. A time without a zone is this host's; what happened in
-    that second is not in it.
+    Shows what will be replaced and asks for confirmation. The present data is backed up first, and restored
+    if anything fails. {kinds by name} are restored only if --only names them; for the configuration, every
+    file is listed. A time without a zone is in this host's zone; changes made in that very second are not
+    included.
 
     Examples:
 
@@ -106,13 +113,15 @@ def restore(
         return
     if not yes:
         if interactive():
-            _told_of(intent, Output())
-        require_yes(msg("replace it?"), yes=False)
+            _show_intent(intent, Output())
+        require_yes(msg("replace the present data?"), yes=False)
     with Bars(out, repository_of(stack)) as bars:
         if half is not None:
-            done = operation.perform_instead(stack, intent, half, wait=wait, say=bars.say, told=bars.told)
+            done = operation.perform_instead(
+                stack, intent, half, wait=wait, say=bars.say, progress=bars.progress
+            )
         else:
-            done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
+            done = operation.perform(stack, intent, wait=wait, say=bars.say, progress=bars.progress)
     if out.as_json:
         out.json(
             {
@@ -137,12 +146,14 @@ def restore(
         )
     )
     if until is None:
-        out.say(msg("what is there now was compared with what was backed up: it is the same"))
+        out.say(msg("the restored data was compared with the backup: no difference"))
     changed = any(registry.of(part).is_configuration for part in intent.parts)
     then = f"techsapo {'plan' if changed else 'health'}"
     if done.safety:
         named = f" --only {only}" if only is not None else ""
-        out.say(msg("`techsapo restore {safety}{named}` goes back", safety=done.safety, named=named))
+        out.say(
+            msg("`techsapo restore {safety}{named}` undoes this restore", safety=done.safety, named=named)
+        )
     out.next(then)
 
 
@@ -150,8 +161,8 @@ def _half(stack: Stack, which: str) -> Replaced | None:
     """What an interrupted restore left, for `--instead`. Raises OpsError (2) where no backup is named."""
     if which == "latest":
         raise OpsError(
-            msg("--instead wants the id of a backup: which one is to take the place is yours to say"),
-            msg("`techsapo backup list` shows them all"),
+            msg("--instead needs the id of a backup: name the backup that is to replace the data"),
+            msg("`techsapo backup list` shows all backups"),
             exit_code=2,
         )
     entry = interrupted(stack.layout)
@@ -178,17 +189,17 @@ def _dry_run(intent: Intent, out: Output) -> None:
             }
         )
         return
-    _told_of(intent, out)
+    _show_intent(intent, out)
     out.next(without("--dry-run"))
 
 
-def _told_of(intent: Intent, out: Output) -> None:
+def _show_intent(intent: Intent, out: Output) -> None:
     """What a restore replaces; every file of it, where it is files."""
     started = intent.backup.read().started.astimezone()
     out.say(msg("backup {id}, begun {started:%Y-%m-%d %H:%M:%S}", id=intent.backup.id, started=started))
     if intent.until is not None:
         out.say(
-            msg("then {log} to {until:%Y-%m-%d %H:%M:%S}", log=intent.log, until=intent.until.astimezone())
+            msg("then {log} up to {until:%Y-%m-%d %H:%M:%S}", log=intent.log, until=intent.until.astimezone())
         )
     out.table(
         ("what", "now", "", "will be"),
@@ -202,25 +213,30 @@ def _told_of(intent: Intent, out: Output) -> None:
         )
     for kind, why in intent.left.items():
         out.say(msg("not restored: {kind} {why}", kind=kind, why=why))
-    out.say(msg("stopped meanwhile: {stopped}", stopped=", ".join(intent.stopped) or msg("nothing")))
-    out.say(msg("what is there now is backed up first, and brought back if anything fails"))
+    out.say(
+        msg(
+            "services stopped during the restore: {stopped}",
+            stopped=", ".join(intent.stopped) or msg("nothing"),
+        )
+    )
+    out.say(msg("the present data is backed up first, and restored if anything fails"))
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
-    with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.told) as servers:
-        told = [_told(kind, made) for kind, made in servers.items()]
+    with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.progress) as servers:
+        entries = [_server_json(kind, made) for kind, made in servers.items()]
         if out.as_json:
-            out.json({"backup": intent.backup.id, "servers": told})
-        for server in told:
+            out.json({"backup": intent.backup.id, "servers": entries})
+        for server in entries:
             if server["enter"] is not None:
                 out.data(f"{server['kind']}  {server['enter']}")
             else:
                 out.data(" ".join(f"{key}={value}" for key, value in server.items() if value is not None))
         if interactive():
-            typer.prompt("Enter ends them", default="", show_default=False, err=True)
+            typer.prompt("Press Enter to stop them", default="", show_default=False, err=True)
 
 
-def _told(kind: str, made: Scratch) -> dict[str, object]:
+def _server_json(kind: str, made: Scratch) -> dict[str, object]:
     """A throwaway server in words; `enter` is the way into one that has no network."""
     password = made.password.reveal() if made.password is not None else None
     known = registry.find(kind)

@@ -32,7 +32,7 @@ def renewal_words(renewal: Renewal, dry_run: bool) -> str:
         )
     seen = msg(" and nginx serves it") if renewal.served else ""
     return msg(
-        "certificate {name}: {need} done ({reason}), it is in use{seen}{then}",
+        "certificate {name}: {need} done ({reason}); the certificate is in use{seen}{then}",
         name=name,
         need=_NEEDS[due.need],
         reason=due.reason,
@@ -49,7 +49,7 @@ def renewal_error(renewal: Renewal, error: OpsError) -> OpsError:
     return OpsError(msg("{named}: {message}", named=named, message=error.message), error.hint)
 
 
-def show(found: tuple[Status, ...], out: Output) -> None:
+def show(statuses: tuple[Status, ...], out: Output) -> None:
     """A row for each certificate, and below what needs someone."""
     rows = [
         (
@@ -64,11 +64,11 @@ def show(found: tuple[Status, ...], out: Output) -> None:
             s.issuer or "",
             ", ".join(s.names),
         )
-        for s in found
+        for s in statuses
     ]
     columns = ("name", "state", "source", "days left", "renews", "served", "chain", "key", "issuer", "names")
     out.table(columns, rows, right=("days left",))
-    for s in found:
+    for s in statuses:
         for line in s.attention:
             out.data(msg("{name}: {line}", name=s.name, line=line))
 

@@ -13,7 +13,7 @@ from techsapo_ops.certs.needs import Certificates, certificates_of
 from techsapo_ops.certs.renew import redeploy
 from techsapo_ops.certs.renew import renew as perform
 from techsapo_ops.certs.self_signed import CA_FOLDER
-from techsapo_ops.certs.status import status as look
+from techsapo_ops.certs.status import status as statuses_of
 from techsapo_ops.certs.status import write_metrics
 from techsapo_ops.cli.arguments import completes
 from techsapo_ops.cli.certs.certificates_view import renewal_error, renewal_words, show
@@ -43,7 +43,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME]…",
-        help="Names under `certificates`; default: all.",
+        help="Certificates, as named under `certificates` in the spec; default: all.",
         autocompletion=completes("certificates"),
     ),
 ]
@@ -56,9 +56,9 @@ def status(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show every certificate: days left, next renewal, whether what is served is what is stored.
+    """Show every certificate: days left, next renewal, and whether the stored certificate is the one served.
 
-    Ends with 1 when any needs attention.
+    Ends with exit code 1 if a certificate needs attention.
 
     Examples:
 
@@ -67,17 +67,17 @@ def status(
       techsapo certs status --json
     """
     certificates = certificates_of(open_stack(place.open()), out.say)
-    found = look(certificates, tuple(names or ()))
+    statuses = statuses_of(certificates, tuple(names or ()))
     if not names:
-        write_metrics(certificates, found)
+        write_metrics(certificates, statuses)
     if out.as_json:
-        out.json(found)
-    elif not found:
+        out.json(statuses)
+    elif not statuses:
         out.say(msg("There are no certificates in the spec."))
         out.next("techsapo config explain certificates")
     else:
-        show(found, out)
-    if any(s.attention for s in found):
+        show(statuses, out)
+    if any(s.attention for s in statuses):
         raise typer.Exit(1)
 
 
@@ -89,9 +89,9 @@ def issue(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Get the certificates that are not there yet, and put them into use.
+    """Get the missing certificates, and put them into use.
 
-    The same as `renew`, which does whatever each certificate needs.
+    Does the same as `techsapo certs renew`: whatever each certificate needs.
 
     Examples:
 
@@ -103,18 +103,19 @@ def issue(
 @app.command()
 def renew(
     names: NamesArgument = None,
-    force: Annotated[bool, typer.Option("--force", help="Renew also what is not due.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also renew certificates that are not due.")] = False,
     dry_run: DryRunOption = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Renew what is due and put it into use; say of the rest when it will be.
+    """Renew the certificates that are due and put them into use; show when the others are due.
 
-    Due is: a third of the life left (half of at most ten days), the CA's own wish, changed names, a new
-    file. A certificate that can't be put into use is taken back, and the command ends with 1. `--dry-run`
-    ends with 100 when something would be done.
+    A certificate is due for renewal when a third of its life is left, or half if it is valid for ten days at
+    most. It is also due when the CA asks for a renewal, when the names in the spec changed, or when its files
+    are new. If a new certificate can't be put into use, the old one stays in use and the command ends with
+    exit code 1. With `--dry-run`, the exit code is 100 if something would be done.
 
     Examples:
 
@@ -135,7 +136,8 @@ def deploy(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Put the newest stored certificates into use again: check, reload nginx, read back over TLS.
+    """Put the newest stored certificates into use again: check them, reload nginx, and check over TLS that
+    nginx serves them.
 
     Examples:
 
@@ -148,13 +150,17 @@ def deploy(
 @app.command()
 def revoke(
     name: Annotated[
-        str, typer.Argument(help="Name under `certificates`.", autocompletion=completes("certificates"))
+        str,
+        typer.Argument(
+            help="The certificate, as named under `certificates` in the spec.",
+            autocompletion=completes("certificates"),
+        ),
     ],
     reason: Annotated[
         str,
         typer.Option(
             "--reason",
-            help="unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation.",
+            help="Why: unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation.",
         ),
     ] = "unspecified",
     yes: YesOption = False,
@@ -162,7 +168,7 @@ def revoke(
     place: SpecPlace,
     wait: WaitOption = 0.0,
 ) -> None:
-    """Revoke the certificate in use at its CA. The next `renew` gets another, with a new key.
+    """Have the CA revoke the certificate in use. The next `renew` gets a new certificate, with a new key.
 
     Examples:
 
@@ -208,10 +214,11 @@ def trust(*, place: SpecPlace) -> None:
 
 @app.command(name="install-cron")
 def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
-    """Let the host's cron renew: the job `certs` alone, beside whatever of the schedule is there already.
+    """Let the host's cron renew certificates: add the `certs` job to the crontab, and leave all other jobs as
+    they are.
 
-    When it runs is `schedule.certs` of the spec, twice a day by default. `techsapo cron install` installs all
-    jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without any cron.
+    `schedule.certs` in the spec sets the times, by default twice a day. `techsapo cron install` installs all
+    jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without cron.
 
     Examples:
 
@@ -220,13 +227,22 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     project = place.open()
     schedule = project.spec.schedule
     if schedule.certs is None:
-        raise OpsError(msg("`schedule.certs` is turned off in the spec"), msg("remove it for twice a day"))
+        raise OpsError(
+            msg("`schedule.certs` is turned off in the spec"),
+            msg("remove `schedule.certs` from the spec to run the `certs` job twice a day"),
+        )
     changed = job_runs.install_cron(project, out, frozenset({"certs"}))
     out.say(
-        msg("the crontab: certs, at {certs}", certs=schedule.certs) + ("" if changed else msg(" (as before)"))
+        msg("the `certs` job in the crontab: {certs}", certs=schedule.certs)
+        + ("" if changed else msg(" (as before)"))
     )
     if schedule.by == "service":
-        out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
+        out.say(
+            msg(
+                "the stack's own scheduler also starts the `certs` job; if cron and the scheduler both start "
+                "it, the job still runs only once"
+            )
+        )
     out.next("techsapo jobs")
 
 
@@ -240,27 +256,27 @@ def _renew(
     dry_run: bool = False,
 ) -> None:
     certificates = certificates_of(open_stack(place.open()), out.say)
-    found = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
-    _report(certificates, found, out, dry_run=dry_run)
+    renewals = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
+    _report(certificates, renewals, out, dry_run=dry_run)
 
 
 def _report(
     certificates: Certificates,
-    found: tuple[Renewal, ...],
+    renewals: tuple[Renewal, ...],
     out: Output,
     *,
     dry_run: bool = False,
 ) -> None:
     if not dry_run:
-        write_metrics(certificates, look(certificates))
-    for renewal in found:
+        write_metrics(certificates, statuses_of(certificates))
+    for renewal in renewals:
         if renewal.error is not None:
             print_error(renewal_error(renewal, renewal.error))
         else:
             out.say(renewal_words(renewal, dry_run))
-    if not found:
+    if not renewals:
         out.say(msg("There are no certificates to renew in the spec."))
-    if any(r.error is not None for r in found):
+    if any(r.error is not None for r in renewals):
         raise typer.Exit(1)
-    if dry_run and any(r.due.need != "nothing" for r in found):
+    if dry_run and any(r.due.need != "nothing" for r in renewals):
         raise typer.Exit(CHANGES_PENDING)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Try failures out and time them, e.g. `techsapo drill restore`.",
+    help="Rehearse failures and time them, e.g. `techsapo drill restore`.",
 )
 
 
@@ -53,8 +53,8 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
     """Ask whether what `fault` names is to be lost, and lose it."""
     from techsapo_ops.drills.failover import SECONDS, failover
 
-    if not confirm(msg("do it?"), yes=yes):
-        out.say(msg("nothing was done; --yes begins without asking"))
+    if not confirm(msg("start the drill?"), yes=yes):
+        out.say(msg("nothing was done; --yes starts without asking"))
         raise typer.Exit(1)
     load = replace(load, seconds=SECONDS)
     _perform(
@@ -65,10 +65,10 @@ def _failover(stack: Stack, drill: Failover, fault: Fault, load: Load, yes: bool
 
 @app.command()
 def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Restore the newest backup into throwaway servers, compare, and time it.
+    """Restore the newest backup into throwaway servers, compare the data, and time the restore.
 
-    Nothing of the stack is touched. Exit code 1 where it takes longer than 15 minutes, or does not
-    restore to what was backed up.
+    The stack is not touched. Ends with exit code 1 if the restore takes longer than 15 minutes, or if the
+    restored data differs from the backup.
 
     Examples:
 
@@ -82,28 +82,43 @@ def restore(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     now = datetime.now(UTC)
     with Bars(out, repository_of(stack)) as bars:
         _perform(
-            stack, "restore", {}, lambda begin: drill_restore(stack, begin, now=now, told=bars.told), out
-        )  # fmt: skip
+            stack,
+            "restore",
+            {},
+            lambda begin: drill_restore(stack, begin, now=now, progress=bars.progress),
+            out,
+        )
 
 
 @app.command()
 def alert(
     to_page: Annotated[
-        bool, typer.Option("--to-page", help="Page: one of those who are woken has to acknowledge it.")
+        bool,
+        typer.Option(
+            "--to-page", help="Page the people on call, and wait until one of them acknowledges the page."
+        ),
     ] = False,
     within: Annotated[
         float,
-        typer.Option("--within", metavar="SECONDS", min=10, max=3600, help="How long they have for it."),
+        typer.Option(
+            "--within",
+            metavar="SECONDS",
+            min=10,
+            max=3600,
+            help="Time allowed for the page to be acknowledged.",
+        ),
     ] = 900.0,
     *,
     place: SpecPlace,
     out: JsonQuietOutput,
 ) -> None:
-    """Let the alert Drill fire, and time it to Prometheus, Alertmanager and the receivers of info.
+    """Fire the `Drill` alert, and time its way to Prometheus, Alertmanager and the receivers of `info`
+    alerts.
 
-    Messages say that it is a drill. With --to-page it goes to those who are woken (notifications.page), and
-    ends when a person acknowledges it; where nobody does, the alert DrillMissed is the ticket. Nobody is
-    woken: outside business hours receivers of info are left out, and --to-page is refused.
+    The messages say that this is a drill. With --to-page, the drill pages the people on call
+    (`notifications.page`) and ends when somebody acknowledges the page. If nobody does, the `DrillMissed`
+    alert fires; it is not urgent (P2). The drill wakes nobody: outside business hours, the receivers of
+    `info` alerts get no message, and --to-page is refused.
 
     Examples:
 
@@ -125,8 +140,8 @@ def alert(
 def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput) -> None:
     """Kill the busiest instance of the app, and see what users would notice.
 
-    This is done to the live stack, under simulated traffic that asks no model and costs nothing. It asks
-    first. It is not begun while an apply or a backup runs, a critical alert fires, users' requests fail, or
+    Runs on the live stack, with simulated traffic that asks no model and costs nothing. Asks for confirmation
+    first. Does not start while an apply or a backup runs, a critical alert fires, users' requests fail, or
     another instance is not ready.
 
     Examples:
@@ -135,14 +150,15 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
 
       techsapo drill failover-app --yes --json
     """
-    from techsapo_ops.drills.loss import busiest
+    from techsapo_ops.drills.faults import busiest
     from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())
     instance = busiest(stack)
     out.say(
         msg(
-            "{victim} (weight {weight}, pid {pid}) will be killed, while it runs for users; {others} answer",
+            "app instance {victim} (weight {weight}, pid {pid}) will be killed while serving users; these "
+            "instances keep answering: {others}",
             victim=instance.name,
             weight=instance.weight,
             pid=instance.pid,
@@ -156,21 +172,26 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
 def failover_host(
     host: Annotated[
         str | None,
-        typer.Argument(metavar="[HOST]", help="A name under `hosts`.", autocompletion=completes("hosts")),
+        typer.Argument(
+            metavar="[HOST]",
+            help="The host, as named under `hosts` in the spec.",
+            autocompletion=completes("hosts"),
+        ),
     ] = None,
     seconds: Annotated[
-        int, typer.Option("--seconds", min=5, max=40, help="For how long the host stays away.")
+        int, typer.Option("--seconds", min=5, max=40, help="How long the host stays down.")
     ] = 20,
     *,
     place: SpecPlace,
     yes: YesOption = False,
     out: JsonQuietOutput,
 ) -> None:
-    """Kill all that the stack runs on a host, keep it away for a while, and see what users would notice.
+    """Kill everything that the stack runs on one host, keep these services down for a while, and see what
+    users would notice.
 
-    By default the host that has the front's address. This is done to the live stack, under simulated
-    traffic, and asked first. Not a power cut: kernel, disk and Docker of the host go on. What else Swarm
-    runs there is stopped for that time, too.
+    The default is the host that has the floating address. Runs on the live stack, with simulated traffic, and
+    asks for confirmation first. This is not a power cut: the host's kernel, disk and Docker keep running.
+    Everything else that Swarm runs on the host is stopped during the drill, too.
 
     Examples:
 
@@ -178,13 +199,13 @@ def failover_host(
 
       techsapo drill failover-host b --seconds 30
     """
-    from techsapo_ops.drills.loss import chosen
+    from techsapo_ops.drills.faults import chosen
     from techsapo_ops.drills.traffic import load_of
 
     stack = open_stack(place.open())
     lost = chosen(stack, host, seconds)
     out.say(
-        msg("all that the stack runs on {what} will be killed, for {seconds} s",
+        msg("everything that the stack runs on host {what} will be killed and kept down for {seconds} s",
             what=lost.name, seconds=seconds)
     )  # fmt: skip
     other = next(m.name for m in stack.topology.machines if m.name != lost.name)
@@ -193,10 +214,10 @@ def failover_host(
 
 @app.command()
 def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Recover the whole stack from the off-site repository, into a scratch copy, and time it.
+    """Recover the whole stack from the off-site repository into a scratch copy, and time the recovery.
 
-    The copy has a folder, ports and a project of its own, no schedule, no receivers and no certificates, and
-    is gone afterwards. The live stack is not touched.
+    The scratch copy has its own folder, ports and project, and no schedule, receivers or certificates. It is
+    removed afterwards. The live stack is not touched.
 
     Examples:
 
@@ -223,12 +244,12 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo drill list
     """
-    found = reports(open_stack(place.open()).layout)
+    drills = reports(open_stack(place.open()).layout)
     if out.as_json:
-        out.json({"drills": [report.to_json() for report in found]})
+        out.json({"drills": [report.to_json() for report in drills]})
         return
-    if not found:
-        out.say(msg("no drill has been made yet"))
+    if not drills:
+        out.say(msg("no drill has been run yet"))
         out.next("techsapo drill restore")
         return
     rows = [
@@ -238,14 +259,16 @@ def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
             ", ".join(f"{p.name} {_took(p)}" for p in report.phases if p.objective is not None),
             "; ".join(report.missed),
         )
-        for report in found
+        for report in drills
     ]
     out.table(("id", "state", "took", "missed"), rows)
 
 
 @app.command()
 def show(
-    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    which: Annotated[
+        str, typer.Argument(metavar="[ID]", help="Id of the drill, the beginning of its id, or latest.")
+    ] = "latest",
     *,
     place: SpecPlace,
     out: JsonOutput,
@@ -275,9 +298,9 @@ def _show(report: Report, out: Output) -> None:
     for note in report.notes:
         out.say(note)
     if report.ok:
-        out.say(msg("{id}: the objectives are met", id=report.id))
+        out.say(msg("drill {id} met its objectives", id=report.id))
     else:
-        out.say(msg("{id} missed: {map}", id=report.id, map="; ".join(report.missed)))
+        out.say(msg("drill {id} missed its objectives: {map}", id=report.id, map="; ".join(report.missed)))
 
 
 def _took(phase: Phase) -> str:

@@ -28,7 +28,7 @@ from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
 from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.hosts.check import check as look
+from techsapo_ops.hosts.check import check as check_hosts
 from techsapo_ops.hosts.drain import activate as perform_activate
 from techsapo_ops.hosts.drain import drain as perform_drain
 from techsapo_ops.hosts.drain import switchover as take_over
@@ -49,22 +49,29 @@ if TYPE_CHECKING:
 app = CommandGroup()
 
 HostArgument = Annotated[
-    str, typer.Argument(metavar="HOST", help="A name under `hosts`.", autocompletion=completes("hosts"))
+    str,
+    typer.Argument(
+        metavar="HOST",
+        help="The host, as named under `hosts` in the spec.",
+        autocompletion=completes("hosts"),
+    ),
 ]
 HostsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[HOST]…", help="Names under `hosts`; default: all.", autocompletion=completes("hosts")
+        metavar="[HOST]…",
+        help="Hosts, as named under `hosts` in the spec; default: all.",
+        autocompletion=completes("hosts"),
     ),
 ]
 
 
 @app.command()
 def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> None:
-    """Say whether the hosts can carry the stack: a line for each fact and host. Changes nothing.
+    """Check whether the hosts can run the stack: one line per check and host. Changes nothing.
 
-    All are asked at the same time, for six seconds each; one that does not answer is said and not waited
-    for. It works before anything was brought up. Ends with 1 where something failed.
+    All hosts are asked at the same time, and each has six seconds to answer; a host that does not answer is
+    reported. Works before the first `up`. Ends with exit code 1 if a check failed.
 
     Examples:
 
@@ -73,22 +80,22 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
       techsapo hosts check a --json
     """
     topology, fleet = _opened(place, hosts or ())
-    found = look(topology, fleet, hosts or ())
+    report = check_hosts(topology, fleet, hosts or ())
     if out.as_json:
-        out.json({"well": found.well, "facts": found.facts})
+        out.json({"well": report.well, "facts": report.facts})
     else:
-        rows = [(f.host or msg("all"), f.name, f.level.value, f.detail, f.remedy) for f in found.facts]
+        rows = [(f.host or msg("all"), f.name, f.level.value, f.detail, f.remedy) for f in report.facts]
         out.table(("host", "what", "state", "detail", "what to do"), rows)
-    if not found.well:
+    if not report.well:
         raise typer.Exit(1)
 
 
 @app.command()
 def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Let hosts of the spec join the Swarm as managers, by default all that are not in it.
+    """Join hosts of the spec to the Swarm as managers; by default, all hosts that are not in the Swarm yet.
 
-    Where there is none, the first one makes it, with the address of the spec and a heartbeat of 20 s. The
-    token that lets them in is not shown, and in no program's arguments. It can be called again.
+    If there is no Swarm, the first host creates one, with the address from the spec and a heartbeat of 20 s.
+    The join token is never shown, and never passed in a program's arguments. The command can be repeated.
 
     Examples:
 
@@ -103,7 +110,9 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0
             folders.forget(topology.layout, name)
     new = [*([done.began] if done.began else []), *done.joined]
     out.say(
-        msg("in the Swarm now: {names}", names=", ".join(new)) if new else msg("all of them are in the Swarm")
+        msg("hosts now in the Swarm: {names}", names=", ".join(new))
+        if new
+        else msg("all hosts are already in the Swarm")
     )
     out.next("techsapo up" if done.unlabelled else "techsapo hosts check")
 
@@ -112,17 +121,21 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0
 def drain(
     host: HostArgument,
     force: Annotated[
-        bool, typer.Option("--force", help="Also where the others are too few to go on without it.")
+        bool,
+        typer.Option(
+            "--force", help="Drain the host even if the other hosts are too few to keep the stack running."
+        ),
     ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Stop the stack on one host, for work on it or a reboot; the others go on.
+    """Stop the stack on one host, for work on the host or a reboot; the other hosts keep running.
 
-    What leads there is handed over first, so that no write is lost; the front's address moves. Refused where
-    the others would have no quorum of managers, or of a database. It stays so until `hosts activate`.
+    Leading roles on the host, such as the Redis master, are handed over first, so no write is lost. The
+    floating address moves to another host. Refused if the other hosts would have no quorum of managers or of
+    a database. The host stays drained until `techsapo hosts activate`.
 
     Examples:
 
@@ -131,13 +144,15 @@ def drain(
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_drain(stack, host, force=force, wait=wait, say=out.say, warn=out.warn)
-    out.say(msg("nothing of the stack runs on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.say(
+        msg("the stack no longer runs anything on host {host} ({seconds:.0f} s)", host=host, seconds=seconds)
+    )
     out.next(f"techsapo hosts activate {host}")
 
 
 @app.command()
 def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
-    """Let the stack run on a drained host again, and wait until all of it there is ready.
+    """Let the stack run on a drained host again, and wait until everything on the host is ready.
 
     Examples:
 
@@ -146,14 +161,15 @@ def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, ou
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_activate(stack, host, wait=wait, say=out.say, warn=out.warn)
-    out.say(msg("all is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.say(msg("everything is ready on host {host} ({seconds:.0f} s)", host=host, seconds=seconds))
 
 
 @app.command()
 def remove(
     host: HostArgument,
     gone: Annotated[
-        bool, typer.Option("--gone", help="It is in the spec, and lost for good: it will be replaced later.")
+        bool,
+        typer.Option("--gone", help="The host is lost for good, but stays in the spec until you replace it."),
     ] = False,
     yes: YesOption = False,
     *,
@@ -161,10 +177,11 @@ def remove(
     wait: WaitOption = 0.0,
     out: QuietOutput,
 ) -> None:
-    """Take a host out of the Swarm: one that the spec does not name any more, or one that is lost.
+    """Remove a host from the Swarm: one that the spec no longer names, or one that is lost.
 
-    With --gone it may still be in the spec, which needs three or five: until it is replaced, `down` and the
-    like do without it, and `up` waits for its successor. Never for one that answers.
+    With --gone, the host may still be in the spec, since a spec needs three or five hosts. Until the host is
+    replaced, `down` and similar commands work without it, and `up` waits for the new host. --gone is refused
+    for a host that answers.
 
     Examples:
 
@@ -178,9 +195,14 @@ def remove(
     what = {"host": host, "gone": gone}
     with at_work(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
         nodes = leave(engine, host, gone=gone, say=out.say)
-    out.say(msg("{host} is out of the Swarm", host=host))
+    out.say(msg("host {host} is no longer in the Swarm", host=host))
     if any(node.ready for node in nodes):
-        out.say(msg("on {host} itself: `docker swarm leave --force`; its volumes stay there", host=host))
+        out.say(
+            msg(
+                "on host {host} itself, run `docker swarm leave --force`; the volumes stay on that host",
+                host=host,
+            )
+        )
     if gone:
         out.next(f"techsapo hosts replace {host}")
 
@@ -192,7 +214,7 @@ def replace(
         str | None,
         typer.Argument(
             metavar="[NEW]",
-            help="Its successor, which `hosts` names in its place; default: a new machine of the same name.",
+            help="The new host, as named under `hosts`; default: a new machine with the old name.",
         ),
     ] = None,
     *,
@@ -201,11 +223,11 @@ def replace(
     timeout: GateOption = None,
     out: QuietOutput,
 ) -> None:
-    """Put a new machine in the place of a lost one, and wait until it has all and is ready.
+    """Replace a lost host with a new machine, and wait until the new machine is complete and ready.
 
-    The lost one leaves Raft, the new one joins; it is given images, keys and certificates, and its databases
-    copy what the others have. It can be called again after a failure. A spec
-    that was changed otherwise is applied with it.
+    Removes the lost host from the Swarm's Raft group and joins the new one. The new host gets images, keys
+    and certificates, and its databases copy the data from the other hosts. If the command fails, run it
+    again. Any other changes in the spec are applied, too.
 
     Examples:
 
@@ -222,30 +244,35 @@ def replace(
             show_failures(report.outcomes, report.back, out)
         if report is None or report.failures:
             raise OpsError(
-                msg("{host} has joined, but not all runs there", host=new or old),
-                msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
+                msg("host {host} has joined, but not every service is running on it", host=new or old),
+                msg("`techsapo up` continues the replacement; `techsapo hosts check` shows what is missing"),
             )
 
     seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
-    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
+    out.say(msg("host {host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
     out.next("techsapo health")
 
 
 @app.command()
 def switchover(
-    service: Annotated[str, typer.Argument(help="Whose server is to be another one.")],
+    service: Annotated[str, typer.Argument(help="The service to switch over.")],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="HOST", help="The host that takes over.", show_default="one in sync"),
+        typer.Option(
+            "--to",
+            metavar="HOST",
+            help="The host that takes the service over.",
+            show_default="a host in sync",
+        ),
     ] = None,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Make another host's Redis the master, without losing a write.
+    """Make the Redis of another host the master, without losing a write.
 
-    Writes wait for a second or two, until the replica has all of them. Where none is in sync, nothing is
-    changed. Of use before a host is worked on.
+    Writes wait for a second or two, until the replica has all earlier writes. If no replica is in sync,
+    nothing is changed. Useful before work on a host.
 
     Examples:
 
@@ -255,19 +282,19 @@ def switchover(
     """
     stack = open_stack(place.open())
     with at_work(stack.layout, 0.0, out.warn):
-        found = take_over(stack, service, to, out.warn)
+        handover = take_over(stack, service, to, out.warn)
     out.say(
         msg(
-            "{now} has taken over from {before} in {seconds:.1f} s",
-            now=found.now,
-            before=found.before,
-            seconds=found.seconds,
+            "host {now} has taken over from host {before} in {seconds:.1f} s",
+            now=handover.now,
+            before=handover.before,
+            seconds=handover.seconds,
         )
     )
     out.say(
         msg("no write was lost")
-        if not found.lost
-        else msg("{count:,} bytes of writes were lost", count=found.lost)
+        if not handover.lost
+        else msg("{count:,} bytes of writes were lost", count=handover.lost)
     )
 
 

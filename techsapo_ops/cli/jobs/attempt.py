@@ -31,7 +31,9 @@ def perform(name: str, file: Path, environment: str | None) -> None:
     descriptor = os.environ.get(RESULT_VARIABLE)
     if descriptor is None or name not in jobs():
         raise OpsError(
-            msg("this is the inside of a job"), msg("run `techsapo jobs run {name}`", name=name), exit_code=2
+            msg("only `techsapo jobs run` may start this command"),
+            msg("to run the job: `techsapo jobs run {name}`", name=name),
+            exit_code=2,
         )
     os.set_inheritable(int(descriptor), False)  # a child that lives on must not keep it open
     with interruptible():

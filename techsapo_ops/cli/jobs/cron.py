@@ -19,9 +19,9 @@ app = CommandGroup()
 def install(*, place: SpecPlace, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
-    Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
-    certificates alone: `techsapo certs install-cron`. With several hosts call it on each that has techsapo:
-    a job runs once all the same.
+    Running the command again changes nothing, and the rest of the crontab is not touched. To install only the
+    renewal of certificates, use `techsapo certs install-cron`. With several hosts, run `techsapo cron
+    install` on each host that has techsapo: each job still runs only once.
 
     Examples:
 
@@ -31,14 +31,23 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
     schedule = project.spec.schedule
     changed = install_cron(project, out)
     names = joined(", ", (job.name for job in scheduled(schedule))) or msg("no job")
-    out.say(msg("the crontab: {names}", names=names) + ("" if changed else msg(" (as before)")))
+    out.say(msg("jobs in the crontab: {names}", names=names) + ("" if changed else msg(" (as before)")))
     if not any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"])):
-        out.warn(msg("no cron runs on this host: start it, or set `schedule.by: service`"))
+        out.warn(msg("cron is not running on this host: start cron, or set `schedule.by: service`"))
     if nobody_starts_jobs(topology_for(project)):
-        out.say(msg("set `schedule.by: cron` and run `techsapo up`, so that a job that does not come alerts"))
+        out.say(
+            msg("set `schedule.by: cron` and run `techsapo up`: then an alert fires when a job does not run")
+        )
     elif schedule.by == "service":
-        out.say(msg("the stack's own scheduler starts them too; whoever comes second finds a run done"))
-        out.say(msg("set `schedule.by: cron` and run `techsapo up` to leave it out"))
+        out.say(
+            msg(
+                "the stack's own scheduler also starts these jobs; if cron and the scheduler both start a "
+                "job, it still runs only once"
+            )
+        )
+        out.say(
+            msg("to run the stack without its own scheduler, set `schedule.by: cron` and run `techsapo up`")
+        )
     elif schedule.by != "cron":
         out.say(msg("set `schedule.by: cron` in the spec"))
     else:
@@ -47,12 +56,15 @@ def install(*, place: SpecPlace, out: QuietOutput) -> None:
 
 @app.command()
 def remove(*, place: SpecPlace, out: QuietOutput) -> None:
-    """Take the stack's jobs out of the crontab; the rest stays.
+    """Remove the stack's jobs from the crontab; all other jobs stay.
 
     Examples:
 
       techsapo cron remove
     """
     table = cron_table(place.open())
-    what = msg("removed") if table.remove() else msg("there was nothing of this stack")
-    out.say(msg("the crontab: {what}", what=what))
+    out.say(
+        msg("removed the stack's jobs from the crontab")
+        if table.remove()
+        else msg("the crontab has no jobs of this stack")
+    )

@@ -49,7 +49,7 @@ app = CommandGroup(
     help="Show the jobs or run one, e.g. `techsapo jobs run drift`.",
 )
 NameArgument = Annotated[
-    str, typer.Argument(help="The job, as `techsapo jobs` lists it.", autocompletion=completes("jobs"))
+    str, typer.Argument(help="Name of the job, from `techsapo jobs`.", autocompletion=completes("jobs"))
 ]
 
 
@@ -69,9 +69,9 @@ def list_jobs(*, place: SpecPlace, out: JsonOutput) -> None:
     zone = local_zone()
     schedule = project.spec.schedule
     layout = project.layout
-    found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, datetime.now(zone), zone)
+    statuses = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, datetime.now(zone), zone)
     if out.as_json:
-        out.json({"by": schedule.by, "jobs": [status_json(s) for s in found]})
+        out.json({"by": schedule.by, "jobs": [status_json(s) for s in statuses]})
         return
     rows = [
         (
@@ -84,18 +84,18 @@ def list_jobs(*, place: SpecPlace, out: JsonOutput) -> None:
             ((s.last.error or s.last.summary) if s.last else "")
             or jobs()[s.job.name].title[spoken_language()],
         )
-        for s in found
+        for s in statuses
     ]
     columns = ("JOB", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT", "TOOK", "WHAT")
     out.table(*filled(columns, rows), right=("TOOK",))
     if nobody := nobody_starts(topology_for(project), runner()):
         out.warn(nobody)
-    if missed := [s.job.name for s in found if s.missed is not None]:
-        out.warn(msg("no run began when it was due: {names}", names=", ".join(missed)))
+    if missed := [s.job.name for s in statuses if s.missed is not None]:
+        out.warn(msg("jobs that did not start when due: {names}", names=", ".join(missed)))
     if schedule.by == "none":
-        out.say(msg("schedule.by is none: nobody starts these"))
-    failed = next((s.job.name for s in found if s.last and s.last.result != "ok"), None)
-    out.next(f"techsapo jobs log {failed}" if failed else f"techsapo jobs history {found[0].job.name}")
+        out.say(msg("schedule.by is none: nothing starts these jobs"))
+    failed = next((s.job.name for s in statuses if s.last and s.last.result != "ok"), None)
+    out.next(f"techsapo jobs log {failed}" if failed else f"techsapo jobs history {statuses[0].job.name}")
 
 
 @app.command()
@@ -105,14 +105,18 @@ def run(
     place: SpecPlace,
     wait: WaitOption = 0.0,
     by: Annotated[
-        Starter, typer.Option("--by", help="Who starts it; all but `hand` run it only when it is due.")
+        Starter,
+        typer.Option(
+            "--by", help="What starts the job; with any value but `hand`, the job runs only if it is due."
+        ),
     ] = "hand",
     out: QuietOutput,
 ) -> None:
-    """Run one job now and write down how it went; what it prints is shown and kept.
+    """Run one job now and record the result; the job's output is shown and stored.
 
-    Ends with 0 when the job did well, 1 when it failed, 130 when it was interrupted. On several hosts a job
-    that is due runs on one of them: others say where and when, and end with 0.
+    The exit code is 0 if the job succeeded, 1 if the job failed, and 130 if the run was interrupted. With
+    several hosts, a due job runs on only one of them; the others show where and when it ran, and end with
+    exit code 0.
 
     Examples:
 
@@ -161,12 +165,13 @@ def run(
                 _complain(line)
         raise OpsError(
             msg("job {name}: {result}: {error}", name=name, result=done.run.result, error=done.run.error),
-            msg("`techsapo jobs log {name}` shows all it said", name=name),
+            msg("`techsapo jobs log {name}` shows the job's whole output", name=name),
             exit_code=INTERRUPTED if done.run.result == "interrupted" else 1,
         )
     if not done.recorded:
         raise OpsError(
-            msg("job {name} did well, but its run could not be recorded", name=name), msg("see above")
+            msg("job {name} succeeded, but its run could not be recorded", name=name),
+            msg("the reason is printed above"),
         )
 
 
@@ -178,7 +183,7 @@ def history(
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N runs.")] = 20,
     out: JsonOutput,
 ) -> None:
-    """List the runs of a job, newest first. One that was killed says so.
+    """List the runs of a job, newest first. A killed run is marked.
 
     Examples:
 
@@ -186,17 +191,17 @@ def history(
 
       techsapo jobs history drift --json
     """
-    runs, found = _runs(place.stack_file(), name)
-    shown = list(reversed(found))[:lines]
+    runs, past_runs = _runs(place.stack_file(), name)
+    shown = list(reversed(past_runs))[:lines]
     if out.as_json:
         out.json({"job": name, "runs": [run_json(r, str(runs.log(r))) for r in shown]})
         return
     if not shown:
-        out.say(msg("{name} did not run yet", name=name))
+        out.say(msg("job {name} has not run yet", name=name))
         out.next(f"techsapo jobs run {name}")
         return
     out.table(
-        ("RUN", "STARTED", "BY", "USER", "RESULT", "CODE", "TRIES", "TOOK", "WHAT"),
+        ("RUN", "STARTED", "STARTED BY", "USER", "RESULT", "CODE", "TRIES", "TOOK", "WHAT"),
         [
             (
                 f"#{r.id}",
@@ -220,12 +225,12 @@ def history(
 def log(
     name: NameArgument,
     number: Annotated[
-        int | None, typer.Argument(metavar="[RUN]", help="Number of the run.", show_default="the last")
+        int | None, typer.Argument(metavar="[RUN]", help="Number of the run.", show_default="the last run")
     ] = None,
     *,
     place: SpecFile,
 ) -> None:
-    """Print what a run said, each line with its time.
+    """Print the output of a run, each line with its time.
 
     Examples:
 
@@ -233,17 +238,17 @@ def log(
 
       techsapo jobs log drift 12
     """
-    runs, found = _runs(place.stack_file(), name)
-    wanted = [r for r in found if number is None or r.id == number]
+    runs, past_runs = _runs(place.stack_file(), name)
+    wanted = [r for r in past_runs if number is None or r.id == number]
     if not wanted:
         which = (
-            msg("run {number} of {name}", number=number, name=name)
+            msg("run {number} of job {name}", number=number, name=name)
             if number is not None
-            else msg("run of {name}", name=name)
+            else msg("run of job {name}", name=name)
         )
         raise OpsError(
             msg("there is no {which}", which=which),
-            msg("`techsapo jobs history {name}` lists them", name=name),
+            msg("`techsapo jobs history {name}` lists the job's runs", name=name),
             exit_code=1 if number is None else 2,
         )
     Output().data(read_text(runs.log(wanted[-1]), what=msg("log")).rstrip("\n"))
@@ -254,7 +259,7 @@ app.command(name="schedule", hidden=True)(start_when_due)
 
 @app.command(hidden=True)
 def perform(name: NameArgument, *, place: SpecPlace) -> None:
-    """Do the work of one try; `jobs run` starts this in a process of its own."""
+    """Make one try of a job; `techsapo jobs run` starts this command in a process of its own."""
     from techsapo_ops.cli.jobs.attempt import perform as do
 
     do(name, place.file, place.environment)
@@ -286,18 +291,18 @@ def run_json(run: Run, log: str | None = None) -> dict[str, Any]:
     return value if log is None else {**value, "log": log}
 
 
-def status_json(found: JobStatus) -> dict[str, Any]:
+def status_json(status: JobStatus) -> dict[str, Any]:
     """A job, when it runs next and how it went, as plain data."""
-    job = found.job
+    job = status.job
     return {
         "name": job.name,
         "title": jobs()[job.name].title["en"],
         "schedule": job.at,
-        "next": found.next.isoformat() if found.next is not None else None,
+        "next": status.next.isoformat() if status.next is not None else None,
         "timeout": job.timeout,
         "retries": job.retries,
         "retry_wait": job.retry_wait,
-        "last": run_json(found.last) if found.last is not None else None,
-        "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
-        "missed": found.missed.isoformat() if found.missed is not None else None,
+        "last": run_json(status.last) if status.last is not None else None,
+        "last_success": status.last_success.started.isoformat() if status.last_success is not None else None,
+        "missed": status.missed.isoformat() if status.missed is not None else None,
     }

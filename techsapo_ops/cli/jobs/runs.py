@@ -48,14 +48,14 @@ def run_context(layout: Layout, say: Callable[[str], None], echo: Callable[[str]
 def tell_machines(place: SpecChoice) -> None:
     """Bring the metrics of a job to the node exporters of all machines that answer.
 
-    What is in the way is told: those of the next job bring them, too.
+    What is in the way is a warning: the next job brings them, too.
     """
     from techsapo_ops.cli.open_stack import open_stack
 
     try:
         open_stack(place.open()).engine.deliver()
     except OpsError as error:
-        Output().warn(msg("other hosts lack the metrics of this job: {why}", why=error.message))
+        Output().warn(msg("other hosts do not have the metrics of this job: {why}", why=error.message))
 
 
 def job_argv(python: str, command: str, name: str, file: Path, environment: str | None) -> tuple[str, ...]:

@@ -28,9 +28,9 @@ def start_when_due(
     place: SpecPlace,
     rendered: Annotated[Path, typer.Option("--rendered", help="Where `techsapo up` wrote the schedule.")],
 ) -> None:
-    """Start the jobs of the schedule that was applied last when they are due, until SIGTERM.
+    """Until SIGTERM, start each job of the last applied schedule when it is due.
 
-    The spec is not read: one that is being edited must not stop the jobs.
+    The spec is not read: editing it must not stop the jobs.
     """
     from techsapo_ops.adapters.build import build, note
 
@@ -49,10 +49,10 @@ def start_when_due(
     try:
         note(layout.scheduler_build)
     except OpsError as error:  # the next `techsapo up` then starts it anew
-        _say(msg("what this scheduler runs can't be noted: {error}", error=error))
-    found = _schedule(rendered)
+        _say(msg("can't record the build of this scheduler: {error}", error=error))
+    schedule = _schedule(rendered)
     context = run_context(layout, _say, lambda _: None)
-    jobs: dict[str, Job] = {job.name: job for job in scheduled(found)}
+    jobs: dict[str, Job] = {job.name: job for job in scheduled(schedule)}
 
     def command(name: str) -> tuple[str, ...]:
         return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
@@ -74,7 +74,7 @@ def start_when_due(
         try:
             now = _schedule(rendered)
         except OpsError as error:
-            _say(msg("the changed schedule is not taken over: {error}", error=error))
+            _say(msg("the changed schedule is ignored: {error}", error=error))
             return
         jobs.clear()
         jobs.update({job.name: job for job in scheduled(now)})
@@ -87,7 +87,7 @@ def start_when_due(
     try:
         for job in jobs.values():
             record_killed(job, context)
-        announce(found, context)
+        announce(schedule, context)
         for name in overdue(jobs, context):
             scheduler.start(name)
         _say_due(scheduler.next_runs, context)
@@ -136,7 +136,14 @@ def _schedule(rendered: Path) -> Schedule:
 
 def _say_due(next_runs: Mapping[str, datetime | None], context: RunContext) -> None:
     for name, time in next_runs.items():
-        _say(msg("{now:%Y-%m-%d %H:%M:%S} job {name} is due {time}", now=context.now(), name=name, time=time))
+        _say(
+            msg(
+                "{now:%Y-%m-%d %H:%M:%S} job {name} is due at {time}",
+                now=context.now(),
+                name=name,
+                time=time,
+            )
+        )
 
 
 def _say(text: str) -> None:

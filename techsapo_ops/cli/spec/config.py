@@ -20,9 +20,9 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.describe import explain as look_up
 from techsapo_ops.spec.describe import json_schema
 from techsapo_ops.spec.redact import resolved
-from techsapo_ops.stack.secrets import KeptSecret
+from techsapo_ops.stack.secrets import StoredSecret
 from techsapo_ops.stack.templates import to_yaml
-from techsapo_ops.watch.secrets import find_secret, kept_secrets, reveal
+from techsapo_ops.watch.secrets import find_secret, reveal, service_secrets
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.describe import Child
@@ -58,13 +58,13 @@ def explain(
     path: Annotated[
         str,
         typer.Argument(
-            help="Dotted path, e.g. app.instances; nothing for the top level.",
+            help="Dotted path of a field, e.g. app.instances; default: the top level.",
         ),
     ] = "",
     *,
     out: JsonOutput,
 ) -> None:
-    """Print a field's type, default and meaning, and what stands below it.
+    """Print a field's type, default and meaning, and the fields below it.
 
     Examples:
 
@@ -88,11 +88,11 @@ def explain(
     of_kinds: dict[str, list[Child]] = {}
     for child in sorted(explained.children, key=lambda c: c.key != "kind"):  # the others depend on it
         of_kinds.setdefault(child.kind, []).append(child)
-    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest as it stands in the models
+    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest in the order of the models
         if explained.path or kind:
             out.data("")
         if kind:
-            out.data(msg("only for {kinds}:", kinds=kind))
+            out.data(msg("only for kind {kinds}:", kinds=kind))
         out.table(("key", "meaning"), [(child.key, _meaning(child)) for child in of_kinds[kind]])
 
 
@@ -122,7 +122,7 @@ def _shown(default: Any) -> str:
 def schema() -> None:
     """Print the spec's JSON Schema (draft 2020-12), for editors that complete and check.
 
-    In VS Code and others with the YAML language server, put this line first in techsapo.yaml:
+    In VS Code and other editors with the YAML language server, put this line first in techsapo.yaml:
     # yaml-language-server: $schema=techsapo.schema.json
 
     Example:
@@ -143,13 +143,13 @@ app.add_typer(secrets, name="secrets")
 
 @secrets.command(name="list")
 def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
-    """List the secrets: what each opens, where it is, who made it and who uses it.
+    """List the secrets: what each secret opens, where it is, who made it, and which services use it.
 
     Examples:
 
       techsapo config secrets list
     """
-    secrets = kept_secrets(topology_for(place.open()))
+    secrets = service_secrets(topology_for(place.open()))
     if out.as_json:
         out.json([_secret_json(secret) for secret in secrets])
         return
@@ -164,13 +164,13 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
 def show_secret(
     name: Annotated[
         str,
-        typer.Argument(help="One of `techsapo config secrets list`."),
+        typer.Argument(help="Name from `techsapo config secrets list`."),
     ],
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Print one secret on stdout, and nothing else there. That it was shown is recorded, the secret is not.
+    """Print one secret on stdout, and nothing else. The access is recorded; the secret itself is not.
 
     Examples:
 
@@ -187,8 +187,8 @@ def show_secret(
         return
     if harmless(value) != value:
         raise OpsError(
-            msg("{secret} has a character that no terminal shows", secret=secret.name),
-            msg("--json prints it, escaped"),
+            msg("secret {secret} contains a character that a terminal can't show", secret=secret.name),
+            msg("--json prints the secret with that character escaped"),
         )
     out.data(value)
     account = msg(", account {account}", account=secret.account) if secret.account else ""
@@ -203,7 +203,7 @@ def show_secret(
     )
 
 
-def _secret_json(secret: KeptSecret) -> dict[str, Any]:
+def _secret_json(secret: StoredSecret) -> dict[str, Any]:
     return {
         "name": secret.name,
         "opens": secret.opens,

@@ -37,8 +37,8 @@ def require_own_rules(project: Project, topology: Topology | None) -> None:
         return
     from techsapo_ops.validators.check import refused_rules, tool_images
 
-    found = which("promtool")
-    binaries = {"promtool": found} if found is not None else {}
+    promtool = which("promtool")
+    binaries = {"promtool": promtool} if promtool is not None else {}
     images = tool_images(topology, runner()) if topology is not None else {}
     faults = refused_rules(project.own_rules, runner(), binaries, images)
     if (error := project.error(*faults)) is not None:
@@ -52,16 +52,16 @@ def generate(
     *,
     place: SpecPlace,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 100 when something would change.")
+        bool, typer.Option("--check", help="Write nothing; the exit code is 100 if something would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
     out: QuietOutput,
 ) -> None:
-    """Render every configuration file, let the real tools check them, and write them: all or none.
+    """Render every configuration file, check them with the servers' own tools, and write all of them or none.
 
-    Exit codes: 0 up to date or written, 1 an error, 2 wrong usage, 100 with --check when something
-    would change.
+    The exit code is 0 if the files are up to date or were written, 1 on an error, 2 on wrong usage, and 100
+    with --check if something would change.
 
     Examples:
 
@@ -72,25 +72,25 @@ def generate(
     project = place.open()
     topology = topology_for(project)
     require_own_rules(project, topology)
-    found = examine(stack_on(project, topology))
+    generated = examine(stack_on(project, topology))
     for warning in project.warnings:
         out.warn(str(warning))
-    for tool in found.validation.missing:
+    for tool in generated.validation.missing:
         out.warn(
             msg(
-                "{tool} is not here, so nobody checked {some}: {remedy} brings it",
+                "not checked, because {tool} is not installed: {unchecked} ({remedy})",
                 tool=tool.tool,
-                some=_some(tool.unchecked),
+                unchecked=_some(tool.unchecked),
                 remedy=tool.remedy,
             )
         )
     if not check:
         keep_out_of_git(project.state)
-        write_files(found.files, topology, force=force)
+        write_files(generated.files, topology, force=force)
     if diff or not out.quiet:
-        _show(out, found.changes, diff=diff)
-    _close(out, found, topology, check=check)
-    if check and found.changes:
+        _show(out, generated.changes, diff=diff)
+    _close(out, generated, topology, check=check)
+    if check and generated.changes:
         raise typer.Exit(CHANGES_PENDING)
 
 
@@ -106,10 +106,10 @@ def _show(out: Output, changes: tuple[FileChange, ...], *, diff: bool) -> None:
             out.data(change.diff.rstrip("\n"))
 
 
-def _close(out: Output, found: Generated, topology: Topology, *, check: bool) -> None:
+def _close(out: Output, generated: Generated, topology: Topology, *, check: bool) -> None:
     directory = topology.layout.config
-    count = len(found.changes)
-    files = msg("{count} files", count=len(found.files))
+    count = len(generated.changes)
+    files = msg("{count} files", count=len(generated.files))
     if not count:
         out.say(msg("{files} in {directory} are up to date", files=files, directory=directory))
         return
@@ -122,7 +122,7 @@ def _close(out: Output, found: Generated, topology: Topology, *, check: bool) ->
     out.say(
         msg("{count} of {files} in {directory} would change", count=count, files=files, directory=directory)
     )
-    if found.edited:
+    if generated.edited:
         out.say(msg("move your edits into the spec or a template, or overwrite them"))
         out.next("techsapo config generate --force")
     else:
@@ -149,14 +149,18 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
       techsapo config templates list --json
     """
     overrides = _overrides(place, out)
-    found = [(name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()]
+    templates = [
+        (name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()
+    ]
     if out.as_json:
-        out.json([{"name": name, "overridden": own} for name, own in found])
+        out.json([{"name": name, "overridden": own} for name, own in templates])
         return
-    out.table(("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in found])
+    out.table(
+        ("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in templates]
+    )
     out.say(
         msg(
-            "`techsapo config templates eject NAME` copies one into {folder} to change it",
+            "`techsapo config templates eject NAME` copies a template into {folder}, where you can change it",
             folder=overrides.folder,
         )
     )
@@ -164,9 +168,9 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
 
 @app.command()
 def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
-    """Copy a built-in template into template-overrides/ beside the spec, where it takes the built-in's place.
+    """Copy a built-in template into template-overrides/ beside the spec; the copy replaces the built-in one.
 
-    To change one block only, replace the copy by a template that extends the built-in one:
+    To change only one block, replace the copy with a template that extends the built-in one:
     {% extends "builtin/nginx/nginx.conf.j2" %}
 
     Examples:
@@ -177,20 +181,20 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
     _require_known(name)
     if name in FIXED:
         raise OpsError(
-            msg("{name} can't be overridden", name=name),
-            msg("`techsapo config templates list` shows the others"),
+            msg("template {name} can't be overridden", name=name),
+            msg("`techsapo config templates list` shows the other templates"),
         )
     if (obstacle := overrides.obstacle) is not None and not overrides.receives:
         raise OpsError(msg("template_overrides: {message}", message=obstacle.message), obstacle.hint)
     target = overrides.folder / name
     if target.exists():
         raise OpsError(
-            msg("{target} is there already", target=target), msg("change that one, or remove it first")
+            msg("{target} already exists", target=target), msg("change the existing file, or remove it first")
         )
     if (present := overrides.template(name)) is not None:
         raise OpsError(
             msg("you have that template already: {present}", present=present),
-            msg("move it to {target}, and change it there", target=target),
+            msg("move the template to {target}, and change it there", target=target),
         )
     write_atomic(target, Templates().source(name).encode())
     out.data(str(target))
@@ -209,11 +213,11 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     own = _overrides(place, out).template(name)
     if own is None:
         hint = (
-            msg("`techsapo config templates eject {name}` makes one", name=name)
+            msg("`techsapo config templates eject {name}` makes a copy that you can change", name=name)
             if name in builtin_names()
             else nearest(name)
         )
-        raise OpsError(msg("you have no template {name}", name=name), hint, exit_code=2)
+        raise OpsError(msg("you have no template {name} of your own", name=name), hint, exit_code=2)
     _require_known(name)
     ours, theirs = Templates().source(name), read_text(own, what="template")
     compared = list(
@@ -224,7 +228,7 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     if compared:
         out.data("\n".join(compared))
     else:
-        out.say(msg("{own} is the built-in template, unchanged", own=own))
+        out.say(msg("{own} is the same as the built-in template", own=own))
 
 
 def _overrides(place: SpecChoice, out: Output) -> Overrides:

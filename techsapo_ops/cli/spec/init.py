@@ -33,9 +33,9 @@ monitoring:
 
 def init(
     path: Annotated[
-        Path, typer.Argument(help="File to write, or the folder to write it into.")
+        Path, typer.Argument(help="Spec file to write, or the folder to write techsapo.yaml into.")
     ] = DEFAULT_SPEC,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing spec.")] = False,
     example: Annotated[
         Path | None, typer.Option("--example", hidden=True, help="Spec to copy, as `make up` does.")
     ] = None,
@@ -44,8 +44,8 @@ def init(
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
-    The password goes into a file in secrets/ beside the spec, readable by you alone; one that is there stays.
-    What several hosts need: docs/three-machines.md.
+    The password is written to a file in secrets/ beside the spec, readable only by you; an existing password
+    is not changed. For several hosts, see docs/three-machines.md.
 
     Examples:
 
@@ -57,7 +57,8 @@ def init(
     require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
         raise OpsError(
-            msg("{spec} is there already", spec=spec), msg("edit it, or overwrite it with --force")
+            msg("{spec} already exists", spec=spec),
+            msg("edit the existing file, or overwrite it with --force"),
         )
     if example is not None:
         _copy(example, spec, out)
@@ -88,11 +89,11 @@ def _copy(example: Path, spec: Path, out: Output) -> None:
 
 
 def _say_password(password: Path, made: bool, out: Output) -> None:
-    whose = msg("the password of Grafana's user admin; keep it out of version control")
+    whose = msg("the password of Grafana's user admin; keep this file out of version control")
     out.say(
-        msg("made {password}: {whose}", password=password, whose=whose)
+        msg("created {password}: {whose}", password=password, whose=whose)
         if made
-        else msg("kept {password}", password=password)
+        else msg("{password} already exists and is unchanged", password=password)
     )
 
 
@@ -105,7 +106,7 @@ def _grafana_password(file: Path) -> bool:
         file.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise OpsError(
-            msg("cannot make {parent}: {strerror}", parent=file.parent, strerror=error.strerror)
+            msg("cannot create {parent}: {strerror}", parent=file.parent, strerror=error.strerror)
         ) from None
     ignore = file.parent / ".gitignore"
     if not ignore.exists():

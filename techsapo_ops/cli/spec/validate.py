@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
-    """Check the spec; every error at once, as FILE:LINE:COLUMN.
+    """Check the spec, and show every error at once, as FILE:LINE:COLUMN.
 
-    Whatever would keep the app from starting is an error too, such as a provider whose price is unknown, or
-    an API key that environment production needs and that is not made yet.
+    Everything that would keep the app from starting is an error, too. Examples are a provider whose price is
+    unknown, and a missing API key that environment production needs.
 
     Examples:
 
@@ -51,9 +51,9 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
         else:
             for problem in error.problems:
                 write(str(problem), stderr=True)
-            found = len(error.problems)
+            count = len(error.problems)
             out.say(
-                msg("{found} {which}", found=found, which=msg("problem") if found == 1 else msg("problems"))
+                msg("{count} {which}", count=count, which=msg("problem") if count == 1 else msg("problems"))
             )
         raise typer.Exit(error.exit_code) from None
     warnings = (*project.warnings, *_unused(project))
@@ -74,7 +74,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     if not out.quiet:
         out.data(msg("{file} is valid", file=place.file))
     spec = project.spec
-    for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
+    for line in filter(None, (spec.nobody_notified, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)
 
 
@@ -96,12 +96,12 @@ def _require_start(project: Project) -> None:
     from techsapo_ops.spec.problems import problem_at
 
     loaded = project.loaded
-    found = app_start_problems(project.spec, project.layout, loaded.disabled)
-    if found:
+    problems = app_start_problems(project.spec, project.layout, loaded.disabled)
+    if problems:
         raise SpecError(
             (
                 problem_at(loaded.position(at), at, p.message, p.hint)
-                for p in found
+                for p in problems
                 for at in (tuple(p.path.split(".")),)
             ),
             loaded.filename,
@@ -133,8 +133,8 @@ def _unused(project: Project) -> Iterator[Problem]:
     for name, reason in look_up(project.spec, {}).unavailable.items():
         if project.spec.providers[name].enabled and reason != UNUSED_SIMULATION:
             path = ("providers", name)
-            told = problem_at(loaded.position(path), path, msg("is not used: {reason}", reason=reason))
-            yield replace(told, filename=loaded.filename)
+            problem = problem_at(loaded.position(path), path, msg("is not used: {reason}", reason=reason))
+            yield replace(problem, filename=loaded.filename)
 
 
 def _nobody_starts(project: Project) -> str:

@@ -44,17 +44,18 @@ app = CommandGroup()
 
 @app.command(name="list")
 def list_alerts(
-    firing: Annotated[bool, typer.Option("--firing", help="Only those whose condition holds.")] = False,
+    firing: Annotated[bool, typer.Option("--firing", help="Only alerts whose condition holds.")] = False,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """List every alert and its state; those that fire come first.
+    """List every alert and its state, firing alerts first.
 
-    pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
-    inhibited: an alert fires that names its cause, or a worse one about the same thing. off: disabled in the
-    spec, or about a service whose exporter this stack does not run. since: when it began to fire, as its
-    messages say; of one that is pending, when its condition did. acknowledged: who has it.
+    `pending` means that the condition holds, but not for long enough yet. `silenced` means that a silence
+    stops the notifications. `inhibited` means that another firing alert names the cause, or is a more serious
+    one about the same thing. `off` means that the alert is disabled in the spec, or that the stack does not
+    run the exporter of that service. The column SINCE shows when the alert began to fire; for a pending
+    alert, when its condition began to hold.
 
     Examples:
 
@@ -64,8 +65,8 @@ def list_alerts(
     """
     stack = open_stack(place.open())
     listing = listed(stack, prometheus_of(stack), alertmanager_of(stack))
-    found, trouble = listing.alerts, listing.trouble
-    shown = [f for f in found if not firing or f.since is not None]
+    alerts, trouble = listing.alerts, listing.trouble
+    shown = [f for f in alerts if not firing or f.since is not None]
     if out.as_json:
         out.json(
             {
@@ -77,7 +78,7 @@ def list_alerts(
         )
         return
     if trouble:
-        out.warn(msg("states are not known: {trouble}", trouble=trouble))
+        out.warn(msg("the states of the alerts are unknown: {trouble}", trouble=trouble))
     if listing.untold:
         out.warn(listing.untold)
     if shown:
@@ -86,10 +87,14 @@ def list_alerts(
             [_row(f) for f in shown],
         )
     elif firing and not trouble:
-        out.say(msg("No alert fires; {found} are watched.", found=sum(f.state != "off" for f in found)))
+        out.say(
+            msg(
+                "No alert is firing; {count} alerts are watched.", count=sum(f.state != "off" for f in alerts)
+            )
+        )
     for line in unreached_lines(stack.spec):
         out.say(line)
-    noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
+    noisy = next((f for f in alerts if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
         out.next(f"techsapo alerts runbook {noisy.alert.name}")
 
@@ -104,10 +109,12 @@ def silence(
     ] = None,
     matcher: Annotated[
         list[str] | None,
-        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+        typer.Option("--matcher", "-m", help="Only alerts with a matching label: name=value, !=, =~ or !~."),
     ] = None,
-    duration: Annotated[str, typer.Option("--for", help="How long, e.g. 30m or 2h.")] = "1h",
-    comment: Annotated[str, typer.Option("--comment", "-c", help="Why, for your colleagues.")] = "",
+    duration: Annotated[
+        str, typer.Option("--for", help="How long the silence lasts, e.g. 30m or 2h.")
+    ] = "1h",
+    comment: Annotated[str, typer.Option("--comment", "-c", help="The reason, for your colleagues.")] = "",
     show: Annotated[bool, typer.Option("--list", help="List the silences.")] = False,
     expire: Annotated[str | None, typer.Option("--expire", metavar="ID", help="End a silence now.")] = None,
     *,
@@ -128,7 +135,7 @@ def silence(
     """
     if (name is not None or bool(matcher)) + show + (expire is not None) != 1:
         raise OpsError(
-            msg("say what to silence, or --list, or --expire ID"),
+            msg("name an alert to silence, or pass --list or --expire ID"),
             msg('`techsapo alerts silence MemoryHigh --for 2h --comment "why"`'),
             exit_code=2,
         )
@@ -136,7 +143,9 @@ def silence(
     ends = until(duration)
     if wanted and not comment.strip():
         raise OpsError(
-            msg("a silence needs a reason"), msg("add --comment TEXT: others will see it"), exit_code=2
+            msg("a silence needs a reason"),
+            msg("add --comment TEXT: others will see this reason"),
+            exit_code=2,
         )
     stack = open_stack(place.open())
     if wanted:
@@ -166,16 +175,17 @@ app.command()(runbook)
 def try_alert(
     name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     within: Annotated[
-        float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="Wait so long.")
+        float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="How long to wait.")
     ] = 60.0,
     *,
     place: SpecPlace,
     out: QuietOutput,
 ) -> None:
-    """Send a synthetic alert to its receiver, and time its way there.
+    """Send a test alert to its receiver, and measure how long the delivery takes.
 
-    Alertmanager's own counters say when the receiver took it; what it does not take is said, with exit
-    code 1. The message says that it is a test; a second one follows when it resolves.
+    Alertmanager's own counters show when the receiver accepted the alert. If the receiver did not accept it,
+    an error is shown and the exit code is 1. The message says that it is a test; a second message follows
+    when the alert resolves.
 
     Examples:
 
@@ -187,19 +197,19 @@ def try_alert(
     server = alertmanager_in(stack)
     out.say(
         msg(
-            "sending {name} ({severity}) and waiting for Alertmanager to pass it on …",
+            "sending a test alert {name} ({severity}) and waiting for Alertmanager to deliver it …",
             name=name,
             severity=alert.severity,
         )
     )
     arrived = try_out(stack, alert, server, within=within)
-    told = ", ".join(arrived.integrations)
+    integrations = ", ".join(arrived.integrations)
     out.data(
         msg(
-            "{name} reached {receiver} ({told}) in {seconds:.1f} s",
+            "alert {name} reached receiver {receiver} ({integrations}) in {seconds:.1f} s",
             name=name,
             receiver=arrived.receiver,
-            told=told,
+            integrations=integrations,
             seconds=arrived.seconds,
         )
     )
@@ -210,21 +220,25 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
         out.json({"id": made, "until": ends.isoformat(), "matchers": [str(m) for m in wanted]})
         return
     out.data(made)
-    told = ", ".join(str(m) for m in wanted)
+    matching = ", ".join(str(m) for m in wanted)
     out.say(
-        msg("Nobody is notified of {told} until {moment_text}.", told=told, moment_text=moment_text(ends))
+        msg(
+            "Nobody is notified of alerts with {matchers} until {moment_text}.",
+            matchers=matching,
+            moment_text=moment_text(ends),
+        )
     )
     out.next(f"techsapo alerts silence --expire {made[:8]}")
 
 
 def _list_silences(server: Alertmanager, out: Output) -> None:
-    standing = [s for s in server.silences() if s.state != "expired"]
+    silences = [s for s in server.silences() if s.state != "expired"]
     if out.as_json:
-        out.json({"silences": [silence_json(s) for s in standing]})
-    elif not standing:
+        out.json({"silences": [silence_json(s) for s in silences]})
+    elif not silences:
         out.say(msg("There are no silences."))
     else:
-        held = {each.id: each for each in acknowledgements_of(standing)}
+        held = {each.id: each for each in acknowledgements_of(silences)}
         rows = [
             (
                 s.id[:8],
@@ -235,33 +249,33 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
                 s.created_by,
                 held[s.id].own_comment if s.id in held else s.comment,
             )
-            for s in standing
+            for s in silences
         ]
         out.table(("id", "matches", "until", "by", "comment"), rows)
 
 
 def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> None:
-    standing = [s for s in server.silences() if s.state != "expired"]
-    found = [s for s in standing if s.id.startswith(wanted)]
-    if len(found) != 1:
-        known = ", ".join(s.id[:8] for s in standing) or msg("none")
+    silences = [s for s in server.silences() if s.state != "expired"]
+    matches = [s for s in silences if s.id.startswith(wanted)]
+    if len(matches) != 1:
+        known = ", ".join(s.id[:8] for s in silences) or msg("none")
         raise OpsError(
-            msg("several silences begin with {wanted}", wanted=wanted)
-            if found
-            else msg("there is no silence {wanted}", wanted=wanted),
-            msg("standing silences: {known}", known=known),
+            msg("the ids of several silences begin with {wanted}", wanted=wanted)
+            if matches
+            else msg("there is no active silence with the id {wanted}", wanted=wanted),
+            msg("active silences: {known}", known=known),
             exit_code=2,
         )
-    ending = {"silence": found[0].id, "matchers": [str(m) for m in found[0].matchers]}
+    ending = {"silence": matches[0].id, "matchers": [str(m) for m in matches[0].matchers]}
     with recorded(stack.layout, msg("alerts silence --expire"), ending, out.warn):
-        server.expire(found[0].id)
+        server.expire(matches[0].id)
     if out.as_json:
-        out.json({"expired": found[0].id})
+        out.json({"expired": matches[0].id})
     out.say(
         msg(
-            "ended {id} ({matchers})",
-            id=found[0].id[:8],
-            matchers=", ".join(str(m) for m in found[0].matchers),
+            "ended silence {id} ({matchers})",
+            id=matches[0].id[:8],
+            matchers=", ".join(str(m) for m in matches[0].matchers),
         )
     )
 

@@ -58,7 +58,7 @@ def until(duration: str) -> datetime:
     if length.total_seconds() < SHORTEST:
         raise OpsError(
             msg("--for must be at least {shortest:g} s", shortest=SHORTEST),
-            msg("write e.g. 30m or 2h; 1m is the least"),
+            msg("write e.g. 30m or 2h; the minimum is 1m"),
             exit_code=2,
         )
     return datetime.now(UTC) + length
@@ -77,11 +77,11 @@ def refuse_watchdog(wanted: Sequence[Matcher]) -> None:
         )
         if alone
         else msg(
-            "that silences {watchdog} as well: {why_not_watchdog}",
+            "this silence would also silence {watchdog}: {why_not_watchdog}",
             watchdog=WATCHDOG,
             why_not_watchdog=WHY_NOT_WATCHDOG,
         ),
-        msg("pause the check at your watcher (notifications.watchdog)")
+        msg("pause the check at the external watcher (`notifications.watchdog`)")
         if alone
         else msg("add `-m alertname!={watchdog}`", watchdog=WATCHDOG),
         exit_code=2,
@@ -94,7 +94,7 @@ def alertmanager_in(stack: Stack) -> Alertmanager:
     if server is None:
         raise OpsError(
             msg("this stack runs no Alertmanager"),
-            msg("set monitoring.alertmanager.enabled, then `techsapo up`"),
+            msg("set `monitoring.alertmanager.enabled` to true, then `techsapo up`"),
         )
     return server
 
@@ -105,24 +105,30 @@ def ack(
     ] = None,
     matcher: Annotated[
         list[str] | None,
-        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+        typer.Option("--matcher", "-m", help="Only alerts with a matching label: name=value, !=, =~ or !~."),
     ] = None,
-    duration: Annotated[str, typer.Option("--for", help="How long at most, e.g. 2h.")] = "8h",
-    by: Annotated[str | None, typer.Option("--by", help="Who has it.", show_default="you")] = None,
-    comment: Annotated[str, typer.Option("--comment", "-c", help="What you do about it.")] = "",
-    take_over: Annotated[bool, typer.Option("--take-over", help="Also where somebody else has it.")] = False,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="Nobody has it any more; with --by only what they have.")
+    duration: Annotated[
+        str, typer.Option("--for", help="How long the acknowledgement lasts at most, e.g. 2h.")
+    ] = "8h",
+    by: Annotated[
+        str | None, typer.Option("--by", help="Who works on the alert.", show_default="you")
+    ] = None,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="What you are doing about the alert.")] = "",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the alert over from somebody else.")
     ] = False,
-    show: Annotated[bool, typer.Option("--list", help="List who has what.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Undo the acknowledgement; with --by, only that person's.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the acknowledged alerts.")] = False,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Say that somebody has an alert that fires: the next receivers are not told.
+    """Acknowledge a firing alert, so that the next receivers (`notifications.next`) are not notified.
 
-    It holds until the alert is over: the next time it fires it needs another one. The alert itself is
-    repeated as before, and says who has it. Works while the app is down.
+    The acknowledgement ends with the alert: if the alert fires again, acknowledge it again. The alert's own
+    messages are still repeated, and name the person who works on it. Works while the app is down.
 
     Examples:
 
@@ -136,8 +142,8 @@ def ack(
     """
     if (name is None) != show or (show and (undo or take_over)) or (undo and take_over):
         raise OpsError(
-            msg("say which alert, or --list"),
-            msg("`techsapo alerts ack AppDown`, or add --undo"),
+            msg("name an alert, or pass --list"),
+            msg("e.g. `techsapo alerts ack AppDown`; add --undo to withdraw the acknowledgement"),
             exit_code=2,
         )
     only = matchers(name, matcher or [])
@@ -157,8 +163,8 @@ def ack(
 def _you() -> str:
     from techsapo_ops.adapters.users import actor
 
-    found = actor()
-    return str(found.get("sudo") or found.get("login") or acting_user())
+    person = actor()
+    return str(person.get("sudo") or person.get("login") or acting_user())
 
 
 def _acknowledge(
@@ -180,55 +186,63 @@ def _acknowledge(
     for each in made:
         out.data(
             msg(
-                "{by} has {incident} until {moment_text} at most",
+                "{by} has acknowledged {incident}, until {moment_text} at the latest",
                 by=each.by,
                 incident=each.incident,
                 moment_text=moment_text(each.until),
             )
         )
     if not stack.spec.notifications.next:
-        out.say(msg("This stack tells no next receivers: it shows who has it, and nothing else."))
+        out.say(
+            msg("This stack has no next receivers, so an acknowledgement only shows who works on the alert.")
+        )
     own = [each.incident for each in made]
     if lost := [str(incident) for incident in wanted if incident not in own]:
         out.warn(
-            msg("in the same moment somebody took or gave back {lost}: see --list", lost=", ".join(lost))
+            msg(
+                "somebody else acknowledged or released {lost} at the same moment: see `techsapo alerts ack "
+                "--list`",
+                lost=", ".join(lost),
+            )
         )
     out.next(f"techsapo alerts ack {made[0].incident.alert} --undo")
 
 
 def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:
-    found = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
-    if not found:
+    held = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
+    if not held:
         raise OpsError(
-            msg("nobody has {only}", only=" and ".join(str(m) for m in only)),
-            msg("`techsapo alerts ack --list` lists who has what"),
+            msg("nobody has acknowledged an alert with {only}", only=" and ".join(str(m) for m in only)),
+            msg("`techsapo alerts ack --list` lists the acknowledgements"),
         )
     if by is not None:
-        others = "; ".join(str(each) for each in found if each.by != by)
-        found = [each for each in found if each.by == by]
-        if not found:
+        others = "; ".join(str(each) for each in held if each.by != by)
+        held = [each for each in held if each.by == by]
+        if not held:
             raise OpsError(
-                msg("{by} has none of it: {others}", by=by, others=others),
-                msg("without --by it is given back, whoever has it"),
+                msg("{by} has acknowledged none of these alerts: {others}", by=by, others=others),
+                msg("to undo the acknowledgement, whoever made it, leave out --by"),
             )
-    what = {"acknowledged": [str(each.incident) for each in found], "by": sorted({a.by for a in found})}
+    what = {"acknowledged": [str(each.incident) for each in held], "by": sorted({a.by for a in held})}
     with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):
-        withdraw(server, found)
+        withdraw(server, held)
     if out.as_json:
-        out.json({"ended": [acknowledgement_json(each) for each in found]})
-    for each in found:
-        out.say(msg("Nobody has {incident} any more; {by} had it.", incident=each.incident, by=each.by))
+        out.json({"ended": [acknowledgement_json(each) for each in held]})
+    for each in held:
+        out.say(
+            msg("{incident} is no longer acknowledged (it was by {by}).", incident=each.incident, by=each.by)
+        )
 
 
-def _list(found: Sequence[Acknowledgement], out: Output) -> None:
+def _list(acknowledgements: Sequence[Acknowledgement], out: Output) -> None:
     if out.as_json:
-        out.json({"acknowledgements": [acknowledgement_json(each) for each in found]})
-    elif not found:
-        out.say(msg("Nobody has acknowledged anything that fires."))
+        out.json({"acknowledgements": [acknowledgement_json(each) for each in acknowledgements]})
+    elif not acknowledgements:
+        out.say(msg("No firing alert is acknowledged."))
     else:
         rows = [
             (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)
-            for a in found
+            for a in acknowledgements
         ]
         out.table(("alert", "of", "by", "since", "until", "comment"), rows)
 

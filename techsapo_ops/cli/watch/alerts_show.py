@@ -36,7 +36,7 @@ def show(
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Show one alert: whether it fires, since when, who has it, whom it tells, and what to do first.
+    """Show one alert: its state, since when, who has acknowledged it, who is notified, and the first steps.
 
     Examples:
 
@@ -46,23 +46,23 @@ def show(
     """
     alert = known(name)
     stack = open_stack(place.open())
-    found = one_alert(stack, alert, prometheus_of(stack), alertmanager_of(stack))
+    detail = one_alert(stack, alert, prometheus_of(stack), alertmanager_of(stack))
     if out.as_json:
-        out.json(_json(found, stack.spec.locale))
+        out.json(_json(detail, stack.spec.locale))
         return
-    if found.trouble:
-        out.warn(msg("its state is not known: {trouble}", trouble=found.trouble))
-    if found.untold:
-        out.warn(found.untold)
-    _print(found, stack.spec.locale, out)
-    if any(each.state == "firing" and each.acknowledged is None for each in found.now):
+    if detail.trouble:
+        out.warn(msg("the state of the alert is unknown: {trouble}", trouble=detail.trouble))
+    if detail.untold:
+        out.warn(detail.untold)
+    _print(detail, stack.spec.locale, out)
+    if any(each.state == "firing" and each.acknowledged is None for each in detail.now):
         out.next(f"techsapo alerts ack {name}")
     else:
         out.next(f"techsapo alerts runbook {name}")
 
 
-def _print(found: OneAlert, locale: str, out: Output) -> None:
-    alert = found.alert
+def _print(detail: OneAlert, locale: str, out: Output) -> None:
+    alert = detail.alert
 
     def line(label: str, text: str) -> None:
         out.data(msg("{label:{width}} {text}", label=label, width=_LABEL, text=text))
@@ -77,52 +77,54 @@ def _print(found: OneAlert, locale: str, out: Output) -> None:
             service=alert.service,
         ),
     )
-    line(msg("means"), found.runbook.meaning(locale))
-    for each in found.now:
+    line(msg("means"), detail.runbook.meaning(locale))
+    for each in detail.now:
         line(msg("state"), _state(each))
         if each.since is not None:
             line("", each.summary)
             if labels := ", ".join(f"{k}={v}" for k, v in sorted(each.labels.items()) if k != "alertname"):
                 line("", labels)
-    for silence in found.silences:
+    for silence in detail.silences:
         matchers = ", ".join(map(str, silence.matchers))
         why = f": {silence.comment}" if silence.comment else ""
         ends = moment_text(silence.ends)
         held = msg("{id} ({matchers}) by {by} until {ends}", id=silence.id[:8], matchers=matchers,
                    by=silence.created_by, ends=ends)  # fmt: skip
         line(msg("silence"), held + why)
-    line(msg("tells"), ", ".join(found.receivers) or msg("nobody"))
-    line(msg("rule"), f"{' '.join(str(found.rule['expr']).split())}")
-    line(msg("for"), str(found.rule.get("for", "0s")))
-    for number, step in enumerate(found.runbook.steps(locale), 1):
+    line(msg("notifies"), ", ".join(detail.receivers) or msg("nobody"))
+    line(msg("rule"), f"{' '.join(str(detail.rule['expr']).split())}")
+    line(msg("for"), str(detail.rule.get("for", "0s")))
+    for number, step in enumerate(detail.runbook.steps(locale), 1):
         line(msg("do first") if number == 1 else "", f"{number}. {step}")
-    line(msg("runbook"), found.runbook_url)
+    line(msg("runbook"), detail.runbook_url)
 
 
 def _state(each: Listed) -> str:
     if each.since is None:
         return each.state
     held = each.acknowledged
-    who = "" if each.state != "firing" else msg("; nobody has it")
+    who = "" if each.state != "firing" else msg("; not acknowledged")
     if held is not None:
-        who = msg("; {by} has it until {moment_text}", by=held.by, moment_text=moment_text(held.until))
+        who = msg(
+            "; acknowledged by {by} until {moment_text}", by=held.by, moment_text=moment_text(held.until)
+        )
         who += msg(" ({comment})", comment=held.own_comment) if held.own_comment else ""
     return msg(
         "{state} since {moment_text}{who}", state=each.state, moment_text=moment_text(each.since), who=who
     )
 
 
-def _json(found: OneAlert, locale: str) -> dict[str, Any]:
-    alert = found.alert
+def _json(detail: OneAlert, locale: str) -> dict[str, Any]:
+    alert = detail.alert
     return {
         "name": alert.name,
         "severity": alert.severity,
         "page": alert.page,
         "priority": alert.priority,
         "service": alert.service,
-        "meaning": found.runbook.meaning(locale),
-        "expr": found.rule["expr"],
-        "for": found.rule.get("for", "0s"),
+        "meaning": detail.runbook.meaning(locale),
+        "expr": detail.rule["expr"],
+        "for": detail.rule.get("for", "0s"),
         "states": [
             {
                 "state": each.state,
@@ -131,14 +133,14 @@ def _json(found: OneAlert, locale: str) -> dict[str, Any]:
                 "labels": each.labels,
                 "acknowledged": acknowledgement_json(each.acknowledged) if each.acknowledged else None,
             }
-            for each in found.now
+            for each in detail.now
         ],
-        "silences": [silence_json(silence) for silence in found.silences],
-        "receivers": list(found.receivers),
-        "steps": list(found.runbook.steps(locale)),
-        "runbook": found.runbook_url,
-        "trouble": found.trouble or None,
-        "untold": found.untold or None,
+        "silences": [silence_json(silence) for silence in detail.silences],
+        "receivers": list(detail.receivers),
+        "steps": list(detail.runbook.steps(locale)),
+        "runbook": detail.runbook_url,
+        "trouble": detail.trouble or None,
+        "untold": detail.untold or None,
     }
 
 
@@ -149,7 +151,7 @@ def runbook(
     name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     language: Annotated[
         Literal["en", "ja"] | None,
-        typer.Option("--lang", help="Language.", show_default="the spec's, without one the terminal's"),
+        typer.Option("--lang", help="Language.", show_default="the spec's, else the terminal's"),
     ] = None,
     *,
     place: SpecPlace,
@@ -157,8 +159,8 @@ def runbook(
 ) -> None:
     """Show what an alert means, how to check and how to fix it.
 
-    It needs no stack and no spec; with one, commands have its ports and logins. In a pipe it is the
-    Markdown itself.
+    Needs no stack and no spec. With a spec, the commands in the text contain the stack's ports and logins. In
+    a pipe, the output is plain Markdown.
 
     Examples:
 
@@ -192,7 +194,7 @@ def _project(place: SpecChoice, out: Output, language: str | None) -> Project | 
         chosen = "" if language else msg("; --lang ja and --lang en choose a language")
         out.say(
             msg(
-                "The spec can't be read, so ports are the usual ones ({message}){chosen}.",
+                "The spec can't be read, so the commands below use the default ports ({message}){chosen}.",
                 message=error.message,
                 chosen=chosen,
             )

@@ -29,8 +29,7 @@ from techsapo_ops.spec.load import load
 from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.watch.alerts.delivery import look_at_notifications
 from techsapo_ops.watch.backups import look_at_backups
-from techsapo_ops.watch.doctor.look import distrusted, examine, repair
-from techsapo_ops.watch.doctor.looks import (
+from techsapo_ops.watch.doctor.checks import (
     Waiting,
     finding,
     look,
@@ -40,42 +39,47 @@ from techsapo_ops.watch.doctor.looks import (
     look_at_services,
     look_at_templates,
 )
+from techsapo_ops.watch.doctor.diagnosis import distrusted, examine, repair
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
     from techsapo_ops.stack.topology import Topology
-    from techsapo_ops.watch.doctor.look import Diagnosis, Repair
+    from techsapo_ops.watch.doctor.diagnosis import Diagnosis, Repair
 
 
 def doctor(
     *,
     place: SpecPlace,
     fix: Annotated[
-        bool, typer.Option("--fix", help="As root: install what is missing; starts and stops no service.")
+        bool,
+        typer.Option(
+            "--fix", help="Install the missing packages, as root; no service is started or stopped."
+        ),
     ] = False,
     versions: Annotated[
-        bool, typer.Option("--versions", help="Only the versions: of techsapo, this host, the servers.")
+        bool,
+        typer.Option("--versions", help="Print only the versions of techsapo, this host and the servers."),
     ] = False,
     bundle: Annotated[
         Path | None,
         typer.Option(
             "--bundle",
             metavar="FILE",
-            help="Write a .tar.gz for somebody who helps; secrets are masked.",
+            help="Write a .tar.gz for support; secrets are masked.",
             show_default=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="With --bundle: do not ask.")] = False,
     out: FullOutput,
 ) -> None:
-    """Say what this host lacks for the stack, and which ports are taken and by whom.
+    """Check what this host lacks for the stack, and which ports are taken, and by whom.
 
-    Ends with 0 when nothing needed is missing, else 1. Without a techsapo.yaml it looks for what the
-    default stack needs.
+    The exit code is 0 when nothing needed is missing, else 1. Without a techsapo.yaml, the needs of the
+    default stack are checked.
 
-    --bundle collects versions, states, generated files, notes and the last logs, also with a broken spec.
-    What is in it is listed first. Read it before you send it on: names of hosts and people and addresses of
-    clients stay in it.
+    --bundle collects versions, states, generated files, notes and the last logs, even with a broken spec. The
+    contents are listed first. Read the file before you send it: host names, personal names and client
+    addresses are not masked.
 
     Examples:
 
@@ -142,8 +146,8 @@ def _examined(project: Project, stack: Stack, waiting: Waiting) -> Diagnosis:
         *look_at_templates(project.overrides),
         *look_at_exposure(stack.topology),
         *(
-            HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
-            for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
+            HostFinding("secrets", str(open_file.path), Level.WARNING, open_file.message, open_file.hint)
+            for open_file in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
         *look_at_models(project.spec, today),
         *look_at_services(stack.topology),
@@ -166,12 +170,14 @@ def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
     if done.installed.disabled:
         out.say(
             msg(
-                "not started at boot: {disabled} (the stack runs its own)",
+                "no longer started at boot, because the stack runs its own: {disabled}",
                 disabled=", ".join(done.installed.disabled),
             )
         )
     if done.installed.left_running:
-        out.detail(msg("left running: {left_running}", left_running=", ".join(done.installed.left_running)))
+        out.detail(
+            msg("services left running: {left_running}", left_running=", ".join(done.installed.left_running))
+        )
     return done
 
 
@@ -179,7 +185,7 @@ def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
     if diagnosis.packages and not diagnosis.apt:
         out.say(
             msg(
-                "install by your system's means (Debian's names): {packages}",
+                "install these packages with your system's package manager (Debian names): {packages}",
                 packages=" ".join(diagnosis.packages),
             )
         )
@@ -193,7 +199,7 @@ def _next(stack: Stack, waiting: Waiting) -> str:
     """What to do where nothing is missing: begin, or the first of what waits; empty where nothing does."""
     try:
         running = stack.engine.observe().running
-    except OpsError:  # Docker does not answer, say: whoever looked at it has told so
+    except OpsError:  # Docker does not answer, for example: a finding says so already
         return ""
     if not running:
         return "techsapo up"
@@ -220,11 +226,9 @@ def _print(diagnosis: Diagnosis, out: Output) -> None:
     missing = sum(f.level == "missing" for f in diagnosis.findings)
     warnings = sum(f.level == "warning" for f in diagnosis.findings)
     words = (
-        msg("{missing} missing or in the way", missing=missing)
-        if missing
-        else msg("nothing needed is missing")
+        msg("{missing} missing or blocking", missing=missing) if missing else msg("nothing needed is missing")
     )
-    out.data(words + (msg(", {warnings} to look at", warnings=warnings) if warnings else ""))
+    out.data(words + (msg(", {warnings} to check", warnings=warnings) if warnings else ""))
 
 
 def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:

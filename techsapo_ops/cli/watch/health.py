@@ -31,9 +31,10 @@ def health(
     ] = 5.0,
     out: JsonQuietOutput,
 ) -> None:
-    """Probe every part at once: services, scrape targets, disk, certificates. Says who has which alert.
+    """Probe every part at once: services, scrape targets, disk, certificates. Shows who has acknowledged
+    which alert.
 
-    Ends with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+    Exit code: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
     Examples:
 
@@ -50,7 +51,7 @@ def health(
     if out.as_json:
         out.json({**_value(report), "unreached": list(stack.spec.unreached)})
     else:
-        _print(report, out, (stack.spec.told_nobody, nobody_starts(stack.topology, stack.runner)))
+        _print(report, out, (stack.spec.nobody_notified, nobody_starts(stack.topology, stack.runner)))
     raise typer.Exit(EXIT_CODES[report.status])
 
 

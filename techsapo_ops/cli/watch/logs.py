@@ -41,12 +41,13 @@ def _level(word: str) -> str:
 
 def logs(
     services: NamedServicesArgument = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 is all.")
+        int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 means all.")
     ] = 100,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="AGE|TIME", help="From then on, e.g. 1h or 2026-01-31.")
+        str | None,
+        typer.Option("--since", metavar="AGE|TIME", help="Lines since this time, e.g. 1h or 2026-01-31."),
     ] = None,
     level: Annotated[
         str | None,
@@ -54,7 +55,7 @@ def logs(
             "--level",
             parser=_level,
             metavar=f"[{'|'.join(ORDER)}]",
-            help="Only lines that are at least as grave.",
+            help="Only lines of this level or above.",
         ),
     ] = None,
     request: Annotated[
@@ -64,7 +65,8 @@ def logs(
         str | None, typer.Option("--trace", metavar="ID", help="Only lines of the trace with this id.")
     ] = None,
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
+        str | None,
+        typer.Option("--grep", metavar="REGEX", help="Only lines that match this regular expression."),
     ] = None,
     *,
     place: SpecFile,
@@ -72,9 +74,10 @@ def logs(
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
 
-    On a terminal: time, level, service, message; on a pipe the lines as they are. With --json every line is
-    an object of its own: time, service, level, and `line`, where it is JSON itself, else `text`. The id of a
-    request is its answer's X-Request-ID; nginx and every instance log it.
+    On a terminal, each line is shown with time, level, service and message; in a pipe, the lines are
+    unchanged. With --json, each line is an object with time, service, level, and either `line` (if the log
+    line is JSON itself) or `text`. The id of a request is the X-Request-ID header of its answer; nginx and
+    every instance log this id.
 
     Examples:
 
@@ -99,8 +102,8 @@ def logs(
     # Lines are picked before the last N are counted, so that N matching ones are shown.
     limit = None if lines == 0 or since is not None or chosen else lines
     following = stack.logs(wanted, follow=True, lines=0) if follow else None
-    found = stack.logs(wanted, lines=limit, since=start)
-    past = list(chosen.of(found))
+    unfiltered = stack.logs(wanted, lines=limit, since=start)
+    past = list(chosen.of(unfiltered))
     show = _printer(names, out.as_json)
     show(past[-lines:] if lines else past)
     if following is not None:
@@ -112,8 +115,8 @@ def _compiled(grep: str | None) -> re.Pattern[str] | None:
         return re.compile(grep) if grep is not None else None
     except re.error as error:
         raise OpsError(
-            msg("--grep: {grep} is no regular expression: {error}", grep=repr(grep), error=error),
-            msg("write a special character as itself by \\ before it, e.g. \\["),
+            msg("--grep: {grep} is not a regular expression: {error}", grep=repr(grep), error=error),
+            msg("put \\ before a special character, e.g. \\["),
             exit_code=2,
         ) from None
 
@@ -158,16 +161,16 @@ _APART = ("exception",)
 def line_document(line: LogLine) -> dict[str, Any]:
     """A line as a JSON object, with the same keys for each.
 
-    Of `line` and `text` one is null: a line that is a JSON object stands in `line` as that object, any other
-    in `text`.
+    Of `line` and `text` one is null: a line that is a JSON object is in `line` as that object, any other in
+    `text`.
     """
-    told = line_object(line.text)
+    fields = line_object(line.text)
     return {
         "time": line.time.isoformat() if line.time else None,
         "service": line.service,
         "level": line_level(line.text),
-        "line": told,
-        "text": line.text if told is None else None,
+        "line": fields,
+        "text": line.text if fields is None else None,
     }
 
 
@@ -194,24 +197,24 @@ class LogView:
             (f"{when:{_TIME}}", "dim"), " ", (f"{level:5}", style), " ",
             (f"{name:{self._width}}", self._colours.get(line.service, "")), " ",
         )  # fmt: skip
-        told = line_object(line.text)
-        if told is None:
+        fields = line_object(line.text)
+        if fields is None:
             return head.append(_bounded(line.text), style)
-        message, rest = _message(told)
+        message, rest = _message(fields)
         head.append(message, style)
         if rest:
             head.append(f"{' ' if message else ''}{rest}", "dim")
         for field in _APART:
-            if field in told:
-                head.append("\n" + _indented(_bounded(str(told[field]))), "dim")
+            if field in fields:
+                head.append("\n" + _indented(_bounded(str(fields[field]))), "dim")
         return head
 
 
-def _message(told: dict[str, Any]) -> tuple[str, str]:
+def _message(fields: dict[str, Any]) -> tuple[str, str]:
     """What a JSON line says, and its other fields as `name=value`."""
-    message = next((told[name] for name in ("message", "msg") if name in told), "")
+    message = next((fields[name] for name in ("message", "msg") if name in fields), "")
     rest = (
-        f"{_bounded(name)}={_value(v)}" for name, v in told.items() if name not in _SHOWN_ALREADY + _APART
+        f"{_bounded(name)}={_value(v)}" for name, v in fields.items() if name not in _SHOWN_ALREADY + _APART
     )
     # A line feed of a client's text would else begin a line that looks like another service's.
     return _one_line(_bounded(_plain(message))), _one_line(_bounded(" ".join(rest)))

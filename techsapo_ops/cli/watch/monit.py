@@ -38,8 +38,8 @@ def monit(
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
-    On a terminal it goes on until Ctrl-C; without one it prints one reading. CPU is in percent of one core,
-    children included.
+    On a terminal, the table runs until Ctrl-C; without a terminal, one reading is printed. CPU is in percent
+    of one core, child processes included.
 
     Examples:
 
@@ -53,7 +53,7 @@ def monit(
     readings = monitor.read()
     if not readings and not out.as_json:
         monitor.seen.require_known()
-        out.say(msg("no service of this stack runs"))
+        out.say(msg("no service of this stack is running"))
         out.next("techsapo up")
         return
     screen = console()

@@ -17,8 +17,8 @@ from techsapo_ops.stack.maintenance import maintenance_of
 def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     """List the services and their state.
 
-    Reads what `up` left, not the spec: it also works while the spec is broken. Ends with 1 where nothing is
-    seen to run and a host can't be reached: it may have something.
+    Reads the records of `up`, not the spec, so it also works while the spec is broken. The exit code is 1 if
+    no service is seen running and a host can't be reached, because services may be running there.
 
     Examples:
 
@@ -45,7 +45,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         return
     if not observed.services:
         observed.require_known()
-        out.say(msg("no service of this stack runs"))
+        out.say(msg("no service of this stack is running"))
         out.next("techsapo up")
         return
     several = any(s.machine for s in observed.services.values())
@@ -89,7 +89,9 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.next(f"techsapo logs {crashed[0]}")
         return
     old = {
-        s.name: msg("not the installed build, {build}: {what}", build=build(), what=difference(s.build))
+        s.name: msg(
+            "does not run the installed build {build}: {what}", build=build(), what=difference(s.build)
+        )
         for s in observed.services.values()
         if s.build and is_other(s.build)
     }

@@ -35,7 +35,7 @@ STATE_COLUMNS = frozenset({"state", "status", "result"})
 
 
 def state_word(state: str) -> str:
-    """A state as it is told: a message where it is one that we know, else itself."""
+    """A state for the reader: a message where we know the word, else the word itself."""
     return _STATES.get(str(state), state)
 
 
@@ -65,9 +65,9 @@ def stopped_lines(observed: Observed) -> Iterator[str]:
     """What somebody has stopped, a line each, with what starts it again."""
     for name, stopped in observed.stopped.items():
         seen = observed.services.get(name)
-        if seen is not None and seen.state.kept_running:
+        if seen is not None and seen.state.running_or_restarting:
             yield msg(
-                "{name}: runs, although it was {stopped}; `techsapo start {name}` keeps it so",
+                "{name}: running, although it was {stopped}; `techsapo start {name}` keeps it running",
                 name=name,
                 stopped=stopped,
             )
@@ -109,7 +109,7 @@ def summary(report: HealthReport) -> str:
     """`healthy: 9 of 9 parts well, 1 not known yet, 2 absent, 31 ms`."""
     asked = [p for p in report.probes if p.status not in {"absent", "untested", "starting"}]
     line = msg(
-        "{status}: {count} of {count2} parts well",
+        "{status}: {count} of {count2} parts ok",
         status=state_word(report.status.value),
         count=len(asked) - len(report.failing),
         count2=len(asked),
@@ -128,7 +128,9 @@ def away_rows(report: HealthReport) -> list[tuple[str, str]]:
     return [
         (
             host,
-            msg("can't be reached: {why}; {count} services not asked", why=why, count=report.count_on(host)),
+            msg(
+                "can't be reached: {why}; {count} services not checked", why=why, count=report.count_on(host)
+            ),
         )
         for host, why in report.unreachable.items()
     ]
@@ -147,9 +149,9 @@ def next_step(report: HealthReport) -> str:
         return next((hint for hint in (*why_off, *(p.hint for p in report.failing), *logs) if hint), "")
     if report.firing:
         return f"techsapo alerts show {report.firing[0]}"
-    told = (
+    by_urgency = (
         [p.hint for p in report.probes if p.outdated],
         [p.hint for p in report.probes if p.kind == "updates"],
         [p.hint for p in report.probes if p.status == "untested"],
     )
-    return next((hint for hints in told for hint in hints if hint), "")
+    return next((hint for hints in by_urgency for hint in hints if hint), "")

@@ -44,20 +44,23 @@ def status(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="AGE|TIME", help=f"What there is to say of that time, {LONGEST.days}d at most."
+            "--since",
+            metavar="AGE|TIME",
+            help=f"Summarise the time since then, e.g. 7d; {LONGEST.days}d at most.",
         ),
     ] = None,
     out: JsonOutput,
 ) -> None:
-    """Show the whole stack on one screen: health, alerts and who has them, backups, money, jobs.
+    """Show the whole stack on one screen: health, alerts and who works on them, backups, costs, jobs.
 
-    All parts are asked at once. One that can't be read says why in its line, and no other waits for it.
+    All parts are checked at once. A part that can't be read shows the reason in its line, and delays no other
+    part.
 
-    With --since it shows the time from then on: incidents and who had them, noisy alerts, the last trial
-    restore, cost with that of the time before, security updates, silences, what expires. The job report
-    sends that each week; `techsapo jobs run report` sends it now.
+    With --since, the time since then is summarised: incidents and who acknowledged them, noisy alerts, the
+    last trial restore, cost compared with the period before, security updates, silences, and what expires
+    soon. The `report` job sends this summary every week; `techsapo jobs run report` sends it now.
 
-    Ends as `health` does: with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+    Exit code, as for `health`: 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
     Examples:
 
@@ -76,14 +79,14 @@ def status(
     except OpsError as error:
         error.exit_code = WRONG
         raise
-    found = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
+    stack_status = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
     if out.as_json:
-        out.json(value(found, stack))
+        out.json(value(stack_status, stack))
     else:
-        _print(lines(found, stack))
-        if step := next_of(found):
+        _print(lines(stack_status, stack))
+        if step := next_of(stack_status):
             out.advise(step)
-    raise typer.Exit(EXIT_CODES[found.status])
+    raise typer.Exit(EXIT_CODES[stack_status.status])
 
 
 def _since(place: SpecChoice, since: str, out: Output) -> None:
@@ -91,7 +94,7 @@ def _since(place: SpecChoice, since: str, out: Output) -> None:
     begin = moment(since, now)
     if not timedelta(hours=1) <= now - begin <= LONGEST:
         raise OpsError(
-            msg("--since {since}: a time from 1h to {days}d ago is shown", since=since, days=LONGEST.days),
+            msg("--since {since}: give a time between 1h and {days}d ago", since=since, days=LONGEST.days),
             msg("write e.g. --since 7d"),
             exit_code=WRONG,
         )
@@ -118,9 +121,9 @@ def _print(shown: Iterable[Line]) -> None:
     table.add_column(min_width=LABEL, no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for line in shown:
-        told = harmless(spoken(line.text))
-        indent = " " * (len(told) - len(told.lstrip()))
-        parts = wrapped(told.lstrip(), max(screen.width - LABEL - 1 - len(indent), LABEL))
+        spoken_text = harmless(spoken(line.text))
+        indent = " " * (len(spoken_text) - len(spoken_text.lstrip()))
+        parts = wrapped(spoken_text.lstrip(), max(screen.width - LABEL - 1 - len(indent), LABEL))
         text = "\n".join(indent + part for part in parts)
         table.add_row(Text(spoken(line.label)), Text(text, style=state_style(line.state)))
     screen.print(table)
@@ -129,34 +132,37 @@ def _print(shown: Iterable[Line]) -> None:
 _AS_THEY_ARE = ("backups", "certificates", "budget", "versions")
 
 
-def value(found: StackStatus, stack: Stack) -> dict[str, Any]:
+def value(stack_status: StackStatus, stack: Stack) -> dict[str, Any]:
     """The same with stable keys; a part that could not be read is null, and `unread` says why."""
     parts: dict[str, tuple[Look[Any], Callable[[Any], Any]]] = {
-        "health": (found.health, _health),
+        "health": (stack_status.health, _health),
         "services": (
-            found.services,
-            lambda seen: [service_json(s, found.at, seen.stopped) for s in seen.services.values()],
+            stack_status.services,
+            lambda seen: [service_json(s, stack_status.at, seen.stopped) for s in seen.services.values()],
         ),
-        "alerts": (found.alerts, _alerts),
-        "jobs": (found.jobs, lambda every: [{"name": j.job.name, **document(j, "job")} for j in every]),
-        "drift": (found.drift, _drift),
-        **{name: (getattr(found, name), lambda told: told) for name in _AS_THEY_ARE},
+        "alerts": (stack_status.alerts, _alerts),
+        "jobs": (
+            stack_status.jobs,
+            lambda every: [{"name": j.job.name, **document(j, "job")} for j in every],
+        ),
+        "drift": (stack_status.drift, _drift),
+        **{name: (getattr(stack_status, name), lambda part: part) for name in _AS_THEY_ARE},
     }
-    if found.front is not None:
-        parts["front"] = (found.front, list)
-    unread = {name: look.why for name, (look, _) in parts.items() if look.told is None}
-    if (listing := found.alerts.told) is not None and listing.trouble:
+    if stack_status.front is not None:
+        parts["front"] = (stack_status.front, list)
+    unread = {name: look.why for name, (look, _) in parts.items() if look.value is None}
+    if (listing := stack_status.alerts.value) is not None and listing.trouble:
         unread["alerts"] = listing.trouble
     return {
         "project": stack.spec.project,
         "engine": stack.topology.engine,
-        "status": found.status.value,
-        "at": found.at.isoformat(timespec="seconds"),
-        "seconds": round(found.seconds, 3),
-        "maintenance": None if found.maintenance is None else found.maintenance.to_json(),
-        **{name: None if name in unread else show(look.told) for name, (look, show) in parts.items()},
+        "status": stack_status.status.value,
+        "at": stack_status.at.isoformat(timespec="seconds"),
+        "seconds": round(stack_status.seconds, 3),
+        "maintenance": None if stack_status.maintenance is None else stack_status.maintenance.to_json(),
+        **{name: None if name in unread else show(look.value) for name, (look, show) in parts.items()},
         "unread": unread,
-        **({"unreachable": away_json(found.unreachable)} if found.unreachable else {}),
+        **({"unreachable": away_json(stack_status.unreachable)} if stack_status.unreachable else {}),
     }
 
 

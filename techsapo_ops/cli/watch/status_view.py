@@ -44,51 +44,51 @@ class Line:
         return msg("{label:{width}} {text}", label=self.label, width=LABEL, text=self.text).rstrip()
 
 
-def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
+def lines(status: StackStatus, stack: Stack) -> Iterator[Line]:
     """The screen."""
-    at = f"{found.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    at = f"{status.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
     first = msg(
         "{status} on {engine}, {at}, {seconds:.1f} s",
-        status=state_word(found.status.value),
+        status=state_word(status.status.value),
         engine=stack.topology.engine,
         at=at,
-        seconds=found.seconds,
+        seconds=status.seconds,
     )
-    yield Line(first, found.status.value, stack.spec.project)
-    if found.maintenance is not None:
-        yield Line(str(found.maintenance), "warning", msg("maintenance"))
-    yield from _part(msg("health"), found.health, _health)
-    yield from _part(msg("services"), found.services, lambda observed: _services(observed, found.at))
-    if found.front is not None:
+    yield Line(first, status.status.value, stack.spec.project)
+    if status.maintenance is not None:
+        yield Line(str(status.maintenance), "warning", msg("maintenance"))
+    yield from _part(msg("health"), status.health, _health)
+    yield from _part(msg("services"), status.services, lambda observed: _services(observed, status.at))
+    if status.front is not None:
         address = str(stack.spec.floating_address)
-        yield from _part(msg("address"), found.front, lambda hosts: _front(hosts, address))
-    yield from _part(msg("alerts"), found.alerts, lambda listing: _alerts(listing, found.at))
-    yield from _part(msg("backups"), found.backups, lambda backups: _backups(backups, found.at))
-    yield from _part(msg("certificates"), found.certificates, _certificates)
-    yield from _part(msg("budget"), found.budget, _budget)
-    yield from _part(msg("jobs"), found.jobs, lambda jobs: _jobs(jobs, found.at))
-    yield from _part(msg("drift"), found.drift, _drift)
-    yield from _part(msg("versions"), found.versions, _versions)
+        yield from _part(msg("address"), status.front, lambda hosts: _front(hosts, address))
+    yield from _part(msg("alerts"), status.alerts, lambda listing: _alerts(listing, status.at))
+    yield from _part(msg("backups"), status.backups, lambda backups: _backups(backups, status.at))
+    yield from _part(msg("certificates"), status.certificates, _certificates)
+    yield from _part(msg("budget"), status.budget, _budget)
+    yield from _part(msg("jobs"), status.jobs, lambda jobs: _jobs(jobs, status.at))
+    yield from _part(msg("drift"), status.drift, _drift)
+    yield from _part(msg("versions"), status.versions, _versions)
 
 
-def next_of(found: StackStatus) -> str:
+def next_of(status: StackStatus) -> str:
     """What to do next; empty where nothing asks for somebody."""
-    if (health := found.health.told) is not None and health.failing:
+    if (health := status.health.value) is not None and health.failing:
         return next_step(health)
-    if (listing := found.alerts.told) is not None:
+    if (listing := status.alerts.value) is not None:
         for each in _holding(listing):
             if each.state == "firing" and each.acknowledged is None:
                 return f"`techsapo alerts show {each.alert.name}`"
-    if (drift := found.drift.told) is not None and drift.findings:
+    if (drift := status.drift.value) is not None and drift.findings:
         return "techsapo changes drift"
     return next_step(health) if health is not None else ""
 
 
 def _part(label: str, look: Look[Any], show: Callable[[Any], Iterator[Line]]) -> Iterator[Line]:
-    if look.told is None:
-        yield Line(msg("not known: {why}", why=look.why), "warning", label)
+    if look.value is None:
+        yield Line(msg("unknown: {why}", why=look.why), "warning", label)
         return
-    for number, line in enumerate(show(look.told)):
+    for number, line in enumerate(show(look.value)):
         yield replace(line, label=label if number == 0 else "")
 
 
@@ -116,11 +116,11 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
     every = list(observed.services.values())
     up = [s for s in every if s.state.runs]
     if not every:
-        yield Line(msg("none was started yet"), "warning")
+        yield Line(msg("no service has been started yet"), "warning")
         return
     since = min((s.started for s in up if s.started is not None), default=None)
-    first = msg("{count} of {count2} run", count=len(up), count2=len(every)) + (
-        msg(", up to {age}", age=age(since, now)) if since is not None else ""
+    first = msg("{count} of {count2} running", count=len(up), count2=len(every)) + (
+        msg(", for up to {age}", age=age(since, now)) if since is not None else ""
     )
     below = [
         Line(
@@ -135,10 +135,12 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
 
 def _front(hosts: Sequence[str], address: str) -> Iterator[Line]:
     words = {
-        0: msg("no host has {address}", address=address),
-        1: msg("{host} has {address}", host="".join(hosts), address=address),
+        0: msg("no host has the address {address}", address=address),
+        1: msg("host {host} has the address {address}", host="".join(hosts), address=address),
     }
-    twice = msg("more than one host has {address}: {hosts}", address=address, hosts=", ".join(hosts))
+    twice = msg(
+        "more than one host has the address {address}: {hosts}", address=address, hosts=", ".join(hosts)
+    )
     yield Line(words.get(len(hosts), twice), "ok" if len(hosts) == 1 else "down")
 
 
@@ -149,19 +151,21 @@ def _holding(listing: Listing) -> list[Listed]:
 
 def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
     if listing.trouble:
-        yield Line(msg("not known: {trouble}", trouble=listing.trouble), "warning")
+        yield Line(msg("unknown: {trouble}", trouble=listing.trouble), "warning")
         return
     held = _holding(listing)
     hushed = sum(f.state in {"silenced", "inhibited"} for f in listing.alerts)
     counts = [(sum(f.state == state for f in held), state) for state in _NOW]
-    words = joined(", ", [_counted(state, count) for count, state in counts if count]) or msg("none fires")
+    words = joined(", ", [_counted(state, count) for count, state in counts if count]) or msg("none firing")
     if hushed:
         words += msg(", {hushed} silenced or inhibited", hushed=hushed)
     first = Line(words, "failed" if counts[0][0] else "ok")
-    told = Counter(Line(msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held)
+    alert_lines = Counter(
+        Line(msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held
+    )
     below = [
         line if count == 1 else replace(line, text=msg("{text} ({count} times)", text=line.text, count=count))
-        for line, count in told.items()
+        for line, count in alert_lines.items()
     ]
     if listing.untold:
         below.insert(0, Line(msg("  {untold}", untold=listing.untold), "warning"))
@@ -177,19 +181,19 @@ def _counted(state: str, count: int) -> str:
 def _alert(each: Listed, now: datetime) -> str:
     since = msg(" for {age}", age=age(each.since, now)) if each.since is not None else ""
     held = each.acknowledged
-    who = msg("nobody has it") if held is None else msg("{by} has it", by=held.by)
+    who = msg("not acknowledged") if held is None else msg("acknowledged by {by}", by=held.by)
     if held is not None and held.own_comment:
         who += msg(" ({comment})", comment=held.own_comment)
     if each.state == "pending":
         about = {"name": each.alert.name, "severity": each.alert.severity, "since": since}
         if not each.summary:
-            return msg("{name} ({severity}) holds{since}, and fires if that lasts", **about)
+            return msg("{name} ({severity}) pending{since}; it fires if the condition lasts", **about)
         return msg(
-            "{name} ({severity}) holds{since}, and fires if that lasts: {summary}",
+            "{name} ({severity}) pending{since}; it fires if the condition lasts: {summary}",
             summary=each.summary, **about,
         )  # fmt: skip
     return msg(
-        "{name} ({severity}) fires{since}; {who}: {summary}",
+        "{name} ({severity}) firing{since}; {who}: {summary}",
         name=each.alert.name,
         severity=each.alert.severity,
         since=since,
@@ -206,16 +210,16 @@ def _alert_state(each: Listed) -> str:
 
 def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     if backups.newest is None:
-        yield Line(msg("there is none"), "warning")
+        yield Line(msg("there is no backup"), "warning")
         return
     proved = backups.proved
     if proved is None:
-        first = Line(msg("none was proved to come back yet"), "warning")
+        first = Line(msg("no backup has been restored on trial yet"), "warning")
     else:
-        how = msg("restored on trial") if proved.where == "here" else msg("came back from off-site")
+        how = msg("restored on trial") if proved.where == "here" else msg("restored from off-site")
         first = Line(
             msg(
-                "proved: {backup} {how} {age} ago",
+                "restorable: {backup}, {how} {age} ago",
                 backup=proved.id or msg("one"),
                 how=how,
                 age=age(proved.at, now),
@@ -225,7 +229,7 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     yield first
     yield Line(
         msg(
-            "newest: {newest}, {age} old, of {count}",
+            "latest of {count}: {newest}, {age} old",
             newest=backups.newest,
             age=age(backups.newest_begun, now),
             count=backups.count,
@@ -234,7 +238,10 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     for name, shrink in backups.shrunk:
         yield Line(msg("{name}: {shrink}", name=name, shrink=shrink), "warning")
     if backups.failed:
-        yield Line(msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed")
+        yield Line(
+            msg("backups that failed the last check: {failed}", failed=", ".join(backups.failed[-3:])),
+            "failed",
+        )
 
 
 def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]:
@@ -245,10 +252,8 @@ def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]
         renews = (
             msg("renews {renews_at:%Y-%m-%d}", renews_at=each.renews_at) if each.renews_at is not None else ""
         )
-        told = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg(
-            "nothing is known of it"
-        )
-        yield Line(msg("{name}: {told}", name=each.name, told=told), "warning" if each.attention else "ok")
+        facts = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg("no information")
+        yield Line(msg("{name}: {facts}", name=each.name, facts=facts), "warning" if each.attention else "ok")
     if len(certificates) > _MOST:
         yield Line(msg("and {count} more", count=len(certificates) - _MOST))
 
@@ -269,21 +274,24 @@ def _budget(spent: Spent) -> Iterator[Line]:
     over = max(spent.day_percent, spent.month_percent)
     yield Line(joined(", ", parts), "failed" if over >= 100 else "ok")
     if spent.rows_lost:
-        yield Line(msg("or more: rows of the audit log are lost"), "warning")
+        yield Line(msg("the amounts may be higher: some rows of the audit log are lost"), "warning")
 
 
 def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
     due = sorted((j for j in jobs if j.next is not None), key=lambda j: (j.next, j.job.name))
     soon = [f"{j.job.name} {_due(j.next, now)}" for j in due[:3] if j.next is not None]
     failed = [j for j in jobs if j.last is not None and not j.last.ok and j.last.result != "running"]
-    words = msg("next: {soon}", soon=", ".join(soon)) if soon else msg("nobody starts any")
+    words = msg("next: {soon}", soon=", ".join(soon)) if soon else msg("no run is scheduled")
     below = [
         Line(msg("  {name}: {failure}", name=j.job.name, failure=_failure(j.last, now)), "failed")
         for j in failed
         if j.last is not None
     ]
     below += [
-        Line(msg("  {name}: missed {time}", name=j.job.name, time=_due(j.missed, now)), "failed")
+        Line(
+            msg("  {name}: the run at {time} did not start", name=j.job.name, time=_due(j.missed, now)),
+            "failed",
+        )
         for j in jobs
         if j.missed is not None
     ]
@@ -303,11 +311,13 @@ def _failure(run: Run, now: datetime) -> str:
 
 def _drift(report: DriftReport) -> Iterator[Line]:
     if not report.findings:
-        yield Line(msg("none: as applied by @{id}", id=report.against.id), "ok")
+        yield Line(msg("none: as applied by apply @{id}", id=report.against.id), "ok")
         return
     below = [Line(msg("  {name}: {what}", name=f.name or f.kind, what=f.what)) for f in report.findings]
-    count = msg("1 thing differs") if len(below) == 1 else msg("{count} things differ", count=len(below))
-    yield from _some(Line(msg("{count} from @{id}", count=count, id=report.against.id), "warning"), below)
+    count = msg("1 difference") if len(below) == 1 else msg("{count} differences", count=len(below))
+    yield from _some(
+        Line(msg("{count} from apply @{id}", count=count, id=report.against.id), "warning"), below
+    )
 
 
 def _versions(versions: Versions) -> Iterator[Line]:
@@ -322,11 +332,11 @@ def _versions(versions: Versions) -> Iterator[Line]:
         when = f"{versions.applied.astimezone():%Y-%m-%d %H:%M}"
         yield Line(
             msg(
-                "@{apply} applied {when} by {applied_by}",
+                "apply @{apply} on {when} by {applied_by}",
                 apply=versions.apply,
                 when=when,
                 applied_by=versions.applied_by,
             ),
         )
     if versions.others:
-        yield Line(msg("another build: {others}", others=", ".join(versions.others)), "warning")
+        yield Line(msg("services of another build: {others}", others=", ".join(versions.others)), "warning")

@@ -81,7 +81,7 @@ def write_bundle(target: Path, place: SpecChoice, out: Output, *, yes: bool) -> 
             masked=_masked(scrubber.counts),
         )
     )
-    if not confirm(msg("write them to {target}?", target=target), yes=yes):
+    if not confirm(msg("write these files to {target}?", target=target), yes=yes):
         out.say(msg("nothing was written"))
         out.next(f"techsapo doctor --bundle {shlex.quote(str(target))} --yes")
         raise typer.Exit(1)
@@ -92,7 +92,9 @@ def write_bundle(target: Path, place: SpecChoice, out: Output, *, yes: bool) -> 
     else:
         size = write(target, parts)
     out.data(str(target))
-    out.say(msg("{size}, readable by you alone; look through it before you send it on", size=human(size)))
+    out.say(
+        msg("{size}, readable only by you; check the contents before you send the file", size=human(size))
+    )
 
 
 def _stack(place: SpecChoice) -> Stack | None:
@@ -102,8 +104,8 @@ def _stack(place: SpecChoice) -> Stack | None:
         return None
 
 
-def _masked(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in found.items() if count) or msg("nothing")
+def _masked(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or msg("nothing")
 
 
 def show_versions(place: SpecChoice, out: Output) -> None:
@@ -123,7 +125,7 @@ def show_versions(place: SpecChoice, out: Output) -> None:
         try:
             shown["stack"] = _stack_values(place.open())
         except OpsError as error:
-            out.warn(msg("what the stack runs is not known: {message}", message=error.message))
+            out.warn(msg("can't find out what the stack runs: {message}", message=error.message))
     if out.as_json:
         out.json(shown)
         return

@@ -26,20 +26,20 @@ class ComposeAccess(ComposeStack, ContainerAccess):
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
         of_image = self._container(image_of or service)
         gone = self.topology.find(service) is None
-        found, container = of_image if gone else self._container(service)
-        folder = str(self.topology.data_dir(found))
+        target, container = of_image if gone else self._container(service)
+        folder = str(self.topology.data_dir(target))
         volumes = ["--volumes-from", container.id]
         if gone:  # its own volume stands in place of the other's, whose spec is there as well
             self._make_volume(service)
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
-        return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
+        return self.docker.beside(volumes, of_image[1].image, str(target.facts.uid), folder, command)
 
     @override
     def data_entries(self, service: str) -> frozenset[str] | None:
-        found = self.topology.find(service)
-        if found is None:
+        target = self.topology.find(service)
+        if target is None:
             return None
-        folder = str(self.topology.data_dir(found))
+        folder = str(self.topology.data_dir(target))
         listing = Command(("ls", "-A", folder))
         container = self.glance().containers.get(service)
         if container is not None and container.running:
@@ -47,15 +47,15 @@ class ComposeAccess(ComposeStack, ContainerAccess):
         elif self.docker.attempt("volume", "inspect", self._volume(service)).code != 0:
             return frozenset()
         else:
-            image = self.topology.spec.image_of(found.kind, found.facts.image)
+            image = self.topology.spec.image_of(target.kind, target.facts.image)
             volumes = ["--volume", f"{self._volume(service)}:{folder}"]
-            beside = self.docker.beside(volumes, image, str(found.facts.uid), "/", listing)
+            beside = self.docker.beside(volumes, image, str(target.facts.uid), "/", listing)
             done = self.docker.runner.run(beside)
         return frozenset(done.stdout.decode(errors="replace").split("\n")) - {""} if done.code == 0 else None
 
     @override
     def removal(self, service: str) -> str:
-        return msg("`techsapo down` and `docker volume rm {volume}`", volume=self._volume(service))
+        return msg("run `techsapo down` and `docker volume rm {volume}`", volume=self._volume(service))
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:
@@ -84,13 +84,13 @@ class ComposeAccess(ComposeStack, ContainerAccess):
         return service in self.glance().containers
 
     @override
-    def _found(self, service: str) -> Service | None:
+    def _service(self, service: str) -> Service | None:
         return self.topology.find(service)
 
     @override
     def _container(self, service: str) -> tuple[Service, ContainerFacts]:
-        found = self.topology.find(service)
+        target = self.topology.find(service)
         containers = self.glance().containers
-        if found is None or found.name not in containers:
+        if target is None or target.name not in containers:
             raise unknown(msg("service"), service, list(containers))
-        return found, containers[found.name]
+        return target, containers[target.name]

@@ -211,7 +211,8 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             raise unknown(msg("service"), service, list(containers))
         if wanted is None:
             raise OpsError(
-                msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")
+                msg("{service} is no longer in the spec", service=service),
+                msg("`techsapo up` removes the service"),
             )
         return wanted, containers[service]
 
@@ -221,12 +222,12 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
     ) -> tuple[Mismatch, ...]:
         from techsapo_ops.engines.readback import with_loaded
 
-        found = with_loaded(mismatches(self, desired, services), desired, services, wait)
+        differing = with_loaded(mismatches(self, desired, services), desired, services, wait)
         if not strangers:
-            return found
+            return differing
         # One that never ran is what an `up` that was interrupted had made ready.
         there = (c for c in self.docker.containers(self.project) if c.state != "created")
-        return (*found, *strangers_among(there, self.state.load()))
+        return (*differing, *strangers_among(there, self.state.load()))
 
     @override
     def discard(self, images: Collection[str]) -> None:
@@ -271,19 +272,21 @@ def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -
         hashes = {
             name: h for part in pool.map(lambda f: _hashes(stack, f), files) for name, h in part.items()
         }
-    found = {unit.service: difference(unit, containers.get(unit.service), glance.images) for unit in units}
-    other = [n for n, what in found.items() if not what and hashes.get(n) != containers[n].definition]
+    differences = {
+        unit.service: difference(unit, containers.get(unit.service), glance.images) for unit in units
+    }
+    other = [n for n, what in differences.items() if not what and hashes.get(n) != containers[n].definition]
     version = stack.docker.compose_version() if other else None
     for name in other:
         if _version_number(containers[name].compose) == _version_number(version):
-            found[name] = msg("its container was made with other settings than the file has")
-    return tuple(Mismatch(name, what, restart=True) for name, what in found.items() if what)
+            differences[name] = msg("the container's settings differ from the compose file")
+    return tuple(Mismatch(name, what, restart=True) for name, what in differences.items() if what)
 
 
 def _version_number(version: str | None) -> str:
     """`2.26.1` of `v2.26.1` and of `2.26.1-4`: the plugin's own word and the label's differ in the rest."""
-    found = re.search(r"\d+(\.\d+)*", version or "")
-    return found[0] if found is not None else ""
+    match = re.search(r"\d+(\.\d+)*", version or "")
+    return match[0] if match is not None else ""
 
 
 def _hashes(stack: ComposeStack, file: str) -> dict[str, str]:

@@ -31,19 +31,19 @@ class ComposeStack(ContainerStack):
         Raises OpsError where the project's name is taken by a stack of another folder.
         """
         # Swarm's bear Compose's labels too, where Compose has built their image: they are another engine's.
-        found = [c for c in self.docker.containers(self.project) if not c.of_swarm]
+        containers = [c for c in self.docker.containers(self.project) if not c.of_swarm]
         own = self.layout.config.resolve()
-        for container in found:
+        for container in containers:
             if not container.folder.resolve().is_relative_to(own):
                 raise OpsError(
                     msg(
-                        "Docker has another project {project} already, from {folder}",
+                        "Docker already has a project {project}, from another folder: {folder}",
                         project=self.project,
                         folder=container.folder,
                     ),
                     msg("give this stack another name: `project:` in the spec"),
                 )
-        return {container.service: container for container in found}
+        return {container.service: container for container in containers}
 
     @property
     @override
@@ -81,9 +81,9 @@ class ComposeStack(ContainerStack):
     def _remove(self, kind: str) -> None:
         from techsapo_ops.adapters.container_facts import PROJECT
 
-        found = self.docker.call(kind, "ls", "-q", "--filter", f"label={PROJECT}={self.project}").split()
-        if found:
-            self.docker.call(kind, "rm", *found)
+        ids = self.docker.call(kind, "ls", "-q", "--filter", f"label={PROJECT}={self.project}").split()
+        if ids:
+            self.docker.call(kind, "rm", *ids)
 
     @override
     def _stats(self, containers: Sequence[str]) -> str:

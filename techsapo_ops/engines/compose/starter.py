@@ -140,7 +140,7 @@ class Starter:
                 other = self._stack.docker.publisher(port)
                 raise OpsError(
                     msg(
-                        "{service} can't have port {port}: {port_holder} listens on it",
+                        "{service} can't use port {port}: {port_holder} is listening on it",
                         service=service.name,
                         port=port,
                         port_holder=msg("the container {other}", other=other) if other else port_holder(port),

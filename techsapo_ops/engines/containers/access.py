@@ -72,18 +72,18 @@ class ContainerAccess(ContainerStack, Access):
     def scratch(
         self, service: str, *, seed: Callable[[Path], None] | None = None
     ) -> AbstractContextManager[Scratch]:
-        found = self._found(service)
-        if found is None:
+        target = self._service(service)
+        if target is None:
             raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        image = self.topology.spec.image_of(found.kind, found.facts.image)
-        return scratch(found, image, self.topology, self._throwaway_docker(), seed)
+        image = self.topology.spec.image_of(target.kind, target.facts.image)
+        return scratch(target, image, self.topology, self._throwaway_docker(), seed)
 
     def _throwaway_docker(self) -> Docker:
         """The Docker of this computer, whose folders a throwaway container reads. Raises OpsError."""
         return self.docker
 
     @abstractmethod
-    def _found(self, service: str) -> Service | None:
+    def _service(self, service: str) -> Service | None:
         """The service that a name means, or a kind that has one here; None for none."""
 
     @abstractmethod
@@ -110,8 +110,10 @@ def scratch(
     build = runtime_of(service.kind).throwaway_container
     if build is None:
         raise OpsError(
-            msg("there is no throwaway {kind}", kind=service.kind),
-            msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
+            msg("there is no throwaway server of the kind {kind}", kind=service.kind),
+            msg(
+                "available throwaway servers: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())
+            ),
         )
     parent = topology.layout.state / SCRATCH_FOLDER
     with opened(parent, make=0o755):
@@ -195,12 +197,12 @@ def _wait(kind: str, name: str, docker: Docker, server: ThrowawayContainer) -> N
             said = docker.attempt("logs", "--tail", str(_SHOWN_LINES), name).output
             lines = tuple(said.splitlines()[-_SHOWN_LINES:])
             quoted = "".join(f"\n  | {line}" for line in lines)
-            why = msg("not ready: {output}", output=done.output) if running else msg("its container ended")
+            why = msg("not ready: {output}", output=done.output) if running else msg("the container ended")
             raise GateError(
                 kind,
                 done.output,
                 lines,
-                msg("throwaway {kind}: {why}{quoted}", kind=kind, why=why, quoted=quoted),
+                msg("throwaway {kind} server: {why}{quoted}", kind=kind, why=why, quoted=quoted),
                 "",
             )
         time.sleep(0.1)

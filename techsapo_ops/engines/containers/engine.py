@@ -106,8 +106,8 @@ class ContainerEngine(ContainerAccess, Engine):
 
 def discard(docker: Docker, ids: Collection[str]) -> None:
     """Remove the images built here among `ids`; Docker keeps one that a container of whichever stack has."""
-    found = {name: image for repository in _BUILT for name, image in docker.image_names(repository).items()}
-    if names := [name for name, image in found.items() if image in ids]:
+    built = {name: image for repository in _BUILT for name, image in docker.image_names(repository).items()}
+    if names := [name for name, image in built.items() if image in ids]:
         docker.attempt("image", "rm", *names)
 
 
@@ -164,7 +164,7 @@ def _image_refused(what: str, image: str, done: Completed) -> OpsError:
     gap = "\n" if "\n" in said else " "
     return OpsError(
         msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
-        msg("check the network, or name an image that is here under `images:` in the spec"),
+        msg("check the network; or, under `images:` in the spec, name an image that this host already has"),
     )
 
 
@@ -183,7 +183,7 @@ def reload_container(docker: Docker, container: ContainerFacts, service: Service
     Not by `docker kill --signal HUP`: Docker notes any kill as a wish of the user's to have the container
     stopped, and then does not start it again when it ends by itself. A signal that is sent inside is none.
     """
-    from techsapo_ops.engines.readback import reload_told
+    from techsapo_ops.engines.readback import reload_and_confirm
 
     command = Command(kind_of(service).reload_command)
 
@@ -198,7 +198,7 @@ def reload_container(docker: Docker, container: ContainerFacts, service: Service
                 )
             )
 
-    reload_told(topology, service, tell)
+    reload_and_confirm(topology, service, tell)
 
 
 def difference(unit: ContainerUnit, container: ContainerFacts | None, present: Mapping[str, str]) -> str:
@@ -207,17 +207,17 @@ def difference(unit: ContainerUnit, container: ContainerFacts | None, present: M
     `present` has the image ids by reference. A tag may have moved to another image since.
     """
     if container is None:
-        return msg("it has no container")
+        return msg("there is no container")
     if not container.running:
-        return msg("its container is {state}", state=container.state)
+        return msg("the container is {state}", state=container.state)
     if container.reference.partition("@")[0] != unit.image.partition("@")[0]:
         return msg(
-            "it runs the image {reference} instead of {image}",
+            "the container runs the image {reference} instead of {image}",
             reference=container.reference,
             image=unit.image,
         )
     if present.get(unit.image, container.image) != container.image:
-        return msg("its image {image} is another one now", image=unit.image)
+        return msg("the image {image} has changed", image=unit.image)
     return ""
 
 
@@ -227,7 +227,8 @@ def strangers(containers: Iterable[ContainerFacts], started: Collection[str]) ->
         Mismatch(
             "",
             msg(
-                "container {container} of this stack's project was not started by `techsapo up`: {reference}",
+                "container {container} in this stack's Docker project was not started by `techsapo up` "
+                "(image {reference})",
                 container=container.name,
                 reference=container.reference,
             ),

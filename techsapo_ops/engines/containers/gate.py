@@ -69,18 +69,18 @@ class Prober:
         self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]
     ) -> ProbeResult:
         """As `ask`, and where it is one of a cluster, its role there in place of a mere yes."""
-        found = self.ask(service, timeout, known)
-        runtime, left = runtime_of(service), timeout - found.seconds
-        if not found.ok or left <= 0:
-            return found
+        answer = self.ask(service, timeout, known)
+        runtime, left = runtime_of(service), timeout - answer.seconds
+        if not answer.ok or left <= 0:
+            return answer
         if (question := runtime.role_question(self.topology, service)) is None:
-            return found
+            return answer
         try:
             done = self.docker.execute(known[service.name].id, question, timeout=left)
         except OpsError:
-            return found  # it is ready, which is what was asked
+            return answer  # it is ready, which is what was asked
         role = runtime.role(self.topology, done.stdout.decode(errors="replace"))
-        return replace(found, detail=role.words or found.detail, wrong=role.wrong, sole=role.sole)
+        return replace(answer, detail=role.words or answer.detail, wrong=role.wrong, sole=role.sole)
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready, by the containers `known`. Raises nothing for what it finds."""
@@ -90,9 +90,9 @@ class Prober:
             return ProbeResult(False, msg("{machine} can't be reached: {why}", machine=machine, why=why), 0.0)
         container = known.get(service.name)
         if container is None:
-            return ProbeResult(False, msg("it has no container"), 0.0)
+            return ProbeResult(False, msg("there is no container"), 0.0)
         if not container.running:
-            return ProbeResult(False, msg("its container is {state}", state=container.state), 0.0)
+            return ProbeResult(False, msg("the container is {state}", state=container.state), 0.0)
         # Whoever calls this need not reach the machines themselves.
         if self.topology.published(service) and service.machine == HERE:
             return ask(self.topology, service, timeout)
@@ -111,7 +111,9 @@ class Prober:
         near = (a for a in self.topology.services if a.machine == service.machine and kind_of(a).asks_others)
         asker = next((known[a.name] for a in near if a.name in known and known[a.name].running), None)
         if asker is None:
-            return ProbeResult(True, msg("its process runs (no app is there to ask it)"), 0.0)
+            return ProbeResult(
+                True, msg("the process is running (there is no app to probe the service from)"), 0.0
+            )
         url = self.topology.address(service, Viewpoint.SERVICE).url(service.facts.probe.path)
         fetch = Command(("python", "-c", _FETCH, url, str(timeout)))
         return self._execute(asker.id, fetch, timeout)
@@ -128,7 +130,7 @@ class Prober:
             return ProbeResult(False, error.message, time.monotonic() - started)
         said = done.output.splitlines()
         passes = done.code == 0
-        silent = msg("its health check passes") if passes else msg("exit code {code}", code=done.code)
+        silent = msg("the health check passes") if passes else msg("exit code {code}", code=done.code)
         shown = said[-1][:_SHOWN] if said else silent
         return ProbeResult(passes, shown, time.monotonic() - started)
 
@@ -158,7 +160,7 @@ def wait_ready(
         over = facts is None or facts.state in {"exited", "dead"}
         if facts is not None and facts.restarts - before_restarts >= GIVE_UP_AFTER_RESTARTS:
             over = True
-        result = ProbeResult(False, msg("it does not run"), 0.0)
+        result = ProbeResult(False, msg("not running"), 0.0)
         if facts is not None and facts.running:
             result = ask(facts, max(min(left, 5.0), 0.5))
             if result.ok:
@@ -176,10 +178,10 @@ def _failure(
     name: str, facts: ContainerFacts | None, result: ProbeResult, waited: float, lines: tuple[str, ...]
 ) -> GateError:
     if facts is None:
-        why = msg("it has no container")
+        why = msg("there is no container")
     elif not facts.running:
         why = msg(
-            "its container is {state}, exit code {exit_code}", state=facts.state, exit_code=facts.exit_code
+            "the container is {state}, exit code {exit_code}", state=facts.state, exit_code=facts.exit_code
         )
         if facts.restarts:
             why += msg(", after {restarts} restarts", restarts=facts.restarts)
@@ -187,13 +189,13 @@ def _failure(
             why += f" ({facts.error})"
     elif facts.restarts >= GIVE_UP_AFTER_RESTARTS:
         why = msg(
-            "it ended by itself, {restarts} × in {waited:.0f} s", restarts=facts.restarts, waited=waited
+            "the container exited {restarts} times in {waited:.0f} s", restarts=facts.restarts, waited=waited
         )
     else:
-        why = msg("not within {waited:.0f} s", waited=waited)
+        why = msg("no answer within {waited:.0f} s", waited=waited)
     said = result.detail
     if facts is not None and facts.health == "unhealthy" and facts.said and facts.said not in said:
-        said = msg("{said}; its health check: {said2}", said=said, said2=facts.said[-500:])
+        said = msg("{said}; health check: {said2}", said=said, said2=facts.said[-500:])
     message = msg("{name} did not become ready, {why}; probe: {said}", name=name, why=why, said=said)
     if lines:
         quoted = "\n".join(f"  | {line}" for line in lines)

@@ -48,15 +48,15 @@ def lines(
 
 
 def _followed(docker: Docker, look: Look, names: Sequence[str], since: datetime) -> Iterator[LogLine]:
-    found: SimpleQueue[LogLine] = SimpleQueue()
+    lines: SimpleQueue[LogLine] = SimpleQueue()
     for name in names:
         # They end with the command, which is what ends a look that goes on for ever.
-        Thread(target=_follow, args=(docker, look, name, since, found), daemon=True).start()
+        Thread(target=_follow, args=(docker, look, name, since, lines), daemon=True).start()
     while True:
-        yield found.get()
+        yield lines.get()
 
 
-def _follow(docker: Docker, look: Look, name: str, since: datetime, found: SimpleQueue[LogLine]) -> None:
+def _follow(docker: Docker, look: Look, name: str, since: datetime, lines: SimpleQueue[LogLine]) -> None:
     ended = ""
     while True:
         container = None
@@ -70,7 +70,7 @@ def _follow(docker: Docker, look: Look, name: str, since: datetime, found: Simpl
                     if line.time <= since:
                         continue
                     since = line.time
-                found.put(line)
+                lines.put(line)
             ended = container.id
         time.sleep(_AGAIN_SECONDS)
 

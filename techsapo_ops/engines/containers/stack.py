@@ -85,10 +85,10 @@ class ContainerStack(ABC):
             # From its end on, and for longer where a silent machine was waited for: nobody is to wait twice.
             ended = time.monotonic()
             waited = 2 * (ended - began) if self.docker.unreachable else 0.0
-            found = Glance(ended + max(_GLANCE_SECONDS, waited), containers, images)
+            glance = Glance(ended + max(_GLANCE_SECONDS, waited), containers, images)
             if changes == self._looks.changes:
-                self._looks.last = found
-            return found
+                self._looks.last = glance
+            return glance
 
     def forget(self) -> None:
         """Look anew the next time: something was changed."""
@@ -98,7 +98,7 @@ class ContainerStack(ABC):
     @property
     def gone(self) -> str:
         """The containers."""
-        return msg("no container of this stack runs")
+        return msg("no container of this stack is running")
 
     @property
     @abstractmethod
@@ -120,7 +120,7 @@ class ContainerStack(ABC):
         for name, container in containers.items():
             if name not in records:
                 unknown = observed(_unknown(name, container), container, present)
-                services[name] = replace(unknown, drift=msg("it was not started by `techsapo up`"))
+                services[name] = replace(unknown, drift=msg("not started by `techsapo up`"))
         return Observed(any(c.state in {"running", "restarting"} for c in containers.values()), services)
 
     def away(self) -> Mapping[str, str]:
@@ -163,13 +163,13 @@ class ContainerStack(ABC):
     def _usage(self) -> Mapping[str, Usage]:
         """CPU and memory per running container, as `docker stats` measures them over a second."""
         running = {c.id: name for name, c in self.glance().containers.items() if c.running}
-        found = {}
+        usage = {}
         for line in filter(None, self._stats(tuple(running)).splitlines()):
             entry = json.loads(line)
             cpu, memory = entry["CPUPerc"].rstrip("%"), entry["MemUsage"].partition("/")[0]
             if (name := running.get(entry["ID"])) is not None and cpu != "--":
-                found[name] = Usage(float(cpu), size_bytes(memory))
-        return found
+                usage[name] = Usage(float(cpu), size_bytes(memory))
+        return usage
 
     @abstractmethod
     def _stats(self, containers: Sequence[str]) -> str:
@@ -237,7 +237,7 @@ def _drift(record: Record, container: ContainerFacts, present: Mapping[str, str]
     if record.pending or not record.container:
         return ""
     if container.id != record.container and container.definition != record.definition:
-        return msg("its container was made anew, with other settings, by someone else")
+        return msg("the container was recreated outside techsapo, with different settings")
     return _replaced(record, container, present)
 
 
@@ -245,4 +245,4 @@ def _replaced(record: Record, container: ContainerFacts, present: Mapping[str, s
     newest = present.get(container.reference)
     if record.pending or not record.container or newest is None or newest == container.image:
         return ""
-    return msg("its image {reference} is another one now", reference=container.reference)
+    return msg("the image {reference} has changed", reference=container.reference)

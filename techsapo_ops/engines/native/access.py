@@ -58,25 +58,25 @@ class NativeAccess(NativeStack, Access):
 
     @override
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        found = self._found(service)
-        drop = ("--user", found.user) if found.user is not None else ()
+        target = self._service(service)
+        drop = ("--user", target.user) if target.user is not None else ()
         # The launcher, which imports nothing of this package, judges nothing of what it becomes.
         program = program_of(command) or command.argv[0]
         words = (program, *command.argv[1:])
         argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *words)
-        folder = self.topology.data_dir(found)
+        folder = self.topology.data_dir(target)
         cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
         return replace(command, argv=argv, cwd=cwd, launched=command.program)
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
         there = self.topology.find(service)
-        found = there or self._found(image_of or service)
+        target = there or self._service(image_of or service)
         folder = self.layout.data / (there.name if there else service)
         if not folder.is_dir():
-            owners.data_folder(folder, found.user)
+            owners.data_folder(folder, target.user)
         return self.enter(
-            found.name, replace(command, cwd=folder if there is None else command.cwd or folder)
+            target.name, replace(command, cwd=folder if there is None else command.cwd or folder)
         )
 
     @override
@@ -119,13 +119,13 @@ class NativeAccess(NativeStack, Access):
     ) -> AbstractContextManager[Scratch]:
         environment = {"PATH": os.defpath, **without_locale(self._environment)}
         environment.pop(launch.STATE_VARIABLE, None)
-        return scratch(self._found(service), self.topology, self._runner, environment, seed)
+        return scratch(self._service(service), self.topology, self._runner, environment, seed)
 
-    def _found(self, service: str) -> Service:
-        found = self.topology.find(service)
-        if found is None:
+    def _service(self, service: str) -> Service:
+        target = self.topology.find(service)
+        if target is None:
             raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        return found
+        return target
 
     def _record(self, service: str) -> Record:
         records = self.state.load()
@@ -154,8 +154,10 @@ def scratch(
     build = runtime_of(service.kind).throwaway_program
     if build is None:
         raise OpsError(
-            msg("there is no throwaway {kind}", kind=service.kind),
-            msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
+            msg("there is no throwaway server of the kind {kind}", kind=service.kind),
+            msg(
+                "available throwaway servers: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())
+            ),
         )
     parent = topology.layout.state / SCRATCH_FOLDER
     owners.folder(parent, 0o755)
@@ -223,7 +225,7 @@ def _wait(
                 kind,
                 result.detail,
                 lines,
-                msg("throwaway {kind} {ended}{quoted}", kind=kind, ended=ended, quoted=quoted),
+                msg("throwaway {kind} server {ended}{quoted}", kind=kind, ended=ended, quoted=quoted),
                 "",
             )
         time.sleep(0.03)

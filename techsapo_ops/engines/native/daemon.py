@@ -39,15 +39,15 @@ def service_environment(environment: Mapping[str, str], state: Path) -> dict[str
     API keys and whatever else stands in the shell stay out: services read their secrets from files.
     """
     plain = without_locale(environment)
-    kept = {
+    passed_on = {
         k: v
         for k, v in plain.items()
         if k in _PASSED_ON or k == _MESSAGES or k.startswith(_PASSED_ON_PREFIXES)
     }
     if os.geteuid() == 0 and (sudo := environment.get("SUDO_UID")):
         # What root starts for who became root by sudo trusts that user as well: adapters/trusted_users.py.
-        kept["SUDO_UID"] = sudo
-    return {"PATH": os.defpath, **kept, STATE_VARIABLE: str(state), "PYTHONUTF8": "1"}
+        passed_on["SUDO_UID"] = sudo
+    return {"PATH": os.defpath, **passed_on, STATE_VARIABLE: str(state), "PYTHONUTF8": "1"}
 
 
 def without_locale(environment: Mapping[str, str]) -> dict[str, str]:
@@ -59,8 +59,8 @@ def without_locale(environment: Mapping[str, str]) -> dict[str, str]:
     plain = {
         k: v for k, v in environment.items() if k not in ("LANG", "LANGUAGE") and not k.startswith("LC_")
     }
-    told = next((v for name in ("LC_ALL", _MESSAGES, "LANG") if (v := environment.get(name))), "")
-    return {**plain, _MESSAGES: told} if told else plain
+    locale = next((v for name in ("LC_ALL", _MESSAGES, "LANG") if (v := environment.get(name))), "")
+    return {**plain, _MESSAGES: locale} if locale else plain
 
 
 def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -> None:
@@ -95,12 +95,12 @@ def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -
             ended = (
                 msg("ended with code {code}", code=code)
                 if code is not None
-                else msg("is silent after {start_seconds:g} s", start_seconds=START_SECONDS)
+                else msg("does not answer after {start_seconds:g} s", start_seconds=START_SECONDS)
             )
             words = said.read_text(encoding="utf-8", errors="replace").strip()
             raise OpsError(
-                msg("the supervisor {ended}: {words}", ended=ended, words=words or msg("it said nothing")),
-                msg("see {logs}", logs=layout.logs),
+                msg("the supervisor {ended}: {words}", ended=ended, words=words or msg("no output")),
+                msg("see the logs in {logs}", logs=layout.logs),
             )
         time.sleep(0.02)
 
@@ -113,8 +113,8 @@ def shut_down(layout: Layout) -> int:
     supervisor = Supervisor(layout.supervisor_socket, timeout=5)
     session = supervisor_session(layout.run)  # it removes its pid file when it ends
     if supervisor.shutdown():
-        found = processes.find(layout.state, layout.run, session)
-        masters = [p for p in found if processes.is_supervisor(p)]
+        running = processes.find(layout.state, layout.run, session)
+        masters = [p for p in running if processes.is_supervisor(p)]
         processes.wait_ended(masters, STOP_SECONDS)
     leftovers = processes.end_all(layout.state, layout.run, grace=STOP_SECONDS, supervisor=session)
     (layout.run / PID_FILE).unlink(missing_ok=True)

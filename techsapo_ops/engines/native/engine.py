@@ -150,7 +150,7 @@ class NativeEngine(NativeAccess, Engine):
         if neighbour is None:
             raise OpsError(
                 msg(
-                    "{service} can't have port {port}: {holder} listens on it",
+                    "{service} can't use port {port}: {holder} is listening on it",
                     service=service.name,
                     port=service.port,
                     holder=holder,
@@ -214,7 +214,8 @@ class NativeEngine(NativeAccess, Engine):
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if wanted is None:
             raise OpsError(
-                msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")
+                msg("{service} is no longer in the spec", service=service),
+                msg("`techsapo up` removes the service"),
             )
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
@@ -235,7 +236,7 @@ class NativeEngine(NativeAccess, Engine):
 
         Raises OpsError where it refuses it.
         """
-        from techsapo_ops.engines.readback import reload_told
+        from techsapo_ops.engines.readback import reload_and_confirm
 
         self._record(service)
         wanted = next((s for s in self.topology.services if s.name == service), None)
@@ -244,7 +245,9 @@ class NativeEngine(NativeAccess, Engine):
             return
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
-        reload_told(self.topology, wanted, partial(self.supervisor.signal, service, wanted.facts.reload))
+        reload_and_confirm(
+            self.topology, wanted, partial(self.supervisor.signal, service, wanted.facts.reload)
+        )
         self._gate(wanted, size)
 
     @override
@@ -253,9 +256,11 @@ class NativeEngine(NativeAccess, Engine):
     ) -> tuple[Mismatch, ...]:
         from techsapo_ops.engines.readback import with_loaded
 
-        found = with_loaded(processes.mismatches(desired, services, self.supervisor), desired, services, wait)
+        differing = with_loaded(
+            processes.mismatches(desired, services, self.supervisor), desired, services, wait
+        )
         odd = processes.strangers(self.layout, self.supervisor) if strangers else ()
-        return (*found, *(Mismatch("", words) for words in odd))
+        return (*differing, *(Mismatch("", words) for words in odd))
 
 
 def _record(program: Program, service: Service, desired: Desired) -> Record:

@@ -75,14 +75,14 @@ def wait_ready(
 
 def _why(process: Process | None, exits: Callable[[], int], waited: float) -> str:
     if process is None:
-        return msg("the supervisor does not know it")
+        return msg("the supervisor does not know this service")
     if process.pid is not None:
-        return msg("not within {waited:.0f} s", waited=waited)
+        return msg("no answer within {waited:.0f} s", waited=waited)
     code = (
         "" if process.exit_code is None else msg(" with exit code {exit_code}", exit_code=process.exit_code)
     )
     why = msg(
-        "it ended by itself{code}, {exits} × in {waited:.0f} s",
+        "the process exited{code}, {exits} times in {waited:.0f} s",
         code=code,
         exits=max(exits(), 1),
         waited=waited,

@@ -78,14 +78,14 @@ def _open_member(state: str, service: str) -> int:
 
 def holders(path: str) -> list[int]:
     """Other processes that have the file `path` open, as far as this user may look."""
-    found = []
+    pids = []
     for entry in os.listdir("/proc"):  # noqa: PTH208 - see above
         if entry.isdigit() and int(entry) != os.getpid():
             with contextlib.suppress(OSError):  # ended meanwhile, or another user's
                 links = (os.readlink(f"/proc/{entry}/fd/{fd}") for fd in os.listdir(f"/proc/{entry}/fd"))  # noqa: PTH115, PTH208 - see above
                 if path in links:
-                    found.append(int(entry))
-    return found
+                    pids.append(int(entry))
+    return pids
 
 
 def _locked(descriptor: int, seconds: float) -> bool:

@@ -91,8 +91,8 @@ def read(
     folder: Path, services: Sequence[str], *, lines: int | None, since: datetime | None
 ) -> list[LogLine]:
     """The last `lines` lines (None: all) of the services together, oldest first, from `since` on."""
-    found = [_of_service(folder / f"{name}.log", name, lines, since) for name in services]
-    merged = [line for _, line in heapq.merge(*(_keyed(part) for part in found), key=lambda pair: pair[0])]
+    parts = [_of_service(folder / f"{name}.log", name, lines, since) for name in services]
+    merged = [line for _, line in heapq.merge(*(_keyed(part) for part in parts), key=lambda pair: pair[0])]
     return merged if lines is None else merged[max(len(merged) - lines, 0) :]
 
 
@@ -105,20 +105,20 @@ def _keyed(lines: Iterable[LogLine]) -> Iterator[tuple[datetime, LogLine]]:
 
 
 def _of_service(log: Path, name: str, lines: int | None, since: datetime | None) -> list[LogLine]:
-    kept: list[LogLine] = []
+    collected: list[LogLine] = []
     for path in (log, *rotated(log)):
-        wanted = None if lines is None or since is not None else lines - len(kept)
+        wanted = None if lines is None or since is not None else lines - len(collected)
         texts = _last_lines(path, wanted)
         part = [LogLine(name, text, line_time(text)) for text in texts]
-        kept = part + kept
+        collected = part + collected
         first = next((line.time for line in part if line.time is not None), None)
-        enough = lines is not None and len(kept) >= lines
+        enough = lines is not None and len(collected) >= lines
         if enough or (since is not None and first is not None and first < since):
             break
     if since is None:
-        return kept
-    times = [when for when, _ in _keyed(kept)]
-    return [line for when, line in zip(times, kept, strict=True) if when >= since]
+        return collected
+    times = [when for when, _ in _keyed(collected)]
+    return [line for when, line in zip(times, collected, strict=True) if when >= since]
 
 
 def rotated(log: Path) -> list[Path]:
@@ -252,18 +252,18 @@ def exits(log: Path) -> dict[str, list[datetime]]:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return {}
-    found: dict[str, list[datetime]] = {}
+    times: dict[str, list[datetime]] = {}
     for line in text.splitlines():
         match = _EVENT.match(line)
         if match is None:
             continue
         if match["start"]:
-            found.clear()
+            times.clear()
         elif match["event"] == "stopped":
-            found.pop(match["name"], None)
+            times.pop(match["name"], None)
         else:
-            found.setdefault(match["name"], []).append(datetime.fromisoformat(match["time"]))
-    return found
+            times.setdefault(match["name"], []).append(datetime.fromisoformat(match["time"]))
+    return times
 
 
 def exits_after(times: list[datetime], start: float) -> list[datetime]:

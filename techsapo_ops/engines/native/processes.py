@@ -49,13 +49,13 @@ def find(state: Path, run: Path, supervisor: int | None = None) -> list[psutil.P
 
 def _users(state: Path) -> frozenset[int]:
     """Users as whom the stack's processes run: whoever runs the tool, who ran it, the services' own."""
-    found = {os.getuid(), os.geteuid()}
+    users = {os.getuid(), os.geteuid()}
     with suppress(FileNotFoundError):
-        found.add(state.stat().st_uid)
+        users.add(state.stat().st_uid)
     for name in service_users():
         with suppress(KeyError):  # not on this host
-            found.add(pwd.getpwnam(name).pw_uid)
-    return frozenset(found)
+            users.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(users)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def end(processes: Iterable[psutil.Process], *, grace: float) -> None:
     if left:
         pids = ", ".join(str(p.pid) for p in left)
         raise OpsError(
-            msg("processes {pids} of this stack can't be ended", pids=pids), msg("end them as root")
+            msg("can't end processes {pids} of this stack", pids=pids), msg("end these processes as root")
         )
 
 
@@ -145,7 +145,7 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
         return
     except psutil.AccessDenied:
         raise OpsError(
-            msg("process {pid} belongs to this stack but to another user", pid=process.pid),
+            msg("process {pid} of this stack belongs to another user", pid=process.pid),
             msg("run the command as that user"),
         ) from None
 
@@ -185,25 +185,25 @@ def mismatches(desired: Desired, services: Sequence[str], supervisor: Supervisor
         return tuple(Mismatch(name, error.message, restart=True) for name in services)
     programs = desired.programs
     kinds = {s.name: s.kind for s in desired.topology.services}
-    found = (_mismatch(programs[name], kinds[name], processes) for name in services if name in programs)
-    return tuple(mismatch for mismatch in found if mismatch is not None)
+    compared = (_mismatch(programs[name], kinds[name], processes) for name in services if name in programs)
+    return tuple(mismatch for mismatch in compared if mismatch is not None)
 
 
 def _mismatch(program: Program, kind: str, processes: Mapping[str, Process]) -> Mismatch | None:
     name = program.service
     process = processes.get(name)
     if process is None or process.pid is None:
-        return Mismatch(name, msg("its process does not run"), restart=True)
+        return Mismatch(name, msg("the process is not running"), restart=True)
     try:
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         owner = Path(f"/proc/{process.pid}").stat().st_uid
         title = kind_of(kind).retitled
         executable = Path(f"/proc/{process.pid}/exe").readlink() if title is not None else None
     except FileNotFoundError:
-        return Mismatch(name, msg("its process ended while it was looked at"), restart=True)
+        return Mismatch(name, msg("the process ended during the check"), restart=True)
     except PermissionError as error:
         return Mismatch(
-            name, msg("its process can't be looked at: {strerror}", strerror=error.strerror), answered=False
+            name, msg("the process can't be inspected: {strerror}", strerror=error.strerror), answered=False
         )
     what = _other_arguments(program, title or "", shown, executable) or _other_user(program, owner)
     return Mismatch(name, what, restart=True) if what else None
@@ -215,7 +215,7 @@ def _other_arguments(program: Program, before: str, shown: bytes, executable: Pa
         # After an upgrade of the package the kernel marks the old file, which still runs.
         runs = Path(str(executable).removesuffix(" (deleted)"))
         if runs != wanted:
-            return msg("it runs {runs} instead of {wanted}", runs=runs, wanted=wanted)
+            return msg("the process runs {runs} instead of {wanted}", runs=runs, wanted=wanted)
         title = shown.rstrip(b"\0").decode(errors="replace").strip()
         if not before or not title.startswith(before):
             return ""
@@ -223,7 +223,7 @@ def _other_arguments(program: Program, before: str, shown: bytes, executable: Pa
         return (
             ""
             if title == before + line
-            else msg("it was started as `{title}`", title=title.removeprefix(before))
+            else msg("the process was started as `{title}`", title=title.removeprefix(before))
         )
     words = tuple(shown.decode(errors="surrogateescape").split("\0")[:-1])
     if words == program.argv or (_is_script(program.argv[0]) and _tail(words, program.argv)):
@@ -252,8 +252,8 @@ def _difference(wanted: tuple[str, ...], runs: tuple[str, ...]) -> str:
         msg("without {lacks}", lacks=" ".join(lacks)) if lacks else "",
         msg("with {extra}", extra=" ".join(extra)) if extra else "",
     ]
-    told = [part for part in parts if part] or [msg("with its arguments in another order")]
-    return msg("its process was started {said}", said=all_of(told))
+    differences = [part for part in parts if part] or [msg("with its arguments in another order")]
+    return msg("the process was started {said}", said=all_of(differences))
 
 
 def _other_user(program: Program, owner: int) -> str:
@@ -263,7 +263,7 @@ def _other_user(program: Program, owner: int) -> str:
     return (
         ""
         if owner == wanted
-        else msg("its process runs as uid {owner} instead of {user}", owner=owner, user=program.user)
+        else msg("the process runs as uid {owner} instead of user {user}", owner=owner, user=program.user)
     )
 
 
@@ -276,13 +276,13 @@ def strangers(layout: Layout, supervisor: Supervisor) -> tuple[str, ...]:
         known.add(supervisor.pid())
     except SupervisorGoneError:
         known = set()
-    found = []
+    outside = []
     for process in find(layout.state, layout.run):
         try:
             family = {process.pid, *(parent.pid for parent in process.parents())}
             if known.isdisjoint(family):
                 command = " ".join(process.cmdline())[:120]
-                found.append(
+                outside.append(
                     msg(
                         "process {pid} of this stack runs outside its supervisor: {command}",
                         pid=process.pid,
@@ -291,4 +291,4 @@ def strangers(layout: Layout, supervisor: Supervisor) -> tuple[str, ...]:
                 )
         except psutil.NoSuchProcess:
             continue
-    return tuple(found)
+    return tuple(outside)

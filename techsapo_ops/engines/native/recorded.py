@@ -61,7 +61,7 @@ class NativeStack:
     @property
     def gone(self) -> str:
         """The supervisor."""
-        return msg("the supervisor is gone, and its services with it")
+        return msg("the supervisor and its services are no longer running")
 
     @property
     def data_place(self) -> str:
@@ -120,8 +120,8 @@ class NativeStack:
         }
         if seen.kind not in notes or seen.pid is None:
             return seen
-        found = noted(notes[seen.kind], seen.pid)
-        return replace(seen, build=found, outdated=seen.state.runs and is_other(found))
+        running = noted(notes[seen.kind], seen.pid)
+        return replace(seen, build=running, outdated=seen.state.runs and is_other(running))
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         """Stop every service after those that need it, then the supervisor.
@@ -290,5 +290,5 @@ def _user_of(pid: int) -> str | None:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    found = re.search(r"^Uid:\t(\d+)", status, re.MULTILINE)
-    return user_name(int(found[1]), short=True) if found is not None else None
+    match = re.search(r"^Uid:\t(\d+)", status, re.MULTILINE)
+    return user_name(int(match[1]), short=True) if match is not None else None

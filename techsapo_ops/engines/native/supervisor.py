@@ -92,7 +92,7 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         if is_somebody_elses(self._path.parent):
             raise ConnectionRefusedError(
-                errno.ECONNREFUSED, msg("{folder} is somebody else's", folder=self._path.parent)
+                errno.ECONNREFUSED, msg("{folder} belongs to another user", folder=self._path.parent)
             )
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
@@ -135,7 +135,7 @@ class Supervisor:
         except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
             raise SupervisorGoneError(
                 msg("the supervisor does not answer: {error}", error=error),
-                msg("`techsapo up` starts it again"),
+                msg("`techsapo up` starts the supervisor again"),
             ) from None
 
     def answers(self) -> bool:
@@ -213,8 +213,8 @@ class Supervisor:
                 killed = True
             if waited > within + KILL_SECONDS:
                 raise OpsError(
-                    msg("the kernel does not end {name} (pid {pid})", name=name, pid=process.pid),
-                    msg("it waits for a disk or a network file system; a reboot ends it"),
+                    msg("the kernel can't end {name} (pid {pid})", name=name, pid=process.pid),
+                    msg("the process waits for a disk or a network file system; a reboot ends the process"),
                 )
             if term_after is not None and waited >= term_after:
                 self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.signalProcess", name, "TERM")

@@ -59,12 +59,12 @@ class SwarmAccess(SwarmStack, ContainerAccess):
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        found, container = self._container(service)
+        target, container = self._container(service)
         image = self._container(image_of)[1].image if image_of else container.image
         member = self.fleet.members[self.fleet.machine_of(container.id)]
-        folder = str(self.topology.data_dir(found))
+        folder = str(self.topology.data_dir(target))
         volume = f"{self._volume(service)}:{folder}"
-        return member.beside(("--volume", volume), image, str(found.facts.uid), folder, command)
+        return member.beside(("--volume", volume), image, str(target.facts.uid), folder, command)
 
     @override
     def data_entries(self, service: str) -> frozenset[str] | None:
@@ -73,7 +73,8 @@ class SwarmAccess(SwarmStack, ContainerAccess):
     @override
     def removal(self, service: str) -> str:
         return msg(
-            "`techsapo down` and, on its host, `docker volume rm {volume}`", volume=self._volume(service)
+            "run `techsapo down` and, on the service's host, `docker volume rm {volume}`",
+            volume=self._volume(service),
         )
 
     @override
@@ -93,20 +94,20 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         return tuple(name for name in mine if not any(name.startswith(f"{other}-") for other in known))
 
     def _volume(self, service: str) -> str:
-        found = self._found(service)
-        return f"{self.project}_{found.name if found is not None else service}"
+        target = self._service(service)
+        return f"{self.project}_{target.name if target is not None else service}"
 
     @override
     def halt(self, service: str) -> None:
         check(self.layout.state)
         self.forget()
-        found = self._container(service)[0]
-        name = f"{self.project}_{found.name}"
+        target = self._container(service)[0]
+        name = f"{self.project}_{target.name}"
         self.fleet.manager.call(
             "service", "update", "--detach", "--quiet", "--constraint-add", HALTED, name, timeout=120
         )
         try:
-            self._wait_ended(found, name)
+            self._wait_ended(target, name)
         except Unheard:  # it would end once it hears of it, when nobody expects that any more
             with suppress(OpsError):
                 self.fleet.manager.call(
@@ -128,7 +129,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
                 raise OpsError(
                     msg("{machine} can't be reached: {why}",
                         machine=service.machine.name, why=self.fleet.unreachable[service.machine.name]),
-                    msg("whether {name} has ended can't be told", name=service.name),
+                    msg("{name} may still be running on that host", name=service.name),
                 )  # fmt: skip
             if not live and (container is None or container.state in {"created", "exited", "dead"}):
                 return
@@ -147,10 +148,10 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         for node in nodes_of(self.fleet.manager):
             if node.name == machine and (not node.ready or node.reach == "unreachable"):
                 raise Unheard(
-                    msg("the other hosts don't reach {machine}, so {name} goes on there",
+                    msg("the other hosts can't reach host {machine}, so {name} is still running on that host",
                         machine=machine, name=service.name),
-                    msg("see to its network, then the same again; where it is lost: `techsapo hosts replace "
-                        "{machine}`", machine=machine),
+                    msg("fix the network of that host, then try again; if the host is lost: `techsapo hosts "
+                        "replace {machine}`", machine=machine),
                 )  # fmt: skip
 
     @override
@@ -158,15 +159,18 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         """That of this computer: a throwaway container reads folders that are here. Raises OpsError."""
         own = self.fleet.members.get(socket.gethostname())
         by_socket = (self.fleet.members[m.name] for m in self.machines if m.docker.startswith("unix://"))
-        if (found := own or next(by_socket, None)) is None:
+        if (local := own or next(by_socket, None)) is None:
             raise OpsError(
-                msg("a throwaway server wants a Docker with the stack's images where this command runs"),
-                msg("run it on one of the hosts: {names}", names=", ".join(self.fleet.members)),
+                msg(
+                    "a throwaway server needs Docker and the stack's images on the machine where this "
+                    "command runs"
+                ),
+                msg("run this command on one of the hosts: {names}", names=", ".join(self.fleet.members)),
             )
-        return found
+        return local
 
     @override
-    def _found(self, service: str) -> Service | None:
+    def _service(self, service: str) -> Service | None:
         """The service of that name, or of a kind the first."""
         services = self.topology.services
         return next((s for s in services if s.name == service), None) or next(
@@ -189,5 +193,5 @@ class SwarmAccess(SwarmStack, ContainerAccess):
                         machine=machine, why=self.fleet.unreachable[machine])
                 )  # fmt: skip
             raise unknown(msg("service"), service, list(containers))
-        found = (running or there)[0]
-        return found, containers[found.name]
+        target = (running or there)[0]
+        return target, containers[target.name]

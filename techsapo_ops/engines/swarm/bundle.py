@@ -61,7 +61,7 @@ def pack(state: Path) -> bytes:
     except OSError as error:
         raise OpsError(
             msg("cannot read {path}: {strerror}", path=error.filename or state, strerror=error.strerror),
-            msg("call techsapo as the user whose folder it is"),
+            msg("run techsapo as the owner of the folder"),
         ) from None
 
 
@@ -80,9 +80,9 @@ def _packed(state: Path) -> bytes:
             tar.addfile(entry, io.BytesIO(content))
             if buffer.tell() > _MOST:
                 raise OpsError(
-                    msg("{state} holds more than {most} MB beside backups; {path} is in it",
+                    msg("{state} holds more than {most} MB besides backups; one of the files is {path}",
                         state=state, most=_MOST >> 20, path=path),
-                    msg("move what is not techsapo's out of it"),
+                    msg("move files that are not techsapo's out of that folder"),
                 )  # fmt: skip
     return buffer.getvalue()
 
@@ -94,18 +94,18 @@ def unpack(state: Path, content: bytes) -> None:
     OpsError for a bundle that holds anything that none of ours does, before anything of it is written, and
     where something can't be written.
     """
-    found = dict(_read(state, content))
+    entries = dict(_read(state, content))
     try:
-        _bring(state, found)
+        _bring(state, entries)
     except OSError as error:
         raise OpsError(
-            msg("cannot bring {state} to what the hosts have: {error}", state=state, error=error),
-            msg("call techsapo as the user whose folder it is, and see whether its disk is full"),
+            msg("cannot update {state} from the other hosts: {error}", state=state, error=error),
+            msg("run techsapo as the owner of the folder, and check that the disk is not full"),
         ) from None
 
 
-def _bring(state: Path, found: Mapping[Path, tuple[int, bytes | None]]) -> None:
-    for path, (mode, held) in found.items():
+def _bring(state: Path, entries: Mapping[Path, tuple[int, bytes | None]]) -> None:
+    for path, (mode, held) in entries.items():
         if held is None:
             if path.is_symlink() or path.is_file():
                 path.unlink()
@@ -119,7 +119,7 @@ def _bring(state: Path, found: Mapping[Path, tuple[int, bytes | None]]) -> None:
         if not path.is_file() or path.read_bytes() != held:
             write_atomic(path, held, mode)
     for path in reversed(list(travelling(state))):
-        if path in found:
+        if path in entries:
             continue
         if not path.is_dir():
             path.unlink()
@@ -143,11 +143,16 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                     or not _is_plain(entry)
                     or not path.resolve().is_relative_to(inside)
                 ):
-                    raise OpsError(msg("a bundle of another shape: it holds {name}", name=repr(entry.name)))
+                    raise OpsError(
+                        msg(
+                            "the bundle of the state directory has an unknown format: it contains {name}",
+                            name=repr(entry.name),
+                        )
+                    )
                 file = tar.extractfile(entry)
                 yield path, (entry.mode & _MODES, file.read() if file is not None else None)
     except tarfile.TarError as error:
-        raise OpsError(msg("a bundle that can't be read: {error}", error=error)) from None
+        raise OpsError(msg("can't read the bundle of the state directory: {error}", error=error)) from None
 
 
 def _is_plain(entry: tarfile.TarInfo) -> bool:
@@ -189,12 +194,12 @@ def only_file(tar: bytes) -> bytes:
     Nothing where it is anything else, or larger than a bundle.
     """
     try:
-        with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as found:
-            for entry in found:
+        with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
+            for entry in archive:
                 if not _is_plain(entry) or entry.size > _LARGEST:
                     return b""
                 if entry.isfile():
-                    file = found.extractfile(entry)
+                    file = archive.extractfile(entry)
                     return file.read() if file is not None else b""
     except tarfile.TarError:
         return b""

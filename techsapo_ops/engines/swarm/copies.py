@@ -50,7 +50,7 @@ class Copies:
 
         def one(member: Member) -> str:
             if member.answers(REACH_SECONDS) is None:
-                return msg("it does not answer")
+                return msg("no answer")
             try:
                 self._make(member)
                 done = copy(member)

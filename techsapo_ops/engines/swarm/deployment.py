@@ -150,7 +150,7 @@ class Deployment:
         except OSError as error:
             raise OpsError(
                 msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("`techsapo up` makes the secrets that the spec has none for"),
+                msg("`techsapo up` generates the secrets that the spec does not set"),
             ) from None
         if kind == "configs":
             return hashlib.sha256(content).hexdigest()
@@ -172,13 +172,13 @@ def prune(fleet: Fleet, state: Path, project: str, now: Mapping[str, frozenset[s
     last = known[-1] if known else {}
     current = {kind: sorted(names) for kind, names in now.items()}
     generations = known if last == current else [*known[-1:], current]
-    kept = {kind: {name for each in generations for name in each.get(kind, ())} for kind in _KINDS}
+    needed = {kind: {name for each in generations for name in each.get(kind, ())} for kind in _KINDS}
     removed: list[str] = []
     manager, label = fleet.manager, ("--filter", f"label={STACK}={project}", "--format", "{{.Name}}")
     with ThreadPoolExecutor(len(_KINDS)) as pool:
         listed = list(pool.map(lambda word: manager.call(word, "ls", *label).split(), _KINDS.values()))
     for (kind, word), there in zip(_KINDS.items(), listed, strict=True):
-        unused = sorted(set(there) - kept[kind])
+        unused = sorted(set(there) - needed[kind])
         removed += [name for name in unused if manager.attempt(word, "rm", name).code == 0]
     if generations != known:
         write_atomic(state / _NOTE, json.dumps(generations, indent=1).encode(), 0o600)
@@ -187,9 +187,9 @@ def prune(fleet: Fleet, state: Path, project: str, now: Mapping[str, frozenset[s
 
 def _noted(note: Path) -> list[dict[str, list[str]]]:
     with suppress(FileNotFoundError, ValueError):  # what is not known is not kept for going back
-        found = json.loads(note.read_text(encoding="utf-8"))
-        if isinstance(found, list):
-            return found
+        generations = json.loads(note.read_text(encoding="utf-8"))
+        if isinstance(generations, list):
+            return generations
     return []
 
 
@@ -254,18 +254,18 @@ def mismatches(
     glance = stack.glance()
     units = desired.containers
     machines = {s.name: s.machine.name for s in desired.topology.services}
-    found = []
+    differing = []
     for name in services:
         machine = machines.get(name, "")
         if machine in stack.fleet.unreachable:
             why = stack.fleet.unreachable[machine]
             words = msg("{machine} can't be reached: {why}", machine=machine, why=why)
-            found.append(Mismatch(name, words, answered=False))
+            differing.append(Mismatch(name, words, answered=False))
             continue
         container = glance.containers.get(name)
         what = difference(units[name], container, glance.images)
         if not what and container is not None and container.definition != deployment.definition(name):
-            what = msg("it was deployed with other settings, configs or secrets than the stack file has")
+            what = msg("the container's settings, configs or secrets differ from the stack file")
         if what:
-            found.append(Mismatch(name, what, restart=True))
-    return tuple(found)
+            differing.append(Mismatch(name, what, restart=True))
+    return tuple(differing)

@@ -262,10 +262,10 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
     ) -> tuple[Mismatch, ...]:
         if not self._names_key.exists():  # nothing was deployed yet
-            return tuple(Mismatch(name, msg("it has no container"), restart=True) for name in services)
-        found = mismatches(self, desired, self._deployment(desired), services)
+            return tuple(Mismatch(name, msg("there is no container"), restart=True) for name in services)
+        differing = mismatches(self, desired, self._deployment(desired), services)
         there = self.glance().containers.values() if strangers else ()
-        return (*found, *strangers_among(there, self.state.load()))
+        return (*differing, *strangers_among(there, self.state.load()))
 
     @override
     def taken_by(self, host: str, port: int) -> str:
@@ -286,8 +286,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         """Let other machines' services take over from those here that lead; which could not, and why."""
         self.forget()
         containers = self.containers()
-        told = ((s.name, self._hand_over(s)) for s in self.topology.on(machine) if s.name in containers)
-        return tuple(f"{name}: {why}" for name, why in told if why)
+        refusals = ((s.name, self._hand_over(s)) for s in self.topology.on(machine) if s.name in containers)
+        return tuple(f"{name}: {why}" for name, why in refusals if why)
 
     def _hand_over(self, service: Service) -> str:
         check(self.layout.state)
@@ -297,7 +297,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         """Let another one take over from `service`, which is about to be stopped; and say where none can."""
         if why := self._hand_over(service):
             say(
-                msg("{service} is stopped without a hand-over, and what it wrote last may be lost: {why}",
+                msg("{service} is stopped without a hand-over, so its last writes may be lost: {why}",
                     service=service.name, why=why)
             )  # fmt: skip
 
@@ -313,8 +313,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         check(self.layout.state)
         self.forget()
         kinds = {service.kind: service for service in self.topology.services}
-        told = (runtime_of(each).give_up(self.topology, machine, self._door) for each in kinds.values())
-        return tuple(words for words in told if words)
+        notes = (runtime_of(each).give_up(self.topology, machine, self._door) for each in kinds.values())
+        return tuple(words for words in notes if words)
 
 
 def swarm_of(engine: Engine) -> SwarmEngine:
@@ -328,6 +328,9 @@ def on_one_host() -> OpsError:
     """What is said where several machines are needed."""
     return OpsError(
         msg("this stack is on one host"),
-        msg("docs/three-machines.md says how it moves to three; `engine: swarm` and `hosts`"),
+        msg(
+            "docs/three-machines.md shows how to move the stack to three hosts, with `engine: swarm` and "
+            "`hosts`"
+        ),
         exit_code=2,
     )

@@ -148,10 +148,10 @@ def _write(
 
 def _noted(note: Path) -> dict[str, str]:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
+        digests = json.loads(note.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(name): str(digest) for name, digest in found.items()} if isinstance(found, dict) else {}
+    return {str(name): str(digest) for name, digest in digests.items()} if isinstance(digests, dict) else {}
 
 
 def _packed(folders: Sequence[Folder]) -> tuple[bytes, tuple[str, ...]]:

@@ -53,10 +53,10 @@ def holder_last(
 
     The address then moves once, to a machine that is done. `kinds` and `machines` are by service.
     """
-    found: list[Step] = []
+    ordered: list[Step] = []
     for _, same in groupby(steps, lambda step: kinds.get(step.service, step.service)):
-        found += sorted(same, key=lambda step: machines.get(step.service) == holder)
-    return tuple(found)
+        ordered += sorted(same, key=lambda step: machines.get(step.service) == holder)
+    return tuple(ordered)
 
 
 def plan(stack: SwarmStack, desired: Desired, observed: Observed, only: Sequence[str]) -> Plan:
@@ -64,13 +64,13 @@ def plan(stack: SwarmStack, desired: Desired, observed: Observed, only: Sequence
 
     Of each kind the machine with the front's address comes last.
     """
-    found = planning.plan(desired, observed, only)
+    planned = planning.plan(desired, observed, only)
     of = {s.name: s.machine.name for s in desired.topology.services}
     steps = tuple(
         replace(step, action=Action.NOTHING, reason=msg("{machine} can't be reached", machine=machine))
         if (machine := of.get(step.service, "")) in observed.unreachable
         else step
-        for step in found.steps
+        for step in planned.steps
     )
     if any(step.action not in _HARMLESS for step in steps):
         kinds = {s.name: s.kind for s in desired.topology.services}
@@ -87,4 +87,4 @@ def _left_over(stack: SwarmStack, desired: Desired, observed: Observed) -> Itera
     except OpsError:  # without a quorum nothing of this plan can be done
         return
     for name in sorted(there - wanted - set(observed.services)):
-        yield Step(Action.REMOVE, name, msg("a command that was cut short has left it"))
+        yield Step(Action.REMOVE, name, msg("left behind by a command that was interrupted"))

@@ -78,7 +78,10 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
                 image=image,
                 said=fleet.members[machine].why(done),
             ),
-            msg("check its network, or name an image that is there under `images:` in the spec"),
+            msg(
+                "check the network of that host; or, under `images:` in the spec, name an image that the "
+                "host already has"
+            ),
         )
 
 
@@ -92,17 +95,17 @@ def _copy(fleet: Fleet, source: str, image: str, targets: Sequence[str]) -> None
         raise OpsError(
             msg("cannot copy {image} from {source} to {target}: {said}",
                 image=image, source=source, target=", ".join(targets),
-                said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
-            msg("check the network between here and the hosts"),
+                said=msg("the copy took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
+            msg("check the network between this machine and the hosts"),
         ) from None  # fmt: skip
-    told = saved.stderr.decode(errors="replace").strip()
+    stderr = saved.stderr.decode(errors="replace").strip()
     failed = {target: done for target, done in zip(targets, loaded, strict=True) if done.code != 0}
     if saved.code == 0 and not failed:
         return
     reasons: dict[str, str] = {}
-    refused = failed and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in told)
+    refused = failed and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in stderr)
     if saved.code != 0 and not refused:
-        reasons[source] = fleet.members[source].why(saved) if told else msg("`docker save` failed")
+        reasons[source] = fleet.members[source].why(saved) if stderr else msg("`docker save` failed")
     for target, done in failed.items():
         reasons[target] = fleet.members[target].why(done) if done.output else msg("`docker load` failed")
     raise OpsError(
@@ -126,7 +129,10 @@ def _reached(fleet: Fleet, *machines: str) -> Callable[[], None]:
                 why = msg("no answer for {seconds:.0f} s", seconds=silent)
                 raise OpsError(
                     msg("{machine} can't be reached: {why}", machine=name, why=why),
-                    msg("bring it back; `techsapo hosts check {name}` tells what it lacks", name=name),
+                    msg(
+                        "bring host {name} back; `techsapo hosts check {name}` shows what is missing",
+                        name=name,
+                    ),
                 )
 
     return look
@@ -139,12 +145,14 @@ def _watched(fleet: Fleet, machine: str) -> Docker:
 
 def _require_alike(present: dict[str, dict[str, str]], images: Sequence[str]) -> None:
     for image in images:
-        ids = {name: found.get(image, "") for name, found in present.items()}
+        ids = {name: held.get(image, "") for name, held in present.items()}
         first, *others = ids.items()
         for name, digest in others:
             if digest != first[1]:
                 raise OpsError(
-                    msg("{image} is another image on {name} than on {first}",
+                    msg("{image} is not the same image on {name} as on {first}",
                         image=image, name=name, first=first[0]),
-                    msg("name it by its digest under `images:`, or remove the older one there"),
+                    msg(
+                        "set the image by its digest under `images:`, or remove the older image on that host"
+                    ),
                 )  # fmt: skip

@@ -73,8 +73,11 @@ class Lease:
             self.lost = msg("the Swarm did not answer for {seconds:.0f} s", seconds=LOST_SECONDS)
         if self.lost:
             raise OpsError(
-                msg("this command stops, for another one may be at work by now: {why}", why=self.lost),
-                msg("`techsapo up` completes what was begun, `techsapo rollback` undoes it"),
+                msg(
+                    "this command stops, because another command may be working on the stack by now: {why}",
+                    why=self.lost,
+                ),
+                msg("`techsapo up` completes an interrupted apply, `techsapo rollback` undoes it"),
             )
 
     def renew(self) -> bool:
@@ -82,17 +85,17 @@ class Lease:
         for _ in range(2):
             began = now()
             try:
-                found = _take(
+                acquired = _take(
                     self.manager(), self.purpose, number(self.note) + 1, self.mark, timeout=_CALL_SECONDS
                 )
             except OpsError:
                 self.tried = began if self.tried is None else self.tried
                 self.elsewhere()  # this one may be cut off, and the others have a quorum
                 continue  # where there is none for now, it lasts until LOST_SECONDS are over
-            if found is None:
-                self.lost = msg("somebody else has taken it over")
+            if acquired is None:
+                self.lost = msg("another command has taken over the work")
                 return False
-            taken, new = found
+            taken, new = acquired
             self.past.append(self.note)
             self.renewed = began if new or self.tried is None else self.tried
             self.note, self.tried = taken, None
@@ -140,7 +143,7 @@ def held(
             try:
                 lease.end()
             except OpsError:
-                lease.lost = msg("no manager answers")  # it ends by itself
+                lease.lost = msg("no Swarm manager answers")  # it ends by itself
 
 
 def taken(manager: Docker, project: str) -> bool:
@@ -156,15 +159,15 @@ def _last(manager: Docker, purpose: str) -> Note | None:
 def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:
     deadline, mark = time.monotonic() + wait, secrets.token_hex(8)
     while True:
-        found = swarm.notes(manager(), purpose)
-        last = max(found, key=number, default=None)
+        notes = swarm.notes(manager(), purpose)
+        last = max(notes, key=number, default=None)
         if last is None or _is_dead(last, manager()):
             wanted, began = number(last) + 1 if last is not None else 1, now()
             ours = _take(manager(), purpose, wanted, mark)
             if ours is not None:
                 if last is not None:
                     say(_passed_over(last))
-                for old in found:
+                for old in notes:
                     swarm.remove(manager(), old)
                 return Lease(manager, purpose, ours[0], mark, renewed=began)
             if time.monotonic() >= deadline:
@@ -194,8 +197,8 @@ def _take(
     """
     name = f"{purpose}.{wanted}"
     new = swarm.take(manager, purpose, name, {**own_words(), _MARK: mark}, timeout)
-    found = swarm.named(manager, purpose, name, timeout)
-    return (found, new) if found is not None and found.content.get(_MARK) == mark else None
+    note = swarm.named(manager, purpose, name, timeout)
+    return (note, new) if note is not None and note.content.get(_MARK) == mark else None
 
 
 def own_words() -> dict[str, Any]:
@@ -251,7 +254,7 @@ def _age(note: Note, manager: Docker) -> float:
 def _passed_over(note: Note) -> str:
     who = _who(note)
     return msg(
-        "`{command}` on {host} (pid {pid}, since {since}) was cut short; this command takes its place",
+        "`{command}` on host {host} (pid {pid}, since {since}) was interrupted; this command takes over",
         command=who.get("command", "techsapo"),
         host=who.get("host", "?"),
         pid=who.get("pid", "?"),
@@ -263,25 +266,29 @@ def _at_work(note: Note, manager: Docker) -> AtWork:
     who = _who(note)
     return AtWork(
         msg(
-            "`{command}` on {host} (pid {pid}, since {since}) is at work here; heard {age:.0f} s ago",
+            "`{command}` on host {host} (pid {pid}, since {since}) is working on this stack; last heard "
+            "from {age:.0f} s ago",
             command=who.get("command", "techsapo"),
             host=who.get("host", "?"),
             pid=who.get("pid", "?"),
             since=who.get("since", "?"),
             age=_age(note, manager),
         ),
-        msg("wait for it with --wait; a command that was lost with its host is passed over after a minute"),
+        msg(
+            "wait for that command with --wait; a command that was lost with its host is ignored after a "
+            "minute"
+        ),
     )
 
 
 def _in_the_way(name: str) -> AtWork:
     return AtWork(
         msg(
-            "somebody else has made the config {name} of the Swarm, by which this command would begin",
+            "this command has to create the Swarm config {name}, but that config already exists",
             name=name,
         ),
         msg(
-            "call it again; if it stays so, `docker config inspect {name}` on a manager says what that is",
+            "try again; if that fails too, `docker config inspect {name}` on a manager shows the config",
             name=name,
         ),
     )

@@ -51,7 +51,7 @@ def noted_machines(state: Path) -> MachinesNote:
     except (ValueError, TypeError, KeyError):
         raise OpsError(
             msg("{path} is damaged", path=state / MACHINES_NOTE),
-            msg("remove it and run `techsapo up`, which writes it anew"),
+            msg("remove that file and run `techsapo up`, which writes it again"),
         ) from None
 
 

@@ -40,11 +40,12 @@ def require_all(fleet: Fleet) -> None:
     """Raise OpsError where a machine did not answer at the last look."""
     if fleet.unreachable:
         raise OpsError(
-            msg("not all hosts can be reached ({reasons}), and an apply is of all of them",
+            msg("not all hosts can be reached ({reasons}), but an apply needs all hosts",
                 reasons=reasons_of(fleet.unreachable)),
-            msg("what runs goes on; bring {name} back, or let a new machine take its place: `techsapo hosts "
-                "replace {name}`; until there is one, `techsapo hosts remove {name} --gone` lets `down` and "
-                "the like do without it", name=next(iter(fleet.unreachable))),
+            msg("running services are not affected; bring host {name} back, or replace it with a new "
+                "machine: `techsapo hosts replace {name}`; until then, `techsapo hosts remove {name} "
+                "--gone` lets commands such as `down` work without that host",
+                name=next(iter(fleet.unreachable))),
         )  # fmt: skip
 
 
@@ -88,9 +89,10 @@ def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     for machine in machines:
         if machine.name not in names:
             raise OpsError(
-                msg("{name} is no node of the Swarm; its nodes are {nodes}",
+                msg("host {name} is not a node of the Swarm; the Swarm's nodes are {nodes}",
                     name=machine.name, nodes=", ".join(sorted(names))),
-                msg("`hosts` names a host as it calls itself; `techsapo hosts add {name}` lets it join",
+                msg("under `hosts`, each name must be the host's own hostname; `techsapo hosts add "
+                    "{name}` lets the host join the Swarm",
                     name=machine.name),
             )  # fmt: skip
 
@@ -101,8 +103,11 @@ def require_active(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     for machine in machines:
         if machine.name in drained:
             raise OpsError(
-                msg("{name} is drained, and an apply is of all hosts", name=machine.name),
-                msg("`techsapo hosts activate {name}` lets the stack run there again", name=machine.name),
+                msg("host {name} is drained, but an apply needs all hosts", name=machine.name),
+                msg(
+                    "`techsapo hosts activate {name}` lets the stack run on that host again",
+                    name=machine.name,
+                ),
             )
 
 
@@ -131,13 +136,13 @@ def _places_of_others(manager: Docker, project: str) -> frozenset[str]:
     form = "{{json .Spec.Labels}} {{json .Spec.TaskTemplate.Placement}}"
     # One that is gone meanwhile is told of on stderr; the others are printed all the same.
     said = manager.attempt("service", "inspect", "--format", form, *services).stdout.decode()
-    found: set[str] = set()
+    places: set[str] = set()
     for line in filter(None, said.splitlines()):
         labels, end = json.JSONDecoder().raw_decode(line)
         placement = json.loads(line[end:])
         if (labels or {}).get(STACK) != project:
-            found |= {word.removeprefix(_BOUND) for word in (placement or {}).get("Constraints") or ()}
-    return frozenset(found)
+            places |= {word.removeprefix(_BOUND) for word in (placement or {}).get("Constraints") or ()}
+    return frozenset(places)
 
 
 def note_drained(layout: Layout, machines: Sequence[Machine], there: Sequence[Node]) -> None:
@@ -169,26 +174,31 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
         if not fleet.manager.call("network", "ls", "--quiet", "--filter", f"name=^{name}$").split():
             return
         raise OpsError(fleet.manager.words(asked))
-    (found,) = json.loads(asked.stdout)
-    subnets = [each["Subnet"] for each in found["IPAM"]["Config"] or ()]
-    encrypted = _ENCRYPTED in (found["Options"] or {})
+    (network,) = json.loads(asked.stdout)
+    subnets = [each["Subnet"] for each in network["IPAM"]["Config"] or ()]
+    encrypted = _ENCRYPTED in (network["Options"] or {})
     as_wanted = ipaddress.ip_network(wanted.subnet)
     if [ipaddress.ip_network(each) for each in subnets] != [as_wanted]:
         differs = msg(
-            "it is {found}, swarm.subnet says {wanted}", found=", ".join(subnets), wanted=wanted.subnet
+            "the subnet is {found}, but swarm.subnet is {wanted}",
+            found=", ".join(subnets),
+            wanted=wanted.subnet,
         )
     elif encrypted != wanted.encrypted:
         differs = (
-            msg("it is encrypted, swarm.encrypted says false")
+            msg("the network is encrypted, but swarm.encrypted is false")
             if encrypted
-            else msg("it is not encrypted, swarm.encrypted says true")
+            else msg("the network is not encrypted, but swarm.encrypted is true")
         )
     else:
         return
-    done = fleet.manager.attempt("network", "rm", found["Id"])
+    done = fleet.manager.attempt("network", "rm", network["Id"])
     if done.code != 0:
         raise OpsError(
             msg("the containers' network {name} can't be changed while it is used: {differs}", name=name,
                 differs=differs),
-            msg("set it back; or `techsapo down`, then `techsapo up`: data stays, nobody is answered then"),
+            msg(
+                "undo this change in the spec; or run `techsapo down`, then `techsapo up`: data is kept, but "
+                "the stack does not answer in between"
+            ),
         )  # fmt: skip

@@ -90,10 +90,10 @@ class SwarmStack(ContainerStack):
             raise HostsAway(self.fleet.unreachable)
         if self.fleet.unreachable:
             raise OpsError(
-                msg("can't stop what runs on {machines}", machines=reasons_of(self.fleet.unreachable)),
+                msg("can't stop the services on {machines}", machines=reasons_of(self.fleet.unreachable)),
                 msg(
-                    "bring it back; where it is lost for good, take it out first: "
-                    "`techsapo hosts remove {name} --gone`",
+                    "bring the host back; if it is lost for good, remove it first: `techsapo hosts remove "
+                    "{name} --gone`",
                     name=next(iter(self.fleet.unreachable)),
                 ),
             )
@@ -121,9 +121,9 @@ class SwarmStack(ContainerStack):
 
     def _remove_volumes(self) -> None:
         def one(member: Member) -> None:
-            found = member.call("volume", "ls", "-q", "--filter", f"label={STACK}={self.project}").split()
-            if found:
-                member.call("volume", "rm", *found)
+            volumes = member.call("volume", "ls", "-q", "--filter", f"label={STACK}={self.project}").split()
+            if volumes:
+                member.call("volume", "rm", *volumes)
 
         self.fleet.each(one)
 
@@ -150,10 +150,10 @@ class SwarmStack(ContainerStack):
 
 def by_service(containers: Iterable[ContainerFacts]) -> dict[str, ContainerFacts]:
     """The newest container of each service, one that runs before others."""
-    return {container.service: container for container in sorted(containers, key=_standing)}
+    return {container.service: container for container in sorted(containers, key=_precedence)}
 
 
-def _standing(container: ContainerFacts) -> tuple[bool, str]:
+def _precedence(container: ContainerFacts) -> tuple[bool, str]:
     """Sorts one that runs behind those that ended, and a later one behind an earlier one."""
     return container.running, container.created
 

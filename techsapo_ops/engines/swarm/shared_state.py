@@ -28,8 +28,8 @@ from techsapo_ops.messages import msg
 _NAME = "state"
 _SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
-_KEPT = 3
-"""Notes of bundles that are kept."""
+_NOTES_STORED = 3
+"""Notes of the newest bundles that stay in Swarm."""
 _SECONDS = 60.0
 
 
@@ -92,7 +92,8 @@ class SharedState:
         except OpsError as error:
             raise OpsError(
                 msg(
-                    "what this command changed is noted here alone, the other hosts were not told: {why}",
+                    "the changes made by this command are recorded on this host only, not on the other "
+                    "hosts: {why}",
                     why=lease.lost,
                 ),
                 error.hint,
@@ -116,7 +117,8 @@ class SharedState:
         content = self._fetch(newest)
         if here is not None and newest.number <= here.number:
             self._say(
-                msg("the hosts have state {newest} of this stack, and here is {here}: they were set back",
+                msg("the other hosts have state {newest} of this stack, and this host has state {here}: "
+                    "the state of the other hosts was reset",
                     newest=newest.number, here=here.number)
             )  # fmt: skip
             self._set_aside()
@@ -144,12 +146,12 @@ class SharedState:
         if not swarm.take(manager, self._purpose, name, {"digest": digest, "number": version.number}):
             raise _overtaken()
         self._note(version)
-        for old in swarm.notes(manager, self._purpose)[:-_KEPT]:
+        for old in swarm.notes(manager, self._purpose)[:-_NOTES_STORED]:
             swarm.remove(manager, old)
 
     def _newest(self) -> Version | None:
-        found = swarm.notes(self._fleet.manager, self._purpose)
-        last = max(found, key=swarm.number, default=None)
+        notes = swarm.notes(self._fleet.manager, self._purpose)
+        last = max(notes, key=swarm.number, default=None)
         return Version(swarm.number(last), str(last.content.get("digest"))) if last is not None else None
 
     def _write(self, version: Version, content: bytes) -> None:
@@ -162,7 +164,7 @@ class SharedState:
         failed = {**self._fleet.unreachable, **copies.put(copy)}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
             raise OpsError(
-                msg("too few hosts take the state directory ({reasons})", reasons=reasons_of(failed))
+                msg("too few hosts accept the state directory ({reasons})", reasons=reasons_of(failed))
             )
 
     def _fetch(self, version: Version) -> bytes:
@@ -178,7 +180,7 @@ class SharedState:
                     return content
         raise OpsError(
             msg("no host that answers has state {number} of this stack", number=version.number),
-            msg("bring back the host that was at work last"),
+            msg("bring back the host that ran the last command"),
         )
 
     @property
@@ -204,12 +206,15 @@ class SharedState:
         path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
-        self._say(msg("what is here and on no other host was set aside: {path}", path=path))
+        self._say(msg("the state that is only on this host was saved separately: {path}", path=path))
 
 
 def _overtaken() -> OpsError:
     return OpsError(
-        msg("another techsapo has shared its state meanwhile; this one's is kept here"),
+        msg(
+            "another techsapo command has shared its state in the meantime; the state of this command is "
+            "only on this host"
+        ),
         msg("`techsapo plan` shows what differs now"),
     )
 

@@ -59,11 +59,11 @@ class Watch:
     def seen(self) -> tuple[ContainerFacts, ...]:
         """All containers of the stack, as they were less than a moment ago. Raises OpsError."""
         with self._looking:
-            taken, found = self._look
+            taken, containers = self._look
             if time.monotonic() - taken > _MOMENT:
-                found = self._stack.fleet.containers(self._stack.project)
-                self._look = (time.monotonic(), found)
-            return found
+                containers = self._stack.fleet.containers(self._stack.project)
+                self._look = (time.monotonic(), containers)
+            return containers
 
     def until_ready(self, service: Service, definition: str | None = None, newer: str = "") -> None:
         """Wait until the container of `service` is ready: one made of `definition`, later than `newer`.
@@ -75,15 +75,15 @@ class Watch:
         def look() -> ContainerFacts | None:
             seen = self.seen()
             self._require_reached(service, away)
-            found = [
+            matching = [
                 c
                 for c in seen
                 if c.service == service.name and definition in (None, c.definition) and c.created > newer
             ]
-            if not found:
+            if not matching:
                 return None
-            newest = max(found, key=lambda c: (c.running, c.created))
-            return ended(newest, sum(not c.running for c in found))
+            newest = max(matching, key=lambda c: (c.running, c.created))
+            return ended(newest, sum(not c.running for c in matching))
 
         fleet, full = self._stack.fleet, f"{self._stack.project}_{service.name}"
         seconds = self._seconds or kind_of(service).container_deadline or kind_of(service).deadline
@@ -111,7 +111,10 @@ class Watch:
                 said,
                 (),
                 msg("{name} did not start: {said}", name=service.name, said=said),
-                msg("bring it back; `techsapo hosts check {name}` tells what it lacks", name=machine),
+                msg(
+                    "bring host {name} back; `techsapo hosts check {name}` shows what is missing",
+                    name=machine,
+                ),
             )
 
     def _tail(self, name: str) -> tuple[str, ...]:
@@ -123,22 +126,22 @@ def wait_placed(
     name: str, look: Callable[[], ContainerFacts | None], why: Callable[[], str], seconds: float
 ) -> None:
     """Return once `look` finds the container of `name`. Raises GateError with what Swarm says (`why`)."""
-    started = told = asked = time.monotonic()
+    started = reason_since = asked = time.monotonic()
     reason = ""
     while look() is None:
         now = time.monotonic()
         if now - asked > _ASKED_EVERY:
             before, reason, asked = reason, why(), now
-            told = told if before and reason else now
+            reason_since = reason_since if before and reason else now
         waited = now - started
-        if (reason and asked - told > _REFUSED_AFTER) or waited > seconds:
+        if (reason and asked - reason_since > _REFUSED_AFTER) or waited > seconds:
             said = reason or msg("Swarm made no container within {seconds:.0f} s", seconds=waited)
             raise GateError(
                 name,
                 said,
                 (),
                 msg("{name} did not start: {said}", name=name, said=said),
-                msg("`docker service ps --no-trunc` on a manager shows its tasks"),
+                msg("`docker service ps --no-trunc` on a manager shows the service's tasks"),
             )
         time.sleep(_PAUSE)
 
@@ -151,10 +154,10 @@ def why_none(manager: Docker, service: str) -> str:
             return "" if b"no such service" in done.stderr.lower() else manager.words(done)
         ids = manager.call("service", "ps", "--quiet", "--no-trunc", service).split()
         # A task may be gone before it is looked at.
-        found = json.loads(manager.attempt("inspect", "--type", "task", *ids).stdout or b"[]") if ids else []
+        tasks = json.loads(manager.attempt("inspect", "--type", "task", *ids).stdout or b"[]") if ids else []
     except OpsError as error:
         return error.message
-    return reason(json.loads(done.stdout)[0], found)
+    return reason(json.loads(done.stdout)[0], tasks)
 
 
 def reason(service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> str:
@@ -172,9 +175,9 @@ def reason(service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> st
     why = failed["Status"].get("Err", "") if failed is not None else ""
     match (service.get("UpdateStatus") or {}).get("State"):
         case "paused" | "rollback_paused":
-            return msg("Swarm gave up: {reason}", reason=why)
+            return msg("Swarm gave up the update: {reason}", reason=why)
         case "rollback_completed":
-            return msg("Swarm went back to what ran before: {reason}", reason=why)
+            return msg("Swarm rolled back to the previous version: {reason}", reason=why)
     return ""
 
 

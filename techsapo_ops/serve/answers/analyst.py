@@ -43,7 +43,7 @@ class Analyst:
     ) -> tuple[AnswerBody, bool]:
         """The answer, and whether it is as good as it can be: what failed, or was cut short, may pass.
 
-        `hear` is told of what happens on the way.
+        `hear` gets the events on the way.
         What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
         fails or is cancelled. Raises AnalysisError, or Problem where no budget has room for it.
         """
@@ -89,7 +89,7 @@ def tell_of_tiers(wallbounce: WallBounce, spending: Spending) -> None:
         ledger = next((each for each in spending.ledgers() if nano(usd) > each.limit), None)
         if ledger is not None:
             log.warning(
-                "Every question of this tier is refused: it may cost more than the whole budget. Raise "
+                "Every question of this tier is declined: it may cost more than the whole budget. Raise "
                 "budget.daily_usd and monthly_usd, or lower the providers' max_output_tokens",
                 taskType=tier,
                 cost=round(usd, 2),

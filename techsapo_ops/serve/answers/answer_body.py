@@ -187,7 +187,7 @@ def problem_of(error: AnalysisError) -> Problem:
 
 
 ProgressEvent = dict[str, Any]
-"""An event as a client is told of it."""
+"""An event as clients see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ _PHASES: Mapping[Phase, str] = {"answer": "asked", "grade": "grading", "revise":
 
 
 def as_document(event: Step) -> ProgressEvent | None:
-    """`event` as JSON with its name under `event`; None for what clients are not told."""
+    """`event` as JSON with its name under `event`; None for an event that clients do not get."""
     match event:
         case Elsewhere():
             return {"event": "waiting"}

@@ -12,7 +12,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.analyst import Analyst
 from techsapo_ops.serve.answers.answer_body import Elsewhere, ProgressEvent, Step, as_document, problem_of
 from techsapo_ops.serve.answers.audit_trail import AuditedRequest, AuditTrail
-from techsapo_ops.serve.answers.stored_answers import KeptAnswers
+from techsapo_ops.serve.answers.stored_answers import StoredAnswers
 from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.auth import Caller
@@ -142,14 +142,14 @@ class Answers:
         shares: Shares,
         prompts: Prompts,
         analyst: Analyst,
-        kept: KeptAnswers,
+        stored: StoredAnswers,
         trail: AuditTrail,
     ) -> None:
         self._shares = shares
         self._timeout = seconds(limits.request_timeout)
         self._prompts = prompts
         self._analyst = analyst
-        self._kept = kept
+        self._stored = stored
         self._trail = trail
         self._flights = Flights[AnswerBody, Step]()
 
@@ -178,7 +178,7 @@ class Answers:
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
         request.masked, request.memory = question.masker.counts, memory
-        key = self._kept.key(question, task_type, caller.id)
+        key = self._stored.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
 
@@ -201,14 +201,14 @@ class Answers:
     ) -> AnswerBody:
         try:
             async with asyncio.timeout(self._timeout):
-                found = await self._kept.find(key)
-                if found is None:
-                    found = await self._at_work(key, question, request, flight)
+                answer = await self._stored.find(key)
+                if answer is None:
+                    answer = await self._at_work(key, question, request, flight)
                 else:
-                    found = _reused(found, request)
+                    answer = _reused(answer, request)
         except AnalysisError as error:
-            told = "; ".join(f"{f.provider}: {f.kind} ({f.cause})" for f in error.failures)
-            request.failed(error.code, told, error.failures)
+            detail = "; ".join(f"{f.provider}: {f.kind} ({f.cause})" for f in error.failures)
+            request.failed(error.code, detail, error.failures)
             raise problem_of(error) from None
         except Problem as problem:
             request.failed(problem.code, problem.detail)
@@ -227,9 +227,9 @@ class Answers:
         except Exception:  # whoever answers the request logs it
             request.failed("internal_error", BROKE)
             raise
-        request.settled(found)
+        request.settled(answer)
         await request.written()
-        return found
+        return answer
 
     async def _at_work(
         self, key: str, question: Question, request: AuditedRequest, flight: Flight[AnswerBody, Step]
@@ -241,7 +241,7 @@ class Answers:
                 flight.tell(Elsewhere())
 
         with self._shares.place(request.caller.key):
-            made, here = await self._kept.once(
+            made, here = await self._stored.once(
                 key, lambda: self._analysed(key, question, request, flight.tell), waiting
             )
         return made if here else _reused(made, request)
@@ -251,8 +251,8 @@ class Answers:
     ) -> AnswerBody:
         made, complete = await self._analyst.analyse(question, request, hear)
         # One that began while another provider was worth asking is not what is answered now.
-        if complete and self._kept.key(question, request.task_type, request.caller.id) == key:
-            await self._kept.keep(key, made, request.caller.id)
+        if complete and self._stored.key(question, request.task_type, request.caller.id) == key:
+            await self._stored.keep(key, made, request.caller.id)
         return made
 
 

@@ -28,11 +28,11 @@ from techsapo_ops.serve.http.responses import (
 from techsapo_ops.serve.pages.markup import with_html
 
 _PROBLEMS = problem_responses(400, 401, 402, 403, 413, 415, 422, 429, 500, 502, 503, 504)
-_USER = Header(default=None, description="Who asks, for the audit log: a note beside the name of the key.")
-_IDEMPOTENCY = Header(default=None, description="The same key sent again gets the same answer, for a day.")
+_USER = Header(default=None, description="Who asks, for the audit log; recorded beside the key's name.")
+_IDEMPOTENCY = Header(default=None, description="A repeated key gets the same answer, for one day.")
 _HTML = Query(
     default=False,
-    description="Whether each text is there as sanitised HTML as well, as `answer_html`: it may be Markdown.",
+    description="Also return each text as sanitised HTML, in `answer_html`; the text may be Markdown.",
 )
 _STREAM = (
     "With `Accept: text/event-stream` the answer is a stream of events: waiting, asked, answered, failed, "
@@ -117,7 +117,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     @router.post(
         "/analyze-logs",
-        summary="Find out what a log says and what to do.",
+        summary="Find the cause in a log, and what to do.",
         description="problem_category and severity come from the words of the log by fixed rules; "
         f"root_cause, solution_steps and confidence from the models. {_STREAM}",
         response_model=TriageBody,

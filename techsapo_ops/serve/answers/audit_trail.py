@@ -42,7 +42,7 @@ _ASKERS_OWN = OUT_OF_BUDGET | {"key_busy"}
 """Of these the reasons that are no failure of ours: there is no money for it, or the key asks too much."""
 
 
-KEPT_WITHIN = 30.0
+STORED_WITHIN = 30.0
 """Seconds in which a row is on disk, or its answer is not given."""
 _ECHO = 16
 """Characters in a row that a vendor's words and the question share by no chance."""
@@ -107,8 +107,8 @@ class AuditedRequest:
     account: Account | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     """What was masked in its prompt before it left for the vendors."""
-    kept: Future[bool] | None = None
-    """Told whether its row is on disk, where answers wait for that."""
+    stored: Future[bool] | None = None
+    """Whether its row is on disk, where answers wait for that."""
     joined: bool = False
     """Whether it waits for the analysis of another request, which that one counts."""
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -145,9 +145,9 @@ class AuditedRequest:
         """Wait until no power cut takes its row.
 
         Raises Problem where neither disk nor database takes it: then there is no answer. What the analysis
-        found is kept, and costs nothing when it is asked again.
+        found is stored, and costs nothing when it is asked again.
         """
-        await on_disk(self.kept, self.request_id)
+        await on_disk(self.stored, self.request_id)
 
     def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
         """There is no answer; `failures` are those of the providers that were asked."""
@@ -205,7 +205,7 @@ class AuditedRequest:
         hit = answer is not None and answer.cache == "hit"
         account = None if hit else self.account
         prompt = self.prompt
-        self.kept = self.trail.audit.put(
+        self.stored = self.trail.audit.put(
             AuditRow(
                 id=uuid.uuid4().hex,
                 time=self.time,
@@ -232,21 +232,21 @@ class AuditedRequest:
         )
 
 
-async def on_disk(kept: Future[bool] | None, request_id: str) -> None:
-    """Wait until the row whose future `kept` is, where there is one, is on disk. Raises Problem."""
-    if kept is None:
+async def on_disk(stored: Future[bool] | None, request_id: str) -> None:
+    """Wait until the row of the future `stored`, if any, is on disk. Raises Problem."""
+    if stored is None:
         return
     try:
-        async with asyncio.timeout(KEPT_WITHIN):
-            there = await asyncio.wrap_future(kept)
+        async with asyncio.timeout(STORED_WITHIN):
+            there = await asyncio.wrap_future(stored)
     except TimeoutError:
         there = False
     if not there:
-        log.error("An answer is held back: its audit row is not on disk", requestId=request_id)
+        log.error("An answer is withheld: its audit row is not on disk", requestId=request_id)
         raise Problem(
             503,
             "audit_unavailable",
-            msg("the answer is there, but its row of the audit log can't be put on disk; ask again later"),
+            msg("the answer is ready, but its audit row can't be written to disk; ask again later"),
             retry_after=RETRY_AFTER,
         )
 
@@ -256,18 +256,18 @@ def _without(prompt: str, words: str) -> str:
     prompt = " ".join(prompt.split())
     if not prompt:
         return words
-    piece, kept, place = min(_ECHO, len(prompt)), "", 0
+    piece, rest, place = min(_ECHO, len(prompt)), "", 0
     while place < len(words):
         end = place + piece
         if words[place:end] not in prompt or end > len(words):
-            kept += words[place]
+            rest += words[place]
             place += 1
             continue
         while end < len(words) and words[place : end + 1] in prompt:
             end += 1
-        kept += "[…]"
+        rest += "[…]"
         place = end
-    return kept
+    return rest
 
 
 def _storable(text: str) -> str:

@@ -18,8 +18,8 @@ from techsapo_ops.stores.budget_ledger import Ledger, SpendingUnknown, nano
 
 log = structlog.get_logger()
 
-LOOK = 0.2
-"""Seconds between two looks at the note."""
+READ_EVERY = 0.2
+"""Seconds between two readings of the note."""
 
 
 @dataclass(slots=True)
@@ -37,11 +37,11 @@ class BudgetHistory:
     simulated: bool
     """Whether what simulated providers pretend to charge counts."""
     _began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    _looked: float = field(default=float("-inf"))
+    _read_at: float = field(default=float("-inf"))
     _known: BudgetNote = field(default_factory=BudgetNote)
 
     def reset(self, period: str) -> datetime | None:
-        """When the budgets of a period were told last to start at zero."""
+        """When the budgets of a period were last reset to zero."""
         return self._read().resets.get(period)
 
     def has_gap(self, ledger: Ledger) -> bool:
@@ -86,8 +86,8 @@ class BudgetHistory:
         return (*note.gaps, Gap(since, since, datetime.now(UTC)))
 
     def _read(self) -> BudgetNote:
-        if self.note is not None and time.monotonic() - self._looked >= LOOK:
-            self._looked = time.monotonic()
+        if self.note is not None and time.monotonic() - self._read_at >= READ_EVERY:
+            self._read_at = time.monotonic()
             try:
                 self._known = read_note(self.note)
             except OpsError as error:  # as it was known last

@@ -51,31 +51,31 @@ class ChatBody(BaseModel):
 
     model: Annotated[str, Field(description=f"One of {', '.join(MODELS)}.")]
     messages: Annotated[
-        list[dict[str, Any]], Field(min_length=1, description="As OpenAI has them; text only.")
+        list[dict[str, Any]], Field(min_length=1, description="In OpenAI's format; text only.")
     ]
     stream: bool | None = False
     stream_options: dict[str, bool | None] | None = None
     language: Annotated[
-        Literal["en", "ja"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
+        Literal["en", "ja"] | None, Field(description="Language of the answer, as in /api/v1/generate.")
     ] = None
 
     @property
     def known(self) -> tuple[TaskType, bool]:
         """The tier of the model, and whether it has notes. Raises Problem where there is no such model."""
         if self.model not in MODELS:
-            told = msg(
-                "The model `{model}` does not exist. There are {models}.",
+            message = msg(
+                "The model `{model}` does not exist. Available: {models}.",
                 model=self.model[:64],
                 models=", ".join(MODELS),
             )
-            raise Problem(404, "unknown_model", told, param="model")
+            raise Problem(404, "unknown_model", message, param="model")
         return MODELS[self.model]
 
     def words(self) -> str:
         """What is asked for by who asks: instructions and the last user message."""
         users = [m for m in self.messages if m["role"] == "user"]
-        told = [m for m in self.messages if m["role"] in {"system", "developer"}]
-        return "\n".join(map(text_of, (*told, *users[-1:])))
+        instructions = [m for m in self.messages if m["role"] in {"system", "developer"}]
+        return "\n".join(map(text_of, (*instructions, *users[-1:])))
 
     def prompt(self) -> str | Composed:
         """One question: the only user message as it is, a conversation with who said what."""
@@ -141,7 +141,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     @router.get(
         "/models",
-        summary="The tiers, as models; those with +notes have the verdict in their text.",
+        summary="The tiers, as models; those with +notes include the verdict in the text.",
         response_model=ModelsBody,
         responses=openai_responses(401, 403, 429),
     )
@@ -163,7 +163,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     @router.post(
         "/chat/completions",
-        summary="Ask as OpenAI's clients do.",
+        summary="Ask in OpenAI's format.",
         response_model=CompletionBody,
         responses=openai_responses(400, 401, 402, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504),
     )

@@ -141,14 +141,14 @@ async def _sent(request: Request) -> bytes:
 
 
 def _refused() -> Problem:
-    return Problem(401, "unauthorized", msg("that is for drills of this stack alone"))
+    return Problem(401, "unauthorized", msg("only drills of this stack may send this request"))
 
 
 async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds: float) -> dict[str, Any]:
     """Take as long as asked, and write it down; `execution` tells one time from another."""
     began, started, execution = datetime.now(UTC), perf_counter(), uuid.uuid4().hex
     await asyncio.sleep(seconds)
-    kept = audit.put(
+    stored = audit.put(
         AuditRow(
             id=execution,
             time=began,
@@ -160,5 +160,5 @@ async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds:
             processing_ms=round((perf_counter() - started) * 1000),
         )
     )
-    await on_disk(kept, request_id)
+    await on_disk(stored, request_id)
     return {"request_id": request_id, "instance": instance, "execution": execution}

@@ -86,10 +86,10 @@ class Account:
 
     def by_provider(self) -> dict[str, float]:
         """USD charged so far by provider."""
-        found: dict[str, float] = {}
+        costs: dict[str, float] = {}
         for call in self.calls:
-            found[call.provider] = found.get(call.provider, 0.0) + call.cost_usd
-        return found
+            costs[call.provider] = costs.get(call.provider, 0.0) + call.cost_usd
+        return costs
 
     async def open(self, usd: float) -> None:
         """Reserve `usd` beside what is spent. Raises Problem, where only reservations are in the way after a
@@ -115,8 +115,8 @@ class Account:
         """Set `usd` aside for a call, in nano-dollars. Raises NotAskedError where the budget has no room."""
         amount = nano(usd)
         if not await self._make_room(amount):
-            told = msg("the budget has no room for this call")
-            raise NotAskedError(FailureKind.REFUSED, told, cause=Cause.BUDGET)
+            message = msg("not enough budget is left for this call")
+            raise NotAskedError(FailureKind.REFUSED, message, cause=Cause.BUDGET)
         self._pending += amount
         return amount
 

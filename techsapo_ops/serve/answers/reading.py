@@ -38,7 +38,8 @@ class OfferBody(Body):
     providers: Annotated[
         list[AskedProviderBody],
         Field(
-            description="Those that a question goes to first now; fewer than `wanted` where there are none."
+            description="Providers that a question is sent to first at the moment; fewer than `wanted` "
+            "if not enough are available."
         ),
     ]
     confidence: Annotated[float, Field(description="What an answer needs to be accepted.")]
@@ -46,14 +47,14 @@ class OfferBody(Body):
     most_usd: Annotated[
         float,
         Field(
-            description="Most that the answers and their grading can cost. What is sent back, and who joins "
-            "later, comes on top, within budget.per_request_usd."
+            description="Upper bound of the cost of answers and grading. Bounces and further providers "
+            "cost extra, within budget.per_request_usd."
         ),
     ]
 
 
 class TiersBody(Body):
-    """What each tier asks and costs. Where `simulated`, nothing is paid: the prices are pretended."""
+    """Providers, thresholds and cost of each tier. With `simulated`, nothing is paid."""
 
     simulated: bool
     tiers: list[OfferBody]
@@ -90,7 +91,7 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
 
     @router.get(
         "/tiers",
-        summary="What each tier asks and costs.",
+        summary="Providers, thresholds and cost of each tier.",
         response_model=TiersBody,
         responses=problem_responses(401, 403, 422),
     )
@@ -103,21 +104,22 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
 
     @router.get(
         "/answers/{request_id}",
-        summary="An answer again, for whom it was given to.",
-        description="For a day, of a question that had an Idempotency-Key. `request_id` is the answer's.",
+        summary="Get a stored answer again, as the caller who received it.",
+        description="Answers to questions with an Idempotency-Key are stored for one day. `request_id` "
+        "is the answer's.",
         response_model=AnswerBody,
         responses=problem_responses(401, 403, 404, 422),
     )
     async def answer(
         request: Request,
         request_id: _Id,
-        html: Annotated[bool, Query(description="Whether each text is there as HTML as well.")] = False,
+        html: Annotated[bool, Query(description="Also return each text as HTML.")] = False,
     ) -> Response:
         caller = await gate.known(request)
-        found = await idempotency.answered(caller, ANSWERED, request_id)
-        if found is None:
-            gone = msg("there is no such answer any more, or it is another caller's")
+        document = await idempotency.answered(caller, ANSWERED, request_id)
+        if document is None:
+            gone = msg("this answer is no longer stored, or it belongs to another caller")
             raise Problem(404, "not_found", gone)
-        return json_response(await with_html(found) if html else found)
+        return json_response(await with_html(document) if html else document)
 
     return router

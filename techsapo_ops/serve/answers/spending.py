@@ -78,16 +78,16 @@ class Spending:
         now = datetime.now(UTC)
         daily, monthly = self.budget.resolved_daily_usd, self.budget.monthly_usd
         new_day, new_month = self.history.reset("day"), self.history.reset("month")
-        found = [
+        ledgers = [
             Ledger.of(EVERYBODY, "day", daily, now, new_day),
             Ledger.of(EVERYBODY, "month", monthly, now, new_month),
         ]
         if key is not None:
             if key.daily_usd is not None:
-                found.append(Ledger.of(key.id, "day", key.daily_usd, now, new_day))
+                ledgers.append(Ledger.of(key.id, "day", key.daily_usd, now, new_day))
             if key.monthly_usd is not None:
-                found.append(Ledger.of(key.id, "month", key.monthly_usd, now, new_month))
-        return tuple(found)
+                ledgers.append(Ledger.of(key.id, "month", key.monthly_usd, now, new_month))
+        return tuple(ledgers)
 
     def refusal(self, error: OverBudget) -> Problem:
         """The problem of a reservation that does not fit."""
@@ -105,7 +105,7 @@ class Spending:
                 503,
                 "budget_reserved",
                 msg(
-                    "what is left of {whose} for the {period} is reserved by requests under way",
+                    "the rest of {whose} for the {period} is reserved by requests in progress",
                     whose=whose,
                     period=PERIODS[ledger.period],
                 ),
@@ -115,7 +115,7 @@ class Spending:
         self.refused(error)
         reset = ledger.reset
         detail = msg(
-            "{whose} for the {period} has no room for this question until {reset}",
+            "{whose} for the {period} is too low for this question; the budget resets at {reset}",
             whose=whose,
             period=PERIODS[ledger.period],
             reset=reset.isoformat(),
@@ -127,8 +127,8 @@ class Spending:
                 else msg("rows of the audit log are lost")
             )
             detail = msg(
-                "{whose} for the {period} counts as spent until {reset}, since {why}: "
-                "`techsapo answers reset-budget {name}` lets it start at zero",
+                "{whose} for the {period} counts as spent until {reset}, because {why}; "
+                "`techsapo answers reset-budget {name}` resets the spending to zero",
                 whose=whose,
                 period=PERIODS[ledger.period],
                 reset=reset.isoformat(),
@@ -138,7 +138,7 @@ class Spending:
         elif error.wanted > ledger.limit:  # nor will it have any after
             detail = msg(
                 "this question may cost up to ${wanted:.4f}, more than {whose} for a whole {period} "
-                "(${limit:g}); raise it, or lower the providers' max_output_tokens",
+                "(${limit:g}); raise that budget, or lower the providers' max_output_tokens",
                 wanted=error.wanted / NANO,
                 whose=whose,
                 period=PERIODS[ledger.period],
@@ -170,7 +170,7 @@ class Spending:
                 self._level(ledger, "exhausted" if share >= 1 else "warning", balance)
 
     def lost(self, lost: Lost) -> None:
-        """A reservation of an instance that died was booked; told once, by everybody's month."""
+        """A reservation of an instance that died was booked; logged once, by everybody's month."""
         if lost.ledger.scope or lost.ledger.period != "month":
             return
         _, key, request_id = lost.owner.split(" ", 2)
@@ -190,11 +190,11 @@ class Spending:
 
     def spent_usd(self) -> list[Sample]:
         """USD of the day's and month's budget that all instances have spent."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for ledger in self.ledgers():
             name, spent = self._spent.get(ledger.period, ("", 0.0))
-            found.append(({"period": ledger.period}, spent / NANO if name == ledger.name else 0.0))
-        return found
+            samples.append(({"period": ledger.period}, spent / NANO if name == ledger.name else 0.0))
+        return samples
 
     def exhausted(self) -> list[Sample]:
         """1 by period where everybody's budget had no room for a question that came to this instance."""

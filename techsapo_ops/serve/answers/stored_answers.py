@@ -15,7 +15,7 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stores.cache import AnswerCache, KeptShare
+from techsapo_ops.stores.cache import AnswerCache, StorageShare
 from techsapo_ops.stores.locks import SharedLock
 from techsapo_ops.wallbounce.examination.prompts import PROMPT_VERSION
 from techsapo_ops.wallbounce.question import Question, TaskType
@@ -24,12 +24,12 @@ IMMATERIAL = frozenset({"request_id", "masker"})
 """What of a question changes no answer: who asks, and what masks, whose level belongs to the setting."""
 
 
-class KeptAnswers:
-    """Answers by question, each kept for `ttl` seconds; none at all where that is 0.
+class StoredAnswers:
+    """Answers by question, each stored for `ttl` seconds; none at all where that is 0.
 
     `setting` tells what the answers to a caller depend on now beside the question: the caller itself, where
-    answers are not shared. `count` is told of each look-up: hit, miss or error. Of a caller whose `share` is
-    used up no more are kept: they would take the room of what others have kept.
+    answers are not shared. `count` counts each look-up: hit, miss or error. Of a caller whose `share` is
+    used up no more are stored: they would take the room of what others have stored.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class KeptAnswers:
         ttl: float,
         setting: Callable[[str], str],
         count: Callable[[str], None],
-        share: KeptShare | None = None,
+        share: StorageShare | None = None,
     ) -> None:
         self._share = share
         self._cache = cache
@@ -59,10 +59,10 @@ class KeptAnswers:
 
     async def find(self, key: str) -> AnswerBody | None:
         """The answer of `key`, where there is one; the look-up counts."""
-        return await self._look(key, self._count)
+        return await self._look_up(key, self._count)
 
     async def keep(self, key: str, answer: AnswerBody, caller: str = "") -> None:
-        """Keep `answer`, which `caller` asked for; "" is nobody told apart."""
+        """Store `answer`, which `caller` asked for; "" is nobody told apart."""
         if self._ttl <= 0:
             return
         value = dump(answer.document())
@@ -72,26 +72,26 @@ class KeptAnswers:
     async def once(
         self, key: str, work: Callable[[], Awaitable[AnswerBody]], waiting: Callable[[], None]
     ) -> tuple[AnswerBody, bool]:
-        """What `work` makes, and True; or what another instance, which is at it already, has kept.
+        """What `work` makes, and True; or what another instance, which is at it already, has stored.
 
-        `waiting` is told again and again while that one is at it.
+        `waiting` is called again and again while that one is at it.
         """
         if self._ttl <= 0:
             return await work(), True
-        return await self._lock.run(key, lambda: self._look(key, lambda _: None), work, waiting=waiting)
+        return await self._lock.run(key, lambda: self._look_up(key, lambda _: None), work, waiting=waiting)
 
-    async def _look(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
+    async def _look_up(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
         if self._ttl <= 0:
             return None
         errors = self._cache.read_errors
         raw = await self._cache.get(key)
         failed = self._cache.read_errors > errors
         try:
-            found = AnswerBody.model_validate(load(raw)) if raw is not None else None
+            answer = AnswerBody.model_validate(load(raw)) if raw is not None else None
         except ValueError:  # a ValidationError is one, too
-            found, failed = None, True
-        count("error" if failed else "miss" if found is None else "hit")
-        return found
+            answer, failed = None, True
+        count("error" if failed else "miss" if answer is None else "hit")
+        return answer
 
 
 def answer_setting(options: Options, build: str) -> Callable[[Sequence[str]], str]:

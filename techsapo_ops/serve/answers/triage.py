@@ -42,12 +42,12 @@ _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTI
 
 @cache
 def _patterns() -> tuple[dict[str, tuple[re.Pattern[str], ...]], dict[str, tuple[re.Pattern[str], ...]]]:
-    found = packaged_yaml("triage.yaml", "techsapo_ops.serve")
+    table = packaged_yaml("triage.yaml", "techsapo_ops.serve")
 
     def compiled(section: Mapping[str, Sequence[str]]) -> dict[str, tuple[re.Pattern[str], ...]]:
         return {name: tuple(re.compile(p, re.IGNORECASE) for p in words) for name, words in section.items()}
 
-    return compiled(found["categories"]), compiled(found["severities"])
+    return compiled(table["categories"]), compiled(table["severities"])
 
 
 def category_of(log: str) -> str:

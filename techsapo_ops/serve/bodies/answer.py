@@ -27,7 +27,7 @@ class TokensBody(Body):
 
 class FailureBody(Body):
     kind: Literal["timeout", "rate_limited", "unavailable", "refused", "bad_answer"]
-    cause: Annotated[str, Field(description="What was the matter, finer than the kind: key, money, model …")]
+    cause: Annotated[str, Field(description="The cause, more precise than the kind: key, money, model …")]
     message: str
 
 
@@ -43,8 +43,8 @@ class ProviderBody(Body):
     agrees: Annotated[
         bool | None,
         Field(
-            description="Whether it agrees with the answer given; null where they were not compared. The "
-            "answer given, which `answered_by` names, agrees with itself: true says nothing of the others."
+            description="Whether it agrees with the chosen answer; null if they were not compared. The "
+            "chosen answer, which `answered_by` names, agrees with itself."
         ),
     ] = None
     self_confidence: float | None = None
@@ -52,7 +52,7 @@ class ProviderBody(Body):
     cost_usd: float
     tokens: Annotated[
         TokensBody | None,
-        Field(description="Of its answer alone; its other calls are in the answer's `tokens`."),
+        Field(description="Tokens of its answer only; its other calls count in the answer's `tokens`."),
     ] = None
     error: FailureBody | None = None
 
@@ -63,20 +63,20 @@ class ThresholdsBody(Body):
 
 
 class EvidenceBody(Body):
-    """What confidence was made from; with `correct` added it is a line of LABELS.jsonl."""
+    """What the confidence was computed from; with `correct` added it is a line of LABELS.jsonl."""
 
     tier: Literal["basic", "premium", "critical"]
     models: list[str]
     agreement: Annotated[
-        float, Field(description="A: (largest cluster - 1) / (answers compared with the one given).")
+        float, Field(description="A: (largest cluster - 1) / (answers compared with the chosen one).")
     ]
-    grade: Annotated[float, Field(description="G: mean peer grade of the answer given.")]
+    grade: Annotated[float, Field(description="G: mean peer grade of the chosen answer.")]
     contradicted: Annotated[
-        bool, Field(description="Whether more peers contradict a critical claim than hold it.")
+        bool, Field(description="Whether more peers contradict a critical claim than support it.")
     ]
     uncapped: Annotated[float, Field(description="The confidence before the caps.")]
     complete: Annotated[
-        bool, Field(description="Whether every grade came. `calibrate` leaves out a label that says false.")
+        bool, Field(description="Whether no grade is missing. `calibrate` skips labels with false.")
     ] = True
 
 
@@ -117,7 +117,7 @@ class UnsettledBody(Body):
 
 
 class DissentBody(Body):
-    """An answer that was compared with the one given and differs from it."""
+    """An answer that was compared with the chosen one and differs from it."""
 
     provider: str
     root_cause: str
@@ -138,7 +138,7 @@ class DestructiveBody(Body):
     kind: str
     why: str
     effect: Annotated[
-        Effect, Field(description="The worst of what it does; runs_remote_code can't be undone either.")
+        Effect, Field(description="The worst effect of the command; runs_remote_code can't be undone either.")
     ] = Effect.DESTRUCTIVE
 
 
@@ -166,7 +166,7 @@ class EscalationBody(Body):
 
 
 class HypothesisBody(Body):
-    """One explanation that a refusal leaves open, and who holds it."""
+    """One explanation that a refusal leaves open, and the providers that name it."""
 
     cause: str
     providers: list[str]
@@ -189,16 +189,16 @@ class AnswerBody(Body):
     ]
     outcome: Annotated[
         Literal["accepted", "unsettled", "refused"],
-        Field(description="refused: `answer` says what is open and how to find out, not what to do."),
+        Field(description="refused: `answer` says what is unsettled and how to check it, not what to do."),
     ]
     accepted: bool
     confidence: float
     consensus: Annotated[
         float | None,
         Field(
-            description="How far the answers agree: over all pairs that were compared, the mean share of "
-            "claims that two entail of each other; at least .5 for two that agree, at most .5 for two that "
-            "differ. null where nothing was compared."
+            description="How far the answers agree: over all compared pairs, the mean share of claims "
+            "that two answers entail of each other; at least .5 for two that agree, at most .5 for two "
+            "that differ. null if nothing was compared."
         ),
     ]
     thresholds: ThresholdsBody
@@ -215,15 +215,15 @@ class AnswerBody(Body):
     destructive: Annotated[
         list[DestructiveBody],
         Field(
-            description="Commands that can't be undone, as far as we recognise them: the list may be "
-            "incomplete, and a command that is not in it is not thereby safe."
+            description="Commands that are recognised as impossible to undo. The list may be incomplete: "
+            "a command that is not listed is not necessarily safe."
         ),
     ]
     hazards: Annotated[
         list[HazardBody],
         Field(
-            description="Other dangerous commands that we recognise: they stop a service or weaken security. "
-            "May be incomplete, as `destructive`."
+            description="Other commands that are recognised as dangerous: they stop a service or weaken "
+            "security. The list may be incomplete, like `destructive`."
         ),
     ] = []
     bounces: list[BounceBody]
@@ -232,22 +232,26 @@ class AnswerBody(Body):
     cost_usd: float
     tokens: Annotated[
         TokensBody,
-        Field(description="Of all calls: answers, gradings, revisions. Of a kept answer none, as its cost."),
+        Field(
+            description="Tokens of all calls: answers, gradings, revisions. A cached answer has none, "
+            "like its cost."
+        ),
     ] = TokensBody(input=0, output=0)
     processing_ms: int
     cache: Literal["hit", "miss"]
     masked: Annotated[
         dict[str, int],
         Field(
-            description="What was masked in the question before it left for the vendors: different values by "
-            "kind, such as password, token, api_key or private_key. They are not put back."
+            description="What was masked in the question before it was sent to the vendors: the number "
+            "of different values by kind, such as password, token, api_key or private_key. They are not "
+            "restored in the answer."
         ),
     ] = {}
     answer_html: Html = None
 
 
 class TriageBody(Body):
-    """What a log says and what to do."""
+    """The cause that a log shows, and what to do."""
 
     request_id: str
     problem_category: Annotated[str, Field(description="By fixed rules; unknown where none matches.")]
@@ -256,8 +260,8 @@ class TriageBody(Body):
     solution_steps: Annotated[
         list[str],
         Field(
-            description="Of a refusal the causes to confirm. A step in which we recognise a danger says so "
-            "first; that may be incomplete."
+            description="For a refusal, the causes to confirm. A step with a recognised danger starts "
+            "with a warning; not every danger is recognised."
         ),
     ]
     confidence: float

@@ -13,7 +13,7 @@ Number = int | float
 
 
 def rounded(value: float | None) -> float | None:
-    """`value` as it is told; None stays None, for nobody gave it."""
+    """`value` as it is sent; None stays None, for nobody gave it."""
     return None if value is None else round(value, 4)
 
 
@@ -44,7 +44,7 @@ class ProblemBody(Body):
     detail: str
     request_id: str | None = None
     retry_after: Annotated[
-        int | None, Field(description="As Retry-After: a stream has sent its headers already.")
+        int | None, Field(description="Same as Retry-After; a stream can no longer send the header.")
     ] = None
 
 

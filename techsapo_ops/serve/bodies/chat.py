@@ -96,8 +96,8 @@ def check_chat(body: Any) -> None:
             _missing(name)
     for name in REFUSED:
         if not _asks_for_nothing(name, body):
-            told = msg("Unsupported parameter: '{name}' is not supported with this model.", name=name)
-            _refuse("unsupported_parameter", told, name)
+            text = msg("Unsupported parameter: '{name}' is not supported with this model.", name=name)
+            _refuse("unsupported_parameter", text, name)
     _check_values(body)
     if not body["messages"]:
         _refuse(
@@ -137,8 +137,8 @@ def _check_values(body: Mapping[str, Any]) -> None:
         )
     form = body.get("response_format") or {"type": "text"}
     if form.get("type") != "text":
-        told = msg("Unsupported value: 'response_format.type' supports 'text' only with this model.")
-        _refuse("unsupported_value", told, "response_format.type")
+        message = msg("Unsupported value: 'response_format.type' supports 'text' only with this model.")
+        _refuse("unsupported_value", message, "response_format.type")
     for name, value in (body.get("stream_options") or {}).items():
         where = f"stream_options.{name[:64]}"
         if name not in {"include_usage", "include_obfuscation"}:
@@ -172,12 +172,12 @@ def _check_part(part: Any, where: str) -> None:
     _typed(part, _OBJECT, where)
     kind = part.get("type")
     if kind in _OTHER_PARTS:
-        told = msg(
+        message = msg(
             "Unsupported value: '{where}.type' is '{kind}', and this model reads text only.",
             where=where,
             kind=kind,
         )
-        _refuse("unsupported_value", told, f"{where}.type")
+        _refuse("unsupported_value", message, f"{where}.type")
     if not isinstance(kind, str) or kind not in _TEXTS:
         _invalid(f"{where}.type", tuple(_TEXTS))
     _typed(part.get(_TEXTS[kind]), _STRING, f"{where}.{_TEXTS[kind]}")
@@ -201,13 +201,13 @@ def _typed(value: Any, wanted: tuple[type, ...], where: str) -> None:
     if isinstance(value, wanted) and not (isinstance(value, bool) and bool not in wanted):
         return
     expected = joined(" or ", (_TYPES[each] for each in wanted))
-    told = msg(
+    message = msg(
         "Invalid type for '{where}': expected {expected}, but got {name} instead.",
         where=where,
         expected=expected,
         name=_name(value),
     )
-    _refuse("invalid_type", told, where)
+    _refuse("invalid_type", message, where)
 
 
 def _name(value: Any) -> str:
@@ -227,8 +227,8 @@ def _missing(name: str) -> Never:
     _refuse("missing_required_parameter", msg("Missing required parameter: '{name}'.", name=name), name)
 
 
-def _refuse(code: Code, told: str, param: str | None) -> Never:
-    raise Problem(400, code, told, param=param)
+def _refuse(code: Code, message: str, param: str | None) -> Never:
+    raise Problem(400, code, message, param=param)
 
 
 class ModelBody(Body):
@@ -278,7 +278,7 @@ class UsageBody(Body):
 
 
 class VerdictBody(Body):
-    """What OpenAI's shape has no place for."""
+    """The fields that OpenAI's format has no place for."""
 
     confidence: float
     consensus: float | None

@@ -38,7 +38,7 @@ class AuditHealthBody(Body):
 
 
 class PriceBody(Body):
-    """USD per million tokens, and where that is from."""
+    """USD per million tokens, and the source of the price."""
 
     input: Number
     output: Number
@@ -65,11 +65,11 @@ class ProviderHealthBody(Body):
     breaker: BreakerBody | None = None
     detail: str | None = None
     cause: Annotated[
-        str | None, Field(description="Of a provider that is down: key, money, model, unreachable …")
+        str | None, Field(description="Why a provider is down: key, money, model, unreachable …")
     ] = None
     what_to_do: str | None = None
     next_try_seconds: Annotated[
-        int | None, Field(description="Until it is asked again; 0: the next question tries it.")
+        int | None, Field(description="Seconds until it is asked again; 0: the next question tries it again.")
     ] = None
 
 
@@ -80,7 +80,7 @@ class DependenciesBody(Body):
 
 
 class HealthBody(Body):
-    """Every dependency. degraded: answers still come, with a part missing; down is answered 503."""
+    """Every dependency. degraded: answers still work, without some part; down: the status is 503."""
 
     status: Literal["healthy", "degraded", "down"]
     instance: str

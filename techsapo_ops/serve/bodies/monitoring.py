@@ -28,7 +28,7 @@ class PanelBody(Body):
     warning: Number | None
     critical: Number | None
     alerts: list[str]
-    origin: Annotated[Origin, Field(description="What brings its figures.")]
+    origin: Annotated[Origin, Field(description="What produces its figures.")]
 
 
 class RowBody(Body):
@@ -95,11 +95,11 @@ class RecentBody(Body):
 
 
 class AcknowledgedBody(Body):
-    """Who has an alert that fires."""
+    """Who has acknowledged a firing alert."""
 
     by: str
     at: str
-    until: Annotated[str, Field(description="When it ends where the alert does not end before.")]
+    until: Annotated[str, Field(description="When it ends, unless the alert ends earlier.")]
     comment: str
 
 
@@ -109,18 +109,19 @@ class AlertBody(Body):
     instance: str
     state: Annotated[
         Literal["firing", "pending", "silenced", "inhibited"],
-        Field(description="`silenced` and `inhibited` fire, and nobody is told."),
+        Field(description="`silenced` and `inhibited` alerts fire, but nobody is notified."),
     ]
     since: str
-    until: Annotated[str | None, Field(description="When the silence ends, of a silenced one.")]
-    summary: Annotated[str, Field(description="In the stack's language, as messages have it.")]
+    until: Annotated[str | None, Field(description="When the silence of a silenced alert ends.")]
+    summary: Annotated[str, Field(description="In the stack's language, as in notifications.")]
     description: str
     summaries: Annotated[
-        dict[str, str], Field(description="The summary by language; one's own alerts have none here.")
+        dict[str, str], Field(description="The summary by language; your own alerts have none here.")
     ]
     runbook: str
     acknowledged: Annotated[
-        AcknowledgedBody | None, Field(description="Null where nobody has it, or nobody knows.")
+        AcknowledgedBody | None,
+        Field(description="null if nobody has acknowledged it, or if that is unknown."),
     ]
 
 
@@ -153,9 +154,9 @@ class MonthBody(Body):
 
     total_usd: Number
     simulated_usd: Annotated[
-        Number, Field(description="Of it what simulated providers pretended to charge; nobody paid it.")
+        Number, Field(description="The part that simulated providers pretended to charge; nobody paid it.")
     ]
-    simulated_counts: Annotated[bool, Field(description="Whether the budget counts that, too.")]
+    simulated_counts: Annotated[bool, Field(description="Whether the budget counts simulated costs, too.")]
     requests: int
     cached: int
     providers: list[ProviderCostBody]
@@ -167,11 +168,13 @@ class CostsBody(Body):
 
 
 class ExposureBody(Body):
-    """Something that others than intended may reach, by its rule (docs/exposure.md)."""
+    """Something that unintended people may reach, by its rule (docs/exposure.md)."""
 
     rule: str
     message: str
-    accepted: Annotated[str | None, Field(description="The reason for which it is meant; null: it is not.")]
+    accepted: Annotated[
+        str | None, Field(description="Why the exposure is accepted; null if it is not accepted.")
+    ]
 
 
 class DrillBody(Body):
@@ -186,8 +189,9 @@ class DrillBody(Body):
 
 
 class BackupsBody(Body):
-    """When the newest backup began, the newest that restored, and when an off-site copy last came back (Unix
-    seconds); `ok` and `offsite_ok` are how the last look at each ended. Null is what nobody has seen.
+    """Unix seconds: when the newest backup began, when the newest one with a successful trial restore began,
+    and when an off-site copy was last restored. `ok` and `offsite_ok`: whether the last check of each
+    succeeded. null if unknown.
     """
 
     newest: Number | None
@@ -199,7 +203,7 @@ class BackupsBody(Body):
 
 
 class ServiceBody(Body):
-    """A service of the stack as Prometheus sees it; `up` is null where what would tell is away."""
+    """A service of the stack as Prometheus sees it; `up` is null while its exporter is down."""
 
     name: str
     kind: Annotated[str, Field(description="Its scrape job, or the kind of server.")]
@@ -222,7 +226,7 @@ class DiskBody(Body):
 
 class CertificateBody(Body):
     """A certificate: when it ends (Unix seconds), how much of its life is left, whether nginx serves it, and
-    how often its renewal failed since the last success. Null is what nobody knows.
+    how often its renewal failed since the last success. null if unknown.
     """
 
     name: str
@@ -234,7 +238,7 @@ class CertificateBody(Body):
 
 
 class MaintenanceBody(Body):
-    """Users are told to come back later. `forgotten`: the time when that was to end is over."""
+    """Users get a maintenance page. `forgotten`: the planned end has passed."""
 
     detail: str
     until: str | None
@@ -242,7 +246,7 @@ class MaintenanceBody(Body):
 
 
 class FrontBody(Body):
-    """The address that several hosts share, and those that have it: one, but in a partition."""
+    """The address that several hosts share, and the hosts that have it: one, except in a partition."""
 
     address: str
     hosts: list[str]
@@ -250,22 +254,22 @@ class FrontBody(Body):
 
 class StatusBody(Body):
     """Health of the instance that answers, the services of the stack, exposures, alerts, disks, certificates,
-    jobs, backups and costs; what Prometheus tells is null where there is none.
+    jobs, backups and costs. Without Prometheus, the fields that come from it are null.
     """
 
     health: HealthBody
-    maintenance: Annotated[MaintenanceBody | None, Field(description="Null where none goes on.")]
+    maintenance: Annotated[MaintenanceBody | None, Field(description="null if there is no maintenance.")]
     exposures: list[ExposureBody]
     watched: Literal["ready", "unreachable", "absent"]
     alerts: list[AlertBody] | None
     unreached: Annotated[
         list[str],
         Field(
-            description="Severities, page and watchdog, that have no receiver: nobody is told of them. "
-            "critical-at-once, page-at-once: only the next receivers are, later."
+            description="Severities, page and watchdog, that have no receiver: nobody is notified of "
+            "them. critical-at-once, page-at-once: only the next receivers are notified, later."
         ),
     ]
-    front: Annotated[FrontBody | None, Field(description="Null on one host, and where no host has it.")]
+    front: Annotated[FrontBody | None, Field(description="null on a single host, and if no host has it.")]
     services: list[ServiceBody] | None
     disks: list[DiskBody] | None
     certificates: list[CertificateBody] | None

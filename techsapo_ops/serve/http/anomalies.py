@@ -54,26 +54,26 @@ class Anomalies:
         if not known or ".." in scope["path"]:
             asked = unquote(f"{scope['path']}?{scope.get('query_string', b'').decode('latin-1')}")
             if request_signs().paths.search(asked[:4096]):
-                self._found("sensitive_path", request_id, address)
+                self._report("sensitive_path", request_id, address)
         if scope["state"].get("problem") == "body_too_large":
-            self._found("oversized_body", request_id, address)
+            self._report("oversized_body", request_id, address)
         minute = self._minute(address)
         minute.requests += 1
         minute.unknown += not known
         if minute.requests > BURST:
-            self._found("burst", request_id, address, tell=minute.requests == BURST + 1)
+            self._report("burst", request_id, address, tell=minute.requests == BURST + 1)
         if not known and minute.unknown > SCAN:
-            self._found("scan", request_id, address, tell=minute.unknown == SCAN + 1)
+            self._report("scan", request_id, address, tell=minute.unknown == SCAN + 1)
 
     def asked(self, prompt: str, request_id: str, address: str) -> None:
         """Look at a question."""
         if request_signs().prompts.search(prompt):
-            self._found("sensitive_data", request_id, address)
+            self._report("sensitive_data", request_id, address)
 
     def key_refused(self, refusal: Refusal, request_id: str, address: str) -> None:
         """Look at why a key was refused."""
         if refusal in _KEYS:
-            self._found(_KEYS[refusal], request_id, address)
+            self._report(_KEYS[refusal], request_id, address)
 
     def key_used(self, key: str, address: str, request_id: str) -> None:
         """Look at where a key that was accepted comes from."""
@@ -82,7 +82,7 @@ class Anomalies:
         while seen and now - next(iter(seen.values())) > HOUR:
             seen.popitem(last=False)
         if network not in seen and len(seen) >= KEY_NETWORKS:
-            self._found("key_networks", request_id, address, key=key)
+            self._report("key_networks", request_id, address, key=key)
             seen.popitem(last=False)
         seen[network] = now
         seen.move_to_end(network)
@@ -97,7 +97,7 @@ class Anomalies:
         self._minutes.move_to_end(address)
         return minute
 
-    def _found(
+    def _report(
         self, reason: Reason, request_id: str, address: str, *, tell: bool = True, key: str | None = None
     ) -> None:
         self._count(reason)
@@ -114,8 +114,8 @@ class Anomalies:
 
 def network_of(address: str) -> str:
     """The network that `address` belongs to: IPv4 /24, IPv6 /48; what is no address stands for itself."""
-    found = address_of(address)
-    if found is None:
+    parsed = address_of(address)
+    if parsed is None:
         return address
-    size = 32 - 24 if found.version == 4 else 128 - 48
-    return f"{int(found) >> size:x}/{found.version}"
+    size = 32 - 24 if parsed.version == 4 else 128 - 48
+    return f"{int(parsed) >> size:x}/{parsed.version}"

@@ -23,9 +23,13 @@ OPEN = ("/ping", "/health")
 WATCHED = frozenset({"monitoring", "health"})
 """Tags of what the stack's own network sees without a key."""
 SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "A key that `techsapo keys create` made."},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same, for clients "
-               "that can't send Authorization."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key made by `techsapo keys create`."},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same key, for clients that can't send Authorization.",
+    },
 }  # fmt: skip
 
 
@@ -41,7 +45,7 @@ def fastapi_app(
     app = FastAPI(
         title="TechSapo",
         version=version,
-        description="Several models, one answer that can be weighed.",
+        description="Several models, one answer with a confidence score.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect through nginx would lose its port

@@ -122,7 +122,7 @@ class Gate:
             raise Problem(
                 429,
                 "rate_limited",
-                msg("this key may ask {limit} times a minute", limit=limit),
+                msg("this key is limited to {limit} questions per minute", limit=limit),
                 retry_after=allowance.wait,
                 limit=limit,
             )
@@ -137,7 +137,7 @@ class Gate:
             signed_in = self._sign_in.user(request)
             if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
                 # nginx would tell who it is; one with a template of the operator's own may not ask.
-                raise Problem(401, "sign_in", msg("nobody signed in, or nginx does not tell who it was"))
+                raise Problem(401, "sign_in", msg("nobody is signed in, or nginx does not pass on the user"))
             return Caller(claimed, None, address, signed_in)
         key = self._check(request, "ask", address)
         return Caller(claimed, key, address, self._sign_in.user(request))
@@ -251,11 +251,11 @@ class SignIn:
             return
         if self._by_nginx(request):
             detail = msg(
-                "the sign-in service lets this request in and does not say who it is: "
+                "the sign-in service admits this request but does not name the user: "
                 "start oauth2-proxy with --set-xauthrequest"
             )
             raise Problem(401, "sign_in", detail)
-        raise Problem(401, "sign_in", msg("nobody signed in: open this page at nginx's address"))
+        raise Problem(401, "sign_in", msg("nobody is signed in: open this page at nginx's address"))
 
     def _by_nginx(self, request: Request) -> bool:
         """Whether the request has nginx's secret."""

@@ -46,8 +46,8 @@ class Frame:
     event: bytes
 
 
-class Seat:
-    """One client's place. It holds at most the newest frame: who reads slowly misses some."""
+class Subscriber:
+    """One client of the stream. It holds at most the newest frame: who reads slowly misses some."""
 
     __slots__ = ("_connection", "_missed", "_next", "_waiter", "barred", "key", "over")
 
@@ -108,7 +108,7 @@ class Seat:
 
 
 class Broadcast:
-    """Numbers frames, hands them to every seat, and keeps the last few for those that come back.
+    """Numbers frames, hands them to every subscriber, and keeps the last few for those that come back.
 
     A frame's id is this broadcast's own random name and its number: what another process, or this one
     before a restart, has sent is not taken for ours.
@@ -116,7 +116,7 @@ class Broadcast:
 
     def __init__(self) -> None:
         self.name = secrets.token_hex(4)
-        self._seats: dict[Seat, None] = {}
+        self._subscribers: dict[Subscriber, None] = {}
         self._frames: deque[Frame] = deque(maxlen=REPLAY)
         self._number = 0
         self._closed = False
@@ -127,19 +127,19 @@ class Broadcast:
         return self._closed
 
     def __len__(self) -> int:
-        return len(self._seats)
+        return len(self._subscribers)
 
     @contextmanager
-    def seat(self, connection: Connection | None = None, key: str = "") -> Iterator[Seat]:
+    def subscribe(self, connection: Connection | None = None, key: str = "") -> Iterator[Subscriber]:
         """A place for one client, which the API key of that id opened, until the end of the block."""
-        seat = Seat(connection, key)
+        subscriber = Subscriber(connection, key)
         if self._closed:
-            seat.leave()
-        self._seats[seat] = None
+            subscriber.leave()
+        self._subscribers[subscriber] = None
         try:
-            yield seat
+            yield subscriber
         finally:
-            self._seats.pop(seat, None)
+            self._subscribers.pop(subscriber, None)
 
     def missed(self, last_id: str) -> tuple[Frame, ...]:
         """The frames after `last_id`; the newest one alone where that is not a frame that we still have."""
@@ -157,23 +157,23 @@ class Broadcast:
         event = f"id: {self.name}-{self._number}\ndata: {json}\n\n".encode()
         frame = Frame(self._number, json, event)
         self._frames.append(frame)
-        for count, seat in enumerate(tuple(self._seats), start=1):
-            seat.offer(frame)
+        for count, subscriber in enumerate(tuple(self._subscribers), start=1):
+            subscriber.offer(frame)
             if count % BATCH == 0:
                 await asyncio.sleep(0)
 
     def bar(self, why: Callable[[str], str]) -> None:
         """End the streams of each key for which `why` has a reason; who is there still next time is cut."""
-        reasons = {key: why(key) for key in {seat.key for seat in self._seats} if key}
-        for seat in self._seats:
-            if seat.barred:
-                seat.cut()
-            elif seat.key and reasons[seat.key]:
-                seat.barred = reasons[seat.key]
-                seat.leave()
+        reasons = {key: why(key) for key in {subscriber.key for subscriber in self._subscribers} if key}
+        for subscriber in self._subscribers:
+            if subscriber.barred:
+                subscriber.cut()
+            elif subscriber.key and reasons[subscriber.key]:
+                subscriber.barred = reasons[subscriber.key]
+                subscriber.leave()
 
     def close(self) -> None:
         """End every client's stream, and those of clients yet to come."""
         self._closed = True
-        for seat in self._seats:
-            seat.leave()
+        for subscriber in self._subscribers:
+            subscriber.leave()

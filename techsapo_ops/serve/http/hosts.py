@@ -109,8 +109,8 @@ class HostNames:
     `*.example.com` stands for every name below example.com, not for example.com itself.
     """
 
-    def __init__(self, told: Iterable[str]) -> None:
-        names = [name.lower() for name in told]
+    def __init__(self, configured: Iterable[str]) -> None:
+        names = [name.lower() for name in configured]
         self._names = frozenset(name for name in names if not name.startswith("*."))
         self._endings = tuple({".localhost", *(name[1:] for name in names if name.startswith("*."))})
 
@@ -156,7 +156,7 @@ class HostCheck:
             return None
         log.warning("A client asked for a name that the spec does not list", host=asked.host, refused=REFUSED)
         detail = msg(
-            "{host} is not a name of this service; {setting} in techsapo.yaml adds names",
+            "{host} is not a name of this service; add it to {setting} in techsapo.yaml",
             host=asked.host,
             setting=SETTING,
         )
@@ -182,7 +182,7 @@ class SameOrigin:
             same_scheme = origin.scheme == "https" or (origin.scheme == "http" and not own.tls)
             if same_scheme and origin.port in own.ports(origin.usual_port):
                 return
-        raise Problem(403, "forbidden", msg("that is done only from this server's own pages"))
+        raise Problem(403, "forbidden", msg("only this server's own pages may do this"))
 
     async def _own(self, scope: Scope) -> _Own | None:
         """How the browser reached us; a proxy's word counts where the proxy is believed."""

@@ -24,7 +24,7 @@ from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.problems import Problem, unconfirmed
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.stores import Unconfirmed
-from techsapo_ops.stores.cache import AnswerCache, KeptShare
+from techsapo_ops.stores.cache import AnswerCache, StorageShare
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.stores.locks import Held, OtherWork, SharedLock
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal, RequestJournals
@@ -62,15 +62,15 @@ class RequestMemory:
     @property
     def answered(self) -> Sequence[str]:
         """Names of the providers whose answers are known."""
-        told = (parts_of(call) for call in self._journal.left.replies)
-        return [provider for phase, provider, _ in told if phase == "answer"]
+        calls = (parts_of(call) for call in self._journal.left.replies)
+        return [provider for phase, provider, _ in calls if phase == "answer"]
 
     def reply(self, call: str) -> Any | None:
         """The reply to `call`, where it is known."""
-        found = self._journal.left.replies.get(call)
-        if found is not None:
+        reply = self._journal.left.replies.get(call)
+        if reply is not None:
             self._count("reused")
-        return found
+        return reply
 
     async def asking(self, call: str, usd: float) -> None:
         """`call` is about to be made. It is not, where another instance has taken the request over.
@@ -82,8 +82,8 @@ class RequestMemory:
         except LostLock:
             await asyncio.Event().wait()  # until whoever waits for the lock cancels this
         except Unconfirmed:
-            told = msg("no replica confirms that the call is written down")
-            raise NotAskedError(FailureKind.REFUSED, told, cause=Cause.BUDGET) from None
+            message = msg("no replica has confirmed that the call is recorded")
+            raise NotAskedError(FailureKind.REFUSED, message, cause=Cause.BUDGET) from None
         self._begun()
 
     async def ended(self, call: str, usd: float, reply: Any | None = None) -> None:
@@ -129,8 +129,8 @@ class RequestMemory:
 
 
 def _tokens(reply: Any) -> Tokens:
-    told = reply.get("tokens") if isinstance(reply, dict) else None
-    return Tokens(**told) if isinstance(told, dict) else Tokens()
+    counts = reply.get("tokens") if isinstance(reply, dict) else None
+    return Tokens(**counts) if isinstance(counts, dict) else Tokens()
 
 
 Document = dict[str, Any]
@@ -162,13 +162,13 @@ class Idempotency:
 
     def __init__(
         self,
-        kept: AnswerCache,
+        cache: AnswerCache,
         lock: SharedLock,
         journals: RequestJournals,
-        share: KeptShare,
+        share: StorageShare,
         count: Count = lambda _: None,
     ) -> None:
-        self._kept = kept
+        self._cache = cache
         self._lock = lock
         self._journals = journals
         self._share = share
@@ -195,7 +195,7 @@ class Idempotency:
 
         async def first(held: Held | None, begun: Callable[[], None]) -> Document:
             if held is None:
-                self._not_kept(request)
+                self._not_shared(request)
                 return (await self._keep(caller, request.url.path, name, sent, await work(None)))[0]
             journal = await self._journals.opened(name, held, sent)
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
@@ -217,7 +217,7 @@ class Idempotency:
 
             try:
                 return await self._lock.run_once(
-                    name, sent, lambda: self._found(name), lambda held: first(held, begun), surely
+                    name, sent, lambda: self._stored(name), lambda held: first(held, begun), surely
                 )
             except OtherWork:
                 raise _reused() from None
@@ -243,12 +243,12 @@ class Idempotency:
 
     async def answered(self, caller: Caller, path: str, request_id: str) -> Document | None:
         """The answer that `caller` was given on `path` with that id, while it is kept; nobody else's."""
-        noted = await self._kept.get(_place(caller, path, request_id))
-        reply = None if noted is None else await self._found(str(load(noted)))
+        noted = await self._cache.get(_place(caller, path, request_id))
+        reply = None if noted is None else await self._stored(str(load(noted)))
         document: Document | None = None if reply is None else reply["document"]
         return document if document is not None and document["request_id"] == request_id else None
 
-    def _not_kept(self, request: Request) -> None:
+    def _not_shared(self, request: Request) -> None:
         """Say that another instance will not know of this request. Raises SendOnce where nginx must know."""
         if self._lock.shared and request.headers.get(RETRIED):
             raise SendOnce
@@ -265,23 +265,23 @@ class Idempotency:
             return reply, False
         place = _place(caller, path, document["request_id"])
         # Whoever sends a request may name its id: an address of an answer leads to the first one that had it.
-        if await self._kept.get(place) is None:
-            await self._kept.set(place, note, KEEP)
+        if await self._cache.get(place) is None:
+            await self._cache.set(place, note, KEEP)
         if held is None or not self._lock.confirms:
-            return reply, await self._kept.set(name, value, KEEP)
-        sealed = self._kept.closed(name, value, KEEP)
+            return reply, await self._cache.set(name, value, KEEP)
+        sealed = self._cache.closed(name, value, KEEP)
         try:
-            return reply, await self._lock.keep(held, self._kept.place(name), sealed, KEEP)
+            return reply, await self._lock.keep(held, self._cache.place(name), sealed, KEEP)
         except Unconfirmed:  # it is paid: given once is better than not at all
             return reply, False
 
     async def _surely(self, name: str, held: Held) -> Document | None:
         """What is kept by `name`, by the Redis that holds the lock. Raises Unconfirmed."""
-        raw = self._kept.opened(name, await self._lock.read(held, self._kept.place(name)))
+        raw = self._cache.opened(name, await self._lock.read(held, self._cache.place(name)))
         return None if raw is None else dict(load(raw))
 
-    async def _found(self, name: str) -> Document | None:
-        raw = await self._kept.get(name)
+    async def _stored(self, name: str) -> Document | None:
+        raw = await self._cache.get(name)
         return None if raw is None else dict(load(raw))
 
 
@@ -290,7 +290,9 @@ def _place(caller: Caller, path: str, request_id: str) -> str:
 
 
 def _reused() -> Problem:
-    return Problem(422, "idempotency_key_reused", msg("this Idempotency-Key came with another body before"))
+    return Problem(
+        422, "idempotency_key_reused", msg("this Idempotency-Key was already used with a different body")
+    )
 
 
 def _tell(request: Request, header: str, value: str) -> None:

@@ -45,7 +45,7 @@ _HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-_NOT_KEPT = (b"cache-control", b"no-store")
+_NO_STORE = (b"cache-control", b"no-store")
 """For every answer that says nothing itself: the pages' own files alone are kept, and asked for again."""
 
 
@@ -105,7 +105,7 @@ class Envelope:
                 closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
                 given = {k.lower().encode(): v.encode() for k, v in scope["state"].get("headers", {}).items()}
                 own += [(k, v) for k, v in given.items() if all(k != there for there, _ in own)]
-                own += [_NOT_KEPT] if all(k.lower() != _NOT_KEPT[0] for k, _ in own) else []
+                own += [_NO_STORE] if all(k.lower() != _NO_STORE[0] for k, _ in own) else []
                 message["headers"] = [*own, *extra, *closing]
             await send(message)
 
@@ -122,8 +122,10 @@ class Envelope:
             taken = time.perf_counter() - started
             self._account(scope, request_id, status or 499, taken, streamed=streamed)
             route = _route(scope)
-            told = scope["state"].get("problem_status", 0)  # within a stream, whose status was sent before
-            trace.ended(route if route != UNMATCHED else None, status or 499, told)
+            problem_status = scope["state"].get(
+                "problem_status", 0
+            )  # within a stream, whose status was sent before
+            trace.ended(route if route != UNMATCHED else None, status or 499, problem_status)
             if DRILL not in scope["state"]:
                 self._anomalies.seen(scope, known=route != UNMATCHED)
 
@@ -166,8 +168,8 @@ def _route(scope: MutableMapping[str, Any]) -> str:
     return str(getattr(scope.get("route"), "path", UNMATCHED))
 
 
-LOOK = 0.5
-"""Seconds between two looks at whether it goes on."""
+CHECK_EVERY = 0.5
+"""Seconds between two checks whether maintenance goes on."""
 _OPEN = re.compile(OPEN_PATHS)
 
 
@@ -177,7 +179,7 @@ class Closed:
     def __init__(self, app: ASGIApp, folder: Path) -> None:
         self._app = app
         self._folder = folder
-        self._looked = -LOOK
+        self._checked = -CHECK_EVERY
         self._on = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,8 +194,8 @@ class Closed:
 
     def _goes_on(self) -> bool:
         now = time.monotonic()
-        if now - self._looked >= LOOK:
-            self._looked, self._on = now, all((self._folder / name).exists() for name in (PROBLEM, ALONE))
+        if now - self._checked >= CHECK_EVERY:
+            self._checked, self._on = now, all((self._folder / name).exists() for name in (PROBLEM, ALONE))
         return self._on
 
     def _answer(self, scope: Scope) -> Response:

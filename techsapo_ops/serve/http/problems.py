@@ -55,7 +55,7 @@ Code = Literal[
     "unsupported_value",
 ]
 _WORDS = {
-    "extra_forbidden": msg("unknown field; /openapi.json lists those that there are"),
+    "extra_forbidden": msg("unknown field; see /openapi.json"),
     "missing": msg("is missing"),
     "model_type": msg("must be a JSON object"),
 }
@@ -82,8 +82,8 @@ TITLES = (
 )
 """Python's phrases of the statuses that problems have; two are others from Python 3.13 on."""
 MEDIA_TYPE = "application/problem+json"
-BROKE = msg("this is our fault; the log has the details")
-"""What is told of a fault of ours."""
+BROKE = msg("an internal error; the app's log has the details")
+"""The detail of an internal error."""
 OPENAI_PATHS = "/v1/"
 """Below this path errors have OpenAI's shape, which its clients read."""
 _OPENAI_TYPES: Mapping[int, str] = {
@@ -110,15 +110,15 @@ _MOST = 32
 
 def reader_language(scope: Scope) -> Language:
     """The language of ours that the request wants most; English where it names none, or none of ours."""
-    told = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
-    wanted = dict(reversed(list(_wanted(told))))
+    header = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
+    wanted = dict(reversed(list(_wanted(header))))
     best = max(wanted, key=wanted.__getitem__, default=LANGUAGES[0])
     return best if wanted.get(best) else LANGUAGES[0]
 
 
-def _wanted(told: str) -> Iterator[tuple[Language, float]]:
+def _wanted(header: str) -> Iterator[tuple[Language, float]]:
     """Ours among the languages in the header's value, with their weights."""
-    for entry in told.split(",", _MOST)[:_MOST]:
+    for entry in header.split(",", _MOST)[:_MOST]:
         tag, _, parameter = entry.strip().lower().partition(";")
         primary = tag.strip().partition("-")[0]
         for language in LANGUAGES:
@@ -214,7 +214,10 @@ def for_openai(scope: Scope) -> bool:
 
 def unconfirmed() -> Problem:
     """That nothing was asked: what may be spent, or was begun, could be forgotten by a failover now."""
-    detail = msg("the stores can't confirm now that nothing is paid twice, so nothing was asked; try again")
+    detail = msg(
+        "no provider was asked: at the moment, the shared store can't rule out that this question would be "
+        "paid twice; try again"
+    )
     return Problem(503, "unconfirmed", detail, retry_after=2.0)
 
 
@@ -255,23 +258,23 @@ def _problem_of(error: Exception) -> Problem:
     status, detail = error.status_code, error.detail
     code = _BY_STATUS.get(status, "invalid_request")
     if code == "not_found":
-        detail = msg("there is no such address; /openapi.json lists those that there are")
+        detail = msg("there is no such address; see /openapi.json")
     elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
-        detail = msg("this address takes {allowed}", allowed=allowed)
+        detail = msg("this address accepts {allowed}", allowed=allowed)
     return Problem(status, code, str(detail))
 
 
 def _from_validation(error: RequestValidationError) -> Problem:
     """The problem of a body that does not fit; never repeats what was sent."""
-    found = error.errors()
-    if any(e["type"] == "json_invalid" for e in found):
+    faults = error.errors()
+    if any(e["type"] == "json_invalid" for e in faults):
         return Problem(400, "malformed_json", msg("the body is not JSON"))
     problems = [
         {
             "field": ".".join(str(p) for p in e["loc"][1:]),
             "message": _WORDS.get(str(e["type"]), str(e["msg"])),
         }
-        for e in found[:20]
+        for e in faults[:20]
     ]
     detail = joined("; ", (msg("{p}: {p2}", p=p["field"] or "body", p2=p["message"]) for p in problems))
     return Problem(422, "invalid_request", detail, errors=problems)

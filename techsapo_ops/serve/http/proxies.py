@@ -25,7 +25,7 @@ class Proxies:
     def __init__(self, names: tuple[str, ...]) -> None:
         self._fixed = frozenset(n for n in names if address_of(n) is not None)
         self._names = tuple(n for n in names if n not in self._fixed)
-        self._found: frozenset[str] = frozenset()
+        self._resolved: frozenset[str] = frozenset()
         self._until = 0.0
 
     async def client(self, scope: Scope) -> str:
@@ -46,7 +46,7 @@ class Proxies:
             return True
         if self._names and time.monotonic() >= self._until:
             self._until = time.monotonic() + RESOLVE_EVERY
-            found: set[str] = set()
+            addresses: set[str] = set()
             for name in self._names:
                 try:
                     entries = await asyncio.get_running_loop().getaddrinfo(
@@ -55,9 +55,9 @@ class Proxies:
                 except OSError as error:
                     log.warning("A proxy's name has no address", name=name, error=str(error))
                     continue
-                found.update(str(entry[4][0]) for entry in entries)
-            self._found = frozenset(found)
-        return peer in self._found
+                addresses.update(str(entry[4][0]) for entry in entries)
+            self._resolved = frozenset(addresses)
+        return peer in self._resolved
 
 
 _BY_A_PROXY = (b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded", b"via")

@@ -87,7 +87,9 @@ class BodyLimit:
         beyond = max(0, size + more - SMALL) - max(0, size - SMALL)
         if self._held + beyond > self._most_held:
             _close(scope)
-            raise Problem(503, "overloaded", msg("too many large bodies are held already"), retry_after=1.0)
+            raise Problem(
+                503, "overloaded", msg("too many large requests are in memory already"), retry_after=1.0
+            )
         self._held += beyond
         return beyond
 
@@ -163,8 +165,8 @@ async def _read(request: Request, model: type[BaseModel], check: Callable[[Any],
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from None
+        faults = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in faults]) from None
 
 
 def deeper_than(levels: int, value: Any, raw: bytes) -> bool:

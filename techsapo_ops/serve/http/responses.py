@@ -107,9 +107,9 @@ class EventStream(Response):
         work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
         ends = {sending, asyncio.create_task(disconnected(receive))}
-        look = None if self._barred is None else KEY_CHECK
+        interval = None if self._barred is None else KEY_CHECK
         try:
-            while not (await asyncio.wait(ends, timeout=look, return_when=asyncio.FIRST_COMPLETED))[0]:
+            while not (await asyncio.wait(ends, timeout=interval, return_when=asyncio.FIRST_COMPLETED))[0]:
                 problem = None if self._barred is None or work.done() else self._barred()
                 if problem is not None:
                     await _end(work, queue, problem)
@@ -130,7 +130,7 @@ class EventStream(Response):
         """Do the work, and put None behind what it puts into `queue`."""
 
         def put(item: Written) -> None:
-            time.told()
+            time.first_event()
             queue.put_nowait(item)
 
         try:

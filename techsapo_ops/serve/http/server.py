@@ -55,7 +55,7 @@ UNREAD = 60_000
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that drains: uvicorn alone refuses connections as soon as it is told to stop.
+    """A uvicorn server that drains: uvicorn alone refuses connections as soon as a signal stops it.
 
     The first SIGTERM or SIGINT makes /ping answer 503 while requests are still served for `drain` seconds;
     then it stops listening and lets the answers under way finish. The second one skips the waiting, the
@@ -66,7 +66,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._lifecycle = lifecycle
         self._drain = drain
-        self._told: str | None = None
+        self._signal: str | None = None
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -77,14 +77,14 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
         else:
             self._lifecycle.draining = True
-            self._told = signal.Signals(sig).name
+            self._signal = signal.Signals(sig).name
 
     async def on_tick(self, counter: int) -> bool:
         """End the drain when its time is over."""
-        if self._stop_at is None and self._told is not None:
+        if self._stop_at is None and self._signal is not None:
             # Not in handle_exit: a signal may come in the middle of another line.
             self._stop_at = time.monotonic() + self._drain
-            log.info("Draining", signal=self._told, seconds=self._drain)
+            log.info("Draining", signal=self._signal, seconds=self._drain)
             for end in self._lifecycle.at_drain:
                 end()
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
@@ -121,14 +121,14 @@ class DrainingServer(uvicorn.Server):
 
 def _accepted(listener: socket.socket) -> list[socket.socket]:
     """Take every connection that waits at `listener`, and close it."""
-    found = []
+    accepted = []
     listener.setblocking(False)
     with listener:
         while True:
             try:
-                found.append(listener.accept()[0])
+                accepted.append(listener.accept()[0])
             except BlockingIOError:
-                return found
+                return accepted
 
 
 def run(app: App, host: str, port: int) -> None:
@@ -193,6 +193,9 @@ def _refused(host: str, port: int, error: OSError) -> OpsError:
             msg(
                 "{where}: the port is taken by {holder}", where=where, holder=holder or msg("another process")
             ),
-            msg("stop it, or choose another: --port, and in the spec `app.port` or that of `app.instances`"),
+            msg(
+                "stop that process, or choose another port: with --port, or in the spec with `app.port` or "
+                "the port under `app.instances`"
+            ),
         )
     return refused_address(Address(host, port), error)

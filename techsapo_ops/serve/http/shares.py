@@ -42,7 +42,7 @@ class Shares:
             raise Problem(
                 503,
                 "overloaded",
-                msg("{taken} analyses are under way already", taken=self._taken),
+                msg("{taken} analyses are already in progress", taken=self._taken),
                 retry_after=RETRY_AFTER,
             )
         name = key.id if key is not None else ""
@@ -51,7 +51,10 @@ class Shares:
             raise Problem(
                 429,
                 "key_busy",
-                msg("this key has {own} questions under way; the other places are for other keys", own=own),
+                msg(
+                    "this key has {own} questions in progress; the rest of the capacity is for other keys",
+                    own=own,
+                ),
                 retry_after=RETRY_AFTER,
                 under_way=own,
             )

@@ -111,11 +111,11 @@ class Health:
         return (503 if status == "down" else 200), body
 
     def _providers(self) -> dict[str, ProviderHealthBody]:
-        """What is told of each provider, of those that can't be used the reason alone."""
-        told = {p.name: self._provider(p) for p in self._registry.usable}
+        """Each provider's health; for those that can't be used only the reason."""
+        bodies = {p.name: self._provider(p) for p in self._registry.usable}
         for name, reason in self._registry.unavailable.items():
-            told[name] = ProviderHealthBody(status="unavailable", detail=reason)
-        return told
+            bodies[name] = ProviderHealthBody(status="unavailable", detail=reason)
+        return bodies
 
     def _ailing(self) -> bool:
         """Whether a provider is down, or fewer are there than an analysis needs."""
@@ -146,14 +146,14 @@ class Health:
             body.detail = standing.detail
             if breaker is not None and breaker.state == "open" and breaker.cause is None:
                 body.status = "open"
-                body.detail = f"left alone after {breaker.failed} failures in a row: {standing.detail}"
+                body.detail = f"paused after {breaker.failed} failures in a row: {standing.detail}"
         return body
 
 
 async def watch(shared: Shared, interval: float = 5.0) -> None:
     """Look after Redis every `interval` seconds, so that its metrics are true without traffic."""
     while True:
-        await shared.look()
+        await shared.check()
         await asyncio.sleep(interval)
 
 
@@ -167,7 +167,7 @@ def probe_routes(
     @router.get(
         "/health",
         tags=["health"],
-        summary="Can this process work?",
+        summary="Whether this process can work.",
         response_model=AliveBody,
         responses={503: {"model": AliveBody}},
     )
@@ -178,7 +178,7 @@ def probe_routes(
     @router.get(
         "/api/v1/health",
         tags=["health"],
-        summary="Every dependency, and which one is in use.",
+        summary="Every dependency, and which alternative is in use.",
         response_model=HealthBody,
         responses={**problem_responses(401, 403), 503: {"model": HealthBody}},
     )
@@ -191,7 +191,7 @@ def probe_routes(
     @router.get(
         "/ping",
         tags=["health"],
-        summary="Wants new requests?",
+        summary="Whether this instance accepts new requests.",
         response_class=PlainTextResponse,
         responses={503: {"description": "The instance drains.", "content": {"text/plain": {}}}},
     )

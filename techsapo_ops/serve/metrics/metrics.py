@@ -35,7 +35,7 @@ ANSWERS = ("200", "500", "502", "503", "504")
 
 
 class Metrics:
-    """Hears the events of analyses, and is told of requests, look-ups, refusals and operations.
+    """Hears the events of analyses, and counts requests, look-ups, refusals and operations.
 
     What is read at scrape time has a function: see `read` and `gauge`.
     """

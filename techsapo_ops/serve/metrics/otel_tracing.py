@@ -152,7 +152,7 @@ class AnalysisSpans:
 
 def callee(provider: Provider, spec: Spec) -> Attributes:
     """What is known of a provider before it is called."""
-    found: dict[str, str | int] = {
+    attributes: dict[str, str | int] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": genai_provider(provider.kind),
         "gen_ai.request.model": provider.model,
@@ -160,9 +160,9 @@ def callee(provider: Provider, spec: Spec) -> Attributes:
     }
     address = urlsplit(getattr(spec.providers.get(provider.name), "base_url", None) or "")
     if address.hostname:
-        found["server.address"] = address.hostname
-        found["server.port"] = address.port or (443 if address.scheme == "https" else 80)
-    return found
+        attributes["server.address"] = address.hostname
+        attributes["server.port"] = address.port or (443 if address.scheme == "https" else 80)
+    return attributes
 
 
 def failed(span: Span, error_type: str) -> None:
@@ -242,12 +242,12 @@ class OtelTracing(Tracing):
         nothing = Context()
         if not carrier:
             return nothing, []
-        told = self._propagator.extract(carrier, nothing)
-        other = trace.get_current_span(told).get_span_context()
+        extracted = self._propagator.extract(carrier, nothing)
+        other = trace.get_current_span(extracted).get_span_context()
         if not other.is_valid:
             return nothing, []
         if self._believes(scope):
-            return told, []
+            return extracted, []
         # Without its state, which anybody may fill.
         return nothing, [Link(SpanContext(other.trace_id, other.span_id, is_remote=True))]
 
@@ -294,7 +294,7 @@ class _Request(RequestTrace):
         self._method = method
 
     @override
-    def ended(self, route: str | None, status: int, told: int = 0) -> None:
+    def ended(self, route: str | None, status: int, problem_status: int = 0) -> None:
         span = self._span
         if route is not None:
             span.update_name(f"{self._method} {route}")
@@ -302,8 +302,8 @@ class _Request(RequestTrace):
         # The path itself is a client's to choose, and may hold what only its owner is to know.
         span.set_attribute("url.path", route if route is not None and "{" not in route else "REDACTED")
         span.set_attribute("http.response.status_code", status)
-        if max(status, told) >= 500:
-            failed(span, str(max(status, told)))
+        if max(status, problem_status) >= 500:
+            failed(span, str(max(status, problem_status)))
         span.end()
 
 

@@ -38,8 +38,8 @@ class OwnTime:
     def of(cls, scope: Scope) -> OwnTime:
         """That of the request of `scope`; one that nobody asks for where none was begun."""
         state = scope.setdefault("state", {})
-        found: OwnTime = state.setdefault(_STATE, cls())
-        return found
+        own_time: OwnTime = state.setdefault(_STATE, cls())
+        return own_time
 
     @classmethod
     def begin(cls, scope: Scope, missed: float) -> OwnTime:
@@ -47,7 +47,7 @@ class OwnTime:
         begun = scope["state"][_STATE] = cls(missed=missed)
         return begun
 
-    def told(self) -> None:
+    def first_event(self) -> None:
         """The stream that answers it has its first event."""
         if self._began is None:
             self._began = self.clock()
@@ -69,7 +69,7 @@ STALL = 0.1
 
 
 class LoopLag:
-    """How late the loop comes to a timer of its own, summed up. `count` is told of each delay, in seconds."""
+    """How late the loop comes to a timer of its own, summed up. `count` gets each delay, in seconds."""
 
     def __init__(
         self, count: Callable[[float], None], clock: Callable[[], float] = time.perf_counter

@@ -76,7 +76,7 @@ class Standing:
         return (
             msg("next try in {next_try:.0f} s", next_try=self.next_try)
             if self.next_try
-            else msg("the next question tries it")
+            else msg("the next question tries it again")
         )
 
 
@@ -197,14 +197,14 @@ class ModelEnds:
         self._sections = {name: s for name, s in sections.items() if isinstance(s, ModelProvider)}
         self._ask = ask
         self._known: dict[str, End | None] = {name: announced_end(s) for name, s in self._sections.items()}
-        self._told: dict[str, date | None] = {}
+        self._announced: dict[str, date | None] = {}
 
     def samples(self) -> Iterable[Sample]:
         """The first moment (UTC) of each known last day, by provider, model and who says so."""
         for name, section in self._sections.items():
             end = self._known[name]
-            if name in self._told:
-                day, source = self._told[name], "vendor"
+            if name in self._announced:
+                day, source = self._announced[name], "vendor"
             elif end is not None:
                 day, source = end.retires, "second_hand" if end.source.second_hand else "catalogue"
             else:
@@ -222,10 +222,10 @@ class ModelEnds:
         await pause(SOON * draw())
         while True:
             for name in self._sections:
-                await self.look(name)
+                await self.read(name)
             await pause(DAY * (0.9 + 0.2 * draw()))
 
-    async def look(self, name: str) -> None:
+    async def read(self, name: str) -> None:
         """Read what the vendor's list says of the model of the provider `name`."""
         section = self._sections[name]
         try:
@@ -234,7 +234,7 @@ class ModelEnds:
             log.info("The vendor's list of models was not read", provider=name, error=error.message)
             return
         if listed.tells_ends:
-            self._told[name] = listed.retires
+            self._announced[name] = listed.retires
         if listed.exists is False:
             log.warning(
                 "The vendor does not list the model",

@@ -34,8 +34,8 @@ log = structlog.get_logger()
 
 INTERVAL = 2.0
 """Seconds between two readings."""
-KEPT = 300
-"""Readings that are kept for charts: ten minutes."""
+READINGS = 300
+"""Readings that charts can show: ten minutes."""
 TOTALS = (
     "techsapo_http_requests_total",
     "techsapo_wallbounce_requests_total",
@@ -44,7 +44,7 @@ TOTALS = (
     "techsapo_rate_limit_hits_total",
     "techsapo_anomaly_requests_total",
 )
-"""Counters that are told, summed over their labels."""
+"""Counters in the stream, summed over their labels."""
 GAUGES = ("techsapo_inflight_analyses",)
 
 Value = float | dict[str, float]
@@ -54,16 +54,16 @@ Values = dict[str, Value]
 
 def read_values(samples: Callable[[str], Sequence[Sample]]) -> Values:
     """The guide's own metrics, TOTALS and GAUGES, as `samples` tells them by name."""
-    found: Values = {}
+    values: Values = {}
     for name, entry in metrics().items():
         if not (entry.kind == "untyped" or name in TOTALS or name in GAUGES):
             continue
         series = samples(name)
         if series and entry.kind == "untyped" and len(entry.labels) == 1:
-            found[name] = {labels[entry.labels[0]]: round(value, 6) for labels, value in series}
+            values[name] = {labels[entry.labels[0]]: round(value, 6) for labels, value in series}
         elif series:
-            found[name] = round(sum(value for _, value in series), 6)
-    return found
+            values[name] = round(sum(value for _, value in series), 6)
+    return values
 
 
 class Telemetry:
@@ -82,7 +82,7 @@ class Telemetry:
         self._read = read
         self._instance = instance
         self._clock = clock
-        self._history: deque[tuple[float, Values]] = deque(maxlen=KEPT)
+        self._history: deque[tuple[float, Values]] = deque(maxlen=READINGS)
 
     async def run(self) -> None:
         """Read and broadcast until cancelled. A reading that fails is logged, and the next one tried."""
@@ -158,7 +158,7 @@ STREAM: dict[str, Any] = {
     "description": f"The same as WebSocket messages: {WEBSOCKET_PATH}. See docs/streams.md.",
     "parameters": [
         {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
-         "description": "The last event that was received: what was missed since comes first."},
+         "description": "The last event that was received; events missed since then are sent first."},
     ],
     "responses": {
         "200": {"description": "Events.", "content": {"text/event-stream": {}}},
@@ -197,19 +197,21 @@ class ServerSentEvents:
         key = await self._gate.admit_monitor(request)
         _room(self._broadcast)
         del request  # its headers would be kept as long as the stream
-        with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
+        with self._broadcast.subscribe(_connection(scope), key.id if key is not None else "") as subscriber:
             gone = asyncio.create_task(disconnected(receive))
-            gone.add_done_callback(lambda _: seat.leave())
+            gone.add_done_callback(lambda _: subscriber.leave())
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
                 # Spread, so that the clients of an instance that stops do not come back all at once.
                 retry = f"retry: {random.randint(1000, 3000)}\n\n".encode()  # noqa: S311 - no secret
                 missed = self._broadcast.missed(last_id)
                 await send(_body(retry + b"".join(frame.event for frame in missed)))
-                while (frame := await seat.next()) is not None:
+                while (frame := await subscriber.next()) is not None:
                     await send(_body(frame.event))
-                if seat.barred and not gone.done():
-                    await send(_body(sse(Problem(401, "unauthorized", seat.barred).document(), "problem")))
+                if subscriber.barred and not gone.done():
+                    await send(
+                        _body(sse(Problem(401, "unauthorized", subscriber.barred).document(), "problem"))
+                    )
                 await send(_body(b"", more=False))
             finally:
                 await _end(gone)
@@ -232,17 +234,19 @@ class WebSocket:
         except Problem as problem:
             await problem.answer(scope)(scope, receive, send)
             return
-        with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
+        with self._broadcast.subscribe(_connection(scope), key.id if key is not None else "") as subscriber:
             gone = asyncio.create_task(disconnected(receive))
-            gone.add_done_callback(lambda _: seat.leave())
+            gone.add_done_callback(lambda _: subscriber.leave())
             try:
                 await send({"type": "websocket.accept", "subprotocol": chosen})
                 for newest in self._broadcast.missed(""):
                     await send({"type": "websocket.send", "text": newest.json})
-                while (frame := await seat.next()) is not None:
+                while (frame := await subscriber.next()) is not None:
                     await send({"type": "websocket.send", "text": frame.json})
                 if not gone.done():
-                    code, reason = (BARRED, seat.barred) if seat.barred else (GOING_AWAY, "instance stops")
+                    code, reason = (
+                        (BARRED, subscriber.barred) if subscriber.barred else (GOING_AWAY, "instance stops")
+                    )
                     await send({"type": "websocket.close", "code": code, "reason": reason})
             except OSError:  # the peer went in the middle of a message (uvicorn's ClientDisconnected)
                 pass
@@ -270,14 +274,14 @@ def _room(broadcast: Broadcast) -> None:
         raise Problem(
             503,
             "overloaded",
-            msg("{max_clients} streams are open already", max_clients=MAX_CLIENTS),
+            msg("{max_clients} streams are already open", max_clients=MAX_CLIENTS),
             retry_after=10.0,
         )
 
 
 def _connection(scope: Scope) -> Connection | None:
-    found: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)
-    return found
+    connection: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return connection
 
 
 def _body(content: bytes, *, more: bool = True) -> Message:

@@ -48,10 +48,10 @@ def exemplar_ids() -> dict[str, str]:
 class RequestTrace:
     """The trace of one request; this one is none."""
 
-    def ended(self, route: str | None, status: int, told: int = 0) -> None:
+    def ended(self, route: str | None, status: int, problem_status: int = 0) -> None:
         """It was answered with `status` by `route`, a template and no path; None where there is none.
 
-        `told` is the status of the problem that a stream told of after its own status.
+        `problem_status` is that of a problem which a stream reported after its own status.
         """
 
 

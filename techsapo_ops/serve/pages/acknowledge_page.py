@@ -34,7 +34,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
     Incident,
-    NotKept,
+    NotStored,
     Taken,
     Unfit,
 )
@@ -101,8 +101,8 @@ class Door:
 @cache
 def words() -> Mapping[str, Mapping[str, str]]:
     """What the page says, by language."""
-    found: dict[str, dict[str, str]] = packaged_yaml("acknowledge_page.yaml", "techsapo_ops.serve")
-    return found
+    table: dict[str, dict[str, str]] = packaged_yaml("acknowledge_page.yaml", "techsapo_ops.serve")
+    return table
 
 
 def key_in(file: Path | None) -> Callable[[], bytes | None]:
@@ -152,10 +152,10 @@ class Form:
         )
 
 
-def acknowledge_routes(locale: str, door: Door, kept: Acknowledgements | None) -> APIRouter:
-    """The routes of the page; `kept` is None where the stack has no Prometheus or no Alertmanager."""
+def acknowledge_routes(locale: str, door: Door, acknowledgements: Acknowledgements | None) -> APIRouter:
+    """The routes of the page; `acknowledgements` is None without Prometheus or Alertmanager."""
     router = APIRouter(include_in_schema=False)
-    pages = _Pages(locale, door, kept)
+    pages = _Pages(locale, door, acknowledgements)
     # One route for all: of several, the first alone says which methods there are.
     router.add_api_route(PATH, pages.answer, methods=["GET", "HEAD", "POST"])
     return router
@@ -165,7 +165,7 @@ def acknowledge_routes(locale: str, door: Door, kept: Acknowledgements | None) -
 class _Pages:
     locale: str
     door: Door
-    kept: Acknowledgements | None
+    acknowledgements: Acknowledgements | None
 
     async def answer(self, request: Request, name: str) -> Response:
         """A form that was sent is taken; everything else only asks."""
@@ -201,8 +201,8 @@ class _Pages:
             return await self._form(request, name, start, form, error=f"unfit_{error.field}", status=422)
         except Taken:
             return await self._form(request, name, start, form, error="taken", status=409)
-        except NotKept:
-            return await self._form(request, name, start, form, error="not_kept", status=503)
+        except NotStored:
+            return await self._form(request, name, start, form, error="not_stored", status=503)
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
         of = [each.incident.of for each in made]
@@ -225,10 +225,10 @@ class _Pages:
         return Claim(form.by, until, form.comment, form.take_over, mark)
 
     def _of(self, name: str) -> list[Fires]:
-        return [] if self.kept is None else self.kept.of(name)
+        return [] if self.acknowledgements is None else self.acknowledgements.of(name)
 
     def _take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
-        return () if self.kept is None else self.kept.take(wanted, claim)
+        return () if self.acknowledgements is None else self.acknowledgements.take(wanted, claim)
 
     async def _form(
         self, request: Request, name: str, start: int, form: Form, *, error: str = "", status: int = 200

@@ -136,6 +136,6 @@ class Acknowledgements:
             except (Unreachable, ApiError) as error:
                 self._known = ()
                 if reached:
-                    log.warning("Who has which alert is not known", error=error.message)
+                    log.warning("Acknowledgements can't be read", error=error.message)
                 reached = False
             await pause(EVERY)

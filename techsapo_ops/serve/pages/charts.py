@@ -57,10 +57,10 @@ AT_ONCE = 6
 """Queries under way at Prometheus."""
 FRESH = 4.0
 """Seconds for which an answer serves everybody who asks for the same."""
-MOST_KEPT = 64
+MOST_CACHED = 64
 _APPLIES = "techsapo_apply_timestamp_seconds"
 MOST_APPLIES = 50
-"""Applies that are told of, the newest: more marks hide the lines."""
+"""Applies that are marked, the newest: more marks hide the lines."""
 _ORIGINS: tuple[tuple[re.Pattern[str], Origin], ...] = (
     (re.compile(r"\btechsapo_backups?_?"), "backups"),
     (re.compile(r"\btechsapo_cert_"), "certificates"),
@@ -99,13 +99,13 @@ class View(BaseModel):
             # Not a multiple of the step: of 30 days that would be 6 hours ago.
             return SPANS[self.span], math.floor(time.time())
         if self.begin is None or self.end is None:
-            raise Problem(422, "invalid_request", msg("from and to go together"))
+            raise Problem(422, "invalid_request", msg("`from` and `to` must be given together"))
         length = self.end - self.begin
         if not SHORTEST <= length <= SPANS["30d"]:
             raise Problem(
                 422,
                 "invalid_request",
-                msg("to must be {shortest} s to 30 days after from", shortest=SHORTEST),
+                msg("`to` must be between {shortest} s and 30 days after `from`", shortest=SHORTEST),
             )
         return length, self.end
 
@@ -120,7 +120,7 @@ class Charts:
         self._prometheus = prometheus
         self._facts = facts
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._kept: dict[tuple[str, View], tuple[float, asyncio.Task[FiguresBody]]] = {}
+        self._cached: dict[tuple[str, View], tuple[float, asyncio.Task[FiguresBody]]] = {}
         self._interval: tuple[float, float] | None = None
 
     async def catalogue(self) -> DashboardsBody:
@@ -132,13 +132,13 @@ class Charts:
         jobs, hosts = list[str](), list[str]()
         if self._prometheus is not None:
             try:
-                *found, jobs, hosts = await asyncio.gather(
+                *names, jobs, hosts = await asyncio.gather(
                     self._names("techsapo_build_info", "instance"),
                     self._names("techsapo_provider_info", "provider"),
                     self._names("up", "job"),
                     self._names("up", "host"),
                 )
-                state, choices = "ready", dict(zip(choices, found, strict=True))
+                state, choices = "ready", dict(zip(choices, names, strict=True))
             except (Unreachable, ApiError):
                 state = "unreachable"
         own = (await asyncio.to_thread(self._facts)).thresholds
@@ -162,19 +162,26 @@ class Charts:
             raise Problem(404, "not_found", msg("there is no such dashboard"))
         view.stretch()
         now = time.monotonic()
-        self._kept = {seen: kept for seen, kept in self._kept.items() if kept[0] > now}
-        kept = self._kept.get((dashboard, view))
-        if kept is None:
-            if len(self._kept) >= MOST_KEPT:
-                raise Problem(503, "overloaded", msg("too many different views at once"), retry_after=FRESH)
-            kept = (now + FRESH, asyncio.create_task(self._read(dashboard, view)))
-            self._kept[dashboard, view] = kept
+        self._cached = {seen: cached for seen, cached in self._cached.items() if cached[0] > now}
+        cached = self._cached.get((dashboard, view))
+        if cached is None:
+            if len(self._cached) >= MOST_CACHED:
+                raise Problem(
+                    503,
+                    "overloaded",
+                    msg("too many different dashboard views are open at once"),
+                    retry_after=FRESH,
+                )
+            cached = (now + FRESH, asyncio.create_task(self._read(dashboard, view)))
+            self._cached[dashboard, view] = cached
         # One who goes away must not take the answer from the others.
-        return await asyncio.shield(kept[1])
+        return await asyncio.shield(cached[1])
 
     async def _read(self, dashboard: str, view: View) -> FiguresBody:
         if self._prometheus is None:
-            raise Problem(503, "no_prometheus", msg("this stack has no Prometheus; the live view needs none"))
+            raise Problem(
+                503, "no_prometheus", msg("this stack has no Prometheus; the live view works without it")
+            )
         span, end = view.stretch()
         step = max(span / POINTS, 1.0)
         if view.begin is not None:
@@ -202,20 +209,20 @@ class Charts:
     ) -> PanelFiguresBody:
         """One panel's series; an error of its own where Prometheus refuses its expressions."""
         try:
-            found = await asyncio.gather(*(self._series(q, filled, times, step) for q in panel.queries))
+            parts = await asyncio.gather(*(self._series(q, filled, times, step) for q in panel.queries))
         except ApiError as error:
             return PanelFiguresBody(error=error.message, series=[])
-        return PanelFiguresBody(series=[series for part in found for series in part])
+        return PanelFiguresBody(series=[series for part in parts for series in part])
 
     async def _series(
         self, query: Query, filled: Mapping[str, str], times: Sequence[float], step: float
     ) -> list[SeriesBody]:
         assert self._prometheus is not None  # noqa: S101 - _read has looked
         async with self._slots:
-            found = await asyncio.to_thread(
+            lines = await asyncio.to_thread(
                 self._prometheus.query_range, query.promql(**filled), times[0], times[-1], step
             )
-        largest = sorted(found, key=lambda s: max(s.values.values(), default=0.0), reverse=True)[:MOST_SERIES]
+        largest = sorted(lines, key=lambda s: max(s.values.values(), default=0.0), reverse=True)[:MOST_SERIES]
         return [
             SeriesBody(legend=_legend(query.legend, series), values=[_value(series, when) for when in times])
             for series in sorted(largest, key=lambda s: sorted(s.labels.items()))
@@ -223,8 +230,8 @@ class Charts:
 
     async def _names(self, metric: str, label: str) -> list[str]:
         assert self._prometheus is not None  # noqa: S101 - catalogue has looked
-        found = await asyncio.to_thread(self._prometheus.query, f"group by ({label}) ({metric})")
-        return sorted(s.labels[label] for s in found if label in s.labels)
+        samples = await asyncio.to_thread(self._prometheus.query, f"group by ({label}) ({metric})")
+        return sorted(s.labels[label] for s in samples if label in s.labels)
 
     async def _scrape_interval(self) -> float:
         """Seconds between two scrapes of the app; looked up once a minute."""
@@ -313,7 +320,7 @@ def read_applies(prometheus: Prometheus, begin: float, end: float) -> list[Apply
     by its owner alone.
     """
     back = math.ceil(max(time.time() - begin, 1)) + 1
-    found = {
+    applies = {
         int(sample.labels["number"]): ApplyBody(
             number=int(sample.labels["number"]),
             time=sample.value,
@@ -322,4 +329,4 @@ def read_applies(prometheus: Prometheus, begin: float, end: float) -> list[Apply
         for sample in prometheus.query(f"last_over_time({_APPLIES}[{back}s])")
         if sample.labels.get("number", "").isdecimal() and begin <= sample.value <= end
     }
-    return [found[number] for number in sorted(found)][-MOST_APPLIES:]
+    return [applies[number] for number in sorted(applies)][-MOST_APPLIES:]

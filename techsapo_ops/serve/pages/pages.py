@@ -40,13 +40,13 @@ _WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), s
 @cache
 def _assets() -> dict[str, tuple[bytes, str, str]]:
     """Content, type and ETag by file name."""
-    found = {}
+    assets = {}
     for entry in _WEB.iterdir():
         suffix = "." + entry.name.rpartition(".")[2]
         if suffix in _TYPES:
             content = entry.read_bytes()
-            found[entry.name] = (content, _TYPES[suffix], tag_of(content))
-    return found
+            assets[entry.name] = (content, _TYPES[suffix], tag_of(content))
+    return assets
 
 
 @cache
@@ -110,10 +110,10 @@ def page_routes(locale: str, *, keys: bool, people: bool) -> APIRouter:
 
     @router.get("/web/{name}")
     async def asset(request: Request, name: str) -> Response:
-        found = _assets().get(name)
-        if found is None:
+        entry = _assets().get(name)
+        if entry is None:
             raise Problem(404, "not_found", msg("there is no such file"))
-        return page_reply(request, *found)
+        return page_reply(request, *entry)
 
     return router
 

@@ -49,7 +49,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
     for name, metric in cut_off().items():
         for sample in prometheus.query(f"{metric} > 0"):
             lacks.setdefault(sample.labels.get("instance", ""), []).append(name)
-    servers, found = server_up(), []
+    servers, services = server_up(), []
     scraped: dict[str, dict[str, bool]] = {}
     for sample in prometheus.query("up"):
         job, instance = sample.labels.get("job", ""), sample.labels.get("instance", "")
@@ -61,7 +61,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
             continue  # how machines hear of each other
         ours = job == JOB
         own = ours or instance == (f"{job}-{host}" if host else job)
-        found.append(
+        services.append(
             ServiceBody(
                 name=instance if own else f"{job} {instance}",
                 kind=job,
@@ -73,40 +73,40 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
     for job, series in servers.items():
         if job not in scraped:
             continue
-        told: dict[str, list[bool]] = {}
+        states: dict[str, list[bool]] = {}
         for sample in prometheus.query(series):
             # A Sentinel, which the same exporter asks, says it of itself.
             if sample.labels.get("job", job) == job:
-                told.setdefault(sample.labels.get("host", ""), []).append(sample.value == 1)
+                states.setdefault(sample.labels.get("host", ""), []).append(sample.value == 1)
         name = series.removesuffix("_up")
         for host, answers in scraped[job].items():
             # An exporter that is away tells nothing of its server.
-            up = all(told[host]) if host in told and answers else None
+            up = all(states[host]) if host in states and answers else None
             called = f"{name}-{host}" if host else name
-            found.append(ServiceBody(name=called, kind=name, up=up, version="", lacks=[]))
-    return sorted(found, key=lambda each: (each.kind != JOB, each.kind, each.name))
+            services.append(ServiceBody(name=called, kind=name, up=up, version="", lacks=[]))
+    return sorted(services, key=lambda each: (each.kind != JOB, each.kind, each.name))
 
 
 def disks_of(prometheus: Prometheus, thresholds: Mapping[str, float]) -> list[DiskBody]:
-    """The file systems that can fill up, the fullest first; one that is mounted twice is told once."""
+    """The file systems that can fill up, the fullest first; one that is mounted twice is listed once."""
     sizes = {_place(s.labels): s.value for s in prometheus.query(f"node_filesystem_size_bytes{{{DISKS}}}")}
-    found: dict[tuple[str, str], DiskBody] = {}
+    disks: dict[tuple[str, str], DiskBody] = {}
     for sample in prometheus.query(f"node_filesystem_avail_bytes{{{DISKS}}}"):
         place = _place(sample.labels)
         size = sizes.get(place, 0.0)
         if size <= 0:
             continue
         instance, device, mountpoint = place
-        known = found.get((instance, device))
+        known = disks.get((instance, device))
         if known is None or len(mountpoint) < len(known.mountpoint):
-            found[instance, device] = DiskBody(
+            disks[instance, device] = DiskBody(
                 mountpoint=mountpoint,
                 instance=instance,
                 used_percent=round(100 - 100 * sample.value / size, 2),
                 free_bytes=sample.value,
                 full_percent=thresholds.get("DiskAlmostFull", 90.0),
             )
-    return sorted(found.values(), key=lambda disk: -disk.used_percent)
+    return sorted(disks.values(), key=lambda disk: -disk.used_percent)
 
 
 def certificates_of(prometheus: Queried) -> list[CertificateBody]:
@@ -116,11 +116,11 @@ def certificates_of(prometheus: Queried) -> list[CertificateBody]:
     }
     served = {s.labels.get("name"): s.value for s in prometheus.query("techsapo_cert_served_matches")}
     failed = {s.labels.get("name"): s.value for s in prometheus.query("techsapo_cert_renewal_failures")}
-    found = []
+    certificates = []
     for sample in prometheus.query("techsapo_cert_not_after_timestamp_seconds"):
         name, ends = sample.labels.get("name", ""), sample.value
         length = ends - begins.get(name, ends)
-        found.append(
+        certificates.append(
             CertificateBody(
                 name=name,
                 source=sample.labels.get("source", ""),
@@ -130,7 +130,7 @@ def certificates_of(prometheus: Queried) -> list[CertificateBody]:
                 failures=int(failed.get(name, 0)),
             )
         )
-    return sorted(found, key=lambda each: each.ends)
+    return sorted(certificates, key=lambda each: each.ends)
 
 
 def _place(labels: Mapping[str, str]) -> tuple[str, str, str]:
@@ -139,8 +139,8 @@ def _place(labels: Mapping[str, str]) -> tuple[str, str, str]:
 
 def front_of(prometheus: Prometheus) -> FrontBody | None:
     """Which of several hosts have the address that they share; None where none is known to have it."""
-    found = [sample.labels for sample in prometheus.query(FRONT_ADDRESS)]
-    if not found:
+    fronts = [sample.labels for sample in prometheus.query(FRONT_ADDRESS)]
+    if not fronts:
         return None
-    hosts = sorted({labels.get("host", "") for labels in found})
-    return FrontBody(address=found[0].get("address", ""), hosts=hosts)
+    hosts = sorted({labels.get("host", "") for labels in fronts})
+    return FrontBody(address=fronts[0].get("address", ""), hosts=hosts)

@@ -49,7 +49,7 @@ from techsapo_ops.serve.pages.stack_report import (
 )
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.silencing import Muted, began_of
-from techsapo_ops.stack.maintenance import told_in
+from techsapo_ops.stack.maintenance import notice_in
 from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
@@ -77,8 +77,8 @@ _DRILLS = {
 """What the drills leave there."""
 
 
-class _Told(NamedTuple):
-    """What Prometheus told; nothing where it did not."""
+class _Report(NamedTuple):
+    """What Prometheus reports; None where it does not answer."""
 
     alerts: list[AlertBody] | None = None
     services: list[ServiceBody] | None = None
@@ -113,12 +113,12 @@ class StatusReport:
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
         facts = await asyncio.to_thread(self._options.page_facts)
-        (_, health), (watched, told) = await asyncio.gather(
+        (_, health), (watched, report) = await asyncio.gather(
             self._health.detailed(), self._watched(facts.thresholds)
         )
         spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
         folder = self._options.maintenance
-        closed = await asyncio.to_thread(told_in, folder) if folder is not None else None
+        closed = await asyncio.to_thread(notice_in, folder) if folder is not None else None
         budget = [
             BudgetBody(
                 period=labels["period"],
@@ -139,22 +139,22 @@ class StatusReport:
             ),
             exposures=[ExposureBody.model_validate(each) for each in facts.exposures],
             watched=watched,
-            alerts=told.alerts,
+            alerts=report.alerts,
             unreached=list(facts.unreached),
-            front=told.front,
-            services=told.services,
-            disks=told.disks,
-            certificates=told.certificates,
-            jobs=told.jobs,
-            backups=told.backups,
+            front=report.front,
+            services=report.services,
+            disks=report.disks,
+            certificates=report.certificates,
+            jobs=report.jobs,
+            backups=report.backups,
             costs=CostsBody(budget=budget, month=spent),
         )
 
-    async def _watched(self, thresholds: Mapping[str, float]) -> tuple[str, _Told]:
+    async def _watched(self, thresholds: Mapping[str, float]) -> tuple[str, _Report]:
         """What Prometheus tells, and who has which alert, which none of it waits for long."""
         if self._prometheus is None:
-            return "absent", _Told()
-        kept = self._acknowledgements
+            return "absent", _Report()
+        acknowledgements = self._acknowledgements
         left = NewestCopies(self._prometheus) if self._options.spec.hosts else self._prometheus
         try:
             firing, stack, jobs, backups, seen = await asyncio.gather(
@@ -162,12 +162,12 @@ class StatusReport:
                 asyncio.to_thread(_stack, self._prometheus, left, thresholds),
                 asyncio.to_thread(_jobs, left),
                 asyncio.to_thread(_backups, left),
-                asyncio.to_thread(kept.glance if kept is not None else Glance),
+                asyncio.to_thread(acknowledgements.glance if acknowledgements is not None else Glance),
             )
         except (Unreachable, ApiError):
-            return "unreachable", _Told()
+            return "unreachable", _Report()
         alerts = _alerts(firing, seen, self._options.spec.locale)
-        return "ready", _Told(alerts, *stack, jobs, backups)
+        return "ready", _Report(alerts, *stack, jobs, backups)
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
@@ -191,7 +191,7 @@ def _alerts(firing: Iterable[Firing], seen: Glance, locale: str) -> list[AlertBo
     def hushed(alert: Firing) -> Muted | None:
         return seen.muted.get(frozenset(alert.labels.items())) if alert.state == "firing" else None
 
-    found = [
+    alerts = [
         AlertBody(
             name=alert.labels.get("alertname", ""),
             severity=alert.labels.get("severity", ""),
@@ -208,7 +208,7 @@ def _alerts(firing: Iterable[Firing], seen: Glance, locale: str) -> list[AlertBo
         for alert, muted in ((each, hushed(each)) for each in firing)
         if alert.labels.get("alertname") != WATCHDOG and NEXT not in alert.labels
     ]
-    return sorted(found, key=lambda a: (states.index(a.state), order.get(a.severity, 3)))
+    return sorted(alerts, key=lambda a: (states.index(a.state), order.get(a.severity, 3)))
 
 
 def _summaries(annotations: Mapping[str, str], locale: str) -> dict[str, str]:
@@ -248,11 +248,11 @@ def _rows(prometheus: Queried, metrics: Mapping[str, str], label: str) -> dict[s
 
 def _backups(prometheus: Queried) -> BackupsBody:
     """What is known of the backups here and off-site."""
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for key, metric in _BACKUPS.items():
-        found[key] = max((sample.value for sample in prometheus.query(metric)), default=None)
-    good = {key: None if found[key] is None else found[key] == 1 for key in ("ok", "offsite_ok")}
-    return BackupsBody.model_validate({**found, **good, "drills": _drills(prometheus)})
+        values[key] = max((sample.value for sample in prometheus.query(metric)), default=None)
+    good = {key: None if values[key] is None else values[key] == 1 for key in ("ok", "offsite_ok")}
+    return BackupsBody.model_validate({**values, **good, "drills": _drills(prometheus)})
 
 
 def _drills(prometheus: Queried) -> list[DrillBody]:
@@ -271,17 +271,19 @@ def _drills(prometheus: Queried) -> list[DrillBody]:
 def _costs(audit: AuditLog, simulated_counts: bool) -> MonthBody | None:
     """By provider since the first of the month; None if unread."""
     try:
-        found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+        report = audit.costs_since(
+            datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        )
     except OpsError as error:
         log.warning("Costs can not be read", error=error.message)
         return None
     return MonthBody(
-        total_usd=found.total_usd,
-        simulated_usd=found.simulated_usd,
+        total_usd=report.total_usd,
+        simulated_usd=report.simulated_usd,
         simulated_counts=simulated_counts,
-        requests=found.requests,
-        cached=found.cached,
+        requests=report.requests,
+        cached=report.cached,
         providers=[
-            ProviderCostBody(name=r.name, calls=r.calls, failed=r.failed, usd=r.cost_usd) for r in found.rows
+            ProviderCostBody(name=r.name, calls=r.calls, failed=r.failed, usd=r.cost_usd) for r in report.rows
         ],
     )

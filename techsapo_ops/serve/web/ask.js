@@ -128,9 +128,9 @@ function logLine([name, event, seconds]) {
 /** A card for each provider: [name, what is known of it, the parts that tell it]. A card whose provider said nothing
  * new stays as it is, and none that is there comes anew: else all of them would blink at every event.
  */
-function drawCards(told) {
+function drawCards(rows) {
   const there = new Map([...cards.children].map((card) => [card.dataset.provider, card]));
-  told.forEach(([name, known, parts], place) => {
+  rows.forEach(([name, known, parts], place) => {
     const card = there.get(name) ?? element("article", "card");
     const says = JSON.stringify([document.documentElement.lang, known]);
     there.delete(name);
@@ -185,8 +185,8 @@ function drawGrades(body) {
   table.replaceChildren(...(rows.length ? [head, ...rows] : []));
 }
 
-function dangers(title, found) {
-  const lines = found.map((d) => {
+function dangers(title, commands) {
+  const lines = commands.map((d) => {
     const line = element("li");
     if (d.command) line.append(element("code", "", d.command), " ");
     line.append(element("span", "", d.why));
@@ -307,8 +307,8 @@ function pause(signal) {
 async function request(signal, live) {
   const sent = question();
   try {
-    const told = await attempt(sent, signal, live);
-    if (told.answer || ![undefined, 502, 503, 504].includes(told.problem?.status)) return told;
+    const outcome = await attempt(sent, signal, live);
+    if (outcome.answer || ![undefined, 502, 503, 504].includes(outcome.problem?.status)) return outcome;
   } catch (error) {
     if (signal.aborted) throw error;
   }

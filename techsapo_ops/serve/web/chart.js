@@ -192,7 +192,7 @@ function bargauge(host, panel, series) {
 }
 
 /** Where there are many lines, those that are 0 throughout say less than they hide. */
-function told(series) {
+function nonZero(series) {
   if (series.length <= 6) return series;
   const some = series.filter((s) => s.values.some((v) => v));
   return some.length ? some : series;
@@ -200,7 +200,7 @@ function told(series) {
 
 /** Draws one panel's figures (`times`, `series`, `applies`) into `host`.
  *
- * `way.zoom` and `way.choose` are told which stretch and which lines the reader wants, `way.chosen` are those
+ * `way.zoom` and `way.choose` take the stretch and the lines that the reader wants, `way.chosen` are those
  * wanted, `way.hint` says what brings some where there are no figures.
  */
 export function draw(host, panel, figures, height, way = {}) {
@@ -217,7 +217,7 @@ export function draw(host, panel, figures, height, way = {}) {
     host.append(empty);
     return;
   }
-  if (panel.kind === "timeseries") timeseries(host, panel, { ...figures, series: told(present) }, height, way);
+  if (panel.kind === "timeseries") timeseries(host, panel, { ...figures, series: nonZero(present) }, height, way);
   else if (panel.kind === "stat") stat(host, panel, figures.times, present);
   else if (panel.kind === "gauge") gauge(host, panel, present);
   else bargauge(host, panel, present);

@@ -173,8 +173,8 @@ function drawFrame() {
 }
 
 function liveSeries(name) {
-  const found = Object.entries(live.series).filter(([key]) => key === name || key.startsWith(`${name}{`));
-  return found.map(([key, values]) => {
+  const entries = Object.entries(live.series).filter(([key]) => key === name || key.startsWith(`${name}{`));
+  return entries.map(([key, values]) => {
     const value = key.slice(name.length + 1, -1);
     const label = name === "techsapo_budget_utilization_percent" ? word(value) : value;
     return { legend: { ja: label, en: label }, values };
@@ -201,9 +201,9 @@ function drawFigures() {
     if (live) hosts.forEach(({ body, panel, height }, n) => draw(body, panel, { times: live.times, series: liveSeries(panel.name) }, height, wayIn(n, panel)));
   } else if (shownFigures?.name === current) {
     hosts.forEach(({ body, panel, height }, n) => {
-      const told = shownFigures.panels[n];
-      if (told.error) body.replaceChildren(element("p", "empty bad", told.error));
-      else draw(body, panel, { times: shownFigures.times, series: told.series, applies: shownFigures.applies }, height, wayIn(n, panel));
+      const figures = shownFigures.panels[n];
+      if (figures.error) body.replaceChildren(element("p", "empty bad", figures.error));
+      else draw(body, panel, { times: shownFigures.times, series: figures.series, applies: shownFigures.applies }, height, wayIn(n, panel));
     });
   }
   drawState();
@@ -250,10 +250,10 @@ async function refresh(signal) {
   const name = current;
   let next = REFRESH;
   try {
-    const told = await get(`/api/v1/dashboards/${name}?${asked(view)}`);
+    const figures = await get(`/api/v1/dashboards/${name}?${asked(view)}`);
     if (signal.aborted) return;
     const first = shownFigures === null || shownFigures.asked !== asked(view);
-    shownFigures = { ...told, name, asked: asked(view) };
+    shownFigures = { ...figures, name, asked: asked(view) };
     setState("updated", new Date());
     if (first || !rows.querySelector(".chart:focus, .choosing, .panel:hover .tip:not([hidden])")) drawFigures();
   } catch (error) {

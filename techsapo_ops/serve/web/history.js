@@ -10,8 +10,8 @@ const storage = document.documentElement.dataset.people === "many" ? "sessionSto
 
 function entries() {
   try {
-    const kept = JSON.parse(window[storage].getItem(NAME) ?? "[]");
-    return Array.isArray(kept) ? kept.filter((each) => typeof each?.id === "string" && typeof each.question === "string") : [];
+    const list = JSON.parse(window[storage].getItem(NAME) ?? "[]");
+    return Array.isArray(list) ? list.filter((each) => typeof each?.id === "string" && typeof each.question === "string") : [];
   } catch { return []; }
 }
 

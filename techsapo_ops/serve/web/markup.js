@@ -22,19 +22,19 @@ export async function copied(text) {
 export function copyButton(text, name = "copy") {
   const button = Object.assign(element("button", "quiet copy", word(name)), { type: "button" });
   button.addEventListener("click", async () => {
-    const told = word((await copied(text())) ? "copied" : "notCopied");
-    button.textContent = told;
-    document.getElementById("status").textContent = told;
+    const message = word((await copied(text())) ? "copied" : "notCopied");
+    button.textContent = message;
+    document.getElementById("status").textContent = message;
     setTimeout(() => { button.textContent = word(name); }, 2000);
   });
   return button;
 }
 
-/** The text of `told`, with a button at each block of code: its HTML, else its words as they are. */
-export function written(told) {
-  if (typeof told.answer_html !== "string") return element("p", "text", told.answer);
+/** The text of `source`, with a button at each block of code: its HTML, else its words as they are. */
+export function written(source) {
+  if (typeof source.answer_html !== "string") return element("p", "text", source.answer);
   const made = element("div", "written");
-  made.append(...new DOMParser().parseFromString(told.answer_html, "text/html").body.childNodes);
+  made.append(...new DOMParser().parseFromString(source.answer_html, "text/html").body.childNodes);
   for (const block of made.querySelectorAll("pre")) {
     const box = element("div", "block");
     block.replaceWith(box);

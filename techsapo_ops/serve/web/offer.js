@@ -4,7 +4,7 @@ import { get, number, word } from "/web/words.js";
 
 const PAUSE = 600;
 const STEP = 500;
-let told = null;
+let offers = null;
 let characters = -STEP;
 let timer = 0;
 
@@ -12,15 +12,15 @@ function cost(usd) {
   return `$${number(usd, usd === 0 || usd >= 0.01 ? 2 : 6)}`;
 }
 
-/** The lines for `tier`; none while nobody told them. */
+/** The lines for `tier`; empty until the server has sent them. */
 export function offer(tier) {
-  const found = told?.tiers.find((each) => each.task_type === tier);
-  if (!found) return "";
-  const parts = [`${word("asks")} ${found.providers.map((provider) => provider.name).join(", ") || word("nobodyToAsk")}`];
-  if (found.providers.length < found.wanted) parts.push(`${word("fewer")} ${found.wanted}`);
-  parts.push(`${word("confidence")} ${number(found.confidence, 2)} · ${word("consensus")} ${number(found.consensus, 2)} ${word("upwards")}`);
-  const costs = [`${word("atMost")} ${cost(found.most_usd)}`];
-  parts.push(told.simulated ? `${costs.join(", ")} – ${word("pretended")}` : costs.join(", "));
+  const entry = offers?.tiers.find((each) => each.task_type === tier);
+  if (!entry) return "";
+  const parts = [`${word("asks")} ${entry.providers.map((provider) => provider.name).join(", ") || word("nobodyToAsk")}`];
+  if (entry.providers.length < entry.wanted) parts.push(`${word("fewer")} ${entry.wanted}`);
+  parts.push(`${word("confidence")} ${number(entry.confidence, 2)} · ${word("consensus")} ${number(entry.consensus, 2)} ${word("upwards")}`);
+  const costs = [`${word("atMost")} ${cost(entry.most_usd)}`];
+  parts.push(offers.simulated ? `${costs.join(", ")} – ${word("pretended")}` : costs.join(", "));
   return parts.join(" · ");
 }
 
@@ -31,7 +31,7 @@ export function followOffer(field, redraw) {
     if (Math.abs(length - characters) < STEP) return;
     characters = length;
     try {
-      told = await get(`/api/v1/tiers?characters=${length}`);
+      offers = await get(`/api/v1/tiers?characters=${length}`);
     } catch {
       characters = -STEP; // without a key, or without a server: the question itself will say so
     }

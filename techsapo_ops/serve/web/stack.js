@@ -13,10 +13,10 @@ function line(name, style, says, detail) {
   return item;
 }
 
-function put(id, told, unknown, empty, items) {
+function put(id, values, unknown, empty, items) {
   const host = document.getElementById(id);
-  if (told === null || told === undefined) host.replaceChildren(unknown());
-  else if (told.length === 0) host.replaceChildren(element("p", "dim", word(empty)));
+  if (values === null || values === undefined) host.replaceChildren(unknown());
+  else if (values.length === 0) host.replaceChildren(element("p", "dim", word(empty)));
   else {
     const list = element("ul", "facts");
     list.append(...items());

@@ -70,13 +70,13 @@ function closed() {
   return [element("p", maintenance.forgotten ? "bad" : "warn", `${word("maintenance")}: ${maintenance.detail}${until}`)];
 }
 
-/** That nobody is told, where that is so: the page may be all that tells. */
-function untold() {
+/** A warning where alerts reach no one: this page may be the only place that shows them. */
+function unreachedAlerts() {
   const { unreached } = shown;
-  const found = { "page": "pageToNobody", "page-at-once": "pageLater", "critical-at-once": "toldLater" };
-  for (const name of unreached) if (found[name]) return [element("p", "warn", word(found[name]))];
+  const notes = { "page": "pageToNobody", "page-at-once": "pageLater", "critical-at-once": "criticalLater" };
+  for (const name of unreached) if (notes[name]) return [element("p", "warn", word(notes[name]))];
   if (!unreached.includes("critical")) return [];
-  return [element("p", "warn", word(unreached.includes("warning") && unreached.includes("info") ? "toldNobody" : "criticalToNobody"))];
+  return [element("p", "warn", word(unreached.includes("warning") && unreached.includes("info") ? "alertsToNobody" : "criticalToNobody"))];
 }
 
 function drawAlerts() {
@@ -106,7 +106,7 @@ function drawAlerts() {
     }
     list.append(item);
   }
-  host.replaceChildren(...closed(), ...untold(), shown.alerts.length ? list : element("p", "good", word("noAlerts")));
+  host.replaceChildren(...closed(), ...unreachedAlerts(), shown.alerts.length ? list : element("p", "good", word("noAlerts")));
 }
 
 function drawJobs() {
@@ -138,12 +138,12 @@ function drawJobs() {
 function drawBackups() {
   const { backups } = shown;
   const list = element("ul", "facts");
-  const looked = (name, ok, at) => line(name, element("span", `badge ${ok === false ? "bad" : at === null ? "dim" : "good"}`, word(ok === false ? "failed" : at === null ? "neverRun" : "ok")), at === null ? "" : when(at));
+  const checked = (name, ok, at) => line(name, element("span", `badge ${ok === false ? "bad" : at === null ? "dim" : "good"}`, word(ok === false ? "failed" : at === null ? "neverRun" : "ok")), at === null ? "" : when(at));
   if (backups && backups.newest !== null) {
-    list.append(line(word("newestBackup"), element("span", "", when(backups.newest))), looked(word("restoredOnTrial"), backups.ok, backups.verified));
-    if (backups.offsite_ok !== null) list.append(looked(word("cameBack"), backups.offsite_ok, backups.offsite_verified));
+    list.append(line(word("newestBackup"), element("span", "", when(backups.newest))), checked(word("restoredOnTrial"), backups.ok, backups.verified));
+    if (backups.offsite_ok !== null) list.append(checked(word("cameBack"), backups.offsite_ok, backups.offsite_verified));
   }
-  for (const drill of backups?.drills ?? []) list.append(looked(`${word("drill")} ${drill.name}`, drill.ok, drill.last_run));
+  for (const drill of backups?.drills ?? []) list.append(checked(`${word("drill")} ${drill.name}`, drill.ok, drill.last_run));
   document.getElementById("backups").replaceChildren(...(list.children.length ? [element("h3", "", word("backupsTitle")), list] : []));
 }
 
@@ -156,9 +156,9 @@ function drawCosts() {
     meter.setAttribute("aria-label", word(period));
     if (percent >= 100) meter.className = "bad";
     else if (percent >= warn) meter.className = "warn";
-    const told = element("dd", "", `${money((percent / 100) * limit)} / ${money(limit)}`);
-    told.append(meter, element("small", "dim", `${number(percent, 1)} %`));
-    group.append(element("dt", "", word(period)), told);
+    const value = element("dd", "", `${money((percent / 100) * limit)} / ${money(limit)}`);
+    value.append(meter, element("small", "dim", `${number(percent, 1)} %`));
+    group.append(element("dt", "", word(period)), value);
     list.append(group);
   }
   const parts = [list];

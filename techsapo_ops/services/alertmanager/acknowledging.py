@@ -76,7 +76,7 @@ class Taken(OpsError):
     """Somebody else has it."""
 
 
-class NotKept(OpsError):
+class NotStored(OpsError):
     """Alertmanager took the acknowledgement, and does not have it."""
 
 
@@ -92,11 +92,11 @@ class Unfit(OpsError):
 
 def incidents(prometheus: Prometheus) -> tuple[Incident, ...]:
     """What fires, the oldest first."""
-    found = (
+    firing = (
         Incident({k: v for k, v in s.labels.items() if k not in ("__name__", SINCE)}, s.labels[SINCE])
         for s in prometheus.query(INCIDENT)
     )
-    return tuple(sorted(found, key=lambda incident: (float(incident.since), str(incident))))
+    return tuple(sorted(firing, key=lambda incident: (float(incident.since), str(incident))))
 
 
 def acknowledgements(alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
@@ -106,7 +106,7 @@ def acknowledgements(alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
 
 def acknowledgements_of(silences: Iterable[Silence]) -> tuple[Acknowledgement, ...]:
     """Those of `silences` that are one and hold, the first of each incident first."""
-    found = []
+    held = []
     for silence in silences:
         equal = {m.name: m.value for m in silence.matchers if m.operator == "="}
         if silence.state != "active" or _ANY_NEXT not in silence.matchers or "alertname" not in equal:
@@ -114,8 +114,8 @@ def acknowledgements_of(silences: Iterable[Silence]) -> tuple[Acknowledgement, .
         if (since := equal.pop(SINCE, None)) is not None:
             incident = Incident(equal, since)
             times = (silence.starts, silence.ends)
-            found.append(Acknowledgement(silence.id, incident, silence.created_by, *times, silence.comment))
-    return tuple(sorted(found, key=lambda a: (a.at, a.id)))
+            held.append(Acknowledgement(silence.id, incident, silence.created_by, *times, silence.comment))
+    return tuple(sorted(held, key=lambda a: (a.at, a.id)))
 
 
 def holder(incident: Incident, held: Iterable[Acknowledgement]) -> Acknowledgement | None:
@@ -168,16 +168,16 @@ def acknowledge(
 
     Of two people at once the first has it: whoever finds another's acknowledgement from before the own one
     takes that back. What is returned lacks it, and what Alertmanager does not have after all; where nothing
-    is left, that is Taken as well, or NotKept. Raises Unreachable or ApiError where Alertmanager goes away,
+    is left, that is Taken as well, or NotStored. Raises Unreachable or ApiError where Alertmanager goes away,
     maybe in between: the same once more does no harm.
     """
     before = acknowledgements(alertmanager)
     if not claim.take_over:
         _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.recorded])
-    told = alertmanager.alerts()
+    alerts = alertmanager.alerts()
     made: dict[str, Incident] = {}
     for incident in wanted:
-        made[_silence(alertmanager, incident, claim, clock(), told)] = incident
+        made[_silence(alertmanager, incident, claim, clock(), alerts)] = incident
     return _settled(alertmanager, made, before)
 
 
@@ -190,15 +190,18 @@ def _settled(
     now = [a for a in acknowledgements_of(silences) if a.id not in replaced]
     first = [a for i in made.values() if (a := holder(i, now)) is not None]
     own = tuple(a for a in first if a.id in made)
-    kept = {a.id for a in own}
+    valid = {a.id for a in own}
     for silence in silences:
-        if silence.id in made and silence.id not in kept and silence.state != "expired":
+        if silence.id in made and silence.id not in valid and silence.state != "expired":
             alertmanager.expire(silence.id)
     if not own:
         _refuse(first)
-        raise NotKept(
-            msg("Alertmanager does not have the acknowledgement that it was given"),
-            msg("somebody gave it back in the same moment, or this host's clock was set; try again"),
+        raise NotStored(
+            msg("Alertmanager does not have the acknowledgement"),
+            msg(
+                "somebody withdrew the acknowledgement at the same moment, or this host's clock was changed; "
+                "try again"
+            ),
         )
     same = [a.incident.labels for a in own]  # with those of incidents that are over
     withdraw(alertmanager, (old for old in replaced.values() if old.incident.labels in same))
@@ -212,17 +215,17 @@ def withdraw(alertmanager: Alertmanager, given: Iterable[Acknowledgement]) -> No
 
 
 def _silence(
-    alertmanager: Alertmanager, incident: Incident, claim: Claim, now: datetime, told: Iterable[Alert]
+    alertmanager: Alertmanager, incident: Incident, claim: Claim, now: datetime, alerts: Iterable[Alert]
 ) -> str:
     matchers = [Matcher(name, "=", value) for name, value in sorted(incident.labels.items())]
     matchers += [Matcher(SINCE, "=", incident.since), _ANY_NEXT]
-    if steps := _told_steps(incident, told):
+    if steps := _notified_steps(incident, alerts):
         matchers.append(Matcher(NEXT, "!~", "|".join(steps)))
     comment = claim.comment or _has(claim.recorded, incident)
     return alertmanager.silence(matchers, now, claim.until, claim.recorded, comment)
 
 
-def _told_steps(incident: Incident, alerts: Iterable[Alert]) -> list[str]:
+def _notified_steps(incident: Incident, alerts: Iterable[Alert]) -> list[str]:
     """Which of the next receivers were told of the incident: a silence would hide its end from them."""
     wanted = incident.labels.items() | {(SINCE, incident.since)}
     return sorted(
@@ -241,10 +244,10 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
         held = taken[0]
         raise Taken(
             msg(
-                "{by} has {incident}, since {moment_text}",
+                "{by} acknowledged {incident} at {moment_text}",
                 by=held.by,
                 incident=held.incident,
                 moment_text=moment_text(held.at),
             ),
-            msg("if you take it over, say so: --take-over"),
+            msg("to take over this incident, add --take-over"),
         )

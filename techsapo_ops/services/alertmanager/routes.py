@@ -49,18 +49,18 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
             wanted = {"receiver": receiver, **hours, **timing, **(ONCE if receiver == "info" else {})}
             route = own.setdefault(repr(wanted), {"matchers": [], **wanted})
             route["matchers"].append(alert.name)
-    found = list(_next(spec))
-    found += [
+    children = list(_next(spec))
+    children += [
         {**route, "matchers": [f'alertname=~"{"|".join(route["matchers"])}"']} for route in own.values()
     ]
-    found.append({"receiver": PAGE, "matchers": [f'{PAGE}="true"']})
+    children.append({"receiver": PAGE, "matchers": [f'{PAGE}="true"']})
     for severity in SEVERITIES:
         matcher = f'severity="{severity}"'
         route = {"receiver": severity, **(ONCE if severity == "info" else {})}
         if hours := _hours(spec, severity, PATIENT):
-            found.append({**route, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
-        found.append({**route, "matchers": [matcher]})
-    return found
+            children.append({**route, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
+        children.append({**route, "matchers": [matcher]})
+    return children
 
 
 def receiver_of(spec: Spec, alert: Alert) -> str:
@@ -97,17 +97,17 @@ def _timing(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> dict[str, Any]
     """How the alert is grouped and sent, where that is not as the spec says for all."""
     settings = spec.monitoring.alertmanager
     urgent = alert.page or (alert.severity == "critical" and bool(alert.apart))
-    found: dict[str, Any] = {}
+    timing: dict[str, Any] = {}
     if alert.apart:
-        found["group_by"] = [*GROUP_BY, *alert.apart]
+        timing["group_by"] = [*GROUP_BY, *alert.apart]
     patience = _patience(spec, alert, causes)
     if causes and patience > seconds(settings.group_wait):
-        found["group_wait"] = duration_text(patience)
+        timing["group_wait"] = duration_text(patience)
     elif urgent and not causes:
-        found["group_wait"] = "0s"
+        timing["group_wait"] = "0s"
     if urgent and seconds(settings.group_interval) > seconds(QUICK_INTERVAL):
-        found["group_interval"] = QUICK_INTERVAL
-    return found
+        timing["group_interval"] = QUICK_INTERVAL
+    return timing
 
 
 def _patience(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> float:

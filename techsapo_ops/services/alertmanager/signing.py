@@ -61,7 +61,7 @@ def signatures_seen(topology: Topology) -> Path:
     return topology.places.seen(signatures_file(topology.layout), topology.secret_path(SIGNATURES))
 
 
-def told_key(topology: Topology) -> tuple[str, ...]:
+def key_options(topology: Topology) -> tuple[str, ...]:
     """`--acknowledge-key FILE` for the app, as it sees it."""
     if not signs(topology):
         return ()

@@ -24,7 +24,7 @@ HOURS = (1, 2, 4, 8, 24)
 LONGEST_COMMENT = 300
 """Characters of the comment of an acknowledgement."""
 WHY_NOT_WATCHDOG = msg(
-    "its silence is what calls you: whoever watches this stack would be told that it is down"
+    "this alert must keep firing: if it is silenced, the outside monitor reports this stack as down"
 )
 
 
@@ -73,12 +73,12 @@ def over_critical(silences: Iterable[Silence], spec: Spec) -> tuple[Hushed, ...]
     acknowledgement is none: the alert itself is sent as before.
     """
     critical = [a for a in alerts(hosts=len(spec.hosts)).values() if a.severity == "critical"]
-    found = []
+    hushed = []
     for silence in silences:
         names = tuple(a.name for a in critical if _may_hold(silence.matchers, _labels(a)))
         if silence.state == "active" and names:
-            found.append(Hushed(silence, names))
-    return tuple(sorted(found, key=lambda each: each.silence.ends, reverse=True))
+            hushed.append(Hushed(silence, names))
+    return tuple(sorted(hushed, key=lambda each: each.silence.ends, reverse=True))
 
 
 def _may_hold(matchers: Sequence[Matcher], known: Mapping[str, str]) -> bool:

@@ -33,13 +33,13 @@ class AuditLogBackup(sqlite.SqliteBackup):
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if stack.topology.has("mysql"):
             return msg("the audit log is in MariaDB")
-        found = []
+        sources = []
         # The rows of instances that were scaled away are as precious as the others'.
         for name in (*(service.name for service in stack.topology.of_kind("app")), *stack.engine.left("app")):
             if stack.engine.has_data(name, _FILE, image_of=_image_of(stack, name)):
                 label = "audit" if name == "app" else f"audit-{name}"
-                found.append(sqlite.SqliteSource(f"{self.name}:{name}", label, _database(stack, name)))
-        return found or "there is no audit log yet"
+                sources.append(sqlite.SqliteSource(f"{self.name}:{name}", label, _database(stack, name)))
+        return sources or msg("there is no audit log yet")
 
     @override
     def homeless(self, stack: Stack, kind: str) -> str:
@@ -50,15 +50,15 @@ class AuditLogBackup(sqlite.SqliteBackup):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        found = _look(stack, part.kind)
-        if found is None:
+        facts = _look(stack, part.kind)
+        if facts is None:
             return part.server, ""  # any SQLite of the app reads the copy
-        return f"SQLite {found['sqlite']}", sqlite.described(found)
+        return f"SQLite {facts['sqlite']}", sqlite.described(facts)
 
     @override
     def present_amount(self, stack: Stack, service: str) -> Amount | None:
-        found = _database(stack, service).look()
-        return None if found is None else Amount("rows", sum(t["rows"] for t in found["tables"].values()))
+        facts = _database(stack, service).look()
+        return None if facts is None else Amount("rows", sum(t["rows"] for t in facts["tables"].values()))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
@@ -67,8 +67,10 @@ class AuditLogBackup(sqlite.SqliteBackup):
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        found = _look(stack, part.kind)
-        return sqlite.differences(part.facts, found) if found is not None else ["it is not there"]
+        facts = _look(stack, part.kind)
+        return (
+            sqlite.differences(part.facts, facts) if facts is not None else [msg("the database is missing")]
+        )
 
     @override
     def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
@@ -87,10 +89,10 @@ class AuditLogBackup(sqlite.SqliteBackup):
             self._ask(stack, kind, *lacking)
 
     def _ask(self, stack: Stack, kind: str, *statements: str) -> list[list[object]]:
-        found: list[list[object]] = json.loads(
+        rows: list[list[object]] = json.loads(
             _database(stack, _instance(kind)).run("ask", audit_spent.TABLE, *statements)
         )
-        return found
+        return rows
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -95,7 +95,8 @@ class App(Kind):
         providers = [p for p in topology.spec.providers.values() if p.enabled]
         if providers and all(p.kind == "simulated" for p in providers):
             yield msg(
-                "answers are simulated ({count} providers): `providers:` in the spec adds real ones",
+                "answers are simulated ({count} providers); add real providers under `providers:` in the "
+                "spec",
                 count=len(providers),
             )
 
@@ -103,17 +104,17 @@ class App(Kind):
 
         if topology.places.isolated and is_of_this_host(topology.spec):
             yield msg(
-                "traces reach nobody: 127.0.0.1 in app.tracing.endpoint is the app's container itself; "
-                "name an address of the host that containers reach"
+                "traces are lost: 127.0.0.1 in app.tracing.endpoint is the app's own container; use an "
+                "address of the host that containers can reach"
             )
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """Its own key, by which nobody logs in."""
-        from techsapo_ops.stack.secrets import KeptSecret
+        from techsapo_ops.stack.secrets import StoredSecret
 
-        yield KeptSecret(
+        yield StoredSecret(
             APP_KEY,
-            msg("nothing: seals kept answers, digests prompts"),
+            msg("nothing: this key seals stored answers and digests prompts"),
             ("app",),
             file=topology.layout.app_key,
         )
@@ -211,7 +212,7 @@ def app_build(topology: Topology, templates: Templates, package: Package) -> Bui
         lock=package.lock,
         # Both are part of the package's content, by which it is known that a container runs the same code.
         otel_lock=package.otel_lock,
-        installed="requirements-otel.lock" if topology.spec.app.tracing is not None else "requirements.lock",
+        installed=f".ci/requirements{'' if topology.spec.app.tracing is None else '-otel'}.lock",
         build=package.build,
         templates=package.templates,
     )
@@ -234,10 +235,10 @@ def _stop_seconds(topology: Topology) -> int:
     return math.ceil(seconds(app.drain) + seconds(app.limits.request_timeout)) + 5
 
 
-def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
-    from techsapo_ops.services.alertmanager.signing import told_key
+def _arguments(topology: Topology, service: Service, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    from techsapo_ops.services.alertmanager.signing import key_options
     from techsapo_ops.services.app.rendered_spec import PAGE_FACTS
-    from techsapo_ops.services.monitor import told_passwords
+    from techsapo_ops.services.monitor import password_options
     from techsapo_ops.stack.own_tls import trusted
 
     listens = topology.listens(service)
@@ -247,13 +248,13 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--data", str(topology.data_dir(service)),
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
         "--page-facts", str(topology.config_dir() / PAGE_FACTS),
-        *told_key(topology), *told_addresses(topology, told, service.machine),
-        *told_authorities(topology, trusted(topology, service)),
-        *told_passwords(topology, service.kind),
+        *key_options(topology), *address_options(topology, kinds, service.machine),
+        *authority_options(topology, trusted(topology, service)),
+        *password_options(topology, service.kind),
     )  # fmt: skip
 
 
-def told_addresses(topology: Topology, kinds: tuple[str, ...], near: Machine = HERE) -> tuple[str, ...]:
+def address_options(topology: Topology, kinds: tuple[str, ...], near: Machine = HERE) -> tuple[str, ...]:
     """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it.
 
     On several machines all of a kind, between commas, that of the machine `near` first.
@@ -269,7 +270,7 @@ def told_addresses(topology: Topology, kinds: tuple[str, ...], near: Machine = H
     return tuple(words)
 
 
-def told_authorities(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
+def authority_options(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
     """`--KIND-ca FILE` for each of `kinds` that speaks TLS in the stack, as another service sees it."""
     from techsapo_ops.spec.store_access import speaks_tls
     from techsapo_ops.stack.own_tls import ca_seen

@@ -18,7 +18,7 @@ from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made,
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.front_door import host_names, monitoring_networks, resolved_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
+from techsapo_ops.spec.models.root import APP_SECTIONS, NOT_RENDERED
 from techsapo_ops.spec.redact import body_secrets, to_yaml_data
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.desired import RenderedFile
@@ -47,13 +47,17 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     spec, layout = topology.spec, topology.layout
     data = to_yaml_data(spec, lambda path: str(topology.secret_path(secret_name(path))))
     app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
-    told = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
-    app_data["app"] = {**told, **_hosts(topology), "auth": {**told.get("auth", {}), **_auth(topology)}}
+    settings = {k: v for k, v in app_data.get("app", {}).items() if k not in NOT_RENDERED}
+    app_data["app"] = {
+        **settings,
+        **_hosts(topology),
+        "auth": {**settings.get("auth", {}), **_auth(topology)},
+    }
     app_data["logs"].pop("syslog", None)  # rsyslog's alone: the app writes the same lines
     if spec.wallbounce.calibration is not None:
         weights = calibration_file(spec.wallbounce.calibration, layout)
-        told_of = topology.places.seen(weights, CONTAINER_CALIBRATION)
-        app_data["wallbounce"]["calibration"] = str(told_of).replace("${", "$${")
+        weights_seen = topology.places.seen(weights, CONTAINER_CALIBRATION)
+        app_data["wallbounce"]["calibration"] = str(weights_seen).replace("${", "$${")
     for section in app_data.values():
         if isinstance(section, dict) and section.get("tls") is False:
             del section["tls"]  # the word alone would start every app anew
@@ -125,9 +129,9 @@ def page_facts(spec: Spec, environment: str | None) -> dict[str, Any]:
     """The number that each alert compares with, by its name; what others may reach by the rules of the spec,
     and the reason where that is meant; which lists of `notifications` have no receiver.
     """
-    found = {name: threshold_of(spec, alert) for name, alert in alerts_of(spec).items()}
+    thresholds = {name: threshold_of(spec, alert) for name, alert in alerts_of(spec).items()}
     return {
-        "thresholds": {name: number for name, number in found.items() if number is not None},
+        "thresholds": {name: number for name, number in thresholds.items() if number is not None},
         "exposures": [
             {"rule": e.rule, "message": e.message, "accepted": e.accepted}
             for e in exposures(spec, environment)

@@ -33,24 +33,24 @@ class AppRuntime(Runtime):
     def health_parts(self, topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
         # An instance that answers at all, be it that a dependency fails, is degraded and not down. One that
         # runs another build than the one installed here is well, and says so.
-        found = ask(topology, service, timeout, _HEALTH)
-        said = _json(found.body)
+        answer = ask(topology, service, timeout, _HEALTH)
+        said = _json(answer.body)
         if said is None:
-            return (part_of(service, found),)
+            return (part_of(service, answer),)
         word = str(said.get("status", "")).lower()
         troubles = list(_troubles(said))
         if said.get("draining") is True:
-            troubles.append(msg("draining: it is about to stop"))
+            troubles.append(msg("draining: the app is about to stop"))
         if word == "down":
             status = PartStatus.DOWN
-        elif troubles or not found.ok or (word and word not in _GOOD):
+        elif troubles or not answer.ok or (word and word not in _GOOD):
             status = PartStatus.DEGRADED
         else:
             status = PartStatus.HEALTHY
         if status is PartStatus.HEALTHY:
-            detail = joined(", ", _in_use(said)) or found.detail
+            detail = joined(", ", _in_use(said)) or answer.detail
         else:
-            detail = joined("; ", troubles) or msg("says it is {word}", word=word)
+            detail = joined("; ", troubles) or msg("the app reports {word}", word=word)
         runs = _runs(said)
         outdated = runs is not None and is_other(runs, elsewhere=topology.places.from_images)
         if runs is not None:
@@ -60,14 +60,14 @@ class AppRuntime(Runtime):
                 else ""
             )
         hint = look_at_logs(service, status) or ("`techsapo up`" if outdated else "")
-        part = part_of(service, found, status)
+        part = part_of(service, answer, status)
         return (replace(part, detail=detail, hint=hint, build=runs, outdated=outdated),)
 
 
 def _runs(said: Mapping[str, Any]) -> str | None:
     """The build that an instance tells; None for none."""
-    told = said.get("build")
-    return str(told) if told else None
+    running = said.get("build")
+    return str(running) if running else None
 
 
 def _json(body: bytes) -> Mapping[str, Any] | None:

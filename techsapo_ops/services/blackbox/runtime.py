@@ -16,10 +16,10 @@ from techsapo_ops.stack.desired import RenderedFile
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     answer = MonitoringServer(server.url, timeout=TIMEOUT).fetch("config")
     if not answer.ok:
-        return msg("/config says HTTP {status}", status=answer.status)
+        return msg("/config answers HTTP {status}", status=answer.status)
     ours, theirs = read_yaml(files[prefix + BLACKBOX_YML].content), read_yaml(answer.text)
     if gone := sorted(set((theirs or {}).get("modules") or {}) - set(ours["modules"])):
-        return msg("{path}.{key} is still there", path="modules", key=gone[0])
+        return msg("{path}.{key} is still loaded", path="modules", key=gone[0])
     return lacking(ours, theirs)
 
 

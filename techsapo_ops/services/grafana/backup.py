@@ -36,16 +36,16 @@ class GrafanaBackup(sqlite.SqliteBackup):
         if not stack.topology.has("grafana"):
             return msg("this stack has no Grafana")
         if not (stack.engine.reaches(_server(stack)) and stack.engine.reaches(_app(stack))):
-            return "Grafana's container is not there"
+            return msg("Grafana's container does not exist")
         if not stack.engine.has_data(_server(stack), _FILE, image_of=_app(stack)):
-            return "Grafana has no database yet"
+            return msg("Grafana has no database yet")
         return [sqlite.SqliteSource(self.name, _server(stack), database(stack))]
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        found = database(stack).look()
+        facts = database(stack).look()
         # Grafana brings an SQLite of its own: any reads the copy.
-        return part.server, sqlite.described(found) if found is not None else ""
+        return part.server, sqlite.described(facts) if facts is not None else ""
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
@@ -57,7 +57,7 @@ class GrafanaBackup(sqlite.SqliteBackup):
     def differences(self, stack: Stack, part: Part) -> list[str]:
         # Grafana migrates and writes into it as soon as it starts, so its rows are not compared: the file was
         # whole when it was put there, and Grafana became ready on it.
-        return [] if database(stack).look() is not None else ["it is not there"]
+        return [] if database(stack).look() is not None else [msg("the database is missing")]
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:

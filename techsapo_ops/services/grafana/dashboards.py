@@ -220,13 +220,13 @@ def _legend(panel: Panel) -> dict[str, Any]:
 
 
 def _thresholds(spec: Spec, thresholds: Thresholds | None) -> dict[str, Any]:
-    found = thresholds or Thresholds()
+    bounds = thresholds or Thresholds()
     numbers = {
         level: _number(spec, bound)
-        for level, bound in (("warning", found.warning), ("critical", found.critical))
+        for level, bound in (("warning", bounds.warning), ("critical", bounds.critical))
         if bound is not None
     }
-    if found.bad == "above":
+    if bounds.bad == "above":
         lowest, rising = "good", sorted(numbers.items(), key=lambda item: item[1])
     else:
         # A step colours the values from it upwards: below the lowest bound is the worst level.

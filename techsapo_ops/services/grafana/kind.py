@@ -18,7 +18,7 @@ from techsapo_ops.stack.service import Probe, ServiceFacts
 if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -59,12 +59,12 @@ class Grafana(Monitor):
     deadline = 90.0  # migrations of its database
     port_setting = "monitoring.grafana.port"
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """Its administrator's."""
-        from techsapo_ops.stack.secrets import KeptSecret
+        from techsapo_ops.stack.secrets import StoredSecret
 
         settings = topology.spec.monitoring.grafana
-        yield KeptSecret(
+        yield StoredSecret(
             "grafana-admin", msg("Grafana, with all rights"), ("you",), ADMIN,
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip
@@ -206,7 +206,7 @@ def _datasources(topology: Topology) -> list[dict[str, Any]]:
         "prometheusType": "Prometheus",
         "timeInterval": topology.spec.monitoring.prometheus.scrape_interval,
     }
-    found: list[dict[str, Any]] = []
+    datasources: list[dict[str, Any]] = []
     for title, uid, kind in (
         ("Prometheus", PROMETHEUS_UID, "prometheus"),
         ("Alertmanager", ALERTMANAGER_UID, "alertmanager"),
@@ -215,15 +215,15 @@ def _datasources(topology: Topology) -> list[dict[str, Any]]:
         if not services:
             continue
         url = topology.places.any_of(services[0]).url()
-        found.append(_datasource(topology, title, uid, kind, url, settings))
+        datasources.append(_datasource(topology, title, uid, kind, url, settings))
     servers = topology.of_kind("prometheus")
     for service in servers if len(servers) > 1 else ():
         url = topology.address(service, Viewpoint.SERVICE).url()
         uid = f"techsapo-{service.name}"
-        found.append(
+        datasources.append(
             _datasource(topology, service.name, uid, service.kind, url, settings) | {"isDefault": False}
         )
-    return found
+    return datasources
 
 
 def _datasource(
@@ -253,7 +253,7 @@ def _login(topology: Topology, kind: str) -> dict[str, Any]:
     file = login["password_file"]
     if "$$" in file or "}" in file:
         raise OpsError(
-            msg("Grafana can't be told the file {file}", file=repr(file)),
+            msg("Grafana can't use the file {file}", file=repr(file)),
             msg("use a folder without }} and $$"),
         )
     return {

@@ -84,9 +84,9 @@ class Keepalived(Kind):
         """That its router id is its alone."""
         if topology.has(self.name):
             yield msg(
-                "{address} moves between the hosts by VRRP with router id {id}: nothing else in that network "
-                "may have that id (swarm.router_id); a firewall has to let protocol 112 pass "
-                "between them, and from nobody else",
+                "{address} moves between the hosts by VRRP with router id {id}: nothing else on that "
+                "network may use this id (swarm.router_id); a firewall must allow IP protocol 112 "
+                "between the hosts, and from nowhere else",
                 address=topology.spec.floating_address,
                 id=topology.spec.swarm.router_id,
             )

@@ -45,10 +45,10 @@ class KeepalivedRuntime(Runtime):
     @override
     def role(self, topology: Topology, said: str) -> Role:
         address = topology.spec.floating_address
-        fault = msg("may not have the address: nginx or the network of its host")
+        fault = msg("can't hold the address: nginx or the network of that host has failed")
         return {
             "MASTER": Role(msg("has {address}", address=address), sole=True),
-            "BACKUP": Role(msg("ready to take {address}", address=address), sole=False),
+            "BACKUP": Role(msg("ready to take over {address}", address=address), sole=False),
             "FAULT": Role(fault, wrong=True, sole=False),
         }.get(said.strip(), Role())
 

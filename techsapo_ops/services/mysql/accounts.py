@@ -109,7 +109,7 @@ def identified(account: str, password: Secret) -> tuple[str, ...]:
     """What sees to it that `account` is there, and logs in by `password`. Raises as `accounts_sql`."""
     text = password.reveal()
     if any(c in text for c in "\r\n\0"):
-        raise OpsError(msg("mysql.password holds a line break"), msg("choose a password on one line"))
+        raise OpsError(msg("mysql.password contains a line break"), msg("choose a password on one line"))
     by = f"{account} IDENTIFIED BY {literal(text)}"
     return f"CREATE USER IF NOT EXISTS {by}", f"ALTER USER {by}"
 

@@ -117,7 +117,7 @@ class MysqlBackup(BackupKind):
             try:
                 dump.load(_scratch_loader(stack, scratch, part), database, reader, progress)
             except OpsError as error:
-                return Trial((msg("it can't be loaded: {message}", message=error.message),))
+                return Trial((msg("the dump can't be loaded: {message}", message=error.message),))
             seconds = monotonic() - began
             with session(door) as asking:
                 same = version(asking) == part.server
@@ -125,7 +125,10 @@ class MysqlBackup(BackupKind):
         note = (
             ""
             if same
-            else msg("made by {server}: rows were counted, checksums not compared", server=part.server)
+            else msg(
+                "the backup was made by {server}: row counts were compared, but not checksums",
+                server=part.server,
+            )
         )
         return Trial(wrong, seconds, note)
 
@@ -166,7 +169,7 @@ class MysqlBackup(BackupKind):
                     path=reader.path,
                     facts=part.facts["database"],
                 ),
-                msg("choose another one"),
+                msg("choose another backup"),
             )
 
     @override

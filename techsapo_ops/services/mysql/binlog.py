@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, told
+from techsapo_ops.services.mysql.session import Doors, administrator, failure, scratch_door, session
 from techsapo_ops.stack.backup import Door, Part, Replay
 
 if TYPE_CHECKING:
@@ -69,25 +69,26 @@ class Binlog:
 def _span(door: Door, part: Part, until: datetime) -> _Span:
     if until > datetime.now(UTC):
         raise OpsError(
-            msg("{until:%Y-%m-%d %H:%M:%S} is yet to come", until=until.astimezone()),
-            msg("--to takes a time that has passed"),
+            msg("{until:%Y-%m-%d %H:%M:%S} is in the future", until=until.astimezone()),
+            msg("--to needs a time in the past"),
         )
     binlog = part.facts["binlog"]
     if not binlog:
         raise OpsError(
-            msg("this dump does not know its place in the binlog"),
-            msg("choose a backup from after the binlog was on"),
+            msg("this dump has no binlog position"),
+            msg("choose a backup made after the binlog was enabled"),
         )
     with session(door) as asking:
         known = [row[0] for row in asking.ask("SHOW BINARY LOGS")]
         if binlog["file"] not in known:
             raise OpsError(
                 msg(
-                    "the server no longer has the binlog {binlog}, where this backup ends",
+                    "the server no longer has the binlog {binlog}, in which this backup ends",
                     binlog=binlog["file"],
                 ),
                 msg(
-                    "it has {known} to {known2}; choose a newer backup, or restore without --to",
+                    "the server has the binlogs {known} to {known2}; choose a newer backup, or restore "
+                    "without --to",
                     known=known[0],
                     known2=known[-1],
                 ),
@@ -114,6 +115,6 @@ def _replay(source: Door, target: Door, span: _Span) -> None:
         while data := reader.read():
             client.write(data)
         if client.wait() != 0:
-            raise told(client)
+            raise failure(client)
         if reader.wait() != 0:
-            raise told(reader)
+            raise failure(reader)

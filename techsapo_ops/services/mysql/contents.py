@@ -143,15 +143,15 @@ _DEFINED = (
 
 def _objects(session: Session, database: str) -> dict[str, str]:
     """Digests of views, triggers, routines and events by kind and name, such as `procedure tidy`."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for title, columns, source in _DEFINED:
         whole = ", ".join(f"COALESCE({column}, '-')" for column in columns)
         listed = session.ask(
             f"SELECT {title}, SHA2(CONCAT_WS('|', {whole}), 256) FROM information_schema.{source} = "
             f"{literal(database)} ORDER BY 1"
         )
-        found.update((each, digest) for each, digest in listed)
-    return found
+        digests.update((each, digest) for each, digest in listed)
+    return digests
 
 
 def differences(facts: Mapping[str, Any], session: Session, database: str, *, checksums: bool) -> list[str]:
@@ -160,20 +160,20 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
     `checksums` is False where the server's version differs: CHECKSUM TABLE depends on the row format, and
     the text of a definition on who prints it.
     """
-    found = collect(session, database)
+    current = collect(session, database)
     wrong = []
     was: Mapping[str, Mapping[str, Any]] = facts["tables"]
     exact = bool(facts["exact"])
-    for table in sorted({*was, *found["tables"]}):
-        if table not in found["tables"]:
+    for table in sorted({*was, *current["tables"]}):
+        if table not in current["tables"]:
             wrong.append(msg("table {table} is missing", table=table))
             continue
         if table not in was:
-            wrong.append(msg("table {table} was not there", table=table))
+            wrong.append(msg("table {table} is not in the backup", table=table))
             continue
-        before, after = was[table], found["tables"][table]
+        before, after = was[table], current["tables"][table]
         if checksums and exact and before.get("made of", after["made of"]) != after["made of"]:
-            wrong.append(msg("table {table} has other columns, indexes or options", table=table))
+            wrong.append(msg("table {table} has different columns, indexes or options", table=table))
         if not exact or before["engine"] not in _PLAIN:
             continue  # counted at another moment than it was dumped
         if before["rows"] != after["rows"]:
@@ -188,13 +188,13 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
         elif checksums and before["checksum"] != after["checksum"]:
             wrong.append(
                 msg(
-                    "table {table} has other content: checksum {after}, not {before}",
+                    "table {table} has different contents: checksum {after}, not {before}",
                     table=table,
                     after=after["checksum"],
                     before=before["checksum"],
                 )
             )
-    return [*wrong, *_other_objects(facts["objects"], found["objects"], definitions=checksums)]
+    return [*wrong, *_other_objects(facts["objects"], current["objects"], definitions=checksums)]
 
 
 def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definitions: bool) -> Iterator[str]:
@@ -203,6 +203,6 @@ def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definition
         if each not in now:
             yield msg("{each} is missing", each=each)
         elif each not in was:
-            yield msg("{each} was not there", each=each)
+            yield msg("{each} is not in the backup", each=each)
         elif definitions and was[each] != now[each]:
-            yield msg("{each} is another", each=each)
+            yield msg("{each} differs from the backup", each=each)

@@ -16,7 +16,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql.accounts import name
-from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
+from techsapo_ops.services.mysql.session import Redefined, Session, failure, session, version
 from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "mysql"
@@ -85,7 +85,7 @@ class MysqlSource:
                 with Running(dump_command, read=True) as dump, PackedWriter(path, progress) as file:
                     copied = self._copy(dump, file, release)
                 dumped = time.monotonic() - began
-                found = counted.result()
+                contained = counted.result()
             at = _POSITION.search(copied.head)
             there: dict[str, Any] = {"file": at[1].decode(), "position": int(at[2])} if at else {}
             exact = copied.held and there == position
@@ -93,7 +93,7 @@ class MysqlSource:
                 there["member"] = member  # each has a binlog of its own
         known: dict[str, Any] = {
             "database": self._database, "binlog": there, "exact": exact,
-            "dump_seconds": round(dumped, 3), **found,
+            "dump_seconds": round(dumped, 3), **contained,
         }  # fmt: skip
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
@@ -121,13 +121,16 @@ class MysqlSource:
             file.write(data)
             data = self._next(dump)
         if dump.wait() != 0:
-            raise told(dump)
+            raise failure(dump)
         if TRAILER not in copied.tail:
             raise OpsError(
                 msg("mariadb-dump wrote nothing")
                 if file.raw_bytes == 0
-                else msg("mariadb-dump's output breaks off"),
-                msg("its last line must be `-- Dump completed`; is another program in front of it on PATH?"),
+                else msg("the output of mariadb-dump is incomplete"),
+                msg(
+                    "the last line of the output must be `-- Dump completed`; check whether another program "
+                    "named mariadb-dump comes first on PATH"
+                ),
             )
         return copied
 
@@ -184,11 +187,11 @@ def _stalled(asking: Session, stall: float) -> OpsError:
     if waiting:
         return OpsError(
             msg("the dump has waited {stall:g} s for a lock: {waiting}", stall=stall, waiting=waiting[0][0]),
-            msg("end the session that holds it (`SHOW PROCESSLIST` names it) and try again"),
+            msg("end the session that holds the lock (`SHOW PROCESSLIST` shows that session) and try again"),
         )
     return OpsError(
         msg("MariaDB has sent nothing for {stall:g} s", stall=stall),
-        msg("`techsapo logs mysql` may tell why"),
+        msg("`techsapo logs mysql` may show why"),
     )
 
 
@@ -198,9 +201,15 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     for data in reader:
         tail = (tail + data)[-200:] if len(data) < 200 else data[-200:]
     if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+        return [
+            msg(
+                "the backup holds {actual} bytes, not {expected}",
+                actual=reader.raw_bytes,
+                expected=part.raw_bytes,
+            )
+        ]
     if TRAILER not in tail:
-        return ["it is cut short: its last line is not `-- Dump completed`"]
+        return [msg("the dump is incomplete: its last line is not `-- Dump completed`")]
     return []
 
 
@@ -223,7 +232,7 @@ def load(door: Door, database: str, reader: PackedReader, progress: Progress) ->
             pour(reader, client, progress)
         except OpsError as error:
             if client.said:
-                raise told(client) from error
+                raise failure(client) from error
             raise
         if client.wait() != 0:
-            raise told(client)
+            raise failure(client)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -71,9 +71,9 @@ class Mysql(Kind):
         """Where the audit log is without it."""
         if not topology.has(self.name):
             if topology.spec.mysql is not None:
-                yield msg("audit log: SQLite, as MariaDB is not here")
+                yield msg("audit log: SQLite, because MariaDB is not installed here")
             else:
-                yield msg("audit log: SQLite; a `mysql:` section in the spec makes it MariaDB")
+                yield msg("audit log: SQLite; add a `mysql:` section to the spec to use MariaDB")
 
     def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - wherever there is one
         """That of all instances."""
@@ -96,16 +96,16 @@ class Mysql(Kind):
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
         return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """The app's, that of who migrates, and root's where that one logs in by a password."""
         from techsapo_ops.services.mysql.accounts import migrations_user
-        from techsapo_ops.stack.secrets import KeptSecret
+        from techsapo_ops.stack.secrets import StoredSecret
 
         mysql, layout = topology.spec.mysql, topology.layout
         if mysql is not None:
             made = layout.mysql_password if mysql.password is None else None
             used_by = ("app", "mysqld-exporter", "techsapo")
-            yield KeptSecret(
+            yield StoredSecret(
                 "mysql-app",
                 msg("the audit database"),
                 used_by,
@@ -114,12 +114,12 @@ class Mysql(Kind):
                 mysql.password,
                 "mysql.password",
             )
-            yield KeptSecret(
+            yield StoredSecret(
                 "mysql-migrations", msg("the audit database, with all rights"), ("techsapo",),
                 migrations_user(mysql), layout.mysql_migrations_password,
             )  # fmt: skip
             if not topology.places.from_images:
-                yield KeptSecret(
+                yield StoredSecret(
                     "mysql-root", msg("MariaDB, with all rights"), ("techsapo", "you"), "root",
                     layout.mysql_root_password,
                 )  # fmt: skip

@@ -42,11 +42,11 @@ def missing(stack: Stack) -> Iterator[str]:
         except OpsError as error:
             yield msg("{name}: {why}", name=service.name, why=error.message)
             continue
-        found = _values(said)
-        if found.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
-            found.get("wsrep_cluster_status") != "Primary"
+        status = _values(said)
+        if status.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
+            status.get("wsrep_cluster_status") != "Primary"
         ):
-            why = RUNTIME.role(stack.topology, said).words or msg("it does not answer")
+            why = RUNTIME.role(stack.topology, said).words or msg("no answer")
             yield msg("{name}: {why}", name=service.name, why=why)
 
 
@@ -71,13 +71,13 @@ class MemberRuntime(MysqlRuntime):
 
     @override
     def role(self, topology: Topology, said: str) -> Role:
-        found = _values(said)
-        if "wsrep_cluster_size" not in found:
+        status = _values(said)
+        if "wsrep_cluster_size" not in status:
             return Role()
-        size, state = found["wsrep_cluster_size"], found.get("wsrep_local_state_comment", "?")
+        size, state = status["wsrep_cluster_size"], status.get("wsrep_local_state_comment", "?")
         members = msg("{count} of {all} members", count=size, all=len(topology.machines))
-        if found.get("wsrep_cluster_status") != "Primary":
-            return Role(msg("no quorum: it sees {members}", members=members), wrong=True)
+        if status.get("wsrep_cluster_status") != "Primary":
+            return Role(msg("no quorum: this member sees {members}", members=members), wrong=True)
         return Role(
             msg("{state}, quorum: {members}", state=state.lower(), members=members),
             wrong=state not in _SERVES,
@@ -108,7 +108,7 @@ class MemberRuntime(MysqlRuntime):
                 done = door.run(program, *rest)
                 if done.code in (0, NO_WORD):
                     return done.output if done.code == 0 else ""
-                return msg("{service} did not take the word that {gone} is gone: {said}",
+                return msg("{service} did not accept that {gone} is lost: {said}",
                            service=service.name, gone=gone, said=done.output)  # fmt: skip
         return ""
 

@@ -145,7 +145,7 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
     if data.exists() and any(data.iterdir()):
         raise OpsError(
             msg("{data} is neither empty nor a MariaDB data directory", data=data),
-            msg("move its content away and try again"),
+            msg("move the contents of that folder elsewhere and try again"),
         )
     installer = topology.host.binaries.get("mariadb-install-db")
     if installer is None:
@@ -229,8 +229,8 @@ class MysqlRuntime(Runtime):
             settle(mysql, made, more=self.settles),
             msg("the logins of the database can't be set"),
             msg(
-                "its volume was made by something else than this stack; `techsapo down --volumes` "
-                "deletes it, data and all"
+                "this stack did not create the database's volume; `techsapo down --volumes` deletes the "
+                "volume with all its data"
             ),
         )
 

@@ -69,8 +69,8 @@ class Doors:
                 return service
             said.append(f"{service.name}: {done.output.strip()}")
         raise Passing(
-            msg("no member of the database's cluster can be asked: {said}", said="; ".join(said)),
-            msg("`techsapo logs mysql` tells what each waits for"),
+            msg("no member of the database cluster answers: {said}", said="; ".join(said)),
+            msg("`techsapo logs mysql` shows what each member waits for"),
         )
 
     def administrator(self, of: str = "") -> Door:
@@ -155,7 +155,7 @@ class Session:
             data = self._client.read()
             if not data:
                 self._client.wait()
-                raise told(self._client)
+                raise failure(self._client)
             self._left += data
         line, _, self._left = self._left.partition(b"\n")
         return line.decode(errors="replace")
@@ -173,18 +173,23 @@ def session(door: Door, *, timeout: float = 3600.0) -> Iterator[Session]:
         yield Session(client)
 
 
-def told(client: Running) -> OpsError:
-    """What is to be told when MariaDB, or a client of it, failed."""
+def failure(client: Running) -> OpsError:
+    """The error to raise when MariaDB, or a client of it, failed."""
     said = "\n".join(line for line in client.said.splitlines() if not line.startswith(_CHATTER))
     if _BEYOND.search(said):
         return OpsError(
-            msg("MariaDB lets the dump's loader do nothing outside the audit database: {said}", said=said),
-            msg("look at the dump: its own tables need no more than that"),
+            msg(
+                "the account that loads the dump has no rights outside the audit database: {said}",
+                said=said,
+            ),
+            msg(
+                "check what the dump contains: the tables of the audit database alone need no further rights"
+            ),
         )
     if "Access denied" in said or "ERROR 1045" in said:
         return OpsError(
             msg("MariaDB refused the login: {said}", said=said),
-            msg("the keys folder and the server differ; `techsapo up` fixes it"),
+            msg("the password in the keys folder differs from the server's; `techsapo up` fixes this"),
         )
     if "Table definition has changed" in said:  # ER_TABLE_DEF_CHANGED, 1412
         return Redefined(
@@ -194,27 +199,34 @@ def told(client: Running) -> OpsError:
     if "Lock wait timeout" in said:
         return Passing(
             msg("MariaDB is locked by another session: {said}", said=said),
-            msg("end that session (`SHOW PROCESSLIST` names it) and try again"),
+            msg("end that session (`SHOW PROCESSLIST` shows which one) and try again"),
         )
     if PASSES[0] in said:
         return Passing(
-            msg("MariaDB takes no statements, for it has lost the others of its cluster: {said}", said=said),
-            msg("`techsapo logs mysql` tells what each waits for"),
+            msg(
+                "MariaDB has lost the other members of its cluster and accepts no statements: {said}",
+                said=said,
+            ),
+            msg("`techsapo logs mysql` shows what each member waits for"),
         )
     if "Can't connect" in said or "ERROR 2002" in said or "ERROR 2003" in said:
         return OpsError(
-            msg("MariaDB can't be reached: {said}", said=said), msg("`techsapo health` shows whether it runs")
+            msg("MariaDB can't be reached: {said}", said=said),
+            msg("`techsapo health` shows whether the server is running"),
         )
     if "Lost connection" in said or "server has gone away" in said:
-        return OpsError(msg("MariaDB went away: {said}", said=said), msg("`techsapo logs mysql` tells why"))
+        return OpsError(
+            msg("the connection to MariaDB was lost: {said}", said=said),
+            msg("`techsapo logs mysql` shows why"),
+        )
     ended = client.failure()
     return OpsError(
-        ended.message.replace(client.said, said).rstrip(": "), msg("`techsapo logs mysql` may tell why")
+        ended.message.replace(client.said, said).rstrip(": "), msg("`techsapo logs mysql` may show why")
     )
 
 
 def version(asking: Session) -> str:
     """`MariaDB 11.8.9`: without the suffix by which the server tells that it keeps a log."""
     text = asking.one("SELECT VERSION()")
-    found = re.match(r"\d+\.\d+\.\d+", text)
-    return f"MariaDB {found[0] if found else text}"
+    match = re.match(r"\d+\.\d+\.\d+", text)
+    return f"MariaDB {match[0] if match else text}"

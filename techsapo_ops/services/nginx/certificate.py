@@ -101,7 +101,11 @@ class NginxSite:
                 steady, trouble = 0, error.message
             if steady == 0 and time.monotonic() >= deadline:
                 raise OpsError(
-                    msg("read back from {address}: {trouble}", address=self.address, trouble=trouble)
+                    msg(
+                        "reading the certificate back from {address}: {trouble}",
+                        address=self.address,
+                        trouble=trouble,
+                    )
                 )
             time.sleep(_PAUSE)
 
@@ -116,7 +120,7 @@ class NginxSites:
     def there(self) -> tuple[NginxSite, ...]:
         """Those that run now; a machine that can't be reached has none."""
         observed = self.sites[0].stack.engine.observe()
-        runs = {name for name, found in observed.services.items() if found.state.runs}
+        runs = {name for name, seen in observed.services.items() if seen.state.runs}
         return tuple(site for site in self.sites if observed.running and site.service.name in runs)
 
     def running(self) -> bool:
@@ -147,7 +151,7 @@ class NginxSites:
         if odd is not None:
             raise OpsError(
                 msg("{first} and {other} serve different certificates", first=first, other=odd),
-                msg("`techsapo certs deploy` brings it to all of them"),
+                msg("`techsapo certs deploy` installs the stored certificate on all hosts"),
             )
         return shown[first]
 
@@ -170,7 +174,7 @@ class NginxSites:
         """Those that run now, at least one. Raises OpsError where none does: nothing was seen then."""
         there = self.there()
         if not there:
-            raise OpsError(msg("nginx runs nowhere"))
+            raise OpsError(msg("nginx is not running on any host"))
         return there
 
 

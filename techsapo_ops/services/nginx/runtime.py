@@ -60,27 +60,31 @@ class NginxRuntime(Runtime):
         if signing_in is None or itself.failing:
             return (itself,)
         left = max(timeout - (time.monotonic() - started), 0.001)
-        found = ask(topology, service, left, Probe("http", SIGN_IN_LOCATION))
-        answers, address = found.status in _ANSWERS, signing_in.address
+        reply = ask(topology, service, left, Probe("http", SIGN_IN_LOCATION))
+        answers, address = reply.status in _ANSWERS, signing_in.address
         if answers:
-            detail = msg("{address} answers nginx", address=address)
-        elif not found.status or found.status >= _FAILED:
-            detail = msg("{address} does not answer nginx: nobody can open a page", address=address)
+            detail = msg("the sign-in proxy {address} answers nginx", address=address)
+        elif not reply.status or reply.status >= _FAILED:
+            detail = msg(
+                "the sign-in proxy {address} does not answer nginx: nobody can open a page", address=address
+            )
         else:
             detail = msg(
-                "{address} answers nginx with {status}, not whether somebody signed in: "
-                "nobody can open a page",
+                "the sign-in proxy {address} answers nginx with {status}: nobody can open a page",
                 address=address,
-                status=found.status,
+                status=reply.status,
             )
         hint = (
             ""
             if answers
-            else msg("start oauth2-proxy and read its log; its place is app.auth.sign_in.address in the spec")
+            else msg(
+                "start oauth2-proxy and read its log; the address of oauth2-proxy is "
+                "app.auth.sign_in.address in the spec"
+            )
         )
         name = service.machine.named("sign-in", by=" ")
         status = PartStatus.HEALTHY if answers else PartStatus.DEGRADED
-        return (itself, HealthPart(name, "sign-in", status, detail, found.seconds, hint))
+        return (itself, HealthPart(name, "sign-in", status, detail, reply.seconds, hint))
 
 
 RUNTIME = NginxRuntime()

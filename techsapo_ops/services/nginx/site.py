@@ -161,16 +161,14 @@ def _sign_in_files(signing_in: SignIn | None) -> tuple[RenderedFile, ...]:
 
 def config_digest(file: RenderedFile) -> str | None:
     """What nginx answers at CONFIG_LOCATION once it runs `file`; None where a template has no such place."""
-    found = _DIGEST_LINE.search(file.content)
-    return found[1] if found is not None else None
+    match = _DIGEST_LINE.search(file.content)
+    return match[1] if match is not None else None
 
 
 def quote(text: str) -> str:
     """`text` as one word of nginx.conf. Raises OpsError for `$` and control characters."""
     if _UNWRITABLE.search(text):
-        raise OpsError(
-            msg("nginx can't be given the path {text}", text=repr(text)), msg("use a folder without $")
-        )
+        raise OpsError(msg("nginx can't use the path {text}", text=repr(text)), msg("use a folder without $"))
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -61,9 +61,11 @@ def alert_groups(
 
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
     """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
-    found = alerts_on(len(spec.hosts))
+    catalogue = alerts_on(len(spec.hosts))
     return {
-        name: alert for name, alert in found.items() if spec.floating_address is not None or not _moves(alert)
+        name: alert
+        for name, alert in catalogue.items()
+        if spec.floating_address is not None or not _moves(alert)
     }
 
 

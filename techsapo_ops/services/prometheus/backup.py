@@ -131,7 +131,7 @@ class PrometheusBackup(BackupKind):
                 asked = scratch_api(scratch)
                 wrong = snapshot.differences(part.facts, asked) + snapshot.read_through(part.facts, asked)
         except GateError as error:
-            return Trial((msg("Prometheus does not start on it: {message}", message=error.message),))
+            return Trial((msg("Prometheus does not start with this data: {message}", message=error.message),))
         return Trial(wrong, seconds)
 
     @override
@@ -152,7 +152,7 @@ class PrometheusBackup(BackupKind):
             away = stack.engine.removal(_server(stack))
             raise OpsError(
                 msg("prometheus: {message}\nnothing was touched", message=error.message),
-                msg("where its data is damaged, {away}, `techsapo up`, then restore", away=away),
+                msg("if Prometheus's data is damaged: {away}, run `techsapo up`, then restore", away=away),
             ) from None
         blocks = asked.own("prometheus_tsdb_blocks_loaded") or 0
         series = asked.own(_RAN) or 0
@@ -163,10 +163,10 @@ class PrometheusBackup(BackupKind):
         if not stack.spec.backup.prometheus:
             raise OpsError(
                 msg(
-                    "what Prometheus has can't be put aside first: backup.prometheus is off\nnothing was "
-                    "touched"
+                    "backup.prometheus is off, so the current data of Prometheus can't be set aside "
+                    "first\nnothing was touched"
                 ),
-                msg("turn it on, `techsapo up`, then restore"),
+                msg("turn backup.prometheus on, run `techsapo up`, then restore"),
             )
 
     @override

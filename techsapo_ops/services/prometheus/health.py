@@ -32,9 +32,9 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
     Of what is probed it says what the probe found: that a probe could be made is no news of its target.
     """
     started = time.monotonic()
-    found = ask(topology, service, timeout)
-    itself = part_of(service, found)
-    if itself.failing or found.status == UNAUTHORIZED:
+    answer = ask(topology, service, timeout)
+    itself = part_of(service, answer)
+    if itself.failing or answer.status == UNAUTHORIZED:
         return (itself,)
     left = max(timeout - (time.monotonic() - started), 0.001)
 
@@ -100,17 +100,17 @@ def cannot_fire(asked: Prometheus, expected: Sequence[str]) -> tuple[HealthPart,
     Nothing where all can. Raises as Prometheus.query does.
     """
     loaded = {rule.name for rules in asked.rules().values() for rule in rules}
-    found: dict[str, str] = {name: msg("its rule is not loaded") for name in expected if name not in loaded}
+    reasons: dict[str, str] = {name: msg("the rule is not loaded") for name in expected if name not in loaded}
     for sample in asked.query(MISSING_SERIES):
         for name in sample.labels.get("alerts", "").split(", "):
             where = sample.labels.get("instance", "")
-            found.setdefault(
+            reasons.setdefault(
                 name, msg("{instance} has no {missing}", instance=where, missing=sample.labels["missing"])
             )
-    if not found:
+    if not reasons:
         return ()
-    what = joined("; ", (msg("{name}: {why}", name=name, why=why) for name, why in sorted(found.items())))
-    count = len(found)
+    what = joined("; ", (msg("{name}: {why}", name=name, why=why) for name, why in sorted(reasons.items())))
+    count = len(reasons)
     detail = (
         msg("1 alert cannot fire: {what}", what=what)
         if count == 1
@@ -136,8 +136,8 @@ def probe_parts(
         by_asker.setdefault(labels.get("from", ""), {})[labels["__name__"]] = sample.value
     for (name, scope), by_asker in sorted(values.items()):
         # Of several machines that ask, what the one says that has least to say for it.
-        asker, found = min(by_asker.items(), key=lambda each: (each[1].get("probe_success") == 1, each[0]))
-        status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
+        asker, measured = min(by_asker.items(), key=lambda each: (each[1].get("probe_success") == 1, each[0]))
+        status, well = int(measured.get("probe_http_status_code", 0)), measured.get("probe_success") == 1
         if name in waiting:
             yield HealthPart(f"probe {name}", "probe", PartStatus.STARTING, msg("not probed yet"))
             continue
@@ -146,7 +146,7 @@ def probe_parts(
             said = msg("HTTP {status}", status=status) if status else msg("connected")
         else:
             said = (
-                msg("HTTP {status}, not as expected", status=status)
+                msg("unexpected HTTP {status}", status=status)
                 if status
                 else _silent(urls.get((name, scope), ""))
             )
@@ -157,7 +157,7 @@ def probe_parts(
             kind="probe",
             status=PartStatus.HEALTHY if well else PartStatus.DOWN,
             detail=said,
-            seconds=found.get("probe_duration_seconds"),
+            seconds=measured.get("probe_duration_seconds"),
             hint="" if well else _LOOK,
         )
 

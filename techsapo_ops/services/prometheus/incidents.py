@@ -94,7 +94,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
     added = ", ".join(("alertname", *rule["labels"], SINCE))
     old = f"{INCIDENT_SINCE}{mine} <= time() - {after:g}"
     # Nobody's name: the app's metric has for a while that of who gave it back. It is for messages alone.
-    told = {
+    annotations = {
         name: text
         for name, text in rule.get("annotations", {}).items()
         if name != "acknowledged_by" and not name.startswith(("summary_", "description_"))
@@ -106,8 +106,9 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
         ),
         "labels": {**rule["labels"], NEXT: str(number)},
         "annotations": {
-            **told,
-            "summary": _SUMMARY[locale].replace("{since}", _FIRES_SINCE) + told.get("summary", rule["alert"]),
+            **annotations,
+            "summary": _SUMMARY[locale].replace("{since}", _FIRES_SINCE)
+            + annotations.get("summary", rule["alert"]),
             "fires_since": _FIRES_SINCE,
         },
     }

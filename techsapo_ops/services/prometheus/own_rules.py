@@ -64,7 +64,7 @@ def read_own_rules(spec: Spec, folder: Path) -> OwnRules:
         path = user_path(pattern)
         files = sorted(Path(path.anchor or folder).glob(str(path.relative_to(path.anchor))))
         if not files:
-            own.faults.append(Finding(where, msg("no file is called {pattern}", pattern=pattern)))
+            own.faults.append(Finding(where, msg("no file matches {pattern}", pattern=pattern)))
         for file in files:
             _read(own, file, where, folder)
     return own
@@ -73,14 +73,14 @@ def read_own_rules(spec: Spec, folder: Path) -> OwnRules:
 def _read(own: OwnRules, file: Path, where: SpecPath, folder: Path) -> None:
     named = str(file.relative_to(folder) if file.is_relative_to(folder) else file)
     if file.name in own.files:
-        message = msg("two files are called {name}", name=file.name)
-        own.faults.append(Finding(where, message, msg("give each a name of its own")))
+        message = msg("two files have the name {name}", name=file.name)
+        own.faults.append(Finding(where, message, msg("give each file its own name")))
         return
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        own.faults.append(Finding(where, msg("{file}:{line}: is not UTF-8", file=named, line=line)))
+        own.faults.append(Finding(where, msg("{file}:{line}: not UTF-8 text", file=named, line=line)))
         return
     except OSError as error:
         message = msg("cannot read {file}: {strerror}", file=shown(named), strerror=error.strerror)
@@ -104,15 +104,15 @@ def _read(own: OwnRules, file: Path, where: SpecPath, folder: Path) -> None:
 def _wrong(document: Document, lines: Sequence[str]) -> Iterator[tuple[SpecPath, str, str]]:
     """What the stack can't do with rules that may be right for Prometheus; the place, what, and a hint."""
     if not isinstance(document.data.get("groups"), list):
-        yield (), msg("there are no groups of rules"), msg("write `groups:` and below it a list")
+        yield (), msg("the file has no rule groups"), msg("write `groups:` and a list below it")
     for path, group in _groups(document):
         yield from _page(document, lines, path, group)
     for path, rule in _rules(document):
         if isinstance(name := rule.get("alert"), str) and name in alerts():
-            taken = msg("{name} is the name of an alert of techsapo", name=name)
+            taken = msg("{name} is the name of a techsapo alert", name=name)
             yield (*path, "alert"), taken, msg("give it another name")
         if str(rule.get("record", "")).startswith(_OURS):
-            message = msg("names that begin with `{ours}` are those of techsapo", ours=_OURS)
+            message = msg("names that begin with `{ours}` are reserved for techsapo", ours=_OURS)
             yield (*path, "record"), message, msg("give it another name")
         yield from _page(document, lines, path, rule)
 
@@ -126,8 +126,11 @@ def _page(
     line, column = document.values[path]
     # To Prometheus, True without quotes is another text than true.
     if entry["labels"][PAGE] != _PAGING or lines[line - 1].startswith("T", column - 1):
-        hint = msg('write {page}: "true" for what wakes people, else leave it out', page=PAGE)
-        yield path, msg("the label {page} has another value than true, so it wakes nobody", page=PAGE), hint
+        hint = msg(
+            'write {page}: "true" for an alert that pages people; remove the label from other alerts',
+            page=PAGE,
+        )
+        yield path, msg("the label {page} is not true, so the alert pages nobody", page=PAGE), hint
 
 
 def _groups(document: Document) -> Iterator[tuple[SpecPath, dict[str, Any]]]:
@@ -149,8 +152,8 @@ def _rules(document: Document) -> Iterator[tuple[SpecPath, dict[str, Any]]]:
 
 
 def _mapping(above: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = above.get(key)
-    return found if isinstance(found, dict) else {}
+    value = above.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _texts(labels: Mapping[str, Any]) -> dict[str, str]:

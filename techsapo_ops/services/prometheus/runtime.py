@@ -53,9 +53,9 @@ def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> 
     asked = _client(server)
     path = prefix + yml_in(server.folder)
     ours = read_yaml(files[path].content)
-    found = lacking(ours, read_yaml(asked.config()))
-    if found:
-        return found
+    difference = lacking(ours, read_yaml(asked.config()))
+    if difference:
+        return difference
     folder = path.rpartition("/")[0]
     groups: dict[str, Any] = {}
     for rules in ours.get("rule_files") or []:
@@ -70,7 +70,7 @@ def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
     loaded = server.rules()
     if sorted(groups) != sorted(loaded):
         odd = sorted(set(groups) ^ set(loaded))
-        return msg("its rule groups differ: {groups}", groups=", ".join(odd))
+        return msg("the rule groups differ: {groups}", groups=", ".join(odd))
     for name, group in groups.items():
         if len(group["rules"]) != len(loaded[name]):
             return msg(
@@ -88,7 +88,7 @@ def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
 def _rule(server: Prometheus, ours: Mapping[str, Any], theirs: Rule) -> str:
     name = ours.get("alert") or ours["record"]
     if name != theirs.name:
-        return msg("there is {theirs} in place of {ours}", theirs=theirs.name, ours=name)
+        return msg("the rule {theirs} is loaded instead of {ours}", theirs=theirs.name, ours=name)
     if duration(str(ours.get("for", "0s"))) != theirs.seconds:
         return msg(
             "{name} waits {seconds:g} s instead of {ours}",
@@ -101,7 +101,7 @@ def _rule(server: Prometheus, ours: Mapping[str, Any], theirs: Rule) -> str:
             return msg("{name}: {what}", name=name, what=what)
     wanted, runs = _BLANK.sub("", str(ours["expr"])), _BLANK.sub("", theirs.query)
     if wanted != runs and server.formatted(str(ours["expr"])) != server.formatted(theirs.query):
-        return msg("{name} asks {query}", name=name, query=" ".join(theirs.query.split()))
+        return msg("the query of {name} is {query}", name=name, query=" ".join(theirs.query.split()))
     return ""
 
 

@@ -96,7 +96,7 @@ class PrometheusSource:
         """Remove the snapshot that a backup has made, or a killed one has left; none that is not ours."""
         if not self.note.exists():
             return
-        noted = json.loads(read_text(self.note, what=msg("note of a snapshot")))
+        noted = json.loads(read_text(self.note, what=msg("record of a snapshot")))
         for name in self._listed():
             ours = (
                 noted["name"] == name
@@ -115,17 +115,17 @@ class PrometheusSource:
 
     def _blocks(self, name: str) -> dict[str, dict[str, int]]:
         text = self._run("sh", "-c", _METAS, "sh", name).decode()
-        found, at = {}, 0
+        blocks, at = {}, 0
         while at < len(text):
             meta, at = json.JSONDecoder().raw_decode(text, at)
             at += len(text[at:]) - len(text[at:].lstrip())
-            found[meta["ulid"]] = {
+            blocks[meta["ulid"]] = {
                 "min_time": meta["minTime"],
                 "max_time": meta["maxTime"],
                 "series": meta["stats"].get("numSeries", 0),
                 "samples": meta["stats"].get("numSamples", 0),
             }
-        return found
+        return blocks
 
     def _run(self, program: str, *arguments: str) -> bytes:
         done = self.door.run(program, *arguments, timeout=600.0)
@@ -149,13 +149,13 @@ def _refused(error: ApiError) -> OpsError:
     if "admin APIs disabled" in error.message:
         return OpsError(
             msg("Prometheus runs without its admin API"),
-            msg("`techsapo up` starts it with it, for backup.prometheus"),
+            msg("`techsapo up` restarts Prometheus with the admin API, which backup.prometheus needs"),
         )
     full = "no space left" in error.message
     hint = (
-        msg("its disk is full: a snapshot needs room for what is in memory")
+        msg("the disk of Prometheus is full: a snapshot needs room for what is in memory")
         if full
-        else msg("`techsapo logs prometheus` may tell why")
+        else msg("`techsapo logs prometheus` may show why")
     )
     return OpsError(msg("Prometheus made no snapshot: {message}", message=error.message), hint)
 
@@ -182,14 +182,31 @@ def check(part: Part, reader: PackedReader) -> list[str]:
             files.setdefault(block, set()).add(inside)
             if block in wanted and inside == "meta.json" and not entry.folder:
                 if entry.size > _LARGEST_META:
-                    return [f"block {block} has a meta.json of {entry.size} bytes"]
+                    return [
+                        msg(
+                            "the meta.json of block {block} is too large: {size} bytes",
+                            block=block,
+                            size=entry.size,
+                        )
+                    ]
                 samples = json.loads(b"".join(content))["stats"].get("numSamples", 0)
                 if samples != wanted[block]["samples"]:
-                    wrong.append(f"block {block} holds {samples} samples, not {wanted[block]['samples']}")
+                    wrong.append(
+                        msg(
+                            "block {block} holds {samples} samples, not {expected}",
+                            block=block,
+                            samples=samples,
+                            expected=wanted[block]["samples"],
+                        )
+                    )
     except (ArchiveError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return [f"it can't be listed: {error}"]
+        return [msg("the archive can't be listed: {error}", error=error)]
     whole = {"meta.json", "index", "chunks/000001"}
-    return wrong + [f"block {block} is not whole" for block in wanted if not whole <= files.get(block, set())]
+    return wrong + [
+        msg("block {block} is incomplete", block=block)
+        for block in wanted
+        if not whole <= files.get(block, set())
+    ]
 
 
 def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
@@ -205,7 +222,7 @@ def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
             progress(reader.raw_bytes)
     except ArchiveError as error:
         raise OpsError(
-            msg("cannot unpack {path}: {error}", path=reader.path, error=error), msg("take another backup")
+            msg("cannot unpack {path}: {error}", path=reader.path, error=error), msg("use another backup")
         ) from None
     except OSError as error:
         raise OpsError(
@@ -218,12 +235,12 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
     """How what is counted now differs from what was at the moment of the dump."""
     was = facts["counted"]
     try:
-        found = count(api, float(was["time"]))
+        current = count(api, float(was["time"]))
     except ApiError as error:
-        return [msg("it can't be asked what it holds: {message}", message=error.message)]
+        return [msg("the data of Prometheus can't be queried: {message}", message=error.message)]
     when = datetime.fromtimestamp(float(was["time"]), UTC)
     wrong = []
-    if (series := found["series"]) != was["series"]:
+    if (series := current["series"]) != was["series"]:
         wrong.append(
             msg(
                 "{found:,.0f} series at {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
@@ -232,7 +249,7 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
                 was=was["series"],
             )
         )
-    if (scrapes := found["scrapes"]) != was["scrapes"]:
+    if (scrapes := current["scrapes"]) != was["scrapes"]:
         wrong.append(
             msg(
                 "{found:,.0f} scrapes in the day before {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
@@ -255,7 +272,7 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
         )
     for name, block in blocks.items():
         try:
-            found = [
+            samples = [
                 sample
                 for asked in readings(block["min_time"], block["max_time"])
                 for sample in api.query(asked)
@@ -269,8 +286,8 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
                 )
             )
             continue
-        if block["samples"] and not found:
-            wrong.append(msg("block {name} is read as empty", name=name))
+        if block["samples"] and not samples:
+            wrong.append(msg("block {name} has no readable samples", name=name))
     return wrong
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.store_access import GIVEN, MADE, redis_login
-from techsapo_ops.stack.secrets import KeptSecret
+from techsapo_ops.stack.secrets import StoredSecret
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout
@@ -130,13 +130,13 @@ def users_file(accounts: Iterable[str]) -> str:
     return "".join(f"user {line.replace(' reset', '', 1)}\n" for line in ("default off", *accounts))
 
 
-def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
+def stored_secrets(topology: Topology) -> Iterator[StoredSecret]:
     """The passwords of the accounts, or the one that the spec gives to all clients."""
     redis, layout = topology.spec.redis, topology.layout
     login = redis_login(topology.spec)
     if login == GIVEN:
         users = ("app", "redis-exporter", "techsapo", "you")
-        yield KeptSecret(
+        yield StoredSecret(
             "redis",
             msg("Redis, with all rights"),
             users,
@@ -148,13 +148,13 @@ def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
         for name, account, rights_, used_by in (
             ("redis-operator", OPERATOR, msg("all rights"), ("techsapo", "you")),
             ("redis-app", APP, msg("the app's rights"), ("app",)),
-            ("redis-exporter", EXPORTER, msg("its figures alone"), ("redis-exporter",)),
+            ("redis-exporter", EXPORTER, msg("access to metrics only"), ("redis-exporter",)),
             ("redis-replica", REPLICA, msg("the rights of a replica"), ("redis",)),
             ("redis-sentinel", SENTINEL, msg("the rights of a Sentinel"), ("sentinel",)),
         ):
             if account not in accounts_of(topology):
                 continue
-            yield KeptSecret(
+            yield StoredSecret(
                 name,
                 msg("Redis, with {rights}", rights=rights_),
                 used_by,

@@ -71,13 +71,13 @@ class RedisSource:
                 _copy(dump, data, file, self._stall)
                 if dump.wait() != 0 or file.raw_bytes == 0:
                     raise _failed(dump)
-        kept = contents.unchanged(sample, contents.look(self._door, sample))
+        unchanged = contents.unchanged(sample, contents.look(self._door, sample))
         facts = {
             "databases": {
                 db: {"keys": keys, "expires": before.expires[db]} for db, keys in before.keys.items()
             },
             "changes": contents.changes_between(before, after),
-            "sample": kept,
+            "sample": unchanged,
         }
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
@@ -115,8 +115,8 @@ def _copy(dump: Running, data: bytes, file: PackedWriter, stall: float) -> None:
 def _failed(dump: Running) -> OpsError:
     said = " ".join(dump.said.splitlines()[-1:])
     return OpsError(
-        msg("Redis's snapshot broke off: {said}", said=said or msg("it sent nothing")),
-        msg("`techsapo logs redis` tells why; memory for a fork may be short"),
+        msg("the snapshot of Redis is incomplete: {said}", said=said or msg("Redis sent nothing")),
+        msg("`techsapo logs redis` shows why; there may be too little memory for a fork"),
     )
 
 
@@ -135,16 +135,23 @@ def check(part: Part, reader: PackedReader, enter: Callable[[Command], Command])
             if checker.wait(60) == 0:
                 raise
         code = checker.wait(60)
-        told = b""
+        output = b""
         while more := checker.read():
-            told += more
+            output += more
     if not _MAGIC.match(begin):
-        return ["it is not a Redis snapshot"]
+        return [msg("the file is not a Redis snapshot")]
     if code != 0:
-        lines = [line for line in told.decode(errors="replace").splitlines() if line.strip()]
-        return [f"redis-check-rdb: {' '.join(lines[-2:])[:300] or f'exit code {code}'}"]
+        lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+        why = " ".join(lines[-2:])[:300] or msg("exit code {code}", code=code)
+        return [msg("redis-check-rdb: {why}", why=why)]
     if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+        return [
+            msg(
+                "the backup holds {actual} bytes, not {expected}",
+                actual=reader.raw_bytes,
+                expected=part.raw_bytes,
+            )
+        ]
     return []
 
 
@@ -193,7 +200,7 @@ class RedisBackup(BackupKind):
     stops = ("app",)
     restarts = True
     throwaway = "redis"
-    tools = (Tool("redis-cli", "redis-tools", msg("looks into Redis")),)
+    tools = (Tool("redis-cli", "redis-tools", msg("reads the data of Redis")),)
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
@@ -251,8 +258,8 @@ class RedisBackup(BackupKind):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        found = contents.counts(redis_door(stack))
-        return f"Redis {found.version}", msg("{count:,} keys", count=sum(found.keys.values()))
+        counts = contents.counts(redis_door(stack))
+        return f"Redis {counts.version}", msg("{count:,} keys", count=sum(counts.keys.values()))
 
     @override
     def missing(self, stack: Stack) -> Sequence[str]:

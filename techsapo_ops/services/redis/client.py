@@ -126,33 +126,41 @@ class Several:
 
 def several(topology: Topology, door_to: DoorTo) -> Several:
     """Ask the Sentinels. Raises OpsError where none of them knows a master that is part of the stack."""
-    found: list[tuple[int, Service, str]] = []
+    masters: list[tuple[int, Service, str]] = []
     silent: list[str] = []
     for sentinel in topology.of_kind("sentinel"):
         lines = lines_of(door_to(sentinel), "SENTINEL", "MASTER", topology.spec.project)
-        told = dict(zip(lines[::2], lines[1::2], strict=False))
-        if "ip" in told:
-            found.append((int(told.get("config-epoch", "0")), sentinel, told["ip"]))
+        fields = dict(zip(lines[::2], lines[1::2], strict=False))
+        if "ip" in fields:
+            masters.append((int(fields.get("config-epoch", "0")), sentinel, fields["ip"]))
         else:
             silent.append(sentinel.name)
-    if not found:
+    if not masters:
         raise OpsError(
             msg("no Sentinel answers: {names}", names=", ".join(silent)),
-            msg("`techsapo ps` shows what runs, `techsapo logs {name}` why not", name=silent[0]),
+            msg(
+                "`techsapo ps` shows what is running; if {name} is not, `techsapo logs {name}` shows why",
+                name=silent[0],
+            ),
         )
-    _, sentinel, address = max(found, key=lambda each: each[0])
+    _, sentinel, address = max(masters, key=lambda each: each[0])
     servers = topology.of_kind("redis")
     by_address = {topology.address(each, Viewpoint.SERVICE).host: each for each in servers}
     if address not in by_address:
         raise OpsError(
-            msg("the Sentinels take {address} for the master, which is none of the hosts", address=address),
-            msg("wait until they have found another one, or put that host back into the spec"),
+            msg("the Sentinels name {address} as the master, but no host has that address", address=address),
+            msg(
+                "wait until the Sentinels choose another master, or put the host with that address back into "
+                "the spec"
+            ),
         )
     lines = lines_of(door_to(sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
     replicas = tuple(
-        Replica(by_address[told["ip"]], _trouble(told)) for told in _each(lines) if told["ip"] in by_address
+        Replica(by_address[fields["ip"]], _trouble(fields))
+        for fields in _each(lines)
+        if fields["ip"] in by_address
     )
-    return Several(by_address[address], sentinel, replicas, len(found))
+    return Several(by_address[address], sentinel, replicas, len(masters))
 
 
 def trouble(topology: Topology, door_to: DoorTo) -> Iterator[str]:
@@ -168,7 +176,8 @@ def trouble(topology: Topology, door_to: DoorTo) -> Iterator[str]:
     if len(known.in_sync) < len(topology.of_kind("redis")) - 1:
         reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
         yield msg(
-            "not all replicas of Redis are in sync ({reasons})", reasons=reasons or msg("one is unknown")
+            "not all replicas of Redis are in sync ({reasons})",
+            reasons=reasons or msg("the state of one replica is unknown"),
         )
 
 
@@ -189,8 +198,8 @@ def calm(topology: Topology, doors: DoorTo, pause: Callable[[float], None]) -> N
                     lines_of(doors(sentinel), "SENTINEL", "RESET", topology.spec.project)
         pause(0.5)
     raise OpsError(
-        msg("the Sentinels still take the master for lost"),
-        msg("`techsapo logs sentinel` tells why; then `techsapo up` starts the other Redis"),
+        msg("the Sentinels still consider the master lost"),
+        msg("`techsapo logs sentinel` shows why; then `techsapo up` starts the other Redis"),
     )
 
 
@@ -206,14 +215,14 @@ def in_step(
         pause(0.5)
     names = ", ".join(server.name for server in left)
     raise OpsError(
-        msg("{names} did not copy what {master} has", names=names, master=master.name),
+        msg("{names} did not copy the data of {master}", names=names, master=master.name),
         f"`techsapo logs {left[0].name}`",
     )
 
 
 def _copied(door: Door) -> bool:
-    told = dict(line.split(":", 1) for line in lines_of(door, "INFO", "replication") if ":" in line)
-    return told.get("role") == "slave" and told.get("master_link_status") == "up"
+    info = dict(line.split(":", 1) for line in lines_of(door, "INFO", "replication") if ":" in line)
+    return info.get("role") == "slave" and info.get("master_link_status") == "up"
 
 
 def _flags(door: Door, topology: Topology) -> set[str]:
@@ -233,20 +242,20 @@ def lines_of(door: Door, *words: str) -> list[str]:
 
 def _each(lines: list[str]) -> Iterator[dict[str, str]]:
     """The replicas of an answer to SENTINEL REPLICAS, each of which begins with its name."""
-    told: dict[str, str] = {}
+    replica: dict[str, str] = {}
     for field, value in zip(lines[::2], lines[1::2], strict=False):
-        if field == "name" and told:
-            yield told
-            told = {}
-        told[field] = value
-    if told:
-        yield told
+        if field == "name" and replica:
+            yield replica
+            replica = {}
+        replica[field] = value
+    if replica:
+        yield replica
 
 
-def _trouble(told: dict[str, str]) -> str:
-    flags = set(told.get("flags", "").split(",")) & {"s_down", "o_down", "disconnected"}
+def _trouble(replica: dict[str, str]) -> str:
+    flags = set(replica.get("flags", "").split(",")) & {"s_down", "o_down", "disconnected"}
     if flags:
-        return msg("it does not answer")
-    if told.get("master-link-status") != "ok":
-        return msg("it has no connection to the master")
+        return msg("no answer")
+    if replica.get("master-link-status") != "ok":
+        return msg("no connection to the master")
     return ""

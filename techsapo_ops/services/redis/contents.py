@@ -57,12 +57,12 @@ local function content(key, kind)
   end
   return ''
 end
-local found = {}
+local rows = {}
 local function look(db, key)
   local kind = redis.call('TYPE', key).ok
   if kind == 'none' then return end
   local digest = redis.sha1hex(kind .. '\\n' .. content(key, kind))
-  found[#found + 1] = {db, hex(key), digest, tostring(redis.call('PEXPIRETIME', key))}
+  rows[#rows + 1] = {db, hex(key), digest, tostring(redis.call('PEXPIRETIME', key))}
 end
 for _, pick in ipairs(asked.pick) do
   redis.call('SELECT', pick[1])
@@ -76,8 +76,8 @@ for _, want in ipairs(asked.keys) do
   redis.call('SELECT', want[1])
   look(want[1], unhex(want[2]))
 end
-if #found == 0 then return '[]' end
-return cjson.encode(found)
+if #rows == 0 then return '[]' end
+return cjson.encode(rows)
 """
 
 
@@ -122,9 +122,9 @@ def changes_between(before: Counts, after: Counts) -> int:
     return after.commands - before.commands  # a save set the count to 0 meanwhile
 
 
-def pick(door: Door, found: Counts) -> list[list[Any]]:
+def pick(door: Door, counted: Counts) -> list[list[Any]]:
     """Random keys of each database: database, key in hexadecimal, digest, expiry in Unix ms or -1."""
-    return _script(door, {"pick": [[int(db), SAMPLE] for db in found.keys], "keys": []})
+    return _script(door, {"pick": [[int(db), SAMPLE] for db in counted.keys], "keys": []})
 
 
 def look(door: Door, sample: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -140,13 +140,13 @@ def unchanged(before: Sequence[Sequence[Any]], after: Sequence[Sequence[Any]]) -
 
 def differences(facts: Mapping[str, Any], door: Door) -> list[str]:
     """How a restored server differs from the facts of its backup, one sentence each."""
-    found = counts(door)
+    current = counts(door)
     changes = int(facts["changes"])
     wrong = []
     databases: Mapping[str, Mapping[str, int]] = facts["databases"]
-    for db in sorted({*databases, *found.keys}, key=int):
+    for db in sorted({*databases, *current.keys}, key=int):
         was = databases.get(db, {"keys": 0, "expires": 0})
-        keys, expires = found.keys.get(db, 0), found.expires.get(db, 0)
+        keys, expires = current.keys.get(db, 0), current.expires.get(db, 0)
         # Keys that expire may be gone by now; the others are all there, but for what changed in the dump's
         # first moment.
         lasting = was["keys"] - was["expires"]
@@ -154,7 +154,8 @@ def differences(facts: Mapping[str, Any], door: Door) -> list[str]:
             about = msg(" (±{changes} changed during the dump)", changes=changes) if changes else ""
             wrong.append(
                 msg(
-                    "database {db} has {keys} lasting of {keys2} keys, not {lasting} of {was}{about}",
+                    "database {db} has {keys2} keys, {keys} without expiry; the backup has {was}, "
+                    "{lasting} without expiry{about}",
                     db=db,
                     keys=keys - expires,
                     keys2=keys,
@@ -190,18 +191,21 @@ def ask(door: Door, *words: str, stdin: bytes | None = None) -> str:
         said = " ".join((text if refused else done.output).split()) or msg("exit code {code}", code=done.code)
         login = refused and text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
         hint = (
-            msg("check redis.user and redis.password; a password that `up` made is for who ran it alone")
+            msg(
+                "check redis.user and redis.password; only the user who ran `up` can read a password that "
+                "`up` generated"
+            )
             if login
-            else msg("`techsapo health` shows whether it runs")
+            else msg("`techsapo health` shows whether the server is running")
         )
-        raise OpsError(msg("Redis can't be asked: {said}", said=said), hint)
+        raise OpsError(msg("can't query Redis: {said}", said=said), hint)
     return text
 
 
 def _script(door: Door, asked: dict[str, Any]) -> list[list[Any]]:
     text = ask(door, "-x", "EVAL", _SCRIPT, "0", stdin=json.dumps(asked).encode())
-    found: list[list[Any]] = json.loads(text)
-    return found
+    rows: list[list[Any]] = json.loads(text)
+    return rows
 
 
 _KEEP = 40 * 86400
@@ -223,17 +227,17 @@ _READ = (
     "#!lua flags=no-writes"
     + _TOTAL
     + """
-local found, cursor = {}, '0'
+local sums, cursor = {}, '0'
 repeat
   local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1] .. '*:spent', 'COUNT', 1000)
   cursor = page[1]
   for _, key in ipairs(page[2]) do
     local sum = total(key)
-    if sum > 0 then found[key] = string.format('%.0f', sum) end
+    if sum > 0 then sums[key] = string.format('%.0f', sum) end
   end
 until cursor == '0'
-if next(found) == nil then return '{}' end
-return cjson.encode(found)
+if next(sums) == nil then return '{}' end
+return cjson.encode(sums)
 """
 )
 _RAISE = (
@@ -260,8 +264,8 @@ def spent(door: Door, project: str) -> dict[str, int]:
         return {str(key): int(amount) for key, amount in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError):
         raise OpsError(
-            msg("Redis can't be asked what was spent: {said}", said=text[:200]),
-            msg("`techsapo health` shows whether it runs"),
+            msg("can't read the spending from Redis: {said}", said=text[:200]),
+            msg("`techsapo health` shows whether the server is running"),
         ) from None
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.secrets import KeptSecret
+    from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
@@ -71,11 +71,11 @@ class Redis(Kind):
         """redis.conf."""
         return redis_files(topology, templates)
 
-    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+    def stored_secrets(self, topology: Topology) -> Iterable[StoredSecret]:
         """Those of its accounts, or the one that every client uses."""
-        from techsapo_ops.services.redis.accounts import kept_secrets
+        from techsapo_ops.services.redis.accounts import stored_secrets
 
-        return kept_secrets(topology)
+        return stored_secrets(topology)
 
     def login(self, topology: Topology) -> Login:
         """The operator's, or what every client uses."""
@@ -90,7 +90,7 @@ class Redis(Kind):
         """What is used in its place."""
         if not topology.has(self.name):
             why = "" if topology.spec.redis.enabled else msg(" (redis.enabled: false)")
-            yield msg("cache: in each app's own memory, as there is no Redis{why}", why=why)
+            yield msg("cache: in each app's own memory, because there is no Redis{why}", why=why)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
@@ -160,9 +160,11 @@ def redis_files(
     )
     if accounts_made(topology) and not re.search(r"^\s*aclfile\s", content, re.MULTILINE):
         raise OpsError(
-            msg("your template redis/redis.conf.j2 has no line `aclfile`, by which Redis knows its accounts"),
             msg(
-                "take it over from the built-in one (`techsapo config templates diff`), or set "
+                "your template redis/redis.conf.j2 has no `aclfile` line, from which Redis loads its accounts"
+            ),
+            msg(
+                "copy that line from the built-in template (`techsapo config templates diff`), or set "
                 "`redis.accounts: false`"
             ),
         )

@@ -29,17 +29,17 @@ class MemberRuntime(RedisRuntime):
     @override
     def role(self, topology: Topology, said: str) -> Role:
         # A master whom no replica follows takes no writes (min-replicas-to-write).
-        found = dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
-        if found.get("role") == "master":
-            count = found.get("connected_slaves", "?")
+        info = dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
+        if info.get("role") == "master":
+            count = info.get("connected_slaves", "?")
             return Role(msg("master of {count} replicas", count=count), wrong=count == "0", sole=True)
-        if found.get("role") != "slave":
+        if info.get("role") != "slave":
             return Role()
-        master = found.get("master_host", "?")
+        master = info.get("master_host", "?")
         host = {machine.address: machine.name for machine in topology.machines}.get(master, master)
-        if found.get("master_link_status") == "up":
-            return Role(msg("replica of {host}, in step", host=host), sole=False)
-        return Role(msg("replica of {host}, without connection to it", host=host), wrong=True, sole=False)
+        if info.get("master_link_status") == "up":
+            return Role(msg("replica of {host}, in sync", host=host), sole=False)
+        return Role(msg("replica of {host}, not connected", host=host), wrong=True, sole=False)
 
     @override
     def question(self, topology: Topology) -> Command | None:
@@ -60,7 +60,7 @@ class MemberRuntime(RedisRuntime):
 
 def _nowhere(command: Command) -> Command:
     """The way into a container that does not run. Raises OpsError."""
-    raise OpsError(msg("{program}: it has no container", program=command.program))
+    raise OpsError(msg("{program}: there is no container", program=command.program))
 
 
 RUNTIME = MemberRuntime()

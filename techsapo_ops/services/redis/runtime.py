@@ -142,10 +142,10 @@ def _set_accounts(door: Door, commands: Sequence[str]) -> None:
     if refused or len(said) != len(commands):
         raise OpsError(
             msg(
-                "Redis can't be given its accounts: {refused}",
-                refused=" ".join(refused) or msg("it does not answer"),
+                "can't set the accounts of Redis: {refused}",
+                refused=" ".join(refused) or msg("no answer"),
             ),
-            msg("`techsapo logs redis` tells why; it has to be Redis 7 or newer"),
+            msg("`techsapo logs redis` shows why; Redis 7 or newer is required"),
         )
 
 

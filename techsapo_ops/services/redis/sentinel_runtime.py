@@ -62,7 +62,7 @@ class SentinelRuntime(Runtime):
         while _known(asked, name) != others:
             if time.monotonic() > until:
                 raise OpsError(
-                    msg("{service} does not find the other Sentinels again", service=service.name),
+                    msg("{service} can't find the other Sentinels again", service=service.name),
                     f"`techsapo logs {service.name}`",
                 )
             time.sleep(_PAUSE)
@@ -71,8 +71,8 @@ class SentinelRuntime(Runtime):
 def _known(door: Door, name: str) -> int:
     """How many other Sentinels it knows."""
     lines = lines_of(door, "SENTINEL", "MASTER", name)
-    told = dict(zip(lines[::2], lines[1::2], strict=False))
-    return int(told.get("num-other-sentinels", "-1"))
+    fields = dict(zip(lines[::2], lines[1::2], strict=False))
+    return int(fields.get("num-other-sentinels", "-1"))
 
 
 RUNTIME = SentinelRuntime()

@@ -125,11 +125,11 @@ def switch(
     has, begins = _run(topology, doors, known, new)
     lost = max(0, has - (begins - 1))
     until = time.monotonic() + _SECONDS
-    while (found := several(topology, doors)).master != new or not found.in_sync:
+    while (state := several(topology, doors)).master != new or not state.in_sync:
         if time.monotonic() >= until:
             raise OpsError(
-                msg("{new} is the master, but not all know it yet", new=new.name),
-                msg("`techsapo health` tells when"),
+                msg("{new} is the master, but not all servers know this yet", new=new.name),
+                msg("`techsapo health` shows when all servers know this"),
             )
         pause(0.2)
     return Switched(known.master, new, time.monotonic() - began, lost)
@@ -146,24 +146,26 @@ def _target(known: Several, to: str | None) -> Service:
         if not known.in_sync:
             reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas)
             raise OpsError(
-                msg("no replica is in sync, so that a switch would lose writes ({reasons})", reasons=reasons),
-                msg("`techsapo health` tells what is wrong; nothing was changed"),
+                msg("no replica is in sync, so a switchover would lose writes ({reasons})", reasons=reasons),
+                msg("`techsapo health` shows what is wrong; nothing was changed"),
             )
         return known.in_sync[0]
     if _machine(known.master) == to:
         raise OpsError(
-            msg("the Redis of {to} is the master already", to=to), msg("nothing was changed"), exit_code=2
+            msg("the Redis on host {to} is already the master", to=to),
+            msg("nothing was changed"),
+            exit_code=2,
         )
     if to not in by_machine:
         raise OpsError(
-            msg("{to} has no replica", to=repr(to)),
-            msg("there are: {names}", names=", ".join(by_machine) or msg("none")),
+            msg("host {to} has no replica", to=repr(to)),
+            msg("hosts with a replica: {names}", names=", ".join(by_machine) or msg("none")),
             exit_code=2,
         )
     if trouble := by_machine[to].trouble:
         raise OpsError(
-            msg("the replica of {to} is not in sync: {trouble}", to=to, trouble=trouble),
-            msg("`techsapo health` tells what is wrong; nothing was changed"),
+            msg("the replica on host {to} is not in sync: {trouble}", to=to, trouble=trouble),
+            msg("`techsapo health` shows what is wrong; nothing was changed"),
         )
     return by_machine[to].server
 
@@ -190,20 +192,20 @@ def _run(topology: Topology, doors: DoorTo, known: Several, new: Service) -> tup
         return int(figures[0]), int(figures[1])
     why = {
         "passed": msg("the Sentinels do not choose {new}", new=new.name),
-        "paused": msg("{master} did not let writes wait", master=known.master.name),
-        "silent": msg("{master} did not say how much it has", master=known.master.name),
-        "behind": msg("{new} did not catch up", new=new.name),
+        "paused": msg("{master} did not pause writes", master=known.master.name),
+        "silent": msg("{master} did not report how much it has written", master=known.master.name),
+        "behind": msg("{new} did not catch up with the master", new=new.name),
         "refused": msg("Sentinel refused: {said}", said=" ".join(figures)),
-    }.get(word, "" if lines else msg("nobody answered"))
+    }.get(word, "" if lines else msg("no answer"))
     if why:
         raise OpsError(
             msg("Redis was not switched over: {why}", why=why),
-            msg("`techsapo health` tells what is wrong; {master} goes on as the master",
+            msg("`techsapo health` shows what is wrong; {master} is still the master",
                 master=known.master.name),
         )  # fmt: skip
     raise OpsError(
-        msg("{new} was not seen as the master in time, and may still become it", new=new.name),
-        msg("`techsapo health` tells which one is the master; wait until it says so before you try again"),
+        msg("{new} did not become the master in time, but may still become it", new=new.name),
+        msg("`techsapo health` shows which Redis is the master; check this before you try again"),
     )
 
 

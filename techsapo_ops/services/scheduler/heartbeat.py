@@ -42,9 +42,9 @@ def last_beat(textfiles: Path) -> ProbeResult:
         return ProbeResult(False, error.message, time.monotonic() - started)
     age = time.time() - max(beats, default=0.0)
     if not beats:
-        detail = msg("it has no heartbeat")
+        detail = msg("no heartbeat of the scheduler")
     elif age < SILENT_SECONDS:
         detail = msg("last heartbeat {age:.0f} s ago", age=max(age, 0.0))
     else:
-        detail = msg("no heartbeat for {age:.0f} s: it hangs, or does not run", age=age)
+        detail = msg("no heartbeat for {age:.0f} s: the scheduler hangs, or does not run", age=age)
     return ProbeResult(bool(beats) and age < SILENT_SECONDS, detail, time.monotonic() - started)

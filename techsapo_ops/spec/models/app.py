@@ -33,64 +33,74 @@ class Instance(Section):
     """One process of the app."""
 
     port: Port
-    """Port this process listens on."""
+    """Port that this process listens on."""
     weight: Annotated[int, Field(ge=1, le=100), NotASwitch] = 1
-    """Share of the requests that nginx sends here."""
+    """Weight of this instance when nginx distributes requests."""
     backup: bool = False
-    """Gets requests only while all others are down."""
+    """If true, this instance gets requests only while all instances without `backup` are down."""
 
 
 class Limits(Section):
     """What one instance accepts before it answers 413, 422 or 503."""
 
     max_prompt: Annotated[int, Field(ge=1), NotASwitch] = 20000
-    """Longest prompt, in characters; more is answered 422."""
+    """Longest prompt, in characters; a longer one gets 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
-    """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
+    """Number of analyses that one instance runs at once; further ones get 503 with Retry-After."""
     request_timeout: PositiveDuration = "120s"
-    """Longest time an analysis may take."""
+    """Maximum duration of an analysis."""
     client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Requests at once from one address, and as many metrics streams; nginx answers more with 429."""
+    """Maximum number of simultaneous requests from one address, and of its metrics streams; nginx answers
+    further ones with 429.
+    """
 
 
 class SignIn(Section):
     """Sign-in of people by a proxy such as oauth2-proxy, which nginx asks about each request."""
 
     address: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
-    """Where nginx reaches it, e.g. http://127.0.0.1:4180."""
+    """Address at which nginx reaches the sign-in proxy, e.g. http://127.0.0.1:4180."""
     secret: Secret | None = None
-    """Secret by which the app knows that nginx, and nobody else on the host, tells who signed in."""
+    """Secret that proves to the app that the name of a signed-in user comes from nginx, and not from another
+    program on the host.
+    """
 
 
 class Auth(Section):
     """Who may ask. `techsapo keys create` makes an API key."""
 
     required: bool | None = None
-    """Whether requests need an API key; default: where app or nginx listens beyond loopback."""
+    """Whether requests need an API key; default: true if the app or nginx listens beyond loopback."""
     refuse_without_keys: bool | None = None
-    """Whether the app refuses to start while there is no key; default: in environment production."""
+    """Whether the app refuses to start without any API key; default: true in environment production."""
     keys_file: FilePath | None = None
-    """File with the keys' digests; default: api-keys/keys.json in the state directory."""
+    """File with the digests of the API keys; default: api-keys/keys.json in the state directory."""
     proxies: tuple[Text, ...] = ()
-    """Addresses or host names whose X-Forwarded-For is believed; default: the stack's own nginx."""
+    """Addresses or host names of proxies whose X-Forwarded-For is trusted; default: the stack's own nginx."""
     monitoring_networks: tuple[Network, ...] | None = None
-    """Networks that may read metrics, status and streams of metrics without a key, beside the app's own host;
-    `attached`: those that its host or container is in. Default: none, in a container `attached`."""
+    """Networks that may read metrics, status and metrics streams without an API key, in addition to the app's
+    own host. `attached` means the networks of the app's host or container. Default: none; in a container,
+    `attached`.
+    """
     sign_in: SignIn | None = None
-    """Whom nginx lets to pages and API, beside or in place of keys: people who signed in."""
+    """Sign-in of people at nginx, for the pages and the API, in addition to API keys or instead of them."""
 
 
 class Tracing(Section):
     """Traces for an OpenTelemetry collector; needs the extra `otel` (docs/traces-and-logs.md)."""
 
     endpoint: Url
-    """Where it takes OTLP over HTTP, e.g. http://127.0.0.1:4318; /v1/traces is added."""
+    """Address that accepts OTLP over HTTP, e.g. http://127.0.0.1:4318; /v1/traces is appended."""
     headers: Headers | None = None
-    """Headers of each export by name; values are secrets, and NAME_file takes one from a file."""
+    """Headers that are sent with each export of traces, by name. Values are secrets; NAME_file reads a value
+    from a file.
+    """
     sample: Ratio = 1.0
     """Share of the requests that are traced."""
     trusted_networks: tuple[Network, ...] = ()
-    """Networks whose `traceparent` a request's trace continues; any other is linked to."""
+    """A request with a `traceparent` from one of these networks continues that trace. From any other network,
+    `traceparent` only becomes a link.
+    """
 
 
 class App(Section):
@@ -99,23 +109,25 @@ class App(Section):
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 4000
-    """Port of the single instance; `instances` takes its place."""
+    """Port of the single instance; ignored if `instances` is set."""
     instances: tuple[Instance, ...] = ()
-    """Several processes with nginx in front of them."""
+    """Several processes of the app, with nginx in front of them."""
     limits: Limits = Field(default_factory=Limits.model_construct)
-    """What one instance accepts."""
+    """Limits on what one instance accepts."""
     auth: Auth = Field(default_factory=Auth.model_construct)
-    """Who may ask."""
+    """Who may use the API and the pages."""
     public_url: Site | None = None
-    """Where people open the app's pages, as links in messages name it: `https://ops.example.com`; its name is
-    one that the app answers. Default: by nginx's or its certificate's name, else by nginx's or the app's
-    address, which is one of this host alone where it listens there alone."""
+    """Address of the app's pages, used for links in messages: `https://ops.example.com`. The app also answers
+    to this name. Default: the name of nginx or of its certificate; if neither has a name, the address of
+    nginx or of the app. Links to a loopback address work only on this host.
+    """
     allowed_hosts: tuple[AllowedHost, ...] = ()
-    """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
-    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address. Any
-    other is refused (421)."""
+    """Further host names that clients may use, without a port: `ops.example.com`, or `*.example.com` for all
+    of its subdomains. Always allowed: the names of nginx and its certificates, loopback names, and IP
+    addresses. Requests for any other name are refused (421).
+    """
     tracing: Tracing | None = None
-    """Where a trace of each request goes; without this section there is none."""
+    """Where the trace of each request is sent; without this section, nothing is traced."""
     drain: Duration = "5s"
     """How long new requests are still served after SIGTERM, while /ping already answers 503."""
 
@@ -129,9 +141,9 @@ class Tier(Section):
     """How many providers answer a task type, and the confidence its answer needs."""
 
     providers: Annotated[int, Field(ge=2, le=8), NotASwitch]
-    """Providers asked at once; fewer where fewer are enabled."""
+    """Number of providers that are asked at once. If fewer are enabled, all of them are asked."""
     confidence: Ratio
-    """Confidence from which an answer is accepted."""
+    """Lowest confidence at which an answer is accepted."""
 
 
 class Tiers(Section):
@@ -155,12 +167,14 @@ def _switched_off(value: object) -> object:
 
 
 class Breaker(Section):
-    """When a failing provider is left alone."""
+    """When calls to a failing provider are paused."""
 
     failures: Annotated[int, Field(ge=1), NotASwitch] = 5
-    """Failures in a row, 5xx, time-out or lost connection, after which it is not asked for a while."""
+    """Number of failures in a row (5xx, time-out or lost connection) after which the provider gets no calls
+    for a while.
+    """
     cooldown: PositiveDuration = "30s"
-    """How long until one call tries it again; twice as long after each try that fails, at most 5m."""
+    """Pause before one call tries the provider again. The pause doubles after each failed try, up to 5m."""
 
 
 class WallBounce(Section):
@@ -169,35 +183,40 @@ class WallBounce(Section):
     tiers: Tiers = Field(default_factory=Tiers.model_construct)
     """Providers and confidence by task type."""
     consensus: Ratio = 0.6
-    """Share of claims that the others must confirm."""
+    """Lowest consensus at which an answer is accepted."""
     max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
-    """Rounds in which contested claims go back to the providers."""
+    """Maximum number of rounds in which contested claims go back to the providers."""
     calibration: FilePath | None = None
-    """Weights by `techsapo answers calibrate`; they hold only for the models they were fitted on."""
+    """File with the weights from `techsapo answers calibrate`. Weights are valid only for the models that
+    were calibrated.
+    """
     language: LanguageRule = "locale"
-    """Language of answers where nobody asks for one: ja, en, the stack's (locale), or that of what was sent,
-    logs included (auto)."""
+    """Language of answers when the request names none: ja, en, the stack's language (locale), or the language
+    of the question, including its logs (auto).
+    """
     breaker: Breaker = Field(default_factory=Breaker.model_construct)
-    """When a failing provider is left alone."""
+    """When calls to a failing provider are paused."""
     cache_ttl: Duration = "1h"
-    """How long an answer is reused for the same prompt; 0s turns the cache off."""
+    """How long a cached answer is used for the same prompt; 0s turns the cache off."""
     cache_share: Literal["all", "caller"] = "all"
-    """Whose answers are reused: everybody's (all), or only those of the same API key or user (caller)."""
+    """Whose cached answers are used: everybody's (all), or those of the same API key or user (caller)."""
     mask: Annotated[MaskLevel, BeforeValidator(_switched_off)] = "secrets"
-    """What is masked for the providers: off, secrets, or personal (data too)."""
+    """What is masked in a question before providers get it: nothing (off), secrets, or also personal data
+    (personal).
+    """
 
 
 class Budget(Section):
-    """What may be spent on providers, in USD."""
+    """Spending limits for providers, in USD."""
 
     monthly_usd: Usd = 70.0
-    """USD a calendar month; requests beyond it are refused."""
+    """Budget in USD per calendar month; requests beyond the budget are refused."""
     daily_usd: Usd | None = None
-    """USD a day (UTC); default: a thirtieth of the month."""
+    """Budget in USD per day (UTC); default: one thirtieth of the monthly budget."""
     per_request_usd: Usd | None = None
-    """Most that one request may cost; default: no limit of its own."""
+    """Highest cost of one request, in USD; default: no limit for a single request."""
     count_simulated: bool = False
-    """Whether the pretended prices of simulated providers use up the budget, e.g. in a drill of it."""
+    """Whether the simulated providers' prices count against the budget, e.g. for a budget drill."""
 
     @property
     def resolved_daily_usd(self) -> float:
@@ -206,7 +225,9 @@ class Budget(Section):
 
 
 class Audit(Section):
-    """What the audit log keeps of each request."""
+    """What the audit log stores of each request."""
 
     prompt: Literal["hash", "masked"] = "hash"
-    """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
+    """How the prompt is stored: only its digest (hash), or its text without secrets and personal data
+    (masked).
+    """

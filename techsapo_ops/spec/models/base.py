@@ -40,7 +40,7 @@ def seconds(duration: str) -> float:
     if not duration or match is None or len(duration) > _MAX_DIGITS:
         if re.fullmatch(r"[0-9]{1,6}", duration):
             raise ValueError(
-                msg("'{number}' is not a duration; write its unit too, e.g. {number}s", number=duration)
+                msg("'{number}' is not a duration; write the unit too, e.g. {number}s", number=duration)
             )
         raise ValueError(
             msg("{duration} is not a duration; write e.g. 30s, 5m or 1h30m", duration=repr(duration))
@@ -104,8 +104,8 @@ def _own_host(value: str) -> str:
     except ValueError:
         raise ValueError(
             msg(
-                "{value} is no address to listen on: the stack runs this server itself, and one that runs "
-                "elsewhere is not supported; write e.g. 127.0.0.1, or leave it out",
+                "{value} is not an address to listen on: the stack runs this server itself, and external "
+                "servers are not supported; write e.g. 127.0.0.1, or remove this key",
                 value=repr(value),
             )
         ) from None
@@ -144,13 +144,15 @@ def _without_end(value: object) -> object:
 
 def _one_line(value: str) -> str:
     if CONTROL.search(value):
-        raise ValueError(msg("holds a line break or another control character; write it on one line"))
+        raise ValueError(
+            msg("contains a line break or another control character; write the value on one line")
+        )
     return value
 
 
 def _no_control(value: str) -> str:
     if _CONTROL_BUT_LINES.search(value):
-        raise ValueError(msg("holds a control character; write it without"))
+        raise ValueError(msg("contains a control character; remove that character"))
     return value
 
 
@@ -169,10 +171,15 @@ def known_home(value: str) -> str:
 def _file_pattern(value: str) -> str:
     *folders, file = value.split("/")
     if file in {"", ".", "..", "**"} or (file.startswith("~") and not folders):  # `~` alone is a folder
-        raise ValueError(msg("{value} names a folder, not files; write e.g. rules/*.yml", value=repr(value)))
+        raise ValueError(
+            msg("{value} is a folder, not a pattern for files; write e.g. rules/*.yml", value=repr(value))
+        )
     if any("**" in part and part != "**" for part in (*folders, file)):
         raise ValueError(
-            msg("`**` in {value} is only a part of a name; write e.g. rules/**/*.yml", value=repr(value))
+            msg(
+                "in {value}, `**` must stand alone between slashes; write e.g. rules/**/*.yml",
+                value=repr(value),
+            )
         )
     return value
 
@@ -213,11 +220,13 @@ def _probed(value: str) -> str:
         asked = urlsplit(value)
         port = asked.port
     except ValueError:
-        raise ValueError(msg("{value} is no URL that can be asked", value=repr(value))) from None
+        raise ValueError(msg("{value} is not a URL that can be probed", value=repr(value))) from None
     if asked.username is not None:  # not shown: a password would be
-        raise ValueError(msg("must hold no login; a page that asks for one is well with `status: [401]`"))
+        raise ValueError(
+            msg("must not contain a login; for a page that requires a login, expect `status: [401]`")
+        )
     if not asked.hostname or port == 0:
-        raise ValueError(msg("{value} names no host and port", value=repr(value)))
+        raise ValueError(msg("{value} has no valid host or port", value=repr(value)))
     if asked.scheme in {"tcp", "tls"} and (port is None or asked.path or asked.query):
         raise ValueError(msg("{value} must be {scheme}://HOST:PORT", value=repr(value), scheme=asked.scheme))
     return value
@@ -260,25 +269,27 @@ _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 PATTERN_WORDS = {
-    _NAME: msg("must be lower-case letters, digits, '.', '_' and '-', at most 63"),
-    PROJECT_PATTERN: msg("must be lower-case letters, digits, '_' and '-', at most 63"),
+    _NAME: msg("must be lower-case letters, digits, '.', '_' and '-', at most 63 characters"),
+    PROJECT_PATTERN: msg("must be lower-case letters, digits, '_' and '-', at most 63 characters"),
     _HOST_NAME: msg("must be a host name such as ops.example.com"),
     _ALLOWED_HOST: msg("must be a host name without a port, such as ops.example.com or *.example.com"),
     HOST_PORT_PATTERN: msg("must be HOST:PORT, e.g. example.com:443"),
     SYSLOG_PATTERN: msg("must be HOST:PORT, e.g. logs.example.com:514, or udp://HOST:PORT"),
-    _SITE: msg("must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080"),
+    _SITE: msg("must be only a scheme and a host, such as https://ops.example.com or http://10.0.0.5:8080"),
     _PROBED: msg("must be https://…, http://…, tcp://HOST:PORT or tls://HOST:PORT"),
-    _URL: msg("must start with http:// or https:// and hold no spaces"),
-    PATH_PATTERN: msg("must start with / and hold no spaces"),
+    _URL: msg("must start with http:// or https:// and contain no spaces"),
+    PATH_PATTERN: msg("must start with / and contain no spaces"),
     IMAGE_PATTERN: msg("must be an image such as redis:8 or registry.example.com/team/app@sha256:…"),
     LABEL_NAME_PATTERN: msg("must be letters, digits and '_', not starting with a digit"),
     _CLOCK: msg("must be a time between 00:00 and 24:00, e.g. 09:00"),
     _ZONE: msg("must be a time zone such as Asia/Tokyo or UTC"),
-    ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32"),
-    HOST_KEY_PATTERN: msg("must be lower-case letters, digits and '-', at most 32, as the host calls itself"),
+    ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32 characters"),
+    HOST_KEY_PATTERN: msg(
+        "must be the host's own name: lower-case letters, digits and '-', at most 32 characters"
+    ),
     DOCKER_PATTERN: msg(
-        "must be ssh://[USER@]HOST[:PORT] without a path and with a number for a port, or "
-        "unix:///var/run/docker.sock for the host itself"
+        "must be ssh://[USER@]HOST[:PORT] with a numeric port and no path, or unix:///var/run/docker.sock "
+        "on the host itself"
     ),
 }
 """What each pattern asks for, in words, for error messages."""

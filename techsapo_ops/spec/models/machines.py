@@ -21,14 +21,14 @@ def _address(value: str) -> str:
     import ipaddress
 
     try:
-        found = ipaddress.ip_address(value)
+        address = ipaddress.ip_address(value)
     except ValueError:
         raise ValueError(
             msg("{value} is not an IP address; write e.g. 10.0.0.1", value=repr(value))
         ) from None
-    if found.is_unspecified or found.is_loopback or found.is_multicast:
-        raise ValueError(msg("no other host reaches this one by {value}", value=value))
-    return str(found)
+    if address.is_unspecified or address.is_loopback or address.is_multicast:
+        raise ValueError(msg("other hosts can't reach this host at {value}", value=value))
+    return str(address)
 
 
 def _floating(value: str) -> str:
@@ -36,39 +36,41 @@ def _floating(value: str) -> str:
     import ipaddress
 
     try:
-        found = ipaddress.ip_interface(value)
+        interface = ipaddress.ip_interface(value)
     except ValueError:
         raise ValueError(
             msg("{value} is not an address; write e.g. 10.0.0.100/24", value=repr(value))
         ) from None
-    if found.ip.is_unspecified or found.ip.is_loopback or found.ip.is_multicast:
-        raise ValueError(msg("nothing can be reached by {value}", value=value))
-    network = found.network
+    if interface.ip.is_unspecified or interface.ip.is_loopback or interface.ip.is_multicast:
+        raise ValueError(msg("clients can't connect to {value}", value=value))
+    network = interface.network
     if "/" not in value:
-        length = 24 if found.version == 4 else 64
+        length = 24 if interface.version == 4 else 64
         raise ValueError(
-            msg("{value} has no prefix; write its prefix: {value}/{length}", value=found.ip, length=length)
+            msg(
+                "{value} has no prefix length; write e.g. {value}/{length}", value=interface.ip, length=length
+            )
         )
     if network.num_addresses > 2:
-        if found.ip == network.network_address:
-            raise ValueError(msg("{value} is the address of its network itself", value=value))
-        if found.version == 4 and found.ip == network.broadcast_address:
+        if interface.ip == network.network_address:
+            raise ValueError(msg("{value} is a network address, which no host can have", value=value))
+        if interface.version == 4 and interface.ip == network.broadcast_address:
             raise ValueError(msg("{value} is the broadcast address of its network", value=value))
-    return str(found)
+    return str(interface)
 
 
 def _subnet(value: str) -> str:
     import ipaddress
 
     try:
-        found = ipaddress.ip_network(value)
+        network = ipaddress.ip_network(value)
     except ValueError:
         raise ValueError(
             msg("{value} is not a network; write e.g. 10.99.0.0/20", value=repr(value))
         ) from None
-    if found.version != 4 or not 16 <= found.prefixlen <= 24:
+    if network.version != 4 or not 16 <= network.prefixlen <= 24:
         raise ValueError(msg("must be an IPv4 network from /16 to /24"))
-    return str(found)
+    return str(network)
 
 
 def _docker(value: str) -> str:
@@ -92,23 +94,24 @@ class Host(Section):
     """One machine of several."""
 
     address: MachineAddress
-    """IPv4 address by which the other hosts reach it."""
+    """IPv4 address at which the other hosts reach this host."""
     docker: DockerHost
-    """The way to its Docker daemon: ssh://[USER@]HOST[:PORT], or on the host itself
-    unix:///var/run/docker.sock."""
+    """Address of the host's Docker daemon: ssh://[USER@]HOST[:PORT], or unix:///var/run/docker.sock on the
+    host itself.
+    """
 
 
 class Swarm(Section):
     """What of `engine: swarm` is seldom another one."""
 
     router_id: Annotated[int, Field(ge=1, le=255), NotASwitch] = 51
-    """VRRP router id of `floating_address`: no other routers or hosts in that network segment may have it."""
+    """VRRP router id of `floating_address`; must be unique in the network segment."""
     subnet: Annotated[str, AfterValidator(_subnet), Means(msg("network, e.g. 10.99.0.0/20"))] = "10.99.0.0/20"
-    """Network of the containers, over all hosts; no network that the hosts reach may meet it."""
+    """Network of the containers on all hosts; must not overlap a network that the hosts can reach."""
     encrypted: bool = False
-    """Encrypt what containers of different hosts say to each other (IPsec ESP, IP protocol 50)."""
+    """Encrypt the traffic between containers on different hosts (IPsec ESP, IP protocol 50)."""
 
 
 FloatingAddress = Annotated[
-    str, AfterValidator(_floating), Means(msg("IP address with the length of its prefix, e.g. 10.0.0.100/24"))
+    str, AfterValidator(_floating), Means(msg("IP address with its prefix length, e.g. 10.0.0.100/24"))
 ]

@@ -32,16 +32,17 @@ class Prometheus(Section):
     """The time-series database."""
 
     enabled: bool = True
-    """false: the stack runs without it."""
+    """If false, the stack runs without this server."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 9090
     """Port to listen on."""
     login: bool = True
-    """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
-    directory."""
+    """Require a login: user techsapo, with a password that is generated at the first start and stored in the
+    state directory.
+    """
     scrape_interval: PositiveDuration = "15s"
-    """How often metrics are read, and rules evaluated."""
+    """Interval at which metrics are scraped and rules are evaluated."""
     retention: PositiveDuration = "15d"
     """How long samples are kept."""
 
@@ -50,27 +51,32 @@ class Alertmanager(Section):
     """Groups alerts and sends them out."""
 
     enabled: bool = True
-    """false: the stack runs without it."""
+    """If false, the stack runs without this server."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 9093
     """Port to listen on."""
     login: bool = True
-    """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
-    directory."""
+    """Require a login: user techsapo, with a password that is generated at the first start and stored in the
+    state directory.
+    """
     group_wait: Duration = "10s"
-    """How long a new group waits for more of its kind before it is sent; what cuts users off does not."""
+    """How long a new group of alerts waits for further alerts before it is sent. Alerts about an outage for
+    users are sent at once.
+    """
     group_interval: PositiveDuration = "5m"
-    """How long until a group that changed is sent again; at most 30 s for what cuts users off."""
+    """Time until a changed group of alerts is sent again; at most 30 s for alerts about an outage for
+    users.
+    """
     repeat_interval: PositiveDuration = "4h"
-    """How long until an alert that goes on is sent again."""
+    """Time until an alert that still fires is sent again."""
 
 
 class Grafana(Section):
     """The dashboards."""
 
     enabled: bool = True
-    """false: the stack runs without it."""
+    """If false, the stack runs without this server."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 3000
@@ -83,32 +89,34 @@ class Exporters(Section):
     """Ports of the exporters, on loopback. Each runs where what it watches runs; null: not at all."""
 
     node: Port | None = 9100
-    """CPU, memory, disk and network of the host."""
+    """Port of the node exporter: CPU, memory, disk and network of the host."""
     redis: Port | None = 9121
-    """Redis."""
+    """Port of the Redis exporter."""
     mysqld: Port | None = 9104
-    """The audit database."""
+    """Port of the mysqld exporter: the audit database."""
     nginx: Port | None = 9113
-    """The load balancer."""
+    """Port of the nginx exporter: the load balancer."""
     blackbox: Port | None = 9115
-    """The stack's own front, asked through nginx as users do, and `monitoring.probes`."""
+    """Port of the blackbox exporter: it probes the stack through nginx, as users reach it, and
+    `monitoring.probes`.
+    """
 
 
 class AlertSettings(Section):
     """Changes to one alert of the catalogue."""
 
     enabled: bool = True
-    """false: the alert is left out."""
+    """If false, the alert is left out."""
     threshold: Number | None = None
-    """Value it compares with; default: the catalogue's."""
+    """Threshold of the alert; default: from the catalogue."""
     minimum: Annotated[Number | None, Field(ge=0)] = None
-    """How many there must be of what it counts, where it counts; default: the catalogue's."""
+    """Smallest count at which the alert fires, if it counts something; default: from the catalogue."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
-    """How long the condition must last; default: the catalogue's."""
+    """How long the condition must last before the alert fires; default: from the catalogue."""
     keep_firing_for: Duration | None = None
-    """How long it goes on after the condition held last; default: the catalogue's."""
+    """How long the alert keeps firing after its condition has ended; default: from the catalogue."""
     window: PositiveDuration | None = None
-    """How far back it looks, where it has a window of its own; default: the catalogue's."""
+    """Length of the alert's window, if it has one; default: from the catalogue."""
 
 
 class ScrapeJob(Section):
@@ -121,24 +129,26 @@ class ScrapeJob(Section):
     path: Annotated[str, Field(pattern=PATH_PATTERN)] = "/metrics"
     """Path of the metrics."""
     scheme: Literal["http", "https"] = "http"
-    """http or https."""
+    """Protocol: http or https."""
 
 
 class ProbeTarget(Section):
     """Something that is asked all day, and told when it does not answer."""
 
     name: Name
-    """Its name in alerts and on dashboards."""
+    """Name of the probe in alerts and on dashboards."""
     url: ProbedUrl
-    """What is asked: a page, by https:// or http://, or a connection, by tcp://HOST:PORT or tls://HOST:PORT."""
+    """Target of the probe: a page by https:// or http://, or a connection by tcp://HOST:PORT or
+    tls://HOST:PORT.
+    """
     status: tuple[Annotated[int, Field(ge=100, le=599), NotASwitch], ...] = ()
-    """Statuses that are as they should be; default: 200 to 299. Redirects are followed without a 3xx here."""
+    """Expected HTTP statuses; default: 200 to 299. Redirects are followed unless a 3xx is listed here."""
     server_name: HostName | None = None
-    """Host name that is asked for where the URL has an address or another one."""
+    """Host name for the request if the URL has an IP address or another name."""
     ca_file: FilePath | None = None
-    """CA certificates (PEM) by which its certificate is known; default: the system's."""
+    """CA certificates (PEM) that verify the target's certificate; default: the system's CA certificates."""
     page: bool = False
-    """true: it wakes people (notifications.page) that it does not answer."""
+    """If true, a failing probe wakes people: it goes to the receivers in `notifications.page`."""
 
 
 class Monitoring(Section):
@@ -151,19 +161,23 @@ class Monitoring(Section):
     grafana: Grafana = Field(default_factory=Grafana.model_construct)
     """The dashboards."""
     exporters: Exporters = Field(default_factory=Exporters.model_construct)
-    """Programs that turn other servers' state into metrics, by their ports."""
+    """Ports of the exporters, which turn the state of other servers into metrics."""
     alerts: dict[str, AlertSettings] = {}
     """Changes to alerts, by alert name: threshold, minimum, for, keep_firing_for, window, enabled."""
     availability_percent: Annotated[Number, Field(ge=50, lt=100)] = 99.5
-    """Share of API requests that must not fail, over 30 days; alerts tell when the rest is spent too fast."""
+    """Percentage of API requests that must succeed over 30 days. Alerts fire when the rest, the error budget,
+    is used up too fast.
+    """
     scrape: tuple[ScrapeJob, ...] = ()
     """Extra scrape jobs."""
     probes: tuple[ProbeTarget, ...] = ()
-    """What else is asked as a client would: pages and servers that users or the stack depend on."""
+    """Further pages and servers to probe as a client would, because users or the stack depend on them."""
     rules: tuple[FilePattern, ...] = ()
-    """Files of rules of one's own for Prometheus, e.g. rules/*.yml; the label page="true" wakes people."""
+    """Your own rule files for Prometheus, e.g. rules/*.yml. An alert with the label page="true" wakes
+    people.
+    """
     runbook_url: Url | None = None
-    """Where the runbooks are published; the alert's page name is appended."""
+    """Base URL of the published runbooks; the alert's page name is appended."""
 
     @property
     def sends_alerts(self) -> bool:

@@ -30,34 +30,34 @@ class SlackReceiver(Section):
     """Alerts to a Slack channel: that of the webhook."""
 
     kind: Literal["slack"]
-    """How it is sent: Slack."""
+    """Sends alerts to Slack."""
     url: Secret | None = None
-    """Incoming-webhook URL."""
+    """URL of the Slack incoming webhook."""
 
 
 class EmailReceiver(Section):
     """Alerts by e-mail; needs `notifications.smtp`."""
 
     kind: Literal["email"]
-    """How it is sent: e-mail."""
+    """Sends alerts by e-mail."""
     to: Text
-    """Address, or several with commas between."""
+    """One or more addresses, separated by commas."""
 
 
 class WebhookReceiver(Section):
     """Alerts as JSON to a URL."""
 
     kind: Literal["webhook"]
-    """How it is sent: a POST to a URL."""
+    """Sends alerts as a POST to a URL."""
     url: Secret | None = None
-    """The URL."""
+    """URL that alerts are sent to."""
 
 
 class RawReceiver(Section):
     """Any other Alertmanager receiver, passed through: `config: {pagerduty_configs: […]}`."""
 
     kind: Literal["alertmanager"]
-    """How it is sent: whatever Alertmanager knows."""
+    """Sends alerts to any receiver that Alertmanager supports."""
     config: dict[str, list[dict[str, Any]]]
     """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
 
@@ -76,7 +76,7 @@ class Smtp(Section):
     """How e-mail receivers send."""
 
     smarthost: HostPort
-    """Mail server, host:port."""
+    """Mail server (host:port)."""
     sender: Text
     """The From address."""
     username: Text | None = None
@@ -84,7 +84,7 @@ class Smtp(Section):
     password: Secret | None = None
     """Password of the account."""
     require_tls: bool = True
-    """Refuse to send without STARTTLS."""
+    """Refuse to send mail without STARTTLS."""
 
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -100,55 +100,62 @@ class BusinessHours(Section):
         "thursday",
         "friday",
     )
-    """Days of the week."""
+    """Days of the week with business hours."""
     start: ClockTime = "09:00"
-    """First minute, HH:MM."""
+    """Start of the business hours, HH:MM."""
     end: ClockTime = "18:00"
-    """End, HH:MM, 24:00 at the latest."""
+    """End of the business hours, HH:MM, 24:00 at the latest."""
     timezone: TimeZone = "Asia/Tokyo"
-    """Time zone of the hours, e.g. Asia/Tokyo or UTC."""
+    """Time zone of the business hours, e.g. Asia/Tokyo or UTC."""
 
 
 class NextReceivers(Section):
     """Whom an alert that pages reaches if nobody acknowledged it."""
 
     after: PositiveDuration = "15m"
-    """How long it has fired by then, 7d at the most; later than that of the entry before."""
+    """How long the alert must have been firing before these receivers are notified: at most 7d, and longer
+    than in the previous entry.
+    """
     receivers: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Names of the receivers that it then reaches as well."""
+    """Names of the receivers to notify after that time."""
 
 
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
 
     receivers: dict[Name, Receiver] = {}
-    """Ways to people and programs, by a name of your choice, which the lists below name."""
+    """Receivers (people and programs) by a name of your choice; the lists such as `page` and `critical` use
+    these names.
+    """
     business_hours: BusinessHours | None = None
-    """Hours for which alerts that are no hurry (P2) wait; default: everything is sent at once."""
+    """Hours in which alerts that are not urgent (P2) are sent; default: all alerts are sent at once."""
 
     page: tuple[Name, ...] = ()
-    """Whom alerts reach that wake people, label page="true"; default: those of `critical`."""
+    """Receivers of alerts that wake people (label page="true"); default: the receivers of `critical`."""
     critical: tuple[Name, ...] = ()
-    """Whom critical alerts reach."""
+    """Receivers of critical alerts."""
     warning: tuple[Name, ...] = ()
-    """Whom warnings reach."""
+    """Receivers of warnings."""
     info: tuple[Name, ...] = ()
-    """Whom informational alerts and the weekly report reach."""
+    """Receivers of informational alerts and of the weekly report."""
     watchdog: tuple[Name, ...] = ()
-    """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
-    misses it."""
+    """Receivers of the Watchdog alert, which always fires and is sent every 50 seconds. Name an external
+    watcher that notices when this alert stops arriving. The end of the alert is not sent.
+    """
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
-    """Whom alerts that page reach if nobody acknowledges them, one after the other; default: nobody else."""
+    """Receivers that are notified next, in order, while nobody acknowledges an alert that wakes people;
+    default: none.
+    """
     smtp: Smtp | None = None
-    """How e-mail receivers send."""
+    """Mail server for e-mail receivers."""
 
     def reaches(self, name: str) -> bool:
         """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on
         this very host count. Those of `critical` are reached where those who are woken are, too.
         """
         listed = self.named(getattr(self, name))
-        found = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
-        return found and (name != "critical" or _anybody(self.named(self.paged)))
+        reached = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        return reached and (name != "critical" or _anybody(self.named(self.paged)))
 
     def is_example(self, name: str) -> bool:
         """Whether the list of that name has an example's address."""
@@ -235,5 +242,5 @@ def domains(text: str) -> list[str]:
         return []  # a line break would begin another header
     listed = getaddresses([_NOTHING_BETWEEN.sub(",", text).strip(" ,")])
     # What is not there as it is, was put together over a blank.
-    found = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
-    return [match[1] for match in found if match] if all(found) else []
+    matches = [_ADDRESS.fullmatch(address) if address in text else None for _, address in listed]
+    return [match[1] for match in matches if match] if all(matches) else []

@@ -31,9 +31,9 @@ class Price(Section):
     output: Usd = 0.0
     """USD per million tokens of the answer, thinking included."""
     cached_input: Usd | None = None
-    """USD per million tokens that the vendor has in its cache; default: as `input`."""
+    """USD per million tokens read from the vendor's cache; default: same as `input`."""
     cache_write: Usd | None = None
-    """USD per million tokens that it puts there; default: as `input`."""
+    """USD per million tokens written to the vendor's cache; default: same as `input`."""
 
 
 class _Provider(Section):
@@ -41,16 +41,20 @@ class _Provider(Section):
     simulated: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
     vendor: ClassVar[str | None] = None
-    """The vendor, by the kind that asks it itself, whose models of catalogue/models.yaml these are."""
+    """Vendor under which catalogue/models.yaml lists the models, written as the kind that calls this vendor
+    directly.
+    """
     address: ClassVar[str | None] = None
-    """Where that vendor is asked, unless `base_url` names another address."""
+    """Address of that vendor's API, unless `base_url` gives another address."""
 
     enabled: bool = True
-    """false: the provider is kept in the spec but not asked."""
+    """If false, the provider stays in the spec but gets no calls."""
     timeout: PositiveDuration = "60s"
-    """Longest wait for an answer of this provider."""
+    """Longest wait for an answer from this provider."""
     price: Price | None = None
-    """Overrides the known price; what a vendor says that it charges (OpenRouter) counts before both."""
+    """Price to use instead of the catalogue's. If the vendor itself reports the cost of a call (OpenRouter),
+    the reported cost is used.
+    """
 
     @property
     def at_vendor(self) -> bool:
@@ -74,19 +78,21 @@ class SimulatedProvider(_Provider):
     simulated = True
 
     kind: Literal["simulated"]
-    """What answers: no vendor, a seeded simulation."""
+    """Asks no vendor: a simulation answers."""
     seed: Annotated[int, NotASwitch] = 1
-    """Same seed, same answers."""
+    """The same seed gives the same answers."""
     accuracy: Ratio = 0.8
-    """Share of the questions answered right."""
+    """Share of the questions that the simulation answers correctly."""
     latency: Duration = "300ms"
     """Mean time to an answer."""
     error_rate: Ratio = 0.0
-    """Share of the requests that fail with a server error."""
+    """Share of the requests that the simulation answers with a server error."""
     rate_limit_rate: Ratio = 0.0
-    """Share of the requests that are turned away with 429."""
+    """Share of the requests that the simulation refuses with 429."""
     price: Price | None = Field(default_factory=lambda: Price.model_construct(input=1.0, output=4.0))
-    """Pretended price; nothing is paid, and no budget used up unless `budget.count_simulated`."""
+    """Simulated price. Nothing is paid, and it does not count against the budget unless
+    `budget.count_simulated` is set.
+    """
 
 
 class ModelProvider(_Provider):
@@ -95,9 +101,13 @@ class ModelProvider(_Provider):
     model: Text
     """The vendor's name of the model."""
     max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
-    """Longest answer with hidden thinking, in tokens; default: by model, see `techsapo providers list`."""
+    """Longest answer in tokens, including hidden thinking. Default: depends on the model, see `techsapo
+    providers list`.
+    """
     attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
-    """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
+    """Maximum number of calls for one answer: the first call, and the retries after 429, 5xx or a lost
+    connection.
+    """
 
 
 class KeyedProvider(ModelProvider):
@@ -108,15 +118,21 @@ class KeyedProvider(ModelProvider):
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
     api_key: Secret | None = None
-    """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
+    """API key, preferably as "${VARIABLE}". While the variable is not set, the provider is disabled."""
     effort: Effort | None = None
-    """How long it thinks, under its vendor's name for it; models take some of these; default: the model's."""
+    """Amount of thinking, sent in the vendor's own field. Each model accepts only some of these values.
+    Default: the model's own.
+    """
     stream: bool = False
-    """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
+    """Stream answers while the model writes them, so that no proxy closes the connection during a long
+    silence.
+    """
     headers: Headers | None = None
-    """Further headers of each call by name; values are secrets, and NAME_file takes one from a file."""
+    """Further headers of each call, by name. Values are secrets; NAME_file reads a value from a file."""
     extra_body: dict[str, Any] | None = None
-    """Further fields of each call's body, by the vendor's names: all options that are not of every kind."""
+    """Further fields of each call's body, under the vendor's names, for options that the spec has no key
+    for.
+    """
 
 
 class OpenAIProvider(KeyedProvider):
@@ -126,7 +142,7 @@ class OpenAIProvider(KeyedProvider):
     address: ClassVar[str] = "https://api.openai.com/v1"
 
     kind: Literal["openai"]
-    """What answers: OpenAI."""
+    """Asks OpenAI."""
 
 
 class CompatibleProvider(KeyedProvider):
@@ -135,7 +151,7 @@ class CompatibleProvider(KeyedProvider):
     needs_key = False
 
     kind: Literal["openai-compatible"]
-    """What answers: an endpoint with OpenAI's chat completions."""
+    """Asks an endpoint that speaks OpenAI's chat completions."""
     base_url: Url
     """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
 
@@ -147,9 +163,11 @@ class GoogleProvider(KeyedProvider):
     address: ClassVar[str] = "https://generativelanguage.googleapis.com"
 
     kind: Literal["google"]
-    """What answers: Gemini."""
+    """Asks Gemini."""
     base_url: Url | None = None
-    """Another address of the API, e.g. a proxy; one with /publishers/google at its end is Vertex AI's."""
+    """Another address of the API, e.g. a proxy. An address that ends with /publishers/google means Vertex
+    AI.
+    """
 
 
 class AnthropicProvider(KeyedProvider):
@@ -159,7 +177,7 @@ class AnthropicProvider(KeyedProvider):
     address: ClassVar[str] = "https://api.anthropic.com"
 
     kind: Literal["anthropic"]
-    """What answers: Claude."""
+    """Asks Claude."""
 
 
 class AgentProvider(ModelProvider):
@@ -171,9 +189,9 @@ class AgentProvider(ModelProvider):
     vendor = "anthropic"
 
     kind: Literal["claude-agent"]
-    """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
+    """Asks Claude through the program `claude` of the Claude Agent SDK."""
     price: Price | None = None
-    """Price to count; default: nothing, as the subscription has paid for it."""
+    """Price that is counted against the budget; default: 0, because the subscription covers the calls."""
 
 
 class OpenRouterProvider(KeyedProvider):
@@ -183,7 +201,7 @@ class OpenRouterProvider(KeyedProvider):
     address: ClassVar[str] = "https://openrouter.ai/api/v1"
 
     kind: Literal["openrouter"]
-    """What answers: a model behind OpenRouter."""
+    """Asks a model through OpenRouter."""
 
 
 Provider = Annotated[

@@ -33,7 +33,7 @@ APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
 )  # fmt: skip
 """What the app reads of the spec; a change elsewhere concerns it not."""
-TOLD_APART = frozenset({"host", "port", "instances", "public_url"})
+NOT_RENDERED = frozenset({"host", "port", "instances", "public_url"})
 """Parts of `app` that an instance is told on its command line, or that others put into their messages."""
 ExposureName = Literal[
     "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
@@ -57,54 +57,63 @@ class Spec(Section):
     locale: Literal["en", "ja"] = "ja"
     """Language of answers, alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose", "swarm"] = "auto"
-    """What runs the services: processes of this host (native), Docker Compose (compose), or Docker Swarm on
-    those of `hosts` (swarm; experimental). auto is one of the first two."""
+    """How the services run: as processes of this host (native), with Docker Compose (compose), or with Docker
+    Swarm on several `hosts` (swarm; experimental). auto chooses native or compose.
+    """
     hosts: dict[HostKey, Host] = {}
     """The hosts of `engine: swarm`, three or five, by their names (docs/three-machines.md)."""
     floating_address: FloatingAddress | None = None
-    """Address of the front, which moves to another of `hosts` when the one that has it is lost."""
+    """Address at which users reach the stack. When the host that has it is lost, the address moves to another
+    of `hosts`.
+    """
     swarm: Swarm = Field(default_factory=Swarm.model_construct)
     """Settings of `engine: swarm`."""
     app: App = Field(default_factory=App.model_construct)
     """The orchestrator API."""
     providers: Providers = Field(default_factory=default_providers)
-    """The models that are asked, by a name of your choice; default: simulated ones."""
+    """The models to ask, by a name of your choice; default: simulated ones."""
     wallbounce: WallBounce = Field(default_factory=WallBounce.model_construct)
     """How answers are compared."""
     budget: Budget = Field(default_factory=Budget.model_construct)
-    """What may be spent on providers, in USD."""
+    """Spending limits for providers, in USD."""
     audit: Audit = Field(default_factory=Audit.model_construct)
-    """What the audit log keeps of each request."""
+    """What the audit log stores of each request."""
     monitoring: Monitoring = Field(default_factory=Monitoring.model_construct)
-    """What watches the stack: Prometheus, Alertmanager, Grafana, exporters, alerts."""
+    """Monitoring of the stack: Prometheus, Alertmanager, Grafana, exporters, alerts."""
     notifications: Notifications = Field(default_factory=Notifications.model_construct)
-    """Whom alerts reach, by severity."""
+    """Receivers of alerts, by severity."""
     redis: Redis = Field(default_factory=Redis.model_construct)
     """Cache and shared counters."""
     mysql: Mysql | None = None
-    """The audit database; `mysql: {}` for one with defaults. Without it the audit log is SQLite."""
+    """The audit database; `mysql: {}` uses the defaults. Without this section, the audit log is stored in
+    SQLite.
+    """
     nginx: Nginx = Field(default_factory=Nginx.model_construct)
-    """The load balancer in front of several instances or of certificates."""
+    """The load balancer, for several instances or for certificates."""
     certificates: dict[Name, Certificate] = {}
-    """Certificates to serve or to watch, by a name of your choice."""
+    """Certificates to serve or to monitor, by a name of your choice."""
     backup: Backup = Field(default_factory=Backup.model_construct)
-    """Where backups go and how long they stay."""
+    """Where backups are stored, and for how long."""
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
     """When jobs run."""
     contacts: tuple[Text, ...] | None = None
-    """Whom to call when this host is gone, in your words: `Kimura, +81 3 …`; for the recovery card."""
+    """People to call when this host is lost, in your own words: `Kimura, +81 3 …`. Printed on the recovery
+    card.
+    """
     logs: Logs = Field(default_factory=Logs.model_construct)
-    """What is logged and how long it is kept."""
+    """What is logged, and how long logs are stored."""
     images: dict[ImageName, ImageReference] = {}
-    """Container images by service; `base` is what the app's image is built from."""
+    """Container images by service; `base` is the image that the app's image is built from."""
     accepted_exposures: dict[ExposureName, Text] = {}
-    """Exposures that are meant, by the name of their rule, and why: `app-plain-http: TLS ends at lb1`. The
-    others are errors in environment production, elsewhere warnings (docs/exposure.md)."""
+    """Intended exposures, by the name of their rule, with the reason: `app-plain-http: TLS ends at lb1`. All
+    other exposures are errors in environment production and warnings elsewhere (docs/exposure.md).
+    """
     template_overrides: FilePath | None = None
-    """Folder of your own templates, which come before the built-in ones; default: template-overrides/
-    beside the spec."""
+    """Folder of your own templates, which replace the built-in ones; default: template-overrides/ next to the
+    spec.
+    """
     environments: dict[Name, dict[str, Any]] = {}
-    """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
+    """Overlays by name. `-e NAME` merges that overlay over the rest of the spec; null removes a key."""
 
     @model_validator(mode="before")
     @classmethod
@@ -161,25 +170,25 @@ class Spec(Section):
         """
         if not self.monitoring.prometheus.enabled:
             return ()  # there are no alerts
-        sent, told = self.monitoring.alertmanager.enabled, self.notifications
+        sent, notifications = self.monitoring.alertmanager.enabled, self.notifications
         lists = ("critical", "warning", "info", "watchdog")
-        found = tuple(name for name in lists if not (sent and told.reaches(name)))
-        if "critical" not in found:
-            return found
+        unreached = tuple(name for name in lists if not (sent and notifications.reaches(name)))
+        if "critical" not in unreached:
+            return unreached
         first = "page" if self.wakes_nobody else "critical"
-        later = sent and told.first_next is not None
-        return (f"{first}{AT_ONCE}" if later else first, *found[1:])
+        later = sent and notifications.first_next is not None
+        return (f"{first}{AT_ONCE}" if later else first, *unreached[1:])
 
     @property
-    def told_at_once(self) -> bool:
+    def notified_at_once(self) -> bool:
         """Whether somebody is told of the worst without a wait: what pages, or else of critical alerts."""
         return not any(name.startswith(("page", "critical")) for name in self.unreached)
 
     @property
-    def told_nobody(self) -> str:
+    def nobody_notified(self) -> str:
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
         unreached, later = self.unreached, self.notifications.first_next
-        if self.told_at_once:
+        if self.notified_at_once:
             return ""
         if unreached[0].endswith(AT_ONCE) and later is not None:
             whom = all_of(dict.fromkeys(r.kind for r in self.notifications.named(later.receivers)))
@@ -187,8 +196,8 @@ class Spec(Section):
             if self.wakes_nobody:
                 what = msg("alerts that wake people")
             return msg(
-                "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
-                "nobody has them by then: add a receiver to notifications.{listed} (docs/alerts.md)",
+                "{what} reach no one immediately; critical alerts reach {whom} only after {after}, if "
+                "nobody acknowledges them: add a receiver to notifications.{listed} (docs/alerts.md)",
                 listed="page" if self.wakes_nobody else "critical",
                 what=what,
                 whom=whom,
@@ -199,10 +208,11 @@ class Spec(Section):
         if self.wakes_nobody:
             return msg(
                 "alerts that wake people reach no one: name a receiver with a real address in "
-                "notifications.page, or remove `page`, and they go to those of `critical` (docs/alerts.md)"
+                "notifications.page, or remove `page` to use the receivers of `critical` "
+                "(docs/alerts.md)"
             )
         if any(self.notifications.is_example(name) for name in unreached if name != "watchdog"):
-            filled = msg("write real addresses in place of the example's into notifications (docs/alerts.md)")
+            filled = msg("replace the example addresses in notifications with real ones (docs/alerts.md)")
             if {"warning", "info"} <= set(unreached):
                 return msg("alerts reach no one: {filled}", filled=filled)
             return msg("critical alerts reach no one: {filled}", filled=filled)
@@ -229,19 +239,19 @@ class Spec(Section):
             return ""
         if self.notifications.is_example("watchdog"):
             watcher = msg(
-                "write a real watcher's address in place of the example's into notifications.watchdog"
+                "replace the example address in notifications.watchdog with the address of a real watcher"
             )
         elif self.notifications.watchdog:
             watcher = msg(
-                "notifications.watchdog is on this host, which counts as none; let one elsewhere expect "
-                "Watchdog"
+                "the receiver in notifications.watchdog is on this host and would fail with this host; send "
+                "Watchdog to an external watcher"
             )
         else:
             watcher = msg(
-                "let a watcher elsewhere expect Watchdog, `notifications: {{receivers: {{watcher: {{kind: "
-                "webhook, url_file: secrets/watcher}}}}, watchdog: [watcher]}}`"
+                "send Watchdog to an external watcher: `notifications: {{receivers: {{watcher: "
+                "{{kind: webhook, url_file: secrets/watcher}}}}, watchdog: [watcher]}}`"
             )
-        return msg("nobody notices when this stack can't tell any more: {watcher}", watcher=watcher)
+        return msg("nobody notices when this stack can no longer send alerts: {watcher}", watcher=watcher)
 
     @property
     def report_to_nobody(self) -> str:

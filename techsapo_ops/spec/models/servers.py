@@ -28,60 +28,72 @@ STAGING_DIRECTORY = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 
 class Nginx(Section):
-    """The load balancer in front of several instances or of certificates."""
+    """The load balancer, for several instances or for certificates."""
 
     enabled: bool | None = None
-    """Default: where the spec has several instances or certificates."""
+    """Whether nginx runs. Default: true if the spec has several instances or certificates."""
     host: ListenHost = "127.0.0.1"
     """Address to listen on."""
     listen: Port = 8080
     """Port for HTTP."""
     tls_listen: Port = 8443
-    """Port for HTTPS, where there is a certificate."""
+    """Port for HTTPS, if there is a certificate."""
     server_name: HostName | None = None
-    """Host name it answers to; default: any."""
+    """Host name that nginx answers to; default: any."""
     certificate: Name | None = None
-    """Name under `certificates`; default: the first one."""
+    """Certificate that nginx serves, by its name under `certificates`; default: the first one."""
     hsts: bool | None = None
-    """Tell browsers to come back by HTTPS only (HSTS), for two years; false takes it back. Default: for 30
-    days, where all names are public and the certificate is not of this stack's own CA."""
+    """Whether browsers use only HTTPS (HSTS): true tells them so for two years, false ends what they were
+    told before. Default: they are told for 30 days, if all names are public and the certificate is not from
+    the stack's own CA.
+    """
     client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
-    """Requests a second from one address, and twice as many at once; more are answered 429."""
+    """Maximum number of requests per second from one address, with bursts of up to twice as many; further
+    requests get 429.
+    """
 
 
 class Certificate(Section):
     """A certificate this stack serves or watches."""
 
     source: Literal["acme", "self-signed", "files", "external"] = "self-signed"
-    """acme: issued and renewed by an ACME authority such as Let's Encrypt; self-signed: made here;
-    files: yours, from two files; external: served elsewhere, only watched."""
+    """Where the certificate comes from: an ACME authority such as Let's Encrypt, which issues and renews it
+    (acme); the stack's own CA (self-signed); your own two files (files); or another server, where it is only
+    monitored (external).
+    """
     names: tuple[HostName, ...] = ()
-    """Host names it is for; `*.` in front for a wildcard."""
+    """Host names of the certificate; `*.` in front means a wildcard."""
     contact: Text | None = None
-    """E-mail address for the ACME account, when it is made."""
+    """E-mail address for a new ACME account."""
     directory: Url = "https://acme-v02.api.letsencrypt.org/directory"
-    """ACME directory; to try things out https://acme-staging-v02.api.letsencrypt.org/directory, whose
-    certificates nobody trusts and whose limits are generous."""
+    """URL of the ACME directory. For tests, use https://acme-staging-v02.api.letsencrypt.org/directory: its
+    certificates are not trusted, and its rate limits are generous.
+    """
     ca_file: FilePath | None = None
-    """CA certificates (PEM) by which an ACME server of your own is known; default: the system's."""
+    """CA certificates (PEM) that verify your own ACME server; default: the system's CA certificates."""
     eab_key_id: Text | None = None
-    """Key id of the account at the ACME authority's site, where it wants one beforehand (external account
-    binding): ZeroSSL, Google Trust Services, Sectigo and others."""
+    """Key id of your account at the ACME authority, if the authority requires one (external account binding):
+    ZeroSSL, Google Trust Services, Sectigo and others.
+    """
     eab_hmac_key: Secret | None = None
-    """HMAC key of `eab_key_id`, base64url as the authority shows it."""
+    """HMAC key of `eab_key_id`, in base64url as the ACME authority shows it."""
     dns_hook: CommandLine | None = None
-    """Command that sets and removes TXT records, for the challenge dns-01, which wildcards need; it is given
-    `set` or `clear`, the record's name and its value. Without it names are proved by http-01."""
+    """Command that sets and removes TXT records for the dns-01 challenge, which wildcard names need. The
+    command gets three arguments: `set` or `clear`, the record's name, and the record's value. Without a
+    command, names are validated by http-01.
+    """
     certificate_file: FilePath | None = None
-    """source files: the chain, PEM. source external: a certificate that is only watched."""
+    """With `source: files`: the certificate chain (PEM). With `source: external`: a certificate that is only
+    monitored.
+    """
     private_key_file: FilePath | None = None
-    """source files: the private key, PEM."""
+    """With `source: files`: the private key (PEM)."""
     address: HostPort | None = None
-    """source external: host:port whose certificate is watched."""
+    """With `source: external`: host:port of the server whose certificate is monitored."""
     install_to: FilePath | None = None
-    """Folder in which a link NAME.crt to the deployed chain is kept, e.g. /etc/ssl/certs."""
+    """Folder for a link NAME.crt to the deployed certificate chain, e.g. /etc/ssl/certs."""
     deploy_hooks: tuple[CommandLine, ...] = ()
-    """Commands run after a new certificate is in place."""
+    """Commands that run after a new certificate is in place."""
 
     @property
     def staging(self) -> bool:
@@ -93,25 +105,30 @@ class Redis(Section):
     """Cache and shared counters."""
 
     enabled: bool = True
-    """false: every instance keeps its cache in its own memory."""
+    """If false, each instance of the app has its own cache in memory."""
     host: OwnHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 6379
     """Port to listen on."""
     maxmemory: Size = "256M"
-    """Memory for data; beyond it the least used keys go."""
+    """Memory limit for data. At the limit, the least recently used keys that have an expiry are evicted."""
     appendonly: bool = False
-    """Keep every write in an append-only file."""
+    """Log every write to an append-only file."""
     accounts: bool | None = None
-    """An account for each client, with a password made at the first start and no more rights than it needs.
-    false: no login at all. Default: true, where no `password` is given."""
+    """If true, each client has its own account, with a password generated at the first start and only the
+    rights that the client needs. If false and no `password` is set, Redis requires no login. Default: true if
+    no `password` is set.
+    """
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
-    """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
+    """Account (ACL) that every client uses. Redis's default account is then disabled. This key needs
+    `password`.
+    """
     password: Secret | None = None
-    """Password that clients must give, in place of `accounts`."""
+    """Password that all clients use, instead of `accounts`."""
     tls: bool = False
-    """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`. With
-    `hosts` always true."""
+    """Accept only TLS, with a certificate from the stack's own CA; `up` renews the certificate and the CA.
+    Always on with `hosts`.
+    """
 
 
 class Mysql(Section):
@@ -123,6 +140,6 @@ class Mysql(Section):
     """Port to listen on."""
     database: ClassVar[str] = "techsapo_audit"  # the guide's name for it
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] = "techsapo"
-    """Account of the app."""
+    """Account that the app uses."""
     password: Secret | None = None
-    """Password of the account; default: made at the first start and kept in the state directory."""
+    """Password of the account; default: generated at the first start and stored in the state directory."""

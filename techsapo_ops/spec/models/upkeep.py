@@ -23,14 +23,14 @@ from techsapo_ops.spec.secret import Secret
 
 
 class Keep(Section):
-    """How many backups of each age are kept."""
+    """Retention: how many backups are kept by age."""
 
     daily: Count = 7
-    """Days of which the last backup is kept."""
+    """Number of days for which the last backup of the day is kept."""
     weekly: Count = 4
-    """Weeks of which the last backup is kept."""
+    """Number of weeks for which the last backup of the week is kept."""
     monthly: Count = 6
-    """Months of which the last backup is kept."""
+    """Number of months for which the last backup of the month is kept."""
 
 
 FOLDER = "local:"
@@ -52,35 +52,42 @@ class Offsite(Section):
     """A restic repository that backups are copied to."""
 
     restic: Repository
-    """The repository, as restic names it: s3:…, sftp:…, rest:…, or a folder."""
+    """The repository in restic's notation: s3:…, sftp:…, rest:…, or a folder."""
     options: dict[Text, Text] = Field(default_factory=dict)
     """Options of restic's `-o`, e.g. `sftp.args: -i /etc/techsapo/backup-key`."""
     password: Secret | None = None
     """Password of the repository."""
     password_kept: Text | None = None
-    """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
-    password itself: it is printed on the recovery card."""
+    """Where people find the password when this host is lost, in your own words: `safe in room 3`. This text
+    is printed on the recovery card, so never write the password itself.
+    """
     prune: bool = False
-    """Let `backup prune` remove copies there, by `keep`, too. Whoever takes this host over can remove all of
-    them then: an exposure, `offsite-prune`. Where the server refuses deletions, leave it off."""
+    """Let `backup prune` also delete the off-site copies that `keep` no longer covers. Anyone who takes over
+    this host can then delete all copies: this is the exposure `offsite-prune`. Leave this off if the server
+    refuses deletions.
+    """
     environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
-    """Variables by which restic logs in, such as AWS_ACCESS_KEY_ID; values are secrets; NAME_file takes one
-    from a file. Default: those of the environment, which cron has not."""
+    """Environment variables for restic's login, such as AWS_ACCESS_KEY_ID. Values are secrets; NAME_file
+    reads a value from a file. Default: the variables of the calling environment, which jobs started by cron
+    do not have.
+    """
 
 
 class Backup(Section):
-    """Where backups go and how long they stay."""
+    """Where backups are stored, and for how long."""
 
     path: FilePath | None = None
     """Folder of the backups; default: backups/ in the state directory."""
     keep: Keep = Field(default_factory=Keep.model_construct)
-    """How many backups of each age are kept."""
+    """How many daily, weekly and monthly backups are kept."""
     offsite: Offsite | None = None
-    """A second place, by restic."""
+    """A second place to store backups, through restic."""
     paths: tuple[FilePath, ...] = ()
-    """Further files and folders, beside the spec, the generated files and the certificates."""
+    """Files and folders to back up in addition to the spec, the generated files and the certificates."""
     prometheus: bool = False
-    """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
+    """Back up Prometheus's samples too. Prometheus then runs with its admin API on: see
+    `monitoring.prometheus.login`.
+    """
 
 
 JobName = Literal[
@@ -92,28 +99,33 @@ class Schedule(Section):
     """Cron expressions, in the host's time zone; null turns a job off."""
 
     by: Literal["service", "cron", "none"] = "service"
-    """Who starts the jobs: a service of the stack, which there is natively alone, cron (`techsapo cron
-    install`), or nobody."""
+    """What starts the jobs: service (a service of the stack, only with the native engine), cron (`techsapo
+    cron install`), or none.
+    """
     backup: Cron | None = "0 2 * * *"
     """When backups are made."""
     verify: Cron | None = "0 4 * * *"
-    """When the newest backup is restored on trial."""
+    """When the latest backup is restored on trial."""
     prune: Cron | None = "30 4 * * *"
     """When old backups are removed."""
     certs: Cron | None = "17 3,15 * * *"
     """When certificates are checked and renewed."""
     drift: Cron | None = "*/30 * * * *"
-    """When what runs is compared with the spec."""
+    """When the running services are compared with the spec."""
     costs: Cron | None = "10 0 * * *"
-    """When costs are summed up."""
+    """When costs are totalled."""
     report: Cron | None = "0 8 * * 1"
     """When the weekly report is sent."""
     verify_offsite: Cron | None = "0 5 * * 0"
-    """When a backup is fetched from off-site and restored on trial; without `backup.offsite` it is not."""
+    """When an off-site copy is fetched and restored on trial; needs `backup.offsite`."""
     drill_alert: Cron | None = "30 10 * * 3"
-    """When an alert is drilled, while somebody is there to see it; without an Alertmanager it is not."""
+    """When the alert drill runs. Choose a time when somebody can see the alert. The drill needs
+    Alertmanager.
+    """
     timeouts: dict[JobName, PositiveDuration] = {}
-    """By job name, the time after which a try is ended, with all it started; default: the job's own."""
+    """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
+    Default: depends on the job.
+    """
 
     def times(self) -> dict[str, str | None]:
         """Cron expression by job name, None for one that is turned off."""
@@ -132,17 +144,20 @@ class Schedule(Section):
 
 
 class Logs(Section):
-    """What is logged and how long it is kept."""
+    """What is logged, and how long logs are stored."""
 
     level: Literal["error", "warn", "info", "debug"] = "info"
-    """error: system and provider failures; warn: also answers below a threshold; info: also normal
-    operation; debug: everything."""
+    """What is logged: failures of the system and of providers (error), also answers below a threshold (warn),
+    also normal operation (info), or everything (debug).
+    """
     max_size: Size = "10M"
     """Size at which a log file is rotated."""
     keep: Annotated[int, Field(ge=1, le=365), NotASwitch] = 7
-    """Rotated files that are kept."""
+    """Number of rotated files that are kept."""
     compress: bool = True
     """Compress rotated files."""
     syslog: SyslogServer | None = None
-    """A syslog server that the host's rsyslog sends the lines to (docs/traces-and-logs.md), HOST:PORT.
-    By tcp what can't be sent waits, on 256 MB of disk; by udp://HOST:PORT what gets lost is lost."""
+    """Syslog server (HOST:PORT) to which the host's rsyslog sends the log lines (docs/traces-and-logs.md).
+    They go over tcp, and up to 256 MB of unsent lines wait on disk. With udp://HOST:PORT, lost lines are not
+    sent again.
+    """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows, naive, read_rows, with_connection
-from techsapo_ops.stores.audit.tables import audit_tables
+from techsapo_ops.stores.audit.store import audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -100,8 +100,8 @@ def oldest(mysql: AuditServer | None, sqlite: Path) -> datetime | None:
     requests, _ = audit_tables()
 
     def read(connection: Connection) -> datetime | None:
-        found: datetime | None = connection.execute(sa.select(sa.func.min(requests.c.time))).scalar()
-        return None if found is None else found.replace(tzinfo=UTC)
+        first: datetime | None = connection.execute(sa.select(sa.func.min(requests.c.time))).scalar()
+        return None if first is None else first.replace(tzinfo=UTC)
 
     return with_connection(mysql, sqlite, read)
 
@@ -151,8 +151,8 @@ def _by_day(requests: Sequence[Requests], calls: Sequence[Call]) -> tuple[Cost, 
         _sum(
             day,
             [c for c in calls if c.day == day],
-            sum(r.count for r in found if r.asked),
-            sum(r.cost_usd for r in found),
+            sum(r.count for r in those if r.asked),
+            sum(r.cost_usd for r in those),
         )
-        for day, found in sorted(days.items())
+        for day, those in sorted(days.items())
     )

@@ -18,7 +18,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.stores.audit.costs import charged
 from techsapo_ops.stores.audit.database import sqlite_engine
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
-from techsapo_ops.stores.audit.tables import CALL_COLUMNS, audit_tables
+from techsapo_ops.stores.audit.store import CALL_COLUMNS, audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -71,12 +71,12 @@ class EarlierRows:
             last = ""
             while True:
                 wanted = sa.select(requests).where(requests.c.id > last).order_by(requests.c.id).limit(BATCH)
-                found = connection.execute(wanted).mappings().all()
-                if not found:
+                rows = connection.execute(wanted).mappings().all()
+                if not rows:
                     return
-                last = str(found[-1]["id"])
-                by_row = _calls(connection, calls, [str(row["id"]) for row in found])
-                yield [_row(row, by_row.get(str(row["id"]), ())) for row in found]
+                last = str(rows[-1]["id"])
+                by_row = _calls(connection, calls, [str(row["id"]) for row in rows])
+                yield [_row(row, by_row.get(str(row["id"]), ())) for row in rows]
 
 
 def spent_earlier(file: Path, since: datetime, key_id: str | None, *, simulated: bool) -> dict[str, float]:
@@ -120,15 +120,15 @@ def _calls(connection: Connection, calls: Any, ids: list[str]) -> dict[str, tupl
     wanted = (
         sa.select(calls).where(calls.c.request_row.in_(ids)).order_by(calls.c.request_row, calls.c.number)
     )
-    found: dict[str, tuple[AuditCall, ...]] = {}
+    by_row: dict[str, tuple[AuditCall, ...]] = {}
     for call in connection.execute(wanted).mappings():
         made = AuditCall(**{name: call[name] for name in CALL_COLUMNS})
-        found[str(call["request_row"])] = (*found.get(str(call["request_row"]), ()), made)
-    return found
+        by_row[str(call["request_row"])] = (*by_row.get(str(call["request_row"]), ()), made)
+    return by_row
 
 
 def _row(values: Any, calls: tuple[AuditCall, ...]) -> AuditRow:
-    told = dict(values)
-    told["time"] = told["time"].replace(tzinfo=UTC)
-    told["providers"] = tuple(json.loads(told["providers"]))
-    return AuditRow(**told, calls=calls)
+    columns = dict(values)
+    columns["time"] = columns["time"].replace(tzinfo=UTC)
+    columns["providers"] = tuple(json.loads(columns["providers"]))
+    return AuditRow(**columns, calls=calls)

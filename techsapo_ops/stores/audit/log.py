@@ -20,7 +20,7 @@ from techsapo_ops.stores.audit.costs import Report, oldest, report, spent_since
 from techsapo_ops.stores.audit.database import AuditServer, database_errors
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.spool import DRILL, NAME, AuditRow, Spool, Spools
-from techsapo_ops.stores.audit.tables import AuditStore, ClusterStore
+from techsapo_ops.stores.audit.store import AuditStore, ClusterStore
 from techsapo_ops.stores.audit.transit import BATCH, MAYBE_WRITTEN, RETRY, Condition, Intake, Replay
 
 log = logging.getLogger("techsapo.audit")
@@ -53,7 +53,7 @@ class Unreadable(Exception):
 class AuditLog:
     """Takes rows from any thread without blocking.
 
-    `written` is told, from any thread, how many rows were written ("success") or had to wait ("error"). Rows
+    `written` counts, from any thread, how many rows were written ("success") or had to wait ("error"). Rows
     are gathered for `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is
     given, else audit.sqlite in `directory`, which also holds the spool.
 
@@ -90,8 +90,8 @@ class AuditLog:
             ) from None
         self._written = written
         self._flush_interval = flush_interval
-        self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
-        self._intake = Intake(self._spool, self._look, self._refused)
+        self._queue: queue.SimpleQueue[AuditRow | Literal["wake"] | None] = queue.SimpleQueue()
+        self._intake = Intake(self._spool, self._wake, self._refused)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._where = (
             msg("{database} on {place}", database=mysql.database, place=mysql.place)
@@ -102,7 +102,7 @@ class AuditLog:
         self._closing = threading.Event()
         self._spooled = self._spool.rows
         self._counted = self._spooled
-        """Rows in the spool that `written` was told of."""
+        """Rows in the spool that `written` has counted."""
         self._held: list[AuditRow] = []
 
     def start(self) -> None:
@@ -113,7 +113,7 @@ class AuditLog:
     def put(self, row: AuditRow) -> Future[bool]:
         """Hand a row over; returns at once.
 
-        The future is told whether the row is on disk or in the database: not where neither takes it, though
+        The future holds whether the row is on disk or in the database: not where neither takes it, though
         it is tried on from memory.
         """
         return self._intake.put(row)
@@ -238,7 +238,7 @@ class AuditLog:
         except database_errors() as error:
             earlier.over = True
             log.error(
-                "The audit rows in SQLite can't be taken over; they stay in their file",
+                "The audit rows in SQLite can't be imported; they stay in their file",
                 extra={"file": str(self._sqlite), "error": str(error)[:200]},
             )
 
@@ -257,9 +257,9 @@ class AuditLog:
                 extra={"directory": str(self._directory), "error": error.strerror},
             )
 
-    def _look(self) -> None:
+    def _wake(self) -> None:
         """The spool has rows."""
-        self._queue.put("look")
+        self._queue.put("wake")
 
     def _refused(self, rows: list[AuditRow]) -> None:
         """The disk does not take rows; the database may."""
@@ -279,7 +279,7 @@ class AuditLog:
             if self._queue.qsize() < BATCH:
                 self._closing.wait(self._flush_interval)
             while row is not None:
-                if row != "look":
+                if row != "wake":
                     rows.append(row)
                 if len(rows) == BATCH:
                     return rows, True
@@ -298,9 +298,9 @@ class AuditLog:
         try:
             spool.append(rows)
             self._counted += len(rows)
-            self._intake.tell(rows, kept=True)
+            self._intake.tell(rows, stored=True)
         except OSError as error:
-            self._intake.tell(rows, kept=False)
+            self._intake.tell(rows, stored=False)
             self._held = rows[-MAX_HELD:]
             lost = len(rows) - len(self._held)
             log.error(
@@ -311,9 +311,7 @@ class AuditLog:
     def _dropped(self, rows: int, failure: Exception | None) -> None:
         if failure is not None:
             # What is written a second time at the next start makes no second row.
-            log.error(
-                "Audit rows that are written can't be taken from the spool", extra={"error": str(failure)}
-            )
+            log.error("Written audit rows can't be removed from the spool", extra={"error": str(failure)})
             self._condition.pause()
         if self._counted:
             log.info("Spooled audit rows were written", extra={"rows": rows})
@@ -337,6 +335,6 @@ class AuditLog:
             self._condition.failed(error)
             return False
         self._condition.worked()
-        self._intake.tell(rows, kept=True)
+        self._intake.tell(rows, stored=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True

@@ -111,5 +111,5 @@ def _revision(connection: Connection) -> str | None:
 
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    return str(found) if found is not None else None
+    revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return str(revision) if revision is not None else None

@@ -14,7 +14,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.database import AuditServer, audit_engine, database_errors
 from techsapo_ops.stores.audit.migrate import upgrade
 from techsapo_ops.stores.audit.spool import DRILL
-from techsapo_ops.stores.audit.tables import audit_tables
+from techsapo_ops.stores.audit.store import audit_tables
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,25 +88,25 @@ def read_drill_rows(mysql: AuditServer | None, databases: Sequence[Path], prefix
     wanted = sa.select(table.c.request_id).where(
         table.c.task_type == DRILL, table.c.request_id.startswith(prefix, autoescape=True)
     )
-    found = from_each(mysql, databases, lambda connection: connection.execute(wanted).scalars().all())
-    return Counter(str(name) for names in found for name in names)
+    per_database = from_each(mysql, databases, lambda connection: connection.execute(wanted).scalars().all())
+    return Counter(str(name) for names in per_database for name in names)
 
 
 def from_each(
     mysql: AuditServer | None, databases: Sequence[Path], read: Callable[[Connection], T]
 ) -> list[T]:
     """What `read` reads of MySQL, or of each of the SQLite files. Raises OpsError."""
-    found = []
+    values = []
     for sqlite in [Path()] if mysql else databases:
         try:
-            found.append(with_connection(mysql, sqlite, read))
+            values.append(with_connection(mysql, sqlite, read))
         except database_errors() as error:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
             raise OpsError(
                 msg("the audit database can't be read: {cause}", cause=cause),
-                msg("`techsapo health` says more"),
+                msg("for details, run `techsapo health`"),
             ) from None
-    return found
+    return values
 
 
 def with_connection(mysql: AuditServer | None, sqlite: Path, read: Callable[[Connection], T]) -> T:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.database import database_errors
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import AuditStore, ClusterStore
+from techsapo_ops.stores.audit.store import AuditStore, ClusterStore
 
 log = logging.getLogger("techsapo.audit")
 
@@ -55,18 +55,18 @@ class Intake:
         return self._queue.qsize()
 
     def put(self, row: AuditRow) -> Future[bool]:
-        """Hand a row over. The future is told whether it is on disk, or in the database."""
+        """Hand a row over. The future holds whether it is on disk, or in the database."""
         future: Future[bool] = Future()
         self._asked[row.id] = future
         self._queue.put(row)
         return future
 
-    def tell(self, rows: list[AuditRow], *, kept: bool) -> None:
+    def tell(self, rows: list[AuditRow], *, stored: bool) -> None:
         """Say of rows whether a power cut leaves them; of those of which it was said already nothing."""
         for row in rows:
             future = self._asked.pop(row.id, None)
             if future is not None:
-                _say(future, kept=kept)
+                _say(future, stored=stored)
 
     def close(self, timeout: float) -> None:
         """Put what waits on disk and stop, within `timeout` seconds."""
@@ -88,7 +88,7 @@ class Intake:
                 )
                 self._refused(rows)
                 continue
-            self.tell(rows, kept=True)
+            self.tell(rows, stored=True)
             if first:
                 self._landed()
 
@@ -108,9 +108,9 @@ class Intake:
         return rows, False
 
 
-def _say(future: Future[bool], *, kept: bool) -> None:
+def _say(future: Future[bool], *, stored: bool) -> None:
     try:
-        future.set_result(kept)
+        future.set_result(stored)
     except InvalidStateError:
         return  # whoever waited for it has gone
 
@@ -119,7 +119,7 @@ BATCH = 500
 AGAIN = 5.0
 """Seconds until that is tried once more where it failed."""
 OVERDUE = 30.0
-"""Seconds after which it is told that they were not seen elsewhere yet."""
+"""Seconds after which rows that were not seen elsewhere are reported."""
 MAYBE_WRITTEN = 5_000
 """How many rows of the spool, from its start, may be in the database as well, from just before a kill -9."""
 
@@ -138,7 +138,7 @@ class Replay:
     """Brings what is in `spool` into the database by `insert`, which says whether it is there.
 
     Rows leave the spool when `store` lacks none of them: at once where one database keeps what it took, in a
-    cluster when others than the member that took them show them. `dropped` is told how many rows left the
+    cluster when others than the member that took them show them. `dropped` gets how many rows left the
     spool, and whether the disk let them.
     """
 
@@ -158,8 +158,8 @@ class Replay:
         self._sent: deque[_Sent] = deque()
         self._after = 0
         """Where the spool's rows begin that were not written yet."""
-        self._told = False
-        self._look_at = 0.0
+        self._reported = False
+        self._check_at = 0.0
 
     @property
     def written(self) -> int:
@@ -173,11 +173,11 @@ class Replay:
 
     def run(self) -> None:
         """Look for what was written a moment ago, and write what was not yet."""
-        if self._clock() >= self._look_at:
-            self._look(self._clock() - self._store.settles)
+        if self._clock() >= self._check_at:
+            self._check(self._clock() - self._store.settles)
         self._write()
         if not self._store.settles:
-            self._look(self._clock())
+            self._check(self._clock())
 
     def _write(self) -> None:
         room = MAYBE_WRITTEN - self.written
@@ -191,9 +191,9 @@ class Replay:
 
     def finish(self) -> None:
         """Look for all that was written; what is not seen is written once more at the next start."""
-        self._look(self._clock())
+        self._check(self._clock())
 
-    def _look(self, before: float) -> None:
+    def _check(self, before: float) -> None:
         while self._sent and self._sent[0].at <= before:
             first = self._sent[0]
             together = [first]
@@ -209,14 +209,14 @@ class Replay:
                 return
             if missing:
                 log.warning(
-                    "Audit rows are not in the cluster that a member took; they are written again",
+                    "Audit rows that a member took are not in the cluster; they are written again",
                     extra={"rows": len(missing)},
                 )
                 self._sent.clear()
                 self._after = 0
-                self._look_at = self._clock() + AGAIN
+                self._check_at = self._clock() + AGAIN
                 return
-            self._told = False
+            self._reported = False
             for _ in together:
                 self._sent.popleft()
             self._forget(together[-1].end, len(ids))
@@ -233,9 +233,9 @@ class Replay:
         self._sent = deque(replace(each, end=each.end - moved) for each in self._sent)
 
     def _wait(self, error: Exception) -> None:
-        self._look_at = self._clock() + AGAIN
-        if self.overdue and not self._told:
-            self._told = True
+        self._check_at = self._clock() + AGAIN
+        if self.overdue and not self._reported:
+            self._reported = True
             cause = getattr(error, "orig", None) or error
             log.error(
                 "Audit rows can't be read back from another member of the cluster; they stay on disk",

@@ -113,10 +113,10 @@ def _square(counts: Counter[str]) -> int:
 def marks(answer: Answer) -> frozenset[str]:
     """What is the same in every language: the first words of commands, paths and numbers."""
     folded = fold(answer.text[:SCREENED]).casefold()
-    found = {f"command {' '.join(c.casefold().split()[:2])}" for c in commands_of(answer)}
-    found.update(f"path {p}" for p in _PATH.findall(folded))
-    found.update(f"number {n}" for n in _NUMBER.findall(folded))
-    return frozenset(found)
+    terms = {f"command {' '.join(c.casefold().split()[:2])}" for c in commands_of(answer)}
+    terms.update(f"path {p}" for p in _PATH.findall(folded))
+    terms.update(f"number {n}" for n in _NUMBER.findall(folded))
+    return frozenset(terms)
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float | None:
@@ -221,8 +221,8 @@ def partition(
             frozenset((renamed[i], renamed[j]) for i, j in pairs if i in renamed and j in renamed)
             for pairs in (agree, unknown)
         )
-        found = [tuple(left[i] for i in group) for group in leading(len(left), inside, open_)]
-        best = max(found, key=lambda g: (sum(map(grade, g)) / len(g), [-i for i in g]))
+        choices = [tuple(left[i] for i in group) for group in leading(len(left), inside, open_)]
+        best = max(choices, key=lambda g: (sum(map(grade, g)) / len(g), [-i for i in g]))
         groups.append(best)
         left = [i for i in left if i not in best]
     return tuple(groups)
@@ -282,6 +282,6 @@ class Relations:
 
     def consensus(self, count: int, silenced: frozenset[int] = frozenset()) -> float | None:
         """Mean closeness of all pairs of `count` answers that were compared; None where none was."""
-        found = (self.closeness(*pair, silenced) for pair in combinations(range(count), 2))
-        known = [closeness for closeness in found if closeness is not None]
+        pairwise = (self.closeness(*pair, silenced) for pair in combinations(range(count), 2))
+        known = [closeness for closeness in pairwise if closeness is not None]
         return fmean(known) if known else None

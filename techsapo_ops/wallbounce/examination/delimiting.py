@@ -45,13 +45,13 @@ def delimited(name: str, data: Any) -> str:
     return f"<{name}>\n{_ESCAPED.sub(_escape, text)}\n</{name}>"
 
 
-def _escape(found: re.Match[str]) -> str:
-    if found[0] == "[" or found[0] in _BRACKETS:
-        start = found.start()
-        read = unicodedata.normalize("NFKC", found.string[start : start + _LONGEST_ROLE])
+def _escape(match: re.Match[str]) -> str:
+    if match[0] == "[" or match[0] in _BRACKETS:
+        start = match.start()
+        read = unicodedata.normalize("NFKC", match.string[start : start + _LONGEST_ROLE])
         if _ROLE.match(read) is None:
-            return found[0]
-    code = ord(found[0])
+            return match[0]
+    code = ord(match[0])
     if code < 0x10000:
         return f"\\u{code:04x}"
     high, low = divmod(code - 0x10000, 0x400)

@@ -132,8 +132,8 @@ class Examination:
         """How far the answers of two providers agree, by pair of their names; only of those compared."""
         names = [s.answer.provider for s in self.candidates]
         pairs = combinations(range(len(names)), 2)
-        found = (((i, j), self._relations.closeness(i, j, self._silenced())) for i, j in pairs)
-        return tuple(((names[i], names[j]), c) for (i, j), c in found if c is not None)
+        pairwise = (((i, j), self._relations.closeness(i, j, self._silenced())) for i, j in pairs)
+        return tuple(((names[i], names[j]), c) for (i, j), c in pairwise if c is not None)
 
     def objections(self, index: int) -> tuple[Objection, ...]:
         """The claims of an answer that some peer contradicts, with what is held against each."""
@@ -242,10 +242,10 @@ class Examination:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class GradingForm:
     """What one grader gets: anonymous peers in a shuffled order, which answer each of them is.
 
-    A first sheet shows all claims. One for what a reply left out shows those alone.
+    A first form shows all claims. One for what a reply left out shows those alone.
     """
 
     grader: int
@@ -256,9 +256,9 @@ class Sheet:
     whole: tuple[int, ...]
     """By peer, how many claims the answer has."""
 
-    def rest(self, given: Mapping[int, Grade]) -> Sheet | None:
-        """The sheet with what `given`, the grades by subject, lacks; None where nothing is missing."""
-        kept: list[int] = []
+    def rest(self, given: Mapping[int, Grade]) -> GradingForm | None:
+        """The form with what `given`, the grades by subject, lacks; None where nothing is missing."""
+        places: list[int] = []
         peers, shown = [], []
         for place, subject in enumerate(self.subjects):
             grade = given.get(subject)
@@ -266,19 +266,21 @@ class Sheet:
                 continue
             lacking = [n for n in self.shown[place] if grade is None or grade.claims[n] is None]
             texts = dict(zip(self.shown[place], self.peers[place].claims, strict=True))
-            kept.append(place)
+            places.append(place)
             shown.append(tuple(lacking))
             peers.append(replace(self.peers[place], claims=tuple(texts[n] for n in lacking)))
-        if not kept:
+        if not places:
             return None
-        subjects = tuple(self.subjects[p] for p in kept)
-        return Sheet(self.grader, tuple(peers), subjects, tuple(shown), tuple(self.whole[p] for p in kept))
+        subjects = tuple(self.subjects[p] for p in places)
+        return GradingForm(
+            self.grader, tuple(peers), subjects, tuple(shown), tuple(self.whole[p] for p in places)
+        )
 
 
-def sheets(
+def grading_forms(
     candidates: Sequence[Candidate], pairs: Iterable[tuple[int, int]], draw: random.Random
-) -> tuple[Sheet, ...]:
-    """One sheet for each grader of `pairs` (grader, subject). Nobody grades itself.
+) -> tuple[GradingForm, ...]:
+    """One form for each grader of `pairs` (grader, subject). Nobody grades itself.
 
     Order and labels are drawn anew for each grader, so that neither says anything of the author.
     """
@@ -294,26 +296,26 @@ def sheets(
             _peer(chr(ord("A") + place), candidates[subject]) for place, subject in enumerate(subjects)
         )
         whole = tuple(len(p.claims) for p in peers)
-        made.append(Sheet(grader, peers, tuple(subjects), tuple(tuple(range(n)) for n in whole), whole))
+        made.append(GradingForm(grader, peers, tuple(subjects), tuple(tuple(range(n)) for n in whole), whole))
     return tuple(made)
 
 
-def believed(sheet: Sheet, grades: Grades) -> dict[int, Grade]:
+def believed(form: GradingForm, grades: Grades) -> dict[int, Grade]:
     """The grades of a reply by subject: the first one of each peer that runs along the claims it was shown.
 
     Unknown labels, and grades with more or fewer claims than were shown, are left out.
     """
-    places = {p.label: place for place, p in enumerate(sheet.peers)}
-    found: dict[int, Grade] = {}
+    places = {p.label: place for place, p in enumerate(form.peers)}
+    by_subject: dict[int, Grade] = {}
     for grade in grades.grades:
         place = places.get(grade.label)
-        if place is None or len(grade.claims) != len(sheet.shown[place]):
+        if place is None or len(grade.claims) != len(form.shown[place]):
             continue
-        claims: list[ClaimGrade | None] = [None] * sheet.whole[place]
-        for number, claim in zip(sheet.shown[place], grade.claims, strict=True):
+        claims: list[ClaimGrade | None] = [None] * form.whole[place]
+        for number, claim in zip(form.shown[place], grade.claims, strict=True):
             claims[number] = claim
-        found.setdefault(sheet.subjects[place], replace(grade, claims=tuple(claims)))
-    return found
+        by_subject.setdefault(form.subjects[place], replace(grade, claims=tuple(claims)))
+    return by_subject
 
 
 def _peer(label: str, candidate: Candidate) -> Peer:

@@ -74,11 +74,11 @@ class Anthropic(WiredModel):
         "tool_use": Ending.EARLY, "model_context_window_exceeded": Ending.EARLY,
     }  # fmt: skip
     reasons = {
-        "cyber": msg("as a matter of computer crime"),
-        "bio": msg("as a matter of biology"),
-        "frontier_llm": msg("as a matter of building models"),
-        "reasoning_extraction": msg("as an attempt to have it tell its reasoning"),
-        "general_harms": msg("as harmful"),
+        "cyber": msg("content about computer crime"),
+        "bio": msg("content about biology"),
+        "frontier_llm": msg("content about building AI models"),
+        "reasoning_extraction": msg("an attempt to extract the model's reasoning"),
+        "general_harms": msg("harmful content"),
         "model_context_window_exceeded": msg(
             "question and answer exceed the model's context; shorten the question"
         ),
@@ -191,10 +191,12 @@ class Agent(LanguageModel):
                 if result is None:  # else it repeats as an exception what the result says
                     raise _failure(sdk, error, " ".join(stderr), began=said is not None) from None
         if result is None:
-            raise ProviderError(FailureKind.BAD_ANSWER, msg("ended without a result"), began=said is not None)
+            raise ProviderError(
+                FailureKind.BAD_ANSWER, msg("`claude` ended without a result"), began=said is not None
+            )
         tally.tokens = Anthropic.counts.tokens(result.usage)
         if result.is_error:
-            raise _told(result, said.error if said is not None else None, resets)
+            raise _result_error(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":
             raise refusal()
         return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
@@ -226,29 +228,35 @@ def _failure(sdk: Any, error: Exception, stderr: str, *, began: bool) -> Provide
     """What an exception of the SDK means that came before any result."""
     if isinstance(error, sdk.CLINotFoundError):
         return ProviderError(
-            FailureKind.UNAVAILABLE, msg("the program `claude` is not there; install the SDK anew")
+            FailureKind.UNAVAILABLE, msg("the program `claude` is missing; reinstall the SDK")
         )
     if isinstance(error, sdk.CLIJSONDecodeError):
         return ProviderError(
-            FailureKind.BAD_ANSWER, msg("what `claude` wrote can't be read: {error}", error=error), began=True
+            FailureKind.BAD_ANSWER,
+            msg("the output of `claude` can't be read: {error}", error=error),
+            began=True,
         )
-    told = stderr or str(error) or type(error).__name__
-    return ProviderError(FailureKind.UNAVAILABLE, msg("`claude` failed: {told}", told=told), began=began)
+    reason = stderr or str(error) or type(error).__name__
+    return ProviderError(
+        FailureKind.UNAVAILABLE, msg("`claude` failed: {reason}", reason=reason), began=began
+    )
 
 
-def _told(result: Any, category: str | None, resets: int | None) -> ProviderError:
+def _result_error(result: Any, category: str | None, resets: int | None) -> ProviderError:
     """What a result with an error means. `category` is the last message's, `resets` a Unix time."""
-    told = result.result or "; ".join(result.errors or ()) or result.subtype
+    message = result.result or "; ".join(result.errors or ()) or result.subtype
     if result.subtype == "error_max_turns":
-        return ProviderError(FailureKind.BAD_ANSWER, msg("no answer within its one turn"), began=True)
+        return ProviderError(
+            FailureKind.BAD_ANSWER, msg("no answer within the one turn that is allowed"), began=True
+        )
     if category == "max_output_tokens":
-        return ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, message, cause=Cause.CUT_OFF, began=True)
     if category == "authentication_failed" or result.api_error_status == 401:
         return ProviderError(
-            FailureKind.REFUSED, msg("{told}; {log_in}", told=told, log_in=_LOG_IN), cause=Cause.KEY
+            FailureKind.REFUSED, msg("{message}; {log_in}", message=message, log_in=_LOG_IN), cause=Cause.KEY
         )
     word = "" if category == "unknown" else category
-    failure = failure_in_200({"code": result.api_error_status or word or None, "message": told})
+    failure = failure_in_200({"code": result.api_error_status or word or None, "message": message})
     if failure.kind is FailureKind.RATE_LIMITED and resets is not None:
         failure.retry_after = min(max(resets - time.time(), 0.0), MAX_RETRY_AFTER)
     return failure
@@ -258,11 +266,11 @@ async def _load() -> Any:
     try:
         sdk = await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
     except ImportError as error:
-        told = msg(
+        message = msg(
             "the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'",
             error=error,
         )
-        raise ProviderError(FailureKind.UNAVAILABLE, told) from None
+        raise ProviderError(FailureKind.UNAVAILABLE, message) from None
     # At debug it would log whole requests, and no log may hold a question.
     logging.getLogger(sdk.__name__).setLevel(max(logging.getLogger().level, logging.WARNING))
     return sdk

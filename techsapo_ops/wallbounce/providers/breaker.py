@@ -66,7 +66,7 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """Open until the cool-down is over, then half-open until the probe has told."""
+        """Open until the cool-down is over, then half-open until the probe has ended."""
         if self._opened_at is None:
             return "closed"
         return "open" if self._clock() < self._retry_at else "half-open"
@@ -87,7 +87,7 @@ class Breaker:
         return 0.0 if self._opened_at is None else max(self._retry_at - self._clock(), 0.0)
 
     def admit(self) -> Permit:
-        """Permission for one call, to be told how it ended. Raises CircuitOpen while there is none."""
+        """Permission for one call, whose end it records. Raises CircuitOpen while there is none."""
         state = self.state
         if state == "open" or self._probing:
             raise self._refusal(max(self.retry_in, 1.0))
@@ -98,14 +98,14 @@ class Breaker:
         then = msg("next try in {wait:.0f} s", wait=wait)
         if self._cause is None:
             last = advice(self._last or Cause.SERVER)
-            told = msg(
-                "left alone after {failed} failures in a row: {what}; {then}. To do: {do}",
+            message = msg(
+                "paused after {failed} failures in a row: {what}; {then}. To do: {do}",
                 failed=self._failed,
                 what=last.what,
                 then=then,
                 do=last.do,
             )
-            return CircuitOpen(FailureKind.UNAVAILABLE, told, cause=self._last, retry_after=wait)
+            return CircuitOpen(FailureKind.UNAVAILABLE, message, cause=self._last, retry_after=wait)
         said = advice(self._cause)
         passes = None if said.kind is FailureKind.REFUSED else wait
         return CircuitOpen(

@@ -112,7 +112,7 @@ def _check(answer: Answer) -> None:
         raise ProviderError(
             FailureKind.BAD_ANSWER,
             msg(
-                "the answer has {count} characters, more than {max_answer}",
+                "the answer has {count} characters; the limit is {max_answer}",
                 count=len(answer.text),
                 max_answer=MAX_ANSWER,
             ),
@@ -161,7 +161,7 @@ _APART = "\t"
 
 
 class Recalled(Decorator):
-    """`inner`, whose replies the analysis's memory is told of, and gives again.
+    """`inner`, whose replies the analysis's memory stores, and gives again.
 
     It is outside retries and money: what is recalled was paid for.
     """

@@ -67,7 +67,7 @@ _ADVICE = {
     Cause.KEY: Advice(
         _REFUSED,
         msg("the API key is refused"),
-        msg("put a valid key where `api_key` is taken from, then `techsapo up`"),
+        msg("put a valid key where `api_key` is read from, then run `techsapo up`"),
     ),
     Cause.MONEY: Advice(
         _REFUSED,
@@ -76,94 +76,100 @@ _ADVICE = {
     ),
     Cause.PLAN: Advice(
         _REFUSED,
-        msg("the vendor's plan of this account does not include the model"),
+        msg("this account's plan at the vendor does not include the model"),
         msg("enable billing for the project at the vendor, or name another `model`"),
     ),
     Cause.MODEL: Advice(
         _REFUSED,
-        msg("the vendor does not serve this model to this account"),
+        msg("the vendor does not offer this model to this account"),
         msg(
-            "check the spelling of `model`, or name one that is not retired; for a local server, "
-            "load it first"
+            "check the spelling of `model`, or name a model that is not retired; on a local server, load the "
+            "model first"
         ),
     ),
     Cause.PERMISSION: Advice(
         _REFUSED,
         msg("the key may not use this model or API"),
-        msg("give the key the right in the vendor's console, or take the key of another project"),
+        msg("give the key this permission in the vendor's console, or use a key of another project"),
     ),
     Cause.REGION: Advice(
         _REFUSED,
         msg("the vendor does not serve this country or region"),
-        msg("send from a region that it serves, or name another provider"),
+        msg("send from a region that the vendor serves, or use another provider"),
     ),
     Cause.ADDRESS: Advice(
         _REFUSED,
-        msg("the address is not that of the API"),
-        msg("check `base_url`, and whether a proxy or a login page stands in between"),
+        msg("the address does not belong to the API"),
+        msg("check `base_url`, and whether a proxy or a login page is in between"),
     ),
     Cause.QUOTA: Advice(
         FailureKind.RATE_LIMITED,
-        msg("a quota of the day is used up"),
+        msg("a daily quota is used up"),
         msg("wait until the vendor's day ends, or raise the quota in its console"),
     ),
     Cause.RATE: Advice(
         FailureKind.RATE_LIMITED,
-        msg("too many requests or tokens a minute"),
-        msg("nothing where it passes; else raise the limit at the vendor, or ask this provider less"),
+        msg("too many requests or tokens per minute"),
+        msg(
+            "nothing if this is temporary; otherwise raise the limit at the vendor, or send this provider "
+            "fewer questions"
+        ),
     ),
     Cause.TOO_LONG: Advice(
         _REFUSED,
         msg("the question is too long for the model"),
-        msg("shorten it, or name a model with a larger context"),
+        msg("shorten the question, or use a model with a larger context"),
     ),
     Cause.CONTENT: Advice(
-        _REFUSED, msg("the vendor refuses the question's content"), msg("word the question differently")
+        _REFUSED, msg("the vendor refuses the question's content"), msg("rephrase the question")
     ),
     Cause.SCHEMA: Advice(
         _REFUSED,
-        msg("the model does not take the schema of the answer"),
-        msg("nothing: it is asked in words from then on; else name a model with structured output"),
+        msg("the model does not support the schema of the answer"),
+        msg(
+            "nothing: from now on the prompt describes the schema; "
+            "to avoid this, choose a model with structured output"
+        ),
     ),
     Cause.PARAMETER: Advice(
         _REFUSED,
-        msg("the model does not take one of the options"),
+        msg("the model does not support one of the options"),
         msg("remove or change the option that the message names in this provider's section"),
     ),
     Cause.REJECTED: Advice(
         _REFUSED,
         msg("the call was rejected"),
-        msg("read the vendor's words; `techsapo providers test` asks it anew"),
+        msg("read the vendor's message; `techsapo providers test` asks again"),
     ),
     Cause.BUDGET: Advice(
         _REFUSED,
-        msg("the budget has no room for the call"),
+        msg("not enough budget is left for the call"),
         msg("raise `budget` in the spec, or wait for the next day"),
     ),
     Cause.OVERLOADED: Advice(
         _DOWN,
         msg("the vendor has no capacity for this model now"),
-        msg("nothing: it is tried again; at OpenRouter, see the routing options of this provider"),
+        msg("nothing: the call is retried; with OpenRouter, check this provider's routing options"),
     ),
     Cause.SERVER: Advice(
         _DOWN,
-        msg("the vendor failed on its side"),
-        msg("nothing: it is tried again; see the vendor's status page"),
+        msg("the vendor has an error on its side"),
+        msg("nothing: the call is retried; check the vendor's status page"),
     ),
     Cause.UNREACHABLE: Advice(
         _DOWN,
-        msg("it can't be reached"),
+        msg("the provider can't be reached"),
         msg("check `base_url`, the network, DNS and the firewall of this host"),
     ),
     Cause.TIMEOUT: Advice(
         FailureKind.TIMEOUT,
         msg("no answer in time"),
-        msg("raise the provider's `timeout`, or lower its effort; see the vendor's status page"),
+        msg("raise the provider's `timeout`, or lower its effort; check the vendor's status page"),
     ),
     Cause.UNREADABLE: Advice(
         _BAD,
         msg("the reply can't be used"),
-        msg("check that `base_url` and `kind` belong together; try another model"),
+        msg("check that `base_url` matches `kind`; try another model"),
     ),
     Cause.CUT_OFF: Advice(_BAD, msg("the answer was cut off"), msg("raise `max_output_tokens`")),
 }
@@ -200,7 +206,7 @@ def advice(cause: Cause) -> Advice:
 
 
 def advice_on(word: object) -> Advice | None:
-    """The words of a cause that another version told, None where this one does not know it."""
+    """The words of a cause that another version sent, None where this one does not know it."""
     return next((said for cause, said in _ADVICE.items() if str(cause) == word), None)
 
 

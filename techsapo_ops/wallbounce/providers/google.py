@@ -84,11 +84,11 @@ class Google(WiredModel):
     def read(self, reply: Any, tally: Tally) -> Completion:
         completion = super().read(reply, tally)
         if not at(reply, "candidates"):
-            raise ProviderError(FailureKind.BAD_ANSWER, msg("the reply holds no candidate"), began=True)
+            raise ProviderError(FailureKind.BAD_ANSWER, msg("the reply has no candidate"), began=True)
         return completion
 
     @override
-    def look_at(self, document: Any) -> None:
+    def check(self, document: Any) -> None:
         blocked = at(document, "promptFeedback.blockReason")
         if blocked is not None:
             raise refusal(blocked, began=False)

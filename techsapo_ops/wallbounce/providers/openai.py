@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -94,7 +94,7 @@ class Compatible(WiredModel):
     path = "/chat/completions"
     list_path = "/models"
     one_listed = False
-    limits = ("max_tokens", "max_completion_tokens")
+    limits: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
     body = {
         "model": MODEL,
         "messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}],

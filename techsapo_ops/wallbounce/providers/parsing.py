@@ -46,19 +46,19 @@ class Fields:
 
 def parse_answer(reply: str) -> Fields:
     """The answer in `reply`: by the schema, also inside fences or prose; else as plain text. Never raises."""
-    found = find_object(reply)
-    if found is None:
+    document = find_object(reply)
+    if document is None:
         return _plain(reply)
-    text = found.get("answer")
+    text = document.get("answer")
     if not isinstance(text, str) or not text.strip():
         return _plain(reply)
     return Fields(
         text=well_formed(text).strip(),
-        root_cause=line_of(found.get("root_cause")),
-        claims=_lines(found.get("claims"), MAX_CLAIMS),
-        commands=_lines(found.get("commands"), MAX_COMMANDS),
-        risk=_risk(found.get("risk")),
-        self_confidence=_share(found.get("self_conf")),
+        root_cause=line_of(document.get("root_cause")),
+        claims=_lines(document.get("claims"), MAX_CLAIMS),
+        commands=_lines(document.get("commands"), MAX_COMMANDS),
+        risk=_risk(document.get("risk")),
+        self_confidence=_share(document.get("self_conf")),
         structured=True,
     )
 
@@ -201,7 +201,7 @@ def _document(reply: str) -> Mapping[str, Any]:
 def _closed(body: str) -> str:
     """A JSON object that breaks off, as far as its values are whole: what is open is closed there."""
     closers: list[str] = []
-    kept, ends = 0, ""
+    cut, ends = 0, ""
     quoted = escaped = False
     for place, char in enumerate(body):
         if quoted:
@@ -212,16 +212,16 @@ def _closed(body: str) -> str:
             quoted = True
         elif char in "{[":
             closers.append("}" if char == "{" else "]")
-            kept, ends = place + 1, "".join(reversed(closers))
+            cut, ends = place + 1, "".join(reversed(closers))
         elif char in "}]":
             if not closers or closers.pop() != char:
                 break
-            kept, ends = place + 1, "".join(reversed(closers))
+            cut, ends = place + 1, "".join(reversed(closers))
         elif char == "," and closers:
-            kept, ends = place, "".join(reversed(closers))
+            cut, ends = place, "".join(reversed(closers))
         if len(closers) > DEEPEST:
             return ""
-    return body[:kept] + ends
+    return body[:cut] + ends
 
 
 def _listed(document: Mapping[str, Any]) -> Iterator[tuple[object, Mapping[str, Any]]]:
@@ -240,7 +240,7 @@ def _grade(peer: Peer, item: Mapping[str, Any]) -> Grade:
 
 def _claims(given: object, count: int) -> tuple[ClaimGrade | None, ...]:
     """The stances by the claims' ids. A list without ids says of none which it is about."""
-    found: dict[str, ClaimGrade] = {}
+    by_number: dict[str, ClaimGrade] = {}
     if isinstance(given, dict):
         items = list(given.items())
     else:
@@ -249,8 +249,8 @@ def _claims(given: object, count: int) -> tuple[ClaimGrade | None, ...]:
     for name, item in items:
         claim = _stance(item)
         if claim is not None:
-            found.setdefault(_matched(_CLAIM, name), claim)
-    return tuple(found.get(str(number)) for number in range(1, count + 1))
+            by_number.setdefault(_matched(_CLAIM, name), claim)
+    return tuple(by_number.get(str(number)) for number in range(1, count + 1))
 
 
 def _stance(item: object) -> ClaimGrade | None:
@@ -279,5 +279,5 @@ def _folded(value: object) -> str:
 def _matched(pattern: re.Pattern[str], value: object) -> str:
     """What `pattern` takes out of `value`, or nothing; leading zeros of a number are not kept."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _folded(value)
-    found = pattern.fullmatch(text[:_LONGEST_NAME])
-    return found[1].lstrip("0") if found else ""
+    match = pattern.fullmatch(text[:_LONGEST_NAME])
+    return match[1].lstrip("0") if match else ""

@@ -82,13 +82,18 @@ def _price_of(vendor: str, model: str, minute: int) -> Price:
 def _packaged(vendor: str, model: str, moment: datetime) -> Price:
     import genai_prices
 
-    found = genai_prices.calc_price(
+    listed = genai_prices.calc_price(
         genai_prices.Usage(input_tokens=1),
         bare(vendor, model),
         provider_id=vendor,
         genai_request_timestamp=moment,
     ).model_price
-    priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
+    priced = (
+        listed.input_mtok,
+        listed.output_mtok,
+        listed.cache_read_mtok,
+        listed.cache_write_mtok,
+    )
     steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
     short, *dearer = (_rates(priced, above) for above in steps)
     source = f"genai-prices {genai_prices.__version__}"

@@ -99,11 +99,11 @@ class Rates:
     def usd(self, tokens: Tokens) -> float:
         """USD for `tokens` at these rates."""
         cached = min(tokens.cached, tokens.input)
-        kept = min(tokens.cache_written, tokens.input - cached)
+        cache_written = min(tokens.cache_written, tokens.input - cached)
         read = (
-            (tokens.input - cached - kept) * self.input
+            (tokens.input - cached - cache_written) * self.input
             + cached * (self.input if self.cached is None else self.cached)
-            + kept * (self.input if self.cache_write is None else self.cache_write)
+            + cache_written * (self.input if self.cache_write is None else self.cache_write)
         )
         return (read + tokens.output * self.output) / 1_000_000
 

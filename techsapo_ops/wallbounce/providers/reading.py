@@ -141,7 +141,7 @@ class ReadModel(LanguageModel):
         """What an event of a stream holds, as a part of a whole reply; None where it says nothing."""
         return event
 
-    def look_at(self, document: Any) -> None:
+    def check(self, document: Any) -> None:
         """Raise ProviderError where the vendor refuses in a way of its own."""
 
     @abstractmethod
@@ -206,7 +206,7 @@ class Reading:
             raise ProviderError(FailureKind.UNAVAILABLE, reason, began=True)
         if content.strip() and not text.strip():
             closed = content.rstrip().endswith(">") and ending is not Ending.CUT_OFF
-            why = msg("the reply holds thoughts and no answer") if closed else ""
+            why = msg("the reply has thoughts but no answer") if closed else ""
             return Completion("", tally.tokens, False, why)
         why = ""
         if ending is Ending.EARLY:
@@ -224,12 +224,12 @@ class Reading:
             error = at(document, "error", "choices.0.error")
             if error:
                 raise failure_in_200({"error": error})
-        model.look_at(document)
+        model.check(document)
         self._text.append(model.text(document))
         self._refused = self._refused or model.refuses(document)
 
     def _count(self, usage: Any, tally: Tally, *, longest: bool) -> None:
-        """Count what is told so far; a count that can't be read hides no error.
+        """Count the usage so far; a count that can't be read hides no error.
 
         Where a vendor counts output at the end alone, the longest answer counts until then: thinking is
         billed before a word of it is sent.

@@ -28,7 +28,7 @@ log = logging.getLogger("techsapo.providers")
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that providers get to give their connections back."""
-UNUSED_SIMULATION = msg("not used: real providers are configured, and the two never mix")
+UNUSED_SIMULATION = msg("not used: real and simulated providers are never mixed")
 
 
 class ProviderKind(Protocol):
@@ -94,12 +94,12 @@ class Registry:
         closing = [asyncio.create_task(p.close(), name=p.name) for p in self.usable]
         done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
         for task in late:
-            told = {"provider": task.get_name()}
-            log.warning("A provider did not give its connections back in time", extra=told)
+            extra = {"provider": task.get_name()}
+            log.warning("A provider did not close its connections in time", extra=extra)
         for task in done:
             if (error := task.exception()) is not None:
-                told = {"provider": task.get_name(), "error": repr(error)}
-                log.warning("A provider could not be closed", extra=told)
+                extra = {"provider": task.get_name(), "error": repr(error)}
+                log.warning("A provider could not be closed", extra=extra)
 
 
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
@@ -118,8 +118,8 @@ def no_provider(registry: Registry) -> OpsError | None:
         "; ", (msg("{name}: {reason}", name=n, reason=reason) for n, reason in registry.unavailable.items())
     )
     return OpsError(
-        msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
-        msg("enable one under `providers`, or remove the section to try simulated providers"),
+        msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists no provider")),
+        msg("enable a provider under `providers`, or remove that section to try simulated providers"),
     )
 
 

@@ -175,13 +175,13 @@ async def _listed(candidate: Candidate, today: date) -> tuple[Check, date | None
     """What the vendor's list says, and the end of the model as known then."""
     section, known = candidate.recipe.section, candidate.end
     end = known.retires if known is not None else None
-    listed, unread = NO_LIST, msg("no list of models is asked for")
+    listed, unread = NO_LIST, msg("the provider's list of models is not read")
     try:
         listed = await listed_model(candidate.name, section)
     except ProviderError as error:
         if error.cause in _HOPELESS:
             return _failed("list", error), end
-        unread = msg("its list of models can't be read: {message}", message=error.message)
+        unread = msg("the provider's list of models can't be read: {message}", message=error.message)
     if listed.tells_ends:
         end = listed.retires
     if listed.exists is False:
@@ -195,14 +195,14 @@ async def _listed(candidate: Candidate, today: date) -> tuple[Check, date | None
             else msg("{model} is retired on {end}", model=section.model, end=end)
         )
         remedy = (
-            msg("the vendor names {successor}", successor=known.replacement)
+            msg("the vendor recommends {successor}", successor=known.replacement)
             if known is not None and known.replacement
             else msg("choose a current model")
         )
         return Check("list", Outcome.WARNING, ends, remedy), end
     if listed.exists is None:
         return Check("list", Outcome.SKIPPED, unread), end
-    until = msg("; it answers until {end}", end=end) if end is not None else ""
+    until = msg("; it is available until {end}", end=end) if end is not None else ""
     there = msg("{model} is in the vendor's list{until}", model=section.model, until=until)
     return Check("list", Outcome.OK, there), end
 
@@ -210,8 +210,10 @@ async def _listed(candidate: Candidate, today: date) -> tuple[Check, date | None
 async def _answered(candidate: Candidate, tried: Tried) -> Tried:
     """`tried` with what it answers, as an analysis would ask it, but once."""
     if not candidate.asked:
-        why = msg("not asked: it could cost more than the {usd} of this test", usd=usd(candidate.at_most))
-        pays = msg("`{enough}` pays for all", enough=candidate.enough)
+        why = msg(
+            "not asked: the call could cost more than this test's limit of {usd}", usd=usd(candidate.at_most)
+        )
+        pays = msg("`{enough}` covers the cost", enough=candidate.enough)
         return replace(tried, checks=(*tried.checks, Check("answer", Outcome.SKIPPED, why, pays)))
     provider = candidate.recipe.make(max_output_tokens=candidate.tokens, attempts=1)
     try:
@@ -224,13 +226,13 @@ async def _answered(candidate: Candidate, tried: Tried) -> Tried:
         await provider.close()
     answered = Check("answer", Outcome.OK, msg("answered in {seconds:.1f} s", seconds=reply.seconds))
     if not (isinstance(reply, Answer) and reply.structured):
-        plain = msg("it answers in plain words, so that claims, commands and risk are not known")
+        plain = msg("the model answers in plain text, without claims, commands and risk")
         schema = Check("schema", Outcome.WARNING, plain, advice(Cause.SCHEMA).do)
     elif in_words:
-        turned = msg("it turns the schema away; asked in words, it keeps to it")
+        turned = msg("the model rejects the schema, but follows it when the prompt describes it")
         schema = Check("schema", Outcome.OK, turned)
     else:
-        schema = Check("schema", Outcome.OK, msg("it keeps to the schema of an answer"))
+        schema = Check("schema", Outcome.OK, msg("the model follows the schema of an answer"))
     return replace(
         tried,
         checks=(*tried.checks, answered, schema),
@@ -244,13 +246,14 @@ def _unanswered(candidate: Candidate, error: ProviderError) -> Check:
     if error.cause is not Cause.CUT_OFF or candidate.tokens >= candidate.recipe.section.max_output_tokens:
         return _failed("answer", error)
     used = msg(
-        "the {longest} tokens of this test were used up before the answer was whole", longest=candidate.tokens
+        "the {longest} tokens of this test were used up before the answer was complete",
+        longest=candidate.tokens,
     )
     if candidate.tokens < candidate.wanted:
-        pays = msg("`{enough}` pays for all", enough=candidate.enough)
-        remedy = msg("{pays}; or let it think less, by a lower effort", pays=pays)
+        pays = msg("`{enough}` covers the cost", enough=candidate.enough)
+        remedy = msg("{pays}; or lower the provider's effort", pays=pays)
     else:
-        remedy = msg("let it think less, by a lower effort, or name a model that comes to an end")
+        remedy = msg("lower the provider's effort, or choose a model that finishes its answer")
     return Check("answer", Outcome.FAILED, used, remedy, error.cause)
 
 

@@ -45,8 +45,8 @@ async def bounded(response: aiohttp.ClientResponse, most: int = MAX_BODY) -> Asy
         size += len(chunk)
         if size > most:
             response.close()
-            told = msg("the reply is longer than {size} MiB and was not read", size=most // 1024**2)
-            raise ProviderError(FailureKind.BAD_ANSWER, told, began=True)
+            message = msg("the reply is longer than {size} MiB and was not read", size=most // 1024**2)
+            raise ProviderError(FailureKind.BAD_ANSWER, message, began=True)
         yield chunk
 
 
@@ -64,7 +64,7 @@ def connection_failure(error: BaseException, timeout: float) -> ProviderError:
 def broken_off(any_event: bool = True) -> ProviderError:
     """The connection ended in the middle of an answer. Without `any_event` the reply was no stream at all."""
     if not any_event:
-        return ProviderError(FailureKind.BAD_ANSWER, msg("the reply is not a stream of events"), began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, msg("the reply is not an event stream"), began=True)
     return ProviderError(FailureKind.UNAVAILABLE, msg("the answer broke off in the middle"), began=True)
 
 

@@ -98,7 +98,7 @@ def read(status: int, body: object, headers: Mapping[str, str] | None = None) ->
     reasons.append(_word(metadata.get("limit_source")))
     if isinstance(inner.get("innererror"), dict):
         reasons.append(_word(inner["innererror"].get("code")))
-    told = VendorError(
+    error = VendorError(
         status,
         _message(inner),
         kind,
@@ -112,7 +112,7 @@ def read(status: int, body: object, headers: Mapping[str, str] | None = None) ->
         _retry_info(details),
         parsed,
     )
-    return _with_wait(told, headers)
+    return _with_wait(error, headers)
 
 
 def failure_of(status: int, body: object, headers: Mapping[str, str] | None = None) -> ProviderError:
@@ -126,34 +126,34 @@ def failure_in_200(body: object) -> ProviderError:
     `body` is the document or the event of a stream that holds it, or the error itself. Its code may be an
     HTTP status.
     """
-    told = read(200, body)
-    if told.code.isdigit() and 400 <= int(told.code) < 600:
-        told = read(int(told.code), body)
-    failure = _failure(told, "")
+    error = read(200, body)
+    if error.code.isdigit() and 400 <= int(error.code) < 600:
+        error = read(int(error.code), body)
+    failure = _failure(error, "")
     failure.began = True
     return failure
 
 
-def _failure(told: VendorError, head: str) -> ProviderError:
-    cause, label = told.cause, told.label
-    message = told.message or msg("no message")
+def _failure(error: VendorError, head: str) -> ProviderError:
+    cause, label = error.cause, error.label
+    message = error.message or msg("no message")
     if label and label not in message:
         message = msg("{message} ({label})", message=message, label=label)
-    wait = MAX_RETRY_AFTER if cause is Cause.QUOTA else told.wait
+    wait = MAX_RETRY_AFTER if cause is Cause.QUOTA else error.wait
     if advice(cause).kind is FailureKind.REFUSED:
         wait = None
     return ProviderError(advice(cause).kind, head + message, cause=cause, retry_after=wait)
 
 
-def _fits(row: ErrorRow, told: VendorError) -> bool:
-    message = " ".join(told.message.lower().split())
+def _fits(row: ErrorRow, error: VendorError) -> bool:
+    message = " ".join(error.message.lower().split())
     return (
-        (not row.status or told.status in row.status)
-        and (not row.name or not told.names.isdisjoint(row.name))
-        and (not row.quota or any(row.quota in quota for quota in told.quotas))
-        and (not row.param or told.param.startswith(row.param))
-        and (not row.keys or not told.metadata.isdisjoint(row.keys))
-        and (row.json is None or row.json is told.parsed)
+        (not row.status or error.status in row.status)
+        and (not row.name or not error.names.isdisjoint(row.name))
+        and (not row.quota or any(row.quota in quota for quota in error.quotas))
+        and (not row.param or error.param.startswith(row.param))
+        and (not row.keys or not error.metadata.isdisjoint(row.keys))
+        and (row.json is None or row.json is error.parsed)
         and (not row.begins or message.startswith(row.begins))
         and (not row.ends or message.rstrip(".").endswith(row.ends))
         and (not row.words or any(words in f"{message} " for words in row.words))
@@ -233,14 +233,14 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     return min(max((date - (now or datetime.now(UTC))).total_seconds(), 0.0), MAX_RETRY_AFTER)
 
 
-def _with_wait(told: VendorError, headers: Mapping[str, str] | None) -> VendorError:
-    """`told` with the wait of its headers, else of its details, else of its message."""
+def _with_wait(error: VendorError, headers: Mapping[str, str] | None) -> VendorError:
+    """`error` with the wait of its headers, else of its details, else of its message."""
     wait = retry_after(headers) if headers else None
     if wait is None:
-        wait = told.wait
-    if wait is None and told.status == 429:
-        wait = _wait_in_words(told.message)
-    return replace(told, wait=None if wait is None else min(wait, MAX_RETRY_AFTER))
+        wait = error.wait
+    if wait is None and error.status == 429:
+        wait = _wait_in_words(error.message)
+    return replace(error, wait=None if wait is None else min(wait, MAX_RETRY_AFTER))
 
 
 def _wait_in_words(message: str) -> float | None:

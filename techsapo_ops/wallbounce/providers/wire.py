@@ -148,7 +148,7 @@ class WiredModel(ReadModel):
         if spec.api_key.reveal().strip().isprintable():
             return None
         return msg(
-            "its key holds a control character; write providers.{name}.api_key anew, on one line", name=name
+            "the key contains a control character; rewrite providers.{name}.api_key on one line", name=name
         )
 
     @property
@@ -208,7 +208,9 @@ class WiredModel(ReadModel):
         except unreachable as error:
             failure = connection_failure(error, wait)
         except UNREADABLE as error:
-            unread = msg("the list of models is not the vendor's ({name})", name=type(error).__name__)
+            unread = msg(
+                "the list of models is not in the vendor's format ({name})", name=type(error).__name__
+            )
             failure = ProviderError(FailureKind.BAD_ANSWER, unread)
         except ProviderError as error:
             failure = error
@@ -237,7 +239,7 @@ class WiredModel(ReadModel):
         if len(tried) > 1:
             self._form = form
         if not reply.complete and not reply.text.strip() and not reply.why:
-            spent = msg("all tokens went into thinking and none into an answer; raise max_output_tokens")
+            spent = msg("the model used all tokens for thinking and gave no answer; raise max_output_tokens")
             raise ProviderError(FailureKind.BAD_ANSWER, spent, cause=Cause.CUT_OFF, began=True)
         return reply
 
@@ -289,7 +291,7 @@ class WiredModel(ReadModel):
         except self._errors as error:
             raise connection_failure(error, self.timeout) from None
         except UNREADABLE as error:
-            unread = msg("the reply is not the vendor's ({name})", name=type(error).__name__)
+            unread = msg("the reply is not in the vendor's format ({name})", name=type(error).__name__)
             raise ProviderError(FailureKind.BAD_ANSWER, unread, began=True) from None
 
 

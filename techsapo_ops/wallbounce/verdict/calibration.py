@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.question import TIERS, TaskType
 from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Weights
 
 Format = Literal[3]
-HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes it anew")
+HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new calibration file")
 
 
 def model_set(models: Sequence[str]) -> tuple[str, ...]:
@@ -123,14 +123,14 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
     left out, and labels that say `"complete": false`: where grades are missing, agreement and grade are not
     what the weights hold for. Raises OpsError that names every wrong line, up to ten.
     """
-    found: list[Label] = []
+    labels: list[Label] = []
     problems: list[str] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             label = _label(line)
-            found += [label] if label.complete else []
+            labels += [label] if label.complete else []
         except ValueError as error:
             problems.append(msg("{source}:{number} {error}", source=source, number=number, error=error))
             if len(problems) >= MOST_PROBLEMS:
@@ -141,15 +141,15 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
             joined("\n", problems),
             msg(
                 'a line is e.g. {{"tier": "basic", "models": ["gpt", "claude"], "agreement": 1, '
-                '"grade": 0.92, "correct": true}}; the first four are the `evidence` of an answer'
+                '"grade": 0.92, "correct": true}}; the first four fields are the `evidence` of an answer'
             ),
         )
-    if not found:
+    if not labels:
         raise OpsError(
-            msg("{source} holds no labels of whole gradings", source=source),
-            msg("docs/wall-bounce.md says how to collect them"),
+            msg("{source} has no label with a complete set of grades", source=source),
+            msg("docs/wall-bounce.md says how to collect labels"),
         )
-    return tuple(found)
+    return tuple(labels)
 
 
 def by_set(labels: Iterable[Label]) -> Mapping[Set, tuple[Label, ...]]:
@@ -163,7 +163,7 @@ def by_set(labels: Iterable[Label]) -> Mapping[Set, tuple[Label, ...]]:
 
 def _label(line: str) -> Label:
     if len(line) > LONGEST_LINE:
-        raise ValueError(msg("the line is longer than a label can be"))
+        raise ValueError(msg("the line is too long for a label"))
     try:
         raw = json.loads(line)
     except RecursionError:
@@ -173,8 +173,8 @@ def _label(line: str) -> Label:
     try:
         label = _LABEL.validate_python(raw)
     except ValidationError as error:
-        found = [(each["type"], str(each["loc"][0]) if each["loc"] else "") for each in error.errors()]
-        if missing := [name for kind, name in found if kind == "missing"]:
+        faults = [(each["type"], str(each["loc"][0]) if each["loc"] else "") for each in error.errors()]
+        if missing := [name for kind, name in faults if kind == "missing"]:
             raise ValueError(msg("lacks {missing}", missing=", ".join(missing))) from None
-        raise ValueError(_WANTED.get(found[0][1], msg("should be an object"))) from None
+        raise ValueError(_WANTED.get(faults[0][1], msg("should be an object"))) from None
     return replace(label, models=model_set(label.models))

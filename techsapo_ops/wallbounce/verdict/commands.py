@@ -79,7 +79,7 @@ def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
     folded = fold(text)
     places = _Places.of(folded)
     table = signs()
-    found: dict[tuple[str, str], Dangerous] = {}
+    dangers: dict[tuple[str, str], Dangerous] = {}
     ends: dict[str, int] = {}
     for word in _WORD.finditer(folded):
         name = word[0].casefold()
@@ -92,8 +92,8 @@ def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
                 ends[danger.kind] = stop = end.start() if end else recognised + _MARGIN
                 command = " ".join(folded[word.start() : stop].strip(" :「`'\"").split())
                 made = Dangerous(command, danger.kind, danger.why[language], danger.effects)
-                found.setdefault(identity(made), made)
-    return tuple(found.values())
+                dangers.setdefault(identity(made), made)
+    return tuple(dangers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,8 @@ def commands_of(answer: Answer) -> tuple[str, ...]:
     """The commands of `answer`: those it lists, else what stands in code marks or 「」 in its text."""
     if answer.commands:
         return answer.commands
-    found = dict.fromkeys(_quoted(answer.text))
-    return tuple(c for c in found if re.match(r"[a-zA-Z./]", c))
+    commands = dict.fromkeys(_quoted(answer.text))
+    return tuple(c for c in commands if re.match(r"[a-zA-Z./]", c))
 
 
 def _quoted(text: str) -> Iterator[str]:

@@ -35,7 +35,7 @@ class _Words:
 
 _WORDS: dict[Language, _Words] = {
     "ja": _Words(
-        amendments="他の回答からの補足（異論なし）",
+        amendments="ほかの回答からの補足（異論なし）",
         destructive="【注意】元に戻せない操作が含まれます（網羅的ではありません）。実行前にバックアップと対象を確認してください",
         hazards="【注意】サービスの停止やセキュリティの低下を伴う操作が含まれます（網羅的ではありません）。"
         "影響を確認してから実行してください",
@@ -50,8 +50,8 @@ _WORDS: dict[Language, _Words] = {
             "split": "2件の回答が一致しません。",
             "consensus_below_threshold": "回答が十分に一致しません。",
             "grade_below_threshold": "ほかのプロバイダーの評価が低いためです。",
-            CONTRADICTED: "中心となる主張に反対する評価のほうが多くあります。",
-            "destructive_not_unanimous": "元に戻せない操作を、全員が挙げたわけではありません。",
+            CONTRADICTED: "回答の中心となる主張には、支持よりも反対の評価が多くあります。",
+            "destructive_not_unanimous": "元に戻せない操作を挙げていないプロバイダーがあります。",
             "answer_addresses_graders": "回答が評価者に指示を出そうとしています。",
             "refused_for_budget": "ほかのプロバイダーに尋ねる必要がありますが、予算が足りません。",
         },
@@ -74,14 +74,15 @@ _WORDS: dict[Language, _Words] = {
             "not_graded": "No provider scored the answer.",
             "split": "Two answers differ.",
             "consensus_below_threshold": "The answers do not agree enough.",
-            "grade_below_threshold": "The other providers graded it too low.",
-            CONTRADICTED: "More peers contradict its main claim than hold it.",
-            "destructive_not_unanimous": "It cannot be undone, and not every provider proposes it.",
+            "grade_below_threshold": "The other providers graded the answer too low.",
+            CONTRADICTED: "More providers contradict the answer's main claim than support it.",
+            "destructive_not_unanimous": "The answer contains a command that cannot be undone, and not every "
+            "provider proposes it.",
             "answer_addresses_graders": "The answer tries to tell its graders what to do.",
-            "refused_for_budget": "Another provider is needed, and the budget does not allow it.",
+            "refused_for_budget": "Another provider should be asked, but the budget does not allow it.",
         },
         hypotheses="Possible causes",
-        not_checked="No cause is confirmed. Read each command of the single answers before you run it.",
+        not_checked="No cause is confirmed. Read each command in the individual answers before you run it.",
         between=" ",
     ),
 }
@@ -93,7 +94,7 @@ def amendments(examination: Examination, verdict: Verdict) -> tuple[Amendment, .
     Its own author must be silent on them: what it entails it has said. A claim with a command that can't be
     undone is never taken over, and nothing of an answer that speaks to its graders.
     """
-    found: list[Amendment] = []
+    added: list[Amendment] = []
     have: list[Counter[str]] | None = None
     for index, candidate in enumerate(examination.candidates):
         if index == verdict.chosen or candidate.manipulation:
@@ -110,8 +111,8 @@ def amendments(examination: Examination, verdict: Verdict) -> tuple[Amendment, .
             counted = grams(claim)
             if all(cosine(counted, other) < SAME_CLAIM for other in have):
                 have.append(counted)
-                found.append(Amendment(candidate.answer.provider, claim))
-    return tuple(found)
+                added.append(Amendment(candidate.answer.provider, claim))
+    return tuple(added)
 
 
 def dissent(examination: Examination, verdict: Verdict) -> tuple[Dissent, ...]:
@@ -143,8 +144,11 @@ def dangers(
     """The dangerous commands of what the user reads: those that can't be undone, then those that stop a
     service or weaken security. Where only the provider speaks of the former, there is one without a name.
     """
-    found = [*dangerous_in(answer, language), *(d for each in added for d in dangerous(each.claim, language))]
-    once = {identity(d): d for d in found}.values()
+    known = [
+        *dangerous_in(answer, language),
+        *(d for each in added for d in dangerous(each.claim, language)),
+    ]
+    once = {identity(d): d for d in known}.values()
     lasting = tuple(d for d in once if d.lasting)
     if not lasting and answer.risk is Risk.DESTRUCTIVE:
         lasting = (Dangerous("", "declared", _WORDS[language].unlisted),)
@@ -173,10 +177,10 @@ def text(analysis: Analysis) -> str:
 
 def _refusal(analysis: Analysis, words: _Words) -> str:
     open_, notes = analysis.hypotheses, analysis.verdict.notes
-    told = [why for note, why in words.reasons.items() if note in notes]
+    reasons = [why for note, why in words.reasons.items() if note in notes]
     if "split" in notes:
-        told = [why for why in told if why != words.reasons["consensus_below_threshold"]]
-    parts = [words.between.join([words.refused, *told])]
+        reasons = [why for why in reasons if why != words.reasons["consensus_below_threshold"]]
+    parts = [words.between.join([words.refused, *reasons])]
     if open_:
         # The same cause can stand twice where it is not known that two answers agree.
         named = Counter[str]()

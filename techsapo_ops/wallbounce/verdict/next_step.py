@@ -43,7 +43,7 @@ def within_reach(verdict: Verdict, wanted: float) -> bool:
 
 
 def critiques(objections: Sequence[Objection]) -> tuple[Critique, ...]:
-    """What an author is told: the contested claims alone, and what is held against them, without names."""
+    """What an author gets: the contested claims alone, and what is held against them, without names."""
     return tuple(
         Critique(o.claim, "\n".join(dict.fromkeys(evidence for _, evidence in o.against if evidence)))
         for o in objections

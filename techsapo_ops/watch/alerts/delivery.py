@@ -1,4 +1,4 @@
-"""Whether a notification would arrive, by a synthetic alert; and who would be told of nothing."""
+"""Whether a notification would arrive, by a synthetic alert; and which alerts notify nobody."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def try_out(
     It carries the alert's own severity, priority and page, but a service of its own, so that it neither joins
     the group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
     integration: one that a real alert sends there at that very moment, or that is still tried from before,
-    can't be told apart. The alert ends with this call.
+    can't be distinguished. The alert ends with this call.
     Raises OpsError where it reaches nobody, was refused, or is not taken in time.
     """
     spec = stack.spec
@@ -109,7 +109,7 @@ def deliver(
     if not wanted:
         raise OpsError(
             msg(
-                "{alert} goes to the receiver {receiver}, which tells nobody",
+                "alert {alert} goes to receiver {receiver}, which notifies nobody",
                 alert=alert.labels["alertname"],
                 receiver=receiver,
             ),
@@ -121,10 +121,10 @@ def deliver(
         while True:
             stack.pause(POLL)
             now, passed = server.sent(receiver), clock() - started
-            told = {name: sent_since(before, now, name) for name in wanted}
-            if all(told[name].delivered >= count for name, count in wanted.items()):
+            counts = {name: sent_since(before, now, name) for name in wanted}
+            if all(counts[name].delivered >= count for name, count in wanted.items()):
                 return Delivery(receiver, tuple(wanted), passed)
-            if why := undelivered(told, wanted, receiver, within if passed >= within else None):
+            if why := undelivered(counts, wanted, receiver, within if passed >= within else None):
                 raise OpsError(msg("not delivered: {why}", why=why), _HINT)
             if passed >= within:
                 raise OpsError(
@@ -136,26 +136,26 @@ def deliver(
 
 
 def undelivered(
-    told: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
+    counts: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
 ) -> str:
     """Why what was sent has not arrived; "" while it may yet. `over` are the seconds that were waited in
     vain.
     """
-    for name, sent in told.items():
+    for name, sent in counts.items():
         if sent.delivered >= wanted[name]:
             continue
         which = msg("{name} of receiver {receiver}", name=name, receiver=receiver)
         if wanted[name] > 1:
             which = msg(
-                "{wanted} of {wanted2} {which}",
+                "{which} ({wanted} of {wanted2})",
                 wanted=wanted[name] - sent.delivered,
                 wanted2=wanted[name],
                 which=which,
             )
         if sent.given_up > 0 or sent.failed >= TRIES or (sent.failed > 0 and over is not None):
             if sent.failed == 1:
-                return msg("{which} failed, 1 try", which=which)
-            return msg("{which} failed, {failed} tries", which=which, failed=sent.failed)
+                return msg("sending to {which} failed after 1 try", which=which)
+            return msg("sending to {which} failed after {failed} tries", which=which, failed=sent.failed)
         if sent.begun > 0 and over is not None:
             return msg("{which} has not answered within {over:g} s", which=which, over=over)
     return ""
@@ -164,12 +164,12 @@ def undelivered(
 def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str]) -> str:
     held = next((a for a in server.alerts() if a.labels == labels), None)
     if held is None:
-        return msg("Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`")
+        return msg("Alertmanager does not have the alert: see `techsapo logs alertmanager -n 20`")
     if held.silenced:
-        return msg("a silence matches it: `techsapo alerts silence --list` shows which")
+        return msg("a silence matches this alert; `techsapo alerts silence --list` shows which")
     if spec.notifications.business_hours is not None and labels.get("priority") == "P2":
-        return msg("it may wait for notifications.business_hours, as alerts of priority P2 do")
-    return msg("monitoring.alertmanager.group_wait may be longer than that: wait longer with --within")
+        return msg("the alert may be waiting for `notifications.business_hours`, as alerts of priority P2 do")
+    return msg("`monitoring.alertmanager.group_wait` may be longer than --within; give --within more seconds")
 
 
 def integrations_of(config: str, receiver: str) -> dict[str, int]:
@@ -198,7 +198,7 @@ def sent_since(before: Mapping[str, Sent], now: Mapping[str, Sent], integration:
 
 def unreached_lines(spec: Spec) -> Iterator[str]:
     """A line for each, with what to write after a colon."""
-    if nobody := spec.told_nobody:
+    if nobody := spec.nobody_notified:
         yield nobody
     if watcher := spec.watched_by_nobody:
         yield watcher
@@ -211,10 +211,10 @@ def _less_urgent(spec: Spec) -> Iterator[str]:
     if not unreached or not spec.monitoring.alertmanager.enabled:
         return
     if "warning" in unreached and not unreached & {"critical", "page"}:
-        yield msg("warnings reach no one: add a receiver to notifications.warning")
+        yield msg("alerts of severity warning reach no one: add a receiver to notifications.warning")
     if not unreached & {"critical", "page"} and leads_here_alone(spec):
         yield msg(
-            "links in messages open on this host alone: write where the pages are opened, `{setting}`",
+            "links in messages open only on this host: set `{setting}` to an address that others can open",
             setting=SETTING,
         )
 
@@ -227,7 +227,7 @@ def _later(spec: Spec) -> bool:
 def look_at_notifications(topology: Topology) -> Iterator[HostFinding]:
     """The same as findings. In production they are warnings, without those that are exposures there."""
     strict = topology.layout.environment == PRODUCTION
-    late = topology.spec.told_nobody if _later(topology.spec) else ""
+    late = topology.spec.nobody_notified if _later(topology.spec) else ""
     lines = [late, *_less_urgent(topology.spec)] if strict else unreached_lines(topology.spec)
     for line in filter(None, lines):
         what, _, remedy = line.partition(": ")

@@ -55,7 +55,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every alert, those that fire first; where so, why states are not known, and why nobody is told."""
+    """Every alert, those that fire first; where so, why states are not known, and why nobody is notified."""
 
     alerts: tuple[Listed, ...]
     trouble: str = ""
@@ -65,10 +65,10 @@ class Listing:
 def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanager | None) -> Listing:
     """Every alert as Prometheus has it, and as Alertmanager holds it back.
 
-    None stands for a server that the stack does not run.
+    None is a server that the stack does not run.
     """
     had: Mapping[Labels, Acknowledgement] = {}
-    # Each is asked for itself: what fires is what Prometheus says, also where nobody is told.
+    # Each is asked for itself: what fires is what Prometheus says, also where nobody is notified.
     held, untold = _held(alertmanager) if alertmanager is not None else ((), "")
     try:
         waiting = prometheus.alerts() if prometheus is not None else None
@@ -77,7 +77,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
             had = holders(prometheus, alertmanager)
     except (Unreachable, ApiError) as error:
         waiting, had, trouble = None, {}, error.message
-    found: list[Listed] = []
+    rows: list[Listed] = []
     spec, topology = stack.spec, stack.topology
     hushed, began = muted(held, ()), beginnings(held)
     for alert in alerts_of(spec).values():
@@ -87,11 +87,11 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
         mine = [w for w in waiting or () if w.labels.get("alertname") == alert.name and NEXT not in w.labels]
         disabled = settings is not None and not settings.enabled
         if disabled or (alert.exporter is not None and not topology.has(alert.exporter)):
-            found.append(replace(quiet, state="off"))
+            rows.append(replace(quiet, state="off"))
         elif waiting is None:
-            found.append(replace(quiet, state="unknown"))
+            rows.append(replace(quiet, state="unknown"))
         elif not mine:
-            found.append(quiet)
+            rows.append(quiet)
         for one in mine:
             state: State = "firing" if one.state == "firing" else "pending"
             if (mute := hushed.get(_identity(one.labels))) is not None:
@@ -99,19 +99,19 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
             summary = one.annotations.get("summary", "")
             holder = had.get(_identity(one.labels))
             since = began_of(one, began)
-            found.append(Listed(alert, state, rule, one.labels, summary, since, holder))
-    return Listing(tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble, untold)
+            rows.append(Listed(alert, state, rule, one.labels, summary, since, holder))
+    return Listing(tuple(sorted(rows, key=lambda f: ORDER.index(f.state))), trouble, untold)
 
 
 def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
-    """What Alertmanager has, and why nobody is told where it does not say."""
+    """What Alertmanager has, and why nobody is notified where it does not answer."""
     try:
         return alertmanager.alerts(), ""
     except Unreachable as error:
-        return (), msg("Alertmanager does not answer: nobody is told ({message})", message=error.message)
+        return (), msg("Alertmanager does not answer: nobody is notified ({message})", message=error.message)
     except ApiError as error:
         return (), msg(
-            "Alertmanager answers with an error: maybe nobody is told ({message})", message=error.message
+            "Alertmanager answers with an error: maybe nobody is notified ({message})", message=error.message
         )
 
 
@@ -132,29 +132,31 @@ def _identity(labels: Mapping[str, str]) -> Labels:
 def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
     """What fires and matches. Raises OpsError where nothing does, and says what else holds of it."""
     prometheus = _prometheus(stack)
-    found = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
-    if found:
-        return found
+    matching = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
+    if matching:
+        return matching
     what = all_of(str(m) for m in only)
     if Matcher("alertname", "=", WATCHDOG) in only:
-        raise OpsError(
-            msg("{watchdog} always fires, and nobody has to do anything", watchdog=WATCHDOG), exit_code=2
-        )
+        raise OpsError(msg("{watchdog} always fires and needs no action", watchdog=WATCHDOG), exit_code=2)
     states = {
         f.state for f in prometheus.alerts() if NEXT not in f.labels and all(m.holds(f.labels) for m in only)
     }
     if "firing" in states:
         raise OpsError(
-            msg("{what} fires, but Prometheus does not count since when", what=what),
-            msg("try again in a few seconds; if that goes on, its rules are older ones: `techsapo up`"),
+            msg("an alert that matches {what} is firing, but Prometheus does not know since when", what=what),
+            msg(
+                "try again in a few seconds; if this error comes back, the alert rules are outdated: run "
+                "`techsapo up`"
+            ),
         )
     if "pending" in states:
         raise OpsError(
-            msg("{what} does not fire: its condition has not held for long enough", what=what),
-            msg("nobody was told of it yet"),
+            msg("no firing alert matches {what}: the condition has not lasted long enough yet", what=what),
+            msg("nobody has been notified yet"),
         )
     raise OpsError(
-        msg("{what} does not fire", what=what), msg("`techsapo alerts list --firing` lists what does")
+        msg("no firing alert matches {what}", what=what),
+        msg("`techsapo alerts list --firing` lists the firing alerts"),
     )
 
 
@@ -168,7 +170,7 @@ def _prometheus(stack: Stack) -> Prometheus:
     if prometheus is None:
         raise OpsError(
             msg("this stack runs no Prometheus, so no alert fires"),
-            msg("set monitoring.prometheus.enabled, then `techsapo up`"),
+            msg("set `monitoring.prometheus.enabled` to true, then `techsapo up`"),
         )
     return prometheus
 
@@ -178,7 +180,7 @@ class OneAlert:
     """`now` is its state, once for each that fires; `silences` are those that are about it alone or more.
 
     `receivers` are the kinds of those that it goes to, `runbook` its page with this stack's commands.
-    `trouble` says why states are not known, `untold` why nobody is told.
+    `trouble` says why states are not known, `untold` why nobody is notified.
     """
 
     alert: Alert
@@ -195,7 +197,7 @@ class OneAlert:
 def one_alert(
     stack: Stack, alert: Alert, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> OneAlert:
-    """What is known of `alert`. None stands for a server that the stack does not run."""
+    """What is known of `alert`. None is a server that the stack does not run."""
     alert = alert.of_stack(hosts=len(stack.spec.hosts))
     listing = listed(stack, prometheus, alertmanager)
     now = tuple(each for each in listing.alerts if each.alert.name == alert.name)
@@ -215,10 +217,10 @@ def one_alert(
 def _receivers(spec: Spec, alert: Alert) -> tuple[str, ...]:
     if not spec.monitoring.alertmanager.enabled:
         return ()
-    told = spec.notifications
-    given = {"critical": told.critical, "warning": told.warning, "info": told.info}
-    names = told.paged if alert.page else given[alert.severity]
-    return tuple(receiver.kind for receiver in told.named(names))
+    notifications = spec.notifications
+    given = {"critical": notifications.critical, "warning": notifications.warning, "info": notifications.info}
+    names = notifications.paged if alert.page else given[alert.severity]
+    return tuple(receiver.kind for receiver in notifications.named(names))
 
 
 def _silences(
@@ -228,16 +230,16 @@ def _silences(
     if alertmanager is None:
         return ()
     try:
-        standing = [silence for silence in alertmanager.silences() if silence.state != "expired"]
+        current = [silence for silence in alertmanager.silences() if silence.state != "expired"]
     except (Unreachable, ApiError):  # `untold` says so
         return ()
-    acknowledged = {each.id for each in acknowledgements_of(standing)}
+    acknowledged = {each.id for each in acknowledgements_of(current)}
     labels = [dict(each.labels) for each in now if each.labels] or [
         {"alertname": alert.name, "severity": alert.severity, "priority": alert.priority}
     ]
     return tuple(
         silence
-        for silence in standing
+        for silence in current
         if silence.id not in acknowledged
-        and any(all(matcher.holds(found) for matcher in silence.matchers) for found in labels)
+        and any(all(matcher.holds(labelset) for matcher in silence.matchers) for labelset in labels)
     )

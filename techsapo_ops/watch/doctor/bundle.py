@@ -89,10 +89,10 @@ class Sources:
 
 def write(path: Path, items: Sequence[Item]) -> int:
     """Write the archive, 0600, and return its size. Raises OpsError where something is there already."""
-    # Links on the way are the caller's own choice; one that stands in the file's place is not followed.
+    # Links on the way are the caller's own choice; one in the file's place is not followed.
     target = NoFollowFile(path.absolute().parent.resolve() / path.name)
     if target.look() is not None:
-        raise OpsError(msg("{path} is there already", path=path), msg("name another one"))
+        raise OpsError(msg("{path} already exists", path=path), msg("choose another name"))
     with tempfile.TemporaryFile() as file:
         _archive(file, path.name.removesuffix(".tar.gz"), items)
         size = file.tell()
@@ -131,9 +131,9 @@ def _said(sources: Sources) -> Iterator[tuple[str, str, str]]:
         name: lambda words=words: _say(sources, words)  # type: ignore[misc] # bound per command
         for name, words in sources.commands.items()
     }
-    for name, told in at_once(asked, _SECONDS + 5).items():
+    for name, output in at_once(asked, _SECONDS + 5).items():
         words = " ".join(sources.commands[name])
-        yield name, f"techsapo {words}", told if isinstance(told, str) else f"not known: {told}\n"
+        yield name, f"techsapo {words}", output if isinstance(output, str) else f"not available: {output}\n"
 
 
 def _say(sources: Sources, words: tuple[str, ...]) -> str:
@@ -148,14 +148,14 @@ def _say(sources: Sources, words: tuple[str, ...]) -> str:
 def _secrets(sources: Sources) -> frozenset[Path]:
     """Files and folders below the generated ones that hold secrets."""
     layout = sources.layout
-    found = {layout.secrets, layout.config / "docker" / "secrets"}
+    paths = {layout.secrets, layout.config / "docker" / "secrets"}
     if sources.stack is not None:
-        found.update(secret_paths(sources.stack))
+        paths.update(secret_paths(sources.stack))
     try:
         written = read_manifest(layout.config).files
     except OpsError:
         return frozenset({layout.config})  # which of them hold one is not known
-    return frozenset(found | {layout.config / name for name, each in written.items() if each.secret})
+    return frozenset(paths | {layout.config / name for name, each in written.items() if each.secret})
 
 
 def _files(folder: Path, without: frozenset[Path]) -> Iterator[Path]:
@@ -191,7 +191,7 @@ def _logs(recorded: Recorded) -> Iterator[tuple[str, str, str]]:
         try:
             text = "".join(_line(line.text) for line in recorded.logs((name,), lines=_LINES))
         except OpsError as error:
-            text = f"not known: {error.message}\n"
+            text = f"not available: {error.message}\n"
         yield f"logs/{name}.log", f"its last {_LINES} lines", text
 
 
@@ -214,12 +214,12 @@ def _read(path: Path) -> str:
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                return "left out: it is no regular file\n"
+                return "left out: it is not a regular file\n"
             if facts.st_size > MOST_BYTES:
                 file.seek(facts.st_size - MOST_BYTES)
             return file.read(MOST_BYTES).decode("utf-8", "replace")
     except OSError as error:
-        return f"not known: {error.strerror}\n"
+        return f"not available: {error.strerror}\n"
 
 
 def _bounded(text: str) -> str:

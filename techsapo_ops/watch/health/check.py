@@ -46,7 +46,7 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
         if len(having) > 1:
             wrong |= {name: _also(each for each in having if each != name) for name in having}
         elif not having and all(part.sole is False for part in alike):
-            wrong |= {part.name: msg("and none of the others has it") for part in alike}
+            wrong |= {part.name: msg("and none of the others has the leading role") for part in alike}
     return [
         replace(part, status=PartStatus.DEGRADED, detail=joined("; ", (part.detail, wrong[part.name])))
         if part.name in wrong and part.status is PartStatus.HEALTHY
@@ -56,11 +56,11 @@ def with_one_of_each(parts: Sequence[HealthPart]) -> list[HealthPart]:
 
 
 def _also(others: Iterable[str]) -> str:
-    return msg("and so is or has {others}, where one alone should", others=", ".join(others))
+    return msg("{others} has the leading role, too, but only one may have it", others=", ".join(others))
 
 
 def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
-    """What the ledger tells of whoever starts the jobs: a run that was missed is a fault.
+    """What the records of jobs say of whoever starts them: a run that was missed is a fault.
 
     Nothing where the scheduler is one of the services, which has a heartbeat, and where nobody is to start
     any. Raises nothing for what it finds.
@@ -70,15 +70,15 @@ def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
         return ()
     try:
         zone = local_zone()
-        found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
+        statuses = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
     except OpsError as error:
         return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, error.message),)
     hint = "`techsapo cron install`" if schedule.by == "cron" else "`techsapo jobs`"
-    if missed := [status for status in found if status.missed is not None]:
+    if missed := [status for status in statuses if status.missed is not None]:
         return (HealthPart("jobs", "jobs", PartStatus.DEGRADED, _words(missed), hint=hint),)
-    if not any(status.last for status in found):
-        return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, msg("none has run yet"), hint=hint),)
-    return (HealthPart("jobs", "jobs", PartStatus.HEALTHY, msg("each began when it was due")),)
+    if not any(status.last for status in statuses):
+        return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, msg("no job has run yet"), hint=hint),)
+    return (HealthPart("jobs", "jobs", PartStatus.HEALTHY, msg("every job started on time")),)
 
 
 def _words(missed: list[JobStatus]) -> str:
@@ -86,7 +86,7 @@ def _words(missed: list[JobStatus]) -> str:
         ", ",
         (
             msg(
-                "{name} was due {time:%Y-%m-%d %H:%M} and did not begin",
+                "job {name} was due at {time:%Y-%m-%d %H:%M} and did not start",
                 name=status.job.name, time=status.missed,
             )
             for status in missed
@@ -116,7 +116,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     """
     if not timeout > 0:
         raise OpsError(
-            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("a timeout of {timeout:g} s leaves no time to check", timeout=timeout),
             msg("pass e.g. --timeout 5"),
         )
     preload()
@@ -140,14 +140,14 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
     parts = (*asked, *closed, *jobs_part(topology, now), *absent)
-    return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
+    return HealthReport(parts, time.monotonic() - started, held.acknowledged(), held.firing(), away)
 
 
 def _away(stack: Stack) -> Mapping[str, str]:
     """The machines that can't be reached, and why."""
     try:
         return stack.engine.away()
-    except OpsError:  # the probes tell it
+    except OpsError:  # the probes report it
         return {}
 
 
@@ -193,8 +193,8 @@ def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
     if not (seen.running and seen.services):
         return list(parts)
     missing = names - {*seen.services, *seen.stopped}
-    why = msg("the spec has it, what was applied last has not")
-    hint = msg("`techsapo plan` shows what differs, `techsapo up` starts it")
+    why = msg("this service is in the spec, but not in the last apply")
+    hint = msg("`techsapo plan` shows what differs; `techsapo up` starts the service")
     return [
         replace(p, detail=why, hint=hint)
         if p.name in missing and p.status is PartStatus.DOWN and not p.away
@@ -204,7 +204,7 @@ def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
 
 
 def _stopped(stack: Stack) -> Mapping[str, Stopped]:
-    """What somebody has stopped; none for a user who may not read it, whom the probes tell."""
+    """What somebody has stopped; none for a user who may not read it, to whom the probes report it."""
     try:
         return stopped_of(stack.layout)
     except OpsError:
@@ -235,7 +235,7 @@ def _data(stack: Stack) -> tuple[HealthPart, ...]:
         lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
     except OpsError as error:
         return (HealthPart("data", "data", PartStatus.UNTESTED, error.message, hint=error.hint),)
-    hint = msg("`techsapo up` names the newest backup of it")
+    hint = msg("`techsapo up` names the latest backup of the lost data")
     detail = joined("; ", (str(each) for each in lost))
     return (HealthPart("data", "data", PartStatus.DOWN, detail, hint=hint),) if lost else ()
 
@@ -251,30 +251,33 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
     if gone := [s.name for s in services if s.drift == FOLDER_GONE]:
         detail = msg(
-            "of {names} the data folder was removed; what they hold is lost when they end",
+            "the data folder of {names} was removed; the data is lost when these services stop",
             names=", ".join(gone),
         )
-        hint = msg("`techsapo backup` what still runs, then `techsapo up --empty` and `techsapo restore`")
+        hint = msg(
+            "back up what still runs with `techsapo backup`, then run `techsapo up "
+            "--empty` and `techsapo restore`"
+        )
         return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
-    found = [
+    replaced = [
         (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
         for s in services
         if s.replaced
     ]
-    if not found:
+    if not replaced:
         return ()
-    detail = joined("; ", (what for what, _ in found))
-    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{found[0][1]}`"),)
+    detail = joined("; ", (what for what, _ in replaced))
+    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{replaced[0][1]}`"),)
 
 
 def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
     """That users are turned away: meant, until the time when it was to end is over."""
-    found = maintenance_of(stack.layout)
-    if found is None:
+    maintenance = maintenance_of(stack.layout)
+    if maintenance is None:
         return ()
-    status = PartStatus.DEGRADED if found.forgotten(now) else PartStatus.HEALTHY
+    status = PartStatus.DEGRADED if maintenance.forgotten(now) else PartStatus.HEALTHY
     hint = msg("`techsapo maintenance off` lets users in again")
-    return (HealthPart("maintenance", "maintenance", status, str(found), hint=hint),)
+    return (HealthPart("maintenance", "maintenance", status, str(maintenance), hint=hint),)
 
 
 def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
@@ -289,13 +292,15 @@ def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
     """That a backup has less than half of what the one before had, as the last command on backups left it."""
     try:
         samples = read_textfile(stack.layout.textfiles, "backups")
-    except OpsError:  # node exporter can't read it either, and JobAbsent tells
+    except OpsError:  # node exporter can't read it either, and JobAbsent fires
         return ()
     sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
     if not sources:
         return ()
-    detail = msg("{sources} shrank: see the newest backup", sources=", ".join(sources))
-    hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
+    detail = msg("the data of {sources} has shrunk: see the latest backup", sources=", ".join(sources))
+    hint = msg(
+        "check with `techsapo backup show`, then run `techsapo backup accept ID` or `techsapo restore ID`"
+    )
     return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
 
 
@@ -317,17 +322,17 @@ def _alone(look: Callable[[], HealthPart]) -> tuple[HealthPart, ...]:
 
 def _at_once(jobs: Sequence[_Job], timeout: float) -> list[HealthPart]:
     """Run all jobs at the same time and give each until `timeout`."""
-    found = at_once({str(number): job.run for number, job in enumerate(jobs)}, timeout + _GRACE)
+    outcomes = at_once({str(number): job.run for number, job in enumerate(jobs)}, timeout + _GRACE)
     parts: list[HealthPart] = []
-    for job, told in zip(jobs, found.values(), strict=True):
-        if isinstance(told, Exception):
-            late = isinstance(told, TimeoutError)
+    for job, outcome in zip(jobs, outcomes.values(), strict=True):
+        if isinstance(outcome, Exception):
+            late = isinstance(outcome, TimeoutError)
             why = (
                 msg("did not answer within {timeout:g} s", timeout=timeout)
                 if late
-                else msg("{kind}: {told}", kind=type(told).__name__, told=told)
+                else msg("{kind}: {told}", kind=type(outcome).__name__, told=outcome)
             )
             parts.append(HealthPart(job.name, job.kind, PartStatus.DOWN, why, timeout, vital=job.vital))
         else:
-            parts += told
+            parts += outcome
     return parts

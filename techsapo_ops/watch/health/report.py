@@ -79,13 +79,15 @@ def silence_parts(stack: Stack, timeout: float) -> tuple[HealthPart, ...]:
     if alertmanager is None:
         return ()
     try:
-        found = over_critical(alertmanager.silences(), stack.spec)
+        hushed = over_critical(alertmanager.silences(), stack.spec)
     except OpsError:
         return ()
-    if not found:
+    if not hushed:
         return ()
-    detail = joined("; ", map(_words, found))
-    hint = msg("`techsapo alerts silence --list`, and `--expire ID` ends one")
+    detail = joined("; ", map(_words, hushed))
+    hint = msg(
+        "`techsapo alerts silence --list` lists the silences; `techsapo alerts silence --expire ID` ends one"
+    )
     return (HealthPart("silences", "silences", PartStatus.HEALTHY, detail, hint=hint),)
 
 
@@ -94,7 +96,7 @@ def _words(hushed: Hushed) -> str:
     if (more := len(hushed.alerts) - MOST) > 0:
         shown = msg("{shown} and {more} more", shown=shown, more=more)
     return msg(
-        "nobody is told of {shown} until {end} ({by}: {comment})",
+        "nobody is notified of {shown} until {end} ({by}: {comment})",
         shown=shown,
         end=moment_text(hushed.silence.ends),
         by=hushed.silence.created_by,
@@ -103,7 +105,7 @@ def _words(hushed: Hushed) -> str:
 
 
 class AskedMeanwhile:
-    """Asks while other parts are probed. A stack without these servers, and servers that do not answer, tell
+    """Asks while other parts are probed. A stack without these servers, and servers that do not answer, say
     nothing: the report has their parts.
     """
 
@@ -111,18 +113,18 @@ class AskedMeanwhile:
         self._stack = stack
         self._deadline = time.monotonic() + timeout
         self._timeout = timeout
-        self._found: tuple[Acknowledgement, ...] = ()
+        self._acknowledged: tuple[Acknowledgement, ...] = ()
         self._firing: tuple[str, ...] = ()
         self._thread = threading.Thread(target=self._ask, name="who has which alert", daemon=True)
         self._thread.start()
 
-    def found(self) -> tuple[Acknowledgement, ...]:
-        """What was told within the time."""
+    def acknowledged(self) -> tuple[Acknowledgement, ...]:
+        """Who has which alert, as far as the answer came in time."""
         self._thread.join(max(self._deadline - time.monotonic(), 0.0))
-        return self._found
+        return self._acknowledged
 
     def firing(self) -> tuple[str, ...]:
-        """The alerts that fire and nobody has, the critical ones first; what was told within the time."""
+        """The alerts that fire and nobody has, the critical ones first; empty without an answer in time."""
         self._thread.join(max(self._deadline - time.monotonic(), 0.0))
         return self._firing
 
@@ -132,14 +134,14 @@ class AskedMeanwhile:
         if prometheus is None or alertmanager is None:
             return
         try:
-            self._found = tuple(holders(prometheus, alertmanager).values())
+            self._acknowledged = tuple(holders(prometheus, alertmanager).values())
             known = [a for a in prometheus.alerts() if a.state == "firing"]
         except OpsError:
             return
-        taken = {each.incident.alert for each in self._found} | {WATCHDOG, DRILL}
-        told = {a.labels.get("alertname", ""): a.labels.get("severity", "") for a in known}
-        free = [name for name in told if name in alerts() and name not in taken]
-        self._firing = tuple(sorted(free, key=lambda name: (told[name] != "critical", name)))
+        taken = {each.incident.alert for each in self._acknowledged} | {WATCHDOG, DRILL}
+        severities = {a.labels.get("alertname", ""): a.labels.get("severity", "") for a in known}
+        free = [name for name in severities if name in alerts() and name not in taken]
+        self._firing = tuple(sorted(free, key=lambda name: (severities[name] != "critical", name)))
 
 
 _DISK_WARN, _DISK_DOWN = 0.10, 0.02
@@ -150,25 +152,25 @@ def disk_part(directory: Path) -> HealthPart:
     """Room on the file system of `directory`, in bytes and inodes, for users other than root."""
     started = time.monotonic()
     try:
-        found = room(directory)
+        disk = room(directory)
     except OSError as error:
         return HealthPart("disk", "disk", PartStatus.DOWN, f"{directory}: {error.strerror}", vital=True)
     detail = msg(
         "{free_bytes} free of {total_bytes} ({free:.0%})",
-        free_bytes=human(found.free_bytes),
-        total_bytes=human(found.total_bytes),
-        free=found.free,
+        free_bytes=human(disk.free_bytes),
+        total_bytes=human(disk.total_bytes),
+        free=disk.free,
     )
-    if found.free_inodes < min(found.free, _DISK_WARN):
-        detail = msg("{free_inodes:.0%} of the inodes free", free_inodes=found.free_inodes)
-    left = min(found.free, found.free_inodes)
+    if disk.free_inodes < min(disk.free, _DISK_WARN):
+        detail = msg("{free_inodes:.0%} of the inodes free", free_inodes=disk.free_inodes)
+    left = min(disk.free, disk.free_inodes)
     status = PartStatus.HEALTHY
     if left < _DISK_WARN:
         status = PartStatus.DOWN if left < _DISK_DOWN else PartStatus.DEGRADED
     hint = (
         ""
         if status is PartStatus.HEALTHY
-        else msg("make room on the file system of {directory}", directory=found.directory)
+        else msg("make room on the file system of {directory}", directory=disk.directory)
     )
     return HealthPart("disk", "disk", status, detail, time.monotonic() - started, hint, vital=True)
 
@@ -193,7 +195,9 @@ def certificate_part(
         leaf = x509.load_pem_x509_certificate(chain.read_bytes())
     except FileNotFoundError:
         return part(
-            PartStatus.DEGRADED, msg("there is none at {chain}", chain=chain), msg("`techsapo up` makes it")
+            PartStatus.DEGRADED,
+            msg("there is no certificate at {chain}", chain=chain),
+            msg("`techsapo up` creates the certificate"),
         )
     except OSError as error:
         return part(
@@ -210,7 +214,9 @@ def certificate_part(
             return part(PartStatus.DEGRADED, error.message)
         if served != leaf:
             return part(
-                PartStatus.DEGRADED, msg("nginx serves another one"), "`techsapo restart --reload nginx`"
+                PartStatus.DEGRADED,
+                msg("nginx serves a certificate other than the stored one"),
+                "`techsapo restart --reload nginx`",
             )
     left = leaf.not_valid_after_utc - now
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
@@ -219,7 +225,7 @@ def certificate_part(
         return part(
             PartStatus.DEGRADED,
             msg("expired on {until}", until=until),
-            msg("`techsapo up` renews a self-signed one"),
+            msg("`techsapo up` renews a self-signed certificate"),
         )
     if served_at is not None and server_name is not None:
         asked, rest = server_name.replace("*", "www", 1), timeout - (time.monotonic() - started)

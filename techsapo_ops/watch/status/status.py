@@ -1,4 +1,4 @@
-"""What `techsapo status` shows, asked at the same time: each part by whoever tells of it elsewhere."""
+"""What `techsapo status` shows, asked at the same time: each part from the source that other commands use."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ _MARGIN = 1.0
 ASKED = timedelta(minutes=1)
 """In which Prometheus has asked every service once after an apply, and evaluated its rules."""
 SETTLED = timedelta(minutes=5)
-"""After an apply in which alerts that became pending by it are not told."""
+"""After an apply in which alerts that became pending by it are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look(Generic[T]):
-    """What one part told, or `why` it could not be read."""
+    """What one part answered, or `why` it could not be read."""
 
-    told: T | None = None
+    value: T | None = None
     why: str = ""
 
 
@@ -109,8 +109,8 @@ class StackStatus:
 
     @property
     def status(self) -> Status:
-        """As `techsapo health` says; down where that can't be told."""
-        return Status.DOWN if self.health.told is None else self.health.told.status
+        """As `techsapo health` says; down where that is unknown."""
+        return Status.DOWN if self.health.value is None else self.health.value.status
 
 
 def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> StackStatus:
@@ -121,7 +121,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
     """
     if not timeout > 0:
         raise OpsError(
-            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("a timeout of {timeout:g} s leaves no time to check", timeout=timeout),
             msg("pass e.g. --timeout 10"),
         )
     preload()
@@ -144,41 +144,41 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
     }
     if spec.floating_address is not None:
         asked["front"] = lambda: _front(stack)
-    found = {name: _look(told) for name, told in at_once(asked, timeout + _MARGIN).items()}
+    parts = {name: _look(answer) for name, answer in at_once(asked, timeout + _MARGIN).items()}
     return StackStatus(
         at=now,
         seconds=time.monotonic() - began,
         maintenance=maintenance_of(layout),
-        **cast(dict[str, Any], found),
+        **cast(dict[str, Any], parts),
         unreachable=away,
     )
 
 
 def _listed(stack: Stack, now: datetime) -> Listing:
     """The alerts, without those that are pending because the stack was being started or changed."""
-    found = listed(stack, prometheus_of(stack), alertmanager_of(stack))
+    listing = listed(stack, prometheus_of(stack), alertmanager_of(stack))
     try:
         entries = History.of(stack).ledger.entries()
     except OpsError:  # whoever looks for drift says so
-        return found
-    return without_start(found, entries[-1], now) if entries else found
+        return listing
+    return without_start(listing, entries[-1], now) if entries else listing
 
 
-def without_start(found: Listing, apply: LedgerEntry, now: datetime) -> Listing:
-    """`found` without what became pending during `apply`, or before everything was asked once after it.
+def without_start(listing: Listing, apply: LedgerEntry, now: datetime) -> Listing:
+    """`listing` without what became pending during `apply`, or before everything was asked once after it.
 
     Only for some minutes: what is still pending then has another reason. What fires stays.
     """
     ended = apply.time + timedelta(seconds=apply.seconds)
     if now > ended + SETTLED:
-        return found
+        return listing
 
     def of_the_start(each: Listed) -> bool:
         return (
             each.state == "pending" and each.since is not None and apply.time <= each.since <= ended + ASKED
         )
 
-    return replace(found, alerts=tuple(each for each in found.alerts if not of_the_start(each)))
+    return replace(listing, alerts=tuple(each for each in listing.alerts if not of_the_start(each)))
 
 
 def _services(stack: Stack) -> Observed:
@@ -199,22 +199,22 @@ def _front(stack: Stack) -> tuple[str, ...]:
     from techsapo_ops.engines.swarm.front import holders
 
     engine = swarm_of(stack.engine)
-    found = holders(stack.topology, engine.fleet, engine.glance().containers)
-    if not found and engine.fleet.unreachable:
+    hosts = holders(stack.topology, engine.fleet, engine.glance().containers)
+    if not hosts and engine.fleet.unreachable:
         raise HostsAway(engine.fleet.unreachable)
-    return found
+    return hosts
 
 
-def _look(told: Any) -> Look[Any]:
-    if isinstance(told, HostsAway):
-        return Look(why=told.why)
-    if isinstance(told, OpsError):
-        return Look(why=told.message.partition("\n")[0])
-    if isinstance(told, TimeoutError | OSError):
-        return Look(why=str(told))
-    if isinstance(told, Exception):
-        return Look(why=f"{type(told).__name__}: {told}")
-    return Look(told)
+def _look(answer: Any) -> Look[Any]:
+    if isinstance(answer, HostsAway):
+        return Look(why=answer.why)
+    if isinstance(answer, OpsError):
+        return Look(why=answer.message.partition("\n")[0])
+    if isinstance(answer, TimeoutError | OSError):
+        return Look(why=str(answer))
+    if isinstance(answer, Exception):
+        return Look(why=f"{type(answer).__name__}: {answer}")
+    return Look(answer)
 
 
 _SECONDS = 10.0
@@ -228,8 +228,8 @@ def program_versions(stack: Stack) -> dict[str, str]:
     if stack.topology.places.from_images:
         spec = stack.spec
         return {name: spec.image_of(name, s.facts.image) for name, s in kinds.items()}
-    found = at_once({name: partial(_asked, stack, service) for name, service in kinds.items()}, _SECONDS)
-    return {name: told if isinstance(told, str) else _UNKNOWN for name, told in found.items()}
+    answers = at_once({name: partial(_asked, stack, service) for name, service in kinds.items()}, _SECONDS)
+    return {name: answer if isinstance(answer, str) else _UNKNOWN for name, answer in answers.items()}
 
 
 def _asked(stack: Stack, service: Service) -> str:
@@ -237,5 +237,5 @@ def _asked(stack: Stack, service: Service) -> str:
         return _UNKNOWN
     option = kind_of(service).version_option
     said = stack.runner.run(Command((service.binary, option)), timeout=_SECONDS).output
-    found = _VERSION.search(said)
-    return found[1] if found is not None else _UNKNOWN
+    match = _VERSION.search(said)
+    return match[1] if match is not None else _UNKNOWN

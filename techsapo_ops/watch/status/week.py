@@ -32,7 +32,7 @@ from techsapo_ops.stores.keys import KeyFile
 from techsapo_ops.watch.alerts.delivery import Synthetic, deliver
 from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.costs import rows_of
-from techsapo_ops.watch.doctor.looks import look, sentences
+from techsapo_ops.watch.doctor.checks import look, sentences
 
 LONGEST = timedelta(days=31)
 """Of what Prometheus is asked at once, a look each minute."""
@@ -160,7 +160,7 @@ def _incidents(asked: _Asked) -> list[str]:
     for labels, value in sorted(minutes, key=lambda each: -each[1]):
         if labels.get(PAGE) == "true":
             alert = labels["alertname"]
-            who = ", ".join(sorted(holders[alert])) or msg("nobody acknowledged it")
+            who = ", ".join(sorted(holders[alert])) or msg("not acknowledged by anyone")
             lines.append(msg("{alert}, {minutes} min: {who}", alert=alert, minutes=round(value), who=who))
     return [*_some(lines, msg("none")), *_unmeasured(asked)]
 
@@ -170,35 +170,43 @@ def _unmeasured(asked: _Asked) -> Iterator[str]:
     known = sum(value for _, value in asked.query(f"count_over_time(max(up)[{asked.window}:5m])")) / 12
     whole = (asked.until - asked.since).total_seconds() / 3600
     if known < 0.95 * whole:
-        yield msg("Prometheus measured {known:.0f} h of {whole:.0f} h", known=known, whole=whole)
+        yield msg("Prometheus has data for only {known:.0f} h of {whole:.0f} h", known=known, whole=whole)
 
 
 def _noisy(asked: _Asked) -> list[str]:
     """The alerts that began to fire most often; what ends for less than a minute goes on."""
     began = f"{_BY_ALERT} ({_FIRING}) unless {_BY_ALERT} ({_FIRING} offset 1m)"
     times = asked.query(f"count_over_time(({began})[{asked.window}:1m])")
-    found = sorted(((round(value), labels["alertname"]) for labels, value in times), reverse=True)
-    noisy = [(count, name) for count, name in found if count >= _NOISY]
+    counts = sorted(((round(value), labels["alertname"]) for labels, value in times), reverse=True)
+    noisy = [(count, name) for count, name in counts if count >= _NOISY]
     lines = [msg("{alert} fired {count} times", alert=name, count=count) for count, name in noisy]
-    none = msg("none fired {times} times or more", times=_NOISY)
+    none = msg("no alert fired {times} times or more", times=_NOISY)
     return _some(lines, none)
 
 
 def _backups(asked: _Asked) -> list[str]:
     """The last backup that came back, and whether a newer look was bad."""
-    found = backups_of(asked.stack)
-    proved = found.proved
+    backups = backups_of(asked.stack)
+    proved = backups.proved
     lines = []
     if proved is None:
-        lines.append(msg("none was restored on trial"))
+        lines.append(msg("no backup was restored on trial"))
     elif proved.where == "here":
-        lines.append(msg("{id} restored on trial {when}", id=proved.id, when=asked.at(proved.at)))
+        lines.append(
+            msg("backup {id} was restored on trial on {when}", id=proved.id, when=asked.at(proved.at))
+        )
     else:
-        lines.append(msg("{id} came back from off-site {when}", id=proved.id, when=asked.at(proved.at)))
-    if found.newest_begun is not None:
-        lines.append(msg("the newest is of {when}", when=asked.at(found.newest_begun)))
-    if found.failed:
-        lines.append(msg("verification failed: {ids}", ids=", ".join(found.failed[-_MOST:])))
+        lines.append(
+            msg(
+                "backup {id} was fetched from off-site and restored on trial on {when}",
+                id=proved.id,
+                when=asked.at(proved.at),
+            )
+        )
+    if backups.newest_begun is not None:
+        lines.append(msg("the latest backup is from {when}", when=asked.at(backups.newest_begun)))
+    if backups.failed:
+        lines.append(msg("backups that failed verification: {ids}", ids=", ".join(backups.failed[-_MOST:])))
     return lines
 
 
@@ -218,32 +226,35 @@ def _cost(asked: _Asked) -> list[str]:
     now, then = spent.pop("", [0.0, 0.0])
     ranked = sorted(spent.items(), key=lambda each: -each[1][0])
     total = msg(
-        "${now:.2f} in {days} days up to {last} (UTC), ${then:.2f} in those before",
+        "${now:.2f} in {days} days up to {last} (UTC), ${then:.2f} in the {days} days before",
         now=now, days=days, last=f"{end - timedelta(days=1)}", then=then,
     )  # fmt: skip
-    each = [msg("{name} ${now:.2f}, ${then:.2f} before", name=n, now=a, then=b) for n, (a, b) in ranked]
+    each = [
+        msg("{name} ${now:.2f} (${then:.2f} in the period before)", name=n, now=a, then=b)
+        for n, (a, b) in ranked
+    ]
     return [total, *(_some(each, "") if each else [])]
 
 
 def _updates(asked: _Asked) -> list[str]:
     """Security updates that wait, and services that run what an update has replaced."""
-    return sentences(look(asked.stack, asked.until.timestamp())) or [msg("none waits")]
+    return sentences(look(asked.stack, asked.until.timestamp())) or [msg("no update or restart is pending")]
 
 
 def _silences(asked: _Asked) -> list[str]:
     """Silences over critical alerts."""
     alertmanager = alertmanager_of(asked.stack)
-    found = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
+    hushed = over_critical(alertmanager.silences(), asked.stack.spec) if alertmanager is not None else ()
     lines = [
         msg(
-            "{alerts} until {end} ({by})",
+            "{alerts} silenced until {end} ({by})",
             alerts=joined(", ", _some(list(each.alerts), "")),
             end=asked.at(each.silence.ends),
             by=harmless(each.silence.created_by),
         )
-        for each in found
+        for each in hushed
     ]
-    return _some(lines, msg("none over critical alerts"))
+    return _some(lines, msg("no silence covers a critical alert"))
 
 
 def _expires(asked: _Asked) -> list[str]:
@@ -257,12 +268,12 @@ def _expires(asked: _Asked) -> list[str]:
     for name, provider in stack.spec.providers.items():
         if provider.enabled and isinstance(provider, ModelProvider) and (end := announced_end(provider)):
             retires = datetime(end.retires.year, end.retires.month, end.retires.day, tzinfo=zone)
-            ends.append((retires, msg("model {model} of {name}", model=provider.model, name=name)))
+            ends.append((retires, msg("model {model} of provider {name}", model=provider.model, name=name)))
     keys = KeyFile(keys_file(stack.spec, stack.layout)).read()
     ends += [(k.expires, msg("API key {name}", name=k.name)) for k in keys if k.expires and not k.revoked]
     soon = sorted((end, what) for end, what in ends if end < asked.until + _SOON)
     lines = [msg("{what} on {when:%Y-%m-%d}", what=harmless(what), when=end) for end, what in soon]
-    return _some(lines, msg("nothing within {days} days", days=_SOON.days))
+    return _some(lines, msg("nothing expires within {days} days", days=_SOON.days))
 
 
 _WITHIN = 300.0
@@ -279,9 +290,9 @@ def job(context: JobContext) -> JobResult:
     server = alertmanager_of(stack)
     if server is None or not stack.spec.notifications.info:
         # Nobody asked for it to arrive: that is no failure for somebody to be woken by.
-        return JobResult(msg("made, but it reaches no one"))
+        return JobResult(msg("the report was created, but no receiver is set"))
     # Each is an alert of its own: the same one would wait for Alertmanager's repeat_interval.
     labels = {"alertname": REPORT, "severity": "info", "made": f"{now:%Y-%m-%dT%H:%M:%S}"}
     report = Synthetic(REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)})
     sent = deliver(stack, server, report, within=_WITHIN)
-    return JobResult(msg("sent by {integrations}", integrations=", ".join(sent.integrations)))
+    return JobResult(msg("sent via {integrations}", integrations=", ".join(sent.integrations)))

@@ -109,7 +109,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         opened = open_window(360, 800, java_script_enabled=False)
         failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 3\n'
         servers.wait_for(
-            lambda: any("Say that you have it" in m.text for m in channel.messages),
+            lambda: any("Acknowledge this alert" in m.text for m in channel.messages),
             what="a message with a link",
         )
         servers.wait_for(lambda: bool(prometheus.query("techsapo:alert:incident")), what="an incident")
@@ -132,7 +132,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             page.keyboard.press("Tab")
         page.keyboard.type("asking the vendor")
         page.keyboard.press("Enter")
-        page.get_by_text("hanako (unverified) has ProviderDown (provider=claude)").wait_for()
+        page.get_by_text("hanako (unverified) has acknowledged ProviderDown (provider=claude)").wait_for()
         opened.assert_clean()
         acknowledged = time.monotonic()
         (held,) = acknowledgements(alertmanager)
@@ -146,11 +146,11 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         )
         # The next message names who has it, and no longer asks for somebody.
         servers.wait_for(
-            lambda: "Who has it: hanako (unverified)" in channel.messages[-1].text,
+            lambda: "Acknowledged by: hanako (unverified)" in channel.messages[-1].text,
             timeout=60,
             what="a message with the name",
         )
-        assert "Say that you have it" in channel.messages[-1].text  # to take it over
+        assert "Acknowledge this alert" in channel.messages[-1].text  # to take it over
         servers.wait_for(
             lambda: silenced_next(port["alertmanager"]) == [[held.id]], what="the next receivers' turn"
         )

@@ -409,5 +409,5 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
 
 def test_a_synthetic_alert_is_timed_on_its_way_to_the_receiver(stack: Stack) -> None:
     said = stack.techsapo("alerts", "test", "MemoryHigh")
-    assert re.search(r"MemoryHigh reached critical \(webhook\) in [\d.]+ s", said)
+    assert re.search(r"MemoryHigh reached receiver critical \(webhook\) in [\d.]+ s", said)
     assert any(n.alert == "MemoryHigh" and "techsapo_test" in n.labels for n in stack.told.notes)

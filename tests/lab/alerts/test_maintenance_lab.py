@@ -105,7 +105,7 @@ def test_one_that_was_killed_in_the_middle_is_finished_by_the_next(stack: Projec
     (folder / "problem.json").unlink()  # as a kill between the note and the switch leaves it
     assert not closed(stack)
     assert status(stack)["on"] is True
-    assert "does not know of the maintenance" in stack.run("changes", "drift", code=100).stdout
+    assert "still serves users, although maintenance is on" in stack.run("changes", "drift", code=100).stdout
     stack.run("up")
     assert closed(stack)
     note.unlink()  # as a kill between the note's end and the switch's leaves it

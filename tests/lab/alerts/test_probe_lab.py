@@ -24,10 +24,10 @@ def test_redis_answers_and_a_missing_or_wrong_password_is_named(tmp_path: Path) 
     kind = Probe("redis")
     with servers.redis(tmp_path / "open") as server:
         assert ask(kind, server).detail == "PONG"
-        assert "has no password set" in ask(kind, server, password="x").detail
+        assert "has no password, but" in ask(kind, server, password="x").detail
     with servers.redis(tmp_path / "locked", password="日本語 pw") as server:
         assert ask(kind, server, password="日本語 pw").ok
-        assert "wants a password (NOAUTH)" in ask(kind, server).detail
+        assert "requires a password (NOAUTH)" in ask(kind, server).detail
         wrong = ask(kind, server, password="hunter2")
         assert "refused the password" in wrong.detail
         assert "hunter2" not in wrong.detail

@@ -85,8 +85,11 @@ def test_incidents_have_their_holders_and_noise_is_what_began_often(tmp_path: Pa
     parts = {part.name: part for part in found.parts}
     first, second, measured = parts["incidents"].lines
     assert (first.partition(",")[0], first.endswith(" min: suzuki")) == ("AppDown", True)
-    assert (second.partition(",")[0], second.endswith(": nobody acknowledged it")) == ("DiskFilling", True)
-    assert measured.startswith("Prometheus measured 10 h of 168 h")
+    assert (second.partition(",")[0], second.endswith(": not acknowledged by anyone")) == (
+        "DiskFilling",
+        True,
+    )
+    assert measured.startswith("Prometheus has data for only 10 h of 168 h")
     assert parts["noisy"].lines == ("MemoryHigh fired 5 times",)
     assert not parts["updates"].missing
 
@@ -120,7 +123,7 @@ def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: py
             monkeypatch.setattr(report_job, "alertmanager_of", lambda _: Alertmanager(server.url))
             monkeypatch.setattr(report_job, "week_of", lambda *_: made)
             context = JobContext(stack.layout, lambda: stack, cast(History, None), told.append)
-            assert report_job.job(context).summary == "sent by email, slack"
+            assert report_job.job(context).summary == "sent via email, slack"
             servers.wait_for(lambda: not Alertmanager(server.url).alerts())
     assert (channel.refused, box.refused) == ([], [])
     (message,), (mail,) = channel.messages, box.messages

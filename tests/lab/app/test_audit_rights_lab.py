@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.audit.migrate import HEAD
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 pytestmark = pytest.mark.lab
 
@@ -189,12 +189,12 @@ def test_a_dump_can_not_reach_beyond_its_database_whoever_vouches_for_it(
             found = repository_of(stack).find(backup.id)
             part = found.read().part("mysql")
             assert part is not None
-            with pytest.raises(OpsError, match="nothing outside the audit database"):
+            with pytest.raises(OpsError, match="no rights outside the audit database"):
                 kind.bring_back(stack, part, found.reader(part), lambda _: None)
             if number == 0:  # a server of its own takes seconds; what it refuses is the same list
                 tried = kind.trial(stack, part, found.reader(part), lambda _: None)
                 assert tried is not None
-                assert "nothing outside the audit database" in tried.problems[0]
+                assert "no rights outside the audit database" in tried.problems[0]
             assert asked(lab, "SELECT User FROM mysql.user WHERE User = 'evil'") == []
     lab.run("restore", backup.id, "--only", "mysql", "--yes")
     assert asked(lab, "SELECT User FROM mysql.user WHERE User = 'evil'") == []

@@ -18,7 +18,7 @@ from orchestrator import QUICK, ask, log_lines, serving, share_key
 from pool import Pool
 from servers import Server, http_ok, redis, wait_for
 
-from techsapo_ops.stores.shared import KEPT_ANSWERS
+from techsapo_ops.stores.shared import ANSWERS
 
 pytestmark = pytest.mark.lab
 
@@ -205,7 +205,7 @@ def test_redis_may_die_and_come_back_without_a_failed_request(tmp_path: Path) ->
     told = [
         line["message"]
         for line in log_lines(app)
-        if line.get("used_for", "").endswith(f":{KEPT_ANSWERS}:") and "Redis" in line["message"]
+        if line.get("used_for", "").endswith(f":{ANSWERS}:") and "Redis" in line["message"]
     ]
     # A busy machine may miss the time-out more than once; every time is told once, and so is its end.
     assert len(told) >= 2

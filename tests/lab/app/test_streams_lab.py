@@ -213,7 +213,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() -> None:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        while len(broadcast) < 2:  # noqa: ASYNC110 - both have a seat
+        while len(broadcast) < 2:  # noqa: ASYNC110 - both are subscribed
             await asyncio.sleep(0.01)
         sent = 0
         while len(broadcast) > 1:

@@ -69,7 +69,7 @@ def test_ctrl_c_in_the_middle_says_how_to_go_on_and_the_next_up_completes(stack:
     assert "`techsapo up` completes the apply, `techsapo rollback` undoes it" in said
     assert "interrupted" in stack.run("changes", "drift", code=100).stdout
     mark = change_redis(stack)
-    assert "completing it" in stack.run("up", "--verbose").stderr
+    assert "finishing it now" in stack.run("up", "--verbose").stderr
     assert mark in configuration(stack)
     assert [e.result for e in stack.applies()[-2:]] == ["failed", "ok"]
 
@@ -116,12 +116,12 @@ def test_a_disk_that_is_full_when_an_apply_is_to_be_recorded_is_told_and_complet
     with small_disk(ledger):
         done = faulty(stack, "full:read-back", "up")
         assert done.returncode == 1
-        assert "all was done as asked for, but this can't be recorded" in done.stderr
+        assert "the apply succeeded, but this can't be recorded" in done.stderr
         assert "No space left on device" in done.stderr
         assert mark in configuration(stack)
         assert stack.applies() == known
         (ledger / "filler").unlink()
-        assert "completing it" in stack.run("up", "--verbose").stderr
+        assert "finishing it now" in stack.run("up", "--verbose").stderr
     assert [e.result for e in stack.applies()[len(known) :]] == ["failed", "ok"]
     stack.run("changes", "drift")
 

@@ -53,7 +53,7 @@ def test_a_redis_that_was_replaced_is_named_until_it_is_restarted(stack: Project
     shutil.copy(program, programs / "new")
     (programs / "new").rename(program)
     old = f"still runs {program} from before an update"
-    assert stack.findings() == {"redis": f"{old}: `techsapo restart redis` starts it anew"}
+    assert stack.findings() == {"redis": f"{old}: `techsapo restart redis` restarts it"}
     listed = json.loads(stack.run("ps", "--json").stdout)["services"]
     assert {s["service"]: s["replaced"] for s in listed} == {
         "redis": old, "app": None, "scheduler": None,
@@ -65,7 +65,7 @@ def test_a_redis_that_was_replaced_is_named_until_it_is_restarted(stack: Project
     assert health["status"] == "healthy"
     assert [p["detail"] for p in health["probes"] if p["kind"] == "updates"] == [f"redis {old}"]
     assert "techsapo restart redis" in stack.run("health").stderr
-    assert "still run what was replaced: redis" in stack.run("doctor").stdout
+    assert "services that still run the version from before an update: redis" in stack.run("doctor").stdout
     waiting = json.loads(stack.run("doctor", "--json").stdout)["updates"]
     assert waiting["restarts"] == {"redis": "techsapo restart redis"}
     stack.run("jobs", "run", "drift")

@@ -70,9 +70,12 @@ def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_fr
     with socket.create_server(("127.0.0.1", stack.spec["nginx"]["tls_listen"])):
         stack.write(certificates={"site": {"names": ["lab.example.com"]}})
         failed = stack.run("up", code=1)
-    assert "nginx: it runs another configuration than was applied: /nginx-config says" in failed.stderr
+    assert (
+        "nginx: the service runs a different configuration from the one applied: /nginx-config says"
+        in failed.stderr
+    )
     assert "Address already in use" in failed.stderr, "the log says why"
-    assert "went back to @" in failed.stderr
+    assert "went back to apply @" in failed.stderr
     assert (files(stack), {**stack.pids(), "app": None}) == (before, pids)
     del stack.spec["certificates"]
     stack.write()
@@ -129,7 +132,7 @@ def test_a_reload_that_prometheus_refuses_is_told_and_it_runs_on_with_what_it_ha
     pid = stack.pids()["prometheus"]
     for _ in range(2):  # the second one finds a server that said so before
         said = stack.run("restart", "--reload", "prometheus", code=1).stderr
-        assert "prometheus refuses its configuration, and runs on with what it had" in said
+        assert "prometheus refuses its new configuration and keeps the previous one" in said
         assert "`techsapo logs prometheus -n 20`" in said
     config.write_bytes(kept)
     assert (
@@ -156,11 +159,11 @@ def test_a_first_up_that_fails_keeps_what_is_good_and_the_next_one_completes() -
     with project(only_redis(engine="native")) as made:
         with socket.create_server(("127.0.0.1", made.spec["app"]["port"])):
             failed = made.run("up", "--timeout", "5", code=1)
-        assert "app can't have port" in failed.stderr
+        assert "app can't use port" in failed.stderr
         assert "went back" not in failed.stderr
         assert tcp_open(made.spec["redis"]["port"])
         assert [a.result for a in made.applies()] == ["failed"]
-        assert "no good state" in made.run("rollback", "--yes", code=1).stderr
+        assert "no successful apply" in made.run("rollback", "--yes", code=1).stderr
         made.run("up")
         assert [a.result for a in made.applies()] == ["failed", "ok"]
         shutil.rmtree(made.state / "ledger")

@@ -22,7 +22,7 @@ from servers import Server, redis, wait_for
 from vendor_thread import Counting, counting_vendor
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.stores.cache import KeptShare
+from techsapo_ops.stores.cache import StorageShare
 from techsapo_ops.stores.locks import LOCK_LIFE, Held, Renewals, SharedLock
 from techsapo_ops.stores.redis_link import RedisLink
 
@@ -230,15 +230,15 @@ def test_a_caller_has_its_share_of_a_day_and_no_more(store: Server) -> None:
 
     async def main() -> list[bool]:
         link = RedisLink(RedisServer("127.0.0.1", store.port), "test")
-        one, other = (KeptShare(link, "share:", 100, lambda: now) for _ in range(2))
+        one, other = (StorageShare(link, "share:", 100, lambda: now) for _ in range(2))
         took = [
             await one.takes("a", 60), await other.takes("a", 60), await other.takes("a", 40),
             await one.takes("a", 1), await one.takes("b", 100), await one.takes("", 1000),
         ]  # fmt: skip
-        tomorrow = KeptShare(link, "share:", 100, lambda: now + 86_400.0)
+        tomorrow = StorageShare(link, "share:", 100, lambda: now + 86_400.0)
         took.append(await tomorrow.takes("a", 100))
-        hour = KeptShare(link, "hour:", 100, lambda: now, life=3600.0)
-        next_hour = KeptShare(link, "hour:", 100, lambda: now + 3600.0, life=3600.0)
+        hour = StorageShare(link, "hour:", 100, lambda: now, life=3600.0)
+        next_hour = StorageShare(link, "hour:", 100, lambda: now + 3600.0, life=3600.0)
         took += [await hour.takes("a", 100), await hour.takes("a", 1), await next_hour.takes("a", 100)]
         await link.close()
         return took

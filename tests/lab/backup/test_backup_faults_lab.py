@@ -56,8 +56,8 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
     "script, match",
     [
         ("exit 0", "mariadb-dump wrote nothing"),
-        ('"$real" "$@" | head -n 40; exit 0', "output breaks off"),
-        ('"$real" "$@" | head -c 3000; kill -9 $$', "was ended by SIGKILL|failed with code"),
+        ('"$real" "$@" | head -n 40; exit 0', "output of mariadb-dump is incomplete"),
+        ('"$real" "$@" | head -c 3000; kill -9 $$', "was killed by SIGKILL|failed with code"),
     ],
 )
 def test_a_dump_that_writes_nothing_or_breaks_off_is_no_backup(
@@ -134,7 +134,7 @@ def test_a_server_killed_mid_dump_leaves_no_backup(
     seen: list[int] = []
 
     class Killer(Watch):
-        def told(self, _: str, count: int) -> None:
+        def progress(self, _: str, count: int) -> None:
             seen.append(count)
             if len(seen) == 2:
                 os.kill(pid, signal.SIGKILL)

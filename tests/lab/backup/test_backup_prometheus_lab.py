@@ -152,7 +152,7 @@ def test_a_block_that_is_missing_or_damaged_is_found(backup: Backup, stack: Stac
     assert found
     assert any(block in said for said in found if "can't be read" in said), found
     chunks.unlink()
-    assert problems() == [f"block {block} is not whole"]
+    assert problems() == [f"block {block} is incomplete"]
 
 
 def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(
@@ -178,7 +178,7 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
     before = old(lab)
     intent = intend(stack, backup.id, ("prometheus",))
     intent.parts[0].facts["counted"]["series"] += 1  # a wish that can't be fulfilled
-    with pytest.raises(OpsError, match=r"came back wrong: .* series at [\s\S]*went back"):
+    with pytest.raises(OpsError, match=r"was not restored correctly: .* series at [\s\S]*was undone"):
         restore.perform(stack, intent)
     assert old(lab) == before
     process = lab.popen("restore", backup.id, "--yes", "--only", "prometheus")
@@ -186,7 +186,7 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
     process.kill()
     process.communicate()
     said = lab.run("restore", backup.id, "--only", "prometheus", code=1)
-    assert "going back to what was there before" in said.stderr
+    assert "a restore was interrupted; undoing it" in said.stderr
     assert old(lab) == before
     assert not [p for p in (lab.state / "data" / "prometheus").glob(".*") if p.name != MARK]
     lab.well()
@@ -218,7 +218,7 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
     try:
         assert "backup.prometheus is off" in lab.run("backup", "--only", "prometheus", code=1).stderr
         said = lab.run("restore", known[0], "--only", "prometheus", "--yes", code=1).stderr
-        assert "can't be put aside first" in said
+        assert "can't be set aside first" in said
         lab.run("up")
         lab.write(backup={"prometheus": True})
         said = lab.run("backup", "--only", "prometheus", code=1).stderr

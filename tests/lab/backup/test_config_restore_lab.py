@@ -145,14 +145,12 @@ def test_an_archive_of_unknown_origin_has_to_be_accepted_and_writes_only_what_th
     words = ("restore", "--only", "config")
     for more in (("--yes",), (), ("--dry-run",), ("--into", "scratch")):
         said = lab.run(*words, *more, code=1).stderr
-        assert (
-            f"it is unauthenticated: it has no MAC; where it is yours: `techsapo backup accept {ID}`" in said
-        )
+        assert f"unauthenticated: it has no MAC; if it is yours, run `techsapo backup accept {ID}`" in said
     assert f"{ID} is accepted" in lab.run("backup", "accept", ID).stderr
     lab.run("backup", "verify")
     shown = json.loads(lab.run(*words, "--dry-run", "--json").stdout)
     assert shown["targets"]["config"] == [
-        {"path": str(victim), "what": "left", "why": "it is not below backup.paths"},
+        {"path": str(victim), "what": "left", "why": "it is not under backup.paths"},
         {"path": str(conf / "tool"), "what": "new", "why": ""},
     ]
     text = lab.run(*words, "--dry-run").stdout
@@ -178,11 +176,11 @@ def test_a_backup_that_was_changed_fails_to_verify_and_is_not_restored_until_som
     before = everything(lab, tmp_path)
     spoil(lab, tmp_path)
     said = lab.run("backup", "verify", code=1).stdout
-    assert "it is unauthenticated: it has no MAC" in said
+    assert "the backup is unauthenticated: it has no MAC" in said
     figures = (lab.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_last_verification_success{name="backups"} 0.0' in figures
     words = ("restore", backup.id, "--only", "config", "--yes")
-    assert "it is unauthenticated" in lab.run(*words, code=1).stderr
+    assert "the backup is unauthenticated" in lab.run(*words, code=1).stderr
     lab.run("backup", "accept", backup.id)  # somebody vouches for it
     lab.run("backup", "verify")
     lab.run(*words)

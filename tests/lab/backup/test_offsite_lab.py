@@ -63,10 +63,10 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         shutil.rmtree(made.layout.backup_keys)
         said = made.run("backup", "--only", "config").stderr
         newest = repository_of(stack).checks(repository_of(stack).backups()[-1])["offsite"]["snapshot"]
-        assert f"copied off-site as restic's snapshot {newest}\n" in said
-        assert "1 backups carry the MAC of a key that is not here" in said
+        assert f"copied off-site as restic snapshot {newest}\n" in said
+        assert "have a MAC from a key that is missing on this host" in said
         refused = made.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
-        assert "its MAC is by another key" in refused
+        assert "its MAC was made with another key" in refused
         assert f"`techsapo backup accept {backup.id}`" in refused
         script = (
             f"restic --no-cache -q -r '{place}' restore latest --tag techsapo,{backup.id} "
@@ -78,7 +78,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert [entry["authentication"] for entry in shown] == ["authenticated"] * 2
         made.write(backup={"offsite": {**offsite, "password": "another"}})
         said = made.run("backup", "--only", "config", code=1)
-        assert "is whole here, but not off-site" in said.stderr
+        assert "is complete on this host, but was not copied off-site" in said.stderr
         assert "backup.offsite.password" in said.stderr
         assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 3
 
@@ -96,7 +96,7 @@ def test_copies_stay_until_the_spec_lets_prune_remove_them(tmp_path: Path) -> No
         made.write(backup={"keep": keep, "offsite": {**offsite, "prune": True}})
         assert "offsite-prune" in made.run("validate").stderr
         said = made.run("backup", "prune", "--dry-run").stderr
-        assert "off-site would remove 2 of 3 copies" in said
+        assert "off-site: would remove 2 of 3 copies" in said
         assert len(list((place / "snapshots").iterdir())) == 3
         made.run("backup", "prune")
         assert len(list((place / "snapshots").iterdir())) == 1
@@ -137,7 +137,7 @@ def test_it_goes_over_sftp_and_a_peer_that_is_down_is_said(tmp_path: Path) -> No
         assert list((tmp_path / "sshd" / "away" / "snapshots").iterdir())
         made.write(backup={"offsite": {**away.offsite, "restic": f"sftp://127.0.0.1:{free_port()}/x"}})
         stack = open_stack(open_project(made.directory / "techsapo.yaml"))
-        with pytest.raises(OpsError, match="not off-site"):
+        with pytest.raises(OpsError, match="not copied off-site"):
             create_backup(stack, only=("config",))
         assert len(repository_of(stack).backups()) == 2
 
@@ -200,7 +200,7 @@ def test_grafanas_password_hashes_go_off_site_alone_and_come_back_from_there_by_
         assert http_ok(f"http://127.0.0.1:{port}/api/health")
         safety = json.loads(made.run("backup", "list", "--json").stdout)[-1]
         assert (safety["tag"], safety["checks"]["offsite"]["ok"]) == ("before-restore", True)
-        assert f"`techsapo restore {safety['id']} --only grafana` goes back" in done.stderr
+        assert f"`techsapo restore {safety['id']} --only grafana` undoes this restore" in done.stderr
 
         assert sorted(p.name for p in data.iterdir()) == [".techsapo-data", "grafana.db"]
         assert [p.name for p in made.state.iterdir() if p.name.startswith("offsite")] == []
@@ -287,13 +287,13 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
         words = ("recover", "--into", str(tmp_path / "new"), "--dry-run", "--from")
         made.environment |= {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REST_PASSWORD": REST_PASSWORD}
         named = offsite["restic"].replace("://", "://me@")
-        assert "every copy holds a part" in made.run(*words, named, code=1).stderr  # so it let us in
+        assert "every copy has only part" in made.run(*words, named, code=1).stderr  # so it let us in
         made.environment["RESTIC_REST_USERNAME"] = "me"
-        assert "every copy holds a part" in made.run(*words, offsite["restic"], code=1).stderr
+        assert "every copy has only part" in made.run(*words, offsite["restic"], code=1).stderr
         assert not (tmp_path / "new").exists()
         made.environment.clear()
         (made.directory / "rest-password").write_text("another")
         said = made.run("backup", "--only", "config", code=1).stderr
-        assert "is whole here, but not off-site: restic" in said
+        assert "is complete on this host, but was not copied off-site: restic" in said
         assert "401 Unauthorized" in said
         assert "another" not in said

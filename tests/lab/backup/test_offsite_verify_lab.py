@@ -88,7 +88,7 @@ def test_a_copy_that_comes_back_is_noted_and_told_of(lab: Project, backup: Backu
     assert left(stack_of(lab)) == []
     shown = json.loads(lab.run("backup", "show", "--json").stdout)
     assert shown["checks"][LEVEL]["ok"] is True
-    assert "came back" in lab.run("backup", "list").stdout
+    assert "restored from off-site" in lab.run("backup", "list").stdout
     text = (lab.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 1.0' in text
     assert 'techsapo_backup_offsite_recovery_seconds{name="backups",source="mysql"}' in text
@@ -102,10 +102,10 @@ def test_somebody_types_the_password_as_the_card_has_it(lab: Project, backup: Ba
     ask = "password of the repository"
     code, shown = typed(lab, *words, ask=ask, answer="another\n", hidden=True)
     assert code == 1
-    assert "is not the repository's" in shown
+    assert "is wrong for this repository" in shown
     assert of_offsite(stack_of(lab).layout)["typed"] == before
     code, shown = typed(lab, *words, ask=ask, answer=f"{PASSWORD}\n", hidden=True)
-    assert (code, "it opens the repository" in shown) == (0, True)
+    assert (code, "the password opens the repository" in shown) == (0, True)
     assert of_offsite(stack_of(lab).layout)["typed"]["ok"]
 
 
@@ -146,7 +146,7 @@ def test_copies_that_somebody_removed_from_the_server_are_missed_by_their_days(
         found = verify_offsite(stack)
         assert (found.ok, found.id) == (False, backup.id)
         day = f"{newer.id[:4]}-{newer.id[4:6]}-{newer.id[6:8]}"
-        assert found.sentences[0].startswith(f"copies of {day} are no longer there")
+        assert found.sentences[0].startswith(f"the copies from {day} are gone")
         assert verify_offsite(stack, backup.id).ok
     finally:
         shutil.rmtree(place)
@@ -175,8 +175,8 @@ def test_a_pack_that_was_changed_is_a_copy_that_does_not_come_back(
     largest.write_bytes(bytes(data))
     found = verify_offsite(stack)
     assert not found.ok
-    assert "the copy did not come whole" in found.sentences[0]
-    assert f"copies that this touches are of: {datetime.now().astimezone():%Y-%m-%d}" in found.sentences[-1]
+    assert "and so is the fetched copy" in found.sentences[0]
+    assert f"affected copies: {datetime.now().astimezone():%Y-%m-%d}" in found.sentences[-1]
     assert left(stack) == []
     text = (lab.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 0.0' in text
@@ -232,10 +232,11 @@ def test_a_file_beside_it_that_is_not_as_here_is_named_and_one_that_changed_sinc
     try:
         found = verify_offsite(stack)
         assert found.ok, found.sentences
-        assert next(p.note for p in found.parts if p.kind == "files") == "1 files are others here since then"
+        note = next(p.note for p in found.parts if p.kind == "files")
+        assert note == "1 files on this host have changed since the copy was made"
         monkeypatch.setattr(operation, "_since", lambda _path, _taken: False)
         assert verify_offsite(stack).sentences == (
-            f"files: {lab.layout.spec_file.resolve()} is another than its copy",
+            f"files: {lab.layout.spec_file.resolve()} differs from its copy",
         )
     finally:
         lab.layout.spec_file.write_bytes(before)
@@ -250,13 +251,13 @@ def test_a_wrong_password_and_no_room_are_said_and_nothing_is_noted(
     lab.write(backup={"offsite": {"restic": str(place), "password": "another"}})
     try:
         said = lab.run("backup", "verify", "--offsite", code=1).stderr
-        assert "backup.offsite.password is not the repository's" in said
+        assert "backup.offsite.password is wrong for this repository" in said
         lab.write(backup={})
         assert "has no backup.offsite" in lab.run("backup", "verify", "--offsite", code=2).stderr
     finally:
         lab.write(backup={"offsite": {"restic": str(place), "password": PASSWORD}})
     monkeypatch.setattr(copied_module, "room", lambda folder: Room(folder, 1000, 10**9, 0.0, 0.5, False))
-    with pytest.raises(OpsError, match="has 1000 B free"):
+    with pytest.raises(OpsError, match="has only 1000 B free"):
         verify_offsite(stack)
     assert of_offsite(stack.layout) == before
     assert left(stack) == []

@@ -60,8 +60,8 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         moved = {"what": "folder", "then": str(gone.directory), "now": str(host.directory)}
         assert moved in looked["differs"]
         assert looked["blockers"] == []
-        assert any("nothing starts it after a reboot" in note for note in looked["notes"])
-        assert any("two stacks write into the same repository" in note for note in looked["notes"])
+        assert any("the stack does not yet start by itself" in note for note in looked["notes"])
+        assert any("its jobs write to the same repository as this stack" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
         refused = recover(host, gone, code=1).stderr
         assert "nothing was placed" in refused
@@ -69,7 +69,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
         with running(argv, host.directory.parent, port, lambda: tcp_open(port)):
             refused = recover(host, gone, "--yes", code=1).stderr
-            assert f"port {port}: wanted by app, taken by" in refused
+            assert f"port {port}: needed by app, in use by" in refused
             assert not (host.directory / "techsapo.yaml").exists()
             other = free_port()
             outside.mkdir()
@@ -90,7 +90,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert not (host.state / "recovery").exists()
         shown = host.run("backup", "list", "--json", "-e", "lab").stdout
         assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
-        assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
+        assert "already has a stack" in recover(host, gone, "--yes", code=1).stderr
         host.run("backup", "verify", "--offsite", "-e", "lab")  # it reaches its repository
 
 
@@ -145,11 +145,13 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
             assert "techsapo rollback" not in done.stderr, "an apply of its own can't be undone by that"
             return str(done.stderr).splitlines()[-1]
 
-        assert "nothing was placed" in interrupted("fetching", "--dry-run")
+        assert "no file was placed" in interrupted("fetching", "--dry-run")
         assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]
         for point, step in (("moving", "place"), ("restoring", "restore")):
             said = interrupted(point, "--yes")
-            assert f"interrupted at: {TITLES[step]}; the same command goes on there" in said, point
+            assert f"interrupted at: {TITLES[step]}. To continue from there, run the same command" in said, (
+                point
+            )
             assert "techsapo recover --abandon" in said
         assert host.pids()
         assert "nothing was changed" in host.run("recover", "--abandon", code=1).stderr
@@ -171,7 +173,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
             assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)
             if point == "fetch":
                 other = recover(host, gone, "--at", "2001-01-01", "--yes", code=1).stderr
-                assert "is under way with --at left out, not 2001" in other
+                assert "was started with another --at: first not given, now 2001" in other
                 assert "nothing was placed" in recover(host, gone, code=1).stderr  # it is asked again
             if point == "placing":
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", code=1).stderr
@@ -179,7 +181,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
             if point == "up":
                 assert "is being recovered" in host.run("backup", "-e", "lab", code=1).stderr
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", "--yes", code=1).stderr
-                assert "its spec is placed already" in other
+                assert "its spec is already in place" in other
         done = json.loads(recover(host, gone, "--json").stdout)
         assert tuple(done["seconds"]) == STEPS
         assert facts(host) == gone.facts
@@ -188,7 +190,7 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
 def test_a_stack_that_is_there_is_never_overwritten(gone: Gone) -> None:
     with empty_host(gone) as host:
         (host.directory / "techsapo.yaml").write_text("project: other\n")
-        assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
+        assert "already has a stack" in recover(host, gone, "--yes", code=1).stderr
         host.run("recover", "--abandon", "--yes")
         assert (host.directory / "techsapo.yaml").read_text() == "project: other\n"
         assert [p.name for p in host.directory.iterdir()] == ["techsapo.yaml"]
@@ -202,7 +204,7 @@ def test_who_may_only_read_the_repository_looks_too_and_is_told_what_they_can_no
         looked = json.loads(recover(host, gone, "--dry-run", "--json").stdout)
         (secret,) = [each for each in looked["files"] if each["what"] == "secret"]
         assert secret["target"] == str(host.directory / "recovered/restic")
-        assert "can't be written by this user" in secret["why"]
+        assert "this user can't write to" in secret["why"]
         assert [each["now"] for each in looked["differs"] if each["what"] == "user"] == ["nobody"]
 
 
@@ -214,11 +216,11 @@ def test_a_planted_link_a_full_disk_and_a_second_recovery_are_said_and_lose_noth
         mine.mkdir()
         (host.directory / "template-overrides").symlink_to(mine)
         said = recover(host, gone, "--yes", code=1).stderr
-        assert "template-overrides is there already, and nothing is overwritten" in said
+        assert "template-overrides already exists, and nothing is overwritten" in said
         assert list(mine.iterdir()) == []
         (host.directory / "template-overrides").unlink()
         with Desk(host.state).lock():
-            assert "is at work on this recovery" in recover(host, gone, "--yes", code=1).stderr
+            assert "is working on this recovery" in recover(host, gone, "--yes", code=1).stderr
         small = host.directory / "small"
         small.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M,mode=755", "tmpfs", small], check=True)
@@ -240,10 +242,10 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         there = str(gone.repository)
         deeper = str(host.directory / "not/there")
         assert "there is no repository" in refused("--from", str(tmp_path / "none"), "--into", deeper)
-        assert "there is no copy from then or before" in refused("--from", there, "--at", "2001-01-01")
-        assert "no copy of shop" in refused("--from", there, "--project", "shop")
+        assert "there is no copy from that time or earlier" in refused("--from", there, "--at", "2001-01-01")
+        assert "no copy of stack shop" in refused("--from", there, "--project", "shop")
         host.environment = {"RESTIC_PASSWORD": "wrong"}
-        assert "the password is not the repository's" in refused("--from", there)
+        assert "the password is wrong for this repository" in refused("--from", there)
         host.environment = {"RESTIC_PASSWORD": ""}
         assert "password is missing" in refused("--from", there, code=2)
         host.environment = {"RESTIC_PASSWORD": PASSWORD}
@@ -260,7 +262,7 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         for pack in (p for p in (half / "data").rglob("*") if p.is_file()):
             pack.unlink()
         said = host.run("recover", "--from", str(half), "--into", deeper, "--yes", code=1).stderr
-        assert "the repository is half there" in said
+        assert "the repository is incomplete" in said
         assert "no such file or directory" in said
         host.run("recover", "--abandon", "--into", deeper, "--yes")
         assert list(host.directory.iterdir()) == []

@@ -45,7 +45,7 @@ def test_a_backup_of_a_newer_server_is_refused(backup: Backup, stack: Stack, tmp
         replace(p, server="MariaDB 99.1" if p.kind == "mysql" else p.server) for p in manifest.parts
     )
     signed(stack, folder, replace(manifest, parts=parts))
-    with pytest.raises(OpsError, match=r"MariaDB 99\.1, and MariaDB 11\.\S+ that runs is older"):
+    with pytest.raises(OpsError, match=r"MariaDB 99\.1, but the running MariaDB 11\.\S+ is older"):
         intend(copied, backup.id)
 
 
@@ -93,7 +93,7 @@ def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(
     with Root(lab) as sql:
         sql.execute("SELECT COUNT(*), SUM(text = 'wanted') FROM notes")
         assert sql.fetchone() == (ROWS + 1, 1)
-    with pytest.raises(OpsError, match="yet to come"):
+    with pytest.raises(OpsError, match="in the future"):
         restore.perform(stack, intend(stack, base.id, (), datetime.now(UTC) + timedelta(days=1)))
 
 
@@ -106,7 +106,7 @@ def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, 
     with Root(lab) as sql:
         sql.execute("INSERT INTO notes (text) VALUES ('precious')")
     intent = intend(copied, backup.id, ("mysql",))
-    with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
+    with pytest.raises(OpsError, match=r"was not restored correctly[\s\S]*was undone"):
         restore.perform(copied, intent)
     with Root(lab) as sql:
         sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'")
@@ -124,8 +124,8 @@ def test_a_restore_that_a_power_cut_ended_is_taken_back_by_up_before_the_app_ans
     process.communicate()
     kill_all(lab)
     said = lab.run("up").stderr
-    assert "a restore was interrupted; going back to what was there before" in said
-    assert "waiting for app" not in said.partition("going back")[0], "it would have answered from half of it"
+    assert "a restore was interrupted; undoing it" in said
+    assert "waiting for app" not in said.partition("undoing it")[0], "it would have answered from half of it"
     assert not (lab.state / "journal/restore.json").exists()
     assert state(lab) == before
     lab.well()
@@ -179,8 +179,8 @@ def spoil(lab: Project) -> None:
         sql.execute("INSERT INTO notes (text) VALUES ('mine')")
 
 
-PHASES = ("stopping app", "backing up what is there", "restoring redis", "restoring mysql", "starting app")
-KINDS = ("backing up what is there", "restoring mysql")
+PHASES = ("stopping app", "backing up the current data", "restoring redis", "restoring mysql", "starting app")
+KINDS = ("backing up the current data", "restoring mysql")
 """Where nothing is to be put back, and where something is."""
 
 
@@ -207,7 +207,7 @@ def interrupted_in(phase: str, lab: Project, backup: Backup) -> None:
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=90)
     assert process.returncode == 130, said + rest
-    assert ("going back" in rest) == (phase.split()[0] in {"restoring", "starting"}), rest
+    assert ("undoing it" in rest) == (phase.split()[0] in {"restoring", "starting"}), rest
     assert state(lab) == before
     assert not (lab.state / "journal/restore.json").exists()
     wait_for(lambda: {s.state for s in lab.services().values()} == {State.RUNNING}, what="everything runs")
@@ -221,14 +221,14 @@ def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
     process = lab.popen("restore", backup.id, "--yes")
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith(("restoring mysql", "that failed; going back")):
+        if line.startswith(("restoring mysql", "the restore failed; undoing it")):
             process.send_signal(signal.SIGINT)
-        if line.startswith("that failed"):
+        if line.startswith("the restore failed"):
             break
     process.communicate(timeout=90)
     assert process.returncode == 130
     assert (lab.state / "journal/restore.json").exists()
-    assert "going back to what was there before" in lab.run("restore", backup.id, code=1).stderr
+    assert "a restore was interrupted; undoing it" in lab.run("restore", backup.id, code=1).stderr
     assert state(lab) == before
     lab.well()
 
@@ -236,7 +236,7 @@ def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
 def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Project, backup: Backup) -> None:
     before = state(lab)
     known = len(repository_of(stack_of(lab)).backups())
-    code, screen = typed(lab, "restore", backup.id, ask="replace it?", answer="n\n")
+    code, screen = typed(lab, "restore", backup.id, ask="replace the present data?", answer="n\n")
     assert code == 1
     lines = " ".join(screen.split())
     manifest = backup.read()
@@ -246,9 +246,9 @@ def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Proj
     assert part is not None
     assert f"redis {there:,} keys → {registry.describe(part)}" in lines
     assert re.search(r"mysql [\d,]+ rows in \d+ tables → [\d,]+ rows in \d+ tables", lines)
-    assert "not restored: config comes back where --only names it: --only config" in lines
-    assert "stopped meanwhile: app, redis" in lines
-    assert "is backed up first, and brought back if anything fails" in lines
+    assert "not restored: config is restored only on request: --only config" in lines
+    assert "services stopped during the restore: app, redis" in lines
+    assert "is backed up first, and restored if anything fails" in lines
     assert "nothing was changed" in lines
     assert state(lab) == before
     assert len(repository_of(stack_of(lab)).backups()) == known

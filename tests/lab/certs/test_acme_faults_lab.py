@@ -78,7 +78,7 @@ def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(e
     assert code == 1, said
     assert f"could not validate {NAME}" in said
     assert "404" in said
-    assert "must lead to this stack's nginx" in said
+    assert "must reach this stack's nginx" in said
     assert (edge.served(), edge.live()) == (before, live)
     assert "could not validate" in edge.status(code=1)["attention"][-1]
     assert not list((edge.project.state / "data/nginx/acme/.well-known/acme-challenge").iterdir())
@@ -91,13 +91,12 @@ def test_a_rate_limit_is_explained_and_waited_for(edge: Edge, tmp_path: Path) ->
         before = edge.served()
         ca.limit("/order-plz", 3600)
         said = edge.techsapo("renew", code=1)
-        assert "has had enough requests of this kind: too many certificates already issued" in said
-        assert "it may be asked again at" in said
+        assert "limits requests of this kind: too many certificates already issued" in said
+        assert "try again at" in said
         ca.refuse.clear()
         asked = len(ca.seen)
         said = edge.techsapo("renew", "--force", code=1)
-        assert "asked again at" in said
-        assert "not before" in said
+        assert "accepts no requests before" in said
         assert len(ca.seen) == asked
         assert edge.served() == before
         forget_the_wait(edge)
@@ -183,7 +182,7 @@ def test_a_clock_that_is_wrong_is_named_and_the_old_certificate_stays(edge: Edge
         return result.error.message
 
     assert "clock says" in with_clock(timedelta(days=-3))
-    assert "it expired on" in with_clock(timedelta(days=400))
+    assert "expired on" in with_clock(timedelta(days=400))
     assert (edge.served(), edge.live()) == (before, live)
     edge.techsapo("renew")
 
@@ -198,7 +197,7 @@ def test_a_ca_that_is_down_is_an_error_and_the_old_certificate_stays(edge: Edge)
     edge.certificate(directory=f"http://127.0.0.1:{edge.project.spec['nginx']['listen']}/nginx-health")
     assert "does not answer as an ACME server" in edge.techsapo("renew", code=1)
     edge.certificate(ca_file=None, directory=edge.ca.directory)
-    assert "certificate is not trusted" in edge.techsapo("renew", "--force", code=1)
+    assert "is not trusted: " in edge.techsapo("renew", "--force", code=1)
     edge.project.write(certificates=kept)
     edge.techsapo("renew")
 
@@ -216,7 +215,7 @@ def test_without_nginx_http_01_says_what_it_needs(edge: Edge) -> None:
     edge.project.run("down", "--yes")
     try:
         said = edge.techsapo("renew", "--force", code=1)
-        assert "http-01 needs the stack's nginx, which does not run" in said
+        assert "http-01 needs the stack's nginx, which is not running" in said
     finally:
         edge.project.run("up", "--yes")
     edge.techsapo("renew")

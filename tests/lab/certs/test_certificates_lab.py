@@ -33,7 +33,7 @@ def test_several_names_and_a_wildcard_come_by_dns_01(edge: Edge, tmp_path: Path)
     kept = edge.project.spec["certificates"]["techsapo"]
     names = [NAME, f"*.{NAME}", "www.example.com"]
     edge.certificate(names=names, dns_hook=edge.dns.hook(tmp_path))
-    assert "names changed" in edge.techsapo("renew", "--dry-run", code=100)
+    assert "the names of the certificate changed" in edge.techsapo("renew", "--dry-run", code=100)
     edge.techsapo("renew")
     shown = edge.served("deep." + NAME)
     assert set(names_of(shown)) == set(names)
@@ -58,7 +58,7 @@ def test_a_revoked_certificate_needs_attention_until_it_is_renewed(edge: Edge) -
     done = actions(chain_of(edge.project.layout).read())
     revoked = [(a.outcome, a.what["reason"]) for a in done if a.action == "certs revoke"]
     assert revoked[-2:] == [("done", "keyCompromise"), ("done", "unspecified")]
-    assert "renew is due: it was revoked" in edge.status(code=1)["attention"]
+    assert "renew is due: the certificate was revoked" in edge.status(code=1)["attention"]
     edge.techsapo("renew")
     assert f"{edge.served().serial_number:x}" != serial
     assert edge.status()["attention"] == []
@@ -109,7 +109,7 @@ def test_what_nginx_refuses_is_taken_back_and_put_into_use_later(edge: Edge) -> 
         config.write_text(kept)
     assert "nginx -t refuses" in said
     assert "no_such_directive" in said
-    assert f"went back to version {int(live)}" in said
+    assert f"rolled back to version {int(live)}" in said
     assert edge.live() == live
     assert edge.served() == before
     status = edge.status(code=1)
@@ -150,7 +150,7 @@ def test_hooks_run_once_after_a_real_change_and_the_link_leads_to_the_chain_in_u
     assert int(shown.strip().removeprefix("serial="), 16) == changed.serial_number
     (tmp_path / "ssl/techsapo.crt").unlink()
     (tmp_path / "ssl/techsapo.crt").write_text("someone else's")
-    assert "someone else's" in edge.techsapo("deploy", "techsapo", code=1)
+    assert "was not created by this stack" in edge.techsapo("deploy", "techsapo", code=1)
     assert (tmp_path / "ssl/techsapo.crt").read_text() == "someone else's"
     edge.project.write(certificates={"techsapo": kept})
     edge.techsapo("renew")
@@ -180,7 +180,7 @@ def test_files_are_checked_before_nginx_gets_them_and_watched_for_new_ones(
     assert edge.served() == right.leaf
     assert "nothing is due" in edge.techsapo("renew")
     give(other.chain, other.key)
-    assert "take over is due: its files are new" in edge.status(code=1)["attention"]
+    assert "take over is due: the files are new" in edge.status(code=1)["attention"]
     edge.techsapo("renew")
     assert edge.served() == other.leaf
     edge.project.write(certificates=kept)

@@ -69,7 +69,7 @@ def test_somebody_elses_self_signed_certificate_gets_no_byte_of_a_request(
     assert server.requests == []
     assert code == 1
     assert f"{server.url()}/" in said
-    assert "certificate is self-signed, and not one that is trusted here; nothing was sent" in said
+    assert "certificate is self-signed and not trusted on this host; nothing was sent" in said
     assert "--ca-file FILE" in said
     assert f"openssl s_client -connect 127.0.0.1:{server.port}" in said
 
@@ -110,7 +110,7 @@ def test_an_expired_certificate_is_refused_though_it_is_the_stacks_own(run: Run,
         code, said = run(command, server.url())
     assert (code, server.requests) == (1, [])
     assert "the server's certificate has expired; nothing was sent" in said
-    assert "renew it on the server" in said
+    assert "renew the certificate on the server" in said
 
 
 @every_command
@@ -208,7 +208,7 @@ LOGINS = ("http://127.0.0.1:80@evil.example/", "http://user:secret@127.0.0.1:9/"
 def test_a_login_in_an_address_is_wrong_usage_and_is_not_shown(run: Run, command: str, url: str) -> None:
     code, said = run(command, url)
     assert code == 2
-    assert "holds a user name or password" in said
+    assert "contains a user name or password" in said
     assert "secret" not in said
 
 
@@ -221,5 +221,5 @@ def test_a_certificate_that_another_user_put_into_the_folder_vouches_for_nobody(
     with orchestrator(folder) as server:
         code, said = run("ask", server.url())
     assert (code, server.requests) == (1, [])
-    assert "what others can change is not used" in said
+    assert "files that other users can change are not used" in said
     assert f"{planted} is owned by uid 12345" in said

@@ -118,7 +118,7 @@ def test_a_reload_that_nginx_refuses_is_gone_back_from(stack: Project) -> None:
     wrong.unlink()
     assert "nginx refuses its configuration" in failed.stderr
     assert 'host not found in upstream "nowhere' in failed.stderr
-    assert "went back to @" in failed.stderr
+    assert "went back to apply @" in failed.stderr
     assert container_ids(PROJECT) == before, "it served all the time"
     assert stack.findings(code=0) == {}
 
@@ -170,7 +170,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next_one_also_if_that_is_kill
     app, mark, points = container_ids(PROJECT)["app"], change_redis(stack), ("files", "services")
     for point in points:
         killed_at(stack, point, "up")
-    assert "completing it" in stack.run("up", "--verbose").stderr
+    assert "finishing it now" in stack.run("up", "--verbose").stderr
     assert mark in in_redis()
     assert in_redis() == written(stack)
     *_, first, second, last = stack.applies()

@@ -308,11 +308,11 @@ def test_up_starts_what_docker_kill_has_ended_and_not_what_was_stopped_nor_for_w
     stack: Project,
 ) -> None:
     said = stack.run("stop", "redis").stderr
-    assert "running without it: " in said
+    assert "what was stopped keep running: " in said
     before = container_ids(PROJECT)
     docker("kill", *(container for name, container in before.items() if name != "redis"))
     assert {s["state"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]} == {"stopped"}
-    assert "no container of this stack runs" in stack.run("ps").stderr
+    assert "no container of this stack is running" in stack.run("ps").stderr
     docker("rm", before["app-2"])
     stack.run("up", "--yes", timeout=400)
     after = container_ids(PROJECT)
@@ -365,7 +365,7 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
         assert container_ids(PROJECT) == before
         broken.unlink()
         said = stack.run("config", "generate")
-        assert "is not here" not in said.stderr, "no tool is missing"
+        assert "is not installed" not in said.stderr, "no tool is missing"
     finally:
         del stack.environment["PATH"]
 

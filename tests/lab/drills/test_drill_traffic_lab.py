@@ -55,7 +55,7 @@ def test_what_a_killed_instance_does_not_answer_is_told_by_reason(tmp_path: Path
 
 def test_what_can_not_work_is_said_before_it_begins(server: Server) -> None:
     with (
-        pytest.raises(OpsError, match=r"no simulated traffic.*refused"),
+        pytest.raises(OpsError, match=r"can't send simulated traffic.*refused"),
         Traffic(load(server, url=f"http://127.0.0.1:{free_port()}")),
     ):
         pass

@@ -102,7 +102,7 @@ def test_it_is_not_begun_while_another_techsapo_is_at_work(stack: Project) -> No
     before = stack.pids()
     with exclusive(stack.state / "lock"):
         refused = stack.run("drill", "failover-app", "--yes", code=1)
-    assert "is at work" in refused.stderr
+    assert "is working on this stack" in refused.stderr
     assert stack.pids() == before
     assert not stack.run("drill", "failover-app", code=1).stdout  # nobody said --yes
 

@@ -167,7 +167,7 @@ def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
     assert f"try: run it as daemon; or `sudo chown nobody {state}`\n" in said["err"], said["err"]
     (state / "ledger").chmod(0o000)
     (said,) = as_user(owner.pw_uid, folder, [["changes", "list"]])
-    assert "it is your own: see its mode" in said["err"], said["err"]
+    assert "you own this file or folder: check its permissions" in said["err"], said["err"]
 
 
 def test_keys_of_a_stack_that_never_ran_are_listed_without_a_folder_for_them(folder: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_service_that_does_not_become_ready_says_so_and_is_made_anew_next_time
     assert caught.value.lines
     write_files(good.files, good.topology, force=True)
     planned = running.engine.plan(good, running.engine.observe())
-    assert [s.reason for s in planned.changes if s.service == "redis"] == ["its last start did not finish"]
+    assert [s.reason for s in planned.changes if s.service == "redis"] == ["the last start did not finish"]
     running.bring(good)
     assert running.states() == {"redis": True, "app": True}
 
@@ -165,7 +165,7 @@ def test_a_start_that_was_killed_is_made_anew_by_the_next_one(running: Bench) ->
     with pytest.raises(Interrupted):
         Step(Action.RESTART, "redis", "for the test").perform(running.engine, desired, die)
     assert [s.reason for s in running.engine.plan(desired, running.engine.observe()).changes] == [
-        "its last start did not finish"
+        "the last start did not finish"
     ]
     assert changes(running.bring(desired)) == [(Action.RECREATE, "redis")]
 

@@ -27,14 +27,14 @@ def test_the_engine_is_kept_until_another_is_asked_for(lab_images: DockerLab) ->
     with docker_project(lab_images, {**spec, "project": name}, "auto") as made:
         made.write(engine="auto")
         first = made.run("up", timeout=300)
-        assert "engine: compose (a Docker daemon answers, every image is here)" in first.stderr
+        assert "engine: compose (a Docker daemon answers, and every image is on this host)" in first.stderr
         made.write(engine="native")
         assert "up to date" in made.run("up").stderr, "it was brought up with compose"
         moved = made.run("up", "--engine", "native")
-        assert "moves from the compose engine to native" in moved.stderr
+        assert "moves from engine compose to native" in moved.stderr
         assert left_over("container", name) == []
         assert {s["state"] for s in services(made).values()} <= {"running", "starting"}
-        made.run("rollback", "--yes", timeout=100)
+        made.run("rollback", "--yes")
         assert made.members() == [], "a roll back over a change of engine goes back to the engine of then"
         assert set(container_ids(name)) == {"redis", "app"}
         made.run("changes", "drift")
@@ -51,13 +51,13 @@ def test_two_projects_run_side_by_side_and_one_name_can_not_be_taken_twice(lab_i
         first.run("up", timeout=300)
         free = second.spec["app"]
         second.write(app=first.spec["app"])
-        assert f"the container {named('one')}-app-1 listens on it" in second.run("up", code=1).stderr
+        assert f"the container {named('one')}-app-1 is listening on it" in second.run("up", code=1).stderr
         second.write(app=free)
         second.run("up", timeout=300)
         before = container_ids(named("two"))
         second.write(project=named("one"))
         refused = second.run("up", code=1)
-        assert f"another project {named('one')} already" in refused.stderr
+        assert f"Docker already has a project {named('one')}" in refused.stderr
         second.write(project=named("two"))
         first.run("down", "--volumes", "--yes")
         assert container_ids(named("two")) == before

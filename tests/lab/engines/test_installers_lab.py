@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from release.build import build, checksums
 from rows import each_row
 
 import techsapo_ops
-from release.build import build, checksums
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("docs/install.md", "docs/install.ja.md")

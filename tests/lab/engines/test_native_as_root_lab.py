@@ -99,7 +99,7 @@ def test_a_second_name_of_a_file_of_roots_in_a_users_folder_is_not_handed_over(
     data.mkdir(parents=True)
     os.chown(data, ALICE, ALICE)
     (data / "dump.rdb").hardlink_to(victim / "file")
-    with pytest.raises(OpsError, match=r"dump\.rdb is another name of a file of uid 0"):
+    with pytest.raises(OpsError, match=r"dump\.rdb is a hard link to a file of uid 0"):
         owners.data_folder(data, SERVICE)
     assert untouched(victim)
 
@@ -233,7 +233,7 @@ def test_a_log_in_a_services_folder_is_not_a_second_name_of_roots(layout: Layout
     folder.mkdir(parents=True)
     os.chown(folder, ALICE, ALICE)
     (folder / "server.log").hardlink_to(victim / "file")
-    with pytest.raises(OpsError, match="has another name"):
+    with pytest.raises(OpsError, match="has a second name"):
         open_file(folder / "server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     assert untouched(victim)
 
@@ -373,7 +373,7 @@ def test_no_supervisor_is_asked_in_a_folder_below_tmp_that_somebody_else_made(tm
             listener.bind(str(layout.supervisor_socket))
             listener.listen()
             os.chown(layout.socket_dir, NOBODY, NOBODY)
-            with pytest.raises(SupervisorGoneError, match="is somebody else's"):
+            with pytest.raises(SupervisorGoneError, match="belongs to another user"):
                 Supervisor(layout.supervisor_socket).pid()
             daemon.shut_down(layout)
             assert layout.supervisor_socket.exists()

@@ -82,14 +82,14 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     assert {job["name"] for job in told["jobs"]} >= {"backup", "drift", "costs"}
     code, screen = typed(stack, "status")
     assert code == 0
-    assert "services       5 of 5 run" in screen
-    assert "none was proved to come back yet" in screen
+    assert "services       5 of 5 running" in screen
+    assert "no backup has been restored on trial yet" in screen
 
 
 def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(stack: Project) -> None:
     before = stack.pids()
     said = stack.run("stop", "redis").stderr
-    assert "running without it: app" in said
+    assert "keep running: app" in said
     assert not tcp_open(stack.spec["redis"]["port"])
     again = stack.run("up").stderr
     assert "redis: stopped by " in again
@@ -109,7 +109,7 @@ def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(st
     stack.run("start")
     assert stack.pids().keys() == before.keys()
     assert tcp_open(stack.spec["redis"]["port"])
-    assert "nothing was stopped" in stack.run("start").stderr
+    assert "no service is stopped" in stack.run("start").stderr
     stack.well()
 
 
@@ -136,7 +136,7 @@ def test_a_port_of_someone_else_is_named_with_its_holder() -> None:
         other.bind(("127.0.0.1", made.spec["redis"]["port"]))
         other.listen()
         failed = made.run("up", code=1)
-        assert f"redis can't have port {made.spec['redis']['port']}" in failed.stderr
+        assert f"redis can't use port {made.spec['redis']['port']}" in failed.stderr
         assert f"pid {os.getpid()}" in failed.stderr
         assert "app was not started: it needs redis" in failed.stderr
 
@@ -149,7 +149,7 @@ def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
         failed = made.run("up", code=1)
         assert "redis did not become ready" in failed.stderr
         assert "Wrong signature" in failed.stderr
-        assert "it ended by itself, " in failed.stderr, "its exit code is not known"
+        assert "the process exited, " in failed.stderr, "its exit code is not known"
         assert made.services()["redis"].state in {"backoff", "crashed"}
         (made.state / "data" / "redis" / "dump.rdb").unlink()
         made.run("up")

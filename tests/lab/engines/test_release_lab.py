@@ -12,7 +12,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from release.build import again, build, digest, run
 
 pytestmark = pytest.mark.lab
@@ -102,7 +101,7 @@ def test_the_list_of_parts_is_that_of_the_lock_the_same_each_time_and_without_th
     document = json.loads(made[0])
     assert (document["bomFormat"], document["metadata"]["component"]["name"]) == ("CycloneDX", "techsapo-ops")
     parts = {part["name"]: part for part in document["components"]}
-    locked = dict(LOCKED.findall((ROOT / "requirements.lock").read_text()))
+    locked = dict(LOCKED.findall((ROOT / ".ci/requirements.lock").read_text()))
     assert {name: part["version"] for name, part in parts.items()} == locked
     for name, part in parts.items():
         assert part["purl"] == f"pkg:pypi/{name}@{locked[name]}"

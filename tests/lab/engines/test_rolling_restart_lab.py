@@ -81,7 +81,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert (new != old, set(runs.values())) == (True, {None, old})
     shown_by_ps = stack.run("ps").stderr
     for name in ("app-1", "app-2", "scheduler"):
-        assert f"{name}: not the installed build, {new}: other code\n" in shown_by_ps
+        assert f"{name}: does not run the installed build {new}: different code\n" in shown_by_ps
     health = stack.health()
     assert health["build"] == new
     shown = {p["name"]: p for p in health["probes"] if p["kind"] == "app"}
@@ -92,7 +92,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert (plan["files"], actions(plan["steps"])) == ([], {"scheduler": "restart", **RESTARTED})
     assert {tuple(s["origin"]) for s in plan["steps"] if s["action"] == "restart"} == {("version",)}
     said = stack.run("plan", code=100).stdout
-    assert f"runs {old}, installed is {new} (other code)  (a new version)" in said
+    assert f"runs {old}, but {new} is installed (different code)  (a new version)" in said
 
     with asked(stack) as counts:
         done = actions(json.loads(stack.run("up", "--json").stdout)["steps"])
@@ -133,7 +133,7 @@ def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     installed.edit(str(file), "from __future__", "raise SystemExit('broken on purpose')\nfrom __future__")
     with asked(stack) as counts:
         failed = stack.run("up", "--timeout", "10", code=1)
-    assert "app-2 goes on as it was, since app-1 did not come up" in failed.stderr
+    assert "app-2 stays as it was, because app-1 did not start" in failed.stderr
     assert stack.pids()["app-2"] == before["app-2"]
     assert set(counts) == {"200"}, counts
     installed.edit(str(file), "raise SystemExit('broken on purpose')\n", "")

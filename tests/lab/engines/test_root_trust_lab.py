@@ -88,7 +88,7 @@ def refused(done: CompletedProcess[str], path: Path) -> str:
     """Stderr of a refusal that names `path`."""
     # Of `health`, 3 is a spec that can't be used.
     assert done.returncode == (3 if "health" in done.args else 1), (done.args, done.stdout, done.stderr)
-    assert "what others can change is not used" in done.stderr, done.stderr
+    assert "files that other users can change are not used" in done.stderr, done.stderr
     assert str(path) in done.stderr
     return done.stderr
 
@@ -100,7 +100,7 @@ def test_no_command_of_roots_uses_the_project_of_another_user(
     owned_by(ALICE, project, project / "techsapo.yaml")
     said = refused(techsapo(project, *command), project)
     assert f"`chown root {project} {project / 'techsapo.yaml'}`" in said
-    assert f"write {ALICE} into /etc/techsapo/trusted-users" in said
+    assert f"add {ALICE} to /etc/techsapo/trusted-users" in said
     assert f"uid {ALICE} (mode 0755)" in said, "whose it is, and its mode"
     assert not (project / ".techsapo").exists()
 
@@ -275,7 +275,7 @@ def test_what_only_sudo_makes_trusted_is_refused_by_plan_and_up_where_jobs_run_w
     owned_by(ALICE, project, spec)
     for command in (("plan",), ("up", "--yes"), ("cron", "install"), ("certs", "install-cron")):
         said = refused(techsapo(project, *command, SUDO_UID=str(ALICE)), project)
-        assert f"write {ALICE} into" in said
+        assert f"add {ALICE} to" in said
     assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
     trust(project, ALICE)
     assert techsapo(project, "plan", SUDO_UID=str(ALICE)).returncode == 100
@@ -291,7 +291,7 @@ def test_anothers_spec_is_not_taken_from_a_folder_above(whose: str) -> None:
         owned_by(ALICE, top / "techsapo.yaml" if whose == "file" else top)
         told = in_process.techsapo(top / "below", "ps")
         assert told.returncode == 1
-        assert f"{top}/techsapo.yaml is not taken: " in told.stderr
+        assert f"{top}/techsapo.yaml is ignored: " in told.stderr
         assert f"is owned by uid {ALICE}" in told.stderr
         owned_by(0, top)
 
@@ -348,7 +348,7 @@ def test_a_folder_that_python_imports_from_is_judged_too(project: Path, tmp_path
         [sys.executable, "-m", "techsapo_ops", "init", "elsewhere"], cwd=project, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    assert "start it in another folder" in here.stderr
+    assert "run the command in another folder" in here.stderr
 
 
 def test_a_scheduler_that_root_does_not_trust_does_not_start(project: Path) -> None:
@@ -357,5 +357,5 @@ def test_a_scheduler_that_root_does_not_trust_does_not_start(project: Path) -> N
     owned_by(ALICE, project, project / "techsapo.yaml")
     done = techsapo(project, "jobs", "schedule", "--rendered", str(rendered))
     assert done.returncode == 1
-    assert f"write {ALICE} into" in done.stderr
+    assert f"add {ALICE} to" in done.stderr
     assert not (project / ".techsapo").exists()

@@ -114,9 +114,7 @@ def test_links_are_judged_with_what_they_lead_to(top: Path) -> None:
     around = top / "ops" / "around"
     around.symlink_to(theirs)
     theirs.chmod(0o777)
-    assert judged(around / "spec") == [
-        f"{theirs} can be written by everyone (mode 0777) | chmod o-w {theirs}"
-    ]
+    assert judged(around / "spec") == [f"{theirs} is writable by everyone (mode 0777) | chmod o-w {theirs}"]
     loop = top / "loop"
     loop.symlink_to("loop")
     assert judged(loop) == []
@@ -130,7 +128,7 @@ def test_a_path_that_ends_at_a_sticky_folder_is_what_others_put_there(top: Path)
     sticky.chmod(0o1777)
     for end in ("mine/..", "back", "here", "missing", "missing/deeper"):
         (found,) = judged(sticky / end)
-        assert found.startswith(f"{sticky} can be written by everyone (mode 1777)"), end
+        assert found.startswith(f"{sticky} is writable by everyone (mode 1777)"), end
     assert judged(sticky / "mine") == []
 
 
@@ -192,7 +190,7 @@ def test_nobody_is_asked_to_give_a_home_away(top: Path, monkeypatch: pytest.Monk
     with pytest.raises(UntrustedError) as refused:
         modes.require()
     assert "chown" not in refused.value.hint
-    assert "move it where nobody else may write" in refused.value.hint
+    assert "move the files to a place where nobody else can write" in refused.value.hint
 
 
 @pytest.fixture
@@ -288,7 +286,7 @@ def test_without_root_neither_and_the_folder_is_to_leave_path(program: Path) -> 
     os.waitpid(child, 0)
     assert f"{program} is owned by uid 54321" in said
     assert f"`sudo chown {BOB} {program.parent} {program}`" in said
-    assert "take its folder out of PATH" in said
+    assert "remove the program's folder from PATH" in said
     assert "trusted-users" not in said, "that is root's alone"
 
 

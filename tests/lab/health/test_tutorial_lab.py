@@ -167,7 +167,7 @@ def walked(name: str, folder: Path) -> None:
             (folder / "typed.log").write_bytes(shown.whole)
     said = shown.whole.decode(errors="replace")
     assert code == 0, said[-6000:]
-    for word in ("シミュレーション", "稼働中", "発生中", "オフサイトから戻り", "変更はありません"):
+    for word in ("シミュレーション", "稼働中", "発生中", "オフサイトから取り出せ", "変更はありません"):
         assert word in said, word
 
 

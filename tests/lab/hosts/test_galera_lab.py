@@ -198,7 +198,7 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
     assert f"gone {third.name}" in first.log()[-4000:]
     waits = first.script_says("ready")
     assert waits.returncode == 1
-    assert waits.stdout.startswith("waits: no position of")
+    assert waits.stdout.startswith("waiting: no position of")
     refused = word(first, second.name)
     assert refused.returncode == 1
     assert "answers" in refused.stderr
@@ -211,7 +211,7 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
     wait_for(lambda: not (first.data / "techsapo-gone").exists(), timeout=240, what="the word holds once")
     for member in (first, second):
         needless = word(member, third.name)
-        assert (needless.returncode, needless.stderr) == (3, "the cluster runs: no word is needed\n")
+        assert (needless.returncode, needless.stderr) == (3, "the cluster runs: this command is not needed\n")
         assert not (member.data / "techsapo-gone").exists()
     # Killed while it took over another one's data: half a copy is no position.
     (half := third.data / "sst_in_progress").touch()
@@ -239,7 +239,7 @@ def test_of_two_that_are_gone_a_person_may_say_so_one_after_the_other(
         return early.returncode == 1
 
     wait_for(refused, timeout=60, what="the last one tells no position while its server runs")
-    assert "it ends its server to tell its position. Say it again" in early.stderr
+    assert "it now stops its server to find out its position. Run the command again" in early.stderr
     wait_for(lambda: word(first, second.name).returncode == 0, timeout=120, what="its position is known")
     assert not first.answers, "the other one is waited for still"
     both = word(first, third.name)

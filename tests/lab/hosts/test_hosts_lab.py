@@ -58,10 +58,10 @@ def test_hosts_come_to_one_swarm_and_are_well(lab: SwarmLab, project: Project) -
     assert {before[name, "network"]["level"] for name in "abc"} == {"ok"}
 
     refused = project.run("up", "--yes", code=1)
-    assert "the hosts are in no Swarm yet" in refused.stderr
+    assert "the hosts are not in a Swarm yet" in refused.stderr
     assert "techsapo hosts add" in refused.stderr
 
-    assert "in the Swarm now: a, b, c\n" in project.run("hosts", "add").stderr
+    assert "now in the Swarm: a, b, c\n" in project.run("hosts", "add").stderr
     assert lab.nodes("c") == dict.fromkeys("abc", "Ready")
     heartbeat = lab.docker("b", "info", "--format", "{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}")
     assert heartbeat.stdout.strip() == "20s"
@@ -71,7 +71,7 @@ def test_hosts_come_to_one_swarm_and_are_well(lab: SwarmLab, project: Project) -
     by_ssh = lab.spec(by_ssh=True, **SECTIONS)
     after = facts(Project(directory, by_ssh, environment=lab.ssh, launcher=lab.enter("a")))
     assert after["a", "swarm"]["detail"] == "manager and leader"
-    assert "all of them are in the Swarm" in project.run("hosts", "add").stderr
+    assert "all hosts are already in the Swarm" in project.run("hosts", "add").stderr
 
 
 def test_a_port_that_somebody_else_has_is_named(lab: SwarmLab, project: Project) -> None:
@@ -141,7 +141,7 @@ def test_a_lost_machine_is_removed_and_a_new_one_joins_in_its_place(lab: SwarmLa
 
     shutil.rmtree(lab.machines["c"].folder / "data/swarm")  # a new machine of that name, with its images
     lab.start("c")
-    assert "in the Swarm now: c\n" in project.run("hosts", "add", "c").stderr
+    assert "now in the Swarm: c\n" in project.run("hosts", "add", "c").stderr
     assert failed(facts(project)) == set()
 
 

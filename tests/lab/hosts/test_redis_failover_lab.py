@@ -402,9 +402,9 @@ def test_a_switchover_without_a_replica_that_is_in_sync_is_refused_and_changes_n
         return gone not in {s.name[-1] for s in several(lab.topology, lab.door_to).in_sync}
 
     wait_for(seen, what="the Sentinels notice")
-    assert refused(gone) == (f"the replica of {gone} is not in sync: it does not answer", 1)
-    assert refused("nowhere") == ("'nowhere' has no replica", 2)
-    assert refused(old) == (f"the Redis of {old} is the master already", 2)
+    assert refused(gone) == (f"the replica on host {gone} is not in sync: no answer", 1)
+    assert refused("nowhere") == ("host 'nowhere' has no replica", 2)
+    assert refused(old) == (f"the Redis on host {old} is already the master", 2)
     lab.kill(f"redis-{other}")
     wait_for(lambda: not several(lab.topology, lab.door_to).in_sync, what="the Sentinels notice")
     assert "no replica is in sync" in refused(None)[0]

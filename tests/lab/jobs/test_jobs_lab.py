@@ -95,12 +95,13 @@ def test_the_crontab_keeps_what_else_is_in_it_and_installing_again_changes_nothi
     under_cron: UnderCron,
 ) -> None:
     under_cron.run("crontab", "-", content="# mine\n\nMAILTO=\n")
-    assert "certs, at " in under_cron.techsapo("certs", "install-cron").stderr
+    assert "`certs` job in the crontab: " in under_cron.techsapo("certs", "install-cron").stderr
     assert jobs_in(under_cron.run("crontab", "-l").stdout.encode()) == {"certs"}
     assert under_cron.techsapo("cron", "install").returncode == 0
     whole = under_cron.run("crontab", "-l").stdout
     assert jobs_in(whole.encode()) >= {"certs", "costs"}
-    assert "certs, at 17 3,15 * * * (as before)" in under_cron.techsapo("certs", "install-cron").stderr
+    again = under_cron.techsapo("certs", "install-cron").stderr
+    assert "`certs` job in the crontab: 17 3,15 * * * (as before)" in again
     assert under_cron.run("crontab", "-l").stdout == whole
     again = under_cron.techsapo("cron", "install")
     assert (again.returncode, "as before" in again.stderr) == (0, True)
@@ -113,7 +114,7 @@ def test_a_run_that_is_killed_shows_as_killed_and_leaves_nothing(made: Project) 
         [child] = inside(process)
         second = made.run("jobs", "run", "drift", code=1)
         assert "`techsapo jobs run` (pid " in second.stderr
-        assert "is at work on job drift" in second.stderr
+        assert "is working on job drift" in second.stderr
         assert runs(made, "drift")[0]["result"] == "running"
         process.send_signal(signal.SIGKILL)
         process.wait(60)
@@ -140,7 +141,7 @@ def test_a_hung_job_ends_at_the_time_limit_of_the_spec(made: Project) -> None:
     with a_drift_that_takes_long(made) as process:
         assert process.wait(60) == 1
         said = process.stderr.read() if process.stderr is not None else ""
-        assert "job drift: timeout: did not end within 1 s and was ended" in said
+        assert "job drift: timeout: the job did not finish within 1 s and was stopped" in said
     assert (made.state / "textfile" / "drift.prom").read_text(encoding="utf-8").count(" 124.0\n") == 1
 
 
@@ -159,7 +160,7 @@ def test_on_a_full_disk_the_job_runs_and_says_that_it_could_not_be_recorded(made
     assert "the run can't be recorded" in done.stderr
     assert "No space left on device" in done.stderr
     assert "$0.000000 for 0 requests" in done.stderr
-    assert "did well, but its run could not be recorded" in done.stderr
+    assert "succeeded, but its run could not be recorded" in done.stderr
     assert "Traceback" not in done.stderr
 
 

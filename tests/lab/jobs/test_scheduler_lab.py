@@ -73,7 +73,7 @@ def test_down_ends_by_its_deadline_with_0_whatever_hangs(what: str) -> None:
             made.supervisor().suspend()
         else:
             suspend_a_run(made)
-        made.run("down", timeout=120)
+        made.run("down")
         made.assert_gone()
 
 

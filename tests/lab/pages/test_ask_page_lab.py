@@ -286,7 +286,7 @@ def test_what_a_tier_asks_and_costs_is_said_before_anything_is_sent(
         expect(offer).to_contain_text("支払いはありません")
         page.get_by_label("重要").check()
         expect(offer).to_contain_text("sim-a, sim-b, sim-c")
-        expect(offer).to_contain_text("この段階の数： 4")
+        expect(offer).to_contain_text("この段階に必要な数： 4")
         short = offer.inner_text()
         page.get_by_label("質問", exact=True).fill("x" * 15_000)
         expect(offer).not_to_have_text(short)

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 from browsers import Window, browser
+from docsite.__main__ import build, pages
 from orchestrator import serving
 from servers import Server
 
-from docsite.__main__ import build, pages
 from techsapo_ops.adapters.build import PACKAGED_LOCK, PACKAGED_PAGES, PACKAGED_TEMPLATES
 
 pytestmark = pytest.mark.lab
@@ -44,7 +44,7 @@ def app(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     package = place / "techsapo_ops"
     shutil.copytree(ROOT / "techsapo_ops", package, ignore=shutil.ignore_patterns("__pycache__", "_help*"))
     shutil.copytree(ROOT / "templates", package / PACKAGED_TEMPLATES)
-    shutil.copy(ROOT / "requirements.lock", package / PACKAGED_LOCK)
+    shutil.copy(ROOT / ".ci/requirements.lock", package / PACKAGED_LOCK)
     shutil.copy(archive, package / PACKAGED_PAGES)
     with serving(
         place / "stack", prefix=("env", f"PYTHONPATH={place}"), app={"auth": {"required": True}}

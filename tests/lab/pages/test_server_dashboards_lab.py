@@ -27,7 +27,7 @@ from techsapo_ops.services.registry import programs
 pytestmark = pytest.mark.lab
 
 OF_SERVERS = [d for d in dashboards().values() if d.needs not in {None, "node-exporter"}]
-WITHOUT_TLS = {"Certificates last for"}
+WITHOUT_TLS = {"Time left on certificates"}
 """Nothing speaks TLS here; tests/lab/alerts/test_blackbox_lab.py reads these series."""
 
 

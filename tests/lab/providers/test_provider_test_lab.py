@@ -134,7 +134,7 @@ def test_a_provider_that_works_is_asked_for_an_answer_within_a_cent(kind: str, s
     "day, outcome, words",
     [
         (date(2026, 12, 20), "warning", "is retired on 2026-12-20"),
-        (date(2027, 6, 1), "ok", "it answers until 2027-06-01"),
+        (date(2027, 6, 1), "ok", "it is available until 2027-06-01"),
     ],
 )
 def test_an_end_that_the_vendors_list_names_is_told_and_warned_of_when_near(
@@ -173,7 +173,10 @@ def test_each_failure_is_told_with_its_cause_and_what_to_do(kind: str, play: dic
 def test_a_model_that_turns_the_schema_away_is_told_and_is_no_fault(kind: str) -> None:
     found, _, _ = tried(kind, "no-schema")
     assert found.outcome is Outcome.OK, found.checks
-    assert checks(found)["schema"].detail == "it turns the schema away; asked in words, it keeps to it"
+    assert (
+        checks(found)["schema"].detail
+        == "the model rejects the schema, but follows it when the prompt describes it"
+    )
 
 
 def test_an_expensive_model_is_asked_only_as_much_as_a_cent_pays() -> None:
@@ -190,7 +193,7 @@ def test_the_command_says_before_what_it_may_cost(tmp_path: Path) -> None:
 
     told = asyncio.run(main())
     assert told.code == 0, told.err
-    assert "at most $0.01 in all" in told.err
+    assert "at most $0.01 in total" in told.err
     assert told.provider()["price"] == {"input": 2, "output": 8, "known": True, "source": "spec"}
     assert 0 < told.provider()["cost_usd"] <= told.value["at_most_usd"] <= 0.01
 
@@ -274,7 +277,7 @@ def test_a_host_whose_certificate_nobody_vouches_for_is_told_before_it_gets_the_
     found = asyncio.run(main())
     (check,) = found.checks
     assert (check.outcome, check.cause) == (Outcome.FAILED, Cause.UNREACHABLE)
-    assert check.detail.startswith("cannot be reached (its certificate is not to be trusted: ")
+    assert check.detail.startswith("cannot be reached (the server's certificate can't be trusted: ")
     assert not any(KEY.encode() in each for each in heard)
 
 

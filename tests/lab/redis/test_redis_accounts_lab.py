@@ -193,7 +193,7 @@ def test_another_user_may_not_enter_nor_see_a_secret_and_health_still_works(lab:
         found = {part["name"]: part["status"] for part in lab.health()["probes"]}
     finally:
         lab.launcher = ()
-    assert "only its owner may enter the services of this stack" in entered
+    assert "only the owner of this stack can run commands in its services" in entered
     assert password_file(lab.layout, OPERATOR).read_text() not in shown.stdout + shown.stderr
     assert found["redis"] == "healthy"
 
@@ -229,7 +229,7 @@ def test_the_certificate_is_for_every_name_and_trusted_by_its_ca_alone(lab: Proj
     assert trust_problem(address(lab), "localhost", timeout=5) != ""
     ensure(lab.directory / "stranger", ["localhost"], now=datetime.now(UTC))
     found = probe(Probe("redis"), address(lab), timeout=5, ca=lab.directory / ".ca" / "ca.pem")
-    assert "not to be trusted" in found.detail
+    assert "can't be trusted" in found.detail
 
 
 def test_the_key_is_redis_own_and_the_ca_key_the_tools(lab: Project) -> None:
@@ -245,7 +245,7 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     before = lab.pids()
     made_ago(lab, 260)
     old = kept(lab)
-    assert planned(lab)["redis"].startswith("a new certificate, for it is due for renewal")
+    assert planned(lab)["redis"].startswith("a new certificate: due for renewal")
     assert lab.findings() == planned(lab)
     lab.run("up")
     assert kept(lab) != old
@@ -255,7 +255,7 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     assert in_use(lab) == GOOD
     later = datetime.now(UTC).timestamp() + 60  # as by a renewal whose `up` was killed before the restart
     os.utime(certificate(lab.layout, "redis") / "fullchain.pem", (later, later))
-    assert planned(lab) == {"redis": "its certificate was renewed after it was started"}
+    assert planned(lab) == {"redis": "the certificate was renewed after this service started"}
 
 
 def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) -> None:
@@ -264,10 +264,10 @@ def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) 
 
     def told() -> bool:
         probes = {p["name"]: p["detail"] for p in lab.health()["probes"]}
-        return "not to be trusted: certificate has expired" in probes["redis"]
+        return "can't be trusted: certificate has expired" in probes["redis"]
 
     servers.wait_for(told, what="an expired certificate that is served")
-    assert planned(lab)["redis"].startswith("a new certificate, for it expired on")
+    assert planned(lab)["redis"].startswith("a new certificate: expired on")
     lab.run("up")
     assert account_of(lab, OPERATOR).ping()
     assert served(lab) == kept(lab)

@@ -125,18 +125,18 @@ def test_what_a_redis_that_answers_refuses_is_known_by_use_within_three_looks_an
         uses = Uses(running.port)
         with redis_client.Redis(port=running.port) as operator:
             await uses.once("before")
-            await uses.shared.look()
+            await uses.shared.check()
             assert uses.in_a_row(1) == set()
             end = cause(operator, folder)
             await uses.once("meanwhile")
             for _ in range(3):
-                await uses.shared.look()
+                await uses.shared.check()
             # Some, such as settling a budget, fail twice for one request.
             assert uses.in_a_row(3) == uses.in_a_row(1) == refused
             status = await uses.shared.answers.check()
             assert status.healthy == (("answers", "write") not in refused)
             end()
-            await uses.shared.look()
+            await uses.shared.check()
             assert uses.in_a_row(1) == set()
             assert (await uses.shared.answers.check()).healthy
             await uses.once("after")

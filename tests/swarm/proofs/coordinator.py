@@ -116,8 +116,8 @@ class Case:
         took = time.monotonic() - began
         print(f"{what}, killed on {killed}, went on at {host}: {took:.0f} s", flush=True)
         found.add(f"{what}, {'same' if host == killed else 'another'} host", "s", [took])
-        assert f"on {killed} (pid" in done.stderr, done.stderr
-        assert "was cut short" in done.stderr, done.stderr
+        assert f"on host {killed} (pid" in done.stderr, done.stderr
+        assert "was interrupted" in done.stderr, done.stderr
 
     def _history(self, host: str, before: list[int], result: str) -> None:
         numbers = self.numbers(host)

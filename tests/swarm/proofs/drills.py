@@ -98,7 +98,7 @@ class Drills:
         assert drill.returncode == -signal.SIGKILL, "it ended before it was killed"
         assert self._availability()[host] == "drain"
         refused = self.stack.run("drill", "failover-host", "--yes", code=1, timeout=120).stderr
-        assert f"{host} is drained already" in refused, refused
+        assert f"{host} is already drained" in refused, refused
         began = time.monotonic()
         self.stack.run("hosts", "activate", host, "--wait", "60", timeout=400)
         seconds = time.monotonic() - began

@@ -71,7 +71,7 @@ def _a_stranger(lab: SwarmLab, stack: Project) -> None:
     lab.start("c")
     lab.docker("c", "swarm", "leave", "--force", check=False)
     said = stack.run("up", "--yes", code=1, timeout=120).stderr
-    assert "c is no node of the Swarm" in said, said
+    assert "c is not a node of the Swarm" in said, said
     assert _noted(stack) == ["a", "b"]
     lab.kill("c")
 

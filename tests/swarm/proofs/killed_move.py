@@ -63,10 +63,10 @@ class KilledMove:
         """Compose runs on a. b can't see it; what b does leaves it for a to stop."""
         self.killed("files")
         said = self.b.run("up", "--yes", "--wait", _FREE_AFTER, code=1, timeout=300).stderr
-        assert "move from a to several hosts was cut short" in said, said
+        assert "from a to several hosts was interrupted" in said, said
         self.said.append(f"`up` on b: {' '.join(said.split())}")
         said = self.b.run("down", timeout=120).stderr
-        assert "to move from a to several hosts" in said, said
+        assert "the stack from a to several hosts was not finished" in said, said
         self.said.append(f"`down` on b: {' '.join(said.split())}")
         assert self.running("a"), "it is a's to stop"
         self.a.run("down", timeout=120)

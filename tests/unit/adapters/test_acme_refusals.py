@@ -65,8 +65,8 @@ UNKNOWN = (400, problem("accountDoesNotExist"))
         (400, problem("malformed"), "not like this (malformed)", "malformed"),
         (500, problem("serverInternal"), "not like this (serverInternal)", "serverInternal"),
         (403, problem("newCode"), "not like this (newCode)", "newCode"),
-        (503, b"<h1>Sorry</h1>", "is in trouble: 503 Service Unavailable", ""),
-        (503, b"", "is in trouble: 503 Service Unavailable", ""),
+        (503, b"<h1>Sorry</h1>", "has a problem: 503 Service Unavailable", ""),
+        (503, b"", "has a problem: 503 Service Unavailable", ""),
         (404, b"<h1>Sorry</h1>", "as an ACME server", ""),
     ],
 )
@@ -87,8 +87,8 @@ def test_sub_problems_are_told_by_name_and_a_rate_limit_says_until_when() -> Non
     ]
     with refusing((429, problem("rateLimited", "Some were refused", subproblems=parts))) as server:
         error = refused(lambda: server.sign_in(None, None))
-    assert "Some were refused; a.example: CAA forbids; Other; it may be asked again at" in error.message
-    assert "`directory` of the CA's staging" in error.hint
+    assert "Some were refused; a.example: CAA forbids; Other; try again at" in error.message
+    assert "set `directory` to the CA's staging" in error.hint
 
 
 BINDING = Binding("kid-1", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA")
@@ -102,8 +102,8 @@ WRONG = "compare certificates.site.eab_key_id and its HMAC key"
         ("externalAccountRequired", None, MISSING),
         ("malformed", None, "check `directory` in the spec"),
         ("unauthorized", BINDING, WRONG),
-        ("unauthorized", None, "where the account was closed"),
-        ("invalidContact", BINDING, "look at `contact`"),
+        ("unauthorized", None, "if the account was closed"),
+        ("invalidContact", BINDING, "check `contact`"),
     ],
 )
 def test_a_binding_that_is_missing_or_wrong_is_told_by_its_place_in_the_spec(

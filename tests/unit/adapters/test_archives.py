@@ -98,7 +98,7 @@ def test_the_end_comes_only_where_the_digest_is_the_expected_one(tmp_path: Path)
     with pytest.raises(OpsError, match="SHA-256 differs"):
         deque(map(given.extend, PackedReader(path, expected="0" * 64)))
     assert 0 < len(given) < len(content)
-    with pytest.raises(OpsError, match="holds more than the 2999999 bytes"):
+    with pytest.raises(OpsError, match="is larger than the 2999999 bytes"):
         list(PackedReader(path, limit=len(content) - 1))
     with pytest.raises(OpsError, match="SHA-256 differs"):
         PackedReader(path, expected="0" * 64).copied(tmp_path / "copy")

@@ -28,7 +28,8 @@ def checkout_in(tmp_path: Path) -> Path:
     (package / "inner/code.py").write_text("two = 2\n")
     (package.parent / "templates").mkdir()
     (package.parent / "templates/a.j2").write_text("{{ a }}\n")
-    (package.parent / "requirements.lock").write_text(LOCK)
+    (package.parent / ".ci").mkdir()
+    (package.parent / ".ci/requirements.lock").write_text(LOCK)
     return package
 
 
@@ -44,13 +45,14 @@ def digest(package: Path) -> str:
 def test_a_wheel_and_an_image_hold_the_same_code_as_their_checkout(checkout: Path, tmp_path: Path) -> None:
     wheel = shutil.copytree(checkout, tmp_path / "site-packages/pkg")
     shutil.copytree(checkout.parent / "templates", wheel / "_templates")
-    shutil.copy(checkout.parent / "requirements.lock", wheel / "_requirements.lock")
+    shutil.copy(checkout.parent / ".ci/requirements.lock", wheel / "_requirements.lock")
     (tmp_path / "site-packages/templates").mkdir()  # another package's, beside a wheel's
     (tmp_path / "site-packages/templates/b.j2").write_text("not ours")
     image = shutil.copytree(
         wheel, tmp_path / "opt/pkg"
     )  # made from a wheel: the lock file lies beside it too
-    shutil.copy(wheel / "_requirements.lock", image.parent / "requirements.lock")
+    (image.parent / ".ci").mkdir()
+    shutil.copy(wheel / "_requirements.lock", image.parent / ".ci/requirements.lock")
     assert digest(checkout) == digest(wheel) == digest(image)
     assert read_content(wheel).locked == {"pyyaml", "typing-extensions"}
 
@@ -61,7 +63,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a removed file": lambda p: (p / "inner/code.py").unlink(),
     "a renamed file": lambda p: (p / "inner/code.py").rename(p / "inner/edoc.py"),
     "a template": lambda p: (p.parent / "templates/a.j2").write_text("{{ b }}\n"),
-    "the lock file": lambda p: (p.parent / "requirements.lock").write_text(LOCK + "orjson==3.11.0\n"),
+    "the lock file": lambda p: (p.parent / ".ci/requirements.lock").write_text(LOCK + "orjson==3.11.0\n"),
 }
 NOTHING: dict[str, Callable[[Path], object]] = {
     "touch": lambda p: (p / "inner/code.py").touch(),
@@ -146,19 +148,19 @@ def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
     monkeypatch.setattr(build, "files_of", lambda package: [*files(package), *(gone.pop() for _ in gone[:1])])
     assert digest(checkout) == whole
     monkeypatch.setattr(build, "files_of", lambda _: [("pkg/gone.py", checkout / "gone.py")])
-    with pytest.raises(OpsError, match="changes while it is read"):
+    with pytest.raises(OpsError, match="changed while techsapo was reading it"):
         read_content(checkout)
 
 
 def test_another_build_says_what_of_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "code", lambda: "0.2.0+aaaaaaaaaa")
     monkeypatch.setattr(build, "build", lambda: "0.2.0+aaaaaaaaaa.1111222222")
-    assert build.difference("0.2.0+bbbbbbbbbb.1111222222") == "other code"
+    assert build.difference("0.2.0+bbbbbbbbbb.1111222222") == "different code"
     assert build.difference("0.2.0+aaaaaaaaaa.9999222222") == "the same code on another Python"
     assert build.difference("0.2.0+aaaaaaaaaa.1111999999") == "the same code, with other Python packages"
     both = build.difference("0.2.0+aaaaaaaaaa.9999999999")
     assert both == "the same code on another Python, with other Python packages"
-    assert build.difference("") == "it does not tell its build"
+    assert build.difference("") == "the running program does not report its build"
 
 
 def test_it_is_the_same_code_with_its_locks_templates_and_entry_points_byte_for_byte(tmp_path: Path) -> None:

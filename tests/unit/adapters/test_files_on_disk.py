@@ -65,7 +65,7 @@ def test_a_pipe_or_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(OpsError, match="no regular file"):
+        with pytest.raises(OpsError, match="not a regular file"):
             NoFollowFile(tmp_path / name).put(io.BytesIO(b"x"), 0o644)
 
 

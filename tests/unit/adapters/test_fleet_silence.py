@@ -143,7 +143,10 @@ def test_every_command_says_so_of_hosts_that_do_not_answer() -> None:
     hosts.hosts["a"].silent = SSH.format("ssh: Could not resolve hostname a: Name or service not known")
     hosts.hosts["b"].silent = SSH.format("ssh: connect to host b port 2299: Connection refused")
     hosts.hosts["c"].silent = "timeout"
-    whys = "a: nobody knows the name a; b: it refuses ssh on port 2299; c: it did not answer within 6 s"
+    whys = (
+        "a: the name a can't be resolved; b: ssh connections on port 2299 are refused; "
+        "c: no answer within 6 s"
+    )
     silent = Fleet(hosts, "docker", {name: f"ssh://ops@{name}" for name in "abc"})
 
     with pytest.raises(HostsAway) as all_away:
@@ -157,9 +160,9 @@ def test_every_command_says_so_of_hosts_that_do_not_answer() -> None:
     told = str(said(away.value.message, words_of("ja")))
     assert "a: a という名前" in told
     assert "nobody" not in told
-    with pytest.raises(OpsError, match="a can't be reached: nobody knows the name a"):
+    with pytest.raises(OpsError, match="a can't be reached: the name a can't be resolved"):
         silent.members["a"].call("config", "ls")
-    with pytest.raises(OpsError, match=r"^a can't be reached: nobody knows the name a$"):
+    with pytest.raises(OpsError, match=r"^a can't be reached: the name a can't be resolved$"):
         get(silent.members["a"], "/nodes", 6.0)
-    with pytest.raises(OpsError, match="can't be read: a can't be reached: nobody knows the name a"):
+    with pytest.raises(OpsError, match="can't be read: a can't be reached: the name a can't be resolved"):
         named(silent.members["a"], "shop.state", "shop.state.1")

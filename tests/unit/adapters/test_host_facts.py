@@ -120,7 +120,7 @@ RUNS = "6.12.43+deb13-amd64"
     [
         ([RUNS], ""),
         ([], ""),
-        ([RUNS, "6.12.48+deb13-amd64"], "and 6.12.48+deb13-amd64 is installed"),
+        ([RUNS, "6.12.48+deb13-amd64"], "but 6.12.48+deb13-amd64 is installed"),
         ([RUNS, "6.12.9+deb13-amd64"], ""),
         ([RUNS, "6.12.48+deb13-cloud-amd64"], ""),
     ],
@@ -138,9 +138,9 @@ def test_a_newer_kernel_of_the_same_flavour_asks_for_a_reboot(
 def test_a_package_that_asks_for_a_reboot_is_named(tmp_path: Path) -> None:
     asked = tmp_path / "reboot-required"
     asked.write_text("*** System restart required ***\n")
-    assert "a package asks for a reboot" in reboot_reason(tmp_path / "boot", asked, RUNS)
+    assert "a package requires a reboot" in reboot_reason(tmp_path / "boot", asked, RUNS)
     (tmp_path / "reboot-required.pkgs").write_text("libc6\nlibc6\ndbus\n")
-    assert "dbus, libc6 asks" in reboot_reason(tmp_path / "boot", asked, RUNS)
+    assert "dbus, libc6 requires" in reboot_reason(tmp_path / "boot", asked, RUNS)
 
 
 LISTEN = (

@@ -108,7 +108,10 @@ def test_a_note_of_the_holder_that_is_none_is_passed_over(tmp_path: Path, note: 
     path = tmp_path / "lock"
     with exclusive(path):
         path.write_text(note)
-        with pytest.raises(OpsError, match="another techsapo is at work"), exclusive(path):
+        with (
+            pytest.raises(OpsError, match="another techsapo command is working on this stack"),
+            exclusive(path),
+        ):
             pass
 
 
@@ -124,7 +127,7 @@ def test_a_new_lock_file_is_its_users_alone(tmp_path: Path) -> None:
     "number, hint",
     [
         (errno.ENOSPC, "the disk is full"),
-        (errno.EDQUOT, "the quota of this user is used up"),
+        (errno.EDQUOT, "this user's quota is used up"),
         (errno.EROFS, "the file system is read-only"),
         (errno.EMFILE, "`ulimit -n`"),
         (errno.EACCES, "check who owns the folder"),

@@ -74,18 +74,18 @@ def test_what_prometheus_refuses_and_another_program_on_its_port_are_told_with_t
 
 def test_a_range_vector_is_refused_with_a_hint() -> None:
     matrix = {"status": "success", "data": {"resultType": "matrix", "result": []}}
-    with says(matrix) as server, pytest.raises(ApiError, match="is a matrix"):
+    with says(matrix) as server, pytest.raises(ApiError, match="returns a matrix"):
         Prometheus(server.url).query("x[5m]")
 
 
 @each_row(
     "value, code, told",
-    [(b"boom", 500, "HTTP 500: boom"), ({}, 200, "not an answer of Alertmanager")],
+    [(b"boom", 500, "HTTP 500: boom"), ({}, 200, "not an answer from Alertmanager")],
 )
 def test_alertmanager_s_error_status_and_odd_answers_are_told(value: object, code: int, told: str) -> None:
     with says(value, code) as server, pytest.raises(ApiError, match=told):
         Alertmanager(server.url).alerts()
-    with says([]) as server, pytest.raises(ApiError, match="not an answer of Alertmanager"):
+    with says([]) as server, pytest.raises(ApiError, match="not an answer from Alertmanager"):
         Alertmanager(server.url).status()
 
 
@@ -113,7 +113,7 @@ def test_the_password_is_read_anew_for_each_request(login: BasicLogin) -> None:
         client = Alertmanager(server.url, login=login)
         assert client.alerts() == ()
         login.password_file.write_text("another")
-        with pytest.raises(ApiError, match="HTTP 401: it asks for a login"):
+        with pytest.raises(ApiError, match="HTTP 401: a login is required"):
             client.alerts()
 
 
@@ -126,7 +126,7 @@ def test_what_only_root_may_read_is_told_where_a_login_is_refused(login: BasicLo
         assert "try sudo" in caught.value.hint
         with pytest.raises(ApiError) as caught:
             Prometheus(server.url, login=gone).targets()
-        assert "`techsapo up` makes it" in caught.value.hint
+        assert "`techsapo up` creates it" in caught.value.hint
     with guarded("") as server:
         assert Alertmanager(server.url, login=gone).alerts() == (), "one that asks for no login"
 
@@ -268,7 +268,7 @@ def test_where_no_host_can_be_entered_that_is_said_and_no_address_that_leads_now
     prometheus = Prometheus(["http://prometheus-a:9090", "http://prometheus-b:9090"], way=Inside(run))
     with pytest.raises(Unreachable) as refused:
         prometheus.version()
-    assert refused.value.message == "the monitoring can't be asked: a: Connection timed out"
+    assert refused.value.message == "the monitoring can't be queried: a: Connection timed out"
     assert refused.value.hint == "look at it"
 
 

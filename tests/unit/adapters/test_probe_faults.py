@@ -90,7 +90,7 @@ def test_a_compressed_bomb_is_not_unpacked() -> None:
         (b"SSH-2.0-x\r\n\r\n", NOT_HTTP),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour",
-            "HTTP 200, but the answer broke off after 4 bytes",
+            "HTTP 200, but the answer ended early, after 4 bytes",
         ),
         (b"HTTP/1.1 302 F\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "HTTP 302"),
         (

@@ -38,7 +38,7 @@ def test_what_comes_in_little_pieces_is_gathered_whole_and_in_order() -> None:
 
 def test_a_program_that_says_nothing_has_stalled_and_is_ended_with_the_block() -> None:
     with Running(python("import time; time.sleep(60)"), read=True) as program:
-        with pytest.raises(Stalled, match="has said nothing for"):
+        with pytest.raises(Stalled, match="has sent nothing for"):
             program.gather(0.1)
         pid = program._process.pid
     with pytest.raises(ProcessLookupError):
@@ -89,7 +89,7 @@ def test_a_program_that_takes_no_more_and_goes_on_is_ended_and_said(monkeypatch:
 def test_a_program_that_ends_well_before_it_took_all_has_failed() -> None:
     with (
         Running(python("import sys; sys.stdin.buffer.read(10)"), feed=True) as program,
-        pytest.raises(OpsError, match="before it had taken all"),
+        pytest.raises(OpsError, match="before it had read all"),
     ):
         program.write(bytes(64 * CHUNK))
 
@@ -139,7 +139,7 @@ def test_output_that_an_orphan_holds_open_is_waited_for_no_longer_than_patience(
     monkeypatch.setattr(pipes, "PATIENCE", 1.0)
     with (
         Running(python(ORPHAN), read=True) as program,
-        pytest.raises(Stalled, match="has said nothing for 1 s"),
+        pytest.raises(Stalled, match="has sent nothing for 1 s"),
     ):
         program.read()
 

@@ -45,7 +45,7 @@ def test_a_file_is_replaced_as_a_whole_and_readable_by_the_collectors_user(tmp_p
 
 @each_row("name", ["", "../x", "a b", "A", ".x", "a" * 64])
 def test_what_is_no_name_of_a_job_gets_no_file(name: str, tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match="no name of a job"):
+    with pytest.raises(OpsError, match="not a valid job name"):
         write_textfile(tmp_path, name, [])
     assert list(tmp_path.iterdir()) == []
 
@@ -60,5 +60,5 @@ def test_a_metric_or_label_that_the_catalogue_lacks_is_refused(tmp_path: Path) -
 
 def test_a_file_that_is_no_text_of_prometheus_is_named(tmp_path: Path) -> None:
     (tmp_path / "costs.prom").write_text("techsapo_x{ 1 2 3", encoding="utf-8")
-    with pytest.raises(OpsError, match=r"costs\.prom is no text of Prometheus"):
+    with pytest.raises(OpsError, match=r"costs\.prom is not in Prometheus's text format"):
         read_textfile(tmp_path, "costs")

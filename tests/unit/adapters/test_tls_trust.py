@@ -117,8 +117,8 @@ def test_plain_http_reads_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_p
         (9, "is not valid yet", "clocks"),
         (10, "has expired", "renew"),
         (18, "is self-signed", "--ca-file"),
-        (20, "is from an authority that is not trusted here", "--ca-file"),
-        (62, "is for another name: words of OpenSSL", "a name that it is for"),
+        (20, "is from a CA that is not trusted on this host", "--ca-file"),
+        (62, "is for another name: words of OpenSSL", "by a name in the certificate"),
         (23, "is not valid: words of OpenSSL", "renew"),
     ],
 )
@@ -137,7 +137,7 @@ def test_what_the_stack_keeps_that_is_no_certificate_is_named_and_not_trusted(tm
     (tmp_path / "open/fullchain.pem").chmod(0o666)
     trust = Trust(own=tmp_path)
     assert trust.ignored() == (
-        f"{tmp_path}/damaged/fullchain.pem holds no certificate",
-        f"{tmp_path}/open/fullchain.pem is not yours alone",
+        f"{tmp_path}/damaged/fullchain.pem contains no certificate",
+        f"{tmp_path}/open/fullchain.pem can be changed by other users",
     )
     assert trust.context().cert_store_stats() == Trust().context().cert_store_stats()

@@ -128,11 +128,11 @@ def test_a_store_on_another_host_is_said_to_be_unsupported(tmp_path: Path, kind:
     (tmp_path / "techsapo.yaml").write_text(json.dumps(spec))
     named = techsapo(tmp_path, "validate")
     assert named.returncode == 1
-    assert f"{kind}.host: 'db.internal' is no address to listen on" in named.stderr
-    assert "one that runs elsewhere is not supported" in named.stderr
+    assert f"{kind}.host: 'db.internal' is not an address to listen on" in named.stderr
+    assert "external servers are not supported" in named.stderr
 
     project = MemoryProject(tmp_path)
-    with pytest.raises(OpsError, match=r"203\.0\.113\.9 is no address of this host") as caught:
+    with pytest.raises(OpsError, match=r"203\.0\.113\.9 is not an address of this host") as caught:
         project.up(sections={kind: {"host": "203.0.113.9"}})
-    assert f"a {title} that runs elsewhere is not supported" in caught.value.message
+    assert f"an external {title} is not supported" in caught.value.message
     assert not (tmp_path / ".techsapo" / "ledger").exists()

@@ -86,7 +86,7 @@ def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project)
 def test_images_that_no_kept_apply_names_are_discarded(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("techsapo_ops.apply.ledger.KEPT", 2)
+    monkeypatch.setattr("techsapo_ops.apply.ledger.MAX_ENTRIES", 2)
     for number, memory in enumerate(("100M", "200M", "300M", "400M"), 1):
         project.world.images["app"] = f"sha256:{(number + 1) // 2}"
         project.up(memory)
@@ -139,7 +139,7 @@ def test_without_an_earlier_apply_what_is_good_stays_up(project: Project) -> Non
     assert report.back is None
     assert project.ledger.entries()[-1].result == "failed"
     assert project.ledger.current() is None
-    with pytest.raises(OpsError, match="no good state"):
+    with pytest.raises(OpsError, match="no successful apply"):
         project.rollback()
     project.world.refused = refuses("redis")
     assert project.up().failures == ()
@@ -155,7 +155,7 @@ def test_where_one_instance_does_not_come_up_its_siblings_go_on_as_they_are(proj
     report = project.up(sections=app)
     assert "restart app-1" in project.world.told
     assert not [told for told in project.world.told if told in {"restart app-2", "restart app-3"}]
-    assert "app-2 goes on as it was, since app-1 did not come up" in project.said.words
+    assert "app-2 stays as it was, because app-1 did not start" in project.said.words
     assert [o.step.service for o in report.failures] == ["app-1"]
     assert report.back is None, "going back to the same configuration would run the same code"
 
@@ -180,7 +180,7 @@ def test_rollback_restores_files_and_services_and_is_recorded(project: Project) 
     assert (project.rollback().target.id, project.memory()) == (1, first)
     last = project.ledger.entries()[-1]
     assert (last.command, last.restores, last.result) == ("rollback", 1, "ok")
-    with pytest.raises(OpsError, match="no good state before"):
+    with pytest.raises(OpsError, match="no successful apply before"):
         project.rollback()
     assert project.rollback("@2")
     assert project.memory() != first
@@ -210,7 +210,7 @@ def test_a_project_that_moved_is_not_rolled_back_into_its_old_place(project: Pro
     moved = tmp_path / "moved"
     moved.mkdir()
     (project.folder / ".techsapo").rename(moved / ".techsapo")
-    with pytest.raises(OpsError, match="when the project stood in"):
+    with pytest.raises(OpsError, match="the project was in"):
         Project(moved, project.world).rollback()
 
 
@@ -239,9 +239,9 @@ def test_drift_names_files_services_and_strangers(project: Project) -> None:
         ("file", "app/techsapo.yaml", "is missing"),
         ("file", "redis/redis.conf", "was edited by hand"),
         ("file", "supervisor/supervisord.conf", "has mode 0644 instead of 0600"),
-        ("service", "redis", "it kept ending by itself"),
+        ("service", "redis", "kept exiting"),
         ("service", "app", "is gone"),
-        ("stranger", "app", "its port 4000 is held by nc (pid 8)"),
+        ("stranger", "app", "its port 4000 is in use by nc (pid 8)"),
         ("stranger", "", "process 7 of this stack runs outside its supervisor: x"),
     ]
 
@@ -252,7 +252,7 @@ def test_what_an_update_replaced_is_a_finding_of_its_own_and_no_service_changed_
     project.up()
     old = "still runs /usr/bin/redis-server from before an update"
     project.world.processes["redis"].replaced = old
-    assert project.findings() == [("update", "redis", f"{old}: `techsapo restart redis` starts it anew")]
+    assert project.findings() == [("update", "redis", f"{old}: `techsapo restart redis` restarts it")]
     assert drift(project.history).replaced == {"redis"}
     project.world.processes["redis"].replaced = ""
     assert project.findings() == []
@@ -306,7 +306,7 @@ def test_a_port_that_somebody_else_has_is_seen_before_anything_is_touched(projec
     before = dict(project.world.processes)
     with pytest.raises(OpsError) as refused:
         project.up(sections={"app": {"port": 4100}})
-    assert refused.value.message == "app can't have port 4100: nginx (pid 7, user www) listens on it"
+    assert refused.value.message == "app can't use port 4100: nginx (pid 7, user www) is listening on it"
     assert (refused.value.hint or "").startswith("nothing was changed: ")
     assert project.world.processes == before
     assert len(project.ledger.entries()) == 1, "no apply, and no way back"
@@ -333,7 +333,9 @@ def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
     project.world.refused = refuses("redis", *GIGABYTE)
     monkeypatch.setattr(MemoryEngine, "begin_back", lambda _: {"c": "no answer"})
     report = project.up("1G")
-    assert [error.message.partition(":")[0] for error in report.back.failures] == ["not gone back (c"]
+    assert [error.message.partition(":")[0] for error in report.back.failures] == [
+        "some hosts were not rolled back (c"
+    ]
     assert project.memory() == "maxmemory 268435456"
     assert project.ledger.entries()[-1].result == "failed"
 

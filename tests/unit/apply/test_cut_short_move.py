@@ -114,9 +114,9 @@ def test_elsewhere_up_is_refused_while_it_may_run_on_the_first_host(
     where: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun_on(where.layout, "first", monkeypatch)
-    with pytest.raises(OpsError, match="move from first to several hosts was cut short") as refused:
+    with pytest.raises(OpsError, match="from first to several hosts was interrupted") as refused:
         require_left(where.layout)
-    assert "on first, in its folder, `techsapo up` goes on" in str(refused.value.hint)
+    assert "run `techsapo up` on first, in the stack's folder" in str(refused.value.hint)
     compose(where.layout).clear()
     assert may_run_on(where.layout) == ""
     require_left(where.layout)
@@ -129,5 +129,7 @@ def test_elsewhere_down_says_what_it_cannot_stop_and_up_is_free_then(
     client.there.clear()
     warned: list[str] = []
     assert down(recorded(where.layout, client), warn=warned.append) == ()
-    assert [line for line in warned if "to move from first to several hosts" in line], warned
+    assert [line for line in warned if "the stack from first to several hosts was not finished" in line], (
+        warned
+    )
     require_left(where.layout)

@@ -156,7 +156,7 @@ def test_a_damaged_manifest_says_what_to_do(where: Topology, directory: Path) ->
     (directory / MANIFEST).write_text('{"files": [1')
     with pytest.raises(OpsError, match="is damaged") as error:
         write_files(NEW, where)
-    assert "remove it" in error.value.hint
+    assert "remove that file" in error.value.hint
 
 
 def test_root_gives_container_files_to_the_images_user(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_root_gives_container_files_to_the_images_user(tmp_path: Path) -> None:
         write_files((file,), where)
         assert (where.layout.config / file.path).stat().st_uid == 999
     else:  # who is not root can't give files away, and is told so
-        with pytest.raises(OpsError, match="cannot write below"):
+        with pytest.raises(OpsError, match="cannot write in"):
             write_files((file,), where)
 
 
@@ -239,5 +239,5 @@ def test_when_the_disk_takes_no_more_nothing_has_changed(where: Topology, direct
     huge = (*NEW[:-1], RenderedFile("z.conf", "x" * 50_000))
     code, said = write_in_a_child(where, huge, limit=20_000)
     assert code == 1
-    assert "cannot write below" in said
+    assert "cannot write in" in said
     assert {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()} == before

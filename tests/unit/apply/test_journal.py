@@ -105,7 +105,7 @@ def test_an_entry_that_is_damaged_names_the_file_and_the_way_out(tmp_path: Path,
     journal.path.write_text(json.dumps(DAMAGES[damage](json.loads(journal.path.read_text()))))
     with pytest.raises(OpsError, match=r"recovery\.json is damaged") as damaged:
         journal.read()
-    assert "the repository has everything still" in (damaged.value.hint or "")
+    assert "the backup repository still has everything" in (damaged.value.hint or "")
     assert "--abandon" not in (damaged.value.hint or ""), "which reads it, too"
     assert list(half_done(Layout(tmp_path, tmp_path))) == [Operation.RECOVERY], "nobody knows what it left"
 
@@ -130,11 +130,11 @@ def test_which_commands_wait_for_the_end_of_it(tmp_path: Path, operation: Operat
     stack = project.stack()
     begun(stack.layout, operation, project)
     assert list(half_done(stack.layout)) == [operation]
-    assert f" began it on {socket.gethostname()}, 20" in half_done(stack.layout)[operation]
+    assert f" on {socket.gethostname()}, 20" in half_done(stack.layout)[operation]
     refused = {
         "drill": bool(hindrance(stack)),
         "backup": _refuses(lambda: create_backup(stack, only=("redis",)), "interrupted|recovered"),
-        "rollback": _refuses(lambda: project.rollback("@1"), "interrupted half way"),
+        "rollback": _refuses(lambda: project.rollback("@1"), "interrupted halfway"),
     }
     assert refused == {
         "drill": True,

@@ -17,7 +17,7 @@ from stacks import EVERYTHING, spec, topology
 from techsapo_ops.apply import ledger as ledgers
 from techsapo_ops.apply.changes import difference
 from techsapo_ops.apply.history import FILES, SERVICES, apply_journal, record_interrupted
-from techsapo_ops.apply.ledger import SECRETS_KEPT, Ledger
+from techsapo_ops.apply.ledger import STATES_WITH_SECRETS, Ledger
 from techsapo_ops.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.apply.plan import desired_state
 from techsapo_ops.apply.snapshot import Snapshot, spec_hash
@@ -135,14 +135,14 @@ def test_a_damaged_object_is_told_and_not_used(tmp_path: Path) -> None:
     (ledger.folder / "objects" / digest).write_bytes(b"other")
     with pytest.raises(OpsError, match="damaged"):
         ledger.content(digest)
-    with pytest.raises(OpsError, match="lacks"):
+    with pytest.raises(OpsError, match="missing from the ledger"):
         ledger.content("0" * 64)
 
 
 def test_the_oldest_are_forgotten_with_their_contents_but_never_the_last_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledgers, "KEPT", 3)
+    monkeypatch.setattr(ledgers, "MAX_ENTRIES", 3)
     ledger = Ledger(tmp_path)
     gone = replace(BASE, id=1, state=ledger.save_state(snapshot(tmp_path, **SMALL, locale="en")))
     recorded(tmp_path, gone)
@@ -150,7 +150,7 @@ def test_the_oldest_are_forgotten_with_their_contents_but_never_the_last_good(
     recorded(tmp_path, good, *(replace(good, id=n, result="failed") for n in range(3, 8)))
     assert [e.id for e in ledger.entries()] == [2, 5, 6, 7]
     assert ledger.load_state(good).identity
-    with pytest.raises(OpsError, match="lacks"):
+    with pytest.raises(OpsError, match="missing from the ledger"):
         ledger.load_state(gone)
 
 
@@ -230,27 +230,27 @@ def test_a_changed_secret_is_nowhere_below_the_state_directory_after_as_many_sta
     state = made.folder / ".techsapo"
     assert holding(state, OLD)
     assert holding(state, RAW)
-    changed(made, SECRETS_KEPT - 1)
+    changed(made, STATES_WITH_SECRETS - 1)
     assert holding(state, OLD), "it can still be gone back to"
-    changed(made, SECRETS_KEPT, notifications={})
+    changed(made, STATES_WITH_SECRETS, notifications={})
     assert holding(state, OLD) == []
     assert holding(state, RAW) == []
     assert holding(state, NEW)
 
 
 def test_an_apply_whose_secrets_are_gone_is_listed_and_declined(made: MemoryProject) -> None:
-    changed(made, 2 * SECRETS_KEPT)
+    changed(made, 2 * STATES_WITH_SECRETS)
     first = made.ledger.entries()[0]
     assert first.id == 1
-    with pytest.raises(OpsError, match="@1 had other secrets than now"):
+    with pytest.raises(OpsError, match="secrets have changed since apply @1"):
         difference(made.history, "@1")
-    with pytest.raises(OpsError, match="@1 had other secrets than now"):
+    with pytest.raises(OpsError, match="secrets have changed since apply @1"):
         made.rollback("@1")
 
 
 def test_an_older_apply_with_the_same_secrets_can_be_gone_back_to(made: MemoryProject) -> None:
     changed(made, 1)
-    changed(made, 3 * SECRETS_KEPT, locale="en")
+    changed(made, 3 * STATES_WITH_SECRETS, locale="en")
     report = made.rollback("@2")
     assert report.applied.entry.restores == 2
 

@@ -121,14 +121,14 @@ def test_a_folder_that_is_gone_or_empty_or_another_one_is_told_by_plan_and_refus
 ) -> None:
     seen = known(began).known()["redis"].seen.astimezone()
     folder = data(began) / "redis"
-    words = f"Redis's data is gone (1,204 keys at {seen:%H:%M})"
+    words = f"Redis's data is gone (last seen at {seen:%H:%M}: 1,204 keys)"
     shutil.rmtree(folder)
     planned = plan_of(began.stack())
     assert [str(each) for each in planned.lost] == [words]
     assert plan_json(planned)["lost"][0]["service"] == "redis"
     error = refused(began)
     assert words in error.message
-    assert "there is no backup of it" in error.message
+    assert "there is no backup of this data" in error.message
     assert "techsapo up --empty" in error.hint
     folder.mkdir()
     assert [str(each) for each in lost(began)] == [words], "empty"
@@ -144,7 +144,7 @@ def test_a_mark_that_outlived_the_data_does_not_hide_that_it_is_gone(began: Proj
 def test_the_newest_backup_that_has_the_data_is_named_with_both_commands(began: Project) -> None:
     create_backup(began.stack(), only=("config",))
     shutil.rmtree(data(began) / "redis")
-    assert "there is no backup of it" in refused(began).message
+    assert "there is no backup of this data" in refused(began).message
 
     class Taken:
         kind = "redis"
@@ -159,7 +159,7 @@ def test_the_newest_backup_that_has_the_data_is_named_with_both_commands(began: 
         made = create(repository, Manifest.draft("lab", "native"), (Taken(),), lambda: datetime.now(UTC))
     create_backup(began.stack(), only=("config",))
     error = refused(began)
-    assert f"the newest backup of it is {made.id}" in error.message
+    assert f"the newest backup of this data is {made.id}" in error.message
     assert f"`techsapo restore {made.id}`" in error.hint
     assert "`techsapo up --empty`" in error.hint
 

@@ -30,7 +30,7 @@ from techsapo_ops.stack.maintenance import (
     Maintenance,
     maintenance_of,
     note,
-    told_in,
+    notice_in,
 )
 from techsapo_ops.stack.stack import Stack
 
@@ -54,12 +54,12 @@ def test_the_app_turns_users_away_itself_only_where_no_nginx_stands_before_it(tm
         follow(layout)
         folder = layout.config / "app" / "maintenance"
         assert (folder / ALONE).exists() == (name == "alone")
-        told = told_in(folder)
+        told = notice_in(folder)
         assert told.until == ON.until
         note(layout).unlink()
         follow(layout)
         assert not (folder / PROBLEM).exists()
-        assert told_in(folder) is None
+        assert notice_in(folder) is None
 
 
 def test_a_note_that_can_not_be_read_is_one(tmp_path: Path) -> None:
@@ -155,7 +155,8 @@ def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Sil
     turn_on(where, "", None, "hanako", warned.append)
     turn_off(where, warned.append)
     turn_off(where, warned.append)
-    assert [words for words in warned if words.startswith("c (timed out) lacks this")] == warned[-3:]
+    ours = "this change did not reach: c (timed out)"
+    assert [words for words in warned if words.startswith(ours)] == warned[-3:]
 
 
 @each_row("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])

@@ -15,7 +15,7 @@ from stacks import EVERYTHING, host, spec, topology
 from techsapo_ops.apply import executing
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app import rendered_spec
-from techsapo_ops.watch.secrets import kept_secrets, reveal
+from techsapo_ops.watch.secrets import reveal, service_secrets
 
 
 def stack_at(state: Path) -> Any:
@@ -25,7 +25,7 @@ def stack_at(state: Path) -> Any:
 def test_only_its_owner_and_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executing.require_owner(stack_at(tmp_path))
     monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(OpsError, match="only its owner may enter") as caught:
+    with pytest.raises(OpsError, match="only the owner of this stack can run commands") as caught:
         executing.require_owner(stack_at(tmp_path))
     assert isinstance(caught.value.__cause__, PermissionError)
     others = Mock(return_value=SimpleNamespace(st_uid=4242))
@@ -56,13 +56,13 @@ def test_root_gives_the_keys_to_the_app_s_user_and_nobody_else_can(
 
 def test_made_ones_are_in_the_keys_folder_and_given_ones_where_the_spec_has_them(tmp_path: Path) -> None:
     wanted = spec(mysql={})
-    made = {s.name: s for s in kept_secrets(topology(wanted, tmp_path))}
+    made = {s.name: s for s in service_secrets(topology(wanted, tmp_path))}
     operator = made["redis-operator"]
     assert (operator.account, operator.made_by) == ("techsapo_operator", "techsapo")
     assert operator.place == str(tmp_path / ".techsapo/keys/redis-operator-password")
-    given = {s.name: s for s in kept_secrets(topology(spec(**EVERYTHING), tmp_path))}
+    given = {s.name: s for s in service_secrets(topology(spec(**EVERYTHING), tmp_path))}
     assert (given["redis"].made_by, given["redis"].place) == ("your spec", "redis.password in the spec")
     assert reveal(given["mysql-app"]).reveal() == "mysql-secret"
     assert "redis-secret" not in repr(given)
-    contained = {s.name for s in kept_secrets(topology(wanted, tmp_path, "compose"))}
+    contained = {s.name for s in service_secrets(topology(wanted, tmp_path, "compose"))}
     assert "mysql-root" in set(made) - contained, "in its container it logs in by the socket"

@@ -67,11 +67,11 @@ class Project(MemoryProject):
     def refused(self, stack: Stack | None = None, **sections: Any) -> str:
         """What is said; nothing was done."""
         told, applies = len(self.world.told), len(self.ledger.entries())
-        with pytest.raises(OpsError, match="no longer holds, so nothing was done") as caught:
+        with pytest.raises(OpsError, match="is out of date, so nothing was done") as caught:
             self.apply(stack, **sections)
         assert (len(self.world.told), len(self.ledger.entries())) == (told, applies)
         assert caught.value.exit_code == 1
-        return caught.value.message.partition("Different since: ")[2]
+        return caught.value.message.partition("Changed since: ")[2]
 
 
 @pytest.fixture
@@ -82,11 +82,11 @@ def project(tmp_path: Path) -> Project:
 def test_a_kept_plan_is_done_and_then_spent(project: Project) -> None:
     project.keep()
     assert project.apply().entry is not None, "also the very first"
-    assert project.refused().startswith("what was applied last")
+    assert project.refused().startswith("the last apply")
     project.keep(**BIGGER)
     done = project.apply(**BIGGER)
     assert {o.step.action for o in done.outcomes} == {"restart"}
-    assert project.refused(**BIGGER).startswith("what was applied last")
+    assert project.refused(**BIGGER).startswith("the last apply")
 
 
 def elsewhere(project: Project, **changed: Any) -> Stack:
@@ -112,12 +112,15 @@ MEANWHILE: dict[str, tuple[Callable[[Project], object], str]] = {
         lambda p: elsewhere(p, host=replace(p.stack().topology.host, binaries={"nginx": "/opt/nginx"})),
         "this host's programs or users",
     ),
-    "an apply": (lambda p: p.up(sections={"redis": {"maxmemory": "3G"}}), "what was applied last"),
-    "a stop": (lambda p: p.world.end("redis", State.STOPPED), "what runs"),
-    "a service that is gone": (lambda p: p.world.lose(p.stack().layout, "redis"), "what runs"),
+    "an apply": (lambda p: p.up(sections={"redis": {"maxmemory": "3G"}}), "the last apply"),
+    "a stop": (lambda p: p.world.end("redis", State.STOPPED), "the running services"),
+    "a service that is gone": (lambda p: p.world.lose(p.stack().layout, "redis"), "the running services"),
     "an edited file": (lambda p: (p.config / "redis/redis.conf").write_text("# mine\n"), "the files on disk"),
     "a file that the plan leaves alone": (edit, "the files on disk"),
-    "an update": (lambda p: setattr(p.world.processes["app"], "replaced", "libssl was updated"), "what runs"),
+    "an update": (
+        lambda p: setattr(p.world.processes["app"], "replaced", "libssl was updated"),
+        "the running services",
+    ),
 }
 
 
@@ -168,7 +171,7 @@ def test_it_takes_the_place_of_a_plan_and_of_nothing_else(project: Project, tmp_
     dangling = tmp_path / "dangling"
     dangling.symlink_to(tmp_path / "nothing")
     for path in (other, link, dangling, tmp_path):
-        with pytest.raises(OpsError, match="is no plan, so it is left alone"):
+        with pytest.raises(OpsError, match="is not a plan file, so it was left unchanged"):
             save_plan(path, plan_of(project.stack()), project.history)
     assert other.read_text() == "project: mine\n"
     assert link.is_symlink()
@@ -180,18 +183,18 @@ def changed(**values: Any) -> Callable[[Path], object]:
 
 
 WRITTEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a mode": (lambda file: file.chmod(0o620), "is another user's, or others may write it"),
-    "other services": (changed(services=["redis"]), "no longer holds"),
-    "another salt": (changed(salt="00" * 16), "no longer holds"),
-    "no digests": (changed(digests={}), "no longer holds"),
-    "a number for digests": (changed(digests=3), "is no plan"),
+    "a mode": (lambda file: file.chmod(0o620), "belongs to another user, or others can write to it"),
+    "other services": (changed(services=["redis"]), "is out of date"),
+    "another salt": (changed(salt="00" * 16), "is out of date"),
+    "no digests": (changed(digests={}), "is out of date"),
+    "a number for digests": (changed(digests=3), "is not a plan file"),
     "without digests": (
         lambda file: file.write_text(file.read_text().replace('"digests"', '"others"')),
-        "is no plan",
+        "is not a plan file",
     ),
     "another form": (changed(techsapo_plan=2), "was written by another version"),
-    "cut short": (lambda file: file.write_bytes(file.read_bytes()[:100]), "is no plan"),
-    "nested": (lambda file: file.write_text("[" * 100_000), "is no plan"),
+    "cut short": (lambda file: file.write_bytes(file.read_bytes()[:100]), "is not a plan file"),
+    "nested": (lambda file: file.write_text("[" * 100_000), "is not a plan file"),
     "a link": (lambda file: file.symlink_to(file.rename(f"{file}.real")), "cannot read the plan"),
     "a pipe": (lambda file: (file.unlink(), os.mkfifo(file, 0o600)), "cannot read the plan"),
     "not there": (lambda file: file.unlink(), "cannot read the plan .*: No such file"),
@@ -230,7 +233,7 @@ def test_what_is_left_out_beside_a_plan_is_the_plans_and_what_says_otherwise_a_w
         (None, None, ("app",)), (None, None, ("redis", "app")),
     ]  # fmt: skip
     for environment, engine, services in others:
-        with pytest.raises(OpsError, match="is about something else") as caught:
+        with pytest.raises(OpsError, match="has another value") as caught:
             wanted(environment, engine, *services)
         assert caught.value.exit_code == 2
 
@@ -257,7 +260,7 @@ def test_killed_half_way_it_is_refused_and_up_completes_it(project: Project) -> 
     with pytest.raises(Killed):
         project.apply(**BIGGER)
     project.world.kill = lambda _: False
-    with pytest.raises(OpsError, match="what was applied last") as caught:
+    with pytest.raises(OpsError, match="the last apply") as caught:
         project.apply(**BIGGER)
     assert "`techsapo up` completes the apply" in caught.value.hint
     assert project.up(sections=BIGGER).entry is not None

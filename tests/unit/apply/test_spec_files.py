@@ -74,11 +74,9 @@ def test_a_folder_with_an_older_spec_is_told_who_has_applied_another_one_meanwhi
     applied(a, 3, "ops")
     travelled(a, b)
     told = applied_elsewhere(b)
-    assert told.startswith(
-        "what was applied last, @3 by ops, came from another folder, and techsapo.yaml differs"
-    )
+    assert told.startswith("the last apply, @3 by ops, came from another folder, and techsapo.yaml differs")
     copies = b.layout.state / FOLDER
-    assert told.endswith(f"what was applied is in {copies}")
+    assert told.endswith(f"The applied version is in {copies}")
 
     shutil.copy(copies / "techsapo.yaml", tmp_path / "b")
     assert applied_elsewhere(b) == "", "it has what was applied"

@@ -47,7 +47,7 @@ def test_what_needs_a_failed_service_is_not_started_and_the_rest_is(project: Mem
     failed = {o.step.service: o.error.message for o in report.failures if o.error}
     assert failed == {
         "app-1": "app-1 did not become ready: app-1 is broken",
-        "nginx": "nginx was not started: it needs app-1",
+        "nginx": "nginx was not started: it needs app-1, which failed",
     }
     assert {r.service: r.state for r in report.rows}["nginx"] == "failed"
 
@@ -87,7 +87,7 @@ def test_certificates_are_made_once_and_taken_over_from_files(tmp_path: Path) ->
     files = {"source": "files", "certificate_file": "my.pem", "private_key_file": "my.key"}
     given = spec(certificates={"given": files})
     where = topology(given, tmp_path)
-    assert "not taken over yet" in ensure_certificates(where)
+    assert "not been taken over yet" in ensure_certificates(where)
     assert ensure_certificates(where) == ""
     assert (where.layout.certs / "given" / "privkey.pem").stat().st_mode & 0o777 == 0o600
     (tmp_path / "my.pem").unlink()
@@ -115,7 +115,9 @@ def test_a_new_certificate_reloads_nginx_that_is_otherwise_up_to_date_as_the_pla
     project.world.told.clear()
     (project.folder / ".techsapo" / "certs" / "site" / "fullchain.pem").unlink()
     planned = list(plan_of(project.stack()).steps.changes)
-    assert [step.describe() for step in planned] == ["reload   nginx  certificate site: its link was missing"]
+    assert [step.describe() for step in planned] == [
+        "reload   nginx  certificate site: the link to the certificate was missing"
+    ]
     report = project.up()
     assert project.world.told == ["prepare", "reload nginx"]
     assert [o.step for o in report.outcomes if o.step.action is not Action.NOTHING] == planned
@@ -199,7 +201,7 @@ def test_an_apply_that_can_not_be_recorded_touches_nothing_and_a_stack_is_stoppe
     path.unlink()
     path.mkdir()
     told = list(project.world.told)
-    with pytest.raises(OpsError, match="up was not done, because it can't be recorded"):
+    with pytest.raises(OpsError, match="up was not run, because it can't be recorded"):
         project.up(sections={"redis": {"maxmemory": "300M"}})
     assert project.world.told == told
     assert len(project.ledger.entries()) == 1

@@ -103,7 +103,7 @@ def test_drift_does_not_miss_it_and_tells_where_somebody_started_it_past_techsap
     made.world.processes["redis"].state = State.RUNNING
     (finding,) = drift(made.history).findings
     assert finding.name == "redis"
-    assert finding.what.startswith("runs, although it was stopped by ")
+    assert finding.what.startswith("is running, although it was stopped by ")
 
 
 def test_restart_of_all_passes_it_over_and_by_its_name_says_who_stopped_it(made: MemoryProject) -> None:

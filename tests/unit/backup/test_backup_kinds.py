@@ -105,7 +105,9 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     differences = Notes.differences
     wrong = iter([["a letter is upside down"]])
     monkeypatch.setattr(Notes, "differences", lambda *those: next(wrong, None) or differences(*those))
-    with pytest.raises(OpsError, match=r"came back wrong: a letter is upside down\nwent back"):
+    with pytest.raises(
+        OpsError, match=r"was not restored correctly: a letter is upside down\nthe restore was undone"
+    ):
         restore.perform(stack, intent)
     assert letters.read_text() == "mine stays"
 
@@ -143,7 +145,7 @@ def test_a_part_that_was_put_in_another_s_place_is_found_though_the_sums_beside_
     hostile.fitting(folder)
     found = verify_backup(stack, folder.name, deep=deep)
     assert found.authentication == State.AUTHENTICATED, "its manifest is as it was written"
-    assert "is not what was written" in found.sentences[0]
+    assert "has changed since it was written" in found.sentences[0]
 
 
 def test_a_kind_that_does_not_read_its_part_to_the_end_has_not_checked_it(
@@ -169,8 +171,11 @@ def test_of_two_looks_within_a_second_the_later_one_is_the_last(
 @each_row(
     "left, words",
     [
-        (Replaced("", ("numbers",), ()), "does not know how to go back from numbers"),
-        (Replaced("20260131T120000Z-0000", (), ()), "there is no backup"),  # which is no wrong use
+        (Replaced("", ("numbers",), ()), "does not know how to undo numbers"),
+        (
+            Replaced("20260131T120000Z-0000", (), ()),
+            "with the data from before the restore, is missing",
+        ),  # which is no wrong use
     ],
 )
 def test_an_interrupted_restore_that_can_not_be_gone_back_from_keeps_its_note(

@@ -110,7 +110,7 @@ def test_a_block_is_read_as_empty_only_where_none_of_its_windows_has_a_sample() 
     said = read_through({"blocks": blocks}, Answering(3))
     assert said == [
         "3 blocks can be loaded, not 4",
-        "block b is read as empty",
+        "block b has no readable samples",
         "block d can't be read: bad chunk",
     ]
 
@@ -118,7 +118,7 @@ def test_a_block_is_read_as_empty_only_where_none_of_its_windows_has_a_sample() 
 def test_one_that_does_not_answer_is_told_and_no_number_made_up() -> None:
     counted = {"time": 72000.0, "series": 1, "scrapes": 1}
     (said,) = differences({"counted": counted}, Answering(1))
-    assert said == "it can't be asked what it holds: http://127.0.0.1:9090: bad chunk"
+    assert said == "the data of Prometheus can't be queried: http://127.0.0.1:9090: bad chunk"
 
 
 class Volume:

@@ -114,7 +114,7 @@ def link(folder: Path) -> None:
 CHANGED: dict[str, tuple[Callable[[Path], None], str, State]] = {
     "edited": (edited, "the MAC of its manifest is wrong", State.TAMPERED),
     "without its MAC": (without_mac, "it has no MAC", State.UNAUTHENTICATED),
-    "with a MAC by another key": (of_another_key, "its MAC is by another key", State.UNAUTHENTICATED),
+    "with a MAC by another key": (of_another_key, "its MAC was made with another key", State.UNAUTHENTICATED),
     "with a MAC that is cut": (cut, "manifest.mac holds no MAC", State.TAMPERED),
     "with a link in its place": (link, "manifest.mac holds no MAC", State.TAMPERED),
 }
@@ -139,7 +139,7 @@ def test_a_backup_that_was_changed_is_known_though_every_digest_fits(
 def test_a_backup_under_the_name_of_another_is_damaged(repository: Repository) -> None:
     backup = make(repository)
     backup.folder.rename(repository.path / ID)
-    assert "is that of another backup" in repository.find(ID).damage
+    assert "belongs to another backup" in repository.find(ID).damage
 
 
 def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) -> None:
@@ -159,7 +159,7 @@ def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) 
 def test_one_that_changed_since_it_was_read_is_not_accepted(repository: Repository) -> None:
     later = old(repository)
     edited(later.folder)
-    with repository.lock(), pytest.raises(OpsError, match="changed while it was read"):
+    with repository.lock(), pytest.raises(OpsError, match="changed while it was being read"):
         repository.accept(later)
     assert not (later.folder / MAC).exists()
 
@@ -172,7 +172,7 @@ def test_with_a_lost_key_old_backups_are_unauthenticated_until_it_is_put_back_be
     away = (keys / KEY).rename(keys.parent / "from off-site.json")
     state, why = origin(repository, first.id)
     assert state is State.UNAUTHENTICATED
-    assert "its MAC is by another key" in why
+    assert "its MAC was made with another key" in why
     second = make(repository)
     assert origin(repository, first.id)[0] is State.UNAUTHENTICATED
     away.rename(keys / "of-the-old-host.json")
@@ -200,7 +200,7 @@ def test_a_key_that_is_a_link_others_may_write_or_holds_none_is_refused(tmp_path
     ring.make()
     path = ring.folder / KEY
     path.chmod(0o666)
-    with pytest.raises(OpsError, match="others may write it"):
+    with pytest.raises(OpsError, match="others can write to it"):
         ring.mac(b"")
     path.chmod(0o600)
     path.write_text('{"key": "00"}')
@@ -287,9 +287,9 @@ def test_a_tampered_backup_takes_no_others_place_and_stays_to_be_looked_at() -> 
     keep = Keep(daily=1, weekly=0, monthly=0)
     planted = Known("planted", datetime(2099, 1, 1, tzinfo=UTC), deep=True, tampered=True)
     real, stays = judge([Known("real", AT), planted], keep, UTC, ())
-    assert real.reasons == ("daily 1 of 1", "the newest good one")
+    assert real.reasons == ("daily 1 of 1", "the newest good backup")
     assert stays.keep
-    assert stays.reasons == ("tampered with: look at it, then remove it by hand",)
+    assert stays.reasons == ("tampered with: inspect it, then remove it by hand",)
 
 
 def test_after_a_planted_backup_with_the_last_number_there_is_another_can_be_made(
@@ -306,7 +306,7 @@ def test_a_file_of_terabytes_is_not_read(repository: Repository) -> None:
     part = backup.read().parts[0].file
     os.truncate(backup.folder / part, 2**42)
     assert faults(backup, repository.origin(backup)) == [
-        f"{part} is not what was written: it has {2**42} bytes"
+        f"{part} has changed since it was written: it has {2**42} bytes"
     ]
 
 
@@ -322,7 +322,9 @@ def test_of_a_backup_that_is_not_ours_nothing_is_read(
 
     monkeypatch.setattr("techsapo_ops.backup.repository.verify.file_sha256", read)
     (said,) = faults(backup, repository.origin(backup))
-    assert said.startswith("it is unauthenticated: it has no MAC; where it is yours: `techsapo backup accept")
+    assert said.startswith(
+        "the backup is unauthenticated: it has no MAC; if it is yours, run `techsapo backup accept"
+    )
 
 
 @each_row("ending", ["partial", "removed"])

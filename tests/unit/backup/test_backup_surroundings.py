@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from techsapo_ops.adapters.resources import Room
 from techsapo_ops.backup import job as jobs
 from techsapo_ops.backup.create import create_backup
-from techsapo_ops.backup.describing import kept_at, kept_paths
+from techsapo_ops.backup.describing import copied_path, paths_to_copy
 from techsapo_ops.backup.kinds import registry
 from techsapo_ops.backup.kinds.registry import require_room
 from techsapo_ops.backup.repository.description import What
@@ -48,9 +48,11 @@ def test_a_newest_backup_whose_manifest_can_not_be_read_is_told_where_the_newest
     assert found.passed_over == (f"{second.id} can't be read: {repository_of(stack).find(second.id).damage}",)
     said = CliRunner().invoke(app, ["backup", "verify", "--file", str(stack.layout.spec_file)])
     assert said.exit_code == 1
-    assert f"a newer backup was passed over: {second.id}" in said.stderr
+    assert f"a newer backup was skipped: {second.id}" in said.stderr
     context = JobContext(stack.layout, lambda: stack, None, [].append)
-    with pytest.raises(OpsError, match=f"{first.id} restores, but a newer backup is no good: {second.id}"):
+    with pytest.raises(
+        OpsError, match=f"{first.id} can be restored, but a newer backup is unusable: {second.id}"
+    ):
         jobs.verify(context)
     assert verify_backup(stack, first.id).passed_over == (), "that one was asked for by its id"
     (first.folder / "manifest.json").rename(first.folder / "kept")
@@ -101,7 +103,7 @@ def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that
         require_room(stack, [part("redis", GIB)], at_once=True)
 
 
-@each_row("mode, told", [(0o700, ""), (0o777, "can be written by everyone")])
+@each_row("mode, told", [(0o700, ""), (0o777, "is writable by everyone")])
 def test_a_folder_of_backups_that_others_may_write_is_told_and_used(
     stack: Stack, tmp_path: Path, mode: int, told: str
 ) -> None:
@@ -121,7 +123,7 @@ def test_a_folder_with_the_databases_that_run_does_not_go_off_site_with_the_conf
     (tmp_path / "more").mkdir()
     backup = create_backup(stack, only=("config",)).backup
     stack = with_backup(stack, Backup.model_validate({"paths": ["more", "."]}))
-    named = [kept.named for kept in kept_paths(stack, backup) if kept.what is What.CONFIG_PATH]
+    named = [kept.named for kept in paths_to_copy(stack, backup) if kept.what is What.CONFIG_PATH]
     assert named == ["more"]
 
 
@@ -133,6 +135,6 @@ def test_a_file_that_a_folder_keeps_from_others_stays_kept_from_them() -> None:
         modes = []
         for mode in (0o755, 0o700):
             Path(folder).chmod(mode)
-            kept = kept_at(secret, What.SECRET)
+            kept = copied_path(secret, What.SECRET)
             modes.append(kept.mode)
     assert modes == [0o644, 0o640]

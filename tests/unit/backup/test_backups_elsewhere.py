@@ -70,8 +70,11 @@ def test_an_id_and_latest_say_on_which_host_the_backup_lies(hosts: Hosts) -> Non
     for word, found in ((OLD, OLD), ("20260101", OLD), ("latest", NEW)):
         with pytest.raises(OpsError) as error:
             there.find(word)
-        assert error.value.message == f"the backup {found} lies on a, in {hosts.tmp_path}/a"
-        assert error.value.hint == f"run this there, or copy its folder into {hosts.tmp_path}/b"
+        assert error.value.message == f"backup {found} is on a, in {hosts.tmp_path}/a"
+        assert (
+            error.value.hint
+            == f"run this command on that host, or copy the backup's folder into {hosts.tmp_path}/b"
+        )
         assert error.value.exit_code == 2
     with pytest.raises(OpsError, match="there is no backup in"):
         there.find("2025")
@@ -85,9 +88,11 @@ def test_one_that_is_here_is_found_and_a_newer_one_elsewhere_is_told_to_who_want
     hosts.back_up("a", NEW)
     here = hosts.on("b")
     assert here.find("latest").id == OLD, "verify looks at what is here"
-    with pytest.raises(OpsError, match=f"{NEW} lies on a, in .*, and is newer than {OLD} here") as error:
+    with pytest.raises(
+        OpsError, match=f"{NEW} is on a, in .*, and is newer than backup {OLD} on this host"
+    ) as error:
         here.places.require_newest(here.find("latest").read())
-    assert "or name the one that is meant" in (error.value.hint or "")
+    assert "or specify the backup by its id" in (error.value.hint or "")
     hosts.back_up("b", LAST)
     here.places.require_newest(hosts.on("b").find("latest").read())
 
@@ -97,7 +102,7 @@ def test_what_a_restore_put_aside_elsewhere_is_not_the_latest(hosts: Hosts) -> N
     hosts.back_up("a", NEW, SAFETY_TAG)
     here = hosts.on("b")
     here.places.require_newest(here.find("latest").read())
-    with pytest.raises(OpsError, match=f"{NEW} lies on a"):
+    with pytest.raises(OpsError, match=f"{NEW} is on a, in"):
         here.find(NEW)
 
 

@@ -213,7 +213,7 @@ def test_a_folder_that_holds_more_than_templates_is_neither_backed_up_nor_writte
     (stack.directory / ".techsapo").mkdir()
     assert held(stack) == {}
     said = restored(stack, {"template-overrides/planted": "x"})
-    why = f"{stack.overrides.folder} does not hold templates alone"
+    why = f"{stack.overrides.folder} contains files that are not templates"
     assert said == {"template-overrides/planted": ("left", why)}
     assert not list(tmp_path.rglob("planted"))
 

@@ -123,8 +123,8 @@ def test_only_what_the_spec_names_today_is_written_and_every_file_is_listed(
     assert verify_backup(ground.stack, ID).ok
     intent = ground.restore()
     assert {t.path: (t.what, t.why) for t in intent.targets["config"]} == {
-        str(ground.victim): ("left", "it is not below backup.paths"),
-        f"/{beside.removeprefix('paths/')}": ("left", "it is not below backup.paths"),
+        str(ground.victim): ("left", "it is not under backup.paths"),
+        f"/{beside.removeprefix('paths/')}": ("left", "it is not under backup.paths"),
         str(ground.conf / "sticky"): ("new", ""),
         str(ground.conf / "tool"): ("new", ""),
     }
@@ -158,7 +158,7 @@ def test_an_archive_that_is_swapped_after_the_look_is_not_taken(ground: Ground) 
     shutil.rmtree(ground.repository.path / ID)
     bad = (entry(f"{ground.inside}/file", b"bad!"), END)
     ground.write(bad, names_of(bad))
-    with pytest.raises(OpsError, match=r"other content|SHA-256 differs"):
+    with pytest.raises(OpsError, match=r"different content|SHA-256 differs"):
         restore.perform(ground.stack, intent)
     assert ground.written() == []
 
@@ -248,7 +248,9 @@ def test_a_manifest_that_none_of_ours_is_counts_as_damaged(
     hostile.described(ground.repository.path / ID, MANIFESTS[name](), ground.repository.keyring)
     found = verify_backup(ground.stack, ID)
     assert not found.ok
-    assert any("damaged" in s or "too large" in s or "of another backup" in s for s in found.sentences)
+    assert any(
+        "damaged" in s or "too large" in s or "belongs to another backup" in s for s in found.sentences
+    )
     (listed,) = ground.repository.backups()
     json.dumps(backup_json(ground.repository, listed), ensure_ascii=False).encode()
     with pytest.raises(OpsError):
@@ -299,13 +301,13 @@ def giants(inside: str) -> dict[str, tuple[Iterable[bytes], dict[str, str]]]:
     """Archives of some KB to some MB that unpack to more memory than ROOM."""
     one = {f"{inside}/00000000": "0" * 64}
     return {
-        "other content": (hostile.bomb(f"{inside}/00000000", _SIZE), one),
+        "different content": (hostile.bomb(f"{inside}/00000000", _SIZE), one),
         "can't be used": ((b"x" * 512, *_PIECES), one),
-        f"a header says that it has {_SIZE} bytes": (
+        f"a header claims to be {_SIZE} bytes long": (
             (hostile.header("././@LongLink", _SIZE, tarfile.GNUTYPE_LONGNAME), *_PIECES),
             one,
         ),
-        f"it has {_SIZE} bytes": ((hostile.header("pax", _SIZE, tarfile.XHDTYPE), *_PIECES), one),
+        f"claims to be {_SIZE} bytes long": ((hostile.header("pax", _SIZE, tarfile.XHDTYPE), *_PIECES), one),
         "more than 20,000 entries": (
             hostile.million(inside),
             {f"{inside}/{n:08d}": hashlib.sha256(b"").hexdigest() for n in range(20_000)},

@@ -45,9 +45,9 @@ def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:
         lambda: start_services(stack, ["app"]),
         lambda: made.rollback("@1"),
     ):
-        with pytest.raises(OpsError, match="neither the old nor the new") as refused:
+        with pytest.raises(OpsError, match="neither the old state nor the backup") as refused:
             attempt()
-        assert "`techsapo up` goes back" in (refused.value.hint or "")
+        assert "`techsapo up` returns to the state before the restore" in (refused.value.hint or "")
     assert states(made) == {"redis": "running", "app": "stopped"}
     assert restart(stack.engine, ("redis",)) == ("redis",), "a server has to run to go back"
     stop_services(stack, ["redis"])
@@ -68,7 +68,7 @@ def test_health_and_drift_say_so_and_what_to_do_and_not_while_a_restore_is_at_wo
     assert "restore" in told()
     report = check(stack, timeout=0.5, now=datetime.now(UTC))
     assert next_step(report) in {"techsapo up", next(p.hint for p in report.failing if p.name == "restore")}
-    assert ("restore", "restore", "was interrupted half way: `techsapo up` goes back") in made.findings()
+    assert ("restore", "restore", "was interrupted: `techsapo up` undoes it") in made.findings()
     with at_work(stack.layout, 0.0):
         assert "restore" not in told()
         assert "restore" not in [kind for kind, _, _ in made.findings()]
@@ -87,10 +87,10 @@ def test_plan_says_that_up_goes_back_first_and_a_plan_that_does_not_is_refused_b
     with pytest.raises(typer.Exit):
         plan_command.plan(place=place, out=Output())
     shown = " ".join(capsys.readouterr().err.split())
-    assert "`techsapo up` goes back to what was there before" in shown
+    assert "`techsapo up` returns to the state before the restore" in shown
     monkeypatch.setattr(up_command, "by_plan", lambda *_: Wanted(place, None, ()))
     monkeypatch.setattr(up_command, "stack_on", lambda *_, **__: made.stack())
-    with pytest.raises(OpsError, match="a restore was interrupted half way"):
+    with pytest.raises(OpsError, match="a restore was interrupted halfway"):
         up_command.up(place=place, saved=made.folder / "change.plan", yes=True, out=Output())
     assert (read(made), states(made)["app"]) == ("half", "stopped")
 
@@ -142,7 +142,7 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
     folder = repository_of(made.stack()).find(safety).folder
     (part,) = folder.glob("letters-*.zst")
     part.write_bytes(part.read_bytes()[:-9])
-    with pytest.raises(OpsError, match="going back") as refused:
+    with pytest.raises(OpsError, match="undoing the restore failed") as refused:
         undo(made)
     assert "`techsapo restore ID --instead`" in (refused.value.hint or "")
     assert "is whole in" not in (refused.value.hint or "")
@@ -155,7 +155,7 @@ def test_where_what_was_there_is_lost_another_backup_takes_its_place(
         place = SpecChoice(made.folder / "techsapo.yaml")
         restore_command.restore(which, instead=True, yes=True, place=place, out=Output())
 
-    with pytest.raises(OpsError, match="wants the id of a backup"):
+    with pytest.raises(OpsError, match="needs the id of a backup"):
         bring("latest")
     with monkeypatch.context() as broken:
         broken.setattr(Letters, "broken", True)
@@ -202,9 +202,11 @@ def test_a_restore_waits_for_up_where_a_data_folder_was_removed_under_a_service(
     services = {**seen.services, "app": dataclasses.replace(seen.services["app"], drift=FOLDER_GONE)}
     gone = dataclasses.replace(seen, services=services)
     monkeypatch.setattr(stack.engine, "observe", lambda **_: gone)
-    with pytest.raises(OpsError, match="app: its data folder was removed while it ran") as refused:
+    with pytest.raises(
+        OpsError, match="app: the data folder was removed while the service was running"
+    ) as refused:
         intend(stack, old)
-    assert "`techsapo up` starts it on a new one" in (refused.value.hint or "")
+    assert "`techsapo up` starts it with a new folder" in (refused.value.hint or "")
     assert states(made)["app"] == "running", "nothing was stopped for it"
     (found,) = [p for p in check(stack, timeout=0.5, now=datetime.now(UTC)).failing if p.kind == "data"]
-    assert found.detail == "of app the data folder was removed; what they hold is lost when they end"
+    assert found.detail == "the data folder of app was removed; the data is lost when these services stop"

@@ -13,13 +13,13 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.backup.repository import description
-from techsapo_ops.backup.repository.description import Description, Kept, What, read
+from techsapo_ops.backup.repository.description import CopiedPath, Description, What, read
 from techsapo_ops.backup.repository.folder import Backup, Repository
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.backup.verify_offsite import files, kit
 from techsapo_ops.errors import OpsError
 
-KEPT = Kept("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)
+KEPT = CopiedPath("/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640)
 WHOLE = Description(
     backup="20260131T020000Z",
     project="shop",
@@ -33,7 +33,7 @@ WHOLE = Description(
     spec="techsapo.yaml",
     state="/srv/stack/.techsapo",
     tracing=False,
-    kept=(KEPT,),
+    paths=(KEPT,),
     variables=("SLACK_URL",),
     left={"prometheus": "backup.prometheus is off"},
 )  # fmt: skip
@@ -109,11 +109,11 @@ class Away:
 
     def look(self) -> Copied:
         kept = [
-            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600)
+            CopiedPath(str(self.here / name), str(self.here / name), what, name == "keys", 0o600)
             for name, what in (("spec", What.SPEC), ("keys", What.KEYS))
         ]
-        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700)
-        described = replace(WHOLE, taken=self.taken, kept=(*kept, kit))
+        kit = CopiedPath("/kit", str(self.here / "kit"), What.KIT, True, 0o700)
+        described = replace(WHOLE, taken=self.taken, paths=(*kept, kit))
         return Copied(self.folder, described, cast(Repository, None), cast(Backup, None))
 
 
@@ -138,11 +138,11 @@ def test_what_lacks_is_another_or_a_link_is_named(tmp_path: Path, name: str) -> 
     away = Away(tmp_path)
     copy = away.there(name)
     copy.write_text("another")
-    assert told(away) == f"{away.here / name} is another than its copy"
+    assert told(away) == f"{away.here / name} differs from its copy"
     copy.unlink()
-    assert told(away) == f"{away.here / name} did not come back"
+    assert told(away) == f"{away.here / name} is missing from the copy"
     copy.symlink_to(away.here / name)  # which would be the same
-    assert told(away) == f"{away.here / name} did not come back"
+    assert told(away) == f"{away.here / name} is missing from the copy"
 
 
 @each_row("name", ["spec", "keys/two"])
@@ -151,7 +151,7 @@ def test_what_was_written_here_since_then_is_counted_and_no_fault(tmp_path: Path
     away.taken = datetime.now(UTC) - timedelta(hours=1)
     (away.here / name).write_text("newer")
     found = files(away.look())
-    assert (found.problems, found.note) == ((), "1 files are others here since then")
+    assert (found.problems, found.note) == ((), "1 files on this host have changed since the copy was made")
     away.there(name).unlink()
     assert told(away) == ""
 
@@ -160,7 +160,7 @@ def test_a_folder_that_did_not_come_back_is_named_once(away: Away) -> None:
     for name in ("keys/one", "keys/two"):
         away.there(name).unlink()
     away.there("keys").rmdir()
-    assert told(away) == f"{away.here / 'keys'} did not come back"
+    assert told(away) == f"{away.here / 'keys'} is missing from the copy"
 
 
 def test_the_wheel_of_then_can_be_unpacked_and_has_its_lock(away: Away) -> None:
@@ -168,14 +168,14 @@ def test_the_wheel_of_then_can_be_unpacked_and_has_its_lock(away: Away) -> None:
         (found,) = kit(away.look())
         return found.problems
 
-    assert wrong() == ("the wheel of this version did not come back",)
+    assert wrong() == ("the wheel of that version is missing from the copy",)
     folder = away.there("kit")
     folder.mkdir(parents=True)
     wheel = folder / "techsapo_ops-0.2.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("techsapo_ops/__init__.py", "x = 1\n" * 100)
     (folder / "requirements.lock").touch()
-    assert wrong() == ("the lock of what the wheel needs did not come back",)
+    assert wrong() == ("the lock file of the wheel is missing from the copy",)
     (folder / "requirements.lock").write_text("pydantic==2\n")
     assert wrong() == ()
     content = wheel.read_bytes()
@@ -188,4 +188,4 @@ def test_the_wheel_of_then_can_be_unpacked_and_has_its_lock(away: Away) -> None:
     assert "can't be unpacked" in wrong()[0]
     wheel.write_bytes(content)
     (folder / "techsapo_ops-0.1.0-py3-none-any.whl").write_bytes(content)
-    assert wrong() == ("the wheel of this version did not come back",)
+    assert wrong() == ("the wheel of that version is missing from the copy",)

@@ -50,8 +50,8 @@ def test_the_last_good_one_and_the_last_deeply_verified_one_stay_whatever_their_
     backups = [known(0, deep=True), *(known(day) for day in range(10, 28)), known(28, good=False)]
     verdicts = {v.id: v for v in judge(backups, KEEP, UTC, ())}
     assert "restored on trial" in verdicts["d0"].reasons[0]
-    assert "the newest good one" in verdicts["d27"].reasons
-    assert verdicts["d28"].reasons == ("found damaged",)
+    assert "the newest good backup" in verdicts["d27"].reasons
+    assert verdicts["d28"].reasons == ("damaged",)
     assert not verdicts["d28"].keep
 
 

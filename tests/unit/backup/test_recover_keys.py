@@ -13,7 +13,7 @@ import pytest
 from techsapo_ops.adapters.chain import Chain
 from techsapo_ops.apply.administration import actions, chain_of
 from techsapo_ops.backup.recover.keys import copied_endings, later_endings, settle, working
-from techsapo_ops.backup.repository.description import Description, Kept, What
+from techsapo_ops.backup.repository.description import CopiedPath, Description, What
 from techsapo_ops.backup.repository.restic import AwaySnapshot
 from techsapo_ops.backup.restore.copied import Copied
 from techsapo_ops.spec.models import Spec
@@ -54,12 +54,12 @@ def copy(tmp_path: Path) -> Copy:
     record = {"action": REVOKE, "what": ends_of([replace(ci, revoked=NOW)])}
     Chain(state / "administration").append(record)
     kept = tuple(
-        Kept(f"{STATE}/{name}", f"{STATE}/{name}", what, True, 0o700)
+        CopiedPath(f"{STATE}/{name}", f"{STATE}/{name}", what, True, 0o700)
         for name, what in (("api-keys", What.API_KEYS), ("administration", What.ADMINISTRATION))
     )
     description = Description(
         "20260131T020000Z", "shop", BEFORE, "0.2.0", "native", None, "old", "root",
-        "/srv/old", "techsapo.yaml", STATE, False, kept=kept,
+        "/srv/old", "techsapo.yaml", STATE, False, paths=kept,
     )  # fmt: skip
     backup = SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE))
     return Copy(Copied(root, description, None, backup), ci, page)
@@ -93,8 +93,8 @@ def test_all_are_revoked_where_that_is_asked_and_the_record_says_so(copy: Copy, 
 def test_keys_in_a_file_that_the_spec_names_are_treated_likewise(copy: Copy, tmp_path: Path) -> None:
     old = "/srv/old/keys.json"
     shutil.copy(copy.copied.at(f"{STATE}/api-keys/keys.json"), copy.copied.at("/srv/old") / "keys.json")
-    named = Kept(old, old, What.FILE, False, 0o600, field="app.auth.keys_file", named="keys.json")
-    description = replace(copy.copied.description, kept=(*copy.copied.description.kept, named))
+    named = CopiedPath(old, old, What.FILE, False, 0o600, field="app.auth.keys_file", named="keys.json")
+    description = replace(copy.copied.description, paths=(*copy.copied.description.paths, named))
     copied = replace(copy.copied, description=description)
     spec = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "keys.json"}}})
     endings = copied_endings(copied)

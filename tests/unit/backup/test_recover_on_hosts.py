@@ -57,7 +57,7 @@ def test_a_host_that_does_not_answer_or_is_another_one_is_in_the_way(tmp_path: P
     hosts.hosts["c"].calls_itself = "db1"
     found = look_at_hosts(stack, fleet(hosts, stack))
     assert [what for what, _ in found.blockers] == [
-        "b: ssh://ops@b: it did not answer within 6 s", "c: it calls itself db1",
+        "b: ssh://ops@b: no answer within 6 s", "c: the host's own name is db1",
     ]  # fmt: skip
     assert all(remedy for _, remedy in found.blockers)
 
@@ -71,9 +71,9 @@ def test_hosts_that_have_a_stack_of_that_name_are_left_alone(tmp_path: Path) -> 
     )
     assert swarm.take(member, "techsapo.state", "techsapo.state.000000007", {"number": 7})
     ((what, remedy),) = look_at_hosts(stack, fleet(hosts, stack)).blockers
-    assert "hold the state of a stack named techsapo" in what
-    assert "`techsapo status` goes on with it" in remedy
-    with pytest.raises(OpsError, match="hold the state"):
+    assert "already have the state of a stack named techsapo" in what
+    assert "run `techsapo status` there" in remedy
+    with pytest.raises(OpsError, match="already have the state"):
         join(stack, fleet(hosts, stack), lambda _: None, lambda _: None)
 
 

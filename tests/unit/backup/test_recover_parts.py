@@ -17,7 +17,7 @@ from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.recover.draft import Choice, chosen, draft_of
 from techsapo_ops.backup.recover.journal import Asked, Desk, Recovering
 from techsapo_ops.backup.recover.placing import places_in, put, require_free
-from techsapo_ops.backup.repository.description import FILE, FOLDER, Description, Kept, What
+from techsapo_ops.backup.repository.description import FILE, FOLDER, CopiedPath, Description, What
 from techsapo_ops.backup.repository.folder import Repository
 from techsapo_ops.backup.repository.manifest import Manifest
 from techsapo_ops.backup.repository.origin import Keyring
@@ -53,7 +53,7 @@ def test_the_newest_whole_copy_is_taken_and_later_parts_are_told_of() -> None:
 def test_of_a_moment_the_newest_before_it_is_taken() -> None:
     assert choose([snapshot(1), snapshot(2)], NOON + timedelta(hours=2), "") == snapshot(2)
     assert choose([snapshot(0), snapshot(1)], NOON + timedelta(minutes=59), "") == snapshot(0)
-    with pytest.raises(OpsError, match="no copy from then or before"):
+    with pytest.raises(OpsError, match="no copy from that time or earlier"):
         choose([snapshot(0)], NOON - timedelta(seconds=1), "")
 
 
@@ -62,18 +62,18 @@ def test_of_several_stacks_one_has_to_be_named() -> None:
     with pytest.raises(OpsError, match="several stacks: blog, shop"):
         choose(both, None, "")
     assert choose(both, None, "shop") == snapshot(0)
-    with pytest.raises(OpsError, match="no copy of news"):
+    with pytest.raises(OpsError, match="no copy of stack news"):
         choose(both, None, "news")
 
 
-def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int = 0o600) -> Kept:
-    return Kept(path, path, what, folder, mode, named=named)
+def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int = 0o600) -> CopiedPath:
+    return CopiedPath(path, path, what, folder, mode, named=named)
 
 
-def described(*paths: Kept) -> Description:
+def described(*paths: CopiedPath) -> Description:
     return Description(
         "20260131T020000Z", "shop", NOON, "0.2.0", "native", None, "old", "root",
-        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", False, kept=paths,
+        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", False, paths=paths,
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def test_a_copy_that_did_not_come_whole_or_was_tampered_with_is_refused(copy: Co
     path, sums = copy.backup.folder / "manifest.json", copy.backup.folder / "SHA256SUMS"
     before = file_sha256(path)
     path.write_text(path.read_text().replace('"native"', '"compose"'))
-    with pytest.raises(OpsError, match="did not come whole"):
+    with pytest.raises(OpsError, match="did not arrive intact"):
         require_whole(open_copy(copy.root, snapshot(0)))
     sums.write_text(sums.read_text().replace(before, file_sha256(path)))  # its digests are right
     with pytest.raises(OpsError, match="was tampered with"):
@@ -155,7 +155,7 @@ def test_everything_goes_below_the_new_folder_and_outside_files_where_they_were(
 ) -> None:
     (tmp_path / "etc").mkdir()
     found = places_in(copy, tmp_path / "new")
-    targets = {each.kept.named or each.kept.what: each.target for each in found.placements}
+    targets = {each.item.named or each.item.what: each.target for each in found.placements}
     assert targets == {
         "backup": tmp_path / "new/.techsapo/backups" / copy.backup.id,
         "keys": tmp_path / "new/.techsapo/keys",
@@ -199,9 +199,9 @@ def test_another_file_outside_stays_and_ours_lies_beside_the_spec(copy: Copied, 
 def test_what_was_below_the_home_of_a_user_who_is_not_here_lies_beside_the_spec(
     copy: Copied, tmp_path: Path
 ) -> None:
-    outside = next(each for each in copy.description.kept if each.named.endswith("etc/restic"))
+    outside = next(each for each in copy.description.paths if each.named.endswith("etc/restic"))
     kept = (replace(outside, named="~nouser/restic"),)
-    moved = replace(copy, description=replace(copy.description, kept=kept))
+    moved = replace(copy, description=replace(copy.description, paths=kept))
     found = places_in(moved, tmp_path / "new")
     (placement,) = found.placements
     assert found.repointed == {"~nouser/restic": "recovered/restic"}
@@ -250,7 +250,7 @@ def test_what_stands_in_the_way_is_named(copy: Copied, tmp_path: Path) -> None:
     there = tmp_path / "new/secrets/slack"
     there.parent.mkdir(parents=True)
     there.symlink_to("/etc/passwd")
-    with pytest.raises(OpsError, match="secrets/slack is there already"):
+    with pytest.raises(OpsError, match="secrets/slack already exists"):
         require_free(places_in(copy, tmp_path / "new"), frozenset())
     require_free(places_in(copy, tmp_path / "new"), frozenset({str(there)}))  # by this recovery
 
@@ -258,7 +258,7 @@ def test_what_stands_in_the_way_is_named(copy: Copied, tmp_path: Path) -> None:
 def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "etc").symlink_to(tmp_path / "elsewhere")
-    (secret,) = [e for e in places_in(copy, tmp_path / "new").placements if e.kept.named.endswith("restic")]
+    (secret,) = [e for e in places_in(copy, tmp_path / "new").placements if e.item.named.endswith("restic")]
     with pytest.raises(OpsError, match="symbolic link"):
         put(secret, tmp_path / "prepared", tmp_path / "new", lambda _: None)
     assert list((tmp_path / "elsewhere").iterdir()) == []
@@ -266,15 +266,15 @@ def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_p
 
 def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     (tmp_path / ".techsapo/ledger").mkdir(parents=True)
-    with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
+    with pytest.raises(OpsError, match="already has a stack"), Desk(tmp_path / ".techsapo").lock():
         pass
     assert [path.name for path in (tmp_path / ".techsapo").iterdir()] == ["ledger"]
 
 
-def told_again(copy: Copied, *more: Kept, but: str = "") -> None:
+def told_again(copy: Copied, *more: CopiedPath, but: str = "") -> None:
     """Let the description name `more`, and nothing of the kind `but`."""
-    kept_ones = tuple(each for each in copy.description.kept if each.what != but)
-    text = replace(copy.description, kept=(*kept_ones, *more)).text()
+    kept_ones = tuple(each for each in copy.description.paths if each.what != but)
+    text = replace(copy.description, paths=(*kept_ones, *more)).text()
     (copy.root / "srv/old/.techsapo" / FOLDER / FILE).write_text(text)
 
 
@@ -312,7 +312,7 @@ def test_what_the_spec_does_not_name_is_put_nowhere_outside_and_no_mode_lets_oth
     copy: Copied, tmp_path: Path
 ) -> None:
     planted = replace(kept(str(tmp_path / "etc/restic"), What.FILE, mode=0o6777), path=f"{tmp_path}/cron.d/x")
-    changed = replace(copy, description=replace(copy.description, kept=(planted,)))
+    changed = replace(copy, description=replace(copy.description, paths=(planted,)))
     into = tmp_path / "new"
     into.mkdir()
     (found,) = places_in(changed, into).placements

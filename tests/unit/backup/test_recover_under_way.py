@@ -83,7 +83,7 @@ def test_folders_that_it_made_go_with_it_where_they_are_empty_and_no_other(tmp_p
 
 def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Path) -> None:
     desk, stopped = under_way(tmp_path), list[Path]()
-    with desk.lock(), pytest.raises(OpsError, match="is at work on this recovery"):
+    with desk.lock(), pytest.raises(OpsError, match="is working on this recovery"):
         abandon(desk, NoDoors(), stopped.append)
     assert not stopped
     assert (tmp_path / "etc/restic").exists()
@@ -95,7 +95,7 @@ def test_a_login_in_the_address_of_the_repository_is_neither_shown_nor_recorded(
     assert desk.journal.read() is not None
     desk.journal.note(asked=asked)
     recovery = recovery_of(desk)
-    with pytest.raises(OpsError, match="is under way with --from rest:https://") as other:
+    with pytest.raises(OpsError, match="was started with another --from: first rest:https://") as other:
         recovery.begin(replace(asked, repository="rest:https://me:wrong@backup.example/stack"))
     assert "hidden" not in other.value.message + (other.value.hint or "")
     recovery.begin(asked)

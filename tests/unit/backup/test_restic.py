@@ -71,7 +71,7 @@ def test_one_that_does_not_let_us_in_is_not_made() -> None:
 @each_row(
     "code, said, hint",
     [
-        (1, WRONG, "is not the repository's"), (12, "{}", "is not the repository's"),
+        (1, WRONG, "is wrong for this repository"), (12, "{}", "is wrong for this repository"),
         (1, MISSING, "there is no repository"), (10, "{}", "there is no repository"),
         (1, UNAUTHORIZED, "can be reached"),
     ],

@@ -32,7 +32,7 @@ class Others:
 
     def keep(self, folder: Path) -> Mapping[str, str]:
         shutil.copytree(folder, self.root / folder.name)
-        return {"c": "it does not answer"}
+        return {"c": "no answer"}
 
     def fetch(self, name: str, into: Path) -> bool:
         if there := (self.root / name).is_dir():
@@ -41,7 +41,7 @@ class Others:
 
     def share(self, engine: MemoryEngine) -> None:
         if self.mute:
-            raise OpsError("too few hosts take the state directory", "")
+            raise OpsError("too few hosts accept the state directory", "")
         if (left := interrupted(engine.layout)) is not None:
             self.shared.append((left.step == START, self.root.exists()))
 
@@ -66,7 +66,7 @@ def test_the_others_know_of_it_before_anything_is_replaced_and_once_it_is_whole(
     monkeypatch.setattr(Letters, "bring_back", bring_back)
     restore.perform(made.stack(), intend(made.stack(), old), say=said.append)
     assert others.shared == [(False, True), (True, True)]
-    assert "c keeps no copy of it: it does not answer" in said
+    assert "host c has no copy of the backup of the current data: no answer" in said
     assert not others.root.exists(), "of no use any more"
 
 

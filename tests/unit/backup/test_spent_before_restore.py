@@ -25,7 +25,7 @@ from techsapo_ops.stack.journal import interrupted, restore_journal
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.costs import spent_since
 from techsapo_ops.stores.audit.spool import AuditRow
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 NOW = datetime.now(UTC)
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -164,5 +164,5 @@ def test_what_was_spent_after_a_reset_counts_after_a_restore_and_what_was_spent_
 
 @each_row("name", ["x", "2026-01-01 2 k", "2026-01-01' 1 k"])
 def test_a_name_that_is_none_of_ours_gets_into_no_statement(name: str) -> None:
-    with pytest.raises(OpsError, match="is no day, kind and key"):
+    with pytest.raises(OpsError, match="is not a record of spending"):
         audit_spent.carrying(audit_spent.TABLE, {name: 1}, {})

@@ -39,9 +39,9 @@ def test_every_problem_is_named_at_once(pair: Pair, tmp_path: Path) -> None:
         require(wrong, ["a.b.example.com"], NOW + timedelta(days=91))
     said = (
         "another certificate",
-        "did not sign number 1",
+        "did not sign certificate 1",
         "expired on 2026-04-01",
-        "not for a.b.example.com",
+        "but not a.b.example.com",
     )
     assert [why for why in said if why not in caught.value.message] == []
 
@@ -203,19 +203,19 @@ def test_a_certificate_holds_all_names_and_is_signed_by_the_stack_s_ca_by_privat
 
 def test_what_is_due_is_told_before_anything_is_written(tmp_path: Path) -> None:
     web = tmp_path / "web"
-    assert due(web, SITE_NAMES, now=NOW) == "there was no local CA, or it was about to end"
+    assert due(web, SITE_NAMES, now=NOW) == "there was no local CA, or it was about to expire"
     assert not web.exists()
     ensure(web, SITE_NAMES, days=365, now=NOW)
     before = snapshot(tmp_path)
     assert due(web, SITE_NAMES, now=NOW) == ""
-    assert due(web, ["other.example"], now=NOW) == "the names changed"
+    assert due(web, ["other.example"], now=NOW) == "the names of the certificate changed"
     assert due(web, SITE_NAMES, now=NOW + timedelta(days=220)) == ""
     late = due(web, SITE_NAMES, now=NOW + timedelta(days=250))
-    assert late == "it is due for renewal, as it ends on 2027-01-01 00:00 UTC"
+    assert late == "due for renewal: expires on 2027-01-01 00:00 UTC"
     assert due(web, SITE_NAMES, now=NOW + timedelta(days=3300)).startswith("there was no local CA")
     assert snapshot(tmp_path) == before
     (web / "privkey.pem").unlink()
-    assert due(web, SITE_NAMES, now=NOW) == "there was none"
+    assert due(web, SITE_NAMES, now=NOW) == "there was no certificate"
 
 
 def test_it_is_renewed_when_a_third_of_its_life_is_left_and_untouched_before(tmp_path: Path) -> None:
@@ -226,14 +226,14 @@ def test_it_is_renewed_when_a_third_of_its_life_is_left_and_untouched_before(tmp
         assert not ensure(tmp_path / "web", names, days=90, now=NOW + timedelta(days=days)).changed
     assert snapshot(tmp_path) == before
     renewed = ensure(tmp_path / "web", SITE_NAMES, days=90, now=NOW + timedelta(days=60))
-    assert renewed.reason.startswith("it is due for renewal")
+    assert renewed.reason.startswith("due for renewal")
     assert leaf(tmp_path / "web").not_valid_after_utc == NOW + timedelta(days=150)
 
 
 @each_row("names", [SITE_NAMES[:1], [*SITE_NAMES, "more.example.com"]])
 def test_changed_names_make_a_new_one(tmp_path: Path, names: list[str]) -> None:
     ensure(tmp_path / "web", SITE_NAMES, now=NOW)
-    assert ensure(tmp_path / "web", names, now=NOW).reason == "the names changed"
+    assert ensure(tmp_path / "web", names, now=NOW).reason == "the names of the certificate changed"
     assert not ensure(tmp_path / "web", names, now=NOW).changed
 
 

@@ -50,9 +50,15 @@ CA, STAND_IN = Origin("acme", DIRECTORY), Origin("self-signed")
     [
         (CA, {}, 0, Need.NOTHING, ""),
         (CA, {}, 56, Need.NOTHING, ""),
-        (CA, {}, 60, Need.RENEW, "due for renewal, as it ends on 2026-04-01"),
+        (CA, {}, 60, Need.RENEW, "due for renewal: expires on 2026-04-01"),
         (CA, {}, 91, Need.RENEW, "expired on"),
-        (CA, {"names": ["example.com", "www.example.com"]}, 0, Need.RENEW, "the names changed"),
+        (
+            CA,
+            {"names": ["example.com", "www.example.com"]},
+            0,
+            Need.RENEW,
+            "the names of the certificate changed",
+        ),
         (CA, {"directory": STAGING_DIRECTORY}, 0, Need.RENEW, "the ACME directory changed"),
         (CA, {"directory": "https://other.example/dir"}, 0, Need.RENEW, "the ACME directory changed"),
         (STAND_IN, {}, 0, Need.ISSUE, ""),
@@ -69,7 +75,7 @@ def test_a_certificate_of_a_ca_is_renewed_when_its_life_or_the_spec_says_so_or_i
     assert why in due.reason
     store.remember(replace(store.state, revoked=1))
     if need is Need.NOTHING:
-        assert made.of("site").due().reason == "it was revoked"
+        assert made.of("site").due().reason == "the certificate was revoked"
 
 
 @each_row("source", ["acme", "self-signed"])
@@ -86,7 +92,7 @@ def test_a_damaged_certificate_is_replaced(
         assert result.error is None
         assert made.of("site").due().need is Need.NOTHING
     else:
-        assert "nginx, which does not run" in result.error.message
+        assert "nginx, which is not running" in result.error.message
 
 
 def test_what_was_stored_and_not_deployed_is_deployed_first(tmp_path: Path) -> None:

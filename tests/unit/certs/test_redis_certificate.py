@@ -61,7 +61,7 @@ def test_another_address_is_a_reason_for_redis_alone(tmp_path: Path) -> None:
     ensure_own_certificates(where)
     moved = spec(redis={"tls": True, "host": "10.1.2.3"})
     found = reasons(moved, topology(moved, tmp_path), datetime.now(UTC))
-    assert found == {"redis": "a new certificate, for the names changed"}
+    assert found == {"redis": "a new certificate: the names of the certificate changed"}
 
 
 def test_a_ca_that_its_maker_could_not_hand_on_is_handed_on(tmp_path: Path) -> None:

@@ -43,10 +43,15 @@ def silence(*words: Any, matcher: list[str] | None = None, duration: str = "1h")
 @each_row(
     "name, matcher, said, hint",
     [
-        ("Watchdog", [], "Watchdog can't be silenced", "pause the check at your watcher"),
-        (None, ["alertname=Watchdog"], "Watchdog can't be silenced", "pause the check at your watcher"),
-        (None, ["severity=info"], "that silences Watchdog as well", "alertname!=Watchdog"),
-        (None, ["severity=~.*"], "that silences Watchdog as well", "alertname!=Watchdog"),
+        ("Watchdog", [], "Watchdog can't be silenced", "pause the check at the external watcher"),
+        (
+            None,
+            ["alertname=Watchdog"],
+            "Watchdog can't be silenced",
+            "pause the check at the external watcher",
+        ),
+        (None, ["severity=info"], "this silence would also silence Watchdog", "alertname!=Watchdog"),
+        (None, ["severity=~.*"], "this silence would also silence Watchdog", "alertname!=Watchdog"),
     ],
 )
 def test_a_silence_that_mutes_the_watchdog_is_refused(
@@ -55,7 +60,7 @@ def test_a_silence_that_mutes_the_watchdog_is_refused(
     with pytest.raises(OpsError) as refused:
         silence(name, matcher=matcher)
     assert refused.value.message.startswith(said)
-    assert "whoever watches this stack would be told that it is down" in refused.value.message
+    assert "the outside monitor reports this stack as down" in refused.value.message
     assert hint in (refused.value.hint or "")
     assert refused.value.exit_code == 2
 

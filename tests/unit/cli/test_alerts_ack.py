@@ -19,7 +19,7 @@ from techsapo_ops.cli.watch import alerts_ack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import (
     Incident,
-    NotKept,
+    NotStored,
     Unfit,
     acknowledgements,
 )
@@ -74,8 +74,8 @@ def test_what_somebody_gave_back_in_the_same_moment_is_named(
     server.before = before
     ack()
     shown = capsys.readouterr()
-    assert "hanako has AppDown (instance=app-2) until" in shown.out
-    assert "took or gave back AppDown (instance=app-1)" in shown.err
+    assert "hanako has acknowledged AppDown (instance=app-2), until" in shown.out
+    assert "acknowledged or released AppDown (instance=app-1)" in shown.err
 
 
 def test_giving_back_by_a_name_leaves_what_others_have_and_says_whose_it_is(
@@ -83,13 +83,13 @@ def test_giving_back_by_a_name_leaves_what_others_have_and_says_whose_it_is(
 ) -> None:
     ack(by="taro")
     with pytest.raises(
-        OpsError, match=r"^hanako has none of it: taro has AppDown \(instance=app-1\), since "
+        OpsError, match=r"acknowledged none of these alerts: taro has AppDown \(instance=app-1\), since "
     ):
         ack(undo=True, by="hanako")
     assert len(server.active) == 2
     ack(undo=True, by=None)
     assert server.active == []
-    assert "taro had it" in capsys.readouterr().err
+    assert "(it was by taro)" in capsys.readouterr().err
 
 
 def test_where_nothing_is_kept_the_command_fails_in_words(server: FakeAlertmanager) -> None:
@@ -98,7 +98,7 @@ def test_where_nothing_is_kept_the_command_fails_in_words(server: FakeAlertmanag
             server.clock = lambda: datetime.now(UTC) - timedelta(minutes=5)
 
     server.before = before
-    with pytest.raises(NotKept, match="does not have the acknowledgement"):
+    with pytest.raises(NotStored, match="does not have the acknowledgement"):
         ack()
 
 

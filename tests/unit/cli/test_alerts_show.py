@@ -100,7 +100,7 @@ def test_an_alert_is_shown_with_its_silences_receivers_and_first_steps(
 def test_an_alert_is_shown_also_where_no_server_answers(folder: Path) -> None:
     done = techsapo(folder, "alerts", "show", "AppDown")
     assert done.returncode == 0
-    assert "its state is not known: this stack runs no Prometheus" in done.stderr
+    assert "the state of the alert is unknown: this stack runs no Prometheus" in done.stderr
     assert "do first   1. " in done.stdout
     assert techsapo(folder, "alerts", "show", "AppDwn").returncode == 2
     told = json.loads(techsapo(folder, "alerts", "show", "AppDown", "--json").stdout)

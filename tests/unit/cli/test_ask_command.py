@@ -31,7 +31,7 @@ ANSWER: dict[str, Any] = {
 }  # fmt: skip
 PROBLEM = {
     "title": "Service Unavailable", "status": 503, "code": "overloaded", "request_id": "req_2",
-    "detail": "64 analyses are under way already",
+    "detail": "64 analyses are already in progress",
 }  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def test_a_problem_is_told_with_its_code_and_what_to_try(orchestrator: Orchestra
     orchestrator.answers(PROBLEM, 503)
     said = ask("x", "--url", orchestrator.url)
     assert (said.code, said.out) == (1, "")
-    assert "64 analyses are under way already [overloaded]" in said.err
+    assert "64 analyses are already in progress [overloaded]" in said.err
     assert "try again in a moment" in said.err
     causes = {"a": "key", "b": "money", "c": "key", "d": "of a later version"}
     providers = [
@@ -221,7 +221,7 @@ def test_a_key_that_no_header_can_carry_is_told_without_showing_it(
     monkeypatch.setenv("TECHSAPO_API_KEY", key)
     said = ask("x", "--url", "http://127.0.0.1:9")
     assert said.code == 2
-    assert "TECHSAPO_API_KEY holds characters that no API key has" in said.err
+    assert "TECHSAPO_API_KEY contains characters that an API key cannot have" in said.err
     assert key not in said.err
 
 
@@ -241,7 +241,7 @@ def test_something_else_at_that_address_is_told_plainly(
     orchestrator.reply = (200, body)
     said = ask("x", "--url", orchestrator.url)
     assert said.code == 1
-    assert "something that is not the orchestrator's" in said.err
+    assert "the answer is not from the orchestrator" in said.err
 
 
 def test_an_empty_question_is_wrong_usage(ask: Ask) -> None:
@@ -273,7 +273,7 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(tmp_
     said = ask("x", "--file", write_spec(tmp_path, port))
     assert said.code == 1
     assert f"the orchestrator is not running (http://127.0.0.1:{port}: connection refused)" in said.err
-    assert "`techsapo up` starts it" in said.err
+    assert "`techsapo up` starts the orchestrator" in said.err
 
 
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}

@@ -70,7 +70,7 @@ def test_a_command_without_one_has_the_environment_that_was_applied_last_and_wen
 
 def test_it_says_so_where_a_person_reads_it(folder: Path) -> None:
     applied(folder, "staging")
-    line = "environment: staging, as it was applied (-e none leaves it)\n"
+    line = "environment: staging, as applied last (-e none turns it off)\n"
     assert line in techsapo(folder, "validate").stderr
     for words in (("validate", "-q"), ("validate", "--json"), ("validate", "-e", "staging")):
         assert "environment" not in techsapo(folder, *words).stderr
@@ -83,7 +83,7 @@ def test_no_overlay_may_be_called_none(folder: Path) -> None:
     (folder / "techsapo.yaml").write_text(json.dumps({**SPEC, "environments": {"none": {}}}))
     done = techsapo(folder, "validate")
     assert done.returncode == 1
-    assert "environments.none: no overlay may be called so" in done.stderr
+    assert "environments.none: an overlay can't have this name" in done.stderr
 
 
 def test_whoever_may_not_read_what_was_applied_is_not_given_another_environment(folder: Path) -> None:
@@ -150,7 +150,7 @@ def test_plan_names_it_first_and_up_does_not_do_it_unasked(folder: Path) -> None
     refused = techsapo(folder, "up", "-e", "none")
     assert refused.returncode == 1
     assert "environment: staging → none: nothing was changed" in refused.stderr
-    assert "--yes agrees to it" in refused.stderr
+    assert "pass --yes to agree" in refused.stderr
 
 
 @each_row(

@@ -40,7 +40,7 @@ exit 1
 """
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"unix:///nobody/{n}.sock"} for i, n in enumerate("abc", 1)}
 SPEC = {"project": "ux", "engine": "swarm", "hosts": HOSTS, "mysql": {}, "floating_address": "10.0.0.100/24"}
-NOT_KNOWN = "error: the state of this stack is not known: a, b, c can't be reached\n"
+NOT_KNOWN = "error: the state of this stack is unknown: a, b, c can't be reached\n"
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str
     assert "techsapo hosts check" in done.stderr
     assert "techsapo up" not in done.stdout + done.stderr
     assert done.stdout == ""
-    assert "a: its Docker does not run; b: " in done.stderr, "once why, and then what follows from it"
+    assert "a: Docker is not running; b: " in done.stderr, "once why, and then what follows from it"
 
 
 @each_row("words", ["ps", "monit --once"])
@@ -98,7 +98,7 @@ def test_what_the_others_may_have_is_not_known_where_one_answers_without_a_quoru
 @each_row(
     "words, said",
     [
-        ("ps", "no service of this stack runs\nnext: techsapo up\n"),
+        ("ps", "no service of this stack is running\nnext: techsapo up\n"),
         ("logs", "there are no logs yet\n"),
         ("down", "nothing to stop\n"),
     ],
@@ -116,7 +116,7 @@ def test_health_has_a_line_for_each_host_and_tells_a_program_of_each_service(fol
     done = techsapo(folder, "health", "--timeout", "0.5")
     lines = [line for line in done.stdout.splitlines() if "can't be reached" in line]
     assert [line.split()[:2] for line in lines] == [["a", "down"], ["b", "down"], ["c", "down"]]
-    assert all("services not asked" in line for line in lines)
+    assert all("services not checked" in line for line in lines)
     assert "redis-a" not in done.stdout
     assert "next: techsapo hosts check" in done.stderr
     assert done.returncode == 2
@@ -131,7 +131,7 @@ def test_status_names_the_hosts_and_claims_nothing_of_them(folder: Path) -> None
     said = {line.partition("  ")[0]: line for line in done.stdout.splitlines()}
     assert all(f"  {host}: can't be reached" in done.stdout for host in "abc")
     for part in ("services", "address", "drift"):
-        assert said[part].endswith("not known: a, b, c can't be reached")
+        assert said[part].endswith("unknown: a, b, c can't be reached")
     assert "next: techsapo hosts check" in done.stderr
     told = json.loads(techsapo(folder, "status", "--json", "--timeout", "0.5").stdout)
     assert [each["host"] for each in told["unreachable"]] == ["a", "b", "c"]
@@ -140,7 +140,7 @@ def test_status_names_the_hosts_and_claims_nothing_of_them(folder: Path) -> None
 def test_a_host_of_the_spec_is_not_taken_out_and_nobody_is_asked(folder: Path) -> None:
     done = techsapo(folder, "hosts", "remove", "b")
     assert done.returncode == 2
-    assert "b is one of the 3 hosts of the spec" in done.stderr
+    assert "host b is one of the 3 hosts in the spec" in done.stderr
     assert "--yes" not in done.stderr
 
 
@@ -148,10 +148,10 @@ def test_a_stack_of_one_host_has_nothing_to_switch_over_which_is_wrong_usage(fol
     (folder / "techsapo.yaml").write_text("project: ux\nredis: {}\n")
     done = techsapo(folder, "hosts", "switchover", "redis")
     assert done.returncode == 2
-    assert "this stack has one Redis" in done.stderr
+    assert "this stack has only one Redis" in done.stderr
 
 
-@each_row("asked, hint", [(True, ""), (False, "pass --yes where nobody can be asked")])
+@each_row("asked, hint", [(True, ""), (False, "can't ask for confirmation without a terminal: pass --yes")])
 def test_whoever_says_no_is_not_told_how_to_say_yes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, hint: str
 ) -> None:

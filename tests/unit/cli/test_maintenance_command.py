@@ -30,5 +30,5 @@ def test_maintenance_again_says_what_it_takes_the_place_of(
         monkeypatch.setattr(maintenance, "maintenance_of", lambda _, told=before: told)
         done = CliRunner().invoke(app, ["maintenance", "on"])
         assert done.exit_code == 0, done.output
-        assert ("in place of: maintenance since" in done.output) is said
+        assert ("replaces the earlier setting: maintenance since" in done.output) is said
         assert ("new disk" in done.output) is said

@@ -66,7 +66,7 @@ def test_the_password_of_a_user_at_a_rest_server_goes_to_restic_by_its_environme
 
 
 def test_a_user_without_a_password_is_told_where_nobody_can_be_asked(noted: Noted) -> None:
-    with pytest.raises(OpsError, match="password of me at the REST server is missing") as caught:
+    with pytest.raises(OpsError, match="password of user me at the REST server is missing") as caught:
         restic_at("rest:https://me@backup.example/stack", None, [], Path("/cache"))
     assert caught.value.exit_code == 2
 

@@ -48,7 +48,7 @@ def told(file: Path) -> list[str]:
 
 def test_a_dotenv_that_all_may_read_is_a_warning_with_the_command(folder: Path) -> None:
     (warning,) = open_project(spec(folder)).warnings
-    assert str(warning).startswith(".env:1:1 every user of this host may read it (mode 0644)")
+    assert str(warning).startswith(".env:1:1 every user of this host can read this file (mode 0644)")
     assert warning.hint == f"chmod 600 {folder / '.env'}"
     (folder / ".env").chmod(0o600)
     assert open_project(spec(folder)).warnings == ()

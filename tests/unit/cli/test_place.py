@@ -41,7 +41,7 @@ def test_where_there_is_no_spec_every_command_that_needs_a_stack_fails_as_valida
 ) -> None:
     wanted = techsapo(top, "validate")
     assert (wanted.returncode, wanted.stdout) == (1, "")
-    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no folder above has one")
+    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no parent folder has a spec")
     told = techsapo(top, *words)
     assert (told.returncode, told.stdout, told.stderr) == (wanted.returncode, "", wanted.stderr)
     assert list(top.iterdir()) == []
@@ -60,7 +60,7 @@ def test_the_home_folder_of_nobody_is_said_to_be_so(
 ) -> None:
     told = techsapo(top, *words, env=variables)
     assert told.returncode == 1
-    said = "error: there is no user 'nouser' on this host\ntry: write the whole path, from / on"
+    said = "error: there is no user 'nouser' on this host\ntry: write the full path, starting with /"
     assert said in told.stderr
 
 
@@ -126,7 +126,8 @@ def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path
     assert (told.returncode, told.stderr.count("spec: one.yaml")) == (0, 1), "a group's own work is not done"
     gone = techsapo(top, "ps", env={"TECHSAPO_FILE": "gone/techsapo.yaml"})
     assert gone.returncode == 1
-    assert gone.stderr.startswith("error: there is no spec at gone/techsapo.yaml; TECHSAPO_FILE names it\n")
+    missing = "error: there is no spec at gone/techsapo.yaml; the path comes from TECHSAPO_FILE\n"
+    assert gone.stderr.startswith(missing)
     assert techsapo(top, "ps", env={"TECHSAPO_FILE": ""}).returncode == 1, "an empty one is none"
 
 
@@ -147,8 +148,8 @@ def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path) -> N
         told = techsapo(below, "ps")
         assert told.returncode == 1
         assert "error: there is no spec at techsapo.yaml; " in told.stderr
-        assert f"{top}/techsapo.yaml is not taken: " in told.stderr
-        assert "can be written by everyone" in told.stderr
+        assert f"{top}/techsapo.yaml is ignored: " in told.stderr
+        assert "is writable by everyone" in told.stderr
         assert techsapo(below, "alerts", "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
 
 
@@ -161,7 +162,8 @@ def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.returncode == 1
-    assert told.stderr == "error: the folder that this runs in was removed\ntry: go to another: `cd`\n"
+    hint = "try: change to another folder with `cd`\n"
+    assert told.stderr == f"error: the current folder no longer exists\n{hint}"
 
 
 def test_a_variable_may_begin_with_the_home_folder_and_is_for_one_command(
@@ -181,6 +183,6 @@ def test_a_state_directory_above_is_no_stack_without_its_spec(
     (tmp_path / ".techsapo").mkdir()
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    assert not place.find(None).told
+    assert not place.find(None).announce
     monkeypatch.chdir(tmp_path)
-    assert place.find(None) == place.Found(place.DEFAULT_SPEC)
+    assert place.find(None) == place.SpecLocation(place.DEFAULT_SPEC)

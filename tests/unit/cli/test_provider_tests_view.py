@@ -51,7 +51,7 @@ def test_all_is_well_where_each_answered_and_nothing_failed(
     assert all_well(NOTHING, found) == well
     show(NOTHING, found, Output())
     said = capsys.readouterr()
-    assert f"{answered} of 1 answered" in said.out
+    assert f"{answered} of 1 providers answered" in said.out
     assert ("next: techsapo up" in said.err) == well
 
 

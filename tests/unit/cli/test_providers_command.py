@@ -69,7 +69,7 @@ def test_one_that_is_not_asked_says_why_and_keeps_what_is_known(folder: Path) ->
     assert reasons.pop("local").startswith("its price is unknown; set providers.local.price")
     assert reasons == {
         "gpt": "OPENAI_API_KEY is not set",
-        "sim": "not used: real providers are configured, and the two never mix",
+        "sim": "not used: real and simulated providers are never mixed",
         "unused": "disabled in the spec",
     }
     end = found["gpt"]["end"]
@@ -87,7 +87,9 @@ def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-@each_row("today, words", [(date(2026, 11, 29), "is retired by"), (date(2026, 11, 30), "was retired by")])
+@each_row(
+    "today, words", [(date(2026, 11, 29), "will be retired by"), (date(2026, 11, 30), "was retired by")]
+)
 def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     text = "project: x\nproviders:\n  a: {kind: anthropic, model: claude-sonnet-4-5, api_key: k}\n"
     loaded = load(text, {}, lambda path: path, cross_check=False)

@@ -20,7 +20,7 @@ from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.watch.doctor.looks import look_at_card
+from techsapo_ops.watch.doctor.checks import look_at_card
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (
@@ -139,17 +139,19 @@ def test_doctor_says_that_it_is_out_of_date_and_by_what(folder: Path) -> None:
         return [(str(finding.level), finding.detail) for finding in look_at_card(stack_in(folder))]
 
     write(folder)
-    assert [detail for _, detail in found()] == ["none was printed yet"]
+    assert [detail for _, detail in found()] == ["the recovery card has not been printed yet"]
     card()
     assert found() == []
     write(folder, PLACES[1], contacts=["Kimura"])
     ((level, detail),) = found()
     assert level == "warning"
-    assert detail.endswith("is out of date: repository, logins, secret logins, packages, contacts")
+    assert detail.endswith(
+        "is out of date; changed since: repository, logins, secret logins, packages, contacts"
+    )
     card()
     assert found() == []
     (folder / ".techsapo/recovery-card.json").write_text("{")
-    assert [detail for _, detail in found()] == ["none was printed yet"]
+    assert [detail for _, detail in found()] == ["the recovery card has not been printed yet"]
 
 
 @each_row("locale", ["ja", "en"])

@@ -36,7 +36,7 @@ def test_without_a_name_nothing_is_restarted_where_nobody_can_be_asked(project: 
     before = pids(project)
     done = restart()
     assert done.exit_code != 0
-    assert "no service is named: redis, app" in str(done.exception)
+    assert "no service is named, and all would be restarted: redis, app" in str(done.exception)
     assert "--all" in getattr(done.exception, "hint", "")
     assert getattr(done.exception, "exit_code", 0) == 2
     assert pids(project) == before
@@ -56,13 +56,13 @@ def test_on_a_terminal_it_asks_and_names_them(
     assert "nothing was restarted" in str(restart().exception)
     assert pids(project) == before
     assert restart().exit_code == 0
-    assert asked.said == [("restart all of them: redis, app?", False)] * 2
+    assert asked.said == [("restart all services: redis, app?", False)] * 2
     assert not set(pids(project).values()) & set(before.values())
 
 
 def test_all_of_them_by_all_and_not_with_names_too(project: MemoryProject) -> None:
     before = pids(project)
-    assert "names too" in str(restart("--all", "redis").exception)
+    assert "both --all and service names" in str(restart("--all", "redis").exception)
     assert pids(project) == before
     assert restart("--all").exit_code == 0
     assert not set(pids(project).values()) & set(before.values())

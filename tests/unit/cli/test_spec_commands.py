@@ -37,8 +37,8 @@ def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> N
 def test_validate_says_where_the_spec_has_containers_and_nobody_starts_their_jobs(folder: Path) -> None:
     (folder / "compose.yaml").write_text("project: x\nengine: compose\n", encoding="utf-8")
     said = techsapo(folder, "validate", "-F", "compose.yaml").stderr
-    assert "nobody starts the jobs, so nothing is backed up: `techsapo cron install`" in said
-    assert "nobody starts" not in techsapo(folder, "validate").stderr
+    assert "nothing starts the jobs, so nothing is backed up: set `schedule.by` to `cron`" in said
+    assert "nothing starts the jobs" not in techsapo(folder, "validate").stderr
 
 
 @each_row("words", [["validate"], ["plan"], ["up", "--yes"], ["config", "generate"]], ids=str)
@@ -51,8 +51,8 @@ def test_rules_of_ones_own_are_an_error_of_the_spec_wherever_it_is_used(
     done = techsapo(folder, *words)
     assert done.returncode == 1
     at = "techsapo.yaml:4:11 monitoring.rules.0: own.yml:4: "
-    assert f"{at}AppDown is the name of an alert of techsapo; give it another name" in done.stderr
-    assert f"{at}the label page has another value than true, so it wakes nobody" in done.stderr
+    assert f"{at}AppDown is the name of a techsapo alert; give it another name" in done.stderr
+    assert f"{at}the label page is not true, so the alert pages nobody" in done.stderr
     assert not (folder / ".techsapo/generated").exists()
 
 
@@ -149,7 +149,7 @@ def test_a_secret_that_no_terminal_shows_is_printed_as_json_or_not_at_all(tmp_pa
     show, server = ("config", "secrets", "show", "redis"), {"PATH": str(tmp_path)}
     plain = techsapo(tmp_path, *show, env=server)
     assert (plain.returncode, plain.stdout) == (1, "")
-    assert "--json prints it" in plain.stderr
+    assert "--json prints the secret" in plain.stderr
     told = json.loads(techsapo(tmp_path, *show, "--json", env=server).stdout)
     assert told["secret"] == "a\u200bc\u202ed-password"
 
@@ -184,7 +184,7 @@ def test_init_overwrites_nothing_without_force_and_never_a_password(tmp_path: Pa
     (tmp_path / "techsapo.yaml").write_text("project: mine\n", encoding="utf-8")
     done = techsapo(tmp_path, "init")
     assert done.returncode == 1
-    assert "techsapo.yaml is there already" in done.stderr
+    assert "techsapo.yaml already exists" in done.stderr
     assert (tmp_path / "techsapo.yaml").read_text(encoding="utf-8") == "project: mine\n"
     assert techsapo(tmp_path, "init", "--force").returncode == 0
     assert (tmp_path / "secrets/grafana").read_text(encoding="utf-8") == password
@@ -250,9 +250,9 @@ def test_a_secret_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_p
     waiting.start()  # who read it got this once, and would wait for ever the second time
     done = techsapo(tmp_path, "validate")
     assert done.returncode == 1
-    assert "redis.password_file: cannot read pipe: it is no regular file" in done.stdout + done.stderr
+    assert "redis.password_file: cannot read pipe: this is not a regular file" in done.stdout + done.stderr
     (tmp_path / "pipe").read_text()
     waiting.join(60)
     (tmp_path / "techsapo.yaml").write_text("project: x\nredis: {password_file: /dev/null}\n")
     done = techsapo(tmp_path, "validate")
-    assert "cannot read /dev/null: it is no regular file" in done.stdout + done.stderr
+    assert "cannot read /dev/null: this is not a regular file" in done.stdout + done.stderr

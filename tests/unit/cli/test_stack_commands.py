@@ -47,7 +47,7 @@ def test_a_stack_that_was_never_up_has_no_services(tmp_path: Path, command: str)
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     shown = techsapo(tmp_path, command, env=NO_PROGRAMS)
     assert (shown.returncode, shown.stdout) == (0, "")
-    assert "no service of this stack runs" in shown.stderr
+    assert "no service of this stack is running" in shown.stderr
     assert json.loads(techsapo(tmp_path, command, "--json", env=NO_PROGRAMS).stdout)["services"] == []
 
 
@@ -62,7 +62,7 @@ def test_plan_lists_files_and_services_and_ends_with_100(tmp_path: Path) -> None
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     shown = techsapo(tmp_path, "plan", env=NO_PROGRAMS)
     assert shown.returncode == 100
-    assert "files (--verbose names them)" in shown.stdout
+    assert "files (--verbose lists them)" in shown.stdout
     assert "create   app        not there yet" in shown.stdout
     assert "create   scheduler  not there yet" in shown.stdout
     value = json.loads(techsapo(tmp_path, "plan", "--json", env=NO_PROGRAMS).stdout)

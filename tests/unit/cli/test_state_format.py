@@ -58,4 +58,4 @@ def test_one_of_another_version_is_named_with_the_way_to_keep_its_data(
     said = refusal(state)
     assert said.startswith(f"{state} was written by another version of techsapo")
     assert f"`mv {state} {state}-before`" in said
-    assert "`techsapo up` starts anew" in said
+    assert "`techsapo up` starts a new stack" in said

@@ -108,13 +108,13 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
         stack = open_stack(topology_of(spec_of({"project": "t", "app": {"port": slow}}), tmp_path), Seen())
         found = status_of(stack, timeout=0.2, now=NOW, zone=UTC)
     slow_one.set()
-    assert found.health.told is not None
+    assert found.health.value is not None
     assert found.budget.why == "cannot read the audit log: permission denied"
     assert found.drift.why == "ValueError: of ours"
     assert found.alerts.why == "did not answer within 2 s"
-    assert found.jobs.told is not None
+    assert found.jobs.value is not None
     shown = [str(line) for line in lines(found, stack)]
-    assert "budget         not known: cannot read the audit log: permission denied" in shown
+    assert "budget         unknown: cannot read the audit log: permission denied" in shown
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
 
 
@@ -162,19 +162,19 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
     found = whole()
     shown = "\n".join(str(line) for line in lines(found, stack))
     for words in (
-        "health         degraded: 1 of 2 parts well, 1 absent, 31 ms\n",
+        "health         degraded: 1 of 2 parts ok, 1 absent, 31 ms\n",
         "\n                 redis: connection refused\n",
         "\n                 grafana: no grafana-server on PATH\n",
-        "services       1 of 2 run, up to 3d 0h\n                 redis: crashed",
+        "services       1 of 2 running, for up to 3d 0h\n                 redis: crashed",
         "alerts         2 firing, 1 pending",
-        "RedisDown (warning) fires for 12m; nobody has it: Redis is down",
-        "fires for 12m; hanako has it (asking the vendor): claude is down",
-        "MemoryHigh (critical) holds for 12m, and fires if that lasts",
-        "backups        proved: 20261126T030000Z came back from off-site 1d 0h ago",
-        "newest: 20261127T030000Z, 4h 0m old, of 4",
+        "RedisDown (warning) firing for 12m; not acknowledged: Redis is down",
+        "firing for 12m; acknowledged by hanako (asking the vendor): claude is down",
+        "MemoryHigh (critical) pending for 12m; it fires if the condition lasts",
+        "backups        restorable: 20261126T030000Z, restored from off-site 1d 0h ago",
+        "latest of 4: 20261127T030000Z, 4h 0m old",
         "budget         today 25 % of $4.00, this month 10 % of $100.00",
-        "drift          1 thing differs from @12",
-        "another build: app",
+        "drift          1 difference from apply @12",
+        "services of another build: app",
     ):
         assert words in shown, shown
     assert "Watchdog" not in shown
@@ -191,9 +191,9 @@ def test_the_screen_says_who_has_what_and_what_is_proved(
 @each_row(
     "hosts, said",
     [
-        (("b",), "address        b has 10.0.0.100/24"),
-        ((), "address        no host has 10.0.0.100/24"),
-        (("a", "b"), "address        more than one host has 10.0.0.100/24: a, b"),
+        (("b",), "address        host b has the address 10.0.0.100/24"),
+        ((), "address        no host has the address 10.0.0.100/24"),
+        (("a", "b"), "address        more than one host has the address 10.0.0.100/24: a, b"),
     ],
 )
 def test_of_several_hosts_it_names_the_one_with_the_address(
@@ -218,17 +218,17 @@ def ran(job: str, result: Result, **told: str) -> JobStatus:
 
 def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     found = whole()
-    assert found.services.told is not None
-    assert found.alerts.told is not None
-    assert found.backups.told is not None
-    stopped = replace(found.services.told, stopped={"redis": Stopped("bob", NOW - timedelta(hours=1))})
+    assert found.services.value is not None
+    assert found.alerts.value is not None
+    assert found.backups.value is not None
+    stopped = replace(found.services.value, stopped={"redis": Stopped("bob", NOW - timedelta(hours=1))})
     findings = tuple(DriftFinding("file", f"file-{number}", "was edited") for number in range(9))
     tomorrow = replace(ran("backup", "ok"), next=NOW + timedelta(days=1))
     found = replace(
         found,
         services=Look(stopped),
-        alerts=Look(replace(found.alerts.told, untold="Alertmanager does not answer")),
-        backups=Look(replace(found.backups.told, failed=("b1", "b2", "b3", "b4"))),
+        alerts=Look(replace(found.alerts.value, untold="Alertmanager does not answer")),
+        backups=Look(replace(found.backups.value, failed=("b1", "b2", "b3", "b4"))),
         budget=Look(Spent(4.0, 10.0, 4.0, 100.0)),
         jobs=Look((ran("costs", "failed", error="no rows"), ran("certs", "running"), tomorrow)),
         drift=Look(DriftReport(ENTRY, findings)),
@@ -239,7 +239,7 @@ def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     text = [str(line).strip() for line in shown]
     assert "redis: stopped by bob at 2026-11-27 06:30 UTC" in text
     assert "Alertmanager does not answer" in text
-    assert "failed its last check: b2, b3, b4" in text
+    assert "backups that failed the last check: b2, b3, b4" in text
     assert "costs: failed 2h 0m ago: no rows" in text
     assert not [line for line in text if line.startswith("certs:")], "one that runs has not failed"
     assert [line for line in text if line.startswith("file-")] == [f"file-{n}: was edited" for n in range(6)]
@@ -252,7 +252,7 @@ def test_what_needs_somebody_has_its_colour_and_its_line(stack: Stack) -> None:
     assert {x.state for x in lines(replace(found, budget=under), stack) if x.label == "budget"} == {"ok"}
     assert "lost" not in " ".join(text)
     partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
-    (line,) = (x for x in lines(partly, stack) if "or more: rows of the audit log are lost" in str(x))
+    (line,) = (x for x in lines(partly, stack) if "the amounts may be higher: some rows" in str(x))
     assert line.state == "warning"
 
 
@@ -262,6 +262,6 @@ def test_of_a_time_that_is_over_the_parts_are_shown_whose_sources_are_there(tmp_
     assert shown.returncode == 0
     found = json.loads(shown.stdout)
     assert found["incidents"]["missing"]
-    assert found["backups"] == {"missing": None, "lines": ["none was restored on trial"]}
-    assert "Backups: none was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
+    assert found["backups"] == {"missing": None, "lines": ["no backup was restored on trial"]}
+    assert "Backups: no backup was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
     assert techsapo(tmp_path, "status", "--since", "40d").returncode == 3

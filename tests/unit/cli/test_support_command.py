@@ -169,7 +169,7 @@ def test_neither_a_file_nor_anothers_link_is_written_over(asks_nothing: Path, tm
     precious.write_text("mine")
     (asks_nothing / "link.tar.gz").symlink_to(precious)
     (asks_nothing / "there.tar.gz").write_text("mine")
-    for name, words in (("link", "is a symbolic link"), ("there", "is there already")):
+    for name, words in (("link", "is a symbolic link"), ("there", "already exists")):
         done = techsapo(asks_nothing, "doctor", "--bundle", f"{name}.tar.gz", "--yes")
         assert done.returncode == 1
         assert words in done.stderr

@@ -35,8 +35,8 @@ def refused(done: CompletedProcess[str], path: Path) -> str:
     """Stderr of a refusal that names `path`."""
     # Of `health`, 3 is a spec that can't be used.
     assert done.returncode == (3 if "health" in done.args else 1), (done.args, done.stdout, done.stderr)
-    assert "what others can change is not used" in done.stderr, done.stderr
-    assert f"{path} can be written by everyone" in done.stderr
+    assert "files that other users can change are not used" in done.stderr, done.stderr
+    assert f"{path} is writable by everyone" in done.stderr
     return done.stderr
 
 
@@ -88,7 +88,9 @@ def test_a_sticky_folder_on_the_way_is_safe_as_tmp_is_and_another_is_not(project
     assert f"o-w {above}`" in refused(techsapo(project, "validate"), above)
     above.chmod(0o755)
     project.chmod(0o1777)  # others could put there what is missing
-    assert "move it where nobody else may write" in refused(techsapo(project, "up"), project)
+    assert "move the files to a place where nobody else can write" in refused(
+        techsapo(project, "up"), project
+    )
 
 
 def test_up_follows_no_link_in_the_state_directory(project: Path) -> None:

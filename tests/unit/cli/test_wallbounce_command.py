@@ -41,7 +41,7 @@ def test_weights_are_written_and_the_figures_printed_beside_the_mean_of_scores(
     assert first.endswith(": 600 labels")
     assert {line.split()[0] for line in lines} >= {"ece", "auroc", "brier"}
     assert "FITTED   " in captured.out
-    assert "take the ECE for a rough one" in captured.err
+    assert "the ECE is only a rough figure" in captured.err
     (fit,) = loads(output.read_text(encoding="utf-8"), "weights.json").fits
     assert (fit.tier, fit.models, fit.labels) == ("premium", ("x", "y", "z"), 600)
     assert fit.weights.grade == pytest.approx(4.5, abs=1.2)
@@ -58,7 +58,7 @@ def test_too_few_labels_or_one_outcome_write_nothing(
     labels, output = write(tmp_path / "l.jsonl", count, right=right), tmp_path / "w.json"
     assert run(monkeypatch, str(labels), "-o", str(output)) == 1
     assert not output.exists()
-    assert "no set of models has labels enough to fit" in capsys.readouterr().err
+    assert "no set of models has enough labels to fit" in capsys.readouterr().err
 
 
 def test_a_wrong_line_is_told_by_number(

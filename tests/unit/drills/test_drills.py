@@ -27,7 +27,7 @@ from techsapo_ops.backup.recover.journal import Asked, Recovering, RecoveryJourn
 from techsapo_ops.backup.recover.placing import Placement, Places
 from techsapo_ops.drills.alerting import drill_alert
 from techsapo_ops.drills.failover import hindrance, reasons
-from techsapo_ops.drills.loss import busiest
+from techsapo_ops.drills.faults import busiest
 from techsapo_ops.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.drills.report import Phase, Report, clean, scratch
 from techsapo_ops.drills.trials import refuse_outside, settings_of
@@ -104,7 +104,7 @@ def test_what_wakes_nobody_keeps_no_drill_from_its_begin(stack: Stack, quiet: Fi
 
 
 def test_nobody_is_woken_by_a_drill(stack: Stack) -> None:
-    with pytest.raises(OpsError, match="a drill wakes nobody") as refused:
+    with pytest.raises(OpsError, match="a drill must not wake anyone") as refused:
         drill_alert(stack, pytest.fail, page=60.0, now=datetime(2026, 11, 29, 3, 40, tzinfo=UTC))  # a Sunday
     assert refused.value.exit_code == 2
 
@@ -130,7 +130,7 @@ def test_a_scratch_copy_writes_nothing_outside_of_its_folder(tmp_path: Path) -> 
 
     refuse_outside(look(tmp_path / "into/x", False), tmp_path / "into")
     refuse_outside(look(tmp_path / "etc/x", True), tmp_path / "into")
-    with pytest.raises(OpsError, match="would write outside of its folder"):
+    with pytest.raises(OpsError, match="would write outside its folder"):
         refuse_outside(look(tmp_path / "etc/x", False), tmp_path / "into")
 
 
@@ -150,14 +150,14 @@ def test_only_the_very_process_that_was_chosen_is_killed(
         found = busiest(open_stack(topology_of(spec, tmp_path), Seen(*seen)))
         with monkeypatch.context() as changed:
             changed.setattr(psutil.Process, "create_time", lambda _: 1.0)
-            with pytest.raises(OpsError, match="started again by itself"):
+            with pytest.raises(OpsError, match="restarted on its own"):
                 found.kill()
         assert process.poll() is None
         assert not found.ended()
         found.kill()
         assert process.wait(60) == -signal.SIGKILL
     assert found.ended()
-    with pytest.raises(OpsError, match="ended or"):
+    with pytest.raises(OpsError, match="exited or restarted"):
         found.kill()
 
 
@@ -178,7 +178,8 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_follows_no_link(tmp_p
     (where.state / "drill-left" / "stack").mkdir(parents=True)
     (where.state / "drill-left" / "stack" / "kept").symlink_to(elsewhere)
     (where.state / "drills").mkdir()
-    assert list(clean(where, runner)) == ["a drill that was cut short had left drill-left: it is removed"]
+    said = "removed the folder drill-left, which an interrupted drill had left"
+    assert list(clean(where, runner)) == [said]
     assert sorted(p.name for p in where.state.iterdir()) == ["drill-link", "drills"]
     assert (elsewhere / "kept").exists()
 

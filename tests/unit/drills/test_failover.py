@@ -20,7 +20,7 @@ from fakes.three_hosts import fleet, of
 
 from techsapo_ops.drills import failover as course
 from techsapo_ops.drills.failover import failover
-from techsapo_ops.drills.loss import LostHost, chosen
+from techsapo_ops.drills.faults import LostHost, chosen
 from techsapo_ops.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.drills.report import Report
 from techsapo_ops.drills.traffic import Load
@@ -114,7 +114,7 @@ def test_the_report_has_the_times_and_what_users_would_have_noticed(world: World
 def test_a_lost_write_and_one_that_was_carried_out_twice_are_misses(world: World) -> None:
     world.requests = tuple(map(answered, "abc"))
     world.rows = Counter("acc")
-    assert world.drill(Lost()).missed == ("without a row in the audit log: b", "carried out twice: c")
+    assert world.drill(Lost()).missed == ("requests missing from the audit log: b", "requests run twice: c")
 
 
 def test_what_was_under_way_where_it_was_lost_may_be_carried_out_again(world: World) -> None:
@@ -126,8 +126,8 @@ def test_what_was_under_way_where_it_was_lost_may_be_carried_out_again(world: Wo
 
 
 def test_it_is_refused_before_anything_is_touched(world: World) -> None:
-    with pytest.raises(OpsError, match="not begun: b is drained already"):
-        world.drill(lost := Lost(refused=("b is drained already",)))
+    with pytest.raises(OpsError, match="not started: b is already drained"):
+        world.drill(lost := Lost(refused=("b is already drained",)))
     assert lost.done == []
 
 
@@ -141,7 +141,7 @@ def test_ctrl_c_brings_it_back_at_once(world: World) -> None:
 
 
 def test_what_does_not_come_back_is_an_error(world: World) -> None:
-    with pytest.raises(OpsError, match=r"not all is back after \d+ s: c is not ready"):
+    with pytest.raises(OpsError, match=r"not everything is back after \d+ s: c is not ready"):
         world.drill(Lost(returns=False))
 
 
@@ -165,7 +165,7 @@ def test_a_drill_is_refused_before_anybody_is_asked_where_a_host_does_not_answer
     swarm: Stack, hosts: StackFake
 ) -> None:
     hosts.hosts["b"].silent = "timeout"
-    with pytest.raises(OpsError, match="the drill was not begun: b can't be reached") as refused:
+    with pytest.raises(OpsError, match="the drill was not started: b can't be reached") as refused:
         chosen(swarm, "a", 9)
     assert "hosts check" in refused.value.hint
 

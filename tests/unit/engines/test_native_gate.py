@@ -52,7 +52,7 @@ def test_a_late_service_fails_with_the_probes_status_and_body_and_the_last_20_li
     log.write_text("".join(f"line {n}\n" for n in range(50)))
     with pytest.raises(GateError) as caught:
         wait(log, lambda _: UNWELL, lambda: process(State.RUNNING), seconds=0.01)
-    assert "app did not become ready, not within 0 s" in caught.value.message
+    assert "app did not become ready, no answer within 0 s" in caught.value.message
     assert "HTTP 503" in caught.value.probe
     assert "replaying the write-ahead log" in caught.value.message
     assert caught.value.lines == tuple(f"line {n}" for n in range(30, 50))
@@ -69,7 +69,7 @@ def test_only_lines_of_this_start_are_shown(tmp_path: Path) -> None:
 
 @each_row("state, exits", [(State.CRASHED, 6), (State.BACKOFF, 3)])
 def test_a_process_that_keeps_ending_is_not_waited_for(tmp_path: Path, state: State, exits: int) -> None:
-    with pytest.raises(GateError, match=rf"ended by itself with exit code 3, {exits} ×"):
+    with pytest.raises(GateError, match=rf"the process exited with exit code 3, {exits} times"):
         wait(tmp_path / "log", lambda _: REFUSED, lambda: process(state, None, 3), exits, seconds=3600)
 
 
@@ -80,5 +80,5 @@ def test_a_process_that_ended_twice_still_gets_its_chance(tmp_path: Path) -> Non
 
 
 def test_a_service_that_the_supervisor_does_not_know_fails_at_once(tmp_path: Path) -> None:
-    with pytest.raises(GateError, match="the supervisor does not know it"):
+    with pytest.raises(GateError, match="the supervisor does not know this service"):
         wait(tmp_path / "log", lambda _: READY, lambda: None, seconds=3600)

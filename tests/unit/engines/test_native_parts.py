@@ -106,7 +106,7 @@ def test_a_folder_below_tmp_that_is_a_link_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "techsapo-0-abc"
     trap.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(OpsError, match="belongs to someone else"):
+    with pytest.raises(OpsError, match="belongs to another user"):
         owners.private_folder(trap)
     owners.private_folder(tmp_path / "fine")
     assert (tmp_path / "fine").stat().st_mode & 0o777 == 0o700
@@ -305,7 +305,7 @@ def test_it_is_told_once_to_stop_then_sent_term_in_a_restart_and_killed_at_its_d
 def test_what_the_kernel_does_not_end_is_said_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KILL_SECONDS", 0.1)
     supervisor = Draining(unending=True)
-    with pytest.raises(OpsError, match=r"the kernel does not end nginx \(pid 7\)"):
+    with pytest.raises(OpsError, match=r"the kernel can't end nginx \(pid 7\)"):
         supervisor.stop("nginx", within=0)
     assert supervisor.told == [STOP, KILL]
 

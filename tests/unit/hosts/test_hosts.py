@@ -54,7 +54,7 @@ def test_hosts_that_nothing_is_wrong_with_are_well(tmp_path: Path) -> None:
     every = found(result, Level.OK)
     assert every["a", "swarm"] == "manager and leader"
     assert every["b", "network"] == "reaches a, c"
-    assert every["", "quorum"] == "3 of 3 managers; 1 may be lost"
+    assert every["", "quorum"] == "3 of 3 managers answer; quorum survives the loss of 1 more"
     assert every["", "heartbeat"] == "20 s"
 
 
@@ -63,9 +63,12 @@ def test_a_host_that_does_not_answer_is_said_and_the_others_are_looked_at(tmp_pa
     hosts.hosts["c"].silent = "timeout"
     hosts.hosts["c"].node["ManagerStatus"]["Reachability"] = "unreachable"
     result = checked(hosts, of(tmp_path))
-    assert found(result, Level.FAILED) == {("c", "docker"): "ssh://ops@c: it did not answer within 6 s"}
+    assert found(result, Level.FAILED) == {("c", "docker"): "ssh://ops@c: no answer within 6 s"}
     assert found(result, Level.OK)["a", "network"] == "reaches b"
-    assert found(result, Level.WARNING)["", "quorum"] == "2 of 3 managers; none may be lost"
+    assert (
+        found(result, Level.WARNING)["", "quorum"]
+        == "2 of 3 managers answer; losing one more breaks the quorum"
+    )
 
 
 def test_what_is_wrong_with_each_host_is_said_of_it(tmp_path: Path) -> None:
@@ -98,16 +101,18 @@ def test_ports_of_the_stack_that_is_to_move_from_this_host_are_freed_and_others_
     StateFile(stack.layout.state, "native").put(Record("redis", "redis", "a", 6379, None, (), 10))
     monkeypatch.setattr(socket, "gethostname", lambda: "a")
     result = checked(hosts, stack)
-    assert found(result, Level.OK)["a", "ports"].startswith("the stack has 6379 on this host alone")
+    assert found(result, Level.OK)["a", "ports"].startswith("6379: used by the stack, which")
     assert "6379 (redis-b)" in found(result, Level.FAILED)["b", "ports"]
     hosts.hosts["a"].probed += "port 00000000:670B\n"
-    assert found(checked(hosts, stack), Level.FAILED)["a", "ports"] == "somebody else has 26379 (sentinel-a)"
+    assert (
+        found(checked(hosts, stack), Level.FAILED)["a", "ports"] == "another process uses 26379 (sentinel-a)"
+    )
     in_a_container = StateFile(stack.layout.state, "compose")  # whose Redis nobody outside reaches
     in_a_container.put(Record("redis", "redis", "a", 6379, None, (), 10))
     assert "6379 (redis-a)" in found(checked(hosts, stack), Level.FAILED)["a", "ports"]
     in_a_container.put(Record("nginx", "nginx", "", stack.spec.nginx.listen, None, (), 10))
     hosts.hosts["a"].probed = PROBED + f"port 00000000:{stack.spec.nginx.listen:04X}\n"
-    assert found(checked(hosts, stack), Level.OK)["a", "ports"].startswith("the stack has")
+    assert "used by the stack, which" in found(checked(hosts, stack), Level.OK)["a", "ports"]
 
 
 def test_the_first_makes_the_swarm_and_the_others_join_it(tmp_path: Path) -> None:
@@ -123,7 +128,7 @@ def test_the_first_makes_the_swarm_and_the_others_join_it(tmp_path: Path) -> Non
 def test_no_second_swarm_is_made_while_a_host_can_t_be_asked(tmp_path: Path) -> None:
     hosts = HostsFake()
     hosts.hosts["c"].silent = "Connection timed out"
-    with pytest.raises(OpsError, match="c can't be asked whether there is a Swarm already"):
+    with pytest.raises(OpsError, match="c does not answer, so it may already be in a Swarm"):
         added(hosts, of(tmp_path), "a", "b")
     assert hosts.said == []
 
@@ -131,7 +136,7 @@ def test_no_second_swarm_is_made_while_a_host_can_t_be_asked(tmp_path: Path) -> 
 def test_a_host_whose_name_a_lost_node_has_does_not_join_beside_it(tmp_path: Path) -> None:
     hosts = HostsFake().joined()
     hosts.lost("c")
-    with pytest.raises(OpsError, match=r"has a node c at 10\.0\.0\.3 already") as refused:
+    with pytest.raises(OpsError, match=r"already has a node c at 10\.0\.0\.3") as refused:
         added(hosts, of(tmp_path), "c")
     assert "hosts replace c" in refused.value.hint
 
@@ -169,14 +174,14 @@ def test_a_lost_host_leaves_raft_in_somebody_s_explicit_word_alone(tmp_path: Pat
     note_machines(stack.layout.state, "techsapo", stack.machines)
     hosts.lost("c")
     hosts.hosts["c"].silent = "Connection timed out"
-    with pytest.raises(OpsError, match="one of the 3 hosts of the spec, and a stack has") as refused:
+    with pytest.raises(OpsError, match="one of the 3 hosts in the spec, and a stack needs") as refused:
         left(hosts, stack, "c", gone=False)
     assert "hosts replace c" in refused.value.hint
     assert left(hosts, stack, "c", gone=True) == (["c"], ["c is gone"]), "a database that waits goes on"
     assert [node["Description"]["Hostname"] for node in hosts.nodes] == ["a", "b"]
     assert noted(stack) == ["a", "b"]
     hosts.hosts["c"].silent = ""  # it is there again, as a Docker that is in no Swarm
-    with pytest.raises(OpsError, match="c is no node of the Swarm"):
+    with pytest.raises(OpsError, match="host c is not a node of the Swarm"):
         SwarmEngine(stack, fleet(hosts, stack)).announce()
     assert noted(stack) == ["a", "b"]
 
@@ -192,9 +197,9 @@ def test_what_was_killed_after_a_node_was_removed_is_finished_by_the_same_call(t
         assert left(hosts, stack, "c", gone=True) == ([], ["c is gone"])
         assert noted(stack) == ["a", "b"]
     hosts.hosts["c"].silent = ""
-    with pytest.raises(OpsError, match="c answers: it is not gone"):
+    with pytest.raises(OpsError, match="c answers, so it is not lost"):
         left(hosts, stack, "c", gone=True)
-    with pytest.raises(OpsError, match="d is no node of the Swarm"):
+    with pytest.raises(OpsError, match="d is not a node of the Swarm"):
         left(hosts, stack, "d", gone=True)
 
 
@@ -209,23 +214,23 @@ def test_a_host_out_of_the_spec_whose_removal_was_killed_is_forgotten_by_the_sam
 
 def test_a_host_that_answers_is_not_gone(tmp_path: Path) -> None:
     hosts, stack = HostsFake().joined(), of(tmp_path)
-    with pytest.raises(OpsError, match="c answers: it is not gone"):
+    with pytest.raises(OpsError, match="c answers, so it is not lost"):
         left(hosts, stack, "c", gone=True)
     hosts.hosts["c"].silent = "Connection timed out"  # here; the managers still hear of it
-    with pytest.raises(OpsError, match="c answers: it is not gone"):
+    with pytest.raises(OpsError, match="c answers, so it is not lost"):
         left(hosts, stack, "c", gone=True)
     assert len(hosts.nodes) == 3
 
 
 def test_a_host_that_the_spec_does_not_name_is_removed_once_nothing_is_bound_to_it(tmp_path: Path) -> None:
     hosts, stack = HostsFake("abcd").joined(), of(tmp_path)
-    with pytest.raises(OpsError, match="services of the stack may still run on d"):
+    with pytest.raises(OpsError, match="services of the stack may still be running on d"):
         left(hosts, stack, "d", gone=False)
     hosts.hosts["d"].node["Spec"]["Labels"] = {}
     assert left(hosts, stack, "d", gone=False) == (["d"], ["forget"]), (
         "a Sentinel counts all it has ever seen"
     )
-    with pytest.raises(OpsError, match="d is no node of the Swarm"):
+    with pytest.raises(OpsError, match="d is not a node of the Swarm"):
         left(hosts, stack, "d", gone=False)
 
 
@@ -252,8 +257,8 @@ def test_backups_that_lay_on_a_host_that_is_gone_are_not_listed_any_more(tmp_pat
     left(hosts, stack, "c", gone=True, say=said.append)
     assert [(place.id, place.host) for place in places.elsewhere()] == [("20260102T000000Z", "b")]
     assert said == [
-        "2 backups lay on c and are lost with it, the newest 20260103T000000Z; what went off-site is "
-        "there still"
+        "2 backups on c are lost with that host, the latest of them 20260103T000000Z; "
+        "off-site copies are not affected"
     ]
 
 
@@ -301,7 +306,7 @@ def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_i
     assert given(0) == "gone for good: mysql-c"
     assert asked == [("bash", "/etc/techsapo/mysql/member.sh", "gone", "mysql-c")]
     assert given(3) == "", "the cluster runs without it"
-    assert given(1) == "mysql-b did not take the word that mysql-c is gone: gone for good: mysql-c"
+    assert given(1) == "mysql-b did not accept that mysql-c is lost: gone for good: mysql-c"
 
 
 def drained(hosts: HostsFake, stack: Topology, monkeypatch: pytest.MonkeyPatch, *ill: str) -> list[str]:
@@ -321,7 +326,10 @@ def test_a_host_is_spared_only_while_the_others_are_a_majority(
     hosts, stack = HostsFake().joined(), of(tmp_path)
     assert drained(hosts, stack, monkeypatch) == []
     assert drained(hosts, stack, monkeypatch, "mysql-c", "app-a") == []
-    assert drained(hosts, stack, monkeypatch, "mysql-b") == ["1 of 3 mysql would be left"]
+    assert drained(hosts, stack, monkeypatch, "mysql-b") == ["only 1 of 3 mysql services would be left"]
     hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
     hosts.hosts["b"].node["ManagerStatus"]["Reachability"] = "unreachable"
-    assert drained(hosts, stack, monkeypatch) == ["1 of 3 managers would be left", "b is drained already"]
+    assert drained(hosts, stack, monkeypatch) == [
+        "only 1 of 3 managers would be left",
+        "host b is already drained",
+    ]

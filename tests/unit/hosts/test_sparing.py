@@ -51,7 +51,7 @@ class Leading(SwarmEngine):
         return self.reasons
 
 
-REASON = "redis-c: no replica is in sync, so that a switch would lose writes"
+REASON = "redis-c: no replica is in sync, so a switchover would lose writes"
 
 
 def test_a_host_whose_master_can_t_be_handed_over_is_drained_in_somebody_s_explicit_word_alone(

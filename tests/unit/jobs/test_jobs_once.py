@@ -105,7 +105,7 @@ def test_the_second_to_come_says_where_and_when_it_ran_and_has_its_record_its_lo
     a.work = "echo all is summed up"
     first, second = a.run(), b.run()
     assert (first.run.result, first.run.host, first.recorded) == ("ok", "a", True)
-    assert second.startswith("ran on a at 2026-11-27")
+    assert second.startswith("ran on host a at 2026-11-27")
     assert ran(tmp_path) == ["a"]
     assert (b.last.host, b.last.result) == ("a", "ok")
     assert "all is summed up" in Runs(b.layout.jobs).log(b.last).read_text()
@@ -129,7 +129,7 @@ def test_of_all_that_come_at_once_one_runs_it(machines: Machines, tmp_path: Path
     assert len(said) == 2
     for words in said.values():
         assert isinstance(words, str)
-        assert f"ran on {one} at " in words or "is at work here" in words
+        assert f"ran on host {one} at " in words or "is working on this stack" in words
 
 
 def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
@@ -139,7 +139,7 @@ def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
     swarm.take(Docker(machines.store), "shop.job.costs.lease", "shop.job.costs.lease.4", who)
     found = b.run()
     assert isinstance(found, str)
-    assert "on a (pid" in found
+    assert "on host a (pid" in found
     machines.store.pass_by(leases.LOST_SECONDS + 1)
     assert isinstance(b.run(), Finished)
     assert ran(tmp_path) == ["b"]
@@ -192,7 +192,7 @@ def test_a_job_of_the_backups_is_left_to_the_host_that_has_them(
     monkeypatch.setattr(b, "_pause", a_begins)
     found = b.run(BACKUP)
     assert isinstance(found, str)
-    assert found.startswith("ran on a at 2026-11-28")
+    assert found.startswith("ran on host a at 2026-11-28")
     assert b.waited > 0
     assert ran(tmp_path) == ["a", "a"]
 
@@ -203,7 +203,7 @@ def test_where_that_host_does_not_begin_or_is_lost_another_one_does(
     a.run(BACKUP)
     b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
     assert isinstance(b.run(BACKUP), Finished)
-    assert any("a has the backups, and did not begin" in line for line in b.said)
+    assert any("a has the backups, but did not start" in line for line in b.said)
     a.now = b.now = datetime(2026, 11, 29, 3, 0, 1, tzinfo=UTC)
     monkeypatch.setattr(clusters, "GRACE", 600.0)
     machines.silent.add("b")
@@ -231,10 +231,10 @@ def test_of_a_host_that_was_cut_off_meanwhile_the_run_is_noted_beside_the_other_
     first = a.run()
     assert isinstance(first, Finished)
     assert first.recorded
-    assert any("another host may have run it at the same time" in words for words in a.said)
+    assert any("another host may have run this job at the same time" in words for words in a.said)
     c = Host("c", machines, a.folder)
     assert isinstance(c.run(), str)
     runs = Runs(c.layout.jobs).of("costs")
     assert [(run.id, run.host, run.result) for run in runs] == [(1, "b", "ok"), (2, "a", "ok")]
-    assert "another host may have run it" in runs[1].summary
+    assert "another host may have run this job" in runs[1].summary
     assert "of a" in Runs(c.layout.jobs).log(runs[1]).read_text()

@@ -103,7 +103,7 @@ def test_a_hung_job_ends_at_its_time_limit_with_what_it_started_even_in_another_
     before = set(psutil.Process().children(recursive=True))  # servers of other tests may outlive them
     done = ran(job(timeout=1.5), python(HANGS), bench.context, by="hand")
     assert (done.run.result, done.run.exit_code) == ("timeout", 124)
-    assert done.run.error == "did not end within 1.5 s and was ended"
+    assert done.run.error == "the job did not finish within 1.5 s and was stopped"
     assert not psutil.pid_exists(int(next(line for line in done.tail if line.isdigit())))
     assert any("which the job had left running" in line for line in done.tail)
     assert set(psutil.Process().children(recursive=True)) <= before
@@ -113,13 +113,13 @@ def test_what_a_job_leaves_behind_is_ended_too(bench: Bench) -> None:
     code = "import subprocess; print(subprocess.Popen(['sleep', '300'], start_new_session=True).pid)"
     done = ran(job(), python(code), bench.context, by="hand")
     assert done.run.ok
-    assert "ended sleep, which the job had left running" in done.tail
+    assert "stopped the process sleep, which the job had left running" in done.tail
     assert not psutil.pid_exists(int(done.tail[0]))
 
 
 def test_a_second_copy_is_refused_and_told_who_is_at_work(bench: Bench) -> None:
     lock = bench.context.runs.lock("drift")
-    with exclusive(lock), pytest.raises(OpsError, match=r"\(pid \d+, since .*\) is at work on job drift"):
+    with exclusive(lock), pytest.raises(OpsError, match=r"\(pid \d+, since .*\) is working on job drift"):
         run_job(job(), handing_back(""), bench.context, by="hand")
     assert bench.context.runs.of("drift") == ()
 
@@ -208,7 +208,7 @@ def test_a_spec_that_is_wrong_is_a_failed_run_that_says_where(bench: Bench) -> N
     refusal = OpsError("techsapo.yaml:3:1 app: unknown key\ntechsapo.yaml:4:1 x: unknown key")
     done = ran(job(), handing_back(""), bench.context, by="cron", refusal=refusal)
     assert (done.run.result, done.run.tries) == ("failed", 0)
-    assert done.tail[0] == "not run: techsapo.yaml:3:1 app: unknown key"
+    assert done.tail[0] == "the job was not run: techsapo.yaml:3:1 app: unknown key"
     assert bench.metrics["last_exit_code"] == 1
 
 

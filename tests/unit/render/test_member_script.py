@@ -163,7 +163,7 @@ def test_who_asks_and_is_no_member_is_told_nothing_and_costs_nothing(tmp_path: P
 def test_a_member_that_is_none_is_not_started(tmp_path: Path) -> None:
     answer = Member(tmp_path).says("mysql-x")
     assert answer.returncode == 2
-    assert "Members are: mysql-a mysql-b mysql-c" in answer.stderr
+    assert "The members are: mysql-a mysql-b mysql-c" in answer.stderr
 
 
 def test_one_that_cannot_keep_what_it_tells_ends_at_once(tmp_path: Path) -> None:

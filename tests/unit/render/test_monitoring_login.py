@@ -59,7 +59,7 @@ def test_grafana_reads_the_passwords_from_its_copies() -> None:
         assert password == f"$__file{{{keys}/{kind}-password.grafana}}"
 
 
-@each_row("folder, words", [("a}b", "can't name the file"), ("a$$b", "can't be told the file")])
+@each_row("folder, words", [("a}b", "can't name the file"), ("a$$b", "can't use the file")])
 def test_a_folder_that_grafana_would_read_otherwise_is_refused(folder: str, words: str) -> None:
     model = spec(monitoring=BOTH)
     found = topology(model, HERE / folder)

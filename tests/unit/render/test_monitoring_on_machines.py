@@ -93,7 +93,7 @@ def test_what_a_running_one_has_is_compared_with_the_file_of_its_machine() -> No
             for s in topology.of_kind("prometheus")
         }
     assert "replica" in asked["prometheus-a"]
-    assert asked["prometheus-b"].startswith("its rule groups differ")
+    assert asked["prometheus-b"].startswith("the rule groups differ")
 
 
 FIVE = {

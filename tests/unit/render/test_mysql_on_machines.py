@@ -88,7 +88,7 @@ class Said:
     def run(self, command: Command, **_: Any) -> Completed:
         ready = command.argv[0] in self._ready
         return Completed(
-            command, 0 if ready else 1, b"in the cluster\n" if ready else b"waits: no position\n", b""
+            command, 0 if ready else 1, b"in the cluster\n" if ready else b"waiting: no position\n", b""
         )
 
 

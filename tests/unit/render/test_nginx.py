@@ -126,7 +126,7 @@ def test_the_projects_path_is_not_in_the_file(tmp_path: Path) -> None:
 
 def test_a_certificate_folder_that_nginx_can_not_be_given_is_refused() -> None:
     assert quote('a "b" \\c') == '"a \\"b\\" \\\\c"'
-    with pytest.raises(OpsError, match="nginx can't be given the path"):
+    with pytest.raises(OpsError, match="nginx can't use the path"):
         quote("/srv/$HOME/certs")
 
 

@@ -50,7 +50,7 @@ def test_what_pages_is_sent_on_to_the_next_receivers_and_nothing_else_of_it(tmp_
 
 
 def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match=r"monitoring\.rules\.0: no file is called rules/\*\.yml"):
+    with pytest.raises(OpsError, match=r"monitoring\.rules\.0: no file matches rules/\*\.yml"):
         files(tmp_path, ["rules/*.yml"])
 
 
@@ -68,13 +68,13 @@ def rules_with(*lines: str) -> str:
 @each_row(
     "rule, said",
     [
-        ("{alert: AppDown, expr: up}", "AppDown is the name of an alert of techsapo"),
-        ("{alert: FloatingAddressLost, expr: up}", "FloatingAddressLost is the name of an alert of techsapo"),
-        ("{record: 'techsapo:up', expr: up}", "names that begin with `techsapo:` are those of techsapo"),
+        ("{alert: AppDown, expr: up}", "AppDown is the name of a techsapo alert"),
+        ("{alert: FloatingAddressLost, expr: up}", "FloatingAddressLost is the name of a techsapo alert"),
+        ("{record: 'techsapo:up', expr: up}", "names that begin with `techsapo:` are reserved for techsapo"),
         *(
             (
                 f"{{alert: Own, expr: up, labels: {{page: {value}}}}}",
-                "the label page has another value than true, so it wakes nobody",
+                "the label page is not true, so the alert pages nobody",
             )
             for value in ('"yes"', "yes", "True", '"True"', "1", "false")
         ),
@@ -93,7 +93,7 @@ def test_the_labels_of_a_group_are_those_of_its_rules(tmp_path: Path) -> None:
     (rule,) = read_own_rules(spec_of(monitoring={"rules": ["shop.yml"]}), tmp_path).alerts
     assert rule["labels"] == {"page": "true"}
     assert faults_of(tmp_path, text.replace("true", "yes"), patterns=("0.yml",)) == [
-        "0 0.yml:3: the label page has another value than true, so it wakes nobody"
+        "0 0.yml:3: the label page is not true, so the alert pages nobody"
     ]
 
 
@@ -101,7 +101,5 @@ def test_files_that_are_no_rules_are_named_with_the_line(tmp_path: Path) -> None
     broken = "groups:\n- name: a\n\trules: []\n"
     found = faults_of(tmp_path, broken, "rules: []\n", "groups: []\n# caf\udce9\n")
     assert [fault.partition(": ")[0] for fault in found[:2]] == ["0 0.yml:3", "0 1.yml:1"]
-    assert found[2] == "0 2.yml:2: is not UTF-8"
-    assert (
-        faults_of(tmp_path, patterns=("none/*.yml", "0.yml", "?.yml"))[0] == "0 no file is called none/*.yml"
-    )
+    assert found[2] == "0 2.yml:2: not UTF-8 text"
+    assert faults_of(tmp_path, patterns=("none/*.yml", "0.yml", "?.yml"))[0] == "0 no file matches none/*.yml"

@@ -126,7 +126,7 @@ def test_the_exporters_login_comes_from_the_spec_or_from_the_engine() -> None:
 def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv() -> None:
     where = topology(spec(), HERE)
     nameless = replace(where, services=tuple(replace(s, binary=None) for s in where.services))
-    with pytest.raises(OpsError, match="no executable is known for redis"):
+    with pytest.raises(OpsError, match="the executable of redis was not found on this host"):
         programs(nameless)
 
 

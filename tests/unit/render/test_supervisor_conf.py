@@ -90,7 +90,7 @@ def test_paths_below_the_state_are_relative_and_awkward_ones_outside_are_refused
     state = Path("/srv/a ;b/.techsapo")
     assert supervisor_path(state / "logs" / "x.log", state) == "logs/x.log"
     assert supervisor_path(Path("/run/techsapo-0-ab/supervisor.sock"), state).startswith("/run/")
-    with pytest.raises(OpsError, match="supervisor can't be given"):
+    with pytest.raises(OpsError, match="supervisor can't use"):
         supervisor_path(Path("/srv/x ;y"), state)
 
 

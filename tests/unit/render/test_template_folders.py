@@ -48,10 +48,10 @@ def test_without_any_folder_ours_are_used_and_nothing_is_said(tmp_path: Path) ->
         ("a file", "{project}/a file is not a folder"),
         ("dangling", "there is no folder {project}/dangling"),
         ("loop", "cannot read {project}/loop"),
-        ("ours", "{project}/ours holds the built-in templates"),
-        (".", "does not hold templates alone"),
-        ("..", "does not hold templates alone"),
-        (".techsapo/generated", "does not hold templates alone"),
+        ("ours", "{project}/ours contains the built-in templates"),
+        (".", "contains files that are not templates"),
+        ("..", "contains files that are not templates"),
+        (".techsapo/generated", "contains files that are not templates"),
     ],
 )
 def test_a_folder_that_can_not_be_used_is_told_with_the_reason(

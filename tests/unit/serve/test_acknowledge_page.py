@@ -103,7 +103,7 @@ async def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: K
     async with client_of(app_of(tmp_path)) as client:
         pages = [await client.get(link()), await client.head(link()), await client.get(link())]
     assert [p.status_code for p in pages] == [200, 200, 200]
-    assert "Say that you have AppDown" in pages[0].text
+    assert "Acknowledge AppDown" in pages[0].text
     assert "AppDown への対応を引き受ける" in pages[0].text
     assert pages[0].headers["cache-control"] == "no-store"
     assert kept.silences == []
@@ -112,7 +112,7 @@ async def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: K
 def test_the_form_acknowledges_in_the_name_that_was_written(tmp_path: Path, kept: Kept) -> None:
     answer = submitted(tmp_path, by=" 花子 <b> ", hours="2", comment="on it")
     assert answer.status_code == 200
-    assert "花子 &lt;b&gt; (unverified) has AppDown" in answer.text
+    assert "花子 &lt;b&gt; (unverified) has acknowledged AppDown" in answer.text
     (made,) = kept.silences
     assert (made.created_by, made.comment) == ("花子 <b> (unverified)", "on it")
     assert {str(m) for m in made.matchers} == {
@@ -177,11 +177,11 @@ async def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, 
         late = await client.post("/alerts/AppDown/acknowledge", data=sent)
         page = await client.get(link())
     assert (anew.status_code, late.status_code, page.status_code) == (410, 200, 200)
-    assert "The AppDown of its message is over" in anew.text
+    assert "The AppDown alert in that message has ended" in anew.text
     assert "このリンクは期限切れです" in anew.text
     assert "<form" not in anew.text
-    assert "AppDown does not fire now" in late.text
-    assert "AppDown does not fire now" in page.text
+    assert "AppDown is not firing" in late.text
+    assert "AppDown is not firing" in page.text
     assert kept.silences == []
 
 
@@ -220,7 +220,7 @@ def test_what_another_has_is_taken_over_only_by_saying_so(tmp_path: Path, kept: 
     submitted(tmp_path, by="hanako")
     answer = submitted(tmp_path, by="taro")
     assert answer.status_code == 409
-    assert "hanako (unverified) has it" in answer.text
+    assert "acknowledged by hanako (unverified)" in answer.text
     assert kept.by == ["hanako" + MARK]
     assert submitted(tmp_path, by="taro", take_over="yes").status_code == 200
     assert kept.by == ["taro" + MARK]
@@ -300,7 +300,7 @@ def away(server: FakeAlertmanager) -> None:
 @each_row(
     "fault, words",
     [
-        (behind, "Alertmanager did not keep it"),
+        (behind, "Alertmanager did not store the acknowledgement"),
         (away, "Run techsapo alerts ack AppDown on the host"),
     ],
 )

@@ -139,7 +139,7 @@ def test_the_language_that_a_request_wants(accepted: list[str], language: str) -
 
 
 def test_a_problem_in_japanese() -> None:
-    told = msg("unknown field; /openapi.json lists those that there are")
+    told = msg("unknown field; see /openapi.json")
     problem = Problem(
         422, "invalid_request", told, errors=[{"field": "prompt", "message": msg("is missing")}]
     )

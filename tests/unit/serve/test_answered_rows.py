@@ -76,7 +76,7 @@ async def test_a_disk_that_hangs_holds_an_answer_back_for_a_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(tmp_path)
-    monkeypatch.setattr(audit_trail, "KEPT_WITHIN", 0.05)
+    monkeypatch.setattr(audit_trail, "STORED_WITHIN", 0.05)
     async with client_of(app) as client:
         with monkeypatch.context() as patch:
             held_back(app, patch)

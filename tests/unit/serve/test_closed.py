@@ -19,7 +19,7 @@ TOLD = {"status": 503, "code": "maintenance", "detail": "down for maintenance: n
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request looks."""
-    monkeypatch.setattr(middleware, "LOOK", 0.0)
+    monkeypatch.setattr(middleware, "CHECK_EVERY", 0.0)
 
 
 def app_in(directory: Path) -> App:
@@ -66,13 +66,13 @@ async def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_loo
         raise AssertionError
 
     front, scope = middleware.Closed(app, tmp_path), {"type": "websocket", "path": "/ws", "headers": []}
-    monkeypatch.setattr(middleware, "LOOK", 3600.0)
+    monkeypatch.setattr(middleware, "CHECK_EVERY", 3600.0)
     front._looked = -3600.0
     await front(scope, receive, send)
     for name in (PROBLEM, ALONE):
         (tmp_path / name).touch()
     await front(scope, receive, send)
-    monkeypatch.setattr(middleware, "LOOK", 0.0)
+    monkeypatch.setattr(middleware, "CHECK_EVERY", 0.0)
     await front(scope, receive, send)
     assert came == ["/ws", "/ws"]
     assert sent == [{"type": "websocket.close", "code": 1013, "reason": "maintenance"}]

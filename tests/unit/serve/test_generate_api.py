@@ -160,7 +160,7 @@ def test_unknown_paths_and_methods_are_problems_too(tmp_path: Path) -> None:
     assert problem(missing) == (404, "not_found")
     assert problem(wrong) == (405, "method_not_allowed")
     assert wrong.headers["allow"] == "POST"
-    assert wrong.json()["detail"] == "this address takes POST"
+    assert wrong.json()["detail"] == "this address accepts POST"
 
 
 def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(

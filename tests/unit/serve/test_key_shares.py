@@ -137,5 +137,5 @@ def test_where_no_key_is_needed_every_place_is_for_all() -> None:
     with ExitStack() as held:
         for _ in range(3):
             held.enter_context(places.place(None))
-        with pytest.raises(Problem, match="3 analyses are under way already"):
+        with pytest.raises(Problem, match="3 analyses are already in progress"):
             held.enter_context(places.place(None))

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.idempotency import ONCE, RETRIED, Idempotency, RequestMemory, SendOnce
-from techsapo_ops.stores.cache import KeptShare
+from techsapo_ops.stores.cache import StorageShare
 from techsapo_ops.stores.locks import Held
 from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import RequestJournals
@@ -58,7 +58,7 @@ def request(**headers: str) -> Request:
 
 
 def asked(shared: bool, came: Request) -> None:
-    idempotency = Idempotency(Kept(), Lock(shared=shared), None, KeptShare(RedisLink(None, ""), "", 1))
+    idempotency = Idempotency(Kept(), Lock(shared=shared), None, StorageShare(RedisLink(None, ""), "", 1))
 
     async def work(memory: object) -> dict[str, Any]:
         assert memory is None
@@ -156,7 +156,7 @@ def test_what_has_asked_a_provider_goes_on_when_its_client_hangs_up(
             done.append("answered")
             return {"request_id": "req-1"}
 
-        share = KeptShare(RedisLink(None, ""), "", 1 << 20)
+        share = StorageShare(RedisLink(None, ""), "", 1 << 20)
         idempotency = Idempotency(Kept(), Own(shared=True, confirms=confirms), journals(), share)
 
         def ask() -> Coroutine[Any, Any, Any]:

@@ -34,7 +34,7 @@ COUNTED = {"budget": {"daily_usd": 5.0, "monthly_usd": 1000.0, "count_simulated"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget_history, "LOOK", 0.0)
+    monkeypatch.setattr(budget_history, "READ_EVERY", 0.0)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_process_that_starts_anew_goes_on_from_the_audit_log(tmp_path: Path, n
     assert day_of(app) == Balance(4_999_000_000, 0)
     (answer,) = ask(app)
     assert answer.status_code == 402
-    assert "has no room" in answer.json()["detail"]
+    assert "is too low for this question" in answer.json()["detail"]
 
 
 def test_where_the_audit_log_is_gone_the_day_counts_as_spent_and_the_reason_names_the_way_out(

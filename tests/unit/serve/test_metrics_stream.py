@@ -28,7 +28,7 @@ class Wire:
 
 async def test_every_client_gets_the_very_same_bytes() -> None:
     broadcast = Broadcast()
-    with broadcast.seat() as one, broadcast.seat() as two:
+    with broadcast.subscribe() as one, broadcast.subscribe() as two:
         waiting = asyncio.gather(one.next(), two.next())
         await asyncio.sleep(0)
         await broadcast.publish('{"n":1}')
@@ -40,7 +40,7 @@ async def test_every_client_gets_the_very_same_bytes() -> None:
 
 async def test_a_client_that_does_not_read_misses_three_frames_and_is_then_cut_off() -> None:
     broadcast, wire = Broadcast(), Wire()
-    with broadcast.seat(wire) as slow, broadcast.seat() as quick:
+    with broadcast.subscribe(wire) as slow, broadcast.subscribe() as quick:
         assert wire.high == 0
         for number in range(4):
             assert not wire.cut
@@ -57,10 +57,10 @@ async def test_a_client_that_does_not_read_misses_three_frames_and_is_then_cut_o
 
 async def test_a_slow_client_is_given_the_newest_frame_alone() -> None:
     broadcast = Broadcast()
-    with broadcast.seat(Wire()) as seat:
+    with broadcast.subscribe(Wire()) as subscriber:
         for number in range(3):
             await broadcast.publish(str(number))
-        frame = await seat.next()
+        frame = await subscriber.next()
         assert frame is not None
         assert frame.json == "2"
 
@@ -91,12 +91,12 @@ def test_a_client_that_comes_back_gets_what_it_missed(last_id: str, expected: li
 
 async def test_the_end_wakes_everybody_and_nobody_new_waits() -> None:
     broadcast = Broadcast()
-    with broadcast.seat() as seat:
-        waiting = asyncio.create_task(seat.next())
+    with broadcast.subscribe() as subscriber:
+        waiting = asyncio.create_task(subscriber.next())
         await asyncio.sleep(0)
         broadcast.close()
         assert await waiting is None
-    with broadcast.seat() as late:
+    with broadcast.subscribe() as late:
         assert await late.next() is None
 
 
@@ -106,9 +106,9 @@ def figures() -> Values:
 
 async def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
     telemetry = Telemetry(figures, "app-1", interval=0.01, clock=lambda: 1700000000.0)
-    with telemetry.broadcast.seat() as seat:
+    with telemetry.broadcast.subscribe() as subscriber:
         task = asyncio.create_task(telemetry.run())
-        frame = await seat.next()
+        frame = await subscriber.next()
         task.cancel()
     assert frame is not None
     data = {"time": 1700000000.0, "instance": "app-1", "metrics": figures()}
@@ -131,7 +131,7 @@ async def test_a_reading_that_fails_ends_no_stream() -> None:
         return result
 
     telemetry = Telemetry(read, "app-1", interval=0.01)
-    with telemetry.broadcast.seat() as seat:
+    with telemetry.broadcast.subscribe() as subscriber:
         task = asyncio.create_task(telemetry.run())
-        assert await seat.next() is not None
+        assert await subscriber.next() is not None
         task.cancel()

@@ -43,7 +43,7 @@ def samples(model_ends: ModelEnds) -> dict[tuple[str, str], str]:
 
 def asked(model_ends: ModelEnds, *names: str) -> dict[tuple[str, str], str]:
     for name in names:
-        asyncio.run(model_ends.look(name))
+        asyncio.run(model_ends.read(name))
     return samples(model_ends)
 
 

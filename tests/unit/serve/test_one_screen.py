@@ -141,7 +141,7 @@ def contradictions(body: dict[str, Any]) -> list[str]:
             and bool(re.search("一致しません|do not agree|differ", text))
             and not {"split", "consensus_below_threshold"} & notes,
             "declined for low grades that are none": body["outcome"] == "refused"
-            and bool(re.search("評価が低い|graded it too low", text))
+            and bool(re.search("評価が低い|graded the answer too low", text))
             and "grade_below_threshold" not in notes,
             "one cause alone and told apart": len({h["cause"] for h in body["hypotheses"]}) == 1
             and bool(re.search("切り分け|apart", text)),

@@ -84,18 +84,18 @@ async def test_before_its_first_event_the_answer_itself_says_so(monkeypatch: pyt
 def test_the_metrics_streams_of_one_key_end_and_no_others() -> None:
     broadcast = Broadcast()
     with (
-        broadcast.seat(None, "one") as first,
-        broadcast.seat(None, "two") as second,
-        broadcast.seat() as free,
+        broadcast.subscribe(None, "one") as first,
+        broadcast.subscribe(None, "two") as second,
+        broadcast.subscribe() as free,
     ):
         broadcast.bar(lambda key: "revoked" if key == "one" else "")
-        assert [seat.over for seat in (first, second, free)] == [True, False, False]
+        assert [subscriber.over for subscriber in (first, second, free)] == [True, False, False]
         assert (first.barred, second.barred) == ("revoked", "")
 
 
 def test_who_does_not_read_why_it_ended_is_cut_off() -> None:
     broadcast, wire = Broadcast(), Wire()
-    with broadcast.seat(wire, "one"):
+    with broadcast.subscribe(wire, "one"):
         broadcast.bar(lambda _: "revoked")
         assert not wire.cut
         broadcast.bar(lambda _: "revoked")

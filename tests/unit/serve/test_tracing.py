@@ -267,7 +267,7 @@ def test_without_the_extra_the_app_answers_and_says_what_to_install(
     configure_logs(Logs(), "app-1", stream)
     ask(tmp_path, "http://127.0.0.1:4318")
     lines = map(json.loads, stream.getvalue().splitlines())
-    (line,) = [line for line in lines if "Nothing is traced" in line["message"]]
+    (line,) = [line for line in lines if "Tracing is off" in line["message"]]
     assert "techsapo-ops[otel]" in line["hint"]
 
 

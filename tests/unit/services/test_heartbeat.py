@@ -36,7 +36,7 @@ def test_it_hangs_once_its_last_one_is_three_minutes_old(tmp_path: Path, ago: fl
 
 
 def test_without_one_or_with_a_damaged_one_it_is_not_known_to_work(tmp_path: Path) -> None:
-    assert last_beat(tmp_path).detail == "it has no heartbeat"
+    assert last_beat(tmp_path).detail == "no heartbeat of the scheduler"
     (tmp_path / "scheduler.prom").write_text("half a li{")
     assert not last_beat(tmp_path).ok
 
@@ -52,7 +52,7 @@ def test_the_stack_is_degraded_and_the_command_that_fixes_it_is_named(tmp_path: 
     assert HealthReport((found,), 0).status is Status.DEGRADED
     heartbeat.forget(where.layout.textfiles)
     heartbeat.forget(where.layout.textfiles)
-    assert part(where).detail == "it has no heartbeat"
+    assert part(where).detail == "no heartbeat of the scheduler"
 
 
 def test_health_asks_it_by_its_heartbeat_and_not_for_a_port(tmp_path: Path) -> None:
@@ -69,4 +69,4 @@ def test_what_a_killed_one_has_left_tells_nothing_of_the_one_that_starts_anew(tm
     beaten(where.layout.textfiles, 5)
     assert ask(where, scheduler, 1.0).ok
     forget_sign_of_life(scheduler, where.layout)
-    assert ask(where, scheduler, 1.0).detail == "it has no heartbeat"
+    assert ask(where, scheduler, 1.0).detail == "no heartbeat of the scheduler"

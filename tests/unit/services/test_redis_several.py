@@ -64,7 +64,7 @@ def test_a_failover_that_waits_for_a_stopped_replica_is_forgotten(tmp_path: Path
 
 def test_a_master_that_stays_lost_is_told_and_no_sentinel_forgets_it(tmp_path: Path) -> None:
     asked = Asked(lambda *_: flags("s_down,o_down,master,failover_in_progress"))
-    with pytest.raises(OpsError, match="still take the master for lost"):
+    with pytest.raises(OpsError, match="still consider the master lost"):
         calm(machines_topology(tmp_path), asked.door, asked.pause)
     assert asked.said == []
 
@@ -87,6 +87,6 @@ def test_one_that_copies_nothing_is_told(tmp_path: Path) -> None:
     asked = Asked(
         lambda name, _: ["role:master"] if name == "redis-c" else ["role:slave", "master_link_status:up"]
     )
-    with pytest.raises(OpsError, match="redis-c did not copy what redis-a has") as error:
+    with pytest.raises(OpsError, match="redis-c did not copy the data of redis-a") as error:
         in_step(master, others, asked.door, asked.pause)
     assert error.value.hint == "`techsapo logs redis-c`"

@@ -37,8 +37,8 @@ def test_every_wrong_line_is_told_and_no_value_is_shown() -> None:
     with pytest.raises(SpecError) as caught:
         parse_dotenv(text, "x/.env")
     assert caught.value.message.splitlines() == [
-        "x/.env:2:1 this line is no NAME=value; names are letters, digits and _",
+        "x/.env:2:1 this line is not a NAME=value pair; a name may contain only letters, digits and _",
         "x/.env:3:1 B: the quote is not closed; close it on the same line",
-        "x/.env:4:1 this line is no NAME=value; names are letters, digits and _",
-        "x/.env:5:1 D: text follows the closing quote; only a # comment may",
+        "x/.env:4:1 this line is not a NAME=value pair; a name may contain only letters, digits and _",
+        "x/.env:5:1 D: there is text after the closing quote; only a # comment may follow it",
     ]

@@ -88,7 +88,7 @@ def test_an_acceptance_of_no_rule_suggests_one(loaded: Loader) -> None:
 
 def test_an_acceptance_that_is_no_longer_needed_is_told(loaded: Loader) -> None:
     (warning,) = loaded(written({}, accepted_exposures={"app-plain-http": "TLS ends at lb1"})).warnings
-    assert "accepted_exposures.app-plain-http: nothing is exposed so any more" in str(warning)
+    assert "accepted_exposures.app-plain-http: the stack no longer has this exposure" in str(warning)
 
 
 @each_row("page", ["exposure.md", "exposure.ja.md"])

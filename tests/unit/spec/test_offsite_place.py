@@ -33,7 +33,7 @@ def opened(folder: Path, restic: str, path: str | None = None) -> None:
 def test_inside_it_is_an_error_with_its_place(tmp_path: Path, restic: str, path: str | None) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "kept")
-    with pytest.raises(SpecError, match="is inside the folder of the backups") as caught:
+    with pytest.raises(SpecError, match="is inside the backup folder") as caught:
         opened(tmp_path, restic.format(folder=tmp_path), path)
     (problem,) = caught.value.problems
     assert (problem.path, problem.filename) == ("backup.offsite.restic", str(tmp_path / "techsapo.yaml"))

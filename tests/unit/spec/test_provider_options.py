@@ -45,19 +45,28 @@ def errors(loaded: Loader, provider: str) -> list[str]:
     "provider, words",
     [
         (f"{CLAUDE}, effort: loud", "effort: must be none, "),
-        (f"{LOCAL}, extra_body: {{model: other}}", "providers.a.extra_body.model: model is the call's own"),
-        (f"{LOCAL}, extra_body: {{messages: []}}", "messages is the call's own"),
-        (f"{LOCAL}, extra_body: {{stream: true}}", "stream is the call's own"),
-        (f"{LOCAL}, extra_body: {{max_completion_tokens: 9}}", "max_completion_tokens is the call's own"),
-        (f"{LOCAL}, extra_body: {{'n': 3}}", "n is the call's own"),
+        (
+            f"{LOCAL}, extra_body: {{model: other}}",
+            "providers.a.extra_body.model: model is set automatically in each call",
+        ),
+        (f"{LOCAL}, extra_body: {{messages: []}}", "messages is set automatically in each call"),
+        (f"{LOCAL}, extra_body: {{stream: true}}", "stream is set automatically in each call"),
+        (
+            f"{LOCAL}, extra_body: {{max_completion_tokens: 9}}",
+            "max_completion_tokens is set automatically in each call",
+        ),
+        (f"{LOCAL}, extra_body: {{'n': 3}}", "n is set automatically in each call"),
         (f"{GEMINI}, extra_body: {{generationConfig: {{maxOutputTokens: 9}}}}", "generationConfig.maxO"),
-        (f"{GEMINI}, extra_body: {{generationConfig: 5}}", "generationConfig is the call's own"),
-        (f"{LOCAL}, headers: {{Content-Length: '9'}}", "Content-Length is the call's own"),
-        (f"{LOCAL}, headers: {{'a b': x}}", "is no name of a header"),
+        (
+            f"{GEMINI}, extra_body: {{generationConfig: 5}}",
+            "generationConfig is set automatically in each call",
+        ),
+        (f"{LOCAL}, headers: {{Content-Length: '9'}}", "Content-Length is set automatically in each call"),
+        (f"{LOCAL}, headers: {{'a b': x}}", "is not a header name"),
         (f'{LOCAL}, headers: {{X-A: "a\\r\\nX-B: b"}}', "must be on one line"),
         (f"{LOCAL}, headers: {{X-A: 秘密}}", "in ASCII"),
-        (f"{LOCAL}, headers: {{X-A: a, x-a: b}}", "X-A and x-a are one header"),
-        (f"{LOCAL}, headers: {{X-A: 5}}", "must be text; put it in quotes"),
+        (f"{LOCAL}, headers: {{X-A: a, x-a: b}}", "X-A and x-a are the same header"),
+        (f"{LOCAL}, headers: {{X-A: 5}}", "must be text; put the value in quotes"),
     ],
 )
 def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Loader) -> None:
@@ -70,14 +79,15 @@ def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Load
     [
         (
             "kind: openai, model: gpt-6.1-sol, api_key: k, effort: minimal",
-            "gpt-6.1-sol is not known to take minimal (as read on 2026-11-26, second-hand); "
-            "it takes low, medium, high, xhigh, max",
+            "gpt-6.1-sol is not known to accept effort: minimal "
+            "(as read on 2026-11-26, not confirmed by the vendor); "
+            "accepted values: low, medium, high, xhigh, max",
         ),
-        (f"{CLAUDE}, effort: minimal", "it takes low, medium, high, xhigh, max; without effort"),
-        (f"{GEMINI}, effort: minimal", "it takes low, medium, high"),
+        (f"{CLAUDE}, effort: minimal", "accepted values: low, medium, high, xhigh, max; without effort"),
+        (f"{GEMINI}, effort: minimal", "accepted values: low, medium, high"),
         (
             "kind: google, model: gemini-2.5-flash-lite, api_key: k, effort: low",
-            "is not known to take effort (as read on 2026-09-25, second-hand); without",
+            "is not known to accept effort (as read on 2026-09-25, not confirmed by the vendor); without",
         ),
     ],
 )
@@ -184,7 +194,7 @@ def test_a_file_of_a_header_that_is_not_there_is_named(loaded: Loader) -> None:
 
 def test_a_header_and_its_file_are_one_too_many(loaded: Loader) -> None:
     (error,) = errors(loaded, f"{LOCAL}, headers: {{X-A: one, X-A_file: two}}")
-    assert "X-A is given too" in error
+    assert "X-A and X-A_file are both set" in error
 
 
 def test_headers_by_plain_http_to_another_host_are_a_warning_as_a_key_is(loaded: Loader) -> None:
@@ -220,10 +230,13 @@ def warnings(loaded: Loader, provider: str) -> list[str]:
     "provider, words",
     [
         ("kind: openai, model: gpt-5, api_key: k", "2026-12-11"),
-        ("kind: google, model: gemini-2.5-pro, api_key: k", "(as read on 2026-11-12, second-hand)"),
+        (
+            "kind: google, model: gemini-2.5-pro, api_key: k",
+            "(as read on 2026-11-12, not confirmed by the vendor)",
+        ),
         ("kind: claude-agent, model: claude-sonnet-4-5", "2026-11-30"),
         ("kind: openai, model: gpt-5-mini-2025-08-07, api_key: k", "the vendor names gpt-6.1-terra"),
-        ("kind: openai, model: '${MODEL}', api_key: k", "the value of ${MODEL} has an end"),
+        ("kind: openai, model: '${MODEL}', api_key: k", "announced that the value of ${MODEL} retires on"),
     ],
 )
 def test_each_vendors_announcements_are_known(provider: str, words: str, loaded: Loader) -> None:
@@ -279,7 +292,7 @@ def test_a_vendors_key_that_goes_to_another_host_by_plain_http_is_told(
     loaded: Loader, provider: str, told: bool
 ) -> None:
     found = warnings(loaded, f"kind: openai-compatible, model: m, {provider}")
-    assert ["by plain http, and can be read on the way" in w for w in found] == [True] * told
+    assert ["over plain http and can be read in transit" in w for w in found] == [True] * told
 
 
 @each_row(
@@ -294,6 +307,6 @@ def test_a_vendors_key_that_goes_to_another_host_by_plain_http_is_told(
 def test_a_longer_answer_than_the_model_gives_is_told(loaded: Loader, provider: str, told: bool) -> None:
     found = warnings(loaded, provider)
     assert [
-        "providers.a.max_output_tokens: claude-sonnet-5-5 gives at most 128000 tokens (as read on" in w
+        "providers.a.max_output_tokens: claude-sonnet-5-5 returns at most 128000 tokens (as read on" in w
         for w in found
     ] == [True] * told

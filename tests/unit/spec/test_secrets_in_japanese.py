@@ -28,5 +28,5 @@ def test_a_reason_that_may_quote_a_secret_is_left_out() -> None:
 
 
 def test_a_number_from_a_variable_is_not_told_by_the_hint() -> None:
-    message = msg("'{number}' is not a duration; write its unit too, e.g. {number}s", number=424242)
+    message = msg("'{number}' is not a duration; write the unit too, e.g. {number}s", number=424242)
     assert "424242" not in "".join(own_words(message, "424242", ("SECRET",)))

@@ -35,7 +35,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("logs.max_size", "size, e.g. 512K, 10M or 1G", "10M"),
         ("monitoring.exporters.node", "port, 1 to 65535", 9100),
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
-        ("providers.gpt.api_key", "secret, or its file by NAME_file", None),
+        ("providers.gpt.api_key", "secret, or a file path as NAME_file", None),
         ("providers.gpt.api_key_file", "path", None),
         ("notifications.receivers.url_file", "path", None),
         ("providers.openrouter.base_url", "URL", None),
@@ -62,9 +62,9 @@ def test_kinds_are_told_apart_where_their_keys_differ() -> None:
 @each_row(
     "path, message",
     [
-        ("app.prt", "there is no prt in app; did you mean port?"),
-        ("ap", "there is no ap in the spec; did you mean app?"),
-        ("app.port.x", "app.port has no keys below it: port, 1 to 65535"),
+        ("app.prt", "app has no key prt; did you mean port?"),
+        ("ap", "the spec has no key ap; did you mean app?"),
+        ("app.port.x", "app.port has no keys below it; its type is port, 1 to 65535"),
     ],
 )
 def test_a_path_that_there_is_not_suggests_the_nearest(path: str, message: str) -> None:

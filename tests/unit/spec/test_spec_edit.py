@@ -80,7 +80,7 @@ def test_where_the_overlay_has_it_too_that_one_is_changed_as_well() -> None:
     "path, why",
     [
         ("project.name", "project is a value"),
-        ("app.instances.7.port", "there is no 7 in that list"),
+        ("app.instances.7.port", "the list has no entry 7"),
         ("app.port.x", "app.port is a value"),
     ],
 )

@@ -79,10 +79,11 @@ def test_a_hostile_text_is_refused_and_does_no_harm(bomb: str, loaded: Loader) -
     [
         (OpsError("f is open to everybody", "chmod 600 it"), r"f is open to everybody; chmod 600 it"),
         (PermissionError(errno.EACCES, "Permission denied"),
-         "cannot read f: Permission denied; its owner may: run this as that user, or as root"),
+         "cannot read f: Permission denied; only the file's owner can read the file: "
+         "run the command as that user, or as root"),
         (FileNotFoundError(errno.ENOENT, "No such file"),
-         r"cannot read f: No such file; make the file, readable by you alone \(chmod 600\)"),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "f is not a text file in UTF-8"),
+         r"cannot read f: No such file; create the file, readable only by you \(chmod 600\)"),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "f is not a UTF-8 text file"),
     ],
 )  # fmt: skip
 def test_a_secret_file_that_is_not_read_is_told_with_what_helps(error: Exception, told: str) -> None:

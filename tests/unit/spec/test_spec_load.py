@@ -67,8 +67,8 @@ def test_an_empty_mysql_section_warns_that_it_means_none(loaded: Loader) -> None
     result = loaded("project: x\nmysql:\n")
     assert result.spec.mysql is None
     assert [str(w) for w in result.warnings] == [
-        "techsapo.yaml:2:1 mysql: is empty, which means no MySQL; "
-        "write `mysql: {}` for one with defaults, or remove the line"
+        "techsapo.yaml:2:1 mysql: is empty, so the stack runs without MySQL; "
+        "write `mysql: {}` for MySQL with the defaults, or remove the line"
     ]
     assert loaded("project: x\nmysql: {}\n").spec.mysql is not None
 
@@ -105,7 +105,7 @@ def test_a_provider_without_its_variable_is_disabled_by_name(loaded: Loader) -> 
     assert dict(result.disabled) == {"gpt": "KEY is not set"}
     assert [str(w) for w in result.warnings] == [
         "techsapo.yaml:3:42 providers.gpt.api_key: the variable KEY is not set, so provider gpt is disabled; "
-        "set it in the environment or in .env"
+        "set the variable in the environment or in .env"
     ]
     assert loaded(text, env={"KEY": ""}).disabled == {"gpt": "KEY is not set"}
     assert "gpt" in loaded(text, env={"KEY": "k"}).spec.providers
@@ -137,13 +137,15 @@ def test_one_real_provider_beside_simulated_ones_warns(loaded: Loader) -> None:
     )
     (warning,) = loaded(text).warnings
     assert warning.path == "providers"
-    assert warning.message.startswith("only 1 real provider (gpt): simulated ones never answer beside it")
+    assert warning.message.startswith(
+        "only 1 real provider (gpt), but an analysis compares the answers of 2 "
+    )
 
 
 def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader) -> None:
     tiers = "wallbounce: {tiers: {critical: {providers: 5, confidence: 0.9}}}\n"
     assert [w.message for w in loaded(f"project: x\n{tiers}").warnings] == [
-        "wants 5 providers and there are 4"
+        "needs 5 providers, but only 4 are available"
     ]
 
 
@@ -164,13 +166,13 @@ def test_beyond_loopback_questions_need_a_key(text: str, needed: bool, loaded: L
 
 
 def test_keys_can_not_be_turned_off_where_others_reach_the_app(loaded: Loader) -> None:
-    with pytest.raises(SpecError, match=r"app\.auth\.required.*without a key"):
+    with pytest.raises(SpecError, match=r"app\.auth\.required.*without an API key"):
         loaded("project: x\napp: {host: 0.0.0.0, auth: {required: false}}\n")
 
 
 def test_services_meet_on_one_port_of_one_address_where_both_run(loaded: Loader) -> None:
     assert loaded("project: x\napp: {host: 127.0.0.2, port: 9090}\n").spec.app.port == 9090
-    with pytest.raises(SpecError, match="is taken by Prometheus"):
+    with pytest.raises(SpecError, match="is already used by Prometheus"):
         loaded("project: x\napp: {host: 0.0.0.0, port: 9090}\n")
     text = "project: x\napp: {port: 3000}\nredis: {port: 3306}\nmonitoring: {grafana: {enabled: false}}\n"
     assert loaded(text).spec.app.port == 3000
@@ -254,7 +256,7 @@ def test_sizes_are_written_with_or_without_a_unit(size: str, loaded: Loader) -> 
 def test_a_part_of_a_checked_spec_can_be_loaded_without_the_rules_across_fields() -> None:
     part = "project: x\nredis: {port: 9090}\n"  # the whole has Prometheus elsewhere
     assert load(part, {}, str, cross_check=False).spec.redis.port == 9090
-    with pytest.raises(SpecError, match="is taken by Prometheus"):
+    with pytest.raises(SpecError, match="is already used by Prometheus"):
         load(part, {}, str)
 
 

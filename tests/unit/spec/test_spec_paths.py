@@ -68,7 +68,9 @@ def test_a_path_of_a_user_that_is_not_there_is_an_error_of_the_spec(
     with pytest.raises(SpecError) as caught:
         loaded(json.dumps({"project": "x", **data}))
     told = {problem.path: f"{problem.message}; {problem.hint}" for problem in caught.value.problems}
-    assert told[dotted(path)] == "there is no user 'nouser' on this host; write the whole path, from / on"
+    assert (
+        told[dotted(path)] == "there is no user 'nouser' on this host; write the full path, starting with /"
+    )
 
 
 @each_row("user", ["\\u0000", "\\ud800"])
@@ -81,7 +83,7 @@ def test_a_home_folder_that_nobody_knows_is_told(loaded: Loader, monkeypatch: py
     monkeypatch.setattr("os.path.expanduser", str)  # as of a user whom the host does not know
     with pytest.raises(SpecError) as caught:
         loaded("project: x\nbackup: {path: ~/x}\n")
-    assert "the home folder of the user who runs this is not known" in caught.value.message
+    assert "the home folder of the user who runs this command is not known" in caught.value.message
 
 
 def test_a_home_folder_that_is_there_is_taken_as_it_is_written(loaded: Loader) -> None:

@@ -59,7 +59,7 @@ def test_the_app_reads_the_collectors_key_from_a_file_that_it_alone_can_read(tmp
 def test_the_image_of_an_app_that_is_traced_has_the_packages(tmp_path: Path) -> None:
     where = topology(spec(app={"tracing": {"endpoint": "http://127.0.0.1:4318"}}), tmp_path)
     built = app_build(where, Templates(), package(exact=False))
-    assert "COPY --from=source requirements-otel.lock " in built.text
+    assert "COPY --from=source .ci/requirements-otel.lock " in built.text
 
 
 @each_row(
@@ -75,14 +75,14 @@ def test_a_collector_that_a_container_cannot_reach_is_told_of(
     tmp_path: Path, engine: EngineName, endpoint: str, told: bool
 ) -> None:
     where = topology(spec(app={"tracing": {"endpoint": endpoint}}), tmp_path, engine)
-    assert any("traces reach nobody" in note for note in App().notes(where)) is told
+    assert any("traces are lost" in note for note in App().notes(where)) is told
 
 
 def test_the_lock_of_the_extra_holds_all_that_the_other_holds_in_the_same_versions() -> None:
     def pins(name: str) -> set[str]:
         return {line.split()[0] for line in (REPOSITORY / name).read_text().splitlines() if "==" in line}
 
-    plain, traced, all_ = (pins(f"requirements{part}.lock") for part in ("", "-otel", "-dev"))
+    plain, traced, all_ = (pins(f".ci/requirements{part}.lock") for part in ("", "-otel", "-dev"))
     assert plain < traced
     assert traced < all_
     assert {pin.partition("==")[0] for pin in traced - plain} >= {

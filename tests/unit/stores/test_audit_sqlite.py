@@ -22,12 +22,12 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.audit import database, migrate
 from techsapo_ops.stores.audit.database import make_file, sqlite_engine
 from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
-from techsapo_ops.stores.audit.tables import AuditStore, audit_tables
+from techsapo_ops.stores.audit.store import AuditStore, audit_tables
 
 MIGRATE = """
 import sys
 from pathlib import Path
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 AuditStore(None, Path(sys.argv[1])).ping()
 """

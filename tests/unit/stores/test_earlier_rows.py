@@ -16,12 +16,12 @@ from written import ROW as PLAIN
 from written import told, writing
 
 from techsapo_ops.stores.audit import earlier as module
-from techsapo_ops.stores.audit import tables
+from techsapo_ops.stores.audit import store as tables
 from techsapo_ops.stores.audit.database import AuditServer, sqlite_engine
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
-from techsapo_ops.stores.audit.tables import AuditStore
+from techsapo_ops.stores.audit.store import AuditStore
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 CALL = AuditCall("gpt", "m", "answer", "ok", 0.25, 100, 20, 900)
@@ -164,5 +164,5 @@ def test_a_history_that_cannot_be_read_is_said_and_keeps_nothing_from_being_writ
     (tmp_path / "data" / "audit.sqlite").write_bytes(b"no database at all" * 100)
     with writing(SERVER, tmp_path / "data") as log:
         assert told(log, ROW)
-    assert "The audit rows in SQLite can't be taken over" in caplog.text
+    assert "The audit rows in SQLite can't be imported" in caplog.text
     assert len(whole(mariadb)[0]) == 1

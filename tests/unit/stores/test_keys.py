@@ -170,7 +170,7 @@ def test_what_can_not_be_rotated_is_told_with_the_ids_to_choose_from(file: KeyFi
         rotate(file, "ci", NOW, timedelta(hours=1))
     assert one.id in several.value.hint
     new = rotate(file, one.id, NOW, timedelta(hours=1)).key
-    with pytest.raises(OpsError, match=f"was replaced by {new.id} already"):
+    with pytest.raises(OpsError, match=f"was already replaced by {new.id}"):
         rotate(file, one.id, NOW, timedelta(hours=1))
     with pytest.raises(OpsError, match="no active key 'nobody'"):
         rotate(file, "nobody", NOW, timedelta(hours=1))

@@ -15,11 +15,11 @@ from written import rows
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import spool as spools
-from techsapo_ops.stores.audit import tables
+from techsapo_ops.stores.audit import store as tables
 from techsapo_ops.stores.audit import transit as replays
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
-from techsapo_ops.stores.audit.tables import FIRST_LOOK, REST, SETTLED, AuditStore, ClusterStore
+from techsapo_ops.stores.audit.store import FIRST_PROBE, REST, SETTLED, AuditStore, ClusterStore
 from techsapo_ops.stores.audit.transit import AGAIN, BATCH, OVERDUE, Replay
 
 
@@ -264,13 +264,13 @@ def test_another_member_takes_the_rows_at_once_and_the_first_one_when_it_is_back
     assert lab.insert(rows(1, 1))
     assert lab.members[0].asked == ["insert"], "it is left alone for a while"
     assert len(lab.members[1].there) == 2
-    lab.time.now += FIRST_LOOK
+    lab.time.now += FIRST_PROBE
     assert lab.insert(rows(1, 2))
     assert lab.store.member == 1
     lab.members[0].failing, lab.look.failing = [], []
     assert lab.insert(rows(1, 3))
     assert lab.store.member == 1, "looks get rarer while it is away"
-    lab.time.now += 2 * FIRST_LOOK
+    lab.time.now += 2 * FIRST_PROBE
     assert lab.insert(rows(1, 4))
     assert lab.store.member == 0
     assert lab.members[0].there == {rows(1, 4)[0].id}

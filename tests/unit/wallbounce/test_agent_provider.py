@@ -133,7 +133,7 @@ FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
     "turns used up": (
         [*says("…"), result(subtype="error_max_turns", is_error=True, stop_reason=None)],
         FailureKind.BAD_ANSWER,
-        "one turn",
+        "the one turn",
     ),
     "failed while running": (
         [result(subtype="error_during_execution", is_error=True, errors=["boom"])],
@@ -148,7 +148,7 @@ FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
         [result(result='{"answer": "ha', stop_reason="max_tokens")], FailureKind.BAD_ANSWER, "cut off",
     ),
     "refused": ([result(result="", stop_reason="refusal")], FailureKind.REFUSED, "refused the question"),
-    "no program": ([CLINotFoundError("Claude Code not found")], FailureKind.UNAVAILABLE, "is not there"),
+    "no program": ([CLINotFoundError("Claude Code not found")], FailureKind.UNAVAILABLE, "is missing"),
     "not JSON": ([CLIJSONDecodeError("Failed to decode")], FailureKind.BAD_ANSWER, "can't be read"),
     "a bare exception": ([Exception("Control request timeout")], FailureKind.UNAVAILABLE, "request timeout"),
     "no result": (says("…"), FailureKind.BAD_ANSWER, "without a result"),

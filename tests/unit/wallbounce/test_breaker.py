@@ -200,7 +200,7 @@ def test_a_call_that_was_not_made_for_lack_of_money_teaches_the_breaker_nothing(
         raise ProviderError(DOWN, "down")
 
     async def no_room() -> str:
-        raise NotAskedError(FailureKind.REFUSED, "the budget has no room for this call")
+        raise NotAskedError(FailureKind.REFUSED, "not enough budget is left for this call")
 
     async def main() -> None:
         answers = iter([down, no_room, down])

@@ -145,7 +145,7 @@ def test_all_wrong_labels_are_told_at_once_up_to_ten() -> None:
     with pytest.raises(OpsError) as caught:
         read_labels(["{}"] * 30, "l.jsonl")
     assert caught.value.message.count("lacks") == 10
-    with pytest.raises(OpsError, match="holds no labels of whole gradings"):
+    with pytest.raises(OpsError, match="has no label with a complete set of grades"):
         read_labels(["", " "], "l.jsonl")
 
 

@@ -114,8 +114,11 @@ def thinks_until(enough: int) -> Reply:
 @each_row(
     "price, remedies",
     [
-        (Price(2, 10), ["`techsapo providers test a --at-most 0.044` pays for all", "a lower effort"]),
-        (Price(0, 0), ["a lower effort", "name a model that comes to an end"]),
+        (
+            Price(2, 10),
+            ["`techsapo providers test a --at-most 0.044` covers the cost", "lower the provider's effort"],
+        ),
+        (Price(0, 0), ["lower the provider's effort", "choose a model that finishes its answer"]),
     ],
 )
 def test_an_answer_that_the_test_cut_off_is_none_and_says_what_to_do(
@@ -123,7 +126,7 @@ def test_an_answer_that_the_test_cut_off_is_none_and_says_what_to_do(
 ) -> None:
     found = tried(thinks_until(20_000), price)
     assert (found.outcome, found.answered) == (Outcome.FAILED, False)
-    assert "were used up before the answer was whole" in answer_of(found).detail
+    assert "were used up before the answer was complete" in answer_of(found).detail
     assert all(words in answer_of(found).remedy for words in remedies)
     assert found.cost_usd <= 0.01
 

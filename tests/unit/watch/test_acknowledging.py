@@ -14,7 +14,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.services.alertmanager.acknowledging import (
     Claim,
     Incident,
-    NotKept,
+    NotStored,
     Taken,
     acknowledge,
     acknowledgements,
@@ -100,7 +100,7 @@ def test_of_two_at_once_the_first_has_it_and_the_late_one_takes_its_own_back(
     server: FakeAlertmanager, clock: Clock
 ) -> None:
     once(server, "silence", 1, lambda: acknowledge(server, [ONE], claim("hanako"), clock))
-    with pytest.raises(Taken, match="hanako has AppDown"):
+    with pytest.raises(Taken, match="hanako acknowledged AppDown"):
         acknowledge(server, [ONE], claim("taro"), clock)
     assert [s.created_by for s in server.active] == ["hanako"]
 
@@ -149,7 +149,7 @@ def test_what_alertmanager_does_not_keep_is_an_error_and_leaves_nothing_behind(
     acknowledge(server, [ONE], claim("hanako"), clock)
     set_back = lambda: clock.now - timedelta(minutes=5)  # noqa: E731
     once(server, "silences", 2, lambda: setattr(server, "clock", set_back))  # what began now is pending
-    with pytest.raises(NotKept):
+    with pytest.raises(NotStored):
         acknowledge(server, [OTHER], claim("taro"), clock)
     server.clock = lambda: clock.now
     assert [s.created_by for s in server.active] == ["hanako"]

@@ -32,9 +32,9 @@ from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.watch.doctor import look as doctor
-from techsapo_ops.watch.doctor.look import Diagnosis, repair
-from techsapo_ops.watch.doctor.looks import Waiting, finding, look, look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor import diagnosis as doctor
+from techsapo_ops.watch.doctor.checks import Waiting, finding, look, look_at_exposure, look_at_models
+from techsapo_ops.watch.doctor.diagnosis import Diagnosis, repair
 
 ALL = {
     name: f"/usr/bin/{name}"
@@ -227,7 +227,7 @@ def test_what_others_may_reach_is_told_and_what_is_accepted_with_its_reason(tmp_
         tmp_path, app={"host": "0.0.0.0", "port": free_port()}, accepted_exposures=accepted
     )
     assert (app.name, app.level) == ("app-plain-http", Level.NOTE)
-    assert app.detail.endswith("accepted: TLS ends at lb1")
+    assert app.detail.endswith("accepted, with the reason: TLS ends at lb1")
     assert grafana.name == "grafana-default-password"
     assert (nobody.name, unwatched.name) == ("no-critical-receiver", "no-watcher")
     open_one, *_ = exposures_of(tmp_path)
@@ -255,15 +255,15 @@ def ends(today: date, **provider: Any) -> list[tuple[Level, str, str]]:
         (date(2026, 11, 15), Level.WARNING, "in 60 days"),
         (date(2026, 11, 14), Level.NOTE, "in 61 days"),
         (date(2027, 1, 13), Level.WARNING, "in 1 day"),
-        (date(2027, 1, 14), Level.WARNING, "which is over"),
-        (date(2030, 1, 1), Level.WARNING, "which is over"),
+        (date(2027, 1, 14), Level.WARNING, "already past"),
+        (date(2030, 1, 1), Level.WARNING, "already past"),
     ],
 )
 def test_an_end_asks_for_something_from_sixty_days_before_on(today: date, level: Level, when: str) -> None:
     (told,) = ends(today)
     assert told == (
         level,
-        f"its vendor retires gpt-4.1 on 2027-01-14, {when} (as read on 2026-10-28)",
+        f"the vendor retires the model gpt-4.1 on 2027-01-14, {when} (as read on 2026-10-28)",
         "model: gpt-6-luna",
     )
 

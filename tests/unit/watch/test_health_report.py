@@ -78,16 +78,16 @@ def test_one_that_has_it_is_well_and_so_are_those_of_which_one_did_not_say(
 
 def test_two_that_have_it_are_degraded_and_named() -> None:
     assert told(True, False, True) == [
-        ("degraded", "said; and so is or has redis-c, where one alone should"),
+        ("degraded", "said; redis-c has the leading role, too, but only one may have it"),
         ("healthy", "said"),
-        ("degraded", "said; and so is or has redis-a, where one alone should"),
+        ("degraded", "said; redis-a has the leading role, too, but only one may have it"),
         ("healthy", "HTTP 200"),
     ]
 
 
 def test_where_none_has_it_all_of_the_kind_are_degraded() -> None:
     assert told(False, False, False) == [
-        *[("degraded", "said; and none of the others has it")] * 3,
+        *[("degraded", "said; and none of the others has the leading role")] * 3,
         ("healthy", "HTTP 200"),
     ]
 
@@ -127,9 +127,9 @@ def test_health_names_them_with_their_end_the_last_first_and_is_well(
     (part,) = silence_parts(open_stack(topology(spec(), tmp_path)), 1.0)
     assert (part.name, part.status) == ("silences", PartStatus.HEALTHY)
     everything, app = part.detail.split("; ")
-    assert everything.startswith("nobody is told of AppDown, NginxDown, ProbeFailing and ")
+    assert everything.startswith("nobody is notified of AppDown, NginxDown, ProbeFailing and ")
     assert f"until {later.astimezone():%Y-%m-%d %H:%M:%S %Z} (hanako: moving house)" in everything
-    assert app.startswith(f"nobody is told of AppDown until {ENDS.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    assert app.startswith(f"nobody is notified of AppDown until {ENDS.astimezone():%Y-%m-%d %H:%M:%S %Z}")
 
 
 LABELS = {"alertname": "ProviderDown", "severity": "critical", "priority": "P1", "service": "llm"}
@@ -152,7 +152,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HealthReport:
         Alertmanager, "silences", lambda _: (acknowledgement("1767322800"), acknowledgement("1700000000"))
     )
     topology = topology_of(spec_of({"project": "t"}), tmp_path)
-    return HealthReport((), 0.1, AskedMeanwhile(open_stack(topology), 60.0).found())
+    return HealthReport((), 0.1, AskedMeanwhile(open_stack(topology), 60.0).acknowledged())
 
 
 def test_it_finds_who_has_what_fires_now(held: HealthReport) -> None:
@@ -188,7 +188,7 @@ def test_servers_that_do_not_answer_change_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Alertmanager, "silences", away)
     for monitoring in ({}, {"alertmanager": {"enabled": False}}):
         topology = topology_of(spec_of({"project": "t", "monitoring": monitoring}), tmp_path)
-        assert AskedMeanwhile(open_stack(topology), 60.0).found() == ()
+        assert AskedMeanwhile(open_stack(topology), 60.0).acknowledged() == ()
 
 
 def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(

@@ -108,12 +108,12 @@ def test_a_provider_that_refuses_its_key_or_is_left_alone_degrades_the_app_with_
 @each_row(
     "status, body, expected, words",
     [
-        ("503 No", {"status": "down"}, PartStatus.DOWN, "says it is down"),
+        ("503 No", {"status": "down"}, PartStatus.DOWN, "reports down"),
         ("200 OK", {"status": "healthy", "draining": True}, PartStatus.DEGRADED, "draining"),
-        ("200 OK", {"status": "strange"}, PartStatus.DEGRADED, "says it is strange"),
+        ("200 OK", {"status": "strange"}, PartStatus.DEGRADED, "reports strange"),
         ("200 OK", b"<html>", PartStatus.HEALTHY, "HTTP 200"),
         ("500 Oh", b"Traceback", PartStatus.DOWN, "HTTP 500: Traceback"),
-        ("500 Oh", {"status": "healthy"}, PartStatus.DEGRADED, "says it is healthy"),
+        ("500 Oh", {"status": "healthy"}, PartStatus.DEGRADED, "reports healthy"),
         ("200 OK", {"dependencies": 3}, PartStatus.HEALTHY, "HTTP 200"),
         ("200 OK", [1, 2], PartStatus.HEALTHY, "HTTP 200"),
     ],
@@ -169,7 +169,7 @@ def test_alerts_that_can_not_fire_degrade_and_are_named_with_what_is_missing() -
         *_, silent = asked("prometheus", port, 1.0)
     assert (silent.name, silent.status) == ("alerts", PartStatus.DEGRADED)
     assert silent.detail == (
-        "3 alerts cannot fire: AppDown: its rule is not loaded; "
+        "3 alerts cannot fire: AppDown: the rule is not loaded; "
         "ClockUnsynchronised: host has no node_time_seconds; "
         "MysqlDown: host has no node_time_seconds"
     )
@@ -249,7 +249,7 @@ def test_a_port_that_serves_no_certificate_is_told(
 def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> None:
     gone = certificate_part("web", tmp_path / "none.pem", None, None, NOW, 1.0)
     (tmp_path / "x.pem").write_text("x")
-    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` makes it")
+    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` creates the certificate")
     assert "not a PEM" in certificate_part("web", tmp_path / "x.pem", None, None, NOW, 1.0).detail
 
 
@@ -270,9 +270,7 @@ def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
     assert "doctor --fix" in absent["redis"]
 
 
-@each_row(
-    "drift, hint", [("", "`techsapo restart redis`"), ("its image is another one now", "`techsapo up`")]
-)
+@each_row("drift, hint", [("", "`techsapo restart redis`"), ("its image has changed", "`techsapo up`")])
 def test_what_runs_from_before_an_update_is_told_and_is_no_fault(
     tmp_path: Path, drift: str, hint: str
 ) -> None:
@@ -368,7 +366,7 @@ def probed(name: str, well: bool, scope: str = "target", status: int = 0, asker:
     [
         (
             [*probed("nginx", False, "front", 502), *probed("nginx", True, status=200)], {}, (),
-            ["nginx down: HTTP 502, not as expected", "nginx healthy: HTTP 200"],
+            ["nginx down: unexpected HTTP 502", "nginx healthy: HTTP 200"],
         ),
         (  # `status` right after `down` and `up` called it degraded, by a sample of while it was down
             [*probed("nginx", False, "front"), *probed("other", False, "front")], {}, {"nginx"},

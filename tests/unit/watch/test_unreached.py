@@ -25,7 +25,7 @@ EXAMPLES = [
     {"kind": "email", "to": "Ops <ops@example.com>, on-call@mail.example"},
 ]
 HERE = [{"kind": "webhook", "url": "http://127.0.0.1:9099/x"}]
-FILL_IN = "alerts reach no one: write real addresses in place of the example's"
+FILL_IN = "alerts reach no one: replace the example addresses in notifications with real ones"
 SITE = {"app": {"public_url": "https://ops.example.com"}}
 NOBODY = (
     "alerts reach no one: write e.g. `notifications: {receivers: {team: {kind: slack, "
@@ -62,12 +62,12 @@ ALL = "critical warning info watchdog"
         ),
         (
             {"next": [later(raw({}), after="5m"), later(*SLACK, *WATCHER)]},
-            "nobody is told of alerts at once, and slack and webhook of critical ones after 15m if nobody",
+            "alerts reach no one immediately; critical alerts reach slack and webhook only after 15m, if",
             "critical-at-once warning info watchdog",
         ),
         (
             {"warning": SLACK, "next": [later(*SLACK)]},
-            "nobody is told of critical alerts at once, and slack of critical ones after 15m",
+            "critical alerts reach no one immediately; critical alerts reach slack only after 15m",
             "critical-at-once info watchdog",
         ),
         ({"next": [later(raw({}))]}, f"{NO_ONE}: write", ALL),
@@ -85,7 +85,7 @@ ALL = "critical warning info watchdog"
         ),
         (
             {"page": [raw({})], "critical": SLACK, "next": [later(*SLACK)]},
-            "nobody is told of alerts that wake people at once, and slack of critical ones after 15m",
+            "alerts that wake people reach no one immediately; critical alerts reach slack only after 15m",
             "page-at-once warning info watchdog",
         ),
         # A gateway on this host may tell somebody, unlike a watcher there.
@@ -97,15 +97,15 @@ def test_a_spec_tells_which_alerts_reach_no_one(
 ) -> None:
     made = Spec.model_validate({"project": "x", "notifications": notified(notifications)})
     assert list(made.unreached) == unreached.split()
-    assert made.told_nobody.startswith(line)
-    assert bool(made.told_nobody) == bool(line)
+    assert made.nobody_notified.startswith(line)
+    assert bool(made.nobody_notified) == bool(line)
 
 
 def test_without_alertmanager_nobody_is_told_and_without_prometheus_there_are_no_alerts() -> None:
     def without(server: str) -> tuple[str, list[str]]:
         monitoring, told = {server: {"enabled": False}}, notified({"critical": SLACK})
         made = Spec.model_validate({"project": "x", "monitoring": monitoring, "notifications": told})
-        return made.told_nobody, list(made.unreached)
+        return made.nobody_notified, list(made.unreached)
 
     assert without("alertmanager") == (f"{NO_ONE}: monitoring.alertmanager is off", ALL.split())
     assert without("prometheus") == ("", [])
@@ -120,7 +120,7 @@ def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(t
     assert (found[0].detail, found[0].remedy) == tuple(NOBODY.split(": ", 1))
     assert list(look_at_notifications(silent.relocated(production))) == []
     (warnings,) = look_at_notifications(where.relocated(production))
-    assert (warnings.level, warnings.detail) == (Level.WARNING, "warnings reach no one")
+    assert (warnings.level, warnings.detail) == (Level.WARNING, "alerts of severity warning reach no one")
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -102,7 +102,7 @@ def test_a_stopped_container_has_an_exit_code_and_no_pid_and_one_that_is_gone_is
     "said, message",
     [
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "no Docker daemon answers"),
-        ("permission denied while trying to connect", "may not talk to the Docker daemon"),
+        ("permission denied while trying to connect", "not allowed to use the Docker daemon"),
         ("something else", "`docker ps` failed: something else"),
     ],
 )
@@ -155,7 +155,7 @@ PRESENT = 'sha256:1 ["a:1"] []\n'
         ),
         (
             {"version": (0, "26", ""), "compose version": (0, "2", ""), "image inspect": (0, PRESENT, "")},
-            {"docker": "d"}, "compose", "every image is here",
+            {"docker": "d"}, "compose", "every image is on this host",
         ),
     ],
 )  # fmt: skip
@@ -188,7 +188,7 @@ def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(versio
     topology = Topology(Spec(project="p"), COMPOSE, layout, HostFacts("python"), (), ())
     desired = Desired(topology, (), (unit,))
     stack = ComposeStack(layout, "p", Docker(Client(answers)))
-    assert ["other settings" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
+    assert ["settings differ" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
 
 
 @each_row("state, count", [("running", 1), ("exited", 1), ("created", 0)])

@@ -80,7 +80,7 @@ def test_a_change_is_of_what_reads_it_alone(sections: dict[str, Any], wants: dic
     changes = plan(wanted(**sections), seen).changes
     assert {step.service: step.action for step in changes} == wants
     if "images" in sections:
-        assert changes[0].reason == "its entry in docker/docker-compose.monitoring.yml changed"
+        assert changes[0].reason == "the entry in docker/docker-compose.monitoring.yml changed"
 
 
 def test_a_removed_container_is_gone_and_one_that_was_never_made_is_not() -> None:
@@ -102,9 +102,9 @@ def test_an_owned_container_keeps_its_notes_and_a_foreign_one_is_drift() -> None
     present = {"redis:8": "sha256:1"}
     assert observed(RECORD, FACTS, present).drift == ""
     assert observed(RECORD, replace(FACTS, id="c2"), present).drift == "", "made anew from the same file"
-    assert "by someone else" in observed(RECORD, replace(FACTS, id="c2", definition="x"), present).drift
+    assert "outside techsapo" in observed(RECORD, replace(FACTS, id="c2", definition="x"), present).drift
     moved = observed(RECORD, FACTS, {"redis:8": "sha256:2"})
-    assert "another one now" in moved.drift
+    assert "has changed" in moved.drift
     assert moved.replaced == moved.drift
     assert observed(RECORD, FACTS, present).replaced == ""
 
@@ -160,7 +160,7 @@ def test_the_gate_opens_once_it_answers_and_names_probe_and_log_of_a_container_t
     ended = replace(FACTS, state="exited", pid=None, exit_code=1)
     with pytest.raises(GateError) as failed:
         wait([ended], [ProbeResult(False, "x", 0.0)], seconds=5)
-    assert "its container is exited, exit code 1" in failed.value.message
+    assert "the container is exited, exit code 1" in failed.value.message
     assert "| line 2" in failed.value.message
     assert failed.value.lines == ("line 1", "line 2")
 

@@ -111,6 +111,6 @@ def test_a_machine_that_takes_no_copy_is_told_and_the_others_have_theirs(
 ) -> None:
     volumes.away, volumes.full = {"b"}, {"c"}
     told = keep_aside(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
-    assert told == {"b": "it does not answer", "c": "no space left on device"}
+    assert told == {"b": "no answer", "c": "no space left on device"}
     volumes.away = {"b", "c"}
     assert fetch_aside(volumes.fleet(), "shop", "20260101T000000Z", tmp_path / "there")

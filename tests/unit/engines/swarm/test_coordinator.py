@@ -118,7 +118,7 @@ def test_an_apply_that_was_killed_is_completed_or_undone(
         assert not [o for o in commands.rollback(host).applied.outcomes if o.error]
         all_is_well(commands, host, None)
         assert services(commands) == before
-    assert any("on a (pid" in words and "cut short" in words for words in commands.said.words)
+    assert any("on host a (pid" in words and "was interrupted" in words for words in commands.said.words)
     entries = Ledger(commands.state(host)).entries()
     assert entries[-1].good
     assert len(entries) <= 3
@@ -128,7 +128,7 @@ def test_the_record_says_where_it_was_killed_and_what_that_one_knew_alone_is_set
     commands: Commands,
 ) -> None:
     commands.killed("a", AFTER, "deploy redis-b")
-    with pytest.raises(OpsError, match=r"on a \(pid .*is at work here"):
+    with pytest.raises(OpsError, match=r"on host a \(pid .*is working on this stack"):
         commands.up("b", AFTER)
     commands.a_minute_later()
     commands.up("b", AFTER)
@@ -137,7 +137,7 @@ def test_the_record_says_where_it_was_killed_and_what_that_one_knew_alone_is_set
     assert killed.reason == "interrupted on a, after the files were written or later"
     commands.said.words.clear()
     assert not commands.plan("a", AFTER).changes
-    assert any("set aside" in words for words in commands.said.words)
+    assert any("saved separately" in words for words in commands.said.words)
 
 
 @each_row("dies", ["state to c", "folders of c", "deploy mysql-c"])
@@ -228,7 +228,7 @@ def test_one_host_on_which_a_service_does_not_start_takes_all_back(
 
 def test_a_stack_is_not_taken_down_on_some_hosts_alone_unless_the_others_are_gone(commands: Commands) -> None:
     commands.cluster.hosts["c"].silent = "Connection timed out"
-    with pytest.raises(OpsError, match="can't stop what runs on c: ") as refused:
+    with pytest.raises(OpsError, match="can't stop the services on c: ") as refused:
         commands.down("a")
     assert "`techsapo hosts remove c --gone`" in refused.value.hint
     assert commands.cluster.services

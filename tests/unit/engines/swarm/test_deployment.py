@@ -222,9 +222,13 @@ def required(manager: Network, **wanted: object) -> None:
 @each_row(
     "manager, wanted, says",
     [
-        (Network(used=True), {"subnet": "10.98.0.0/20"}, "10.99.0.0/20, swarm.subnet says 10.98.0.0/20"),
-        (Network(used=True), {"encrypted": True}, "it is not encrypted, swarm.encrypted says true"),
-        (Network(used=True, encrypted=True), {}, "it is encrypted, swarm.encrypted says false"),
+        (Network(used=True), {"subnet": "10.98.0.0/20"}, "10.99.0.0/20, but swarm.subnet is 10.98.0.0/20"),
+        (
+            Network(used=True),
+            {"encrypted": True},
+            "the network is not encrypted, but swarm.encrypted is true",
+        ),
+        (Network(used=True, encrypted=True), {}, "the network is encrypted, but swarm.encrypted is false"),
     ],
 )
 def test_a_network_that_is_used_is_not_changed_and_nothing_is_said_to_be(

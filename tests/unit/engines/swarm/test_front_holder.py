@@ -66,7 +66,7 @@ def test_what_stands_beside_a_service_is_on_its_machine_and_one_that_is_missing_
     redis = found.of_kind("redis")[1]
     assert found.beside(redis, "sentinel").name == "sentinel-b"
     without = replace(found, services=tuple(s for s in found.services if s.name != "sentinel-b"))
-    with pytest.raises(OpsError, match="redis-b wants sentinel beside it, and there is none"):
+    with pytest.raises(OpsError, match="redis-b needs sentinel on the same host, but that host has none"):
         without.beside(redis, "sentinel")
 
 
@@ -106,7 +106,7 @@ def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
     assert " ".join(turns) == wanted
 
 
-FAULT = "may not have the address: nginx or the network of its host"
+FAULT = "can't hold the address: nginx or the network of that host has failed"
 
 
 @each_row(
@@ -114,8 +114,8 @@ FAULT = "may not have the address: nginx or the network of its host"
     [
         ("redis", MASTER, "master of 2 replicas", False, True),
         ("redis", MASTER.replace("2", "0"), "master of 0 replicas", True, True),
-        ("redis", REPLICA.format("up"), "replica of a, in step", False, False),
-        ("redis", REPLICA.format("down"), "replica of a, without connection to it", True, False),
+        ("redis", REPLICA.format("up"), "replica of a, in sync", False, False),
+        ("redis", REPLICA.format("down"), "replica of a, not connected", True, False),
         ("redis", "NOAUTH Authentication required.", "", False, None),
         ("sentinel", "OK 3 usable Sentinels. Quorum can", "quorum: 3 of 3 Sentinels", False, None),
         ("sentinel", "NOQUORUM 1 usable Sentinels.", "no quorum: 1 usable Sentinels.", True, None),
@@ -123,10 +123,10 @@ FAULT = "may not have the address: nginx or the network of its host"
         ("mysql", GALERA.format(3, "Primary"), "synced, quorum: 3 of 3 members", False, None),
         ("mysql", GALERA.replace("Synced", "Joining").format(2, "Primary"),
          "joining, quorum: 2 of 3 members", True, None),
-        ("mysql", GALERA.format(1, "non-Primary"), "no quorum: it sees 1 of 3 members", True, None),
+        ("mysql", GALERA.format(1, "non-Primary"), "no quorum: this member sees 1 of 3 members", True, None),
         ("mysql", "", "", False, None),
         ("keepalived", "MASTER\n", "has 10.0.0.100/24", False, True),
-        ("keepalived", "BACKUP\n", "ready to take 10.0.0.100/24", False, False),
+        ("keepalived", "BACKUP\n", "ready to take over 10.0.0.100/24", False, False),
         ("keepalived", "FAULT\n", FAULT, True, False),
         ("keepalived", "\x1b[2J", "", False, None),
     ],

@@ -51,7 +51,7 @@ def test_where_several_are_to_have_what_is_given_up_nothing_of_it_runs_on(
 ) -> None:
     monkeypatch.setattr(images, "_COPY_SECONDS", 0.5)
     running = f"echo $$ >> {tmp_path}/running; exec sleep 600"
-    with pytest.raises(OpsError, match="cannot copy techsapo/app:1 from a to b, c: it took longer"):
+    with pytest.raises(OpsError, match="cannot copy techsapo/app:1 from a to b, c: the copy took longer"):
         copy(client(tmp_path, running, running, "abc"))
     pids = (tmp_path / "running").read_text().split()
     assert len(pids) == 3
@@ -82,9 +82,9 @@ def test_why_an_image_could_not_be_saved_is_told_before_what_the_other_machine_m
     tmp_path: Path,
 ) -> None:
     saving = "echo half; echo Cannot connect to the Docker daemon >&2; exit 1"
-    with pytest.raises(OpsError, match=r"from a to b: a: its Docker does not run$"):
+    with pytest.raises(OpsError, match=r"from a to b: a: Docker is not running$"):
         copy(client(tmp_path, saving, "cat > /dev/null"))
-    with pytest.raises(OpsError, match=r"a: its Docker does not run; b: unexpected EOF$"):
+    with pytest.raises(OpsError, match=r"a: Docker is not running; b: unexpected EOF$"):
         copy(client(tmp_path, saving, "cat > /dev/null; echo unexpected EOF >&2; exit 1"))
 
 

@@ -48,7 +48,10 @@ def elsewhere(store: SwarmStore, number: int = 1) -> None:
 def test_who_comes_second_is_told_who_is_at_work_and_where(store: SwarmStore) -> None:
     elsewhere(store)
     store.pass_by(12)
-    with pytest.raises(OpsError, match=r"`techsapo up` on b \(pid 1, .*\).*heard 12 s ago"), hold(store):
+    with (
+        pytest.raises(OpsError, match=r"`techsapo up` on host b \(pid 1, .*\).*heard from 12 s ago"),
+        hold(store),
+    ):
         pass
     assert store.names == ["shop.lease.1"]
 
@@ -63,7 +66,9 @@ def test_a_command_that_was_lost_with_its_machine_is_passed_over_after_a_minute(
     with hold(store, said=said):
         assert store.names == ["shop.lease.42"]
     (words,) = said
-    assert words.startswith("`techsapo up` on b (pid 1, since 2026-11-27T03:00:00+00:00) was cut short")
+    assert words.startswith(
+        "`techsapo up` on host b (pid 1, since 2026-11-27T03:00:00+00:00) was interrupted"
+    )
 
 
 def test_a_command_of_this_machine_that_was_killed_is_passed_over_at_once(store: SwarmStore) -> None:
@@ -106,7 +111,7 @@ def test_the_first_one_stops_once_another_has_taken_it_over(store: SwarmStore) -
         lease.check()
         elsewhere(store, 2)
         lease.renew()
-        with pytest.raises(OpsError, match="somebody else has taken it over"):
+        with pytest.raises(OpsError, match="another command has taken over the work"):
             lease.check()
     assert store.names == ["shop.lease.1", "shop.lease.2"], "what is another's stays"
 
@@ -116,7 +121,7 @@ def test_renewed_it_is_heard_of_again(store: SwarmStore) -> None:
         store.pass_by(50)
         lease.renew()
         store.pass_by(50)
-        with pytest.raises(OpsError, match="heard 50 s ago"), hold(store):
+        with pytest.raises(OpsError, match="last heard from 50 s ago"), hold(store):
             pass
         lease.check()
 
@@ -187,7 +192,7 @@ def test_without_a_quorum_nobody_begins(store: SwarmStore) -> None:
 def test_a_process_of_another_container_is_not_looked_for_among_those_here(store: SwarmStore) -> None:
     who = {**leases.own_words(), "pid": 2**22 + 1, "pids": "pid:[1]"}
     swarm.take(Docker(store), "shop.lease", "shop.lease.7", who)
-    with pytest.raises(OpsError, match="is at work here"), hold(store):
+    with pytest.raises(OpsError, match="is working on this stack"), hold(store):
         pass
 
 
@@ -205,7 +210,7 @@ def test_a_damaged_note_is_named(data: str) -> None:
     store = SwarmStore()
     store.write("shop.lease", "shop.lease.7", data.encode("latin-1"))
     with (
-        pytest.raises(OpsError, match=r"the note shop\.lease\.7 of shop\.lease .* damaged") as refused,
+        pytest.raises(OpsError, match=r"note shop\.lease\.7 \(shop\.lease\) .* is damaged") as refused,
         hold(store),
     ):
         pass

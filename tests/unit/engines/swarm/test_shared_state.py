@@ -77,7 +77,7 @@ def test_who_stood_still_writes_over_nothing_of_who_went_on(
             later = leases.now() + leases.LOST_SECONDS + 1
             monkeypatch.setattr(leases, "now", lambda: later)
 
-    with pytest.raises(OpsError, match=r"noted here alone.*did not answer for 60 s") as lost:
+    with pytest.raises(OpsError, match=r"recorded on this host only.*did not answer for 60 s") as lost:
         stands_still()
     assert "`techsapo up` completes" in lost.value.hint
     monkeypatch.undo()
@@ -86,19 +86,19 @@ def test_who_stood_still_writes_over_nothing_of_who_went_on(
     assert fresh.text == "theirs"
     here.shared.refresh()
     assert here.text == "theirs"
-    assert "was set aside" in here.said[0]
+    assert "was saved separately" in here.said[0]
 
 
 def test_a_command_that_failed_and_lost_its_lease_says_both(here: Host) -> None:
     def fails() -> None:
         with here.shared.at_work(0):
-            shared_state._LEASES[here.state].lost = "somebody else has taken it over"
+            shared_state._LEASES[here.state].lost = "another command has taken over the work"
             raise OpsError("redis-a did not start")
 
     with pytest.raises(OpsError, match="redis-a did not start"):
         fails()
     (words,) = here.said
-    assert "noted here alone" in words
+    assert "recorded on this host only" in words
 
 
 def test_notes_that_can_not_be_read_are_not_taken_for_none(machines: Machines, here: Host) -> None:
@@ -125,7 +125,7 @@ def test_who_was_not_told_of_another_ones_state_does_not_write_over_it(
     there.write("theirs")
     there.shared.publish()
     here.write("mine")
-    with pytest.raises(OpsError, match="another techsapo has shared its state"):
+    with pytest.raises(OpsError, match="another techsapo command has shared its state"):
         here.shared.publish()
     fresh = Host(machines, here.state.parent / "fresh")
     fresh.shared.refresh()
@@ -181,7 +181,7 @@ def test_what_a_killed_one_had_brought_half_of_is_set_aside_and_the_whole_comes(
     there.shared.refresh()
     assert (there.text, (there.state / "ledger/2").read_text()) == ("second", "second")
     (words,) = there.said
-    assert "what is here and on no other host was set aside" in words
+    assert "the state that is only on this host was saved separately" in words
     there.shared.refresh()
     assert len(there.said) == 1
 
@@ -196,7 +196,10 @@ def test_a_swarm_that_was_set_back_takes_nothing_away_unsaid(machines: Machines,
     here.shared.refresh()
 
     assert here.text == "first"
-    assert "have state 1 of this stack, and here is 2: they were set back" in here.said[0]
+    assert (
+        "have state 1 of this stack, and this host has state 2: the state of the other hosts was reset"
+        in here.said[0]
+    )
     (aside,) = (here.state / "set-aside").iterdir()
     assert b"second" in aside.read_bytes()
     assert aside.stat().st_mode & 0o777 == 0o600

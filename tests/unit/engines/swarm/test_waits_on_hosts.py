@@ -78,7 +78,7 @@ def test_a_service_of_a_machine_that_is_lost_is_not_waited_for_to_the_end(
     hosts.hosts["c"].silent = "timeout"
 
     with pytest.raises(
-        GateError, match=r"mysql-c did not start: c can't be reached: it did not answer within"
+        GateError, match=r"mysql-c did not start: c can't be reached: no answer within"
     ) as lost:
         engine._watch.until_ready(service, None, newer)
 
@@ -111,8 +111,8 @@ CASES: list[dict[str, Any]] = read_yaml(
 def test_what_holds_an_update_up_or_ended_it_is_told(case: dict[str, Any]) -> None:
     words = {
         "stuck": case["reason"],
-        "paused": f"Swarm gave up: {case['reason']}",
-        "rolled back": f"Swarm went back to what ran before: {case['reason']}",
+        "paused": f"Swarm gave up the update: {case['reason']}",
+        "rolled back": f"Swarm rolled back to the previous version: {case['reason']}",
     }
     assert watch.reason(case["service"], case["tasks"]) == words.get(case["state"], "")
 

@@ -75,7 +75,7 @@ def test_one_that_was_lost_is_passed_over_and_told_how_it_gets_in_line(tmp_path:
     assert [step.service for step in found] == ["redis-a", "left-over"]
     told = not_back({"c": "no answer"}, 4)
     assert told is not None
-    assert told.message.startswith("not gone back (c: no answer)")
+    assert told.message.startswith("some hosts were not rolled back (c: no answer)")
     assert "techsapo rollback @4" in told.hint
     assert "hosts replace c" in told.hint
     assert not_back({}, 4) is None

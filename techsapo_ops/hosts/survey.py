@@ -1,4 +1,4 @@
-"""Looks at the machines of a stack, all at the same time, and changes nothing."""
+"""Asks all machines of a stack for facts, at the same time, and changes nothing."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _LATE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What was seen of the machines. Of one that did not answer there is a reason in `silent`."""
+class Survey:
+    """What the machines answered; `silent` has the reason for each that did not."""
 
     daemons: Mapping[str, DaemonFacts]
     silent: Mapping[str, OpsError]
@@ -40,7 +40,7 @@ class Looked:
     """Why no manager listed them, where one was asked."""
 
 
-def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looked:
+def survey(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Survey:
     """Ask all machines, each for SECONDS at most for a question."""
     members = {m.name: fleet.members[m.name] for m in machines}
     daemons, silent = daemons_of(fleet, machines)
@@ -54,34 +54,36 @@ def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looke
         asked[f"running {name}"] = partial(_running, docker, topology.spec.project)
         if name in managers:
             asked[f"nodes {name}"] = partial(nodes_of, docker)
-    found = at_once(asked, SECONDS + _LATE)
+    answers = at_once(asked, SECONDS + _LATE)
     others = [(m.name, m.address, port) for m in topology.machines for port in (RAFT, GOSSIP)]
 
     def probing(machine: Machine) -> Callable[[], Probed]:
         facts = daemons[machine.name]
         rest = [each for each in others if each[0] != machine.name]
-        there = found[f"images {machine.name}"]
+        there = answers[f"images {machine.name}"]
         here = [image for image in wanted if isinstance(there, dict) and image in there]
         return lambda: probe(fleet.runner, members[machine.name], machine, facts, rest, here)
 
     probed = at_once({m.name: probing(m) for m in machines if m.name in daemons}, PROBE_SECONDS + _LATE)
-    lists = [found[f"nodes {name}"] for name in managers]
+    lists = [answers[f"nodes {name}"] for name in managers]
     nodes = next((each for each in lists if isinstance(each, tuple)), None)
     refusals = [str(each) for each in lists if isinstance(each, Exception)]
-    running = {name: _set(found[f"running {name}"]) for name in daemons}
+    running = {name: _set(answers[f"running {name}"]) for name in daemons}
     quorum = refusals[0] if refusals and nodes is None else ""
-    return Looked(daemons, silent, probed, running, nodes, quorum)
+    return Survey(daemons, silent, probed, running, nodes, quorum)
 
 
 def daemons_of(
     fleet: Fleet, machines: Sequence[Machine]
 ) -> tuple[dict[str, DaemonFacts], dict[str, OpsError]]:
     """What the Docker of each machine says, and why the others do not."""
-    told = at_once({m.name: partial(daemon_facts, fleet.members[m.name]) for m in machines}, SECONDS + _LATE)
-    daemons = {name: facts for name, facts in told.items() if isinstance(facts, DaemonFacts)}
+    answers = at_once(
+        {m.name: partial(daemon_facts, fleet.members[m.name]) for m in machines}, SECONDS + _LATE
+    )
+    daemons = {name: facts for name, facts in answers.items() if isinstance(facts, DaemonFacts)}
     silent = {
         name: error if isinstance(error, OpsError) else OpsError(str(error))
-        for name, error in told.items()
+        for name, error in answers.items()
         if not isinstance(error, DaemonFacts)
     }
     return daemons, silent
@@ -102,8 +104,8 @@ def images_of(topology: Topology) -> tuple[str, ...]:
     spec = topology.spec
     pulled = [service for service in topology.services if not service.facts.runs_package]
     servers = sorted(pulled, key=lambda s: not (s.facts.data and s.facts.on_machine))
-    found = [spec.image_of(service.kind, service.facts.image) for service in servers]
-    return tuple(dict.fromkeys(image for image in (spec.images.get("base"), *found) if image))
+    images = [spec.image_of(service.kind, service.facts.image) for service in servers]
+    return tuple(dict.fromkeys(image for image in (spec.images.get("base"), *images) if image))
 
 
 def freed_ports(topology: Topology, machine: str) -> frozenset[int]:
@@ -128,10 +130,10 @@ def freed_ports(topology: Topology, machine: str) -> frozenset[int]:
 
 def ports_of(topology: Topology, machine: str) -> dict[int, str]:
     """The ports of a machine that services of the stack have there, and whose each is."""
-    found = {}
+    ports = {}
     for service in topology.on(machine):
         if (service.facts.on_machine or service.facts.on_host) and service.port:
-            found[service.port] = service.name
+            ports[service.port] = service.name
         if service.facts.front:
-            found |= {here: service.name for _, here in kind_of(service).ports(topology, service)}
-    return found
+            ports |= {here: service.name for _, here in kind_of(service).ports(topology, service)}
+    return ports

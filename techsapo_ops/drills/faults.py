@@ -1,4 +1,4 @@
-"""The losses that a drill makes: a whole host of several, or one instance of the app."""
+"""The faults that a drill injects: the loss of a whole host, or of one instance of the app."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ class LostHost:
         node = node_named(nodes_of(manager), self.name)
         running = [c for c in member.stack_containers(engine.project, timeout=_SECONDS) if c.running]
         if not running:
-            raise OpsError(msg("nothing of the stack runs on {host}", host=self.name), msg("`techsapo up`"))
+            raise OpsError(
+                msg("no service of the stack is running on host {host}", host=self.name),
+                msg("run `techsapo up`"),
+            )
         keepalived = next((c for c in running if c.service == f"keepalived-{self.name}"), None)
         address = engine.topology.spec.floating_address
         if keepalived is not None and address is not None:
@@ -125,8 +128,8 @@ def chosen(stack: Stack, host: str | None, seconds: int) -> LostHost:
     observed.require_known()
     if engine.fleet.unreachable:
         raise OpsError(
-            msg("the drill was not begun: {reasons}", reasons=joined("; ", tuple(_away(engine)))),
-            msg("{look}, then again", look="`techsapo hosts check`"),
+            msg("the drill was not started: {reasons}", reasons=joined("; ", tuple(_away(engine)))),
+            msg("run {command}, then try again", command="`techsapo hosts check`"),
         )
     if not observed.running:
         raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
@@ -210,8 +213,8 @@ class LostInstance:
         until = time.monotonic() + _GIVEN
         while not _ready(self.stack, self.service):
             if time.monotonic() >= until:
-                Step(Action.RESTART, self.name, msg("left by a drill")).perform(self.stack.engine)
-                return msg("{name} did not come back by itself: the drill started it", name=self.name)
+                Step(Action.RESTART, self.name, msg("left down by a drill")).perform(self.stack.engine)
+                return msg("{name} did not come back by itself, so the drill started it", name=self.name)
             self.stack.pause(_INSTANCE_PROBE / 10)
         return ""
 
@@ -229,24 +232,26 @@ def busiest(stack: Stack) -> LostInstance:
     topology = stack.topology
     if not topology.has(Nginx.facts.kind):
         raise OpsError(
-            msg("no nginx stands in front of the app: nobody would take over"),
-            msg("`nginx: {{enabled: true}}`"),
+            msg("there is no nginx in front of the app, so no other instance would take over"),
+            msg("set `nginx.enabled` to true, then `techsapo up`"),
         )
     spec = {i.port: i for i in stack.spec.app.resolved_instances}
     observed = stack.engine.observe().services
     apps = [s for s in topology.of_kind(App.facts.kind) if s.name in observed]
     apps = [s for s in apps if observed[s.name].state.runs]
     if len(apps) < 2:
-        many = msg("1 instance of the app runs") if apps else msg("no instance of the app runs")
+        few = (
+            msg("only 1 instance of the app is running") if apps else msg("no instance of the app is running")
+        )
         raise OpsError(
-            msg("{many}: users would be cut off", many=many),
-            msg("run two or more (app.instances); `techsapo ps` shows those that there are"),
+            msg("{few}: users would be cut off", few=few),
+            msg("run two or more instances (`app.instances`); `techsapo ps` shows the current ones"),
         )
     first = max(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight))
     pid = observed[first.name].pid
     if not pid:
         raise OpsError(
-            msg("the engine does not say which process {first} is", first=first.name), "`techsapo ps`"
+            msg("the engine does not know the process of {first}", first=first.name), "`techsapo ps`"
         )
     kill, ended = _here(first, pid) if first.machine == HERE else _on_its_machine(stack, first)
     others = tuple(s for s in apps if s is not first)
@@ -268,7 +273,7 @@ def _here(first: Service, pid: int) -> tuple[Callable[[], None], Callable[[], bo
         created = psutil.Process(pid).create_time()
     except psutil.Error as error:
         raise OpsError(
-            msg("{first} (pid {pid}) can't be looked at: {error}", first=first.name, pid=pid, error=error),
+            msg("{first} (pid {pid}) can't be inspected: {error}", first=first.name, pid=pid, error=error),
             "`techsapo ps`",
         ) from None
 
@@ -280,7 +285,7 @@ def _here(first: Service, pid: int) -> tuple[Callable[[], None], Callable[[], bo
             process.kill()
         except psutil.AccessDenied:
             raise OpsError(
-                msg("{victim} (pid {pid}) is another user's", victim=first.name, pid=pid),
+                msg("{victim} (pid {pid}) belongs to another user", victim=first.name, pid=pid),
                 msg("run the drill as root, or as that user"),
             ) from None
         except psutil.NoSuchProcess:
@@ -312,6 +317,6 @@ def _on_its_machine(stack: Stack, first: Service) -> tuple[Callable[[], None], C
 
 def _anew(first: Service) -> OpsError:
     return OpsError(
-        msg("{victim} ended or started again by itself: nothing was killed", victim=first.name),
-        msg("begin again"),
+        msg("{victim} exited or restarted on its own: nothing was killed", victim=first.name),
+        msg("run the drill again"),
     )

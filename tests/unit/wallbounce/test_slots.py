@@ -38,7 +38,7 @@ def analyse(bounce: WallBounce, **options: Any) -> Any:
 def test_a_provider_that_fails_is_replaced_within_its_tier_and_nothing_is_escalated(cause: Cause) -> None:
     bounce, events = climbing(failing("a", cause), Scripted("b", ADVICE), Scripted("c", ADVICE))
     analysis = analyse(bounce)
-    assert [a.provider for a in analysis.answers] == ["c", "b"], "the spare has the seat of who failed"
+    assert [a.provider for a in analysis.answers] == ["c", "b"], "the spare takes the slot of who failed"
     assert (analysis.tier, analysis.verdict.accepted) == ("basic", True)
     assert [f.provider for f in analysis.failures] == ["a"]
     assert sat_in(events) == [("a", "c")]
@@ -99,7 +99,7 @@ def test_a_provider_that_is_slow_to_fail_leaves_its_spare_what_is_left_of_the_ph
     assert sat_in(events) == [("a", "c")]
 
 
-def test_an_escalations_seat_has_spares_as_well() -> None:
+def test_an_escalations_slot_has_spares_as_well() -> None:
     bounce, events = climbing(
         Scripted("a", ADVICE),
         Scripted("b", "まったく別の原因です。再起動してください。"),
@@ -111,7 +111,7 @@ def test_an_escalations_seat_has_spares_as_well() -> None:
     assert "d" in [a.provider for a in analysis.answers]
 
 
-def test_a_spare_that_is_down_and_may_be_tried_gets_a_seat_so_that_it_does_not_stay_down_for_ever() -> None:
+def test_a_spare_that_is_down_and_may_be_tried_gets_a_slot_so_that_it_does_not_stay_down_for_ever() -> None:
     down = {"c": Turn.DUE}
     bounce, _ = climbing(*(Scripted(n, ADVICE) for n in "abcd"), turn=lambda p: down.get(p.name, Turn.WELL))
     assert [a.provider for a in analyse(bounce).answers] == ["a", "c"]
@@ -142,7 +142,7 @@ def test_who_made_way_for_a_try_in_vain_sits_in_first() -> None:
 
 
 @each_row(
-    "turns, seats, order",
+    "turns, slots, order",
     [
         ({}, 2, "abcd"),
         ({"b": Turn.DUE, "c": Turn.DUE}, 2, "abcd"),  # one try at a time
@@ -154,6 +154,6 @@ def test_who_made_way_for_a_try_in_vain_sits_in_first() -> None:
         (dict.fromkeys("abcd", Turn.DUE), 2, "abcd"),
     ],
 )
-def test_who_is_asked_first(turns: dict[str, Turn], seats: int, order: str) -> None:
-    made = in_order([Scripted(n, ADVICE) for n in "abcd"], lambda p: turns.get(p.name, Turn.WELL), seats)
+def test_who_is_asked_first(turns: dict[str, Turn], slots: int, order: str) -> None:
+    made = in_order([Scripted(n, ADVICE) for n in "abcd"], lambda p: turns.get(p.name, Turn.WELL), slots)
     assert "".join(p.name for p in made) == order

@@ -33,7 +33,7 @@ log = logging.getLogger("techsapo.audit")
 PATIENCE = 4.0
 """Seconds after which a member that says nothing is left for another one: a cluster needs half of that to do
 without a member that it lost, and commits of the others wait for it. What it was asked for may be written."""
-LOOK = 1.0
+PROBE_PATIENCE = 1.0
 """The same, when it is only looked whether the own host's member is back."""
 REST = 15.0
 """Seconds for which a member that could not be asked is asked after the others."""
@@ -117,8 +117,8 @@ class AuditStore:
         import sqlalchemy as sa
 
         with self._engine.connect() as connection:
-            found = connection.execute(sa.text("SHOW GLOBAL STATUS LIKE 'wsrep\\_%'")).all()
-            return {str(name): str(value) for name, value in found}
+            rows = connection.execute(sa.text("SHOW GLOBAL STATUS LIKE 'wsrep\\_%'")).all()
+            return {str(name): str(value) for name, value in rows}
 
     def ping(self) -> None:
         """Make sure that the database answers and has the tables."""
@@ -180,7 +180,7 @@ def _values(row: AuditRow) -> dict[str, Any]:
     return values
 
 
-FIRST_LOOK, LAST_LOOK = 5.0, 60.0
+FIRST_PROBE, LAST_PROBE = 5.0, 60.0
 """Seconds until that, doubled each time that it is not."""
 
 
@@ -195,10 +195,10 @@ class ClusterStore:
     def __init__(self, server: AuditServer, clock: Callable[[], float] = time.monotonic) -> None:
         self._names = [each.place for each in server.members]
         self._members = [AuditStore(each, Path(), patience=PATIENCE, causal=True) for each in server.members]
-        self._first = AuditStore(server.members[0], Path(), patience=LOOK, causal=True)
+        self._first = AuditStore(server.members[0], Path(), patience=PROBE_PATIENCE, causal=True)
         self._clock = clock
-        self._wait = FIRST_LOOK
-        self._look_at = 0.0
+        self._wait = FIRST_PROBE
+        self._probe_at = 0.0
         self._failed_at = [float("-inf")] * len(self._members)
         self.member = 0
         """The number of the member that takes the rows."""
@@ -281,17 +281,17 @@ class ClusterStore:
             "Audit rows go to another member of the cluster",
             extra={"member": self._names[number], "instead_of": self._names[self.member]},
         )
-        self.member, self._wait = number, FIRST_LOOK
-        self._look_at = self._clock() + self._wait
+        self.member, self._wait = number, FIRST_PROBE
+        self._probe_at = self._clock() + self._wait
 
     def _go_home(self) -> None:
-        if self.member == 0 or self._clock() < self._look_at:
+        if self.member == 0 or self._clock() < self._probe_at:
             return
         try:
             self._first.ping()
         except database_errors():
-            self._wait = min(LAST_LOOK, 2 * self._wait)
-            self._look_at = self._clock() + self._wait
+            self._wait = min(LAST_PROBE, 2 * self._wait)
+            self._probe_at = self._clock() + self._wait
             return
         log.info("Audit rows go to this host's member again", extra={"member": self._names[0]})
         self.member = 0

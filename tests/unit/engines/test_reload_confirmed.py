@@ -46,23 +46,23 @@ def test_an_earlier_success_is_not_taken_for_this_one_nor_is_silence(said: LastR
 
 
 def test_a_failure_after_a_success_is_this_one_s() -> None:
-    with pytest.raises(OpsError, match="prometheus refuses its configuration") as caught:
+    with pytest.raises(OpsError, match="prometheus refuses its new configuration") as caught:
         waited(GOOD, [GOOD, FAILED])
     assert "techsapo logs prometheus" in caught.value.hint
 
 
 def test_a_failure_that_was_there_before_is_waited_for_whether_it_goes() -> None:
     assert waited(FAILED, [FAILED] * 10 + [LastReload(True, 101.0)]) == pytest.approx(0.55)
-    with pytest.raises(OpsError, match="refuses its configuration"):
+    with pytest.raises(OpsError, match="refuses its new configuration"):
         waited(FAILED, [FAILED])
 
 
 @each_row(
     "told, why",
     [
-        (FAILED, "it refused to reload and runs the old configuration: a rule is missing"),
-        (GOOD, "it runs another configuration than was applied: a rule is missing"),
-        (None, "it runs another configuration than was applied: a rule is missing"),
+        (FAILED, "the service refused to reload and runs the old configuration: a rule is missing"),
+        (GOOD, "the service runs a different configuration from the one applied: a rule is missing"),
+        (None, "the service runs a different configuration from the one applied: a rule is missing"),
     ],
 )
 def test_a_read_back_tells_a_reload_that_was_refused_from_one_that_was_not_asked_for(

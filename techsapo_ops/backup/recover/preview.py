@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Preview:
     """What a recovery would do. `blockers` (what, what to try) keep it from going on."""
 
     choice: Choice
@@ -59,16 +59,16 @@ class Look:
     revoke_all_keys: bool
 
 
-def look_at(
+def preview_of(
     choice: Choice, copied: Copied, places: Places, draft: Draft, prospect: Prospect, asked: Asked
-) -> Look:
+) -> Preview:
     """All of it as values; nothing is changed.
 
     Raises OpsError where the copy's record of administration can't be read.
     """
     endings = sooner(copied_endings(copied), choice.later)
     rows = tuple(row for _, row in _rows(copied, prospect.stack, asked))
-    return Look(
+    return Preview(
         choice, copied, draft, places, prospect, rows, tuple(_cannot(copied, rows, prospect.stack)),
         tuple(_differs(copied, prospect, places, draft)), tuple(_notes(prospect, choice)),
         tuple(_blockers(copied, prospect, rows, draft)),
@@ -84,7 +84,10 @@ def _rows(copied: Copied, stack: Stack, asked: Asked) -> Iterator[tuple[Part, Ro
             continue
         holds = registry.describe(part) if kind is not None else ""
         if kind is None:
-            why = msg("this version does not know it: docs/backup.md shows how to unpack it by hand")
+            why = msg(
+                "this version of techsapo can't restore this data: docs/backup.md shows how to unpack it by "
+                "hand"
+            )
         elif part.source in asked.without or part.kind in asked.without:
             why = msg("left out by --without")
         else:
@@ -118,8 +121,8 @@ def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple
     for name, history in registry.histories().items():
         if name in names:
             yield (
-                msg("what {title} has after the copy", title=history.title),
-                msg("it was on the old host alone"),
+                msg("the changes in {title} after this copy was made", title=history.title),
+                msg("they were only on the old host"),
             )
 
 
@@ -135,7 +138,7 @@ def _differs(
         ("environment", then.environment or "none", draft.environment or "none"),
     )
     yield from ((what, before, now) for what, before, now in facts if before and before != now)
-    yield from ((each.kept.what, each.kept.path, f"{each.target}: {each.why}") for each in places.moved)
+    yield from ((each.item.what, each.item.path, f"{each.target}: {each.why}") for each in places.moved)
 
 
 def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
@@ -144,7 +147,7 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
         newest = choice.parts[-1].time.astimezone()
         yield (
             msg(
-                "later copies that hold a part alone are passed over: {count}, the newest of "
+                "skipped {count} later copies with only part of the data, the newest from "
                 "{newest:%Y-%m-%d %H:%M:%S}",
                 count=len(choice.parts),
                 newest=newest,
@@ -155,18 +158,21 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
     if names:
         yield (
             msg(
-                "DNS is not moved: until {names} lead here, the old host is asked, and no public CA "
-                "renews a certificate",
+                "DNS is unchanged: until {names} point to this host, users reach the old host, and no "
+                "public CA renews a certificate",
                 names=", ".join(names),
             )
         )
     if not prospect.stack.topology.places.from_images:
-        yield msg('nothing starts it after a reboot of this host yet: docs/running.md, "After a reboot"')
+        yield msg(
+            'the stack does not yet start by itself when this host reboots: docs/running.md, "After a reboot"'
+        )
     if spec.backup.offsite is not None:
         yield (
             msg(
-                "if the old host lives again, two stacks write into the same repository: its jobs "
-                "can't be reached from here. Stop them there, or --set another backup.offsite.restic"
+                "if the old host comes back, its jobs write to the same repository as this stack. Stop those "
+                "jobs on the old host, or choose another repository for this stack with --set "
+                "backup.offsite.restic=…"
             )
         )
     if prospect.stack.topology.machines:
@@ -177,14 +183,14 @@ def _notes(prospect: Prospect, choice: Choice) -> Iterable[str]:
 def _of_hosts(prospect: Prospect) -> Iterator[str]:
     topology = prospect.stack.topology
     names = ", ".join(f"{machine.name} ({machine.address})" for machine in topology.machines)
-    yield msg("the stack comes up on {names}", names=names)
+    yield msg("the stack will run on {names}", names=names)
     if prospect.hosts.joining:
         joining = ", ".join(prospect.hosts.joining)
-        yield msg("in no Swarm yet, and let into one: {joining}", joining=joining)
+        yield msg("hosts that are not in a Swarm yet and will join one: {joining}", joining=joining)
     if (address := topology.spec.floating_address) is not None:
         yield msg(
-            "hosts of before that live again have {address} as well, and databases that take writes: keep "
-            "them off",
+            "keep the old hosts switched off: one that comes back also has {address}, and its database "
+            "accepts writes",
             address=address,
         )
 
@@ -196,18 +202,18 @@ def _blockers(
     if prospect.there:
         yield (
             msg(
-                "a stack named {project} is on this host already: {there}",
+                "this host already runs a stack named {project}: {there}",
                 project=stack.spec.project,
                 there=", ".join(prospect.there),
             ),
-            msg("recover on an empty host, or `techsapo down --volumes` where that one lies"),
+            msg("recover on an empty host, or run `techsapo down --volumes` in the folder of that stack"),
         )
     yield from prospect.hosts.blockers
     absent = {each.kind for each in stack.topology.absent}
-    for found in prospect.diagnosis.findings:
-        if found.level is Level.MISSING and found.name not in absent:
-            install = f"apt-get install {found.package}" if found.package else ""
-            yield msg("{name}: {detail}", name=found.name, detail=found.detail), found.remedy or install
+    for finding in prospect.diagnosis.findings:
+        if finding.level is Level.MISSING and finding.name not in absent:
+            install = f"apt-get install {finding.package}" if finding.package else ""
+            yield msg("{name}: {detail}", name=finding.name, detail=finding.detail), finding.remedy or install
     for row in rows:
         kind = registry.find(row.kind.partition(":")[0])
         gone = _absent(stack.topology, kind, row.kind) if kind is not None else None
@@ -215,7 +221,7 @@ def _blockers(
             packages = [f.package for f in prospect.diagnosis.findings if f.name == gone.kind and f.package]
             remedy = f"apt-get install {packages[0]}" if packages else gone.remedy
             yield (
-                msg("{kind} can't come back: {homeless}", kind=row.kind, homeless=gone.reason),
+                msg("{kind} can't be restored: {homeless}", kind=row.kind, homeless=gone.reason),
                 msg("{remedy}; or --without {kind}", remedy=remedy, kind=kind.name),
             )
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
@@ -223,7 +229,7 @@ def _blockers(
     if raw > free:
         yield (
             msg(
-                "the data takes {size}, and {into} has {free} free",
+                "the data needs {size}, but {into} has only {free} free",
                 size=human(raw),
                 into=draft.file.parent,
                 free=human(free),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.cli.app.store_options import Told
+from techsapo_ops.cli.app.store_options import StoreAddresses
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 
@@ -20,8 +20,8 @@ _NOTHING: dict[str, Any] = {
 }
 
 
-def told(**options: Any) -> Told:
-    return Told(**{**_NOTHING, **options})
+def told(**options: Any) -> StoreAddresses:
+    return StoreAddresses(**{**_NOTHING, **options})
 
 
 def test_a_store_is_where_the_process_is_told() -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.serve.answers import stored_answers as kept_answers
+from techsapo_ops.serve.answers import stored_answers
 from techsapo_ops.serve.answers.chat import ChatBody
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.stored_answers import answer_setting
@@ -35,7 +35,7 @@ from techsapo_ops.wallbounce.question import Composed, Question
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.verdict.verdict import Weights
 
-CASES = read_yaml((Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases" / "stored_answers.yaml").read_text(encoding="utf-8"))
 KINDS: dict[str, type[BaseModel]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(Provider)[0])
 }
@@ -167,12 +167,12 @@ def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too
 
 
 def test_of_a_question_all_but_who_asks_and_what_masks_decides_it() -> None:
-    answers = kept_answers.KeptAnswers(None, None, 0, lambda _: "setting", lambda _: None)
+    answers = stored_answers.StoredAnswers(None, None, 0, lambda _: "setting", lambda _: None)
     question = Question("x", "en", "req-1")
     for each in fields(Question):
         copy = replace(question, **{each.name: other(getattr(question, each.name))})
         same = answers.key(copy, "basic", "") == answers.key(question, "basic", "")
-        assert same == (each.name in kept_answers.IMMATERIAL), each.name
+        assert same == (each.name in stored_answers.IMMATERIAL), each.name
     assert answers.key(question, "basic", "") != answers.key(question, "premium", "")
 
 
@@ -239,7 +239,7 @@ async def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> 
             self.kept.append(key)
             return True
 
-    answers = kept_answers.KeptAnswers(Cache(), None, 60, lambda _: "", lambda _: None, Share())
+    answers = stored_answers.StoredAnswers(Cache(), None, 60, lambda _: "", lambda _: None, Share())
     for key, caller in (("1", "greedy"), ("2", "greedy"), ("3", "modest")):
         await answers.keep(key, Body(), caller)
     assert Cache.kept == ["1", "3"]

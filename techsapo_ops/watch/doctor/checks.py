@@ -25,7 +25,7 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.template_folders import Overrides
 from techsapo_ops.stack.topology import Topology
 
-_PRINT = msg("`techsapo recover card` prints it; keep it away from this host")
+_PRINT = msg("`techsapo recover card` prints the recovery card; do not keep the card on this host")
 
 
 def look_at_services(topology: Topology) -> Iterator[HostFinding]:
@@ -40,8 +40,8 @@ def look_at_templates(overrides: Overrides) -> Iterator[HostFinding]:
     obstacle, warnings = overrides.obstacle, tuple(overrides.warnings())
     if obstacle is not None:
         yield HostFinding("templates", "your templates", Level.MISSING, obstacle.message, obstacle.hint)
-    for found in warnings:
-        yield HostFinding("templates", "your templates", Level.WARNING, found.message, found.hint)
+    for warning in warnings:
+        yield HostFinding("templates", "your templates", Level.WARNING, warning.message, warning.hint)
     if obstacle is None and not warnings and overrides.is_there:
         yield HostFinding(
             "templates", "your templates", Level.OK, msg("in {folder}", folder=overrides.folder)
@@ -50,12 +50,16 @@ def look_at_templates(overrides: Overrides) -> Iterator[HostFinding]:
 
 def look_at_exposure(topology: Topology) -> Iterator[HostFinding]:
     """Every exposure of the spec, those that are meant with their reason; then what runs as root."""
-    for found in exposures(topology.spec, topology.layout.environment):
-        if found.accepted is not None:
-            detail = msg("{message}; accepted: {accepted}", message=found.message, accepted=found.accepted)
-            yield HostFinding("exposure", found.rule, Level.NOTE, detail)
+    for exposure in exposures(topology.spec, topology.layout.environment):
+        if exposure.accepted is not None:
+            detail = msg(
+                "{message}; accepted, with the reason: {accepted}",
+                message=exposure.message,
+                accepted=exposure.accepted,
+            )
+            yield HostFinding("exposure", exposure.rule, Level.NOTE, detail)
         else:
-            yield HostFinding("exposure", found.rule, Level.WARNING, found.message, found.hint)
+            yield HostFinding("exposure", exposure.rule, Level.WARNING, exposure.message, exposure.hint)
     yield from _as_root(topology)
 
 
@@ -71,11 +75,14 @@ def _as_root(topology: Topology) -> Iterator[HostFinding]:
             f"user {user}",
             Level.WARNING,
             msg(
-                "there is none that reaches {state}, so {services} run as root",
+                "this user is missing or can't reach {state}, so {services} run as root",
                 state=topology.layout.state,
                 services=", ".join(services),
             ),
-            msg("their Debian packages add it; put the project where other users may enter, e.g. /srv"),
+            msg(
+                "the Debian packages of these services add the user; if the user exists, put the project "
+                "where other users have access, e.g. /srv"
+            ),
         )
 
 
@@ -85,14 +92,18 @@ def look_at_card(stack: Stack) -> Iterator[HostFinding]:
         return
     known = printed(stack)
     if known is None:
-        yield HostFinding("backups", "recovery card", Level.NOTE, msg("none was printed yet"), _PRINT)
+        yield HostFinding(
+            "backups", "recovery card", Level.NOTE, msg("the recovery card has not been printed yet"), _PRINT
+        )
         return
     at, before = known
     now = facts_to_compare(card_of(stack))
     other = [name.replace("_", " ") for name in now if before.get(name) != now[name]]
     if other:
         said = msg(
-            "the one of {at:%Y-%m-%d} is out of date: {other}", at=at.astimezone(), other=", ".join(other)
+            "the recovery card from {at:%Y-%m-%d} is out of date; changed since: {other}",
+            at=at.astimezone(),
+            other=", ".join(other),
         )
         yield HostFinding("backups", "recovery card", Level.WARNING, said, _PRINT)
 
@@ -107,13 +118,13 @@ def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
             continue
         left = (end.retires - today).days
         days = msg("1 day") if left == 1 else msg("{left} days", left=left)
-        when = msg("in {days}", days=days) if left > 0 else msg("which is over")
+        when = msg("in {days}", days=days) if left > 0 else msg("already past")
         yield HostFinding(
             "models",
             name,
             Level.WARNING if end.is_near(today) else Level.NOTE,
             msg(
-                "its vendor retires {model} on {retires}, {when} ({read})",
+                "the vendor retires the model {model} on {retires}, {when} ({read})",
                 model=provider.model,
                 retires=end.retires,
                 when=when,
@@ -172,7 +183,7 @@ def look(
             asked = packages or Packages(stack.runner)
             fetched = asked.fetched()
             if fetched is None:
-                unknown.append(msg("package lists were never fetched: `apt-get update`"))
+                unknown.append(msg("apt's package lists were never fetched; run `apt-get update`"))
             else:
                 security = asked.security_updates()
                 stale = days if (days := int((now - fetched) // _DAY)) > STALE_DAYS else None
@@ -185,37 +196,42 @@ def look(
                 restarts[seen.name] = "techsapo up" if seen.outdated else seen.begins_again
         restarts |= dict.fromkeys(observed.beside, "techsapo down, then techsapo up")
     except (OpsError, OSError) as error:
-        unknown.append(_why(msg("what runs"), error))
+        unknown.append(_why(msg("running services"), error))
     return Waiting(security, restarts, reboot(), stale, tuple(unknown))
 
 
-def sentences(found: Waiting) -> list[str]:
+def sentences(waiting: Waiting) -> list[str]:
     """The same for people, a sentence each; none where nothing waits."""
     said = []
-    if found.security:
-        named = ", ".join(found.security[:_MOST])
-        if (rest := len(found.security) - _MOST) > 0:
+    if waiting.security:
+        named = ", ".join(waiting.security[:_MOST])
+        if (rest := len(waiting.security) - _MOST) > 0:
             named = msg("{named} and {rest} more", named=named, rest=rest)
         said.append(msg("security updates: {packages}", packages=named))
-    if found.restarts:
-        said.append(msg("still run what was replaced: {services}", services=", ".join(found.restarts)))
-    if found.reboot:
-        said.append(found.reboot)
-    if found.stale_days is not None:
-        said.append(msg("apt's lists are {days} days old", days=found.stale_days))
-    return [*said, *found.unknown]
+    if waiting.restarts:
+        said.append(
+            msg(
+                "services that still run the version from before an update: {services}",
+                services=", ".join(waiting.restarts),
+            )
+        )
+    if waiting.reboot:
+        said.append(waiting.reboot)
+    if waiting.stale_days is not None:
+        said.append(msg("apt's package lists are {days} days old", days=waiting.stale_days))
+    return [*said, *waiting.unknown]
 
 
-def finding(found: Waiting) -> HostFinding:
-    """The same as doctor tells it, in one line."""
-    said = sentences(found)
+def finding(waiting: Waiting) -> HostFinding:
+    """The same as a finding of doctor, in one line."""
+    said = sentences(waiting)
     if not said:
-        return HostFinding("updates", "updates", Level.OK, msg("no security update or restart waits"))
-    level = Level.WARNING if found.commands else Level.NOTE
-    remedy = found.commands or (("apt-get update",) if found.stale_days is not None else ())
+        return HostFinding("updates", "updates", Level.OK, msg("no security update or restart is pending"))
+    level = Level.WARNING if waiting.commands else Level.NOTE
+    remedy = waiting.commands or (("apt-get update",) if waiting.stale_days is not None else ())
     return HostFinding("updates", "updates", level, joined("; ", said), ", then ".join(remedy))
 
 
 def _why(what: str, error: OpsError | OSError) -> str:
     reason = error.message if isinstance(error, OpsError) else str(error)
-    return msg("{what} could not be looked at: {why}", what=what, why=reason)
+    return msg("{what} could not be checked: {why}", what=what, why=reason)

@@ -25,7 +25,7 @@ from urllib.parse import quote
 from techsapo_ops.cli.reference import reference_pages
 from techsapo_ops.cli.reference.commands import write_man_pages
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MAN = ROOT / "build" / "man"
 TARGET = ROOT / "techsapo_ops" / "_help.zip"
 LANGUAGES = {"en": ("English", "TechSapo operations"), "ja": ("日本語", "TechSapo の運用")}

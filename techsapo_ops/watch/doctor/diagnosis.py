@@ -49,8 +49,8 @@ class Diagnosis:
     @property
     def packages(self) -> tuple[str, ...]:
         """Debian packages that would bring what is missing, each once."""
-        found = [f.package for f in self.findings if f.package and f.level in {Level.MISSING, Level.WARNING}]
-        return tuple(dict.fromkeys(found))
+        names = [f.package for f in self.findings if f.package and f.level in {Level.MISSING, Level.WARNING}]
+        return tuple(dict.fromkeys(names))
 
     @property
     def wants_user(self) -> bool:
@@ -61,7 +61,7 @@ class Diagnosis:
 def distrusted(refused: UntrustedError) -> Diagnosis:
     """The diagnosis of a project that others can change: why it is not read, and nothing else."""
     findings = [HostFinding("trust", str(f.path), Level.MISSING, f.why, f.fix) for f in refused.faults]
-    said = msg("nothing else was looked at")
+    said = msg("nothing else was checked")
     findings.append(HostFinding("trust", "root", Level.MISSING, said, refused.hint))
     return Diagnosis(tuple(findings), root=os.geteuid() == 0, apt=False)
 
@@ -76,7 +76,7 @@ class Repair:
 
 _WANTED = (
     Tool("logrotate", "logrotate", msg("rotates logs under systemd and PM2")),
-    Tool("setpriv", "util-linux", msg("ends services together with a killed supervisor")),
+    Tool("setpriv", "util-linux", msg("stops the services when the supervisor is killed")),
 )
 
 
@@ -85,7 +85,7 @@ def _optional() -> tuple[Tool, ...]:
     return (
         *own,
         Tool("docker", "docker.io docker-compose", msg("runs the generated compose files")),
-        Tool("systemd-analyze", "systemd", msg("checks the generated unit")),
+        Tool("systemd-analyze", "systemd", msg("checks the generated systemd unit")),
         *(tool for kind in backup_kinds() for tool in kind.tools),
         Tool("crontab", "cron", msg("runs scheduled jobs")),
         Tool("node", "nodejs npm", msg("runs PM2, for ecosystem.config.js")),
@@ -120,12 +120,15 @@ def repair(diagnosis: Diagnosis, apt: Apt, runner: Runner, progress: Callable[[s
     not root, where there is no apt, and with apt's words when it fails.
     """
     if not diagnosis.root:
-        raise OpsError(msg("installing packages needs root"), msg("run it with sudo"))
+        raise OpsError(msg("installing packages needs root"), msg("run this command with sudo"))
     packages = diagnosis.packages
     if packages and not diagnosis.apt:
         raise OpsError(
-            msg("there is no apt-get here"),
-            msg("install by your system's means: {packages} (Debian's names)", packages=", ".join(packages)),
+            msg("this host has no apt-get"),
+            msg(
+                "install these packages with your system's package manager (Debian names): {packages}",
+                packages=", ".join(packages),
+            ),
         )
     user_added = False
     if diagnosis.wants_user:
@@ -156,11 +159,13 @@ def _trust(host: HostFacts) -> Iterator[HostFinding]:
     """Whose files root reads here; whether others may change them was looked at before the spec was read."""
     if host.root:
         users = ", ".join(map(user_name, sorted(trusted_users())))
-        yield HostFinding("trust", "root", Level.OK, msg("can be changed by {users} alone", users=users))
+        yield HostFinding(
+            "trust", "root", Level.OK, msg("only {users} can change the project's files", users=users)
+        )
 
 
-def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
-    """Programs beside the services; `told` are those that their engine told of."""
+def _tools(topology: Topology, known: Collection[str]) -> Iterator[HostFinding]:
+    """Programs beside the services; `known` are those that their engine reports."""
     have = topology.host.binaries
     running = {service.facts.binary for service in topology.services}
     # Where images hold the services they hold these too, and their engine rotates logs.
@@ -169,7 +174,7 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
         if topology.places.from_images
         else (*sorted(_validators(topology), key=attrgetter("package")), *_WANTED)
     )
-    optional = (tool for tool in _optional() if tool.name not in running and tool.name not in told)
+    optional = (tool for tool in _optional() if tool.name not in running and tool.name not in known)
     for tool, wanted in (*((tool, True) for tool in needed), *((tool, False) for tool in optional)):
         if tool.name in have:
             yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
@@ -196,7 +201,7 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         return HostFinding("state", "state directory", level, detail, remedy)
 
     try:
-        found = room(state)
+        disk = room(state)
     except OSError as error:
         yield finding(Level.MISSING, f"{state}: {error.strerror}")
         return
@@ -205,21 +210,27 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         "{state} on {kind}, {free_bytes} free ({free:.0%})",
         state=state,
         kind=kind or msg("an unknown file system"),
-        free_bytes=human(found.free_bytes),
-        free=found.free,
+        free_bytes=human(disk.free_bytes),
+        free=disk.free,
     )
-    left = min(found.free, found.free_inodes)
-    if found.read_only:
-        yield finding(Level.MISSING, msg("{where}: read-only", where=where), msg("remount it read-write"))
-    elif not os.access(found.directory, os.W_OK | os.X_OK):
-        remedy = msg("become the owner of {directory}, or move the spec", directory=found.directory)
+    left = min(disk.free, disk.free_inodes)
+    if disk.read_only:
+        yield finding(
+            Level.MISSING, msg("{where}: read-only", where=where), msg("remount this file system read-write")
+        )
+    elif not os.access(disk.directory, os.W_OK | os.X_OK):
+        remedy = msg(
+            "become the owner of {directory}, or move the spec to another folder", directory=disk.directory
+        )
         yield finding(Level.MISSING, msg("{where}: not writable", where=where), remedy)
     elif left < _ROOM_LEAST:
-        yield finding(Level.MISSING, msg("{where}: full", where=where), msg("make room"))
+        yield finding(Level.MISSING, msg("{where}: full", where=where), msg("make room on this file system"))
     elif left < _ROOM_WARN:
-        yield finding(Level.WARNING, msg("{where}: nearly full", where=where), msg("make room"))
+        yield finding(
+            Level.WARNING, msg("{where}: nearly full", where=where), msg("make room on this file system")
+        )
     elif kind in NETWORK:
-        remedy = msg("databases and sockets want a local disk; move the spec to one")
+        remedy = msg("databases and sockets need a local disk; move the spec's folder to a local disk")
         yield finding(Level.WARNING, msg("{where}: a network file system", where=where), remedy)
     else:
         yield finding(Level.OK, where)
@@ -234,14 +245,14 @@ def _user(topology: Topology) -> Iterator[HostFinding]:
         return HostFinding("user", f"user {APP_USER}", level, detail, remedy)
 
     if not user_exists(APP_USER):
-        detail = msg("there is none, so the app keeps running as root")
-        yield finding(Level.WARNING, detail, msg("`techsapo doctor --fix` adds it"))
+        detail = msg("this user does not exist, so the app keeps running as root")
+        yield finding(Level.WARNING, detail, msg("`techsapo doctor --fix` adds this user"))
     elif APP_USER not in host.users:
-        detail = msg("can't reach {state}, so the app runs as root", state=topology.layout.state)
-        yield finding(Level.NOTE, detail, msg("put the project where other users may enter, e.g. /srv"))
+        detail = msg("this user can't reach {state}, so the app runs as root", state=topology.layout.state)
+        yield finding(Level.NOTE, detail, msg("put the project where other users have access, e.g. /srv"))
     elif APP_USER not in host.app_users:
-        detail = msg("can't run {python}, so the app runs as root", python=host.python)
-        remedy = msg("install with a Python that all users may run, e.g. /usr/bin/python3")
+        detail = msg("this user can't run {python}, so the app runs as root", python=host.python)
+        remedy = msg("install techsapo with a Python that all users may run, e.g. /usr/bin/python3")
         yield finding(Level.NOTE, detail, remedy)
     else:
         yield finding(Level.OK, msg("runs the app"))
@@ -264,12 +275,14 @@ def ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) 
             detail = msg(
                 "{service} can't listen on {host}:{port}", service=service.name, host=service.host, port=port
             )
-            remedy = msg("ports below 1024 need root; is the address one of this host?")
+            remedy = msg(
+                "ports below 1024 need root; for other ports, check that the address belongs to this host"
+            )
         elif _ours(topology, port, holder, own):
-            detail = msg("{service} of this stack: {holder}", service=service.name, holder=holder)
+            detail = msg("used by {service} of this stack: {holder}", service=service.name, holder=holder)
         else:
             level = Level.MISSING
-            detail = msg("wanted by {service}, taken by {holder}", service=service.name, holder=holder)
+            detail = msg("needed by {service}, in use by {holder}", service=service.name, holder=holder)
             remedy = _how_to_free(service, holder)
         yield HostFinding("port", f"port {port}", level, detail, remedy)
 
@@ -277,7 +290,9 @@ def ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) 
 def _how_to_free(service: Service, holder: Holder) -> str:
     setting = kind_of(service).setting_of(service)
     if holder.pid is None:
-        return msg("run as root to see which process it is, or set another port: {setting}", setting=setting)
+        return msg(
+            "run as root to see which process uses the port, or set another port: {setting}", setting=setting
+        )
     return msg("stop that process, or set another port: {setting}", setting=setting)
 
 
@@ -292,7 +307,7 @@ def foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int]
         if _ours(topology, facts.port, holder, own):
             continue
         detail = msg(
-            "{title}'s port {port} is used by {holder}; it is left alone",
+            "{title}'s usual port {port} is used by {holder}, which does not belong to this stack",
             title=facts.title,
             port=facts.port,
             holder=holder,
