@@ -90,9 +90,9 @@ def test_each_provider_that_is_down_is_told_also_after_a_reload(sending: Sending
     sending.reload()
     at = sending.fire("ProviderDown", provider="claude")
     assert sending.seconds("ProviderDown", at, provider="claude") < 45 / FASTER
-    firsts = [n.labels["provider"] for n in sending.told.notes if n.alert == "ProviderDown"]
-    assert sorted(firsts[:2]) == ["gemini", "gpt"]
-    assert firsts[2] == "claude"
+    named = [n.labels["provider"] for n in sending.told.notes if n.alert == "ProviderDown"]
+    first, second, third = dict.fromkeys(named)  # after a reload one of the first two may be sent again
+    assert ({first, second}, third) == ({"gemini", "gpt"}, "claude")
 
 
 def test_all_file_systems_of_a_full_host_are_one_message(sending: Sending) -> None:
