@@ -200,9 +200,11 @@ def hanging() -> Iterator[str]:
 
 
 @pytest.fixture
-def closed() -> str:
-    with hanging() as url:
-        return url
+def closed() -> Iterator[str]:
+    """An address that refuses; its port is held, so that no server of the test can get it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 @each_row("way", [None, INSIDE], ids=["straight", "inside"])
