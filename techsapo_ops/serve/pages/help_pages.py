@@ -146,7 +146,7 @@ def pages_of(package: Path, reference: Reference) -> Site | Made:
 
 
 def help_routes(locale: str, reference: Reference, package: Path | None = None) -> APIRouter:
-    """Routes of the documentation, open as the frame of every page is; `locale`: of readers who ask for none."""
+    """Routes of the documentation, open as every page is; `locale` is for those who ask for none."""
     router = APIRouter(include_in_schema=False)
     folder = package or Path(techsapo_ops.__file__).parent
 
