@@ -84,14 +84,15 @@ class Running:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a server is run with: its providers' kinds, further sections of its spec, and whether it has API
-    keys, and a Redis of its own.
+    """What a server is run with: its providers' kinds, further sections of its spec, whether it has API keys,
+    and a Redis of its own, and what Python is given to run it.
     """
 
     kinds: tuple[str, ...] = ("openai-compatible",) * 3
     sections: Mapping[str, Any] = field(default_factory=dict)
     keys: bool = False
     redis: bool = False
+    program: tuple[str, ...] = ("-m", "techsapo_ops")
 
 
 @contextmanager
@@ -120,7 +121,7 @@ def served(tree: Tree, directory: Path, url: str, how: Surroundings) -> Iterator
             headers["Authorization"] = f"Bearer {api_key(directory / 'keys.json')}"
         (directory / "techsapo.yaml").write_text(yaml.safe_dump(spec))
         argv = tree.argv(
-            "-m", "techsapo_ops", "serve", "--file", str(directory / "techsapo.yaml"),
+            *how.program, "serve", "--file", str(directory / "techsapo.yaml"),
             "--port", str(port), "--data", str(data),
         )  # fmt: skip
         process = stack.enter_context(started_process(argv, directory / "log", tree))
