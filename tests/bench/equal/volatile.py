@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from itertools import groupby
+from difflib import SequenceMatcher
+from itertools import groupby, takewhile
 
+PLACES, WIDTH = 4, 160
+"""Places of a difference that are shown, and characters of each."""
 _IDS = re.compile(r"\breq_[0-9a-f]{32}\b|\b[0-9a-f]{32}\b|\bchatcmpl-[\w-]+|(?<=retry: )\d+")
 _TIMES = re.compile(
     r'("(?:seconds|created|time|elapsed|processing_ms|milliseconds|processing_time_ms|own_seconds)":\s*)'
@@ -44,10 +46,20 @@ def metrics(text: str) -> str:
     return "\n".join(sorted(kept))
 
 
-def differences(what: str, old: str, new: str) -> list[str]:
-    """Nothing, or one text that shows where they differ."""
+def difference(old: str, new: str) -> str | None:
+    """Nothing, or where they differ: a few of the places, each with what stands around it."""
     if old == new:
-        return []
+        return None
     before, after = (re.sub(r'([,{\[])(?=")', r"\1\n", text).splitlines() for text in (old, new))
-    shown = [line[:300] for line in difflib.unified_diff(before, after, "old", "new", lineterm="", n=0)]
-    return [f"{what}\n    " + "\n    ".join(shown[2:14])]
+    changed = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    places = [(before[a:b], after[c:d]) for tag, a, b, c, d in changed if tag != "equal"]
+    shown = [_around("\n".join(one), "\n".join(two)) for one, two in places[:PLACES]]
+    more = f"\n    and {len(places) - PLACES} more places" if len(places) > PLACES else ""
+    return "\n    ".join(shown) + more
+
+
+def _around(old: str, new: str) -> str:
+    """The first characters that differ, with a few before them."""
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    start = max(0, alike - WIDTH // 3)
+    return f"old {old[start : start + WIDTH]!r}\n    new {new[start : start + WIDTH]!r}"
