@@ -143,5 +143,6 @@ def _rows(found: Found, used: Mapping[tuple[str, str], float], tree: str, base: 
         one = found[tree, name]
         yield Row(f"{name}, processor", 1000 * one.processor, peer, target.processor / PEER)
         yield Row(f"{name}, added alone", 1000 * one.added, peer, target.added / PEER)
-    for name in ("tiny", "realistic"):
-        yield Row(f"{name}, memory", used[tree, name], MEMORY, 1.0, "MB")
+    for how, told in ((TINY, "short questions"), (REALISTIC, "logs")):
+        most = max(used[tree, name] for name, load in WORKLOADS.items() if load.surroundings is how)
+        yield Row(f"memory, {told}", most, MEMORY, 1.0, "MB")
