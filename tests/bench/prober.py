@@ -35,17 +35,14 @@ class Probes:
     waits: list[float]
 
     @property
-    def held(self) -> float:
-        """The longest time for which the event loop was held, in milliseconds."""
-        return max(map(float.__sub__, self.times, self.waits))
+    def own(self) -> list[float]:
+        """Of each what the server is to blame for."""
+        return list(map(float.__sub__, self.times, self.waits))
 
     @property
-    def longest(self) -> float:
-        return max(self.times)
-
-    def quantile(self, share: float) -> float:
-        """The time that this share of the probes does not exceed."""
-        return quantile(self.times, share)
+    def held(self) -> float:
+        """The longest time for which the event loop was held, in milliseconds."""
+        return max(self.own)
 
 
 def quantile(values: list[float], share: float) -> float:

@@ -53,7 +53,8 @@ class Stalls:
 
     @property
     def ping(self) -> float:
-        return self.phases[PHASES[-1]].quantile(0.99)
+        """Milliseconds of /ping beside pastes at p99, less what the machine is to blame for."""
+        return quantile(self.phases[PHASES[-1]].own, 0.99)
 
     @property
     def slower(self) -> float:
@@ -95,15 +96,15 @@ def _rows(turns: list[Stalls], peer: float) -> Iterator[Row]:
 
 def _print(name: str, one: Stalls) -> None:
     print(
-        f"{name}: /ping p50 {one.phases[PHASES[-1]].quantile(0.5):.1f} ms, p99 {one.ping:.1f} ms"
-        f" ({_met(one.ping, PING)}) beside {one.pastes} pastes; short question p95 {one.slower:.2f} times"
-        f" alone ({quantile(one.alone, 0.95):.0f} ms; {_met(one.slower, SLOWER)}); event loop held at most"
-        f" {one.held:.1f} ms ({_met(one.held, HELD)})"
+        f"{name}: /ping p99 {one.ping:.1f} ms ({_met(one.ping, PING)}) beside {one.pastes} pastes;"
+        f" short question p95 {one.slower:.2f} times alone ({quantile(one.alone, 0.95):.0f} ms;"
+        f" {_met(one.slower, SLOWER)}); event loop held at most {one.held:.1f} ms ({_met(one.held, HELD)})"
     )
     for phase, probes in one.phases.items():
+        p50, p99, longest = (quantile(probes.times, share) for share in (0.5, 0.99, 1))
         print(
-            f"    {phase:22} {len(probes.times):5} probes, longest {probes.longest:.1f} ms,"
-            f" held {probes.held:.1f} ms"
+            f"    {phase:22} {len(probes.times):5} probes, p50 {p50:.1f} ms, p99 {p99:.1f} ms,"
+            f" longest {longest:.1f} ms; held {probes.held:.1f} ms"
         )
 
 
