@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -61,12 +62,13 @@ def alert_groups(
 
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
     """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
-    catalogue = alerts_on(len(spec.hosts))
-    return {
-        name: alert
-        for name, alert in catalogue.items()
-        if spec.floating_address is not None or not _moves(alert)
-    }
+    return _alerts_of(len(spec.hosts), moves=spec.floating_address is not None)
+
+
+@cache
+def _alerts_of(hosts: int, *, moves: bool) -> Mapping[str, Alert]:
+    every = alerts_on(hosts)
+    return MappingProxyType({name: alert for name, alert in every.items() if moves or not _moves(alert)})
 
 
 def _moves(alert: Alert) -> bool:
@@ -87,7 +89,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
 
     The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts))
+    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts), locales=(spec.locale,))
     steps = page.steps(spec.locale)
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
