@@ -15,10 +15,10 @@ from techsapo_ops.apply.spec_files import applied_elsewhere
 from techsapo_ops.cli.apply.plan_view import tell_plan
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import CHANGES_PENDING, EngineOption, FullOutput, ServicesArgument, SpecPlace
-from techsapo_ops.cli.spec.generate import require_own_rules
+from techsapo_ops.cli.project import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.watch.services_view import stopped_lines
-from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.starters import nobody_starts
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
 

@@ -40,7 +40,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
-from techsapo_ops.cli.spec.generate import require_own_rules
+from techsapo_ops.cli.project import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.watch.services_view import stopped_lines
 from techsapo_ops.errors import OpsError

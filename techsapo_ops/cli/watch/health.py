@@ -15,7 +15,7 @@ from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output, document
 from techsapo_ops.cli.watch.services_view import EXIT_CODES, WRONG, away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.starters import nobody_starts
 from techsapo_ops.watch.health.check import check
 
 if TYPE_CHECKING:

@@ -200,7 +200,7 @@ def _cron(value: str) -> str:
     ranges = _CRON_RANGES
     if len(fields) == 5 and all(_plain_cron(f, *r) for f, r in zip(fields, ranges, strict=True)):
         return " ".join(fields)  # a line break between them would end the line of a crontab
-    from techsapo_ops.spec.cron import trigger  # 50 ms that only an unusual expression costs
+    from techsapo_ops.spec.cron import trigger
 
     trigger(value, "UTC")
     return " ".join(fields)
