@@ -101,6 +101,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
     }
 
 
+@cache
 def duration_text(total: float) -> str:
     """Seconds as a Prometheus duration: 90.5 is `1m30s500ms`."""
     left = round(total * 1000)
@@ -217,6 +218,7 @@ def _default_for(spec: Spec, alert: Alert) -> str:
     return duration_text(max(seconds(alert.for_), least))
 
 
+@cache
 def spoken(total: float, locale: str) -> str:
     """A duration as people say it: 90 s is `1 分 30 秒` or `1 min 30 s`."""
     units = {"d": " 日", "h": " 時間", "m": " 分", "s": " 秒", "ms": " ミリ秒"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -34,6 +35,7 @@ _MAX_DIGITS = 18
 _NUMBER = re.compile(r"\d{1,2}", re.ASCII)
 
 
+@lru_cache(1024)
 def seconds(duration: str) -> float:
     """Length of a Prometheus-style duration (`1h30m`, `500ms`) in seconds."""
     match = _DURATION.fullmatch(duration)
