@@ -81,7 +81,8 @@ def status(
     except OpsError as error:
         error.exit_code = WRONG
         raise
-    stack_status = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
+    with out.busy(msg("waiting for all parts, at most {timeout:g} s", timeout=timeout)):
+        stack_status = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
     if out.as_json:
         out.json(value(stack_status, stack))
     else:
