@@ -11,6 +11,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
 from techsapo_ops.services.alertmanager.kind import CLUSTER_MEMBER, cluster_secret
 from techsapo_ops.services.alertmanager.signing import (
+    are_signatures,
     key_file,
     key_of_app,
     signatures,
@@ -36,8 +37,11 @@ def make_signatures(topology: Topology) -> None:
     key = made_once(key_file(layout), None).reveal()
     keep(key_of_app(layout), key, user_of(topology, "app"), mounted=True)
     known = list(alerts_of(topology.spec))
-    text = signatures(key.encode(), topology.spec.project, known)
-    keep(signatures_file(layout), text, user_of(topology, "alertmanager"), mounted=True)
+    of = key.encode(), topology.spec.project, known
+    file = signatures_file(layout)
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    text = text if are_signatures(text, *of) else signatures(*of)
+    keep(file, text, user_of(topology, "alertmanager"), mounted=True)
 
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:

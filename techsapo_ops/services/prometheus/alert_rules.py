@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -61,12 +62,13 @@ def alert_groups(
 
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
     """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
-    catalogue = alerts_on(len(spec.hosts))
-    return {
-        name: alert
-        for name, alert in catalogue.items()
-        if spec.floating_address is not None or not _moves(alert)
-    }
+    return _alerts_of(len(spec.hosts), moves=spec.floating_address is not None)
+
+
+@cache
+def _alerts_of(hosts: int, *, moves: bool) -> Mapping[str, Alert]:
+    every = alerts_on(hosts)
+    return MappingProxyType({name: alert for name, alert in every.items() if moves or not _moves(alert)})
 
 
 def _moves(alert: Alert) -> bool:
@@ -87,7 +89,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
 
     The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts))
+    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts), locales=(spec.locale,))
     steps = page.steps(spec.locale)
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
@@ -99,6 +101,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
     }
 
 
+@cache
 def duration_text(total: float) -> str:
     """Seconds as a Prometheus duration: 90.5 is `1m30s500ms`."""
     left = round(total * 1000)
@@ -215,6 +218,7 @@ def _default_for(spec: Spec, alert: Alert) -> str:
     return duration_text(max(seconds(alert.for_), least))
 
 
+@cache
 def spoken(total: float, locale: str) -> str:
     """A duration as people say it: 90 s is `1 分 30 秒` or `1 min 30 s`."""
     units = {"d": " 日", "h": " 時間", "m": " 分", "s": " 秒", "ms": " ミリ秒"}

@@ -34,8 +34,6 @@ from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.costs import rows_of
 from techsapo_ops.watch.doctor.checks import look, sentences
 
-LONGEST = timedelta(days=31)
-"""Of what Prometheus is asked at once, a look each minute."""
 WEEK = timedelta(days=7)
 _SOON = timedelta(days=60)
 """What expires later is nobody's business yet."""
