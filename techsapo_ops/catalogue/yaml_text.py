@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import yaml
 
 T = TypeVar("T")
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where PyYAML was built with it: ten times as fast."""
+LOADER: Any = yaml.CSafeLoader
+"""libyaml's: ten times as fast as PyYAML's own."""
 _CATALOGUE = "techsapo_ops.catalogue"
 _FOLDER = Path(__file__).parent
 COMPILED = "__pycache__/catalogue.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -50,14 +50,20 @@ def alert_groups(
     bring is left out. `commands` is what takes the place of what a runbook says of any stack.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
-    for alert in alerts_of(spec).values():
-        settings = spec.monitoring.alerts.get(alert.name)
-        if (settings is None or settings.enabled) and alert.can_fire(jobs):
-            groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
+    for alert in alerts_in(spec, jobs):
+        groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
     total = sum(map(len, groups.values()))
     for rule in (rule for rules in groups.values() for rule in rules):
         rule["expr"] = rule["expr"].replace("{rules}", str(total))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
+
+
+def alerts_in(spec: Spec, jobs: Sequence[str]) -> Iterator[Alert]:
+    """The alerts of which there are rules, see alert_groups; the worst first."""
+    for alert in alerts_of(spec).values():
+        settings = spec.monitoring.alerts.get(alert.name)
+        if (settings is None or settings.enabled) and alert.can_fire(jobs):
+            yield alert
 
 
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
