@@ -20,6 +20,7 @@ from techsapo_ops.serve.bodies.health import (
     ProviderHealthBody,
 )
 from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.request_body import PlainRoute
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.instance import Instance, Lifecycle
 from techsapo_ops.serve.metrics.provider_health import Standing
@@ -161,7 +162,7 @@ def probe_routes(
     gate: Gate, health: Health, lifecycle: Lifecycle, render: Callable[[str], tuple[bytes, str]]
 ) -> APIRouter:
     """/health, /api/v1/health, /ping and /metrics; `render` makes the metrics for an Accept header."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
 
     @router.head("/health", include_in_schema=False)
     @router.get(
@@ -171,7 +172,7 @@ def probe_routes(
         response_model=AliveBody,
         responses={503: {"model": AliveBody}},
     )
-    async def basic_health() -> Response:
+    async def basic_health(_: Request) -> Response:
         status, body = health.basic()
         return json_response(body, status)
 
@@ -195,7 +196,7 @@ def probe_routes(
         response_class=PlainTextResponse,
         responses={503: {"description": "The instance drains.", "content": {"text/plain": {}}}},
     )
-    async def ping() -> Response:
+    async def ping(_: Request) -> Response:
         if lifecycle.draining:
             return Response("draining\n", 503, media_type="text/plain")
         return Response("pong\n", media_type="text/plain")
