@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.anomalies import Anomalies
-from techsapo_ops.serve.http.problems import BROKE, Problem
+from techsapo_ops.serve.http.hosts import HostNames
+from techsapo_ops.serve.http.problems import BROKE, REFUSALS, Problem, answer_to
 from techsapo_ops.serve.http.proxies import Proxies, header_of
 from techsapo_ops.serve.instance import Lifecycle
 from techsapo_ops.serve.metrics.metrics import Metrics
@@ -54,18 +55,19 @@ def request_id_of(scope: Scope) -> str:
     given = header_of(scope, b"x-request-id")
     if given is not None and _SANE_ID.fullmatch(given):
         return given
-    return f"req_{uuid.uuid4().hex}"
+    return f"req_{secrets.token_hex(16)}"
 
 
 class Envelope:
     """Gives each request its id and its client's address (`request.state.client`), counts and logs it, sets
     the headers of every answer, and makes sure that there is one. While the instance drains, it asks
-    kept-alive connections to close.
+    kept-alive connections to close. Only requests for `names` reach `app`.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        names: HostNames,
         metrics: Metrics,
         lifecycle: Lifecycle,
         anomalies: Anomalies,
@@ -73,6 +75,7 @@ class Envelope:
         tracing: Tracing,
     ) -> None:
         self._app = app
+        self._names = names
         self._metrics = metrics
         self._proxies = proxies
         self._anomalies = anomalies
@@ -110,7 +113,13 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            try:
+                await self._names.check(scope, receive)
+                await self._app(scope, receive, send_with_headers)
+            except REFUSALS as error:
+                if status:
+                    raise
+                await answer_to(error, scope)(scope, receive, send_with_headers)
         except Exception:
             log.exception("Request failed", requestId=request_id, path_template=_route(scope))
             if status:

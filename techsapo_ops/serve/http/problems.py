@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -241,25 +240,22 @@ def _request_id(scope: Scope) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Turn every error of `app` into a problem document."""
-
-    async def answer(request: Request, error: Exception) -> Response:
-        response = _problem_of(error).answer(request.scope)
-        if isinstance(error, HTTPException):
-            response.headers.update(error.headers or {})
-        return response
-
-    for kind in (Problem, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, answer)
+REFUSALS = (Problem, RequestValidationError, HTTPException)
+"""What routes raise in place of an answer."""
 
 
-def _problem_of(error: Exception) -> Problem:
+def answer_to(error: Problem | RequestValidationError | HTTPException, scope: Scope) -> Response:
+    """What the request of `scope` is answered that ended with `error`."""
     if isinstance(error, Problem):
-        return error
+        return error.answer(scope)
     if isinstance(error, RequestValidationError):
-        return _from_validation(error)
-    assert isinstance(error, HTTPException)  # noqa: S101 - no other comes here
+        return _from_validation(error).answer(scope)
+    response = _from_status(error).answer(scope)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _from_status(error: HTTPException) -> Problem:
     status, detail = error.status_code, error.detail
     code = _BY_STATUS.get(status, "invalid_request")
     if code == "not_found":

@@ -20,11 +20,13 @@ from techsapo_ops.serve.bodies.health import (
     ProviderHealthBody,
 )
 from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.request_body import PlainRoute
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.instance import Instance, Lifecycle
 from techsapo_ops.serve.metrics.provider_health import Standing
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import Flights
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.providers.failures import advice
@@ -161,7 +163,8 @@ def probe_routes(
     gate: Gate, health: Health, lifecycle: Lifecycle, render: Callable[[str], tuple[bytes, str]]
 ) -> APIRouter:
     """/health, /api/v1/health, /ping and /metrics; `render` makes the metrics for an Accept header."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
+    scrapes = Flights[tuple[bytes, str], None]()
 
     @router.head("/health", include_in_schema=False)
     @router.get(
@@ -171,7 +174,7 @@ def probe_routes(
         response_model=AliveBody,
         responses={503: {"model": AliveBody}},
     )
-    async def basic_health() -> Response:
+    async def basic_health(_: Request) -> Response:
         status, body = health.basic()
         return json_response(body, status)
 
@@ -195,7 +198,7 @@ def probe_routes(
         response_class=PlainTextResponse,
         responses={503: {"description": "The instance drains.", "content": {"text/plain": {}}}},
     )
-    async def ping() -> Response:
+    async def ping(_: Request) -> Response:
         if lifecycle.draining:
             return Response("draining\n", 503, media_type="text/plain")
         return Response("pong\n", media_type="text/plain")
@@ -210,7 +213,10 @@ def probe_routes(
     async def metrics(request: Request) -> Response:
         await gate.admit_monitor(request)
         accept = request.headers.get("accept", "")
-        body, content_type = await asyncio.to_thread(render, accept)
+        # Each rendering takes turns with the event loop: those who come during one get the same.
+        flight, _ = scrapes.board(accept, lambda _: asyncio.to_thread(render, accept))
+        with flight.aboard():
+            body, content_type = await flight.result()
         return Response(body, headers={"Content-Type": content_type})
 
     return router
