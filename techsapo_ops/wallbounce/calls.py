@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grade, Grades
 from techsapo_ops.wallbounce.context import AnalysisContext, AskedAgain, Began, Event, Graded, Phase, SatIn
-from techsapo_ops.wallbounce.examination.examination import GradingForm, believed
+from techsapo_ops.wallbounce.examination.examination import Candidate, GradingForm, believed
 from techsapo_ops.wallbounce.examination.shown import masked, shown
 from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.prices import PROMPT_OVERHEAD, worst_cost, worst_of_ask
@@ -170,7 +170,7 @@ async def at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-Came = list[tuple[Provider, Answer | Failure]]
+Came = list[tuple[Provider, Candidate | Failure]]
 """Who was asked, in this order, and what came of it."""
 
 
@@ -231,10 +231,10 @@ class Slots:
         asked: Provider | None = provider
         while asked is not None:
             result = await self._calls.answer(asked, max(0.0, until - clock()))
+            if isinstance(result, Answer):  # looked through now, while others are waited for
+                return [*came, (asked, Candidate.of(result, self._calls.question.language))]
             came.append((asked, result))
-            if isinstance(result, Answer) or until - clock() < self._least:
-                return came
-            asked = await self._spare(result, spares)
+            asked = await self._spare(result, spares) if until - clock() >= self._least else None
         return came
 
     async def _spare(self, failure: Failure, spares: deque[Provider]) -> Provider | None:

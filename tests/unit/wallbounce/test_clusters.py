@@ -10,6 +10,7 @@ from scripted import graded
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Grade, Stance, Tokens
 from techsapo_ops.wallbounce.examination.claims import (
     Relations,
+    Wording,
     claims_of,
     critical_claims,
     disagree,
@@ -210,9 +211,9 @@ def test_marks_are_commands_paths_and_numbers() -> None:
 
 
 def test_the_screen_is_silent_between_languages_and_on_pairs_already_seen() -> None:
-    disk = answer("ディスクの空き容量が尽きています。「df -h」を実行します。")
-    tls = answer("証明書の有効期限が切れました。「openssl x509」を実行。")
-    english = answer("The certificate has expired. Run `openssl x509`.")
+    disk = Wording.of(answer("ディスクの空き容量が尽きています。「df -h」を実行します。"))
+    tls = Wording.of(answer("証明書の有効期限が切れました。「openssl x509」を実行。"))
+    english = Wording.of(answer("The certificate has expired. Run `openssl x509`."))
     assert screen((disk, tls)) == {(0, 1)}
     assert screen((disk, english)) == frozenset()
     assert screen((disk, tls, disk), first=2) == {(1, 2)}

@@ -18,7 +18,6 @@ from techsapo_ops.wallbounce.verdict.commands import (
     dangerous,
     dangerous_in,
     destructive,
-    destructive_in,
     identity,
 )
 
@@ -169,5 +168,5 @@ def test_every_danger_in_an_answers_text_is_found_with_what_it_does(case: dict[s
 
 def test_a_command_that_stands_in_text_and_list_is_marked_once() -> None:
     both = answer("「rm -rf /x」を実行", commands=("sudo rm -r -f /x",), claims=("rm -rf /x で消えます",))
-    kinds = [d.kind for d in destructive_in(both)]
+    kinds = [d.kind for d in dangerous_in(both) if d.lasting]
     assert kinds == ["remove_files"]

@@ -13,8 +13,8 @@ from scripted import Scripted, never, orchestrator
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.answers import Answer, Grades, Peer
 from techsapo_ops.wallbounce.context import AnalysisContext, VendorWait
-from techsapo_ops.wallbounce.providers.decorators import Bounded, Metered
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.question import Question
 
@@ -59,7 +59,7 @@ def test_a_pause_between_two_attempts_is_a_wait_for_the_vendor() -> None:
 
     vendor = Scripted("a", script)
     vendor.attempts = 2
-    provider = Bounded(Metered(vendor), sleep=sleep, draw=lambda: 0.0)
+    provider = Guarded(vendor, sleep=sleep, draw=lambda: 0.0)
     ask = AskAnswer(Question("why", "en", "req-1"), context=AnalysisContext(wait=wait))
     asyncio.run(provider.call(ask))
     assert wait.seconds() == 4
