@@ -160,7 +160,7 @@ def _naming(context: AnalysisContext, labelled: Mapping[str, str]) -> AnalysisCo
             event = replace(event, subjects=tuple(labelled.get(label, "") for label in event.subjects))
         context.tell(event)
 
-    return replace(context, tell=tell)
+    return AnalysisContext(context.task_type, tell, context.payer, context.memory, context.wait)
 
 
 async def at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

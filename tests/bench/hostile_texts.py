@@ -30,7 +30,7 @@ PIECES = (
     "```\n{",
 )  # fmt: skip
 PEERS = (Peer("A", "x", claims=("1", "2")), Peer("B", "y", claims=("3",)))
-OTHER = Wording.of(Answer("q", "m", "df -h", Tokens(), 0.1, 0.0))
+OTHER = Wording(Answer("q", "m", "df -h", Tokens(), 0.1, 0.0))
 
 
 def run() -> Iterator[Row]:
@@ -50,7 +50,7 @@ def _answer_shown(text: str) -> None:
     destructive(text)
     commands_of(answer)
     speaks_to_graders(answer)
-    screen((Wording.of(answer), OTHER))
+    screen((Wording(answer), OTHER))
 
 
 def _mask(text: str) -> None:

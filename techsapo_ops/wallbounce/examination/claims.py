@@ -9,13 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from math import sqrt
 from operator import add, mul
 from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Grade, Stance
-from techsapo_ops.wallbounce.question import Language, fold, language_of
+from techsapo_ops.wallbounce.question import fold, language_of
 from techsapo_ops.wallbounce.verdict.commands import commands_of, destructive, whole
 
 LONGEST_CLAIM = 300
@@ -87,12 +88,15 @@ _PATH = re.compile(r"/(?<![\w/]/)[\w.-]+(?:/[\w.*-]+)*")
 _NUMBER = re.compile(r"\d\d*(?:\.\d+)?%?")
 
 
-def grams(text: str) -> Counter[str]:
-    """Character 2- and 3-grams of `text`, in any language, blind to case, width and white space."""
+def grams(text: str, *, longer: bool = True) -> Counter[str]:
+    """Character 2- and, where `longer` ones are wanted, 3-grams of `text`, in any language, blind to case,
+    width and white space.
+    """
     folded = "".join(fold(text).casefold().split())
     pairs = list(map(add, folded, folded[1:]))
     counts = Counter(pairs)
-    counts.update(map(add, pairs, folded[2:]))
+    if longer:
+        counts.update(map(add, pairs, folded[2:]))
     return counts
 
 
@@ -100,7 +104,8 @@ def cosine(a: Counter[str], b: Counter[str]) -> float:
     """Cosine of two gram counts, 0 (nothing shared) to 1 (the same)."""
     if len(a) > len(b):
         a, b = b, a
-    dot = sum(a[gram] * b[gram] for gram in a.keys() & b.keys())
+    shared = a.keys() & b.keys()
+    dot = sum(map(mul, map(a.__getitem__, shared), map(b.__getitem__, shared)))
     norm = sqrt(_square(a) * _square(b))
     return min(1.0, dot / norm) if norm else 0.0
 
@@ -129,27 +134,23 @@ def disagree(likeness: float, shared: float | None) -> bool:
     return likeness < COSINE and shared is not None and shared < JACCARD
 
 
-@dataclass(slots=True)
 class Wording:
-    """What is compared of the wording of one answer."""
+    """What is compared of an answer's wording. Its n-grams are dear, and counted when they are needed."""
 
-    text: str
-    marks: frozenset[str]
-    language: Language
-    _grams: Counter[str] | None = None
+    def __init__(self, answer: Answer) -> None:
+        self._text = answer.text[:SCREENED]
+        self.marks = marks(answer)
+        self.language = language_of(self._text)
 
-    @classmethod
-    def of(cls, answer: Answer) -> Wording:
-        """The wording of `answer`."""
-        text = answer.text[:SCREENED]
-        return cls(text, marks(answer), language_of(text))
+    @cached_property
+    def pairs(self) -> Counter[str]:
+        """Its 2-grams alone."""
+        return grams(self._text, longer=False)
 
-    @property
+    @cached_property
     def grams(self) -> Counter[str]:
-        """Its n-grams. They are the dear part, and counted only when somebody asks for them."""
-        if self._grams is None:
-            self._grams = grams(self.text)
-        return self._grams
+        """Its 2- and 3-grams."""
+        return grams(self._text)
 
 
 def screen(wordings: Sequence[Wording], first: int = 0) -> frozenset[tuple[int, int]]:
@@ -165,6 +166,9 @@ def screen(wordings: Sequence[Wording], first: int = 0) -> frozenset[tuple[int, 
         shared = jaccard(one.marks, other.marks)
         if one.language != other.language or not disagree(0.0, shared):
             return False  # the marks have settled it
+        # A text's 3-grams have a smaller square than its 2-grams: all of them at most halve this cosine.
+        if cosine(one.pairs, other.pairs) > 2 * COSINE:
+            return False
         return disagree(cosine(one.grams, other.grams), shared)
 
     pairs = combinations(range(len(wordings)), 2)

@@ -41,10 +41,14 @@ _RARE = re.compile(f"[\x80{_UNSEEN[1:]}{_LESS}{_BRACKETS}]")
 _RARE_BY = 8
 
 
-def delimited(name: str, data: Any) -> str:
-    """`data` as the block `name`: text line by line as it is, anything else as JSON."""
-    text = data if isinstance(data, str) else dump(data).decode()
+def delimited(name: str, text: str) -> str:
+    """`text` as the block `name`, line by line as it is."""
     return f"<{name}>\n{_ESCAPED.sub(_escape, text)}\n</{name}>"
+
+
+def escaped(data: Any) -> str:
+    """`data` as JSON that may stand in a block."""
+    return _ESCAPED.sub(_escape, dump(data).decode())
 
 
 def _escape(match: re.Match[str]) -> str:

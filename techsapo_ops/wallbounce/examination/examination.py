@@ -66,7 +66,7 @@ class Candidate:
         )
         lasting = frozenset(identity(d) for d in found if d.lasting)
         critical = critical_claims(answer, claims, destroys=bool(lasting))
-        return cls(answer, claims, critical, manipulation, found, lasting, Wording.of(answer))
+        return cls(answer, claims, critical, manipulation, found, lasting, Wording(answer))
 
 
 @dataclass(slots=True)
@@ -188,25 +188,28 @@ class Examination:
 
         The chosen answer is the best graded one of the best graded of the largest clusters.
         """
+        count, silenced = len(self.candidates), self._silenced()
+        agreeing, unknown = self._pairs(True), self._pairs(None)
+        rank = [self._rank(i) for i in range(count)]
         cluster = max(
-            self.leaders(),
+            leading(count, agreeing, unknown),
             key=lambda c: (
-                not self._silenced() & set(c),
+                not silenced & set(c),
                 self._compared(c),
-                fmean(map(self._rank, c)),
+                fmean(rank[i] for i in c),
                 [-i for i in c],
             ),
         )
-        chosen = max(hubs(cluster, self._pairs(True)), key=lambda i: (self._rank(i), -i))
+        chosen = max(hubs(cluster, agreeing), key=lambda i: (rank[i], -i))
         candidate = self.candidates[chosen]
         given = self.grades_of(chosen).values()
         return Evidence(
-            count=len(self.candidates),
+            count=count,
             chosen=chosen,
             cluster=cluster,
-            consensus=self._relations.consensus(len(self.candidates), self._silenced()),
+            consensus=self._relations.consensus(count, silenced),
             grade=self.grade(chosen),
-            relations=tuple(i == chosen or self.agree(chosen, i) for i in range(len(self.candidates))),
+            relations=tuple(i == chosen or self.agree(chosen, i) for i in range(count)),
             now=self._now(chosen) if chosen in self._revised else (),
             graders=sum(g.correctness is not None for g in given),
             contradicted=any(self._outvoted(chosen, claim) for claim in candidate.critical),
@@ -323,7 +326,7 @@ def believed(form: GradingForm, grades: Grades) -> dict[int, Grade]:
         claims: list[ClaimGrade | None] = [None] * form.whole[place]
         for number, claim in zip(form.shown[place], grade.claims, strict=True):
             claims[number] = claim
-        by_subject.setdefault(form.subjects[place], replace(grade, claims=tuple(claims)))
+        by_subject.setdefault(form.subjects[place], Grade(grade.label, tuple(claims), *grade.scores))
     return by_subject
 
 

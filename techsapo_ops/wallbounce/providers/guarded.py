@@ -145,7 +145,7 @@ class Guarded:
                         if hopeless or attempt >= self.attempts or clock() + pause >= deadline:
                             error.cost_usd = lost
                             raise
-                    with ask.context.wait.lasts():
+                    with ask.context.wait:
                         await self._sleep(pause)
         except TimeoutError:
             if ask.limit < self.timeout and clock() >= deadline:
@@ -168,13 +168,13 @@ class Guarded:
         with nullcontext() if self.breaker is None else self.breaker.admit(due):
             payer = context.payer
             if payer is None:
-                with context.wait.lasts():
+                with context.wait:
                     return await self.inner.call(ask)
             held = await payer.hold(worst_of_ask(self, ask))
             cost: float | None = None
             status, tokens, taken, started = CUT_OFF, Tokens(), 0.0, clock()
             try:
-                with context.wait.lasts():
+                with context.wait:
                     reply = await self.inner.call(ask)
             except ProviderError as error:
                 cost, status, tokens = error.cost_usd, str(error.kind), error.tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
@@ -125,11 +126,11 @@ class Price(Rates):
 
     def cost(self, tokens: Tokens) -> float:
         """USD for `tokens`."""
-        return max(self._reached(tokens.input), key=lambda rates: rates.above).usd(tokens)
+        return max(self._reached(tokens.input), key=attrgetter("above")).usd(tokens)
 
     def most(self, read: int, written: int) -> float:
         """Most USD that a call can cost which sends at most `read` tokens and gets at most `written`."""
-        return max(rates.dearest(read, written) for rates in self._reached(read))
+        return max([rates.dearest(read, written) for rates in self._reached(read)])
 
     def _reached(self, read: int) -> tuple[Rates, ...]:
         return (self, *(rates for rates in self.dearer if read > rates.above)) if self.dearer else (self,)

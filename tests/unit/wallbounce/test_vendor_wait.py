@@ -30,13 +30,13 @@ class Clock:
 def test_calls_at_the_same_time_count_once_and_one_that_fails_too() -> None:
     clock = Clock()
     wait = VendorWait(clock)
-    with wait.lasts():
+    with wait:
         clock.now += 3
-        with wait.lasts():
+        with wait:
             clock.now += 4
         clock.now += 1
     clock.now += 50
-    with contextlib.suppress(ProviderError), wait.lasts():
+    with contextlib.suppress(ProviderError), wait:
         clock.now += 2
         raise ProviderError(FailureKind.TIMEOUT, "late")
     clock.now += 50
