@@ -53,10 +53,6 @@ class Calls:
     cost_usd: float = 0.0
     later_failures: list[Failure] = field(default_factory=list)
 
-    def asking(self, providers: Sequence[Provider]) -> None:
-        """Tell that these are asked for an answer."""
-        self._begin("answer", providers)
-
     async def answer(self, provider: Provider, limit: float) -> Answer | Failure:
         """Ask one for an answer, within `limit` seconds and its own time-out."""
         return await self._call(provider, AskAnswer(self.question, context=self.context, limit=limit), Answer)
@@ -73,17 +69,17 @@ class Calls:
         What a reply lacks is asked for once more, where `afford` allows it and as much time as the reply took
         is left.
         """
-        self._begin("grade", [p for p, _, _ in work])
+        self.begin("grade", [p for p, _, _ in work])
         return await at_once(self._grade(Grader(p, own, names), form, limit, afford) for p, own, form in work)
 
     async def revisions(
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
     ) -> list[Answer | None]:
         """Send each its critiques; None where a call failed."""
-        self._begin("revise", [p for p, _, _ in work])
+        self.begin("revise", [p for p, _, _ in work])
         return await at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
 
-    def _begin(self, phase: Phase, providers: Sequence[Provider]) -> None:
+    def begin(self, phase: Phase, providers: Sequence[Provider]) -> None:
         """Tell that a phase begins, where anybody takes part in it."""
         if providers:
             names = tuple(dict.fromkeys(p.name for p in providers))
@@ -220,7 +216,7 @@ class Slots:
 
     async def filled(self, providers: Sequence[Provider], spares: Sequence[Provider], limit: float) -> Came:
         """What comes of all, who answer at the same time within `limit` seconds, slot by slot."""
-        self._calls.asking(providers)
+        self._calls.begin("answer", providers)
         until, left = asyncio.get_running_loop().time() + limit, deque(spares)
         slots = await at_once(self._fill(p, left, until) for p in providers)
         return [each for slot in slots for each in slot]

@@ -89,9 +89,7 @@ _NUMBER = re.compile(r"\d\d*(?:\.\d+)?%?")
 
 
 def grams(text: str, *, longer: bool = True) -> Counter[str]:
-    """Character 2- and, where `longer` ones are wanted, 3-grams of `text`, in any language, blind to case,
-    width and white space.
-    """
+    """Character 2-grams of `text`, and 3-grams, in any language, blind to case, width and white space."""
     folded = "".join(fold(text).casefold().split())
     pairs = list(map(add, folded, folded[1:]))
     counts = Counter(pairs)

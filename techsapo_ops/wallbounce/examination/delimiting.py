@@ -66,10 +66,7 @@ def _escape(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def size(*texts: str) -> int:
-    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited.
-
-    Every call of an analysis asks for those of the same question and answers; the last ones are remembered.
-    """
+    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited. Calls ask for the same ones."""
     text = "".join(texts)
     raw = text.encode(errors="surrogatepass")
     escaped = len(raw) - len(raw.translate(None, _LONGER))

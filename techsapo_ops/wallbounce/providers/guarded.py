@@ -160,10 +160,7 @@ class Guarded:
         return reply
 
     async def _attempt(self, ask: Ask, due: float) -> Reply:
-        """One call that the breaker lets through, paid for. The time that it takes is a wait for the vendor.
-
-        The provider is late by its own time-out at `due`, in the event loop's time.
-        """
+        """One call, a wait for the vendor. At `due` (the event loop's time) the provider itself is late."""
         context, clock = ask.context, asyncio.get_running_loop().time
         with nullcontext() if self.breaker is None else self.breaker.admit(due):
             payer = context.payer

@@ -113,12 +113,10 @@ def _telling_words(folded: str) -> Iterator[_Word]:
     parts = _RUN.split(folded)
     runs = parts[1::2]
     known = {run: _known(run) if len(run) <= _LONGEST_RUN else _within(run) for run in set(runs)}
-    telling = {run for run, words in known.items() if words}
-    if telling:
-        starts = [*accumulate(map(len, parts))][::2]
-        for start, run in compress(zip(starts, runs, strict=False), map(telling.__contains__, runs)):
-            for begin, end, names, here in known[run]:
-                yield _Word(start + begin, start + end, names, here)
+    starts = [*accumulate(map(len, parts))][::2]
+    for start, run in compress(zip(starts, runs, strict=False), map(known.__getitem__, runs)):
+        for begin, end, names, here in known[run]:
+            yield _Word(start + begin, start + end, names, here)
 
 
 def _within(run: str) -> tuple[_Word, ...]:
@@ -126,11 +124,8 @@ def _within(run: str) -> tuple[_Word, ...]:
     table = signs()
     found = ((word, word[0].casefold()) for word in _WORD.finditer(run))
     here = ((word, table.get(name) or table.get(name.rpartition(".")[2])) for word, name in found)
-    return tuple(
-        _Word(*w.span(), w[0] == w[0].lower() and any(s.starts_command for s in each), each)
-        for w, each in here
-        if each is not None
-    )
+    telling = ((word, each, any(s.starts_command for s in each)) for word, each in here if each is not None)
+    return tuple(_Word(*w.span(), names and w[0] == w[0].lower(), each) for w, each, names in telling)
 
 
 _known = lru_cache(4096)(_within)
