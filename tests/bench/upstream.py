@@ -20,6 +20,7 @@ from techsapo_ops.wallbounce.examination.prompts import Prompt
 from techsapo_ops.wallbounce.providers.openai import Compatible
 from techsapo_ops.wallbounce.providers.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.wire import Form
+from techsapo_ops.wallbounce.question import Question
 
 DELAY = 0.05
 ANSWER: dict[str, Any] = {
@@ -134,7 +135,7 @@ _GEMINI = {
 
 def chat_body(prompt: Prompt) -> bytes:
     """The body of a chat completion as the app sends it."""
-    return json.dumps(_chat_model().request(prompt, prompt.system, Form())).encode()
+    return _chat_model().encoded(prompt, Question("", "en"), Form())
 
 
 @cache

@@ -30,7 +30,7 @@ from techsapo_ops.stores.flights import Flights
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.providers.failures import advice
-from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.registry import Registry
 from techsapo_ops.wallbounce.run import FEWEST
 
@@ -129,7 +129,7 @@ class Health:
         standings = [self._standing(p.name) for p in self._registry.usable]
         return all(each.turn is Turn.RESTING for each in standings)
 
-    def _provider(self, provider: Provider) -> ProviderHealthBody:
+    def _provider(self, provider: Guarded) -> ProviderHealthBody:
         """How it does, its price (USD per million tokens) and where that is from."""
         standing = self._standing(provider.name)
         body = ProviderHealthBody(
@@ -138,7 +138,7 @@ class Health:
             model=provider.model,
             price=provider.price,
         )
-        breaker = self._registry.breaker_of(provider)
+        breaker = provider.breaker
         if breaker is not None:
             body.breaker = BreakerBody(state=breaker.state, failures=breaker.failed)
         if standing.cause is not None:

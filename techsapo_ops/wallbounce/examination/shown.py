@@ -78,7 +78,8 @@ def _changed(
     """`ask` with what it holds of others' answers changed."""
     match ask:
         case AskGrades(peers=peers, own=own):
-            return replace(ask, peers=tuple(map(peer, peers)), own=None if own is None else answer(own))
+            own = None if own is None else answer(own)
+            return AskGrades(ask.question, tuple(map(peer, peers)), own, context=ask.context, limit=ask.limit)
         case AskRevision(own=own, critiques=critiques):
             return replace(ask, own=answer(own), critiques=tuple(map(critique, critiques)))
         case _:
@@ -96,7 +97,7 @@ def cut(text: str, most: int) -> str:
 
 def _peer(peer: Peer) -> Peer:
     text, cause, claims, commands = _parts(peer)
-    return replace(peer, text=text, root_cause=cause, claims=claims, commands=commands, cut=text != peer.text)
+    return Peer(peer.label, text, cause, claims, commands, cut=text != peer.text)
 
 
 def _answer(answer: Answer) -> Answer:
