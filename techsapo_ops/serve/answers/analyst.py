@@ -6,11 +6,11 @@ import asyncio
 
 import structlog
 
-from techsapo_ops.serve.answers.answer_body import answer_body
+from techsapo_ops.serve.answers.answer_body import answer_document
 from techsapo_ops.serve.answers.audit_trail import AuditedRequest
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.spending import Spending
-from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.metrics.tracing import UNTRACED, Tracing
 from techsapo_ops.stores.budget_ledger import NANO, nano
 from techsapo_ops.wallbounce.analysis import Analysis
@@ -40,7 +40,7 @@ class Analyst:
 
     async def analyse(
         self, question: Question, request: AuditedRequest, hear: Observer
-    ) -> tuple[AnswerBody, bool]:
+    ) -> tuple[Document, bool]:
         """The answer, and whether it is as good as it can be: what failed, or was cut short, may pass.
 
         `hear` gets the events on the way.
@@ -67,9 +67,9 @@ class Analyst:
                 )
             finally:
                 await asyncio.shield(account.close() if memory is None else memory.close(account))
-        answer = answer_body(analysis, self._wallbounce, request.request_id, account)
-        answer.processing_ms = request.elapsed_ms()
-        answer.masked = dict(request.masked)
+        answer = answer_document(analysis, self._wallbounce, request.request_id, account)
+        answer["processing_ms"] = request.elapsed_ms()
+        answer["masked"] = dict(request.masked)
         return answer, not (account.short or _cut_short(analysis))
 
 

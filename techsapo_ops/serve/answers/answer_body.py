@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from techsapo_ops.serve.answers.metering import Account
-from techsapo_ops.serve.bodies.answer import (
-    AgainstBody,
-    AnswerBody,
-    EvidenceBody,
-    FailureBody,
-    GradeBody,
-    ProviderBody,
-    ScoreBody,
-    ThresholdsBody,
-    UnsettledBody,
-)
-from techsapo_ops.serve.bodies.base import rounded
+from techsapo_ops.serve.bodies.base import Document, rounded
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Objection, Review, Score, Stance
+from techsapo_ops.wallbounce.answers import Objection, Review, Score, Stance, Tokens
 from techsapo_ops.wallbounce.context import (
     Answered,
     AskedAgain,
@@ -38,136 +27,146 @@ from techsapo_ops.wallbounce.context import (
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.verdict.calibration import model_set
+from techsapo_ops.wallbounce.verdict.commands import Dangerous
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED
 
 
-def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> AnswerBody:
-    """The answer's document, but for its time. Costs are what `account` was charged: every call of a
-    provider, and the worst case of one that was cut off.
+def answer_document(
+    analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account
+) -> Document:
+    """The answer's document, as AnswerBody tells of it, but for its time and what was masked. Costs are what
+    `account` was charged: every call of a provider, and the worst case of one that was cut off.
+
+    It is made as the plain data that is stored and sent: a model of it would be taken apart again at once.
     """
     rule = wallbounce.rule(analysis.tier)
     verdict = analysis.verdict
-    prices_known = all(p.price.known for p in wallbounce.chosen(analysis.task_type))
     notes = list(verdict.notes)
     if len(analysis.answers) + len(analysis.failures) < rule.providers:
         notes.append("fewer_providers_than_the_tier_asks_for")
-    if not prices_known or account.uncertain:
+    if account.uncertain or not all(p.price.known for p in wallbounce.chosen(analysis.task_type)):
         notes.append("cost_is_a_worst_case")
-    return AnswerBody(
-        request_id=request_id,
-        task_type=analysis.task_type,
-        language=analysis.question.language,
-        answer=analysis.text,
-        answered_by=analysis.answer.provider,
-        root_cause=analysis.answer.root_cause,
-        commands=list(analysis.answer.commands),
-        tier=analysis.tier,
-        outcome=str(verdict.outcome),
-        accepted=verdict.accepted,
-        confidence=round(verdict.confidence, 4),
-        consensus=rounded(verdict.consensus),
-        thresholds=ThresholdsBody(confidence=rule.confidence, consensus=rule.consensus),
-        calibrated=verdict.calibrated,
-        provisional=not verdict.calibrated,
-        simulated=analysis.simulated,
-        notes=notes,
-        providers=_providers(analysis, account.by_provider()),
-        **_examination(analysis),
-        cost_usd=round(account.spent_usd, 9),
-        tokens=account.tokens,
-        processing_ms=0,
-        cache="miss",
-    )
+    return {
+        "request_id": request_id,
+        "task_type": analysis.task_type,
+        "language": analysis.question.language,
+        "answer": analysis.text,
+        "answered_by": analysis.answer.provider,
+        "root_cause": analysis.answer.root_cause,
+        "commands": list(analysis.answer.commands),
+        "tier": analysis.tier,
+        "outcome": str(verdict.outcome),
+        "accepted": verdict.accepted,
+        "confidence": round(verdict.confidence, 4),
+        "consensus": rounded(verdict.consensus),
+        "thresholds": {"confidence": rule.confidence, "consensus": rule.consensus},
+        "calibrated": verdict.calibrated,
+        "provisional": not verdict.calibrated,
+        "simulated": analysis.simulated,
+        "notes": notes,
+        "providers": _providers(analysis, account.by_provider()),
+        "evidence": _evidence(analysis),
+        "grades": [_grade(r) for r in analysis.reviews],
+        "unsettled": [_unsettled(o) for o in analysis.unsettled],
+        "dissent": [{**asdict(d), "grade": rounded(d.grade)} for d in analysis.dissent],
+        "amendments": [asdict(a) for a in analysis.amendments],
+        "destructive": [_dangerous(d) for d in analysis.destructive],
+        "hazards": [_dangerous(d) for d in analysis.hazards],
+        "bounces": [
+            {**asdict(b), "before": rounded(b.before), "after": rounded(b.after)} for b in analysis.bounces
+        ],
+        "escalations": [asdict(e) for e in analysis.escalations],
+        "hypotheses": [{**asdict(h), "grade": rounded(h.grade)} for h in analysis.hypotheses],
+        "cost_usd": round(account.spent_usd, 9),
+        "tokens": _tokens(account.tokens),
+        "processing_ms": 0,
+        "cache": "miss",
+        "masked": {},
+    }
 
 
-def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderBody]:
+def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[Document]:
     answered = [
-        ProviderBody(
-            name=a.provider,
-            model=a.model,
-            status="answered",
-            answer=a.text,
-            grade=rounded(analysis.grade_of(a.provider)),
-            agrees=analysis.verdict.relations[i],
-            self_confidence=a.self_confidence,
-            seconds=round(a.seconds, 3),
-            cost_usd=round(costs.get(a.provider, 0.0), 9),
-            tokens=a.tokens,
-        )
+        {
+            "name": a.provider,
+            "model": a.model,
+            "status": "answered",
+            "answer": a.text,
+            "grade": rounded(analysis.grade_of(a.provider)),
+            "agrees": analysis.verdict.relations[i],
+            "self_confidence": a.self_confidence,
+            "seconds": round(a.seconds, 3),
+            "cost_usd": round(costs.get(a.provider, 0.0), 9),
+            "tokens": _tokens(a.tokens),
+        }
         for i, a in enumerate(analysis.answers)
     ]
     return answered + [failed_provider(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
 
 
-def failed_provider(failure: Failure, cost_usd: float) -> ProviderBody:
-    """The part of a provider that gave no answer."""
-    return ProviderBody(
-        name=failure.provider,
-        model=failure.model,
-        status="failed",
-        seconds=round(failure.seconds, 3),
-        cost_usd=round(cost_usd, 9),
-        error=FailureBody(
-            kind=str(failure.kind),
-            cause=str(failure.cause),
-            message=failure.message,
-        ),
-    )
-
-
-def _examination(analysis: Analysis) -> dict[str, Any]:
-    """The fields of AnswerBody that show how the answer of `analysis` came about."""
+def _tokens(tokens: Tokens) -> Document:
     return {
-        "evidence": _evidence(analysis),
-        "grades": [_grade(r) for r in analysis.reviews],
-        "unsettled": [_unsettled(o) for o in analysis.unsettled],
-        "dissent": analysis.dissent,
-        "amendments": analysis.amendments,
-        "destructive": analysis.destructive,
-        "hazards": analysis.hazards,
-        "bounces": analysis.bounces,
-        "escalations": analysis.escalations,
-        "hypotheses": analysis.hypotheses,
+        "input": tokens.input,
+        "output": tokens.output,
+        "cached": tokens.cached,
+        "cache_written": tokens.cache_written,
+        "thinking": tokens.thinking,
     }
 
 
-def _evidence(analysis: Analysis) -> EvidenceBody:
+def failed_provider(failure: Failure, cost_usd: float) -> Document:
+    """The part of a provider that gave no answer."""
+    return {
+        "name": failure.provider,
+        "model": failure.model,
+        "status": "failed",
+        "seconds": round(failure.seconds, 3),
+        "cost_usd": round(cost_usd, 9),
+        "error": {"kind": str(failure.kind), "cause": str(failure.cause), "message": failure.message},
+    }
+
+
+def _evidence(analysis: Analysis) -> Document:
     verdict = analysis.verdict
-    return EvidenceBody(
-        tier=analysis.tier,
-        models=list(model_set([a.model for a in analysis.answers])),
-        agreement=round(verdict.agreement, 4),
-        grade=round(verdict.grade, 4),
-        contradicted=CONTRADICTED in verdict.notes,
-        uncapped=round(verdict.uncapped, 4),
-        complete="grading_incomplete" not in verdict.notes,
-    )
+    return {
+        "tier": analysis.tier,
+        "models": list(model_set([a.model for a in analysis.answers])),
+        "agreement": round(verdict.agreement, 4),
+        "grade": round(verdict.grade, 4),
+        "contradicted": CONTRADICTED in verdict.notes,
+        "uncapped": round(verdict.uncapped, 4),
+        "complete": "grading_incomplete" not in verdict.notes,
+    }
 
 
-def _grade(review: Review) -> GradeBody:
+def _grade(review: Review) -> Document:
     grade = review.grade
     stances = grade.stances
-    return GradeBody(
-        grader=review.grader,
-        subject=review.subject,
-        mean=rounded(grade.mean),
-        correctness=_score(grade.correctness),
-        safety=_score(grade.safety),
-        completeness=_score(grade.completeness),
-        entails=stances.count(Stance.ENTAILS),
-        contradicts=stances.count(Stance.CONTRADICTS),
-        silent=stances.count(Stance.SILENT),
-        absent=stances.count(None),
-    )
+    return {
+        "grader": review.grader,
+        "subject": review.subject,
+        "mean": rounded(grade.mean),
+        "correctness": _score(grade.correctness),
+        "safety": _score(grade.safety),
+        "completeness": _score(grade.completeness),
+        "entails": stances.count(Stance.ENTAILS),
+        "contradicts": stances.count(Stance.CONTRADICTS),
+        "silent": stances.count(Stance.SILENT),
+        "absent": stances.count(None),
+    }
 
 
-def _score(score: Score | None) -> ScoreBody | None:
-    return None if score is None else ScoreBody(score=score.value, evidence=score.evidence)
+def _score(score: Score | None) -> Document | None:
+    return None if score is None else {"score": score.value, "evidence": score.evidence}
 
 
-def _unsettled(objection: Objection) -> UnsettledBody:
-    against = [AgainstBody(provider=name, evidence=evidence) for name, evidence in objection.against]
-    return UnsettledBody(claim=objection.claim, critical=objection.critical, against=against)
+def _unsettled(objection: Objection) -> Document:
+    against = [{"provider": name, "evidence": evidence} for name, evidence in objection.against]
+    return {"claim": objection.claim, "critical": objection.critical, "against": against}
+
+
+def _dangerous(danger: Dangerous) -> Document:
+    return {"command": danger.command, "kind": danger.kind, "why": danger.why, "effect": danger.effect}
 
 
 def problem_of(error: AnalysisError) -> Problem:
@@ -182,7 +181,7 @@ def problem_of(error: AnalysisError) -> Problem:
         "timeout" if kinds == {"timeout"} else "providers_failed",
         error.message,
         retry_after=error.retry_after,
-        providers=[failed_provider(f, f.cost_usd).document() for f in error.failures],
+        providers=[failed_provider(f, f.cost_usd) for f in error.failures],
     )
 
 

@@ -13,7 +13,7 @@ from techsapo_ops.serve.answers.analyst import Analyst
 from techsapo_ops.serve.answers.answer_body import Elsewhere, ProgressEvent, Step, as_document, problem_of
 from techsapo_ops.serve.answers.audit_trail import AuditedRequest, AuditTrail
 from techsapo_ops.serve.answers.stored_answers import StoredAnswers
-from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.idempotency import RequestMemory
@@ -26,7 +26,8 @@ from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.context import Observer, VendorWait
 from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question, TaskType
 
-NOTHING = TokensBody(input=0, output=0)
+NOTHING = {"input": 0, "output": 0}
+"""Tokens of an answer that was given before."""
 
 
 class PendingAnswer:
@@ -35,8 +36,8 @@ class PendingAnswer:
     def __init__(
         self,
         request: AuditedRequest,
-        flight: Flight[AnswerBody, Step],
-        again: Callable[[], Awaitable[AnswerBody]] | None,
+        flight: Flight[Document, Step],
+        again: Callable[[], Awaitable[Document]] | None,
     ) -> None:
         """`again` asks once more, for who waits for another caller's analysis."""
         self._request = request
@@ -60,7 +61,7 @@ class PendingAnswer:
             if progress is not None:
                 yield progress
 
-    async def answer(self) -> AnswerBody:
+    async def answer(self) -> Document:
         """The answer. Raises Problem when there is none."""
         request = self._request
         if self._again is None:
@@ -147,7 +148,7 @@ class Answers:
         self._analyst = analyst
         self._stored = stored
         self._trail = trail
-        self._flights = Flights[AnswerBody, Step]()
+        self._flights = Flights[Document, Step]()
 
     @property
     def active(self) -> int:
@@ -178,7 +179,7 @@ class Answers:
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
 
-        async def again() -> AnswerBody:
+        async def again() -> Document:
             asking = self.asking(
                 prompt, task_type, language, request_id=request_id, caller=caller, memory=memory
             )
@@ -193,8 +194,8 @@ class Answers:
                 await flight.cancelled()
 
     async def _fly(
-        self, flight: Flight[AnswerBody, Step], key: str, question: Question, request: AuditedRequest
-    ) -> AnswerBody:
+        self, flight: Flight[Document, Step], key: str, question: Question, request: AuditedRequest
+    ) -> Document:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._stored.find(key)
@@ -228,8 +229,8 @@ class Answers:
         return answer
 
     async def _at_work(
-        self, key: str, question: Question, request: AuditedRequest, flight: Flight[AnswerBody, Step]
-    ) -> AnswerBody:
+        self, key: str, question: Question, request: AuditedRequest, flight: Flight[Document, Step]
+    ) -> Document:
         """The answer that this instance, or another one that is at it already, makes."""
 
         def waiting() -> None:
@@ -244,7 +245,7 @@ class Answers:
 
     async def _analysed(
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
-    ) -> AnswerBody:
+    ) -> Document:
         made, complete = await self._analyst.analyse(question, request, hear)
         # One that began while another provider was worth asking is not what is answered now.
         if complete and self._stored.key(question, request.task_type, request.caller.id) == key:
@@ -252,8 +253,8 @@ class Answers:
         return made
 
 
-def _reused(shared: AnswerBody, request: AuditedRequest) -> AnswerBody:
+def _reused(shared: Document, request: AuditedRequest) -> Document:
     """`shared` as the answer to another request, which costs nothing."""
     own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0, "tokens": NOTHING}
     more = {"processing_ms": request.elapsed_ms(), "masked": dict(request.masked)}
-    return shared.model_copy(update={**own, **more})
+    return {**shared, **own, **more}

@@ -113,7 +113,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
         idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Idempotency
     ) -> Response:
         language = asking.language.of(body.language, body.prompt, lambda: body.prompt)
-        asked = Asked(body.prompt, body.task_type, language, AnswerBody.document)
+        asked = Asked(body.prompt, body.task_type, language)
         return await reply(request, body, asked, html=_wants_html(request))
 
     @router.post(
@@ -135,9 +135,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
             raise Problem(422, "invalid_request", msg("error_output and user_command are both empty"))
         language = asking.language.of(body.language, "", lambda: str(prompt_of(*parts, "en")))
         log = "\n".join(parts)
-        asked = Asked(
-            prompt_of(*parts, language), body.task_type, language, lambda a: triage(a, log).document()
-        )
+        asked = Asked(prompt_of(*parts, language), body.task_type, language, lambda a: triage(a, log))
         return await reply(request, body, asked)
 
     return router

@@ -10,9 +10,9 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from techsapo_ops.serve.answers.answers import Answers, PendingAnswer
-from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.idempotency import Document, Idempotency, RequestMemory
+from techsapo_ops.serve.http.idempotency import Idempotency, RequestMemory
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.question import Composed, Language, TaskType, language_asked_for, language_of
@@ -25,12 +25,12 @@ Tell = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks, and what is made of the answer for it."""
+    """What a request asks, and what is made of the answer's document for it."""
 
     prompt: str | Composed
     task_type: TaskType
     language: Language
-    reply: Callable[[AnswerBody], Document]
+    reply: Callable[[Document], Document] = lambda answer: answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Asking:
         Raises Problem where there is no answer.
         """
 
-        async def followed(pending: PendingAnswer) -> AnswerBody:
+        async def followed(pending: PendingAnswer) -> Document:
             async for event in pending.events():
                 tell(event["event"], event)
             return await pending.answer()
@@ -87,7 +87,7 @@ class Asking:
         request: Request,
         body: BaseModel,
         asked: Asked,
-        wait: Callable[[PendingAnswer], Awaitable[AnswerBody]],
+        wait: Callable[[PendingAnswer], Awaitable[Document]],
     ) -> Document:
         caller: Caller = request.state.caller
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any
 
 import structlog
 
@@ -17,7 +18,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.answer_body import failed_provider
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.spending import LostReservation
-from techsapo_ops.serve.bodies.answer import AnswerBody, ProviderBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.idempotency import RequestMemory
 from techsapo_ops.serve.http.problems import Problem
@@ -44,6 +45,8 @@ _ASKERS_OWN = OUT_OF_BUDGET | {"key_busy"}
 
 STORED_WITHIN = 30.0
 """Seconds in which a row is on disk, or its answer is not given."""
+_VERDICT = ("confidence", "consensus", "accepted", "simulated")
+"""Of an answer's document, in the log and in its row."""
 _ECHO = 16
 """Characters in a row that a vendor's words and the question share by no chance."""
 
@@ -118,28 +121,24 @@ class AuditedRequest:
         """Milliseconds since the request came."""
         return round((perf_counter() - self.started) * 1000)
 
-    def settled(self, answer: AnswerBody) -> None:
+    def settled(self, answer: Document) -> None:
         """There is an answer: info, or warn where it is below a threshold or a provider failed."""
-        if answer.cache == "miss":
-            self._log_failures(answer.providers)
+        if answer["cache"] == "miss":
+            self._log_failures(answer["providers"])
             self._count("success")
-        names = [p.name for p in answer.providers if p.status == "answered"]
-        tell = log.info if answer.accepted else log.warning
+        names = [p["name"] for p in answer["providers"] if p["status"] == "answered"]
+        tell = log.info if answer["accepted"] else log.warning
         tell(
             msg("Wall-bounce analysis completed"),
             **self._who(),
             taskType=self.task_type,
             providers=names,
-            confidence=answer.confidence,
-            consensus=answer.consensus,
-            accepted=answer.accepted,
-            simulated=answer.simulated,
-            cache=answer.cache,
+            **{name: answer[name] for name in (*_VERDICT, "cache")},
             processingTime=self.elapsed_ms(),
-            cost=answer.cost_usd,
+            cost=answer["cost_usd"],
         )
-        status = "accepted" if answer.accepted else "below_threshold"
-        self._audit("refused" if answer.outcome == "refused" else status, answer, tuple(names))
+        status = "accepted" if answer["accepted"] else "below_threshold"
+        self._audit("refused" if answer["outcome"] == "refused" else status, answer, tuple(names))
 
     async def written(self) -> None:
         """Wait until no power cut takes its row.
@@ -179,18 +178,18 @@ class AuditedRequest:
                 self.task_type, status, taken, self.request_id, cut_off=self.wait.cut_off
             )
 
-    def _log_failures(self, providers: Sequence[ProviderBody]) -> None:
+    def _log_failures(self, providers: Sequence[Document]) -> None:
         for provider in providers:
-            if provider.error is not None:
+            if (error := provider.get("error")) is not None:
                 log.error(
                     "Provider failed",
                     **self._who(),
-                    provider=provider.name,
-                    model=provider.model,
-                    kind=provider.error.kind,
-                    cause=provider.error.cause,
-                    detail=mask(_without(self.prompt, provider.error.message)),
-                    processingTime=round(provider.seconds * 1000),
+                    provider=provider["name"],
+                    model=provider["model"],
+                    kind=error["kind"],
+                    cause=error["cause"],
+                    detail=mask(_without(self.prompt, error["message"])),
+                    processingTime=round(provider["seconds"] * 1000),
                 )
 
     def _who(self) -> dict[str, str]:
@@ -201,9 +200,10 @@ class AuditedRequest:
             who["claimedUserId"] = self.caller.claimed
         return who
 
-    def _audit(self, status: str, answer: AnswerBody | None = None, providers: tuple[str, ...] = ()) -> None:
-        hit = answer is not None and answer.cache == "hit"
-        account = None if hit else self.account
+    def _audit(self, status: str, answer: Document | None = None, providers: tuple[str, ...] = ()) -> None:
+        answer = answer or {"simulated": self.trail.simulated, "cache": "miss"}
+        verdict: dict[str, Any] = {name: answer.get(name) for name in _VERDICT}
+        account = None if answer["cache"] == "hit" else self.account
         prompt = self.prompt
         self.stored = self.trail.audit.put(
             AuditRow(
@@ -215,18 +215,15 @@ class AuditedRequest:
                 task_type=self.task_type,
                 prompt_hash=self.trail.prompt_hash.of(prompt),
                 providers=providers,
-                confidence=answer.confidence if answer is not None else None,
-                consensus=answer.consensus if answer is not None else None,
-                accepted=answer.accepted if answer is not None else None,
-                simulated=answer.simulated if answer is not None else self.trail.simulated,
-                cache=answer.cache if answer is not None else "miss",
+                **verdict,
+                cache=answer["cache"],
                 cost_usd=account.spent_usd if account is not None else 0.0,
                 status=status,
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
                 prompt=_storable(mask(prompt)) if self.trail.keep_prompts else None,
                 claimed_user=self.caller.claimed,
-                threshold=answer.thresholds.confidence if answer is not None else None,
+                threshold=answer["thresholds"]["confidence"] if "thresholds" in answer else None,
                 calls=tuple(account.calls) if account is not None else (),
             )
         )

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.asking import VERDICT, Asked, Asking
-from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.serve.bodies.base import openai_responses
+from techsapo_ops.serve.bodies.answer import TokensBody
+from techsapo_ops.serve.bodies.base import Document, openai_responses
 from techsapo_ops.serve.bodies.chat import (
     AssistantMessage,
     ChoiceBody,
@@ -29,7 +29,6 @@ from techsapo_ops.serve.bodies.chat import (
     text_of,
 )
 from techsapo_ops.serve.http.auth import Gate
-from techsapo_ops.serve.http.idempotency import Document
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import body_route
 from techsapo_ops.serve.http.responses import EventStream, Put, comment, json_response, sse, while_connected
@@ -94,40 +93,42 @@ _OUTCOMES: Mapping[str, str] = {
 }
 
 
-def with_notes(answer: AnswerBody) -> str:
+def with_notes(answer: Document) -> str:
     """The answer's text, and below it verdict, scores, and who agrees, dissents or failed."""
-    lines = [f"- {in_language(line, answer.language)}" for line in _lines(answer)]
-    return "\n".join((answer.answer, "", "---", *lines))
+    lines = [f"- {in_language(line, answer['language'])}" for line in _lines(answer)]
+    return "\n".join((answer["answer"], "", "---", *lines))
 
 
-def _lines(answer: AnswerBody) -> Iterator[str]:
+def _lines(answer: Document) -> Iterator[str]:
     yield msg(
         "Verdict: {outcome}; tier {tier}, confidence {confidence:.2f} (needs {confidence_needed:.2f}), "
         "consensus {consensus} (needs {consensus_needed:.2f})",
-        outcome=_OUTCOMES[answer.outcome],
-        tier=answer.tier,
-        confidence=answer.confidence,
-        confidence_needed=answer.thresholds.confidence,
-        consensus="–" if answer.consensus is None else f"{answer.consensus:.2f}",
-        consensus_needed=answer.thresholds.consensus,
+        outcome=_OUTCOMES[answer["outcome"]],
+        tier=answer["tier"],
+        confidence=answer["confidence"],
+        confidence_needed=answer["thresholds"]["confidence"],
+        consensus="–" if answer["consensus"] is None else f"{answer['consensus']:.2f}",
+        consensus_needed=answer["thresholds"]["consensus"],
     )
-    agreed = [p.name for p in answer.providers if p.agrees]
+    agreed = [p["name"] for p in answer["providers"] if p.get("agrees")]
     if len(agreed) > 1:
         yield msg("Agreed: {names}", names=", ".join(agreed))
-    for each in answer.dissent:
-        if each.grade is None:
-            yield msg("Another view: {cause} ({name}, not graded)", cause=each.root_cause, name=each.provider)
+    for each in answer["dissent"]:
+        if each["grade"] is None:
+            yield msg(
+                "Another view: {cause} ({name}, not graded)", cause=each["root_cause"], name=each["provider"]
+            )
         else:
             yield msg(
                 "Another view: {cause} ({name}, graded {grade:.2f})",
-                cause=each.root_cause,
-                name=each.provider,
-                grade=each.grade,
+                cause=each["root_cause"],
+                name=each["provider"],
+                grade=each["grade"],
             )
-    failed = [p.name for p in answer.providers if p.status == "failed"]
+    failed = [p["name"] for p in answer["providers"] if p["status"] == "failed"]
     if failed:
         yield msg("Did not answer: {names}", names=", ".join(failed))
-    if answer.simulated:
+    if answer["simulated"]:
         yield msg("Simulated: no model has answered")
 
 
@@ -171,7 +172,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         tier, _ = body.known
         prompt = body.prompt()
         language = asking.language.of(body.language, body.words(), lambda: str(prompt))
-        asked = Asked(prompt, tier, language, AnswerBody.document)
+        asked = Asked(prompt, tier, language)
         if body.stream:
 
             async def work(put: Put) -> None:
@@ -181,7 +182,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
                     if name != VERDICT:
                         put(comment(name))
                         return
-                    for chunk in _chunks(body, AnswerBody.model_validate(document)):
+                    for chunk in _chunks(body, document):
                         put(chunk)
 
                 await asking.follow(request, body, asked, tell)
@@ -190,14 +191,14 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         document = await while_connected(request, asking.reply(request, body, asked))
         if document is None:
             return Response(status_code=499)
-        return json_response(_completion(body, AnswerBody.model_validate(document)))
+        return json_response(_completion(body, document))
 
     return router
 
 
-def _usage(answer: AnswerBody) -> UsageBody:
+def _usage(answer: Document) -> UsageBody:
     """All that was billed for the answer, gradings and thinking included; of a kept answer nothing was."""
-    billed = answer.tokens
+    billed = TokensBody.model_validate(answer["tokens"])
     return UsageBody(
         prompt_tokens=billed.input,
         completion_tokens=billed.output,
@@ -209,21 +210,21 @@ def _usage(answer: AnswerBody) -> UsageBody:
     )
 
 
-def _text(body: ChatBody, answer: AnswerBody) -> str:
+def _text(body: ChatBody, answer: Document) -> str:
     _, notes = body.known
-    return with_notes(answer) if notes else answer.answer
+    return with_notes(answer) if notes else str(answer["answer"])
 
 
-def _head(body: ChatBody, answer: AnswerBody, kind: str) -> dict[str, Any]:
-    number = f"chatcmpl-{answer.request_id}"
+def _head(body: ChatBody, answer: Document, kind: str) -> dict[str, Any]:
+    number = f"chatcmpl-{answer['request_id']}"
     return {"id": number, "object": kind, "created": int(time.time()), "model": body.model}
 
 
-def _verdict(answer: AnswerBody) -> VerdictBody:
-    return VerdictBody(**{name: getattr(answer, name) for name in VerdictBody.model_fields})
+def _verdict(answer: Document) -> VerdictBody:
+    return VerdictBody(**{name: answer[name] for name in VerdictBody.model_fields})
 
 
-def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
+def _completion(body: ChatBody, answer: Document) -> CompletionBody:
     message = AssistantMessage(role="assistant", content=_text(body, answer), refusal=None)
     return CompletionBody(
         **_head(body, answer, "chat.completion"),
@@ -233,7 +234,7 @@ def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
     )
 
 
-def _chunks(body: ChatBody, answer: AnswerBody) -> Iterator[bytes]:
+def _chunks(body: ChatBody, answer: Document) -> Iterator[bytes]:
     head = _head(body, answer, "chat.completion.chunk")
 
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:

@@ -25,8 +25,9 @@ from starlette.responses import Response
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.audit_trail import on_disk
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.auth import Caller
-from techsapo_ops.serve.http.idempotency import Document, Idempotency
+from techsapo_ops.serve.http.idempotency import Idempotency
 from techsapo_ops.serve.http.middleware import DRILL as STATE
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import body_route

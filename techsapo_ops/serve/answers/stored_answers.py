@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.cache import AnswerCache, StorageShare
@@ -57,21 +58,21 @@ class StoredAnswers:
         whole = json.dumps([self._setting(caller), task_type, asked], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 
-    async def find(self, key: str) -> AnswerBody | None:
+    async def find(self, key: str) -> Document | None:
         """The answer of `key`, where there is one; the look-up counts."""
         return await self._look_up(key, self._count)
 
-    async def keep(self, key: str, answer: AnswerBody, caller: str = "") -> None:
+    async def keep(self, key: str, answer: Document, caller: str = "") -> None:
         """Store `answer`, which `caller` asked for; "" is nobody told apart."""
         if self._ttl <= 0:
             return
-        value = dump(answer.document())
+        value = dump(answer)
         if self._share is None or await self._share.takes(caller, len(value)):
             await self._cache.set(key, value, self._ttl)
 
     async def once(
-        self, key: str, work: Callable[[], Awaitable[AnswerBody]], waiting: Callable[[], None]
-    ) -> tuple[AnswerBody, bool]:
+        self, key: str, work: Callable[[], Awaitable[Document]], waiting: Callable[[], None]
+    ) -> tuple[Document, bool]:
         """What `work` makes, and True; or what another instance, which is at it already, has stored.
 
         `waiting` is called again and again while that one is at it.
@@ -80,16 +81,19 @@ class StoredAnswers:
             return await work(), True
         return await self._lock.run(key, lambda: self._look_up(key, lambda _: None), work, waiting=waiting)
 
-    async def _look_up(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
+    async def _look_up(self, key: str, count: Callable[[str], None]) -> Document | None:
         if self._ttl <= 0:
             return None
         errors = self._cache.read_errors
         raw = await self._cache.get(key)
         failed = self._cache.read_errors > errors
-        try:
-            answer = AnswerBody.model_validate(load(raw)) if raw is not None else None
-        except ValueError:  # a ValidationError is one, too
-            answer, failed = None, True
+        answer: Document | None = None
+        if raw is not None:
+            try:
+                answer = load(raw)
+                AnswerBody.model_validate(answer)
+            except ValueError:  # a ValidationError is one, too
+                answer, failed = None, True
         count("error" if failed else "miss" if answer is None else "hit")
         return answer
 

@@ -8,13 +8,15 @@ from functools import cache
 
 from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
-from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.wallbounce.examination.claims import sentences
 from techsapo_ops.wallbounce.question import Composed, Language, Passage
 from techsapo_ops.wallbounce.verdict.commands import dangerous
 
 LOW, UNKNOWN = "low", "unknown"
 MAX_STEPS = 12
+_SAME = ("confidence", "accepted", "outcome", "simulated", "cost_usd", "cache")
+"""What a triage has from its answer as it is."""
 _MARKS: Mapping[Language, Mapping[Effect, str]] = {
     "ja": {
         Effect.DESTRUCTIVE: "【元に戻せません】",
@@ -76,40 +78,36 @@ def prompt_of(user_command: str, error_output: str, system_context: str, languag
     return Composed(tuple(parts))
 
 
-def triage(answer: AnswerBody, log: str) -> TriageBody:
-    """What `answer` says of `log`; the answer itself is in it under `analysis`."""
+def triage(answer: Document, log: str) -> Document:
+    """What `answer` says of `log`, as TriageBody tells of it; the answer itself is in it under `analysis`."""
     own = _own_text(answer)
-    steps = _open_causes(answer) if answer.outcome == "refused" else _steps(answer, own)
-    return TriageBody(
-        request_id=answer.request_id,
-        problem_category=category_of(log),
-        severity=severity_of(log),
-        root_cause=answer.root_cause or next(iter(sentences(own)), ""),
-        solution_steps=steps[:MAX_STEPS],
-        confidence=answer.confidence,
-        accepted=answer.accepted,
-        outcome=answer.outcome,
-        simulated=answer.simulated,
-        cost_usd=answer.cost_usd,
-        cache=answer.cache,
-        analysis=answer,
-    )
+    steps = _open_causes(answer) if answer["outcome"] == "refused" else _steps(answer, own)
+    return {
+        "request_id": answer["request_id"],
+        "problem_category": category_of(log),
+        "severity": severity_of(log),
+        "root_cause": answer["root_cause"] or next(iter(sentences(own)), ""),
+        "solution_steps": steps[:MAX_STEPS],
+        **{name: answer[name] for name in _SAME},
+        "analysis": answer,
+    }
 
 
-def _own_text(answer: AnswerBody) -> str:
+def _own_text(answer: Document) -> str:
     """The chosen provider's words: the integrated text lists objections and other views too, no steps."""
-    return next((p.answer or "" for p in answer.providers if p.name == answer.answered_by), answer.answer)
+    answered = (p.get("answer") for p in answer["providers"] if p["name"] == answer["answered_by"])
+    return str(next(answered, answer["answer"]) or "")
 
 
-def _steps(answer: AnswerBody, own: str) -> list[str]:
+def _steps(answer: Document, own: str) -> list[str]:
     """The numbered lines of the chosen answer or else its sentences, what others added, and commands unnamed.
 
     A dangerous step says so itself: whoever reads the list alone must not miss it.
     """
     steps = [s for m in _NUMBERED.findall(own) if (s := m.strip())] or list(sentences(own))
-    steps += [a.claim for a in answer.amendments]
-    steps += [c for c in answer.commands if not any(c in s for s in steps)]
-    language: Language = answer.language
+    steps += [a["claim"] for a in answer["amendments"]]
+    steps += [c for c in answer["commands"] if not any(c in s for s in steps)]
+    language: Language = answer["language"]
     return [_mark(s, language) + s for s in steps]
 
 
@@ -119,6 +117,8 @@ def _mark(step: str, language: Language) -> str:
     return next((mark for effect, mark in _MARKS[language].items() if effect in effects), "")
 
 
-def _open_causes(answer: AnswerBody) -> list[str]:
+def _open_causes(answer: Document) -> list[str]:
     """Of a refusal: each cause that is left open, to be confirmed. No command: nobody has checked any."""
-    return list(dict.fromkeys(_CONFIRM[answer.language].format(cause=h.cause) for h in answer.hypotheses))
+    return list(
+        dict.fromkeys(_CONFIRM[answer["language"]].format(cause=h["cause"]) for h in answer["hypotheses"])
+    )

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+Document = dict[str, Any]
+"""A body as plain data, in the order of its fields."""
 Number = int | float
 """A number that comes from elsewhere: a whole one stays one."""
 
@@ -27,7 +29,7 @@ class Body(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """As plain data, in the order of the fields."""
         return self.model_dump(exclude_unset=True)
 

@@ -20,6 +20,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.problems import Problem, unconfirmed
 from techsapo_ops.serve.metrics.own_time import OwnTime
@@ -133,7 +134,6 @@ def _tokens(reply: Any) -> Tokens:
     return Tokens(**counts) if isinstance(counts, dict) else Tokens()
 
 
-Document = dict[str, Any]
 Work = Callable[[RequestMemory | None], Awaitable[Document]]
 
 

@@ -12,10 +12,12 @@ from typing import Any, cast
 import pytest
 from fuzzing import examples
 
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.cli.app import answer_view as view
-from techsapo_ops.serve.answers.answer_body import answer_body
+from techsapo_ops.serve.answers.answer_body import answer_document
 from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.answers.spending import Spending
+from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, ClaimGrade, Grade, Grades, Score, Stance, Tokens
 from techsapo_ops.wallbounce.orchestrator import WallBounce
@@ -95,7 +97,13 @@ def told(seed: int) -> tuple[Analysis, dict[str, Any]]:
     english = replace(english, text=integrate.text(english))
     chosen = draw.choice((analysis, english))
     account = Account(cast("Spending", None), (), "r")  # nothing is reserved
-    return chosen, answer_body(chosen, bounce, "r", account).document()
+    return chosen, answer_document(chosen, bounce, "r", account)
+
+
+def test_a_document_is_to_the_letter_what_its_model_makes_of_it() -> None:
+    for seed in range(examples(300)):
+        _, body = told(seed)
+        assert dump(AnswerBody.model_validate(body).document()) == dump(body), f"seed {seed}"
 
 
 def contradictions(body: dict[str, Any]) -> list[str]:

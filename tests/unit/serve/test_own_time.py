@@ -90,7 +90,7 @@ def test_a_stream_that_breaks_is_a_failed_stream_and_a_failed_analysis(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("techsapo_ops.serve.answers.analyst.answer_body", broken)
+    monkeypatch.setattr("techsapo_ops.serve.answers.analyst.answer_document", broken)
     with pytest.raises(RuntimeError):
         within(app, lambda client: ask(client, "events"))
     assert ends(app) == {"error": 1}

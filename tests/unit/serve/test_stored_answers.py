@@ -228,10 +228,6 @@ async def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> 
                 return self.left >= 0
             return True
 
-    class Body:
-        def document(self) -> dict[str, str]:
-            return {"answer": "x" * 600}
-
     class Cache:
         kept: list[str] = []
 
@@ -241,7 +237,7 @@ async def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> 
 
     answers = stored_answers.StoredAnswers(Cache(), None, 60, lambda _: "", lambda _: None, Share())
     for key, caller in (("1", "greedy"), ("2", "greedy"), ("3", "modest")):
-        await answers.keep(key, Body(), caller)
+        await answers.keep(key, {"answer": "x" * 600}, caller)
     assert Cache.kept == ["1", "3"]
 
 

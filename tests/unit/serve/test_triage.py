@@ -8,29 +8,29 @@ from rows import each_row
 
 from techsapo_ops.serve.answers.answer_body import as_document, problem_of
 from techsapo_ops.serve.answers.triage import triage
-from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.context import Failed
 from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, usual_cause
 
 
 def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:
-    provider, hypotheses = ProviderBody.model_construct, more.pop("hypotheses", [])
-    answer = AnswerBody.model_construct(
-        answer=f"WARNING:\n- wipe it\n\n{text}\n\nAnother view:\n- It is the moon.",
-        answered_by="b",
-        providers=[provider(name="a", answer="It is the moon."), provider(name="b", answer=text)],
-        commands=list(commands),
-        root_cause=root_cause,
-        amendments=[AmendmentBody(**amendment) for amendment in more.pop("amendments", [])],
-        hypotheses=[HypothesisBody.model_construct(**hypothesis) for hypothesis in hypotheses],
-        **{"language": "en", "outcome": "unsettled", **more},
+    answer = {
+        "answer": f"WARNING:\n- wipe it\n\n{text}\n\nAnother view:\n- It is the moon.",
+        "answered_by": "b",
+        "providers": [{"name": "a", "answer": "It is the moon."}, {"name": "b", "answer": text}],
+        "commands": list(commands),
+        "root_cause": root_cause,
+        "amendments": [],
+        "hypotheses": [],
+        "language": "en",
+        "outcome": "unsettled",
+        **more,
         **dict.fromkeys(("confidence", "cost_usd"), 0.5),
         **dict.fromkeys(("accepted", "simulated"), False),
-        request_id="req_1",
-        cache="miss",
-    )
-    return triage(answer, "").document()
+        "request_id": "req_1",
+        "cache": "miss",
+    }
+    return triage(answer, "")
 
 
 @each_row(

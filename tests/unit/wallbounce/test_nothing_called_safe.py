@@ -15,10 +15,10 @@ from scripted import Staged
 from virtual import run
 
 from techsapo_ops.cli.app import answer_view as view
-from techsapo_ops.serve.answers.answer_body import answer_body
+from techsapo_ops.serve.answers.answer_body import answer_document
 from techsapo_ops.serve.answers.metering import Account, Spending
 from techsapo_ops.serve.answers.triage import triage
-from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.question import Language, Policy, Question, TierRule
@@ -53,7 +53,7 @@ def words(value: Any) -> Iterator[str]:
         yield value
 
 
-def body_of(language: Language, *claims: Mapping[str, str]) -> AnswerBody:
+def body_of(language: Language, *claims: Mapping[str, str]) -> Document:
     """What the API answers where each provider makes one of `claims`, and all tell to run RUNS_ANYTHING."""
     parts = [
         {"name": f"p{n}", "claims": [claim], "commands": list(RUNS_ANYTHING)}
@@ -65,7 +65,7 @@ def body_of(language: Language, *claims: Mapping[str, str]) -> AnswerBody:
     bounce = WallBounce([Guarded(Staged(p, meanings, orders="")) for p in parts], policy)
     analysis, _ = run(bounce.analyse(Question("It does not answer", language, "r"), "basic"))
     account = Account(cast("Spending", None), (), "r")  # nothing is reserved
-    return answer_body(analysis, bounce, "req_1", account)
+    return answer_document(analysis, bounce, "req_1", account)
 
 
 def shown(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -84,15 +84,14 @@ REFUSED, ANSWERED = (CLAIM, OTHER), (CLAIM, CLAIM)
 def test_nothing_in_an_answer_calls_a_command_safe_and_a_refusal_hands_out_none(
     language: Language, claims: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = body_of(language, *claims)
-    document = body.document()
-    steps = triage(body, "disk full").document()["solution_steps"]
-    assert (body.outcome == "refused") is (claims is REFUSED)
+    document = body_of(language, *claims)
+    steps = triage(document, "disk full")["solution_steps"]
+    assert (document["outcome"] == "refused") is (claims is REFUSED)
     assert document["commands"] == list(RUNS_ANYTHING)
     assert steps
     assert [w for w in [*words(document), *steps, shown(document, monkeypatch)] if SAFE.search(w)] == []
     if claims is REFUSED:
-        said = "\n".join([body.answer, *steps])
+        said = "\n".join([document["answer"], *steps])
         assert [command for command in RUNS_ANYTHING if command in said] == []
 
 
