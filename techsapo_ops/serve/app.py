@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -24,7 +24,7 @@ from techsapo_ops.serve.answers.reading import Offers, reading_routes
 from techsapo_ops.serve.answers.spending import open_spending
 from techsapo_ops.serve.answers.stored_answers import StoredAnswers, answer_setting
 from techsapo_ops.serve.http.anomalies import Anomalies
-from techsapo_ops.serve.http.application import application
+from techsapo_ops.serve.http.application import Application, add_routes
 from techsapo_ops.serve.http.auth import Gate, SignIn, key_ring, sign_in_routes
 from techsapo_ops.serve.http.hosts import HostNames, SameOrigin
 from techsapo_ops.serve.http.idempotency import Idempotency
@@ -228,18 +228,17 @@ class App:
 
         def layers(routes: ASGIApp) -> ASGIApp:
             limited = BodyLimit(routes, MAX_BODY, max(HELD, 4 * MAX_BODY))
-            envelope = Envelope(limited, names, metrics, self.lifecycle, anomalies, proxies, tracing)
+
+            async def named(scope: Scope, receive: Receive, send: Send) -> None:
+                if scope["type"] != "lifespan":
+                    await names.check(scope, receive)
+                await limited(scope, receive, send)
+
+            envelope = Envelope(named, metrics, self.lifecycle, anomalies, proxies, tracing)
             return envelope if options.maintenance is None else Closed(envelope, options.maintenance)
 
-        self.asgi = application(
-            instance.version,
-            self._lifespan,
-            routers,
-            pages,
-            keys=gate.needs_keys,
-            admit=sign_in.admit,
-            layers=layers,
-        )
+        self.asgi = Application(instance.version, self._lifespan, layers)
+        add_routes(self.asgi, routers, pages, keys=gate.needs_keys, admit=sign_in.admit)
         self.asgi.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         self._clean_ups = CleanUps()
 

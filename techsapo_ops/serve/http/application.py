@@ -42,8 +42,20 @@ class Application(FastAPI):
     only others are tried one after the other.
     """
 
-    def __init__(self, layers: Callable[[ASGIApp], ASGIApp], **more: Any) -> None:
-        super().__init__(telemetry={"tracing": False, "metrics": False, "logs": False}, **more)
+    def __init__(
+        self, version: str, lifespan: Lifespan[FastAPI], layers: Callable[[ASGIApp], ASGIApp]
+    ) -> None:
+        super().__init__(
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+            title="TechSapo",
+            version=version,
+            description="Several models, one answer with a confidence score.",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,  # a redirect through nginx would lose its port
+            openapi_url=None,  # a route of its own, so that requests for it are counted by template
+            lifespan=lifespan,
+        )
         self._layers = layers
 
     @override
@@ -64,31 +76,18 @@ class Application(FastAPI):
         return self._layers(routed)
 
 
-def application(
-    version: str,
-    lifespan: Lifespan[FastAPI],
+def add_routes(
+    app: Application,
     routers: Sequence[APIRouter],
     pages: Sequence[APIRouter],
     *,
     keys: bool,
     admit: Callable[[Request], Awaitable[None]],
-    layers: Callable[[ASGIApp], ASGIApp],
-) -> Application:
-    """The application of `routers`, which are tried first, and of `pages`, whose callers `admit` lets in.
+) -> None:
+    """Give `app` the `routers`, which are tried first, and the `pages`, whose callers `admit` lets in.
 
     `keys`: whether questions need a key.
     """
-    app = Application(
-        layers,
-        title="TechSapo",
-        version=version,
-        description="Several models, one answer with a confidence score.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # a redirect through nginx would lose its port
-        openapi_url=None,  # its own route below, so that requests for it are counted by template
-        lifespan=lifespan,
-    )
     for router in routers:  # an included one is looked through three times for each request
         app.router.routes.extend(router.routes)
     for router in pages:
@@ -97,8 +96,6 @@ def application(
     @app.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
         return json_response(described(app.openapi(), keys=keys))
-
-    return app
 
 
 def described(document: dict[str, Any], *, keys: bool) -> dict[str, Any]:

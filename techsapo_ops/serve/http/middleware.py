@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.anomalies import Anomalies
-from techsapo_ops.serve.http.hosts import HostNames
 from techsapo_ops.serve.http.problems import BROKE, REFUSALS, Problem, answer_to
 from techsapo_ops.serve.http.proxies import Proxies, header_of
 from techsapo_ops.serve.instance import Lifecycle
@@ -61,13 +60,12 @@ def request_id_of(scope: Scope) -> str:
 class Envelope:
     """Gives each request its id and its client's address (`request.state.client`), counts and logs it, sets
     the headers of every answer, and makes sure that there is one. While the instance drains, it asks
-    kept-alive connections to close. Only requests for `names` reach `app`.
+    kept-alive connections to close.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        names: HostNames,
         metrics: Metrics,
         lifecycle: Lifecycle,
         anomalies: Anomalies,
@@ -75,7 +73,6 @@ class Envelope:
         tracing: Tracing,
     ) -> None:
         self._app = app
-        self._names = names
         self._metrics = metrics
         self._proxies = proxies
         self._anomalies = anomalies
@@ -114,7 +111,6 @@ class Envelope:
 
         try:
             try:
-                await self._names.check(scope, receive)
                 await self._app(scope, receive, send_with_headers)
             except REFUSALS as error:
                 if status:

@@ -140,7 +140,7 @@ class WiredModel(ReadModel):
             effort = spec.effort.upper() if self.effort_upper else spec.effort
             self._added.insert(0, placed(self.effort_at, effort))
         self._form = Form()
-        self._bodies: dict[tuple[Form, str, int], dict[str, Any]] = {}
+        self._bodies: dict[tuple[Form, str], dict[str, Any]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._errors: tuple[type[Exception], ...] = ()
 
@@ -252,10 +252,10 @@ class WiredModel(ReadModel):
     def encoded(self, prompt: Prompt, question: Question, form: Form) -> bytes:
         """The body of a call."""
         system = prompt.system if form.structured else with_schema(prompt, question.language)
-        kept = (form, prompt.name, id(prompt.schema))
-        body = self._bodies.get(kept)
+        sort = (form, prompt.name)
+        body = self._bodies.get(sort)
         if body is None:
-            body = self._bodies[kept] = self._body(prompt, form)
+            body = self._bodies[sort] = self._body(prompt, form)
         return dump(body, {SYSTEM: system, USER: prompt.user}.__getitem__)
 
     def _body(self, prompt: Prompt, form: Form) -> dict[str, Any]:
