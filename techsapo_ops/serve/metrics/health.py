@@ -26,6 +26,7 @@ from techsapo_ops.serve.instance import Instance, Lifecycle
 from techsapo_ops.serve.metrics.provider_health import Standing
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import Flights
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.providers.failures import advice
@@ -163,6 +164,7 @@ def probe_routes(
 ) -> APIRouter:
     """/health, /api/v1/health, /ping and /metrics; `render` makes the metrics for an Accept header."""
     router = APIRouter(route_class=PlainRoute)
+    scrapes = Flights[tuple[bytes, str], None]()
 
     @router.head("/health", include_in_schema=False)
     @router.get(
@@ -211,7 +213,10 @@ def probe_routes(
     async def metrics(request: Request) -> Response:
         await gate.admit_monitor(request)
         accept = request.headers.get("accept", "")
-        body, content_type = await asyncio.to_thread(render, accept)
+        # Each rendering takes turns with the event loop: those who come during one get the same.
+        flight, _ = scrapes.board(accept, lambda _: asyncio.to_thread(render, accept))
+        with flight.aboard():
+            body, content_type = await flight.result()
         return Response(body, headers={"Content-Type": content_type})
 
     return router
