@@ -142,7 +142,7 @@ class Calls:
 
     async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:
-            reply = await provider.call(shown(masked(ask)))
+            reply = await provider.call(shown(await masked(ask)))
         except ProviderError as error:
             self.cost_usd += error.cost_usd
             return Failure.of(provider.name, provider.model, error)

@@ -109,11 +109,16 @@ _MOST = 32
 
 
 def reader_language(scope: Scope) -> Language:
-    """The language of ours that the request wants most; English where it names none, or none of ours."""
+    """The language of an error: the one that the request prefers, else English."""
+    return preferred_language(scope) or LANGUAGES[0]
+
+
+def preferred_language(scope: Scope) -> Language | None:
+    """Ours that Accept-Language weighs highest (RFC 9110, 12.5.4); None where it names none of ours."""
     header = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
     wanted = dict(reversed(list(_wanted(header))))
-    best = max(wanted, key=wanted.__getitem__, default=LANGUAGES[0])
-    return best if wanted.get(best) else LANGUAGES[0]
+    best = max(wanted, key=wanted.__getitem__, default=None)
+    return best if best and wanted[best] else None
 
 
 def _wanted(header: str) -> Iterator[tuple[Language, float]]:

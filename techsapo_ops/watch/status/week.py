@@ -190,15 +190,15 @@ def _backups(asked: _Asked) -> list[str]:
     proved = backups.proved
     lines = []
     if proved is None:
-        lines.append(msg("no backup was restored on trial"))
+        lines.append(msg("no backup was restored as a test"))
     elif proved.where == "here":
         lines.append(
-            msg("backup {id} was restored on trial on {when}", id=proved.id, when=asked.at(proved.at))
+            msg("backup {id} was restored as a test on {when}", id=proved.id, when=asked.at(proved.at))
         )
     else:
         lines.append(
             msg(
-                "backup {id} was fetched from off-site and restored on trial on {when}",
+                "backup {id} was fetched from off-site and restored as a test on {when}",
                 id=proved.id,
                 when=asked.at(proved.at),
             )
