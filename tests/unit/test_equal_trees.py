@@ -20,6 +20,7 @@ def test_ids_and_times_are_no_difference() -> None:
 
 def test_the_order_of_what_happens_at_once_is_no_difference() -> None:
     assert in_order(STREAM % (1, 2)) == in_order(STREAM % (2, 1))
+    assert in_order(": graded\n\n: failed\n\n: settled") == in_order(": failed\n\n: graded\n\n: settled")
 
 
 @pytest.mark.parametrize(

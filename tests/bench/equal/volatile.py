@@ -14,7 +14,8 @@ _TIMES = re.compile(
     r"(?:'[^']*'|\"[^\"]*\"|[\d.e+-]+)"
 )
 _HEADERS = re.compile(r"(?m)^(date|x-request-id|x-ratelimit-[\w-]+|ratelimit[\w-]*|content-length): .*$")
-_AT_ONCE = re.compile("event: (?:answered|failed|graded|sat_in|asked_again|revised)\n")
+_AT_ONCE = re.compile(r"(?:event)?: (?:answered|failed|graded|sat_in|asked_again|revised)\b")
+"""An event, or the comment that stands for it in a stream of chat completions."""
 _OURS = re.compile(r"techsapo_")
 _TIMED = re.compile(
     r"seconds|bytes|timestamp|build_info|memory|active_connections|response_time|deadline_used|cpu"
