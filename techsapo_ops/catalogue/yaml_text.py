@@ -79,7 +79,7 @@ def compiled(folder: Path) -> Mapping[str, Any] | None:
     pages = {str(page.relative_to(folder)): page for page in catalogue_files(folder)}
     there = folder / COMPILED
     made_of = [[name, (facts := page.stat()).st_mtime_ns, facts.st_size] for name, page in pages.items()]
-    with suppress(OSError, ValueError):  # none yet, or one that somebody was kept from writing
+    with suppress(OSError, ValueError, LookupError, TypeError):  # none yet, or a damaged one
         made = json.loads(there.read_bytes())
         if made["made_of"] == made_of:
             return dict(made["data"])
@@ -93,6 +93,8 @@ def compiled(folder: Path) -> Mapping[str, Any] | None:
             json.dump({"made_of": made_of, "data": data}, file)
         part.replace(there)
     except OSError:
+        with suppress(OSError):  # a full disk would get one for each command
+            part.unlink()
         return None
     return data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -55,13 +56,23 @@ def test_a_changed_file_a_new_one_and_one_that_went_are_compiled_again(tmp_path:
     assert compile_again(tmp_path) == {"new.yaml": []}
 
 
-@pytest.mark.parametrize("broken", ["", "{"])
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"made_of": []}'])
 def test_one_that_is_broken_is_made_again(tmp_path: Path, broken: str) -> None:
     (tmp_path / "a.yaml").write_text("a: 1\n")
     (tmp_path / COMPILED).parent.mkdir()
     (tmp_path / COMPILED).write_text(broken)
     assert compile_again(tmp_path) == {"a.yaml": {"a": 1}}
     assert json.loads((tmp_path / COMPILED).read_text())["data"] == {"a.yaml": {"a": 1}}
+
+
+def test_a_full_disk_gets_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "a.yaml").write_text("a: 1\n")
+    monkeypatch.setattr(yaml_text.json, "dump", full)
+    assert compile_again(tmp_path) is None
+    assert list((tmp_path / COMPILED).parent.iterdir()) == []
 
 
 def test_where_it_cannot_be_written_the_yaml_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
