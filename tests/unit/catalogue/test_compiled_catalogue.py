@@ -70,7 +70,7 @@ def test_a_full_disk_gets_no_part_of_it(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (tmp_path / "a.yaml").write_text("a: 1\n")
-    monkeypatch.setattr(yaml_text.json, "dump", full)
+    monkeypatch.setattr(json, "dump", full)
     assert compile_again(tmp_path) is None
     assert list((tmp_path / COMPILED).parent.iterdir()) == []
 
