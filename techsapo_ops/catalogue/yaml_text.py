@@ -20,6 +20,8 @@ LOADER: Any = yaml.CSafeLoader
 """libyaml's: ten times as fast as PyYAML's own."""
 _CATALOGUE = "techsapo_ops.catalogue"
 _FOLDER = Path(__file__).parent
+FORMAT = 1
+"""Another one for each change of how YAML is read here."""
 COMPILED = "__pycache__/catalogue.json"
 """All of the catalogue as one JSON file, which is read in a tenth of the time. It is made as Python makes its
 own compiled files, and beside them: when a YAML file has changed, and where the folder can be written."""
@@ -78,10 +80,12 @@ def compiled(folder: Path) -> Mapping[str, Any] | None:
     """The data of each YAML file of the catalogue in `folder` by its name; None where they stay YAML."""
     pages = {str(page.relative_to(folder)): page for page in catalogue_files(folder)}
     there = folder / COMPILED
-    made_of = [[name, (facts := page.stat()).st_mtime_ns, facts.st_size] for name, page in pages.items()]
-    with suppress(OSError, ValueError, LookupError, TypeError):  # none yet, or a damaged one
+    facts = [[name, (stat := page.stat()).st_mtime_ns, stat.st_size] for name, page in pages.items()]
+    made_of = [FORMAT, *facts]
+    # None yet, or a damaged one.
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
         made = json.loads(there.read_bytes())
-        if made["made_of"] == made_of:
+        if made["made_of"] == made_of and made["data"].keys() == pages.keys():
             return dict(made["data"])
     if sys.dont_write_bytecode:
         return None
@@ -93,9 +97,10 @@ def compiled(folder: Path) -> Mapping[str, Any] | None:
             json.dump({"made_of": made_of, "data": data}, file)
         part.replace(there)
     except OSError:
+        return None
+    finally:
         with suppress(OSError):  # a full disk would get one for each command
             part.unlink()
-        return None
     return data
 
 

@@ -200,7 +200,7 @@ class Masker:
         """`text` without what the level takes out; what it makes of its own result is the same again."""
         for _ in self._work(text):
             pass
-        return self._done[text]
+        return self._result(text)
 
     async def masked(self, text: str) -> str:
         """As `mask`, while the event loop turns: others go on."""
@@ -209,6 +209,11 @@ class Masker:
             if perf_counter() - began > TURN:
                 await asyncio.sleep(0)
                 began = perf_counter()
+        return self._result(text)
+
+    def _result(self, text: str) -> str:
+        if text not in self._done:  # a KeyError would show it
+            raise RuntimeError("a text was not masked: whoever began with it failed")
         return self._done[text]
 
     def _work(self, text: str) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
@@ -28,6 +28,8 @@ from techsapo_ops.wallbounce.question import Composed, Language, Passage, Questi
 
 NOTHING = {"input": 0, "output": 0}
 """Tokens of an answer that was given before."""
+AT_ONCE = 1000
+"""Characters of a prompt that is masked while longer ones wait for each other."""
 
 
 class PendingAnswer:
@@ -117,7 +119,8 @@ class Prompts:
             )
         self._anomalies.asked(asked, request_id, caller.address)
         masker = Masker(self._level)
-        async with self._masking:  # several at once would each hold up the event loop in every turn of it
+        # Several long ones at once would each hold up the event loop in every turn of it.
+        async with nullcontext() if len(asked) < AT_ONCE else self._masking:
             masked = await _masked(prompt, masker)
         parts = masked.parts if isinstance(masked, Composed) else ()
         return Question(str(masked), language, request_id, masker, parts)

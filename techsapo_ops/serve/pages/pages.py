@@ -15,6 +15,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
 from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.middleware import LANGUAGE_COOKIE
 from techsapo_ops.serve.http.problems import Problem, preferred_language
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.metrics.stream import Telemetry
@@ -35,8 +36,6 @@ _PAGES = {"/": "ask", "/dashboards": "dashboards", "/status": "status", "/docs":
 """Files, without their ending, by path."""
 _WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), strict=True))
 """What the navigation calls each page, as a key of dictionary.js."""
-_COOKIE = "techsapo_language"
-"""Set by the language button (web/words.js)."""
 
 
 @cache
@@ -86,7 +85,7 @@ def asked_language(request: Request) -> str | None:
 
 def page_language(request: Request, locale: str) -> str:
     """What `?lang=` asks for, else the reader's last choice, else the browser's language, else `locale`."""
-    chosen = request.cookies.get(_COOKIE)
+    chosen = request.cookies.get(LANGUAGE_COOKIE)  # set by the button (web/words.js)
     return (
         asked_language(request)
         or (chosen if chosen in LOCALES else None)

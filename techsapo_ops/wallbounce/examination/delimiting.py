@@ -64,10 +64,14 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"  # as in JSON
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=32)  # the calls of a round ask for the same ones; more would hold megabytes of questions
 def size(*texts: str) -> int:
-    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited. Calls ask for the same ones."""
-    text = "".join(texts)
+    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited."""
+    return size_once("".join(texts))
+
+
+def size_once(text: str) -> int:
+    """As `size`, of a text that nobody asks for again."""
     raw = text.encode(errors="surrogatepass")
     escaped = len(raw) - len(raw.translate(None, _LONGER))
     if escaped:

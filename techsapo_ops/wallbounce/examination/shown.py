@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Peer
-from techsapo_ops.wallbounce.examination.delimiting import size
+from techsapo_ops.wallbounce.examination.delimiting import size, size_once
 from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, AskRevision
 
 MAX_SHOWN = 16 * 1024
@@ -91,7 +91,7 @@ def cut(text: str, most: int) -> str:
     if size(text) <= most:
         return text
     room = most - size(CUT)
-    end = bisect_right(range(min(len(text), most)), room, key=lambda n: size(text[: n + 1]))
+    end = bisect_right(range(min(len(text), most)), room, key=lambda n: size_once(text[: n + 1]))
     return text[:end] + CUT
 
 

@@ -56,7 +56,7 @@ def test_a_changed_file_a_new_one_and_one_that_went_are_compiled_again(tmp_path:
     assert compile_again(tmp_path) == {"new.yaml": []}
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"made_of": []}'])
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"made_of": []}', "[" * 100_000])
 def test_one_that_is_broken_is_made_again(tmp_path: Path, broken: str) -> None:
     (tmp_path / "a.yaml").write_text("a: 1\n")
     (tmp_path / COMPILED).parent.mkdir()

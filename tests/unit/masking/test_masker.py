@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -88,6 +89,21 @@ def test_the_same_secret_is_the_same_placeholder_wherever_it_stands() -> None:
     )
     assert masker.mask("try Zz9yYx8w, or token=n3wT0ken99") == "try [SECRET_1], or token=[SECRET_2]"
     assert masker.counts == {"password": 1, "secret": 2}
+
+
+def test_a_text_whose_masking_failed_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Iterator[None]:
+        raise MemoryError
+        yield
+
+    masker = Masker("secrets")
+    with monkeypatch.context() as patched:
+        patched.setattr("techsapo_ops.masking.masker._finds", broken)
+        with pytest.raises(MemoryError):
+            masker.mask("password=hunter2")
+    with pytest.raises(RuntimeError) as failed:
+        masker.mask("password=hunter2")
+    assert "hunter2" not in str(failed.value)
 
 
 def test_a_placeholder_that_stands_in_the_text_already_is_no_other_secrets_name() -> None:

@@ -16,6 +16,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Matcher
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
+from techsapo_ops.serve.http.middleware import only_language
 from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
 from techsapo_ops.serve.pages.status_report import StatusReport
 
@@ -61,6 +62,23 @@ def test_a_page_has_the_readers_language(
     (page,) = get(make_app(tmp_path, locale="ja"), path, **headers)
     assert f'<html lang="{language}"' in page.text
     assert page.headers["vary"] == "Accept-Language, Cookie"
+
+
+@each_row(
+    "cookie, left",
+    [
+        (b"techsapo_language=en", [b"techsapo_language=en"]),
+        (b'a="\\\\"; techsapo_language=ja; b=1', [b"techsapo_language=ja"]),
+        (b"techsapo_language=fr", []),
+        (b"xtechsapo_language=en", []),
+        (b'a="' + 10_000 * b"\\\\" + b'"', []),
+    ],
+)
+def test_of_a_browsers_cookies_only_the_pages_language_is_read(cookie: bytes, left: list[bytes]) -> None:
+    others = [(b"host", b"localhost"), (b"accept", b"*/*")]
+    kept = only_language([others[0], (b"cookie", cookie), others[1]])
+    assert kept == [*others, *((b"cookie", each) for each in left)]
+    assert only_language(others) is others
 
 
 SIGN_IN = {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}

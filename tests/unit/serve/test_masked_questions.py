@@ -15,7 +15,10 @@ from rows import each_row
 
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
+from techsapo_ops.serve.answers.answers import Prompts
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.http.anomalies import Anomalies
+from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.options import Options
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.answers import Answer, Critique, Peer, Tokens
@@ -178,3 +181,19 @@ def test_a_prompt_that_is_kept_in_the_audit_log_is_masked_whatever_vendors_are_s
     assert len(kept) == 2, "of a kept answer too"
     assert all(text.startswith(MASKED) for text in kept)
     assert [text for text in kept if SECRET in text or "taro@" in text] == []
+
+
+def test_a_short_question_is_masked_while_long_ones_wait_for_each_other() -> None:
+    prompts = Prompts("secrets", 20_000, Anomalies(lambda _: None))
+    ended: list[str] = []
+
+    async def mask(name: str, prompt: str) -> None:
+        await prompts.question(prompt, "en", name, Caller(None, None, "127.0.0.1"))
+        ended.append(name)
+
+    async def all_of_them() -> None:
+        log = "".join(f"password=hunter{n} token=Zz9yYx8w{n}\n" for n in range(500))
+        await asyncio.gather(*(mask(f"long-{n}", log) for n in range(3)), mask("short", "df -h"))
+
+    asyncio.run(all_of_them())
+    assert ended[0] == "short"
