@@ -1,7 +1,7 @@
 """The SQL that keeps the audit database and its accounts as the spec wants them, on whichever engine.
 
-The app's account adds rows and reads them, and nothing else. An account of its own makes and alters tables,
-whose password no process of the stack is given: `up` and `restore` use it.
+The app's account adds rows, reads them, and adds to the sums of what they cost; nothing else. An account of
+its own makes and alters tables, whose password no process of the stack is given: `up` and `restore` use it.
 """
 
 from __future__ import annotations
