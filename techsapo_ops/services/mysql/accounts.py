@@ -31,7 +31,7 @@ def name(text: str) -> str:
 RIGHTS = {
     "audit_requests": "INSERT",
     "audit_calls": "INSERT",
-    "audit_spent": "INSERT, UPDATE (nano)",
+    "audit_spent": "INSERT, UPDATE",
 }
 """What the app may do to its tables beside reading them: the last one has sums, which grow."""
 

@@ -34,7 +34,7 @@ ADDING = {
     "*": {"SELECT"},
     "audit_requests": {"INSERT"},
     "audit_calls": {"INSERT"},
-    "audit_spent": {"INSERT", "UPDATE (`nano`)"},
+    "audit_spent": {"INSERT", "UPDATE"},
 }
 """What the app's account may."""
 
@@ -111,7 +111,6 @@ def revision(made: Project) -> str:
         "DELETE FROM audit_requests",
         "DELETE FROM audit_calls",
         "DELETE FROM audit_spent",
-        "UPDATE audit_spent SET hour = ''",
         "TRUNCATE audit_requests",
         "DROP TABLE audit_requests",
         "ALTER TABLE audit_requests DROP COLUMN user_id",

@@ -146,9 +146,7 @@ def test_rows_are_added_to_the_tables_that_the_app_writes_and_to_no_other() -> N
     assert len(granted) == len(RIGHTS) * len(HOSTS)
     for line in granted:
         right, _, table = line.partition(" ON `techsapo_audit`.")
-        assert right == (
-            "GRANT INSERT, UPDATE (nano)" if table.startswith("`audit_spent`") else "GRANT INSERT"
-        )
+        assert right == ("GRANT INSERT, UPDATE" if table.startswith("`audit_spent`") else "GRANT INSERT")
 
 
 @each_row(
