@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import time
@@ -17,12 +16,10 @@ def mac(key: bytes, purpose: str, *parts: bytes | str) -> bytes:
     `purpose` keeps what one key is used for apart. Each part goes with its length: no two lists of parts
     have the same code.
     """
-    made = hmac.new(key, digestmod=hashlib.sha256)
-    for part in (purpose, *parts):
-        data = part.encode(errors="surrogatepass") if isinstance(part, str) else part
-        made.update(b"%d " % len(data))
-        made.update(data)
-    return made.digest()
+    data = (
+        part.encode(errors="surrogatepass") if isinstance(part, str) else part for part in (purpose, *parts)
+    )
+    return hmac.digest(key, b"".join(b"%d %b" % (len(part), part) for part in data), "sha256")
 
 
 def same(given: str, expected: str) -> bool:

@@ -21,6 +21,8 @@ from techsapo_ops.messages import msg
 
 _TERM_SECONDS = 5.0
 _WATCH_SECONDS = 5.0
+RESULT_VARIABLE = "TECHSAPO_RESULT_FD"
+"""Names the descriptor on which a supervised program hands back its result, beside what it prints."""
 Stream = int | IO[bytes] | None
 Watch = Callable[[], None]
 """Says by OpsError that a program need not go on."""

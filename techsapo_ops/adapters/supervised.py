@@ -16,11 +16,9 @@ from typing import Any
 
 import psutil
 
-from techsapo_ops.adapters.process import Command, start
+from techsapo_ops.adapters.process import RESULT_VARIABLE, Command, start
 from techsapo_ops.errors import OpsError
 
-RESULT_VARIABLE = "TECHSAPO_RESULT_FD"
-"""Names the descriptor on which the program hands back its result, beside what it prints."""
 TERM_SECONDS = 10.0
 """How long a program may clean up after SIGTERM."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

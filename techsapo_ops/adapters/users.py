@@ -8,8 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.adapters.supervised import RESULT_VARIABLE
+from techsapo_ops.adapters.process import RESULT_VARIABLE, Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

@@ -60,7 +60,7 @@ def _put(wheel: zipfile.ZipFile, name: str, content: bytes) -> None:
 def _package() -> list[tuple[str, bytes]]:
     """Each file by its name in a wheel, sorted."""
     folder = Path(techsapo_ops.__file__).parent
-    return sorted((_inside(folder.name, name), path.read_bytes()) for name, path in files_of(folder))
+    return sorted((_inside(folder.name, name), Path(path).read_bytes()) for name, path in files_of(folder))
 
 
 def _inside(package: str, name: str) -> str:

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.apply.snapshot import Snapshot
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.starters import nobody_starts
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.layout import Layout

@@ -114,7 +114,7 @@ def taken_ports(plan: StackPlan, history: History, running: Running) -> Iterator
     Only of a stack that runs as it was applied, and goes back where a start fails: a first `up` starts what
     it can. A port that a service has now is not looked at, since the plan may free it.
     """
-    if not plan.running or plan.leaves is not None:
+    if not plan.running or plan.leaves is not None or not plan.steps.changes:
         return
     before = _applied(history)
     if before is None:

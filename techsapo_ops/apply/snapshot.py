@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ class _OnHost:
     units: tuple[Program | ContainerUnit, ...]
 
 
-_ON_HOST = TypeAdapter(_OnHost)
+@cache
+def _on_host() -> TypeAdapter[_OnHost]:
+    # Made where it is used: it takes as long as all else here.
+    return TypeAdapter(_OnHost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
     on_host = _OnHost(
         topology.engine, topology.layout, topology.host, topology.services, topology.absent, desired.units
     )
-    dumped = _ON_HOST.dump_python(on_host, mode="json")
+    dumped = _on_host().dump_python(on_host, mode="json")
     for users in ("users", "app_users"):
         dumped["host"][users].sort()  # sets, in another order each time
     value = {
@@ -147,7 +151,7 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
         )
         for f in value["files"]
     )
-    on_host = _ON_HOST.validate_python(value["on_host"])
+    on_host = _on_host().validate_python(value["on_host"])
     spec = _read_spec(value["spec"], value["secrets"])
     places = places_of(on_host.engine)
     topology = Topology(spec, places, on_host.layout, on_host.host, on_host.services, on_host.absent)

@@ -31,12 +31,12 @@ def create(context: JobContext) -> JobResult:
 
 
 def verify(context: JobContext) -> JobResult:
-    """Restore the newest backup on trial. Raises OpsError for one that does not hold what it should."""
+    """Restore the newest backup as a test. Raises OpsError for one that does not hold what it should."""
     verification = verify_backup(context.stack(), deep=True, wait=_WAIT)
     _require_good(context, verification)
     return JobResult(
         msg(
-            "backup {id} was restored on trial in {seconds:.1f} s",
+            "backup {id} was restored as a test in {seconds:.1f} s",
             id=verification.id,
             seconds=verification.seconds,
         )
@@ -44,12 +44,12 @@ def verify(context: JobContext) -> JobResult:
 
 
 def verify_offsite(context: JobContext) -> JobResult:
-    """Fetch the newest off-site copy and restore it on trial. Raises OpsError for one that is no good."""
+    """Fetch the newest off-site copy and restore it as a test. Raises OpsError for one that is no good."""
     verification = operation.verify_offsite(context.stack(), wait=_WAIT, say=context.tell)
     _require_good(context, verification)
     return JobResult(
         msg(
-            "backup {id} was fetched from off-site and restored on trial in {seconds:.1f} s",
+            "backup {id} was fetched from off-site and restored as a test in {seconds:.1f} s",
             id=verification.id,
             seconds=verification.seconds,
         )

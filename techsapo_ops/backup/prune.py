@@ -25,7 +25,7 @@ from techsapo_ops.stack.stack import Stack
 class Known:
     """What retention looks at of one backup, oldest first in a list of them.
 
-    `good`: whole, and not found wrong; `deep`: restored on trial and found right; `logs`: those of the
+    `good`: whole, and not found wrong; `deep`: restored as a test and found right; `logs`: those of the
     servers with which going on from it begins; `kinds`: what it holds; `safety`: made by a restore;
     `tampered`: changed, or put there, by somebody else as far as is known; `shrank`: id of a backup that
     has less than half of this one, and that nobody has accepted.
@@ -109,7 +109,7 @@ def _count(
         reasons[good[-1].id].append(msg("the newest good backup"))
     deep = [b for b in good if b.deep]
     if deep:
-        reasons[deep[-1].id].append(msg("the newest backup restored on trial"))
+        reasons[deep[-1].id].append(msg("the newest backup restored as a test"))
 
 
 def _removed(backup: Known) -> str:

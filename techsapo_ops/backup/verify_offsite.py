@@ -1,4 +1,4 @@
-"""Looks at what is off-site alone: fetches it, restores it on trial, and compares it with what is here.
+"""Looks at what is off-site alone: fetches it, restores it as a test, and compares it with what is here.
 
 Everything comes out of the repository: on an empty host there is nothing else.
 """
@@ -55,7 +55,7 @@ def verify_offsite(
     say: Say = lambda _: None,
     progress: PartProgress = lambda _kind, _bytes: None,
 ) -> Verification:
-    """Fetch a backup from off-site, restore it on trial, and write the result down.
+    """Fetch a backup from off-site, restore it as a test, and write the result down.
 
     What is wrong with the copy is in the result, also where restic can't restore it. Raises OpsError where it
     could not be looked at: nothing is reached, the password is wrong, there is no room.

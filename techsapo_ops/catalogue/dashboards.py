@@ -6,13 +6,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
 from techsapo_ops.catalogue.alerts import DISKS
 from techsapo_ops.catalogue.series import expand_api
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import catalogue_files, packaged_yaml
 
 PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]
 LOCALES = ("ja", "en")
@@ -154,9 +153,7 @@ def dashboards_of(hosts: Collection[object]) -> Mapping[str, Dashboard]:
 @cache
 def dashboards() -> Mapping[str, Dashboard]:
     """Every dashboard by name, sorted."""
-    folder = files("techsapo_ops.catalogue") / "dashboards"
-    pages = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    names = {f.name.removesuffix(".yaml"): f for f in pages}
+    names = [page.stem for page in catalogue_files() if page.parent.name == "dashboards"]
     return MappingProxyType(
-        {name: _dashboard(name, read_yaml(f.read_text(encoding="utf-8"))) for name, f in names.items()}
+        {name: _dashboard(name, packaged_yaml(f"dashboards/{name}.yaml")) for name in names}
     )

@@ -65,14 +65,14 @@ class Runbook:
         check = _SECTION.split(self.text[locale])[2]
         return [_plain(step) for step in _STEP.findall(check)[:STEPS]]
 
-    def of_stack(self, own: Mapping[str, str], *, hosts: int) -> Runbook:
+    def of_stack(self, own: Mapping[str, str], *, hosts: int, locales: Sequence[str] = LOCALES) -> Runbook:
         """The same for a stack on so many `hosts`, 0 for one, with its own ports and logins.
 
-        `own` is by text what takes its place.
+        `own` is by text what takes its place. In `locales` alone.
         """
         return Runbook(
             self.name,
-            {locale: _of_hosts(_replaced(text, own), locale, hosts) for locale, text in self.text.items()},
+            {locale: _of_hosts(_replaced(self.text[locale], own), locale, hosts) for locale in locales},
         )
 
 

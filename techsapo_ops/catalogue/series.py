@@ -191,9 +191,15 @@ def alert_series() -> AlertSeries:
     )
 
 
+@cache
+def _recorded() -> Mapping[str, str]:
+    return {rule.record: rule.expr for rules in recording_rules().values() for rule in rules}
+
+
+@cache
 def series_read(expr: str) -> Set[str]:
     """The scraped series that `expr` rests on, also by way of the catalogue's recording rules."""
-    recorded = {rule.record: rule.expr for rules in recording_rules().values() for rule in rules}
+    recorded = _recorded()
     read: set[str] = set()
     left, seen = [expr], set[str]()
     while left:
@@ -201,7 +207,7 @@ def series_read(expr: str) -> Set[str]:
         seen |= names
         left += [recorded[name] for name in names if name in recorded]
         read |= {name for name in names if ":" not in name}
-    return read
+    return frozenset(read)
 
 
 def series_needed(expr: str) -> Set[str]:

@@ -158,8 +158,8 @@ def _behind_openrouter(model: str) -> ModelFacts | None:
 @cache
 def models() -> Mapping[tuple[str, str], ModelFacts]:
     """Every model by vendor and name."""
-    rows = packaged_yaml("models.yaml")
-    sources = {name: Source(**entry) for name, entry in rows.pop("sources").items()}
+    rows = dict(packaged_yaml("models.yaml"))
+    sources = {name: Source(**_dated(entry)) for name, entry in rows.pop("sources").items()}
     return MappingProxyType(
         {
             (vendor, model): _facts(vendor, model, row, sources)
@@ -170,12 +170,17 @@ def models() -> Mapping[tuple[str, str], ModelFacts]:
     )
 
 
+def _dated(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    days = {key: date.fromisoformat(row[key]) for key in ("as_of", "retires") if key in row}
+    return {**row, **days}
+
+
 def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str, Source]) -> ModelFacts:
     def block(make: type[Any], name: str) -> Any:
         if name not in row:
             return None
         entry = {key: tuple(value) if isinstance(value, list) else value for key, value in row[name].items()}
-        return make(**{**entry, "source": sources[row[name]["source"]]})
+        return make(**{**_dated(entry), "source": sources[row[name]["source"]]})
 
     return ModelFacts(
         vendor,
@@ -210,4 +215,4 @@ class ErrorRow:
 @cache
 def error_rows() -> tuple[ErrorRow, ...]:
     """Every row, in the order in which they decide."""
-    return tuple(ErrorRow(**row) for row in frozen(packaged_yaml("vendor_errors.yaml")))
+    return tuple(ErrorRow(**_dated(row)) for row in frozen(packaged_yaml("vendor_errors.yaml")))

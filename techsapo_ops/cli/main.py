@@ -12,7 +12,7 @@ import typer
 from techsapo_ops import __version__
 from techsapo_ops.cli.language import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
-from techsapo_ops.cli.process import fix_search_path
+from techsapo_ops.cli.process import fix_search_path, spare
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -171,6 +171,7 @@ def root(
 def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     fix_search_path()
+    spare()
     try:
         try:
             app(prog_name="techsapo")

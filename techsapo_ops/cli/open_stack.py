@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.host import gather
 from techsapo_ops.adapters.unreachable import HostsAway, away_of, reasons_of
 from techsapo_ops.apply.audit_database import AuditDatabase
-from techsapo_ops.apply.history import History
 from techsapo_ops.apply.ledger_entry import change_of
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.output import Output
@@ -32,6 +31,7 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
+    from techsapo_ops.apply.history import History
     from techsapo_ops.stack.health import HostReport
 
 
@@ -126,6 +126,8 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     `seconds` overrides how long a service may take to become ready. Raises HostsAway where only hosts that
     do not answer know what was.
     """
+    from techsapo_ops.apply.history import History  # with all that an apply records
+
     opening = Opening(runner(), seconds)
     layout = layout_beside(file)
     note = machines_in_spec(file, layout)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TextIO
@@ -49,6 +50,7 @@ _STATE_STYLES = {
     "note": "dim",
 }
 _PIPE_WIDTH = 10_000
+_BUSY_SECONDS = 1.0
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -87,6 +89,23 @@ class Output:
         """Tell how the work goes, on stderr."""
         if not self.quiet:
             write(text, stderr=True)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[Callable[[], None]]:
+        """Tell `text` on a terminal where the block takes longer than a second.
+
+        What it yields is called where something else is told from then on.
+        """
+        from threading import Timer
+
+        timer = Timer(_BUSY_SECONDS, self.say, [text])
+        timer.daemon = True
+        if sys.stderr.isatty():
+            timer.start()
+        try:
+            yield timer.cancel
+        finally:
+            timer.cancel()
 
     def detail(self, text: str) -> None:
         """Tell what only `--verbose` wants, on stderr."""

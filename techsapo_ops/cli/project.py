@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.problems import Finding
     from techsapo_ops.stack.template_folders import Overrides
+    from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,22 @@ class Project:
             OTEL_HINT,
         )
         return (replace(problem, filename=self.loaded.filename),)
+
+
+def require_own_rules(project: Project, topology: Topology | None) -> None:
+    """Raise SpecError where promtool refuses one of them; of this host, or in the images of `topology`."""
+    if not project.spec.monitoring.rules or project.unusable is not None:  # who renders says the latter
+        return
+    from techsapo_ops.adapters.process import which
+    from techsapo_ops.cli.environment import runner
+    from techsapo_ops.validators.check import refused_rules, tool_images
+
+    promtool = which("promtool")
+    binaries = {"promtool": promtool} if promtool is not None else {}
+    images = tool_images(topology, runner()) if topology is not None else {}
+    faults = refused_rules(project.own_rules, runner(), binaries, images)
+    if (error := project.error(*faults)) is not None:
+        raise error
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:

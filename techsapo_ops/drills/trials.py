@@ -1,4 +1,4 @@
-"""The drills that leave the live stack alone: a restore on trial, and a recovery into a scratch copy."""
+"""The drills that leave the live stack alone: a test restore, and a recovery into a scratch copy."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def drill_restore(
     now: datetime,
     progress: Callable[[str, int], None] = lambda _kind, _bytes: None,
 ) -> Report:
-    """Restore the newest backup on trial, and compare its time with DATA.
+    """Restore the newest backup as a test, and compare its time with DATA.
 
     Nothing of the stack itself is touched. What came since the backup was begun would be lost: the report
     has that age as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
 from techsapo_ops.engines.state import recorded_engine
 from techsapo_ops.messages import msg
@@ -91,6 +90,8 @@ def find_out(images: Sequence[Image], binaries: Mapping[str, str], runner: Runne
     """
     if "docker" not in binaries:
         return Choice("native", msg("there is no docker on PATH"), decided=True)
+    from techsapo_ops.adapters.docker import Docker
+
     docker = Docker(runner, binaries["docker"])
     version = docker.answers(_DAEMON_SECONDS)
     if version is None:

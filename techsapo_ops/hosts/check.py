@@ -81,7 +81,7 @@ def _host(topology: Topology, machine: Machine, seen: Survey) -> Iterator[Fact]:
             "machine",
             _SKIP,
             words,
-            msg("`techsapo up` brings the images to the host; over ssh:// no image is needed"),
+            msg("run `techsapo up`, which copies the images to the host; over ssh:// no image is needed"),
         )
     else:
         yield of("machine", _WARN, words)

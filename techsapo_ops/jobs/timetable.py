@@ -1,4 +1,4 @@
-"""Who starts the jobs: hands the schedule to the host's cron, and sees whether anybody has it.
+"""The schedule as a block of the host's crontab.
 
 Everything outside the stack's block of a crontab stays byte for byte. The block sets no variables of the
 crontab: they would hold for every line after it, the user's own included; each command gets its environment
@@ -9,31 +9,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.units import Crontab
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.job import Job, JobResult
-from techsapo_ops.jobs.runs import Runs, configured_jobs
+from techsapo_ops.jobs.runs import configured_jobs
 from techsapo_ops.jobs.wrapper import RunContext, export
 from techsapo_ops.messages import msg
-from techsapo_ops.services.scheduler.kind import nobody_starts_jobs
-from techsapo_ops.spec import PRODUCTION
 from techsapo_ops.spec.models.upkeep import Schedule
-from techsapo_ops.stack.health import HostFinding, Level
 from techsapo_ops.stack.templates import printable
-from techsapo_ops.stack.topology import Topology
-
-NOBODY = msg(
-    "nothing starts the jobs, so nothing is backed up: set `schedule.by` to `cron` and run `techsapo cron "
-    "install`; with several hosts, run this command on at least two (docs/jobs.md)"
-)
-_LONGEST_PAUSE = timedelta(days=2)
-"""Every stack has jobs that come daily: whoever started none for so long, does not any more."""
 
 Argv = Callable[[str], Sequence[str]]
 """The command that runs the job of that name."""
@@ -89,42 +76,6 @@ class CronTable:
         chosen = [job for job in self.jobs if only is None or job.name in only]
         lines = [Line(job.name, job.at or "", self.argv(job.name)) for job in chosen]
         return crontab_block(self.spec_file, lines, self.environment)
-
-
-def nobody_starts(topology: Topology, runner: Runner) -> str:
-    """In one line that nobody starts the stack's jobs, and what to do; empty where somebody does.
-
-    Somebody does where this user's crontab has the stack's block, or the ledger has a run of late that
-    nobody started by hand: another user's crontab.
-    """
-    if not nobody_starts_jobs(topology) or _ran_of_late(topology) or _in_crontab(topology, runner):
-        return ""
-    return NOBODY
-
-
-def look_at_starters(topology: Topology, runner: Runner) -> Iterator[HostFinding]:
-    """The same as a finding; in production it is a warning."""
-    if line := nobody_starts(topology, runner):
-        level = Level.WARNING if topology.layout.environment == PRODUCTION else Level.NOTE
-        what, _, remedy = line.partition(": ")
-        yield HostFinding("jobs", "schedule", level, what, remedy)
-
-
-def _ran_of_late(topology: Topology) -> bool:
-    runs, since = Runs(topology.layout.jobs), datetime.now(UTC) - _LONGEST_PAUSE
-    times = topology.spec.schedule.times()
-    try:
-        return any(run.by != "hand" and run.started > since for name in times for run in runs.of(name))
-    except OpsError:  # who may not read them can't tell
-        return True
-
-
-def _in_crontab(topology: Topology, runner: Runner) -> bool:
-    crontab = Crontab(runner, topology.host.binaries.get("crontab"))
-    try:
-        return bool(find_block(crontab.read(), topology.layout.spec_file))
-    except OpsError:  # none that this user may read, so none in which it is
-        return False
 
 
 LONGEST_COMMAND = 998

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
 from techsapo_ops.masking import MaskLevel, values
-from techsapo_ops.masking.search import Places, beginnings
-from techsapo_ops.masking.values import long_random, strong
+from techsapo_ops.masking.fields import manifest_spans
+from techsapo_ops.masking.search import Places, beginnings, beyond_lines, folded, lines_at, places_alone
+from techsapo_ops.masking.values import strong
 
 Check = Callable[[str], bool]
 Span = tuple[int, int]
@@ -26,11 +29,12 @@ MOST_REPEATED = 64
 MOST_ROUNDS = 8
 """How often a text is looked at again after something was taken out of it."""
 _PLACEHOLDER = re.compile(r"\[([A-Z][A-Z_]{2,15})_(\d{1,6})\]")
-_SECRET = re.compile(r"^[ \t]{0,40}(?:- )?\"?kind\"?:[ \t]{0,8}[\"']?Secret[\"']?[ \t,]{0,8}$", re.MULTILINE)
-_DOCUMENT = re.compile(r"^---[ \t]{0,8}$", re.MULTILINE)
-_SECTION = re.compile(r"^([ \t]{0,40})\"?(?:data|stringData)\"?:[ \t{]{0,8}$")
-_ENTRY = re.compile(r"^([ \t]{1,60})[\"']?[\w.-]{1,253}[\"']?:[ \t]{0,8}[\"']?([^\s\"']{1,65536})")
-_Find = tuple[int, int, str]
+TURN = 0.001
+"""Seconds of masking before the event loop has a turn."""
+_TRIES = 100
+"""Places at which a rule is tried before a break: that takes a millisecond at most."""
+_Find = tuple[int, int, int, str]
+"""Where it begins, minus where it ends, the rule's number and its kind: in order, the longest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,15 @@ class Rule:
     near: tuple[str, ...] = ()
     """It is tried on lines that hold one of these, in lower case; none: where its pattern can begin."""
 
-    def spans(self, text: str, places: list[int] | None = None) -> Iterator[Span]:
-        """Where in `text` something is to be masked.
+    def spans(self, text: str, places: list[int] | None = None) -> Iterator[Span | None]:
+        """Where in `text` something is to be masked, and None now and then, for whoever makes a break.
 
         `places`, ascending, are where it is worth trying, or the words of `near`; None: anywhere.
         """
         for match in self._matches(text, places):
+            if match is None:
+                yield None
+                continue
             if self.before is not None and not self._follows(text, match.start(), self.before):
                 continue
             for group in range(1, self.pattern.groups + 1):
@@ -69,21 +76,24 @@ class Rule:
                 for one in self.each.finditer(text, *match.span(group)):
                     yield from self._checked(text, *one.span(one.lastindex or 0))
 
-    def _matches(self, text: str, places: list[int] | None) -> Iterator[re.Match[str]]:
+    def _matches(self, text: str, places: list[int] | None) -> Iterator[re.Match[str] | None]:
         if places is None:
             yield from self.pattern.finditer(text)
+            yield None
             return
-        end = 0
-        for place in places:
-            if place < end:
-                continue
-            if self.near:
-                line, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
-                end = len(text) if end < 0 else end
-                yield from self.pattern.finditer(text, line, end)
-            elif (match := self.pattern.match(text, place)) is not None:
-                end = match.end()
-                yield match
+        match_at, end = self.pattern.match, 0
+        for first in range(0, len(places), _TRIES):
+            for place in places[first : first + _TRIES]:
+                if place < end:
+                    continue
+                if self.near:
+                    line, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
+                    end = len(text) if end < 0 else end
+                    yield from self.pattern.finditer(text, line, end)
+                elif (match := match_at(text, place)) is not None:
+                    end = match.end()
+                    yield match
+            yield None
 
     def _follows(self, text: str, start: int, before: re.Pattern[str]) -> bool:
         line = text.rfind("\n", max(0, start - LOOK_BACK), start) + 1
@@ -98,18 +108,15 @@ class Rule:
             yield start, end
 
 
-def finds(text: str, level: MaskLevel) -> Iterator[tuple[int, int, str]]:
-    """Where in `text` something is to be masked by the rules of `level`, and as which kind."""
-    rules = masking_rules()[level]
-    for number, places in sorted(places_of(level).of(text).items()):
-        for start, end in rules[number].spans(text, places):
-            yield start, end, rules[number].kind
-
-
 @cache
-def places_of(level: MaskLevel) -> Places:
-    """Where the rules of `level` are to be tried."""
-    return Places([rule.near or beginnings(rule.pattern) for rule in masking_rules()[level]])
+def places_of(level: MaskLevel) -> tuple[Places, Places]:
+    """Where to try the rules of `level`: those for which a whole text is read, and those of single lines."""
+    texts: tuple[dict[int, Sequence[str]], dict[int, Sequence[str]]] = {}, {}
+    for number, rule in enumerate(masking_rules()[level]):
+        begun = rule.near or beginnings(rule.pattern)
+        within = begun and (rule.near or not beyond_lines(rule.pattern))
+        texts[1 if within else 0][number] = begun
+    return Places(texts[0]), Places(texts[1])
 
 
 @cache
@@ -175,6 +182,8 @@ class Masker:
         self._level = level
         self._names: dict[str, str] = {}
         self._numbers: Counter[str] = Counter()
+        self._known: list[str] = []
+        self._begun: dict[str, Iterator[None]] = {}
         self._done: dict[str, str] = {}
 
     @property
@@ -189,45 +198,69 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """`text` without what the level takes out; what it makes of its own result is the same again."""
-        if text not in self._done:  # an answer is shown to several others
-            masked = text
-            for _ in range(MOST_ROUNDS):
-                before, masked = masked, self._once(masked)
-                if masked == before:
-                    break  # else what stood before a find may have hidden another one
-            self._done[text] = masked
+        for _ in self._work(text):
+            pass
         return self._done[text]
 
-    def _once(self, text: str) -> str:
-        if not self.works:
-            return text
+    async def masked(self, text: str) -> str:
+        """As `mask`, while the event loop turns: others go on."""
+        began = perf_counter()
+        for _ in self._work(text):
+            if perf_counter() - began > TURN:
+                await asyncio.sleep(0)
+                began = perf_counter()
+        return self._done[text]
+
+    def _work(self, text: str) -> Iterator[None]:
+        """The rest of the work of masking `text`, which is done once, whoever waits for it."""
+        return self._begun.setdefault(text, self._steps(text))
+
+    def _steps(self, text: str) -> Iterator[None]:
+        masked, lines = text, [(0, len(text))]
+        for _ in range(MOST_ROUNDS if self.works else 0):
+            found: list[_Find] = []
+            for find in _finds(masked, self._level, lines):
+                if find is None:
+                    yield
+                else:
+                    found.append(find)
+            yield
+            masked, lines = self._replaced(masked, found)
+            yield
+            if not lines:
+                break  # else what stood before a find may have hidden another one in its line
+        self._done[text] = masked
+
+    def _replaced(self, text: str, found: list[_Find]) -> tuple[str, list[Span]]:
+        """`text` without what was `found` and what is known, and the lines of it in which that stood."""
         taken = []
         for match in _PLACEHOLDER.finditer(text):
             taken.append(match.span())
             self._numbers[match[1]] = max(self._numbers[match[1]], int(match[2]))
-        chosen = _apart(_finds(text, self._level), taken)
-        for start, end, kind in chosen:
-            self._name(text[start:end], kind)
-        chosen = _apart([*chosen, *self._repeated(text)], taken)
-        parts, last = [], 0
-        for start, end, kind in chosen:
-            parts += [text[last:start], self._name(text[start:end], kind)]
-            last = end
-        return "".join((*parts, text[last:]))
+        chosen = _apart(found, taken)
+        for start, minus_end, _, kind in chosen:
+            self._name(text[start:-minus_end], kind)
+        parts, places, last, length = [], [], 0, 0
+        for start, minus_end, _, kind in _apart([*chosen, *_apart(self._repeated(text), [])], taken):
+            parts += [text[last:start], self._name(text[start:-minus_end], kind)]
+            last, length = -minus_end, length + len(parts[-2]) + len(parts[-1])
+            places.append((length - len(parts[-1]), length))
+        masked = "".join((*parts, text[last:]))
+        return masked, list(lines_at(places, masked))
 
     def _name(self, value: str, kind: str) -> str:
         if value not in self._names:
             self._numbers[kind] += 1
             self._names[value] = f"[{kind}_{self._numbers[kind]}]"
+            if len(self._known) < MOST_REPEATED and len(value) >= 6 and "\n" not in value and strong(value):
+                self._known.append(value)
         return self._names[value]
 
     def _repeated(self, text: str) -> Iterator[_Find]:
         """Where secrets that are known already stand once more, without a word that tells of them."""
-        known = [v for v in self._names if len(v) >= 6 and "\n" not in v and (strong(v) or long_random(v))]
-        if known:
-            words = "|".join(re.escape(v) for v in sorted(known[:MOST_REPEATED], key=len, reverse=True))
-            for match in re.finditer(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])", text):
-                yield *match.span(), self._names[match[0]][1:].rpartition("_")[0]
+        for value in self._known:
+            for start in places_alone(value, text):
+                yield start, -start - len(value), 0, ""
 
 
 def mask(text: str, level: MaskLevel = "personal") -> str:
@@ -235,50 +268,28 @@ def mask(text: str, level: MaskLevel = "personal") -> str:
     return Masker(level).mask(text)
 
 
-def _finds(text: str, level: MaskLevel) -> Iterator[_Find]:
-    yield from finds(text, level)
+def _finds(text: str, level: MaskLevel, lines: list[Span]) -> Iterator[_Find | None]:
+    """What rules find: those that stay within a line in `lines`, others in all of `text`. None is a break."""
+    rules, low, (whole, within) = masking_rules()[level], folded(text), places_of(level)
+    for places, spans in ((whole, [(0, len(text))]), (within, lines)):
+        for number, found in places.of(low, spans).items():
+            for span in rules[number].spans(text, found):
+                yield span and (span[0], -span[1], number, rules[number].kind)
     for start, end in manifest_spans(text):
-        yield start, end, "SECRET"
+        yield start, -end, len(rules), "SECRET"
 
 
-def manifest_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where in `text` values stand below `data` and `stringData` of Kubernetes' `kind: Secret`."""
-    if "Secret" not in text or not _SECRET.search(text):
-        return
-    start = 0
-    for mark in (*_DOCUMENT.finditer(text), None):
-        end = len(text) if mark is None else mark.start()
-        if _SECRET.search(text, start, end):
-            yield from _manifest_values(text, start, end)
-        start = end if mark is None else mark.end()
-
-
-def _manifest_values(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    indent: int | None = None
-    for line in text[start:end].splitlines(keepends=True):
-        section = _SECTION.match(line.rstrip("\n"))
-        entry = _ENTRY.match(line)
-        if section:
-            indent = len(section[1])
-        elif indent is not None and entry and len(entry[1]) > indent:
-            if entry[2] not in "|>{":
-                yield start + entry.start(2), start + entry.end(2)
-        elif line.strip() and len(line) - len(line.lstrip()) <= (indent or 0):
-            indent = None
-        start += len(line)
-
-
-def _apart(finds: Iterator[_Find] | list[_Find], taken: list[tuple[int, int]]) -> list[_Find]:
+def _apart(finds: Iterable[_Find], taken: list[Span]) -> list[_Find]:
     """`finds` in the text's order, none within another or over a placeholder: the first and longest."""
     apart: list[_Find] = []
     last = 0
     places = iter([*taken, (1 << 62, 1 << 62)])
     place = next(places)
-    for start, end, kind in sorted(finds, key=lambda find: (find[0], -find[1])):
+    for find in sorted(finds):
+        start, end = find[0], -find[1]
         while place[1] <= start:
             place = next(places)
-        if start < last or end > place[0]:
-            continue
-        apart.append((start, end, kind))
-        last = end
+        if start >= last and end <= place[0]:
+            apart.append(find)
+            last = end
     return apart

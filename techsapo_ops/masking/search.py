@@ -9,8 +9,9 @@ from __future__ import annotations
 import html
 import json
 import re
+import string
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import product
 from re import _constants as sre  # type: ignore[attr-defined]
@@ -25,11 +26,17 @@ LONGEST = 10
 """Characters of a beginning; more would tell little more."""
 SHORTEST = 4
 """Characters of a secret that is looked for: a shorter one stands in every file by chance."""
+_NO_BREAK = re.compile(r"\[\^(?:[^\]\\]|\\.)*?\\[ns](?:[^\]\\]|\\.)*\]|\\\\")
+"""In a pattern: all but some signs and the end of a line; a backslash."""
 _MOST = 400
 """Beginnings of one pattern; where another element would make more, they end before it."""
+_HEAD = 64
+"""Characters of a known secret that are looked for first: `str.find` prepares itself anew for a long text."""
+_IN_A_WORD = frozenset(string.ascii_letters + string.digits)
+_WORD_END = re.compile(r"[^A-Za-z0-9]|\Z")
 _WIDEST = 8
 """Characters of a set that still counts as so many beginnings."""
-_ODD_CASES = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s"})
+_ODD_CASES = (("\u0130", "i"), ("\u0131", "i"), ("\u017f", "s"))
 """Letters that `re` takes for ASCII ones where case does not count, and that are others in lower case."""
 _Begun = set[tuple[str, bool]]
 """Texts, and whether each is all of what was read so far: then more of the pattern can be added to it."""
@@ -38,24 +45,31 @@ _Begun = set[tuple[str, bool]]
 class Places:
     """Finds where each of some rules is to be tried, by the texts that it begins with, or stands near."""
 
-    def __init__(self, texts: Sequence[Sequence[str]]) -> None:
+    def __init__(self, texts: Mapping[int, Sequence[str]]) -> None:
+        """`texts` by the number of their rule."""
         from ahocorasick_rs import AhoCorasick  # only whoever masks needs it
 
         rules: dict[str, list[int]] = defaultdict(list)
-        for rule, each in enumerate(texts):
+        for rule, each in texts.items():
             for text in each:
                 rules[text].append(rule)
         self._rules = tuple(rules.values())
-        self._anywhere = [rule for rule, each in enumerate(texts) if not each]
+        self._anywhere = [rule for rule, each in texts.items() if not each]
         self._automaton = AhoCorasick(list(rules))
 
-    def of(self, text: str) -> dict[int, list[int] | None]:
-        """Where in `text` to try which rule, by its number: an ascending list, or None for anywhere."""
-        places: dict[int, set[int]] = defaultdict(set)
-        for number, start, _ in self._automaton.find_matches_as_indexes(_folded(text), overlapping=True):
+    def of(self, low: str, lines: Iterable[tuple[int, int]]) -> dict[int, list[int] | None]:
+        """Where to try which rule, by its number, in some `lines` of a text that is `low` when `folded`: an
+        ascending list, or None for anywhere.
+        """
+        texts: dict[int, list[int]] = defaultdict(list)
+        for begin, end in lines:
+            for number, at, _ in self._automaton.find_matches_as_indexes(low[begin:end], overlapping=True):
+                texts[number].append(begin + at)
+        places: dict[int, list[int]] = defaultdict(list)
+        for number, begun in texts.items():
             for rule in self._rules[number]:
-                places[rule].add(start)
-        return {rule: sorted(starts) for rule, starts in places.items()} | dict.fromkeys(self._anywhere)
+                places[rule] += begun
+        return {rule: sorted(begun) for rule, begun in places.items()} | dict.fromkeys(self._anywhere)
 
 
 def searchable(text: str) -> str:
@@ -63,22 +77,53 @@ def searchable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _folded(text: str) -> str:
-    return text.lower() if text.isascii() else searchable(text.translate(_ODD_CASES).lower())
+def folded(text: str) -> str:
+    """`text` in lower case as `re` takes it where case does not count, and of the same length."""
+    for odd, letter in _ODD_CASES:
+        text = text.replace(odd, letter)
+    return searchable(text.lower())
+
+
+def lines_at(places: Iterable[tuple[int, int]], text: str) -> Iterator[tuple[int, int]]:
+    """The lines of `text` that `places`, ascending, touch."""
+    last = 0
+    for start, stop in places:
+        if stop > last:
+            line, last = text.rfind("\n", last, start) + 1 or last, text.find("\n", stop) + 1 or len(text)
+            yield line, last
+
+
+def places_alone(value: str, text: str) -> Iterator[int]:
+    """Where `value` stands in `text`, with no letter or digit beside it."""
+    start = text.find(value[:_HEAD])
+    while start >= 0:
+        end = start + len(value)
+        if _IN_A_WORD.isdisjoint(text[start - 1 : start] + text[end : end + 1]) and text.startswith(
+            value, start
+        ):
+            yield start
+        elif (word := _WORD_END.search(text, start)) is not None:
+            end = word.end()
+        start = text.find(value[:_HEAD], end)
 
 
 @cache
 def beginnings(pattern: re.Pattern[str]) -> Sequence[str]:
     """The texts, in lower case, with one of which any match of `pattern` begins; none where it may be any."""
+    tree = parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)
     begun: list[str] = []
-    for text in sorted(
-        text for text, _ in _begun(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE))
-    ):
+    for text in sorted(text for text, _ in _begun(tree)):
         if not text:
             return ()
         if not begun or not text.startswith(begun[-1]):  # what another begins with is enough
             begun.append(text)
-    return begun
+    leaps = tree[0][0] is sre.LITERAL and len("".join(begun)) == 1
+    return () if leaps else begun
+
+
+def beyond_lines(pattern: re.Pattern[str]) -> bool:
+    """Whether a match of `pattern` may reach, or look, beyond the end of a line. In doubt it may."""
+    return re.search(r"\\[nsDW]|\[\^", _NO_BREAK.sub("", pattern.pattern)) is not None
 
 
 def _begun(elements: Iterable[tuple[Any, Any]]) -> _Begun:
@@ -107,8 +152,8 @@ def _first(operation: Any, argument: Any) -> _Begun:
     if operation is sre.IN:
         letters = _letters(argument)
         return {(letter, True) for letter in letters} if letters else {("", False)}
-    if operation is sre.SUBPATTERN:
-        return _begun(argument[3])
+    if operation in (sre.SUBPATTERN, sre.ATOMIC_GROUP):
+        return _begun(argument[-1] if operation is sre.SUBPATTERN else argument)
     if operation is sre.BRANCH:
         return {each for branch in argument[1] for each in _begun(branch)}
     if operation in (sre.MAX_REPEAT, sre.MIN_REPEAT):

@@ -35,6 +35,7 @@ _NOT_A_VALUE = re.compile(
     """
 )
 _IDENTIFIERS = re.compile(r"[a-z_]+(?:\.[a-z_]+)+|[a-z]+(?:[-_][a-z]+){1,6}", re.IGNORECASE)
+_NO_WORD = re.compile(r"[=/$(<`|]")
 _MARK = re.compile(r"[^\w.,:;/-]|_")
 _UNITS = frozenset(
     ("service", "socket", "timer", "target", "mount", "automount", "device", "slice", "scope", "path", "swap")
@@ -70,13 +71,14 @@ def possible(value: str) -> bool:
 def strong(value: str) -> bool:
     """Whether `value` looks like a secret by itself: not like a word, a number, a name or an identifier."""
     bare = value.strip(".,:;!?。、*_")
-    if len(bare) < 5 or not possible(bare) or _IDENTIFIERS.fullmatch(bare):
+    if len(bare) < 5 or (bare.isalpha() and bare.islower()):
         return False
-    lower, upper = any(c.islower() for c in bare), any(c.isupper() for c in bare)
-    digit, mark = any(c.isdigit() for c in bare), _MARK.search(bare) is not None
-    if (lower or upper) and (digit or mark):
-        return True
-    return lower and upper and not bare.istitle() and not re.fullmatch(r"(?:[A-Z]?[a-z]+){1,4}", bare)
+    lower, upper = any(map(str.islower, bare)), any(map(str.isupper, bare))
+    if any(map(str.isdigit, bare)) or _MARK.search(bare):
+        mixed = lower or upper
+    else:
+        mixed = lower and upper and not bare.istitle() and not re.fullmatch(r"(?:[A-Z]?[a-z]+){1,4}", bare)
+    return mixed and possible(bare) and not _IDENTIFIERS.fullmatch(bare)
 
 
 def digits_or_strong(value: str) -> bool:
@@ -101,7 +103,7 @@ def basic_login(value: str) -> bool:
 def in_a_sentence(value: str) -> bool:
     """Whether a sentence's word is a secret: no assignment, path or variable."""
     bare = value.strip(".,:;!?。、*_")
-    if value[0] in "-*" or any(mark in value for mark in "=/$(<`|") or not strong(bare):
+    if value[0] in "-*" or _NO_WORD.search(value) or not strong(bare):
         return False
     if re.search(r"[!@#%^&*+~?]", bare):
         return True

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
-from pathlib import Path, PurePath
-from typing import Any
-
-import jinja2
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel
-from typing_extensions import override
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.template_folders import builtin_names, template_root
-from techsapo_ops.stack.templates import to_json, to_yaml
 
-BUILTIN = "builtin"
-"""Prefix under which our own templates stay reachable from an override."""
+if TYPE_CHECKING:
+    import jinja2
 
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Templates may read what they are given, and nothing else.
-
-    Jinja's sandbox keeps them from Python's insides and from changing values. Two kinds of values that are
-    handed to templates could do more by public methods: a path reads and writes files, a model parses some.
-    """
-
-    @override
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, PurePath) and not hasattr(PurePath, attr):
-            return False
-        is_model = isinstance(obj, BaseModel) or (isinstance(obj, type) and issubclass(obj, BaseModel))
-        if is_model and hasattr(BaseModel, attr):
-            return False
-        return super().is_safe_attribute(obj, attr, value)
-
-
-FILTERS: dict[str, Callable[..., str]] = {"to_yaml": to_yaml, "to_json": to_json}
-"""Filters of every template; an output's own module may add one for its format."""
+    from techsapo_ops.render.sandbox import Sandbox
 
 
 class Templates:
@@ -60,25 +35,16 @@ class Templates:
         *,
         unusable: OpsError | None = None,
     ) -> None:
-        root = str(template_root())
-        ours = jinja2.FileSystemLoader(root)
-        loaders: list[jinja2.BaseLoader] = [ours, jinja2.PrefixLoader({BUILTIN: ours})]
-        if recorded is not None:
-            loaders.insert(0, jinja2.DictLoader(recorded))
         self._unusable = unusable
         self._override = override
-        if recorded is None and override is not None:
-            loaders.insert(0, jinja2.FileSystemLoader(override))
-        self._loader = jinja2.ChoiceLoader(loaders)
-        self._environment = _Sandbox(
-            loader=self._loader,
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,  # no HTML is made; each format has its own filter
-            keep_trailing_newline=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(FILTERS)
+        self._recorded = recorded
+        self._rendered: dict[str, list[tuple[dict[str, Any], str]]] = {}
+
+    @cached_property
+    def _environment(self) -> Sandbox:
+        from techsapo_ops.render.sandbox import Sandbox  # Jinja, which no command needs that only looks
+
+        return Sandbox(self._override if self._recorded is None else None, self._recorded)
 
     def overridden(self, name: str) -> bool:
         """Whether an operator's folder has a template of this name."""
@@ -101,8 +67,10 @@ class Templates:
 
         Raises OpsError where there is none or it can't be read.
         """
+        import jinja2
+
         try:
-            return self._loader.get_source(self._environment, name)[0]
+            return self._environment.text(name)
         except jinja2.TemplateNotFound as error:
             raise self._missing(error) from None
         except (OSError, UnicodeDecodeError) as error:
@@ -114,8 +82,15 @@ class Templates:
         Raises OpsError with file and line of what is wrong in a template.
         """
         self._require_usable()
+        import jinja2
+        from jinja2.exceptions import SecurityError
+
+        # Each stack of one host is laid out for both engines, and much of it alike.
+        rendered = self._rendered.setdefault(name, [])
+        if (text := next((text for given, text in rendered if given == values), None)) is not None:
+            return text
         try:
-            return self._environment.get_template(name).render(values)
+            text = self._environment.get_template(name).render(values)
         except jinja2.TemplateNotFound as error:
             raise self._missing(error) from None
         except jinja2.TemplateSyntaxError as error:
@@ -146,6 +121,8 @@ class Templates:
                 msg("template {where}: {error}", where=self._where(error, name), error=error),
                 self._hint(name),
             ) from error
+        rendered.append((values, text))
+        return text
 
     def _require_usable(self) -> None:
         if self._unusable is not None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from techsapo_ops.adapters.imports import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -23,9 +24,9 @@ from techsapo_ops.serve.answers.reading import Offers, reading_routes
 from techsapo_ops.serve.answers.spending import open_spending
 from techsapo_ops.serve.answers.stored_answers import StoredAnswers, answer_setting
 from techsapo_ops.serve.http.anomalies import Anomalies
-from techsapo_ops.serve.http.application import fastapi_app
+from techsapo_ops.serve.http.application import Application, add_routes
 from techsapo_ops.serve.http.auth import Gate, SignIn, key_ring, sign_in_routes
-from techsapo_ops.serve.http.hosts import HostCheck, HostNames, SameOrigin
+from techsapo_ops.serve.http.hosts import HostNames, SameOrigin
 from techsapo_ops.serve.http.idempotency import Idempotency
 from techsapo_ops.serve.http.middleware import Closed, Envelope
 from techsapo_ops.serve.http.proxies import Proxies
@@ -193,30 +194,19 @@ class App:
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
         read_state(metrics, self.audit, spending)
 
-        # Questions first: routes are tried in this order.
         offers = Offers(wallbounce, spec.app.limits.max_prompt, registry.simulated)
-        questions = (
-            api_routes(gate, asking),
-            chat_routes(gate, asking),
-            reading_routes(gate, offers, idempotency),
-        )
         for path in ANSWERING:
             metrics.start_route("POST", path)
         drill_alert = DrillAlert()
         metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
-        others = (
+        # Questions first: routes are tried in this order.
+        routers = (
+            api_routes(gate, asking),
+            chat_routes(gate, asking),
+            reading_routes(gate, offers, idempotency),
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
-            sign_in_routes(),
-            page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
-            runbook_routes(spec.locale, hosts=len(options.audit_members)),
-            help_routes(spec.locale, options.reference),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
-            acknowledge_routes(
-                spec.locale,
-                Door(spec.project, key_in(options.acknowledge_key), origins, sign_in),
-                acknowledgements,
-            ),
             monitoring_routes(
                 gate,
                 Charts(prometheus, options.page_facts),
@@ -224,24 +214,32 @@ class App:
                 report,
             ),
         )
-        routers = (*questions, *others)
-        self.asgi = api = fastapi_app(
-            instance.version, self._lifespan, routers, keys=gate.needs_keys, admit=sign_in.admit
+        pages = (
+            sign_in_routes(),
+            page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
+            runbook_routes(spec.locale, hosts=len(options.audit_members)),
+            help_routes(spec.locale, options.reference),
+            acknowledge_routes(
+                spec.locale,
+                Door(spec.project, key_in(options.acknowledge_key), origins, sign_in),
+                acknowledgements,
+            ),
         )
-        api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
-        # The last one added is the outermost.
-        api.add_middleware(BodyLimit, limit=MAX_BODY, held=max(HELD, 4 * MAX_BODY))
-        api.add_middleware(HostCheck, names=names)
-        api.add_middleware(
-            Envelope,
-            metrics=metrics,
-            lifecycle=self.lifecycle,
-            anomalies=anomalies,
-            proxies=proxies,
-            tracing=tracing,
-        )
-        if options.maintenance is not None:
-            api.add_middleware(Closed, folder=options.maintenance)
+
+        def layers(routes: ASGIApp) -> ASGIApp:
+            limited = BodyLimit(routes, MAX_BODY, max(HELD, 4 * MAX_BODY))
+
+            async def named(scope: Scope, receive: Receive, send: Send) -> None:
+                if scope["type"] != "lifespan":
+                    await names.check(scope, receive)
+                await limited(scope, receive, send)
+
+            envelope = Envelope(named, metrics, self.lifecycle, anomalies, proxies, tracing)
+            return envelope if options.maintenance is None else Closed(envelope, options.maintenance)
+
+        self.asgi = Application(instance.version, self._lifespan, layers)
+        add_routes(self.asgi, routers, pages, keys=gate.needs_keys, admit=sign_in.admit)
+        self.asgi.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         self._clean_ups = CleanUps()
 
     async def start(self) -> None:

@@ -16,13 +16,13 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.secrets import StoredSecret
     from techsapo_ops.stack.service import Login
+    from techsapo_ops.stack.topology import Topology
 
 
 USER = "techsapo"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.kind import Alertmanager
@@ -22,13 +22,16 @@ from techsapo_ops.services.prometheus.kind import Prometheus
 from techsapo_ops.services.redis.kind import Redis
 from techsapo_ops.services.redis.sentinel import Sentinel
 from techsapo_ops.services.scheduler.kind import Scheduler
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.kind import Kind
-from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.service import HERE, Service, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.host_facts import HostFacts
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.desired import Program
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.places import Places
 
 _KINDS: list[Kind] = [
     Sentinel(),  # a Redis of several asks them what it is, before it starts

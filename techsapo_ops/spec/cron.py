@@ -1,16 +1,16 @@
-"""Cron expressions with the meaning of crontab(5), as APScheduler triggers; heavy to import."""
+"""Cron expressions with the meaning of crontab(5), as APScheduler triggers."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from typing import Any
-
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import OrTrigger
-from apscheduler.triggers.cron import CronTrigger
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.base import BaseTrigger
+    from apscheduler.triggers.cron import CronTrigger
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -22,6 +22,9 @@ def trigger(expression: str, zone: tzinfo | str) -> BaseTrigger:
     numbers are turned into names first; and it wants day and weekday both to match where cron is content
     with either, once both are given. Raises ValueError for an expression that is none.
     """
+    from apscheduler.triggers.combining import OrTrigger  # it brings asyncio, for commands that start no job
+    from apscheduler.triggers.cron import CronTrigger
+
     fields = expression.split()
     if len(fields) != 5:
         raise ValueError(_wrong(expression))

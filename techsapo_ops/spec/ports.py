@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.problems import Path
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Path
 
 
 RAFT, GOSSIP = 2377, 7946

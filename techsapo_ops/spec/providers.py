@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from techsapo_ops.catalogue.vendors import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.spec.problems import Context, Finding, Path, dotted
+
+if TYPE_CHECKING:
+    from techsapo_ops.catalogue.vendors import End, ModelFacts
 
 _PROVIDERS: Path = ("providers",)
 _BASIC: Path = ("wallbounce", "tiers", "basic", "providers")
@@ -135,9 +138,9 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
     """
     for name, provider in spec.providers.items():
         model = getattr(provider, "model", "")
-        if not provider.enabled or provider.vendor is None or not provider.at_vendor:
+        if not provider.enabled or not provider.at_vendor:
             continue
-        facts = model_of(provider.vendor, model)
+        facts = facts_of(provider)
         if facts is None or facts.end is None:
             continue
         end = facts.end
@@ -234,9 +237,9 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
 def options(spec: Spec, _: Context) -> Iterator[Finding]:
     """A model takes what is asked of it, as far as is known: a warning, as vendors change that."""
     for name, provider in spec.providers.items():
-        if not provider.enabled or provider.vendor is None or not provider.at_vendor:
+        if not provider.enabled or not provider.at_vendor:
             continue
-        facts = model_of(provider.vendor, getattr(provider, "model", ""))
+        facts = facts_of(provider)
         if facts is None:
             continue
         yield from _beyond(("providers", name, "max_output_tokens"), provider, facts)
@@ -279,9 +282,13 @@ def _effort(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
     )
 
 
-def facts_of(provider: ModelProvider) -> ModelFacts | None:
-    """What the catalogue knows of the model that `provider` names."""
-    return model_of(provider.vendor, provider.model) if provider.vendor is not None else None
+def facts_of(provider: ProviderSpec | ModelProvider) -> ModelFacts | None:
+    """What the catalogue knows of the model that `provider` names, where a vendor has it."""
+    if provider.vendor is None:
+        return None
+    from techsapo_ops.catalogue.vendors import model_of
+
+    return model_of(provider.vendor, getattr(provider, "model", ""))
 
 
 def announced_end(provider: ModelProvider) -> End | None:
@@ -296,6 +303,8 @@ def answer_length(provider: ModelProvider) -> int:
     """Tokens of the longest answer: what the spec says; where it says nothing, what suits the model."""
     if provider.max_output_tokens is not None:
         return provider.max_output_tokens
+    from techsapo_ops.catalogue.vendors import CHAT_ANSWER, THINKING_ANSWER
+
     if provider.vendor is None:
         return CHAT_ANSWER
     facts = facts_of(provider)

@@ -32,7 +32,7 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("expected ',' or ']'", "expected ',' or '}'"),
-        msg("the brackets or braces that open here are not closed, or a `,` is missing between them"),
+        msg("the bracket or brace that opens here is not closed, or a `,` is missing inside it"),
         msg("check brackets, braces and commas; put text that contains {{ in quotes"),
     ),
     (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.spec.models import Spec
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
 
 
 class Viewpoint(StrEnum):

@@ -126,7 +126,7 @@ class Untouched(OpsError):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of restoring a part on trial. `seconds` is how long its data took to come back."""
+    """What came of restoring a part as a test. `seconds` is how long its data took to come back."""
 
     problems: Sequence[str] = ()
     seconds: float = 0.0
@@ -175,7 +175,7 @@ class History(Protocol):
 
 
 class BackupKind(ABC):
-    """One kind of data: how it is taken, looked at, restored on trial, brought back, and told of.
+    """One kind of data: how it is taken, looked at, restored as a test, brought back, and told of.
 
     Without state: everything is asked of the stack. Every method that is given one may raise OpsError.
     """
@@ -196,7 +196,7 @@ class BackupKind(ABC):
     keeps_replaced = False
     """Whether what is replaced lies beside the new until `forget`; else the safety backup brings it back."""
     throwaway = ""
-    """Kind of the service of which a throwaway server holds it on trial; empty where it needs none."""
+    """Kind of the service of which a throwaway server holds it as a test; empty where it needs none."""
     is_configuration = False
     """Whether what comes back takes effect with the next `techsapo up`."""
     history: History | None = None

@@ -7,9 +7,12 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)

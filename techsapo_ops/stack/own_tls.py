@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import reachable_host
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.store_access import STORES, Authorities, certificate_of, speaks_tls
-from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Bind
+    from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ def tls_binds(topology: Topology, service: Service) -> tuple[Bind, ...]:
 
     A server's own CA is among them, for the clients in its container.
     """
+    from techsapo_ops.stack.container import Bind
+
     own = own_tls(topology, service)
     speaking = trusted(topology, service)
     binds = []

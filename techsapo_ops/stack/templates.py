@@ -43,9 +43,13 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
+
+
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = '"'
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+    if _is_plain(text):
         style = ""
     elif "\n" in text and _BLOCK.fullmatch(text):
         style = "|"
@@ -73,6 +77,8 @@ def to_yaml(value: Any, indent: int = 0) -> str:
     `key:\\n  {{ value | to_yaml(2) }}`. No line is folded and Japanese is kept as it is. By libyaml, which
     does not indent the lists of a mapping: PyYAML's own emitter does, and took three quarters of a `plan`.
     """
+    if isinstance(value, str) and _is_plain(value):  # most are: a dumper for each would take as long as all
+        return str(value)
     text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_NEVER_FOLDED)
     text = text.removesuffix("...\n").rstrip("\n")
     return text.replace("\n", "\n" + " " * indent).replace("\n" + " " * indent + "\n", "\n\n")

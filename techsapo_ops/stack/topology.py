@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import CONTAINER_CONFIG, CONTAINER_SECRETS, EngineName, Places
 from techsapo_ops.stack.service import Machine, Service
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grade, Grades
 from techsapo_ops.wallbounce.context import AnalysisContext, AskedAgain, Began, Event, Graded, Phase, SatIn
-from techsapo_ops.wallbounce.examination.examination import GradingForm, believed
+from techsapo_ops.wallbounce.examination.examination import Candidate, GradingForm, believed
 from techsapo_ops.wallbounce.examination.shown import masked, shown
 from techsapo_ops.wallbounce.providers.failures import Cause, Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.prices import PROMPT_OVERHEAD, worst_cost, worst_of_ask
@@ -53,10 +53,6 @@ class Calls:
     cost_usd: float = 0.0
     later_failures: list[Failure] = field(default_factory=list)
 
-    def asking(self, providers: Sequence[Provider]) -> None:
-        """Tell that these are asked for an answer."""
-        self._begin("answer", providers)
-
     async def answer(self, provider: Provider, limit: float) -> Answer | Failure:
         """Ask one for an answer, within `limit` seconds and its own time-out."""
         return await self._call(provider, AskAnswer(self.question, context=self.context, limit=limit), Answer)
@@ -73,17 +69,17 @@ class Calls:
         What a reply lacks is asked for once more, where `afford` allows it and as much time as the reply took
         is left.
         """
-        self._begin("grade", [p for p, _, _ in work])
+        self.begin("grade", [p for p, _, _ in work])
         return await at_once(self._grade(Grader(p, own, names), form, limit, afford) for p, own, form in work)
 
     async def revisions(
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
     ) -> list[Answer | None]:
         """Send each its critiques; None where a call failed."""
-        self._begin("revise", [p for p, _, _ in work])
+        self.begin("revise", [p for p, _, _ in work])
         return await at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
 
-    def _begin(self, phase: Phase, providers: Sequence[Provider]) -> None:
+    def begin(self, phase: Phase, providers: Sequence[Provider]) -> None:
         """Tell that a phase begins, where anybody takes part in it."""
         if providers:
             names = tuple(dict.fromkeys(p.name for p in providers))
@@ -142,7 +138,7 @@ class Calls:
 
     async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:
-            reply = await provider.call(shown(masked(ask)))
+            reply = await provider.call(shown(await masked(ask)))
         except ProviderError as error:
             self.cost_usd += error.cost_usd
             return Failure.of(provider.name, provider.model, error)
@@ -160,7 +156,7 @@ def _naming(context: AnalysisContext, labelled: Mapping[str, str]) -> AnalysisCo
             event = replace(event, subjects=tuple(labelled.get(label, "") for label in event.subjects))
         context.tell(event)
 
-    return replace(context, tell=tell)
+    return AnalysisContext(context.task_type, tell, context.payer, context.memory, context.wait)
 
 
 async def at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -170,7 +166,7 @@ async def at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-Came = list[tuple[Provider, Answer | Failure]]
+Came = list[tuple[Provider, Candidate | Failure]]
 """Who was asked, in this order, and what came of it."""
 
 
@@ -220,7 +216,7 @@ class Slots:
 
     async def filled(self, providers: Sequence[Provider], spares: Sequence[Provider], limit: float) -> Came:
         """What comes of all, who answer at the same time within `limit` seconds, slot by slot."""
-        self._calls.asking(providers)
+        self._calls.begin("answer", providers)
         until, left = asyncio.get_running_loop().time() + limit, deque(spares)
         slots = await at_once(self._fill(p, left, until) for p in providers)
         return [each for slot in slots for each in slot]
@@ -231,10 +227,10 @@ class Slots:
         asked: Provider | None = provider
         while asked is not None:
             result = await self._calls.answer(asked, max(0.0, until - clock()))
+            if isinstance(result, Answer):  # looked through now, while others are waited for
+                return [*came, (asked, Candidate.of(result, self._calls.question.language))]
             came.append((asked, result))
-            if isinstance(result, Answer) or until - clock() < self._least:
-                return came
-            asked = await self._spare(result, spares)
+            asked = await self._spare(result, spares) if until - clock() >= self._least else None
         return came
 
     async def _spare(self, failure: Failure, spares: deque[Provider]) -> Provider | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -173,18 +172,17 @@ class VendorWait:
         self._since = 0.0
         self._over = 0.0
 
-    @contextmanager
-    def lasts(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """A vendor is waited for within the block."""
         if not self._under_way:
             self._since = self._clock()
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._over += self._clock() - self._since
+
+    def __exit__(self, *_: object) -> None:
+        """It is not any more."""
+        self._under_way -= 1
+        if not self._under_way:
+            self._over += self._clock() - self._since
 
     def seconds(self) -> float:
         """How long until now."""

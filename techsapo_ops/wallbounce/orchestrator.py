@@ -21,8 +21,8 @@ from techsapo_ops.wallbounce.context import (
     Settled,
     VendorWait,
 )
-from techsapo_ops.wallbounce.providers.decorators import Bounded, Recalled, Reported
 from techsapo_ops.wallbounce.providers.failures import PASSING, Failure
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.prices import worst_of_tier
 from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.question import Policy, Question, TaskType, TierRule
@@ -47,7 +47,7 @@ class WallBounce:
 
     def __init__(
         self,
-        providers: Sequence[Provider],
+        providers: Sequence[Guarded],
         policy: Policy,
         *,
         observers: Sequence[Observer] = (),
@@ -55,7 +55,7 @@ class WallBounce:
         turn: Callable[[Provider], Turn] = lambda _: Turn.WELL,
         draw: Callable[[], random.Random] = _unforeseeable,
     ) -> None:
-        self._providers: tuple[Provider, ...] = tuple(Reported(Recalled(Bounded(p))) for p in providers)
+        self._providers: tuple[Provider, ...] = tuple(providers)
         self._policy = policy
         self._observers = tuple(observers)
         self.calibration = calibration or Calibration()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.answers import Answer, Critique, Grade
+from techsapo_ops.wallbounce.answers import Critique, Grade
 from techsapo_ops.wallbounce.calls import Afford, Calls, Slots
 from techsapo_ops.wallbounce.context import Bounced, Escalated
 from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, GradingForm, grading_forms
@@ -109,8 +109,8 @@ class Run:
         came = await self._slots.filled(providers, spares, limit)
         self._asked.extend(p for p, _ in came)
         self._failures.extend(r for _, r in came if isinstance(r, Failure))
-        self._authors.extend(p for p, r in came if isinstance(r, Answer))
-        self._examination.join([r for _, r in came if isinstance(r, Answer)])
+        self._authors.extend(p for p, r in came if isinstance(r, Candidate))
+        self._examination.join([r for _, r in came if isinstance(r, Candidate)])
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
@@ -170,7 +170,7 @@ class Run:
         candidates = list(examination.candidates)
         for index, answer in zip(contested, revised, strict=True):
             if answer is not None:
-                candidates[index] = Candidate.of(answer)
+                candidates[index] = Candidate.of(answer, self._calls.question.language)
         new = [i for i in contested if candidates[i] is not examination.candidates[i]]
         pairs = [(g, s) for g in range(len(candidates)) for s in new if g != s]
         given = await self._graded(
@@ -259,9 +259,9 @@ class Run:
             notes += (OUT_OF_TIME,)
         verdict = replace(verdict, notes=notes, outcome=came, accepted=came is Outcome.ACCEPTED)
         examination, question = self._examination, self._calls.question
-        answer = examination.answers[verdict.chosen]
+        chosen = examination.candidates[verdict.chosen]
         added = integrate.amendments(examination, verdict) if came is not Outcome.REFUSED else ()
-        destructive, hazards = integrate.dangers(answer, added, question.language)
+        destructive, hazards = integrate.dangers(chosen, added, question.language)
         unsettled = examination.objections(verdict.chosen)
         others = integrate.dissent(examination, verdict)
         open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()

@@ -21,7 +21,7 @@ from techsapo_ops.stack.stack import Stack
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """That a backup came back: restored on trial here, or fetched from off-site for that."""
+    """That a backup came back: restored as a test here, or fetched from off-site for that."""
 
     id: str
     begun: datetime | None

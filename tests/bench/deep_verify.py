@@ -1,4 +1,4 @@
-"""`backup verify --deep` of a million rows and 500 MB of Redis, restored on trial within a minute."""
+"""`backup verify --deep` of a million rows and 500 MB of Redis, restored as a test within a minute."""
 
 from __future__ import annotations
 

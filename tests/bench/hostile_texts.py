@@ -8,7 +8,7 @@ from itertools import cycle, islice
 
 from techsapo_ops.masking.masker import mask
 from techsapo_ops.wallbounce.answers import Answer, Peer, Tokens
-from techsapo_ops.wallbounce.examination.claims import screen, speaks_to_graders
+from techsapo_ops.wallbounce.examination.claims import Wording, screen, speaks_to_graders
 from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades
 from techsapo_ops.wallbounce.verdict.commands import commands_of, dangerous, destructive
 from tests.bench.row import Row
@@ -30,7 +30,7 @@ PIECES = (
     "```\n{",
 )  # fmt: skip
 PEERS = (Peer("A", "x", claims=("1", "2")), Peer("B", "y", claims=("3",)))
-OTHER = Answer("q", "m", "df -h", Tokens(), 0.1, 0.0)
+OTHER = Wording(Answer("q", "m", "df -h", Tokens(), 0.1, 0.0))
 
 
 def run() -> Iterator[Row]:
@@ -50,7 +50,7 @@ def _answer_shown(text: str) -> None:
     destructive(text)
     commands_of(answer)
     speaks_to_graders(answer)
-    screen((answer, OTHER))
+    screen((Wording(answer), OTHER))
 
 
 def _mask(text: str) -> None:

@@ -12,11 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from tests.bench.row import Row
+from tests.bench.served import provider, upstream
 
 CONCURRENT = 200
 SECONDS = 1.2
@@ -25,22 +24,6 @@ BOUND = 2.4
 """Largest time per call, as a multiple of bare aiohttp's."""
 RSS_ONE, RSS_ALL = 80.0, 80.0
 """MB with one kind and with all of them."""
-
-
-@contextmanager
-def upstream() -> Iterator[str]:
-    """The vendors' stand-in in a process of its own; its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.upstream"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.communicate()
 
 
 def run() -> Iterator[Row]:
@@ -67,20 +50,6 @@ def _worker(kind: str, url: str) -> dict[str, float]:
     )
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
-
-
-def _specs(kinds: list[str], url: str) -> dict[str, Any]:
-    prefixed = {"openai-compatible", "openai", "openrouter"}
-    return {
-        kind: {
-            "kind": kind,
-            "model": "m",
-            "base_url": f"{url}/v1" if kind in prefixed else url,
-            "api_key": "k",
-            "price": {"input": 1, "output": 2},
-        }
-        for kind in kinds
-    }
 
 
 async def _rate(call: Callable[[], Awaitable[object]], seconds: float = SECONDS) -> tuple[float, float]:
@@ -124,7 +93,9 @@ async def _providers(kinds: list[str], url: str) -> tuple[float, float]:
     from techsapo_ops.wallbounce.providers.registry import build_registry
     from techsapo_ops.wallbounce.question import Question
 
-    registry = build_registry(Spec.model_validate({"project": "p", "providers": _specs(kinds, url)}), {})
+    registry = build_registry(
+        Spec.model_validate({"project": "p", "providers": {kind: provider(kind, url) for kind in kinds}}), {}
+    )
     await registry.warm()
     ask = AskAnswer(Question("ディスクが一杯です", "ja"))
     measured = [

@@ -31,6 +31,6 @@ class Row:
         verdict = "ok" if self.ok else "MISSED"
         value, baseline = (f"{each:8.{self.digits}f} {self.unit}" for each in (self.value, self.baseline))
         return (
-            f"{self.name:28} {value}   baseline {baseline}"
+            f"{self.name:36} {value}   baseline {baseline}"
             f"   ratio {self.ratio:5.2f}   bound {self.bound:5.2f}   {verdict}"
         )

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.bench.prober import quantile
 from tests.bench.row import Row
 
 SERIES = 5_000
@@ -72,9 +73,9 @@ async def _measure(url: str, app: subprocess.Popen[str], small: int) -> dict[str
         over.set()
         await asyncio.gather(*askers)
     return {
-        "idle": _quantile(idle, 0.5), "changed": _quantile(changed, 0.5), "cpu": cpu, "memory": memory,
-        "loaded": _quantile(scraping.result(), 0.99), "ping": _quantile(pings, 0.99),
-        "alone": _quantile(alone, 0.99),
+        "idle": quantile(idle, 0.5), "changed": quantile(changed, 0.5), "cpu": cpu, "memory": memory,
+        "loaded": quantile(scraping.result(), 0.99), "ping": quantile(pings, 0.99),
+        "alone": quantile(alone, 0.99),
     }  # fmt: skip
 
 
@@ -111,10 +112,6 @@ async def _ask(client: httpx.AsyncClient, number: int, over: asyncio.Event) -> N
         asked += 1
         await client.post("/api/v1/generate", json={"prompt": f"question {number} {asked}"})
         await asyncio.sleep(0.05)
-
-
-def _quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def _serve(directory: Path) -> None:

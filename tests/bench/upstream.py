@@ -1,7 +1,8 @@
 """Bench's upstream: every vendor's good answer after 50 ms, served by a bare protocol so that it is no brake.
 
 It is as strict as the lab's stand-ins with the first call of each connection, since all are alike.
-`python -m tests.bench.upstream` prints its port and serves until its standard input closes.
+`python -m tests.bench.upstream equal` or `different` prints its port and serves until its standard input
+closes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import count, repeat
 from typing import Any, cast
 
 from techsapo_ops.spec.models.providers import CompatibleProvider
@@ -17,6 +20,7 @@ from techsapo_ops.wallbounce.examination.prompts import Prompt
 from techsapo_ops.wallbounce.providers.openai import Compatible
 from techsapo_ops.wallbounce.providers.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.wire import Form
+from techsapo_ops.wallbounce.question import Question
 
 DELAY = 0.05
 ANSWER: dict[str, Any] = {
@@ -27,22 +31,55 @@ ANSWER: dict[str, Any] = {
     "risk": "reversible",
     "self_conf": 0.9,
 }
+LENGTH = 2_000
+"""Characters of a long answer, without its block of commands."""
+_COMMANDS = (
+    "df -h /var/lib/docker{n}", "sudo journalctl -u nginx.service --since '-{n}h' | tail -n 50",
+    "find /var/log/app{n} -name '*.gz' -mtime +7", "systemctl status nginx@{n}", "ss -ltnp | grep :{n}",
+    "kubectl -n prod{n} get pods -o wide", "curl -fsS http://10.0.0.{n}:8080/health | jq .status",
+    'mysql -e "SELECT * FROM orders WHERE id = {n}"',
+)  # fmt: skip
+_SENTENCES = (
+    "web-{n} の nginx は upstream から応答がなく、504 を返しています。",
+    "app-{n} の接続プールが上限の {n} に達し、残りの要求は待ち行列に入りました。",
+    "Redis の応答時間が {n} ミリ秒を超え、セッションの確認が遅れています。",
+    "直前の設定変更 #{n} で `keepalive` が外れたことも、接続数の増加を説明します。",
+    "まず待ち行列の長さとエラーの時刻を突き合わせ、次に上限を見直してください。",
+)
+_CLAIMS = (
+    "web-{n} の upstream が応答していない", "app-{n} の接続プールが上限に達した",
+    "Redis の応答が {n} ミリ秒を超えた", "設定変更 #{n} で keepalive が外れた",
+)  # fmt: skip
+
+
+def long_answer(number: int) -> dict[str, Any]:
+    """An answer of LENGTH characters with four commands and four claims, unlike that of any other number."""
+    told = "".join(_SENTENCES[i % 5].format(n=number + i) for i in range(LENGTH // 30))[:LENGTH]
+    commands = [_COMMANDS[(number + i) % len(_COMMANDS)].format(n=number + i) for i in range(4)]
+    return {
+        "answer": "\n".join((f"## 原因と対処\n\n{told}\n\n```sh", *commands, "```")),
+        "root_cause": f"app-{number} の接続プールが上限に達した",
+        "claims": [claim.format(n=number) for claim in _CLAIMS],
+        "commands": commands,
+        "risk": "reversible",
+        "self_conf": 0.9,
+    }
+
+
 _SCORE = {"score": 4, "evidence": "原因と対処が合っている"}
-_GRADES = {
-    "grades": [
-        {
-            "label": label,
-            "claims": [
-                {"id": f"c{n}", "evidence": "自分の回答から導かれる", "stance": "entails"}
-                for n, _ in enumerate(ANSWER["claims"], 1)
-            ],
-            "correctness": _SCORE,
-            "safety": _SCORE,
-            "completeness": _SCORE,
-        }
-        for label in "AB"
+
+
+def _grades(claims: int) -> str:
+    """Good grades for two peers of so many claims each."""
+    entailed = [
+        {"id": f"c{n}", "evidence": "自分の回答から導かれる", "stance": "entails"}
+        for n in range(1, claims + 1)
     ]
-}
+    scores = dict.fromkeys(("correctness", "safety", "completeness"), _SCORE)
+    grades = [{"label": label, "claims": entailed, **scores} for label in "AB"]
+    return json.dumps({"grades": grades}, ensure_ascii=False)
+
+
 _GRADING = (b'\\"answers\\":[', b"<data>")
 """What only the body of a grading holds."""
 _ANSWER = json.dumps(ANSWER, ensure_ascii=False)
@@ -98,7 +135,7 @@ _GEMINI = {
 
 def chat_body(prompt: Prompt) -> bytes:
     """The body of a chat completion as the app sends it."""
-    return json.dumps(_chat_model().request(prompt, prompt.system, Form())).encode()
+    return _chat_model().encoded(prompt, Question("", "en"), Form())
 
 
 @cache
@@ -107,24 +144,30 @@ def _chat_model() -> Compatible:
     return Compatible("m", CompatibleProvider.model_validate(section), WORST_CASE)
 
 
-def _packed(body: dict[str, Any], reply: str) -> bytes:
-    whole = json.dumps(body, ensure_ascii=False)
+_BODIES: dict[bytes, dict[str, Any]] = {
+    b"/chat/completions": _CHAT,
+    b"/responses": _RESPONSES,
+    b"/messages": _MESSAGES,
+    b":generateContent": _GEMINI,
+}
+
+
+@lru_cache(16)
+def _packed(ending: bytes, reply: str) -> bytes:
+    """The response to a call whose path has this `ending`."""
+    whole = json.dumps(_BODIES[ending], ensure_ascii=False)
     content = whole.replace(json.dumps(_ANSWER, ensure_ascii=False), json.dumps(reply, ensure_ascii=False))
     length = len(content.encode())
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     return (head + content).encode()
 
 
-_BODIES = (
-    (b"/chat/completions", _CHAT),
-    (b"/responses", _RESPONSES),
-    (b"/messages", _MESSAGES),
-    (b":generateContent", _GEMINI),
-)
-_REPLIES = {
-    ending: (_packed(body, _ANSWER), _packed(body, json.dumps(_GRADES, ensure_ascii=False)))
-    for ending, body in _BODIES
-}
+def replies(name: str) -> tuple[Iterator[str], str]:
+    """The answers that calls get one after the other, `equal` or `different`; what gradings of them get."""
+    if name == "equal":
+        return repeat(_ANSWER), _grades(len(ANSWER["claims"]))
+    answers = (json.dumps(long_answer(number), ensure_ascii=False) for number in count(10))
+    return answers, _grades(len(_CLAIMS))
 
 
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -146,6 +189,10 @@ def _refused(target: str, head: bytes, body: bytes) -> bytes | None:
 class Upstream(asyncio.Protocol):
     """One connection; requests on it come one after the other."""
 
+    def __init__(self, answers: Iterator[str], grades: str) -> None:
+        self._answers = answers
+        self._grades = grades
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._buffer = b""
@@ -166,8 +213,8 @@ class Upstream(asyncio.Protocol):
             return
         self._buffer = b""
         target = head.split(b" ", 2)[1]
-        pair = next((pair for ending, pair in _REPLIES.items() if target.endswith(ending)), None)
-        if pair is None:  # a peer's proxy looks around
+        ending = next((ending for ending in _BODIES if target.endswith(ending)), None)
+        if ending is None:  # a peer's proxy looks around
             self._transport.write(_NOT_FOUND)
             return
         if not self._looked_at:
@@ -175,19 +222,18 @@ class Upstream(asyncio.Protocol):
             if (told := _refused(target.decode(), head, body)) is not None:
                 self._transport.write(told)
                 return
-        answer, grades = pair
-        reply = grades if all(word in body for word in _GRADING) else answer
-        asyncio.get_running_loop().call_later(DELAY, self._answer, reply)
+        reply = self._grades if all(word in body for word in _GRADING) else next(self._answers)
+        asyncio.get_running_loop().call_later(DELAY, self._answer, _packed(ending, reply))
 
     def _answer(self, reply: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(reply)
 
 
-async def serve() -> None:
+async def serve(answers: str) -> None:
     """Serve until standard input closes."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=1024)
+    loop, (told, grades) = asyncio.get_running_loop(), replies(answers)
+    server = await loop.create_server(lambda: Upstream(told, grades), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
@@ -196,4 +242,4 @@ async def serve() -> None:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(serve())
+    uvloop.run(serve(sys.argv[1]))

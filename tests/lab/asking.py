@@ -14,7 +14,6 @@ from vendors.wires import WIRES
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
-from techsapo_ops.wallbounce.providers.decorators import Bounded
 from techsapo_ops.wallbounce.providers.failures import ProviderError
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision, Provider
 from techsapo_ops.wallbounce.providers.registry import Registry, build_registry
@@ -45,7 +44,7 @@ def registry(kind: str, url: str, model: str, **more: Any) -> Registry:
 
 def make(kind: str, url: str, model: str, **more: Any) -> Provider:
     """The provider within its time and with its attempts, as an analysis asks it."""
-    return Bounded(registry(kind, url, model, **more).usable[0])
+    return registry(kind, url, model, **more).usable[0]
 
 
 def ask(

@@ -46,7 +46,8 @@ def browser(*flags: str) -> Iterator[Callable[..., Window]]:
 
         def window(width: int, height: int, **context: object) -> Window:
             size = {"width": width, "height": height}
-            page = chromium.new_context(viewport=size, **context).new_page()  # type: ignore[arg-type]
+            known = {"viewport": size, "locale": "ja", **context}
+            page = chromium.new_context(**known).new_page()  # type: ignore[arg-type]
             made = Window(page)
 
             def hear(message: object) -> None:

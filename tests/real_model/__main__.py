@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.bench.analyses import free_port, started_process
+from tests.bench.served import free_port, started_process
 from tests.real_model.built import Built, built
 from tests.real_model.steps import Place, Step, steps
 

@@ -85,7 +85,7 @@ class Card:
     copied: datetime | None
     """When the newest copy went off-site."""
     proved: datetime | None
-    """When a copy was last fetched and restored on trial, `proof` its backup, and how long that took."""
+    """When a copy was last fetched and restored as a test, `proof` its backup, and how long that took."""
     proof: str = ""
     proof_seconds: float = 0.0
     drilled: datetime | None = None

@@ -16,6 +16,7 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.written import read_manifest
+from techsapo_ops.catalogue.yaml_text import read_nodes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking import MASK
 from techsapo_ops.messages import msg
@@ -196,10 +197,10 @@ def filled(text: str, present: str, where: str) -> str:
     In a list, entries are the same only where everything else in them is, and a section of another `kind` is
     another one. Raises OpsError naming a value that `present` has not; `where` is the file's name in it.
     """
-    there = yaml.compose(present) if present.strip() else None
-    masked = [(path, node) for path, node in _scalars(yaml.compose(text)) if node.value == MASK]
+    there = read_nodes(present)
+    masked = [(path, node) for path, node in _scalars(read_nodes(text)) if node.value == MASK]
     for path, node in reversed(masked):
-        scalar = _at(yaml.compose(text), there, path)
+        scalar = _at(read_nodes(text), there, path)
         if scalar is None:
             line = node.start_mark.line + 1
             raise OpsError(

@@ -1,4 +1,4 @@
-"""Looks at a backup: its digests, what each kind finds in its part, and what that restores to on trial."""
+"""Looks at a backup: its digests, what each kind finds in its part, and what that restores to as a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from techsapo_ops.stack.stack import Stack
 QUICK = "quick"
 """The level that restores nothing."""
 DEEP = "deep"
-"""The level that restores every part on trial."""
+"""The level that restores every part as a test."""
 _MOST = 20
 
 
@@ -159,7 +159,7 @@ def verify(
 ) -> Verification:
     """Look at every part of a backup in `repository`, wherever it came from: the one verification there is.
 
-    Of the level `quick` nothing is restored; of any other every part is, on trial, and `seconds` of each is
+    Of the level `quick` nothing is restored; of any other every part is, as a test, and `seconds` of each is
     how long its data took to come back. Raises OpsError where a throwaway server can't be had, or has no
     room, which says nothing of the backup, and where the keys can't be read.
     """

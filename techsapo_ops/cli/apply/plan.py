@@ -12,13 +12,13 @@ from techsapo_ops.apply.history import History
 from techsapo_ops.apply.plan import plan_of
 from techsapo_ops.apply.prechecks import plan_start_problems, taken_ports
 from techsapo_ops.apply.spec_files import applied_elsewhere
-from techsapo_ops.cli.apply.plan_view import tell_plan
+from techsapo_ops.cli.apply.plan_view import COMPARING, tell_plan
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import CHANGES_PENDING, EngineOption, FullOutput, ServicesArgument, SpecPlace
-from techsapo_ops.cli.spec.generate import require_own_rules
+from techsapo_ops.cli.project import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.watch.services_view import stopped_lines
-from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.starters import nobody_starts
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.journal import CUT_SHORT, Operation, half_restored
 
@@ -59,7 +59,8 @@ def plan(
     require_own_rules(project, stack.topology)
     require_trust_of_jobs(stack.topology)
     only = tuple(services or ())
-    stack_plan = plan_of(stack, only)
+    with out.busy(COMPARING):
+        stack_plan = plan_of(stack, only)
     problems = plan_start_problems(stack_plan, stack.disabled)
     if keep is not None and not problems:
         from techsapo_ops.apply.plan_file import save_plan

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.step import Step
 
 
+COMPARING = msg("comparing the stack with the spec")
+"""What is told where that takes a while."""
 _FEW_FILES = 12
 Summary = Mapping[str, Mapping[str, int]]
 """How many `files` and `services` there are of each kind of change; a kind without any has 0."""

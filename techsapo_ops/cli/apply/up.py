@@ -17,6 +17,7 @@ from techsapo_ops.apply.up import up as up_with_data
 from techsapo_ops.apply.up import up_empty
 from techsapo_ops.backup.restore.going_back import undo_interrupted
 from techsapo_ops.cli.apply.plan_view import (
+    COMPARING,
     Progress,
     back_json,
     plan_summary,
@@ -40,7 +41,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
-from techsapo_ops.cli.spec.generate import require_own_rules
+from techsapo_ops.cli.project import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.watch.services_view import stopped_lines
 from techsapo_ops.errors import OpsError
@@ -149,6 +150,7 @@ def up(
         undo_interrupted(stack, progress, out.say, wait=wait)
 
     def approve(plan: StackPlan) -> bool:
+        compared()
         wanted.require(plan)
         progress.origins = plan.origins.services
         if plan.environment is not None and (yes or saved is not None):
@@ -165,7 +167,8 @@ def up(
         return confirm(msg("go ahead?"), yes=False)
 
     perform = up_empty if empty else up_with_data
-    report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
+    with out.busy(COMPARING) as compared:
+        report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
     if report is None:
         out.say(msg("nothing was changed"))
         raise typer.Exit(1)

@@ -209,7 +209,7 @@ def verify(
         bool, typer.Option("--deep", help="Restore the backup into throwaway servers, and compare.")
     ] = False,
     offsite: Annotated[
-        bool, typer.Option("--offsite", help="Fetch the off-site copy, restore it on trial, and compare.")
+        bool, typer.Option("--offsite", help="Fetch the off-site copy, restore it as a test, and compare.")
     ] = False,
     *,
     place: SpecPlace,
@@ -246,8 +246,8 @@ def verify(
 
 _GOOD = {
     "quick": msg("is intact"),
-    "deep": msg("was restored on trial: no differences"),
-    LEVEL: msg("was fetched from off-site and restored on trial: no differences"),
+    "deep": msg("was restored as a test: no differences"),
+    LEVEL: msg("was fetched from off-site and restored as a test: no differences"),
 }
 
 
@@ -342,7 +342,7 @@ def prune(
     """Remove the backups that `backup.keep` no longer covers.
 
     Off-site copies are removed only if `backup.offsite.prune` is on. The last good backup, the last one
-    restored on trial, and everything that a point-in-time restore needs always stay.
+    restored as a test, and everything that a point-in-time restore needs always stay.
 
     Examples:
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from techsapo_ops.adapters.supervised import RESULT_VARIABLE
+from techsapo_ops.adapters.process import RESULT_VARIABLE
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.open_stack import history_beside, open_stack
 from techsapo_ops.cli.output import write

@@ -31,7 +31,7 @@ from techsapo_ops.cli.process import interruptible
 from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import Runs, Starter, find_job, job_statuses
-from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.starters import nobody_starts
 from techsapo_ops.jobs.wrapper import due, run_job
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import local_zone

@@ -9,12 +9,11 @@ import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.folders import keep_out_of_git
-from techsapo_ops.adapters.process import which
 from techsapo_ops.apply.generate import examine, write_files
-from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import CHANGES_PENDING, JsonOutput, QuietOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import require_own_rules
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
@@ -26,23 +25,8 @@ from techsapo_ops.stack.template_folders import FIXED, builtin_names, find_overr
 if TYPE_CHECKING:
     from techsapo_ops.apply.changes import FileChange
     from techsapo_ops.apply.generate import Generated
-    from techsapo_ops.cli.project import Project
     from techsapo_ops.stack.template_folders import Overrides
     from techsapo_ops.stack.topology import Topology
-
-
-def require_own_rules(project: Project, topology: Topology | None) -> None:
-    """Raise SpecError where promtool refuses one of them; of this host, or in the images of `topology`."""
-    if not project.spec.monitoring.rules or project.unusable is not None:  # who renders says the latter
-        return
-    from techsapo_ops.validators.check import refused_rules, tool_images
-
-    promtool = which("promtool")
-    binaries = {"promtool": promtool} if promtool is not None else {}
-    images = tool_images(topology, runner()) if topology is not None else {}
-    faults = refused_rules(project.own_rules, runner(), binaries, images)
-    if (error := project.error(*faults)) is not None:
-        raise error
 
 
 _LISTED = 6

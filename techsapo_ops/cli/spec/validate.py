@@ -83,7 +83,7 @@ def _require_files(project: Project) -> None:
     if (unusable := project.unusable) is not None:
         raise unusable
     if project.spec.monitoring.rules:
-        from techsapo_ops.cli.spec.generate import require_own_rules
+        from techsapo_ops.cli.project import require_own_rules
 
         require_own_rules(project, None)
 
@@ -149,7 +149,7 @@ def _nobody_starts(project: Project) -> str:
     if places is None or not places.isolated:
         return ""
     from techsapo_ops.cli.open_stack import topology_for
-    from techsapo_ops.jobs.timetable import nobody_starts
+    from techsapo_ops.jobs.starters import nobody_starts
 
     return nobody_starts(topology_for(project), runner())
 

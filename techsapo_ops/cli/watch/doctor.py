@@ -23,7 +23,7 @@ from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.project import Project, open_files, open_project
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.timetable import look_at_starters
+from techsapo_ops.jobs.starters import look_at_starters
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.health import HostFinding, Level

@@ -15,7 +15,8 @@ from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output, document
 from techsapo_ops.cli.watch.services_view import EXIT_CODES, WRONG, away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
-from techsapo_ops.jobs.timetable import nobody_starts
+from techsapo_ops.jobs.starters import nobody_starts
+from techsapo_ops.messages import msg
 from techsapo_ops.watch.health.check import check
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def health(
     """
     try:
         stack = open_stack(place.open())
-        report = check(stack, timeout=timeout, now=datetime.now(UTC))
+        with out.busy(msg("waiting for the probes, at most {timeout:g} s", timeout=timeout)):
+            report = check(stack, timeout=timeout, now=datetime.now(UTC))
     except OpsError as error:
         error.exit_code = WRONG
         raise

@@ -22,7 +22,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.watch.status.status import status_of
-from techsapo_ops.watch.status.week import LONGEST, week_of
 
 if TYPE_CHECKING:
     from techsapo_ops.apply.drift import DriftReport
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
     from techsapo_ops.watch.alerts.firing import Listing
     from techsapo_ops.watch.health.report import HealthReport
     from techsapo_ops.watch.status.status import Look, StackStatus
+
+LONGEST = timedelta(days=31)
+"""Of what Prometheus is asked at once, a look each minute."""
 
 
 def status(
@@ -79,7 +81,8 @@ def status(
     except OpsError as error:
         error.exit_code = WRONG
         raise
-    stack_status = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
+    with out.busy(msg("waiting for all parts, at most {timeout:g} s", timeout=timeout)):
+        stack_status = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
     if out.as_json:
         out.json(value(stack_status, stack))
     else:
@@ -98,6 +101,8 @@ def _since(place: SpecChoice, since: str, out: Output) -> None:
             msg("write e.g. --since 7d"),
             exit_code=WRONG,
         )
+    from techsapo_ops.watch.status.week import week_of
+
     week = week_of(open_stack(place.open()), begin, now)
     if out.as_json:
         out.json(week.to_json())

@@ -214,9 +214,9 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
         return
     proved = backups.proved
     if proved is None:
-        first = Line(msg("no backup has been restored on trial yet"), "warning")
+        first = Line(msg("no backup has been restored as a test yet"), "warning")
     else:
-        how = msg("restored on trial") if proved.where == "here" else msg("restored from off-site")
+        how = msg("restored as a test") if proved.where == "here" else msg("restored from off-site")
         first = Line(
             msg(
                 "restorable: {backup}, {how} {age} ago",

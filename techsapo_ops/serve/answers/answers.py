@@ -28,8 +28,6 @@ from techsapo_ops.wallbounce.question import Composed, Language, Passage, Questi
 
 NOTHING = {"input": 0, "output": 0}
 """Tokens of an answer that was given before."""
-AT_ONCE = 1000
-"""Characters of a prompt that are masked without a thread."""
 
 
 class PendingAnswer:
@@ -97,6 +95,7 @@ class Prompts:
         self._level = level
         self._longest = longest
         self._anomalies = anomalies
+        self._masking = asyncio.Lock()
 
     async def question(
         self, prompt: str | Composed, language: Language, request_id: str, caller: Caller
@@ -118,20 +117,17 @@ class Prompts:
             )
         self._anomalies.asked(asked, request_id, caller.address)
         masker = Masker(self._level)
-        # A long one takes a tenth of a second, in which other requests go on.
-        if len(asked) < AT_ONCE:
-            masked = _masked(prompt, masker)
-        else:
-            masked = await asyncio.to_thread(_masked, prompt, masker)
+        async with self._masking:  # several at once would each hold up the event loop in every turn of it
+            masked = await _masked(prompt, masker)
         parts = masked.parts if isinstance(masked, Composed) else ()
         return Question(str(masked), language, request_id, masker, parts)
 
 
-def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
+async def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
     """`prompt` masked, each part by itself: no find may reach over where one ends."""
     if isinstance(prompt, str):
-        return masker.mask(prompt)
-    return Composed(tuple(Passage(part.name, masker.mask(part.text)) for part in prompt.parts))
+        return await masker.masked(prompt)
+    return Composed(tuple([Passage(part.name, await masker.masked(part.text)) for part in prompt.parts]))
 
 
 class Answers:

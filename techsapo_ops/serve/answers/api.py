@@ -16,6 +16,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.http.auth import Gate
 from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.proxies import header_of
 from techsapo_ops.serve.http.request_body import body_route
 from techsapo_ops.serve.http.responses import (
     MEDIA_TYPE,
@@ -141,12 +142,13 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
 
 
 def _wants_html(request: Request) -> bool:
-    asked = request.query_params.get("html", "false")
+    asked = request.query_params.get("html", "false") if request.scope["query_string"] else "false"
     if asked not in {"true", "false"}:
         raise Problem(422, "invalid_request", msg("html must be true or false"))
     return asked == "true"
 
 
 def _wants_stream(request: Request) -> bool:
-    accepted = [part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
+    wanted = header_of(request.scope, b"accept") or ""
+    accepted = [part.partition(";")[0].strip() for part in wanted.split(",")]
     return MEDIA_TYPE in accepted

@@ -7,11 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.responses import Response
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from typing_extensions import override
 
 from techsapo_ops.serve.bodies.base import ProblemBody
-from techsapo_ops.serve.http.problems import add_problem_handlers
+from techsapo_ops.serve.http.request_body import PlainRoute
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.metrics.stream import SSE_PATH, STREAM
 
@@ -33,35 +35,67 @@ SCHEMES = {
 }  # fmt: skip
 
 
-def fastapi_app(
-    version: str,
-    lifespan: Lifespan[FastAPI],
+class Application(FastAPI):
+    """FastAPI's routes and their document within `layers`, which take the place of its own.
+
+    Those would look after errors, traces and long bodies a second time. A plain route is found by its path;
+    only others are tried one after the other.
+    """
+
+    def __init__(
+        self, version: str, lifespan: Lifespan[FastAPI], layers: Callable[[ASGIApp], ASGIApp]
+    ) -> None:
+        super().__init__(
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+            title="TechSapo",
+            version=version,
+            description="Several models, one answer with a confidence score.",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,  # a redirect through nginx would lose its port
+            openapi_url=None,  # a route of its own, so that requests for it are counted by template
+            lifespan=lifespan,
+        )
+        self._layers = layers
+
+    @override
+    def build_middleware_stack(self) -> ASGIApp:
+        plain = [route for route in self.routes if isinstance(route, PlainRoute)]
+        known = {(m, r.path): (r, handle) for r in plain if (handle := r.handler()) for m in r.methods or ()}
+        others = AsyncExitStackMiddleware(self.router)
+
+        async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+            found = known.get((scope.get("method", ""), scope.get("path", "")))  # a lifespan has neither
+            if found is None:
+                await others(scope, receive, send)
+                return
+            scope["route"], handle = found
+            response = await handle(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        return self._layers(routed)
+
+
+def add_routes(
+    app: Application,
     routers: Sequence[APIRouter],
+    pages: Sequence[APIRouter],
     *,
     keys: bool,
     admit: Callable[[Request], Awaitable[None]],
-) -> FastAPI:
-    """The application of `routers`, with what all of them share. `keys`: whether questions need a key."""
-    app = FastAPI(
-        title="TechSapo",
-        version=version,
-        description="Several models, one answer with a confidence score.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,  # a redirect through nginx would lose its port
-        openapi_url=None,  # its own route below, so that requests for it are counted by template
-        lifespan=lifespan,
-        dependencies=[Depends(admit)],
-    )
-    add_problem_handlers(app)
-    for router in routers:
-        app.include_router(router)
+) -> None:
+    """Give `app` the `routers`, which are tried first, and the `pages`, whose callers `admit` lets in.
+
+    `keys`: whether questions need a key.
+    """
+    for router in routers:  # an included one is looked through three times for each request
+        app.router.routes.extend(router.routes)
+    for router in pages:
+        app.include_router(router, dependencies=[Depends(admit)])
 
     @app.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
         return json_response(described(app.openapi(), keys=keys))
-
-    return app
 
 
 def described(document: dict[str, Any], *, keys: bool) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class Gate:
     async def known(self, request: Request) -> Caller:
         """The caller of what costs nothing: as of a question, and whatever the rate of its key."""
         address = str(request.state.client)
-        given = request.headers.get("x-user-id")
+        given = header_of(request.scope, b"x-user-id")
         claimed = given if given and _SANE_USER.fullmatch(given) else None
         if self._keys is None:
             signed_in = self._sign_in.user(request)
@@ -169,8 +169,8 @@ class Gate:
 
     def _check(self, request: Request, scope: Scope, address: str) -> ApiKey:
         assert self._keys is not None  # noqa: S101 - both callers have looked
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
+        kind, _, token = (header_of(request.scope, b"authorization") or "").partition(" ")
+        given = token.strip() if kind.lower() == "bearer" else header_of(request.scope, b"x-api-key")
         try:
             key = self._keys.check(given, scope)
         except KeyRefused as error:

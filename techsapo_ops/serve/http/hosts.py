@@ -11,10 +11,11 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Code, Problem
@@ -64,6 +65,7 @@ class Origin:
         return self.authority.port or self.usual_port
 
 
+@lru_cache(maxsize=32)  # nearly every request is for one of a few names
 def authority_of(text: str) -> Authority | None:
     """What a Host header says; None for a malformed one."""
     parts = _PARTS.fullmatch(text.strip().lower())
@@ -86,6 +88,7 @@ def origin_of(text: str) -> Origin | None:
     return Origin(parts["scheme"], authority) if parts is not None and authority is not None else None
 
 
+@lru_cache(maxsize=32)
 def _address(text: str) -> str | None:
     """The IP address that `text` is, in its usual form. Zones belong to one host and are none."""
     if "%" in text:
@@ -119,29 +122,18 @@ class HostNames:
         host = asked.host
         return asked.is_address or host in _LOOPBACK or host in self._names or host.endswith(self._endings)
 
+    async def check(self, scope: Scope, receive: Receive) -> None:
+        """Pass a request for one of them, HTTP and WebSocket alike. Raises Problem, before key and body.
 
-class HostCheck:
-    """Refuses requests for names that are not ours, before key and body; HTTP and WebSocket alike.
-
-    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. A malformed Host is
-    answered 400 (RFC 9112, 3.2).
-    """
-
-    def __init__(self, app: ASGIApp, names: HostNames) -> None:
-        self._app = app
-        self._names = names
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through, or answer it."""
-        if scope["type"] not in {"http", "websocket"} or (problem := self._problem(scope)) is None:
-            await self._app(scope, receive, send)
-            return
-        scope["route"] = NamedRoute(REFUSED)
-        if scope["type"] == "websocket":
-            await receive()  # websocket.connect
-        response = problem.answer(scope)
-        response.headers["Connection"] = "close"  # the body is not read
-        await response(scope, receive, send)
+        421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. A malformed Host
+        is answered 400 (RFC 9112, 3.2).
+        """
+        if (problem := self._problem(scope)) is not None:
+            scope["route"] = NamedRoute(REFUSED)
+            if scope["type"] == "websocket":
+                await receive()  # websocket.connect
+            scope["state"]["headers"] = {"Connection": "close"}  # the body is not read
+            raise problem
 
     def _problem(self, scope: Scope) -> Problem | None:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
@@ -152,7 +144,7 @@ class HostCheck:
             return Problem(
                 400, "invalid_request", msg("the request needs one Host header: a name or an address")
             )
-        if asked in self._names:
+        if asked in self:
             return None
         log.warning("A client asked for a name that the spec does not list", host=asked.host, refused=REFUSED)
         detail = msg(

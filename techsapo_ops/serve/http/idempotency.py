@@ -31,8 +31,8 @@ from techsapo_ops.stores.locks import Held, OtherWork, SharedLock
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal, RequestJournals
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge, Phase
-from techsapo_ops.wallbounce.providers.decorators import parts_of
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, NotAskedError
+from techsapo_ops.wallbounce.providers.guarded import parts_of
 
 log = structlog.get_logger()
 

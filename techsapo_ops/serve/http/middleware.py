@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from techsapo_ops.catalogue.series import ANSWERING
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.anomalies import Anomalies
-from techsapo_ops.serve.http.problems import BROKE, Problem
+from techsapo_ops.serve.http.problems import BROKE, REFUSALS, Problem, answer_to
 from techsapo_ops.serve.http.proxies import Proxies, header_of
 from techsapo_ops.serve.instance import Lifecycle
 from techsapo_ops.serve.metrics.metrics import Metrics
@@ -54,7 +54,7 @@ def request_id_of(scope: Scope) -> str:
     given = header_of(scope, b"x-request-id")
     if given is not None and _SANE_ID.fullmatch(given):
         return given
-    return f"req_{uuid.uuid4().hex}"
+    return f"req_{secrets.token_hex(16)}"
 
 
 class Envelope:
@@ -110,7 +110,12 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except REFUSALS as error:
+                if status:
+                    raise
+                await answer_to(error, scope)(scope, receive, send_with_headers)
         except Exception:
             log.exception("Request failed", requestId=request_id, path_template=_route(scope))
             if status:

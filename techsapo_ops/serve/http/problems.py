@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -109,11 +108,16 @@ _MOST = 32
 
 
 def reader_language(scope: Scope) -> Language:
-    """The language of ours that the request wants most; English where it names none, or none of ours."""
+    """The language of an error: the one that the request prefers, else English."""
+    return preferred_language(scope) or LANGUAGES[0]
+
+
+def preferred_language(scope: Scope) -> Language | None:
+    """Ours that Accept-Language weighs highest (RFC 9110, 12.5.4); None where it names none of ours."""
     header = b",".join(value for name, value in scope.get("headers", ()) if name == _HEADER).decode("latin-1")
     wanted = dict(reversed(list(_wanted(header))))
-    best = max(wanted, key=wanted.__getitem__, default=LANGUAGES[0])
-    return best if wanted.get(best) else LANGUAGES[0]
+    best = max(wanted, key=wanted.__getitem__, default=None)
+    return best if best and wanted[best] else None
 
 
 def _wanted(header: str) -> Iterator[tuple[Language, float]]:
@@ -236,25 +240,22 @@ def _request_id(scope: Scope) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-def add_problem_handlers(app: FastAPI) -> None:
-    """Turn every error of `app` into a problem document."""
-
-    async def answer(request: Request, error: Exception) -> Response:
-        response = _problem_of(error).answer(request.scope)
-        if isinstance(error, HTTPException):
-            response.headers.update(error.headers or {})
-        return response
-
-    for kind in (Problem, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, answer)
+REFUSALS = (Problem, RequestValidationError, HTTPException)
+"""What routes raise in place of an answer."""
 
 
-def _problem_of(error: Exception) -> Problem:
+def answer_to(error: Problem | RequestValidationError | HTTPException, scope: Scope) -> Response:
+    """What the request of `scope` is answered that ended with `error`."""
     if isinstance(error, Problem):
-        return error
+        return error.answer(scope)
     if isinstance(error, RequestValidationError):
-        return _from_validation(error)
-    assert isinstance(error, HTTPException)  # noqa: S101 - no other comes here
+        return _from_validation(error).answer(scope)
+    response = _from_status(error).answer(scope)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _from_status(error: HTTPException) -> Problem:
     status, detail = error.status_code, error.detail
     code = _BY_STATUS.get(status, "invalid_request")
     if code == "not_found":

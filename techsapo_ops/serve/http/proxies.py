@@ -117,4 +117,7 @@ def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 def header_of(scope: Scope, name: bytes) -> str | None:
     """The first header of that (lower-case) name."""
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), None)
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None

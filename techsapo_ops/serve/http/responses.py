@@ -21,20 +21,26 @@ T = TypeVar("T")
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
     """The result of `work`; None when the client goes away first, which cancels the work."""
-    task: asyncio.Future[T] = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(disconnected(request.receive))
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs is in one
+    gone = asyncio.create_task(disconnected(request.receive))
+
+    left = False
+
+    def leave(_: asyncio.Task[None]) -> None:
+        nonlocal left
+        left = not task.cancelling() and task.cancel()
+
+    gone.add_done_callback(leave)
     try:
-        both: set[asyncio.Future[Any]] = {task, gone}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if not left or task.uncancel():  # it is the server that cancels
+            raise
         return None
     finally:
-        for unfinished in (task, gone):
-            if not unfinished.done():
-                unfinished.cancel()
-                with suppress(asyncio.CancelledError):
-                    await unfinished
+        gone.remove_done_callback(leave)
+        gone.cancel()
 
 
 async def disconnected(receive: Receive) -> None:

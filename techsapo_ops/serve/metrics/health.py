@@ -20,15 +20,17 @@ from techsapo_ops.serve.bodies.health import (
     ProviderHealthBody,
 )
 from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.request_body import PlainRoute
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.instance import Instance, Lifecycle
 from techsapo_ops.serve.metrics.provider_health import Standing
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import Flights
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.providers.failures import advice
-from techsapo_ops.wallbounce.providers.provider import Provider
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.registry import Registry
 from techsapo_ops.wallbounce.run import FEWEST
 
@@ -127,7 +129,7 @@ class Health:
         standings = [self._standing(p.name) for p in self._registry.usable]
         return all(each.turn is Turn.RESTING for each in standings)
 
-    def _provider(self, provider: Provider) -> ProviderHealthBody:
+    def _provider(self, provider: Guarded) -> ProviderHealthBody:
         """How it does, its price (USD per million tokens) and where that is from."""
         standing = self._standing(provider.name)
         body = ProviderHealthBody(
@@ -136,7 +138,7 @@ class Health:
             model=provider.model,
             price=provider.price,
         )
-        breaker = self._registry.breaker_of(provider)
+        breaker = provider.breaker
         if breaker is not None:
             body.breaker = BreakerBody(state=breaker.state, failures=breaker.failed)
         if standing.cause is not None:
@@ -161,7 +163,8 @@ def probe_routes(
     gate: Gate, health: Health, lifecycle: Lifecycle, render: Callable[[str], tuple[bytes, str]]
 ) -> APIRouter:
     """/health, /api/v1/health, /ping and /metrics; `render` makes the metrics for an Accept header."""
-    router = APIRouter()
+    router = APIRouter(route_class=PlainRoute)
+    scrapes = Flights[tuple[bytes, str], None]()
 
     @router.head("/health", include_in_schema=False)
     @router.get(
@@ -171,7 +174,7 @@ def probe_routes(
         response_model=AliveBody,
         responses={503: {"model": AliveBody}},
     )
-    async def basic_health() -> Response:
+    async def basic_health(_: Request) -> Response:
         status, body = health.basic()
         return json_response(body, status)
 
@@ -195,7 +198,7 @@ def probe_routes(
         response_class=PlainTextResponse,
         responses={503: {"description": "The instance drains.", "content": {"text/plain": {}}}},
     )
-    async def ping() -> Response:
+    async def ping(_: Request) -> Response:
         if lifecycle.draining:
             return Response("draining\n", 503, media_type="text/plain")
         return Response("pong\n", media_type="text/plain")
@@ -210,7 +213,10 @@ def probe_routes(
     async def metrics(request: Request) -> Response:
         await gate.admit_monitor(request)
         accept = request.headers.get("accept", "")
-        body, content_type = await asyncio.to_thread(render, accept)
+        # Each rendering takes turns with the event loop: those who come during one get the same.
+        flight, _ = scrapes.board(accept, lambda _: asyncio.to_thread(render, accept))
+        with flight.aboard():
+            body, content_type = await flight.result()
         return Response(body, headers={"Content-Type": content_type})
 
     return router

@@ -6,6 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from itertools import accumulate
 from typing import TypeVar
 
@@ -30,8 +31,10 @@ _EXEMPLAR = "request_id"
 
 
 TEXT: Format = (exposition.generate_latest, exposition.CONTENT_TYPE_PLAIN_0_0_4)
-OPENMETRICS: Format = (openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST)
-"""The one that has exemplars."""
+OPENMETRICS: Format = (
+    partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8), openmetrics.CONTENT_TYPE_LATEST
+)  # fmt: skip
+"""The one that has exemplars. Our names need no escaping, which takes a third of a scrape."""
 
 
 def accepted(accept: str) -> Format:
@@ -64,15 +67,17 @@ class MetricRegistry(Collector):
         }
         self._reads: dict[str, Read] = {m.name: list for m in known if m.kind in ("gauge", "untyped")}
         self._process = ProcessCollector(registry=None)
+        # `labels` of the client takes longer than the counting itself.
+        self.counter, self.histogram = cache(self._counter), cache(self._histogram)
 
-    def counter(self, name: str, *labels: str) -> Counter:
+    def _counter(self, name: str, *labels: str) -> Counter:
         """The counter `name` with these values of its labels, in the catalogue's order.
 
         Raises ValueError where they are not as many as the labels.
         """
         return _child(self._counters[name], labels)
 
-    def histogram(self, name: str, *labels: str) -> Histogram:
+    def _histogram(self, name: str, *labels: str) -> Histogram:
         """The histogram `name`, likewise."""
         return _child(self._histograms[name], labels)
 

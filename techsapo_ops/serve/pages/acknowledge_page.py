@@ -28,7 +28,7 @@ from techsapo_ops.serve.http.auth import SignIn
 from techsapo_ops.serve.http.hosts import SameOrigin
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.pages.acknowledgements import Acknowledgements, Fires
-from techsapo_ops.serve.pages.pages import asked_language, page_of
+from techsapo_ops.serve.pages.pages import page_language, page_of
 from techsapo_ops.services.alertmanager.acknowledging import (
     LONGEST_NAME,
     Acknowledgement,
@@ -267,7 +267,7 @@ class _Pages:
             "mark": words()[self.locale]["unverified"],
             "longest": {"name": LONGEST_NAME, "comment": LONGEST_COMMENT},
         }
-        locale = asked_language(request) or self.locale
+        locale = page_language(request, self.locale)
         content, media_type, _ = page_of("acknowledge", locale, **{**known, **values})
         return Response(content, status, media_type=media_type)
 

@@ -28,7 +28,7 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.pages import LOCALES, runbooks
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.pages.pages import asked_language, page_of, page_reply, tag_of
+from techsapo_ops.serve.pages.pages import asked_language, page_language, page_of, page_reply, tag_of
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -146,7 +146,7 @@ def pages_of(package: Path, reference: Reference) -> Site | Made:
 
 
 def help_routes(locale: str, reference: Reference, package: Path | None = None) -> APIRouter:
-    """Routes of the documentation, open as the frame of every page is; `locale` is the language of /help."""
+    """Routes of the documentation, open as every page is; `locale` is for those who ask for none."""
     router = APIRouter(include_in_schema=False)
     folder = package or Path(techsapo_ops.__file__).parent
 
@@ -156,7 +156,7 @@ def help_routes(locale: str, reference: Reference, package: Path | None = None) 
 
     # Not async: an archive is read and unpacked, or a page made, which other requests need not wait for.
     def begin(request: Request) -> Response:
-        language = asked_language(request) or locale
+        language = page_language(request, locale)
         return RedirectResponse(f"{_PATH}/{language}/index.html", 307)
 
     def page(request: Request, name: str) -> Response:
@@ -233,7 +233,7 @@ _NO_RUNBOOK = {"ja": "その手順書はありません", "en": "There is no suc
 def runbook_routes(locale: str, *, hosts: int = 0) -> APIRouter:
     """Routes of the runbooks. They are open as the frame of every page is: what they say is in the package.
 
-    `locale` is the language until the reader chooses another, on a page or by `?lang=`. They have no ports
+    `locale` is the language of readers who ask for none. They have no ports
     and logins of the stack, but say what is true of its one host, or of so many `hosts`.
     """
     router = APIRouter(include_in_schema=False)
@@ -256,7 +256,7 @@ def runbook_routes(locale: str, *, hosts: int = 0) -> APIRouter:
 def _language(request: Request, locale: str) -> tuple[str, str]:
     """The page's language, and the query by which its links keep it where it was asked for."""
     asked = asked_language(request)
-    return (locale, "") if asked is None else (asked, f"?lang={asked}")
+    return page_language(request, locale), "" if asked is None else f"?lang={asked}"
 
 
 @cache

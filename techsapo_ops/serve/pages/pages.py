@@ -15,7 +15,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
 from techsapo_ops.serve.http.auth import Gate
-from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.problems import Problem, preferred_language
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.serve.metrics.stream import Telemetry
 from techsapo_ops.serve.pages.charts import Charts, View
@@ -35,6 +35,8 @@ _PAGES = {"/": "ask", "/dashboards": "dashboards", "/status": "status", "/docs":
 """Files, without their ending, by path."""
 _WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), strict=True))
 """What the navigation calls each page, as a key of dictionary.js."""
+_COOKIE = "techsapo_language"
+"""Set by the language button (web/words.js)."""
 
 
 @cache
@@ -82,16 +84,29 @@ def asked_language(request: Request) -> str | None:
     return asked if asked in LOCALES else None
 
 
+def page_language(request: Request, locale: str) -> str:
+    """What `?lang=` asks for, else the reader's last choice, else the browser's language, else `locale`."""
+    chosen = request.cookies.get(_COOKIE)
+    return (
+        asked_language(request)
+        or (chosen if chosen in LOCALES else None)
+        or preferred_language(request.scope)
+        or locale
+    )
+
+
 def page_reply(request: Request, content: bytes, media_type: str, tag: str) -> Response:
     """The answer with a page or a file: kept by browsers, and asked for again."""
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if media_type.startswith("text/html"):
+        headers["Vary"] = "Accept-Language, Cookie"
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
 
 
 def page_routes(locale: str, *, keys: bool, people: bool) -> APIRouter:
-    """Routes of the pages; `locale` is the language shown until the user chooses another. Where questions
+    """Routes of the pages; `locale` is the language of readers who ask for none. Where questions
     need `keys`, the pages have a field for one. Where `people` are told apart, they keep nothing in a browser
     that the next one at it would read.
     """
@@ -99,7 +114,9 @@ def page_routes(locale: str, *, keys: bool, people: bool) -> APIRouter:
     field, many = "on" if keys else "off", "many" if people else "one"
 
     async def page(request: Request) -> Response:
-        return page_reply(request, *_page(request.scope["route"].path, locale, field, many))
+        return page_reply(
+            request, *_page(request.scope["route"].path, page_language(request, locale), field, many)
+        )
 
     for path in _PAGES:
         router.add_api_route(path, page, methods=["GET", "HEAD"])

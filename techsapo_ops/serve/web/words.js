@@ -15,9 +15,8 @@ function store(key, value, storage = "localStorage") {
 }
 
 const root = document.documentElement;
-const asked = new URLSearchParams(location.search).get("lang");
-let language = asked in WORDS ? asked : (stored("language") ?? root.dataset.locale);
-if (!(language in WORDS)) language = "ja";
+// The server has chosen it: `?lang=`, the cookie, Accept-Language, or the stack's locale.
+let language = root.lang;
 let apiKey = stored(KEY, "sessionStorage") ?? "";
 /** Takes the key that is in its field, and says whether it is another one. For a press of the reader's: what asks by
  * itself while a key is being typed would send a part of it. */
@@ -25,8 +24,7 @@ export let takeKey = () => false;
 
 /** The language that the reader chose for the pages; null where that is left to the stack. */
 export function chosenLanguage() {
-  const chosen = stored("language");
-  return chosen in WORDS ? chosen : null;
+  return /(?:^|; )techsapo_language=(ja|en)(?:;|$)/.exec(document.cookie)?.[1] ?? null;
 }
 
 export function word(key) {
@@ -74,9 +72,10 @@ export function inPlace(root, draw) {
   if (next?.tagName === held.tagName) next.focus({ preventScroll: true });
 }
 
-/** Headers with the reader's API key, where there is one. */
+/** Headers with the page's language, and the reader's API key, where there is one. */
 export function headers(more = {}) {
-  return apiKey ? { ...more, Authorization: `Bearer ${apiKey}` } : more;
+  const all = { "Accept-Language": language, ...more };
+  return apiKey ? { ...all, Authorization: `Bearer ${apiKey}` } : all;
 }
 
 /** What a page says where it is refused with `status`: without a key, or with one that opens other things. */
@@ -160,7 +159,7 @@ export function setUp(redraw, useKey = redraw, enterKey = useKey) {
   if (root.dataset.keys === "on") keyBar(useKey, enterKey);
   document.getElementById("language").addEventListener("click", () => {
     language = language === "ja" ? "en" : "ja";
-    store("language", language);
+    document.cookie = `techsapo_language=${language}; path=/; max-age=31536000; samesite=lax`;
     apply();
     redraw();
   });

@@ -12,13 +12,11 @@ https://prometheus.io/docs/alerting/latest/high_availability/
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitor import Monitor
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import HANG_UP, executable
 from techsapo_ops.stack.service import Probe, ServiceFacts, Tool
@@ -170,6 +168,7 @@ def _turn(topology: Topology) -> float:
     ended meanwhile was told as firing once more, behind its end.
     """
     from techsapo_ops.services.alertmanager.routes import QUICK_INTERVAL
+    from techsapo_ops.spec.models.base import seconds
 
     every = min(seconds(topology.spec.monitoring.alertmanager.group_interval), seconds(QUICK_INTERVAL))
     return max(0.2, min(_TURN, every / (2 * len(topology.machines))))
@@ -184,6 +183,8 @@ def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFi
     """The script that each of several is started by, and how they know each other."""
     if not clustered(topology):
         return
+    import ipaddress
+
     network = ipaddress.ip_network(topology.spec.swarm.subnet)
     text = templates.render(
         "alertmanager/start.sh.j2",

@@ -8,18 +8,8 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
 from techsapo_ops.services.alertmanager.kind import CLUSTER_MEMBER, cluster_secret
-from techsapo_ops.services.alertmanager.signing import (
-    key_file,
-    key_of_app,
-    signatures,
-    signatures_file,
-    signs,
-)
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
-from techsapo_ops.services.made_secrets import keep, made_key, made_once, make_login, user_of
-from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
@@ -30,17 +20,33 @@ def make_signatures(topology: Topology) -> None:
 
     Changed in place, as the files of a login are: a container has them mounted by themselves.
     """
+    from techsapo_ops.services.alertmanager.signing import (
+        are_signatures,
+        key_file,
+        key_of_app,
+        signatures,
+        signatures_file,
+        signs,
+    )  # fmt: skip
+    from techsapo_ops.services.made_secrets import keep, made_once, user_of
+    from techsapo_ops.services.prometheus.alert_rules import alerts_of
+
     if not signs(topology):
         return
     layout = topology.layout
     key = made_once(key_file(layout), None).reveal()
     keep(key_of_app(layout), key, user_of(topology, "app"), mounted=True)
     known = list(alerts_of(topology.spec))
-    text = signatures(key.encode(), topology.spec.project, known)
-    keep(signatures_file(layout), text, user_of(topology, "alertmanager"), mounted=True)
+    of = key.encode(), topology.spec.project, known
+    file = signatures_file(layout)
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    text = text if are_signatures(text, *of) else signatures(*of)
+    keep(file, text, user_of(topology, "alertmanager"), mounted=True)
 
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
+    from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
+
     file = files[prefix + ALERTMANAGER_YML]
     what = lacking(read_yaml(file.content), read_yaml(_client(server).status().config))
     # With receivers passed through, a value may be a secret.
@@ -58,6 +64,8 @@ class AlertmanagerRuntime(Runtime):
 
     @override
     def make_keys(self, topology: Topology) -> None:
+        from techsapo_ops.services.made_secrets import made_key, make_login
+
         make_login(topology, "alertmanager")
         make_signatures(topology)
         for path in cluster_secret(topology).values():

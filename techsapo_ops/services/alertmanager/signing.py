@@ -32,6 +32,8 @@ _LINES = ("techsapo.acknowledge", "techsapo.slack.acknowledge")
 """Templates of signed links; each hands on to the one of its name and `.line`, which knows the words."""
 _PATH = "techsapo.acknowledge.path"
 _YEAR = "techsapo.acknowledge.year"
+FORMAT = "signatures 1"
+"""Another one for each way to write the template: by it one of before is told from what is made now."""
 
 
 def signs(topology: Topology) -> bool:
@@ -97,9 +99,20 @@ def signed_start(given: str, key: bytes, project: str, alert: str) -> int | None
 
 
 def signatures(key: bytes, project: str, names: Iterable[str]) -> str:
-    """The template with the signed links of each alert, which is what it is called with."""
+    """The template with the signed links of each alert, which is what it is called with; it takes a while."""
     known = tuple(names)
-    return "".join((*_years(key, project), *_paths(key, project, known), *_lines(known)))
+    body = "".join((*_years(key, project), *_paths(key, project, known), *_lines(known)))
+    return f"{_seal(key, project, known, body)}\n{body}"
+
+
+def are_signatures(text: str, key: bytes, project: str, names: Iterable[str]) -> bool:
+    """Whether `text` is what `signatures` makes of the same, told by its first line."""
+    seal, _, body = text.partition("\n")
+    return same(seal, _seal(key, project, names, body))
+
+
+def _seal(key: bytes, project: str, names: Iterable[str], body: str) -> str:
+    return f"{{{{/* {mac(key, FORMAT, project, *names, body).hex()} */}}}}"
 
 
 def _part(key: bytes, project: str, *of: object) -> str:

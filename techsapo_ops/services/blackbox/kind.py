@@ -19,8 +19,6 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.messages import msg
 from techsapo_ops.services.exporters import Exporter, exporter_facts
 from techsapo_ops.services.nginx.balancing import COMPOSE_TLS_PORT
-from techsapo_ops.spec.front_door import outside_name
-from techsapo_ops.spec.models.servers import Certificate
 from techsapo_ops.spec.ports import RAFT
 from techsapo_ops.spec.user_path import user_path
 from techsapo_ops.stack.address import Viewpoint
@@ -31,6 +29,7 @@ from techsapo_ops.stack.service import HERE, Machine, Tool
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.monitoring import ProbeTarget
+    from techsapo_ops.spec.models.servers import Certificate
     from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.kind import Wanted
     from techsapo_ops.stack.places import Places
@@ -136,7 +135,7 @@ def binds(topology: Topology) -> Iterator[Bind]:
 
 
 def _of_lets_encrypt(certificate: Certificate) -> bool:
-    usual = Certificate.model_fields["directory"].default
+    usual = type(certificate).model_fields["directory"].default
     return certificate.source == "acme" and certificate.directory == usual and certificate.ca_file is None
 
 
@@ -211,6 +210,8 @@ def scrape_targets(topology: Topology) -> list[dict[str, Any]]:
 
 
 def _front(topology: Topology) -> Iterator[Asked]:
+
+    from techsapo_ops.spec.front_door import outside_name
 
     name = outside_name(topology.spec)
     nginx = topology.of_kind("nginx")

@@ -9,7 +9,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service import Probe, ServiceFacts
-from techsapo_ops.stack.templates import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -250,4 +249,6 @@ def my_cnf_quote(text: str) -> str:
     """`text` as a quoted value of a MariaDB option file. Raises OpsError for control characters."""
 
     # A pair of quotes around the value is stripped, quotes within stay; `\` starts an escape.
+    from techsapo_ops.stack.templates import printable
+
     return '"' + printable(text).replace("\\", "\\\\") + '"'

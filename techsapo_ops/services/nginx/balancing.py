@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.templates import Templates
-from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
 
 SHUTDOWN_SECONDS = 20
 """`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""
@@ -103,6 +105,8 @@ def asks_names(topology: Topology) -> bool:
     signing_in = topology.spec.app.auth.sign_in
     if signing_in is None:
         return False
+    import ipaddress
+
     host = urlsplit(signing_in.address).hostname or ""
     try:
         ipaddress.ip_address(host)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -49,24 +50,31 @@ def alert_groups(
     bring is left out. `commands` is what takes the place of what a runbook says of any stack.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
-    for alert in alerts_of(spec).values():
-        settings = spec.monitoring.alerts.get(alert.name)
-        if (settings is None or settings.enabled) and alert.can_fire(jobs):
-            groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
+    for alert in alerts_in(spec, jobs):
+        groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
     total = sum(map(len, groups.values()))
     for rule in (rule for rules in groups.values() for rule in rules):
         rule["expr"] = rule["expr"].replace("{rules}", str(total))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
 
 
+def alerts_in(spec: Spec, jobs: Sequence[str]) -> Iterator[Alert]:
+    """The alerts of which there are rules, see alert_groups; the worst first."""
+    for alert in alerts_of(spec).values():
+        settings = spec.monitoring.alerts.get(alert.name)
+        if (settings is None or settings.enabled) and alert.can_fire(jobs):
+            yield alert
+
+
 def alerts_of(spec: Spec) -> Mapping[str, Alert]:
     """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
-    catalogue = alerts_on(len(spec.hosts))
-    return {
-        name: alert
-        for name, alert in catalogue.items()
-        if spec.floating_address is not None or not _moves(alert)
-    }
+    return _alerts_of(len(spec.hosts), moves=spec.floating_address is not None)
+
+
+@cache
+def _alerts_of(hosts: int, *, moves: bool) -> Mapping[str, Alert]:
+    every = alerts_on(hosts)
+    return MappingProxyType({name: alert for name, alert in every.items() if moves or not _moves(alert)})
 
 
 def _moves(alert: Alert) -> bool:
@@ -87,7 +95,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
 
     The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts))
+    page = runbooks()[alert.name].of_stack(commands, hosts=len(spec.hosts), locales=(spec.locale,))
     steps = page.steps(spec.locale)
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
@@ -99,6 +107,7 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
     }
 
 
+@cache
 def duration_text(total: float) -> str:
     """Seconds as a Prometheus duration: 90.5 is `1m30s500ms`."""
     left = round(total * 1000)
@@ -215,6 +224,7 @@ def _default_for(spec: Spec, alert: Alert) -> str:
     return duration_text(max(seconds(alert.for_), least))
 
 
+@cache
 def spoken(total: float, locale: str) -> str:
     """A duration as people say it: 90 s is `1 分 30 秒` or `1 min 30 s`."""
     units = {"d": " 日", "h": " 時間", "m": " 分", "s": " 秒", "ms": " ミリ秒"}

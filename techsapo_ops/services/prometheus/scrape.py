@@ -15,7 +15,7 @@ from techsapo_ops.services.blackbox.kind import scrape_targets
 from techsapo_ops.services.exporters import redis_url
 from techsapo_ops.services.monitor import basic_auth
 from techsapo_ops.services.node.kind import tells_of_units
-from techsapo_ops.services.prometheus.alert_rules import alert_groups
+from techsapo_ops.services.prometheus.alert_rules import alert_groups, alerts_in
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, next_groups
 from techsapo_ops.services.prometheus.own_rules import FOLDER, own_rules
 from techsapo_ops.services.prometheus.recording import recorded_groups
@@ -80,8 +80,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
 
 def expected_alerts(topology: Topology) -> Sequence[str]:
     """The names of the alerts that this stack has."""
-    groups = alert_groups(topology.spec, _exporters(_jobs(topology)))
-    return [rule["alert"] for group in groups for rule in group["rules"]]
+    return [alert.name for alert in alerts_in(topology.spec, _exporters(_jobs(topology)))]
 
 
 def _jobs(topology: Topology) -> list[dict[str, Any]]:

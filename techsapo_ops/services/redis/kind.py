@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.places import CONTAINER_CONFIG
@@ -108,6 +107,7 @@ class Redis(Kind):
     def container(self, topology: Topology, service: Service) -> Container:
         """The same, with memory for a snapshot."""
         from techsapo_ops.adapters.address import Address
+        from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
 
         # Twice the limit of the data: a snapshot may copy every page that is written meanwhile.
@@ -132,6 +132,7 @@ def redis_files(
     `replicated`: it is the master of others, or one of these.
     """
     from techsapo_ops.services.redis.accounts import ACCOUNTS_FOLDER, accounts_file, accounts_made
+    from techsapo_ops.spec.models.base import size_bytes
     from techsapo_ops.stack.own_tls import ca_seen, certificate_seen
 
     service, redis = topology.of_kind("redis")[0], topology.spec.redis

@@ -105,7 +105,7 @@ class Schedule(Section):
     backup: Cron | None = "0 2 * * *"
     """When backups are made."""
     verify: Cron | None = "0 4 * * *"
-    """When the latest backup is restored on trial."""
+    """Schedule of the test restore of the latest backup."""
     prune: Cron | None = "30 4 * * *"
     """When old backups are removed."""
     certs: Cron | None = "17 3,15 * * *"
@@ -117,7 +117,7 @@ class Schedule(Section):
     report: Cron | None = "0 8 * * 1"
     """When the weekly report is sent."""
     verify_offsite: Cron | None = "0 5 * * 0"
-    """When an off-site copy is fetched and restored on trial; needs `backup.offsite`."""
+    """When an off-site copy is fetched and restored as a test; needs `backup.offsite`."""
     drill_alert: Cron | None = "30 10 * * 3"
     """When the alert drill runs. Choose a time when somebody can see the alert. The drill needs
     Alertmanager.

@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import combinations, pairwise
+from functools import cached_property
+from itertools import combinations
 from math import sqrt
-from operator import mul
+from operator import add, mul
 from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Grade, Stance
@@ -29,23 +29,21 @@ SCREENED = 20_000
 """Characters of an answer that are screened: the n-grams of more would hold up the event loop."""
 
 _BETWEEN_SENTENCES = re.compile(r"(?<=[。．！？!?])|(?<=\.)\s+|\n+")
-_TO_GRADERS = re.compile(
-    r"""\b(?:grade|score|rate|give|mark)\b[^.\n]{0,60}?\b(?:all|every|each|this|me|it|everything)\b[^.\n]{0,40}?\b(?:4|four|full|maximum|top)\b
-    |\bignore\b[^.\n]{0,40}?\b(?:previous|above|prior|earlier|all)\b[^.\n]{0,40}?\b(?:instruction|prompt|rule)s?
-    |\b(?:note|message|instruction)s?\s+(?:to|for)\s+(?:the\s+)?(?:grader|reviewer|evaluator|judge)s?
-    |\byou\s+are\s+(?:the|a|an)\s+(?:grader|evaluator|judge|reviewer)\b
-    |(?:すべて|全て|全部|全項目)[^。\n]{0,20}?(?:4点|4を|満点|最高点|最高評価)
-    |(?:満点|最高点|最高評価)[^。\n]{0,20}?(?:採点|評価|付け|つけ)
-    |(?:採点者|評価者|審査員|査読者)(?:へ|の(?:皆|方)|は)
-    |(?:以前|これまで|上記|前)の(?:指示|命令|プロンプト)[^。\n]{0,12}?(?:無視|忘れ)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_HINTS = (
-    "grade", "score", "rate", "give", "mark", "ignore", "reviewer", "evaluator", "judge",
-    "4点", "4を", "満点", "最高点", "最高評価", "採点者", "評価者", "審査員", "査読者",
-    "指示", "命令", "プロンプト",
-)  # fmt: skip
-"""Each of _TO_GRADERS' ways needs one of these; looking for them is far quicker than searching for it."""
+_TO_GRADERS = {
+    "grade score rate give mark": r"\b(?:grade|score|rate|give|mark)\b[^.\n]{0,60}?"
+    r"\b(?:all|every|each|this|me|it|everything)\b[^.\n]{0,40}?\b(?:4|four|full|maximum|top)\b",
+    "ignore": r"\bignore\b[^.\n]{0,40}?\b(?:previous|above|prior|earlier|all)\b"
+    r"[^.\n]{0,40}?\b(?:instruction|prompt|rule)s?",
+    "grader reviewer evaluator judge": r"\b(?:note|message|instruction)s?\s+(?:to|for)\s+(?:the\s+)?"
+    r"(?:grader|reviewer|evaluator|judge)|\byou\s+are\s+(?:the|a|an)\s+(?:grader|evaluator|judge|reviewer)\b",
+    "4点 4を 満点 最高点 最高評価": r"(?:すべて|全て|全部|全項目)[^。\n]{0,20}?"
+    r"(?:4点|4を|満点|最高点|最高評価)"
+    r"|(?:満点|最高点|最高評価)[^。\n]{0,20}?(?:採点|評価|付け|つけ)",
+    "採点者 評価者 審査員 査読者": r"(?:採点者|評価者|審査員|査読者)(?:へ|の(?:皆|方)|は)",
+    "指示 命令 プロンプト": r"(?:以前|これまで|上記|前)の(?:指示|命令|プロンプト)[^。\n]{0,12}?(?:無視|忘れ)",
+}
+_TRIED = tuple((words.split(), re.compile(pattern)) for words, pattern in _TO_GRADERS.items())
+"""Each pattern needs one of its words; to look for these is far quicker than to search for it."""
 
 
 def sentences(text: str) -> list[str]:
@@ -81,19 +79,22 @@ def critical_claims(answer: Answer, claims: Sequence[str], *, destroys: bool = T
 
 def speaks_to_graders(answer: Answer) -> bool:
     """Whether the answer tries to tell its graders what to do. Best effort: wording has no end."""
-    said = fold(whole(answer)).casefold()
-    return any(hint in said for hint in _HINTS) and bool(_TO_GRADERS.search(said))
+    said = fold(whole(answer)).casefold().replace("ı", "i")
+    return any(any(map(said.__contains__, words)) and pattern.search(said) for words, pattern in _TRIED)
 
 
-_PATH = re.compile(r"(?<![\w/])/[\w.-]+(?:/[\w.*-]+)*")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
+# Both begin with one character of a set, which the regex engine is quick to find.
+_PATH = re.compile(r"/(?<![\w/]/)[\w.-]+(?:/[\w.*-]+)*")
+_NUMBER = re.compile(r"\d\d*(?:\.\d+)?%?")
 
 
-def grams(text: str) -> Counter[str]:
-    """Character 2- and 3-grams of `text`, in any language, blind to case, width and white space."""
+def grams(text: str, *, longer: bool = True) -> Counter[str]:
+    """Character 2-grams of `text`, and 3-grams, in any language, blind to case, width and white space."""
     folded = "".join(fold(text).casefold().split())
-    counts = Counter(map("".join, pairwise(folded)))
-    counts.update(map("".join, zip(folded, folded[1:], folded[2:], strict=False)))
+    pairs = list(map(add, folded, folded[1:]))
+    counts = Counter(pairs)
+    if longer:
+        counts.update(map(add, pairs, folded[2:]))
     return counts
 
 
@@ -101,7 +102,8 @@ def cosine(a: Counter[str], b: Counter[str]) -> float:
     """Cosine of two gram counts, 0 (nothing shared) to 1 (the same)."""
     if len(a) > len(b):
         a, b = b, a
-    dot = sum(a[gram] * b[gram] for gram in a.keys() & b.keys())
+    shared = a.keys() & b.keys()
+    dot = sum(map(mul, map(a.__getitem__, shared), map(b.__getitem__, shared)))
     norm = sqrt(_square(a) * _square(b))
     return min(1.0, dot / norm) if norm else 0.0
 
@@ -130,28 +132,45 @@ def disagree(likeness: float, shared: float | None) -> bool:
     return likeness < COSINE and shared is not None and shared < JACCARD
 
 
-def screen(answers: Sequence[Answer], first: int = 0) -> frozenset[tuple[int, int]]:
+class Wording:
+    """What is compared of an answer's wording. Its n-grams are dear, and counted when they are needed."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._text = answer.text[:SCREENED]
+        self.marks = marks(answer)
+        self.language = language_of(self._text)
+
+    @cached_property
+    def pairs(self) -> Counter[str]:
+        """Its 2-grams alone."""
+        return grams(self._text, longer=False)
+
+    @cached_property
+    def grams(self) -> Counter[str]:
+        """Its 2- and 3-grams."""
+        return grams(self._text)
+
+
+def screen(wordings: Sequence[Wording], first: int = 0) -> frozenset[tuple[int, int]]:
     """Pairs of indices (lower first) that disagree by wording; only pairs with one at or beyond `first`.
 
     It only ever *declares disagreement*. Likeness says nothing: a contradiction that copies the wording
     reaches a cosine of .83 while a true Japanese paraphrase has .53.
 
-    Between two languages the wording differs whatever is meant, so that such pairs are never declared. The
-    n-grams are the dear part: they are counted only where the marks have not already settled the matter.
+    Between two languages the wording differs whatever is meant, so that such pairs are never declared.
     """
-    texts = [a.text[:SCREENED] for a in answers]
-    marked = [marks(a) for a in answers]
-    tongues = [language_of(text) for text in texts]
-    counted = cache(lambda index: grams(texts[index]))
 
-    def apart(i: int, j: int) -> bool:
-        shared = jaccard(marked[i], marked[j])
-        if tongues[i] != tongues[j] or not disagree(0.0, shared):
+    def apart(one: Wording, other: Wording) -> bool:
+        shared = jaccard(one.marks, other.marks)
+        if one.language != other.language or not disagree(0.0, shared):
+            return False  # the marks have settled it
+        # A text's 3-grams have a smaller square than its 2-grams: all of them at most halve this cosine.
+        if cosine(one.pairs, other.pairs) > 2 * COSINE:
             return False
-        return disagree(cosine(counted(i), counted(j)), shared)
+        return disagree(cosine(one.grams, other.grams), shared)
 
-    pairs = combinations(range(len(answers)), 2)
-    return frozenset((i, j) for i, j in pairs if j >= first and apart(i, j))
+    pairs = combinations(range(len(wordings)), 2)
+    return frozenset((i, j) for i, j in pairs if j >= first and apart(wordings[i], wordings[j]))
 
 
 Pair = tuple[int, int]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
@@ -26,10 +27,11 @@ _ROLE = re.compile(
 """What some models' templates mark roles with, in a text that is normalised."""
 _LONGEST_ROLE = len("[/AVAILABLE_TOOLS]")
 _ESCAPED = re.compile(
-    f"[<{_LESS}{_UNSEEN}\x00-\x08\x0b\x0c\x0e-\x1f]"
+    # One set of all that it may begin with: the regex engine is quick to find the next of a set.
+    rf"[<{_LESS}{_UNSEEN}\x00-\x08\x0b\x0c\x0e-\x1f&\[{_BRACKETS}](?:(?<![&\[{_BRACKETS}])"
     # An entity: by any number, by name, and those names without `;` that lead to a `<`.
-    r"|&(?=\#|[A-Za-z][A-Za-z0-9]*;|[lL][tT]|[aA][mM][pP]|shy)"
-    rf"|[\[{_BRACKETS}](?=/?(?:[aistAIST]|[^\x00-\x7f]))"
+    r"|(?<=&)(?=\#|[A-Za-z][A-Za-z0-9]*;|[lL][tT]|[aA][mM][pP]|shy)"
+    r"|(?<!&)(?=/?(?:[aistAIST]|[^\x00-\x7f])))"
 )
 _LONGER = bytes(range(32)) + b'<"\\\x7f'
 """Quotes and backslashes are sent with one byte more, a line's end too, all else of these with up to five."""
@@ -39,10 +41,14 @@ _RARE = re.compile(f"[\x80{_UNSEEN[1:]}{_LESS}{_BRACKETS}]")
 _RARE_BY = 8
 
 
-def delimited(name: str, data: Any) -> str:
-    """`data` as the block `name`: text line by line as it is, anything else as JSON."""
-    text = data if isinstance(data, str) else dump(data).decode()
+def delimited(name: str, text: str) -> str:
+    """`text` as the block `name`, line by line as it is."""
     return f"<{name}>\n{_ESCAPED.sub(_escape, text)}\n</{name}>"
+
+
+def escaped(data: Any) -> str:
+    """`data` as JSON that may stand in a block."""
+    return _ESCAPED.sub(_escape, dump(data).decode())
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -58,8 +64,9 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"  # as in JSON
 
 
+@lru_cache(maxsize=1024)
 def size(*texts: str) -> int:
-    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited."""
+    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited. Calls ask for the same ones."""
     text = "".join(texts)
     raw = text.encode(errors="surrogatepass")
     escaped = len(raw) - len(raw.translate(None, _LONGER))

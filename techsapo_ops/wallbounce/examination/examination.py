@@ -22,6 +22,7 @@ from techsapo_ops.wallbounce.answers import (
 from techsapo_ops.wallbounce.examination.claims import (
     Pair,
     Relations,
+    Wording,
     claims_of,
     critical_claims,
     entails,
@@ -31,7 +32,8 @@ from techsapo_ops.wallbounce.examination.claims import (
     screen,
     speaks_to_graders,
 )
-from techsapo_ops.wallbounce.verdict.commands import destructive_in, identity
+from techsapo_ops.wallbounce.question import Language
+from techsapo_ops.wallbounce.verdict.commands import Dangerous, dangerous_in, identity
 from techsapo_ops.wallbounce.verdict.verdict import Evidence
 
 
@@ -43,8 +45,11 @@ class Candidate:
     claims: tuple[str, ...]
     critical: frozenset[int]
     manipulation: bool
+    dangers: tuple[Dangerous, ...]
+    """Its dangerous commands, in the words of the question's language."""
     destructive: frozenset[tuple[str, str]]
-    """What makes each of its destructive commands the one it is."""
+    """What makes each of those that can't be undone the one it is."""
+    wording: Wording
 
     @property
     def cause(self) -> str:
@@ -52,12 +57,16 @@ class Candidate:
         return self.answer.root_cause or self.claims[min(self.critical)]
 
     @classmethod
-    def of(cls, answer: Answer) -> Candidate:
-        """`answer` as a candidate."""
-        claims = claims_of(answer)
-        danger = frozenset(identity(d) for d in destructive_in(answer))
-        critical = critical_claims(answer, claims, destroys=bool(danger))
-        return cls(answer, claims, critical, speaks_to_graders(answer), danger)
+    def of(cls, answer: Answer, language: Language) -> Candidate:
+        """`answer` as a candidate: all of it is looked through here, once. `language` is the question's."""
+        claims, manipulation, found = (
+            claims_of(answer),
+            speaks_to_graders(answer),
+            dangerous_in(answer, language),
+        )
+        lasting = frozenset(identity(d) for d in found if d.lasting)
+        critical = critical_claims(answer, claims, destroys=bool(lasting))
+        return cls(answer, claims, critical, manipulation, found, lasting, Wording(answer))
 
 
 @dataclass(slots=True)
@@ -81,12 +90,12 @@ class Examination:
         """The answers as they stand now."""
         return tuple(s.answer for s in self.candidates)
 
-    def join(self, answers: Sequence[Answer]) -> None:
+    def join(self, candidates: Sequence[Candidate]) -> None:
         """Take in answers that were given without a look at any other."""
         first = len(self.candidates)
-        self.candidates.extend(Candidate.of(a) for a in answers)
-        self.first_causes.extend(candidate.cause for candidate in self.candidates[first:])
-        self._relations.part(screen(self.answers, first))
+        self.candidates.extend(candidates)
+        self.first_causes.extend(candidate.cause for candidate in candidates)
+        self._relations.part(screen([c.wording for c in self.candidates], first))
 
     def take(self, grader: int, subject: int, grade: Grade) -> None:
         """Take in a grade; the first one of a pair settles whether the two agree."""
@@ -179,25 +188,28 @@ class Examination:
 
         The chosen answer is the best graded one of the best graded of the largest clusters.
         """
+        count, silenced = len(self.candidates), self._silenced()
+        agreeing, unknown = self._pairs(True), self._pairs(None)
+        rank = [self._rank(i) for i in range(count)]
         cluster = max(
-            self.leaders(),
+            leading(count, agreeing, unknown),
             key=lambda c: (
-                not self._silenced() & set(c),
+                not silenced & set(c),
                 self._compared(c),
-                fmean(map(self._rank, c)),
+                fmean(rank[i] for i in c),
                 [-i for i in c],
             ),
         )
-        chosen = max(hubs(cluster, self._pairs(True)), key=lambda i: (self._rank(i), -i))
+        chosen = max(hubs(cluster, agreeing), key=lambda i: (rank[i], -i))
         candidate = self.candidates[chosen]
         given = self.grades_of(chosen).values()
         return Evidence(
-            count=len(self.candidates),
+            count=count,
             chosen=chosen,
             cluster=cluster,
-            consensus=self._relations.consensus(len(self.candidates), self._silenced()),
+            consensus=self._relations.consensus(count, silenced),
             grade=self.grade(chosen),
-            relations=tuple(i == chosen or self.agree(chosen, i) for i in range(len(self.candidates))),
+            relations=tuple(i == chosen or self.agree(chosen, i) for i in range(count)),
             now=self._now(chosen) if chosen in self._revised else (),
             graders=sum(g.correctness is not None for g in given),
             contradicted=any(self._outvoted(chosen, claim) for claim in candidate.critical),
@@ -314,7 +326,7 @@ def believed(form: GradingForm, grades: Grades) -> dict[int, Grade]:
         claims: list[ClaimGrade | None] = [None] * form.whole[place]
         for number, claim in zip(form.shown[place], grade.claims, strict=True):
             claims[number] = claim
-        by_subject.setdefault(form.subjects[place], replace(grade, claims=tuple(claims)))
+        by_subject.setdefault(form.subjects[place], Grade(grade.label, tuple(claims), *grade.scores))
     return by_subject
 
 

@@ -10,10 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
-from techsapo_ops.wallbounce.examination.delimiting import delimited
+from techsapo_ops.wallbounce.examination.delimiting import delimited, escaped
 from techsapo_ops.wallbounce.question import Language, Passage, Question
 
 Schema = Mapping[str, Any]
@@ -175,7 +176,7 @@ def answer_prompt(question: Question) -> Prompt:
 
 def grade_prompt(question: Question, peers: Sequence[Peer], own: Answer | None) -> Prompt:
     """Ask for grades of `peers`, in the order given."""
-    data: dict[str, Any] = {"question": _asked(question)}
+    data: dict[str, Any] = {}
     if own is not None:
         data["own"] = {"answer": own.text, "root_cause": own.root_cause, "claims": own.claims}
     data["answers"] = [
@@ -192,25 +193,30 @@ def grade_prompt(question: Question, peers: Sequence[Peer], own: Answer | None) 
     system = _GRADE[question.language]
     if any(p.cut for p in peers):
         system += _CUT[question.language]
-    return Prompt(system, delimited("data", data), "grades", GRADES_SCHEMA)
+    return Prompt(system, _material(question, data), "grades", GRADES_SCHEMA)
 
 
 def revise_prompt(question: Question, own: Answer, critiques: Sequence[Critique]) -> Prompt:
     """Ask for the answer once more, with what is held against it."""
     data = {
-        "question": _asked(question),
         "own": {"answer": own.text, "root_cause": own.root_cause, "claims": own.claims},
         "critiques": [{"claim": c.claim, "objection": c.objection} for c in critiques],
     }
     system = f"{_ANSWER[question.language]}\n{_REVISE[question.language]}"
-    return Prompt(system, delimited("data", data), "answer", ANSWER_SCHEMA)
+    return Prompt(system, _material(question, data), "answer", ANSWER_SCHEMA)
 
 
-def _asked(question: Question) -> Any:
-    """What is asked as data: apart where it has parts, or tags in a log would look like those around it."""
-    if not question.parts:
-        return question.text
-    return [{"name": p.name, "text": p.text} if p.name else {"text": p.text} for p in question.parts]
+def _material(question: Question, data: Mapping[str, Any]) -> str:
+    """The block of what is asked and of `data`, which has something in it."""
+    return f'<data>\n{{"question":{_asked(question.parts or question.text)},{escaped(data)[1:]}\n</data>'
+
+
+@lru_cache(maxsize=16)  # all prompts of a round hold the same question
+def _asked(asked: str | tuple[Passage, ...]) -> str:
+    """What is asked as JSON: apart where it has parts, or tags in a log would look like those around it."""
+    if isinstance(asked, str):
+        return escaped(asked)
+    return escaped([{"name": p.name, "text": p.text} if p.name else {"text": p.text} for p in asked])
 
 
 def with_schema(prompt: Prompt, language: Language) -> str:

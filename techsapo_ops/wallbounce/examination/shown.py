@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Peer
 from techsapo_ops.wallbounce.examination.delimiting import size
-from techsapo_ops.wallbounce.providers.provider import Ask, AskGrades, AskRevision
+from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, AskRevision
 
 MAX_SHOWN = 16 * 1024
 """Bytes of one answer that others are shown: some 5,000 characters of Japanese, 16,000 of English."""
@@ -30,14 +30,17 @@ CUT = "…"
 Said = TypeVar("Said", Peer, Answer)
 
 
-def masked(ask: Ask) -> Ask:
+async def masked(ask: Ask) -> Ask:
     """`ask` as it leaves for a vendor. The question was masked when it came; what others said of it is here.
 
     An answer may hold what its author knew from elsewhere, or made up: it is masked by the same words.
     """
     masker = ask.question.masker
-    if not masker.works:
+    if not masker.works or isinstance(ask, AskAnswer):
         return ask
+    for long in (*(ask.peers if isinstance(ask, AskGrades) else ()), ask.own):
+        if long is not None:
+            await masker.masked(long.text)  # the event loop turns meanwhile
 
     def said(each: Said) -> Said:
         return replace(
@@ -75,7 +78,8 @@ def _changed(
     """`ask` with what it holds of others' answers changed."""
     match ask:
         case AskGrades(peers=peers, own=own):
-            return replace(ask, peers=tuple(map(peer, peers)), own=None if own is None else answer(own))
+            own = None if own is None else answer(own)
+            return AskGrades(ask.question, tuple(map(peer, peers)), own, context=ask.context, limit=ask.limit)
         case AskRevision(own=own, critiques=critiques):
             return replace(ask, own=answer(own), critiques=tuple(map(critique, critiques)))
         case _:
@@ -93,7 +97,7 @@ def cut(text: str, most: int) -> str:
 
 def _peer(peer: Peer) -> Peer:
     text, cause, claims, commands = _parts(peer)
-    return replace(peer, text=text, root_cause=cause, claims=claims, commands=commands, cut=text != peer.text)
+    return Peer(peer.label, text, cause, claims, commands, cut=text != peer.text)
 
 
 def _answer(answer: Answer) -> Answer:

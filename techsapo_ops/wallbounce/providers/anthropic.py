@@ -218,7 +218,7 @@ class Agent(LanguageModel):
                 "ANTHROPIC_API_KEY": "",  # else the key would be billed in place of the subscription
                 "ANTHROPIC_AUTH_TOKEN": "",
                 "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self.max_output_tokens),
-                "CLAUDE_CODE_MAX_RETRIES": "0",  # Bounded makes failed calls again
+                "CLAUDE_CODE_MAX_RETRIES": "0",  # Guarded makes failed calls again
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             },
         )

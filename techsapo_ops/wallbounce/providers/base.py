@@ -156,29 +156,28 @@ class LanguageModel(ABC):
         """What came back, its tokens, the seconds that it took and what it costs."""
         started = time.perf_counter()
         sent = Prompt(prompt.system, well_formed(prompt.user), prompt.name, prompt.schema)
-        tally = Tally()
+        tally, size = Tally(), _size(sent)
         try:
             reply = await self.complete(sent, ask.question, tally)
         except ProviderError as error:
             error.message = self._clean(error.message)
             error.tokens = tally.tokens or error.tokens
-            error.cost_usd = self._billed(sent, tally, began=error.began)
+            error.cost_usd = self._billed(size, tally, began=error.began)
             raise
-        tokens = tally.tokens = reply.tokens or _counted(sent, reply.text)
-        cost = self._billed(sent, tally, began=True)
+        # A vendor that counts nothing: a token per byte, which is more than any tokenizer makes.
+        tokens = tally.tokens = reply.tokens or Tokens(size, len(well_formed(reply.text).encode()))
+        cost = self._billed(size, tally, began=True)
         return reply, tokens, time.perf_counter() - started, cost
 
-    def _billed(self, sent: Prompt, tally: Tally, *, began: bool) -> float:
-        """USD of a call: as the vendor says, else as counted, else the most it can be where it had begun."""
+    def _billed(self, size: int, tally: Tally, *, began: bool) -> float:
+        """USD of a call that sent `size` bytes: as the vendor says, else as counted, else the most it can be
+        where it had begun.
+        """
+        most = self.price.most(size, self.max_output_tokens)
+        counted = most if began else 0.0
         if tally.tokens is not None:
             counted = self.price.cost(tally.tokens)
-        else:
-            counted = self._most(sent, self.price) if began else 0.0
-        most = max(self._most(sent, price) for price in (self.price, WORST_CASE))
-        return booked(tally.billed_usd, counted, most)
-
-    def _most(self, sent: Prompt, price: Price) -> float:
-        return price.most(_size(sent), self.max_output_tokens)
+        return booked(tally.billed_usd, counted, max(most, WORST_CASE.most(size, self.max_output_tokens)))
 
     def _clean(self, message: str) -> str:
         """`message` on one short line and without the key, which some servers echo."""
@@ -221,11 +220,6 @@ def tokens_of(
         return None
     known = min(cached, read)
     return Tokens(read, written, known, min(cache_written, read - known), min(thinking, written))
-
-
-def _counted(prompt: Prompt, reply: str) -> Tokens:
-    """For a vendor that counts nothing: a token per byte, which is more than any tokenizer makes."""
-    return Tokens(_size(prompt), len(well_formed(reply).encode()))
 
 
 def _size(prompt: Prompt) -> int:

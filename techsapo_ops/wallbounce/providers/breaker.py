@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Literal
-
-from typing_extensions import override
 
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.failures import (
@@ -18,7 +17,6 @@ from techsapo_ops.wallbounce.providers.failures import (
     ProviderError,
     advice,
 )
-from techsapo_ops.wallbounce.providers.provider import Ask, Decorator, Provider, Reply
 
 State = Literal["closed", "open", "half-open"]
 SICK = frozenset({FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
@@ -86,13 +84,16 @@ class Breaker:
         """Seconds until the next call is let through, 0 where it may be now."""
         return 0.0 if self._opened_at is None else max(self._retry_at - self._clock(), 0.0)
 
-    def admit(self) -> Permit:
-        """Permission for one call, whose end it records. Raises CircuitOpen while there is none."""
+    def admit(self, due: float = inf) -> Permit:
+        """Permission for one call, whose end it records. Raises CircuitOpen while there is none.
+
+        A call that is cancelled at `due` (in the event loop's time), or later, was too late.
+        """
         state = self.state
         if state == "open" or self._probing:
             raise self._refusal(max(self.retry_in, 1.0))
         self._probing = state == "half-open"
-        return Permit(self, self._turn, self._probing)
+        return Permit(self, self._turn, self._probing, due)
 
     def _refusal(self, wait: float) -> CircuitOpen:
         then = msg("next try in {wait:.0f} s", wait=wait)
@@ -147,14 +148,29 @@ class Breaker:
 
 
 class Permit:
-    """One call that a breaker let through."""
+    """One call that a breaker let through. As a context manager it learns by itself how the call ended."""
 
-    __slots__ = ("_breaker", "_probe", "_turn")
+    __slots__ = ("_breaker", "_due", "_probe", "_turn")
 
-    def __init__(self, breaker: Breaker, turn: int, probe: bool) -> None:
+    def __init__(self, breaker: Breaker, turn: int, probe: bool, due: float) -> None:
         self._breaker = breaker
         self._turn = turn
         self._probe = probe
+        self._due = due
+
+    def __enter__(self) -> None:
+        """The call begins."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """The call ended so."""
+        if error is None:
+            self.ended(None)
+        elif isinstance(error, ProviderError) and not isinstance(error, NotAskedError):
+            self.ended(error.kind, error.cause)
+        elif not isinstance(error, ProviderError) and asyncio.get_running_loop().time() >= self._due:
+            self.ended(FailureKind.TIMEOUT)
+        else:
+            self.given_up()
 
     def ended(self, failure: FailureKind | None, cause: Cause | None = None) -> None:
         """The provider answered (None), or failed this way."""
@@ -164,31 +180,3 @@ class Permit:
     def given_up(self) -> None:
         """The caller left; nothing was learnt, and a probe may be tried again."""
         self._breaker._ended(self._turn, self._probe, None)
-
-
-class Guarded(Decorator):
-    """`inner` behind a circuit breaker, which learns how each call ended."""
-
-    def __init__(self, inner: Provider, breaker: Breaker) -> None:
-        super().__init__(inner)
-        self._breaker = breaker
-
-    @override
-    async def call(self, ask: Ask) -> Reply:
-        permit = self._breaker.admit()
-        try:
-            reply = await self.inner.call(ask)
-        except NotAskedError:
-            permit.given_up()
-            raise
-        except ProviderError as error:
-            permit.ended(error.kind, error.cause)
-            raise
-        except BaseException:
-            if asyncio.get_running_loop().time() >= ask.due:
-                permit.ended(FailureKind.TIMEOUT)
-            else:
-                permit.given_up()
-            raise
-        permit.ended(None)
-        return reply

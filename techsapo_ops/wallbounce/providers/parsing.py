@@ -145,6 +145,8 @@ def _share(value: object) -> float | None:
 
 def well_formed(text: str) -> str:
     """`text` without lone surrogates, which JSON can hold and UTF-8 cannot."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -273,7 +275,9 @@ def _score(item: object) -> Score | None:
 
 
 def _folded(value: object) -> str:
-    return unicodedata.normalize("NFKC", value).strip().casefold() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return (value if value.isascii() else unicodedata.normalize("NFKC", value)).strip().casefold()
 
 
 def _matched(pattern: re.Pattern[str], value: object) -> str:

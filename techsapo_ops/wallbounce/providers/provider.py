@@ -1,10 +1,11 @@
-"""What every provider looks like: what it is asked, one call, its price, and what can be put around it."""
+"""What every provider looks like: what it is asked, one call, and its price."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import attrgetter
 from typing import ClassVar, Protocol
 
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
@@ -22,8 +23,6 @@ class _Asked:
     """The analysis that the call is part of."""
     limit: float = field(default=inf, kw_only=True)
     """Seconds that the analysis waits, beside the provider's own time-out."""
-    due: float = field(default=inf, kw_only=True)
-    """When the provider is late by its own time-out, in the event loop's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +126,14 @@ class Price(Rates):
 
     def cost(self, tokens: Tokens) -> float:
         """USD for `tokens`."""
-        return max(self._reached(tokens.input), key=lambda rates: rates.above).usd(tokens)
+        return max(self._reached(tokens.input), key=attrgetter("above")).usd(tokens)
 
     def most(self, read: int, written: int) -> float:
         """Most USD that a call can cost which sends at most `read` tokens and gets at most `written`."""
-        return max(rates.dearest(read, written) for rates in self._reached(read))
+        return max([rates.dearest(read, written) for rates in self._reached(read)])
 
     def _reached(self, read: int) -> tuple[Rates, ...]:
-        return (self, *(rates for rates in self.dearer if read > rates.above))
+        return (self, *(rates for rates in self.dearer if read > rates.above)) if self.dearer else (self,)
 
 
 WORST_CASE = Price(input=30.0, output=180.0, known=False, source="worst case")
@@ -174,29 +173,3 @@ class Provider(Protocol):
     async def close(self) -> None:
         """Give connections back."""
         ...
-
-
-class Decorator:
-    """A provider around another, the inner one; what a subclass does not change is the inner one's."""
-
-    def __init__(self, inner: Provider) -> None:
-        self.inner = inner
-        self.name = inner.name
-        self.kind = inner.kind
-        self.model = inner.model
-        self.timeout = inner.timeout
-        self.price = inner.price
-        self.max_output_tokens = inner.max_output_tokens
-        self.attempts = inner.attempts
-
-    async def call(self, ask: Ask) -> Reply:
-        """What the inner one replies."""
-        return await self.inner.call(ask)
-
-    async def warm(self) -> None:
-        """Let the inner one import what it needs."""
-        await self.inner.warm()
-
-    async def close(self) -> None:
-        """Let the inner one give its connections back."""
-        await self.inner.close()

@@ -23,18 +23,11 @@ from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
 
 
-class Slot(Enum):
-    """What a table of a body leaves open."""
-
-    MODEL = auto()
-    SYSTEM = auto()
-    USER = auto()
-    LIMIT = auto()
-    NAME = auto()
-    SCHEMA = auto()
+class Slot:
+    """What a table of a body leaves open. No JSON has it, so that what is open yet is asked for."""
 
 
-MODEL, SYSTEM, USER, LIMIT, NAME, SCHEMA = Slot
+MODEL, SYSTEM, USER, LIMIT, NAME, SCHEMA = (Slot() for _ in range(6))
 
 
 def placed(place: str, value: Any) -> dict[str, Any]:
@@ -57,9 +50,9 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filled(node: Any, values: Mapping[Slot, Any]) -> Any:
-    """A table with `values` in its slots."""
+    """A table with `values` in its slots; others stay open."""
     if isinstance(node, Slot):
-        return values[node]
+        return values.get(node, node)
     if isinstance(node, Mapping):
         return {key: filled(value, values) for key, value in node.items()}
     return [filled(value, values) for value in node] if isinstance(node, list) else node

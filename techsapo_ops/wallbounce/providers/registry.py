@@ -15,9 +15,9 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.providers import answer_length
 from techsapo_ops.wallbounce.providers.anthropic import Agent, Anthropic
-from techsapo_ops.wallbounce.providers.breaker import Breaker, Guarded
-from techsapo_ops.wallbounce.providers.decorators import Metered
+from techsapo_ops.wallbounce.providers.breaker import Breaker
 from techsapo_ops.wallbounce.providers.google import Google
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.openai import Compatible, OpenAI, OpenRouter
 from techsapo_ops.wallbounce.providers.prices import priced
 from techsapo_ops.wallbounce.providers.provider import SIMULATED, WORST_CASE, Price, Provider
@@ -66,23 +66,20 @@ async def listed_model(name: str, spec: Any) -> Listed:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The providers in use, in the spec's order, and the reason by name for each that is not.
+    """The providers in use, in the spec's order, and the reason by name for each that is not."""
 
-    `breakers` are those of the providers in use; a simulated one has none.
-    """
-
-    usable: tuple[Provider, ...]
+    usable: tuple[Guarded, ...]
     unavailable: Mapping[str, str] = field(default_factory=dict)
-    breakers: tuple[Breaker, ...] = ()
+
+    @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """Those of the providers in use; a simulated one has none."""
+        return tuple(provider.breaker for provider in self.usable if provider.breaker is not None)
 
     @property
     def simulated(self) -> bool:
         """Whether answers come from simulation."""
         return any(p.kind == SIMULATED for p in self.usable)
-
-    def breaker_of(self, provider: Provider) -> Breaker | None:
-        """The breaker that leaves `provider` alone while it fails; None where it has none."""
-        return next((b for b in self.breakers if b.provider == provider.name), None)
 
     async def warm(self) -> None:
         """Import what the first questions need, one vendor after the other, each in a thread."""
@@ -131,18 +128,14 @@ def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     unavailable = dict(disabled)
     enabled = [section for section in spec.providers.values() if section.enabled]
     real = any(not section.simulated for section in enabled)
-    usable: list[Provider] = []
-    breakers: list[Breaker] = []
+    usable: list[Guarded] = []
     for name, section in spec.providers.items():
         made = _made(name, section, spec, real) if section.enabled else "disabled in the spec"
         if isinstance(made, str):
             unavailable[name] = made
-            continue
-        provider, breaker = made
-        usable.append(provider)
-        if breaker is not None:
-            breakers.append(breaker)
-    return Registry(tuple(usable), unavailable, tuple(breakers))
+        else:
+            usable.append(made)
+    return Registry(tuple(usable), unavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +167,15 @@ def recipe(name: str, section: Any) -> Recipe | str:
     return Recipe(name, section, price, kind)
 
 
-def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
-    """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
+def _made(name: str, section: Any, spec: Spec, real: bool) -> Guarded | str:
+    """The provider of `section`, which its kind alone knows, as it is asked; else why it can't be used."""
     if section.simulated and real:
         return UNUSED_SIMULATION
     usable = recipe(name, section)
     if isinstance(usable, str):
         return usable
-    metered = Metered(usable.make())
+    made, rules = usable.make(), spec.wallbounce.breaker
     if section.simulated:
-        return metered, None
-    rules = spec.wallbounce.breaker
-    breaker = Breaker(name, metered.model, failures=rules.failures, cooldown=seconds(rules.cooldown))
-    return Guarded(metered, breaker), breaker
+        return Guarded(made)
+    breaker = Breaker(name, made.model, failures=rules.failures, cooldown=seconds(rules.cooldown))
+    return Guarded(made, breaker)

@@ -20,8 +20,8 @@ from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.providers import facts_of
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import answer_prompt
-from techsapo_ops.wallbounce.providers.decorators import Bounded
 from techsapo_ops.wallbounce.providers.failures import Cause, ProviderError, advice
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, Price
 from techsapo_ops.wallbounce.providers.reading import NO_LIST
 from techsapo_ops.wallbounce.providers.registry import Recipe, listed_model
@@ -217,7 +217,7 @@ async def _answered(candidate: Candidate, tried: Tried) -> Tried:
         return replace(tried, checks=(*tried.checks, Check("answer", Outcome.SKIPPED, why, pays)))
     provider = candidate.recipe.make(max_output_tokens=candidate.tokens, attempts=1)
     try:
-        reply = await Bounded(provider).call(AskAnswer(QUESTION))
+        reply = await Guarded(provider).call(AskAnswer(QUESTION))
     except ProviderError as error:
         cost = _cost(candidate, error.cost_usd, error.tokens)
         return replace(tried, checks=(*tried.checks, _unanswered(candidate, error)), cost_usd=cost)

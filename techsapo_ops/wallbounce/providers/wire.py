@@ -26,12 +26,17 @@ from techsapo_ops.wallbounce.providers.base import Completion, Tally
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.providers.reading import (
+    LIMIT,
     LONGEST_LIST,
+    MODEL,
+    NAME,
     NO_LIST,
+    SCHEMA,
+    SYSTEM,
+    USER,
     Listed,
     Reading,
     ReadModel,
-    Slot,
     filled,
     listed_alone,
     listed_among,
@@ -135,6 +140,7 @@ class WiredModel(ReadModel):
             effort = spec.effort.upper() if self.effort_upper else spec.effort
             self._added.insert(0, placed(self.effort_at, effort))
         self._form = Form()
+        self._bodies: dict[tuple[Form, str], dict[str, Any]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._errors: tuple[type[Exception], ...] = ()
 
@@ -246,19 +252,16 @@ class WiredModel(ReadModel):
     def encoded(self, prompt: Prompt, question: Question, form: Form) -> bytes:
         """The body of a call."""
         system = prompt.system if form.structured else with_schema(prompt, question.language)
-        return dump(self.request(prompt, system, form))
+        sort = (form, prompt.name)
+        body = self._bodies.get(sort)
+        if body is None:
+            body = self._bodies[sort] = self._body(prompt, form)
+        return dump(body, {SYSTEM: system, USER: prompt.user}.__getitem__)
 
-    def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:
-        """The JSON of a call with `system` as its instructions."""
+    def _body(self, prompt: Prompt, form: Form) -> dict[str, Any]:
+        """What all calls for such a reply hold: their system and user stay open."""
         tables = [self.body, self.schema if form.structured else {}, self.streaming if self.stream else {}]
-        values = {
-            Slot.MODEL: self.model,
-            Slot.SYSTEM: system,
-            Slot.USER: prompt.user,
-            Slot.LIMIT: self.max_output_tokens,
-            Slot.NAME: prompt.name,
-            Slot.SCHEMA: prompt.schema,
-        }
+        values = {MODEL: self.model, LIMIT: self.max_output_tokens, NAME: prompt.name, SCHEMA: prompt.schema}
         body: dict[str, Any] = filled(reduce(merged, tables), values)
         if form.limit:
             body[self.limits[form.limit]] = body.pop(self.limits[0])

@@ -6,7 +6,9 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import accumulate, compress
+from typing import NamedTuple
 
 from techsapo_ops.catalogue.dangers import Danger, Effect, Sign, signs
 from techsapo_ops.wallbounce.answers import Answer
@@ -17,12 +19,16 @@ _QUOTED = re.compile(
 )
 _FENCED = re.compile(r"```[^\n`]{0,40}\n(.*?)```", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_]+)*|>+|\(\)")
+_RUN = re.compile(r"([A-Za-z_>(][A-Za-z0-9_.)>-]*)")
+"""Words and what may join them; outside of runs there is no word."""
+_LONGEST_RUN = 64
+"""Characters of a run that is remembered."""
 _SHOWN_END = re.compile(r"[\n;|`」。]|&&|\s(?=[\u3041-\u309f])")
-_COMMAND_END = re.compile(r"[\n;|`」。]|&&|\s&\s|\s(?=[\u3041-\u309f])")
+# These two begin with one set of characters, since the regex engine is quick to find the next of a set.
+_COMMAND_END = re.compile(r"[\n;|`」。&\s](?:(?<=[\n;|`」。])|(?<=&)&|(?<=\s)(?:&\s|(?=[\u3041-\u309f])))")
 """A Japanese particle after a blank goes on with the sentence."""
-_COMMAND_START = re.compile(r"[\n;&(){}`「」『』]|\|(?=\s)|(?<=\s)\|")
+_COMMAND_START = re.compile(r"[\n;&(){}`「」『』|](?:(?<!\|)|(?=\s)|(?<=\s\|))")
 _NAME_END = re.compile(r"(?<=>)|[\s`」』'\";|&(){},.。、]|\Z")
-_FOLDER = re.compile(r"(?<!\S)[./~]\S*/\Z")
 _MARGIN = 160
 """Characters of a command that are shown after the part that was recognised."""
 _BEFORE = 120
@@ -77,45 +83,75 @@ def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
     command: to mark too much is the safe side. What is not found is not safe.
     """
     folded = fold(text)
-    places = _Places.of(folded)
-    table = signs()
+    places = _Places(folded)
     dangers: dict[tuple[str, str], Dangerous] = {}
     ends: dict[str, int] = {}
-    for word in _WORD.finditer(folded):
-        name = word[0].casefold()
-        here = table.get(name) or table.get(name.rpartition(".")[2])
-        if here is not None:
-            for danger, recognised in _at(word, here, places):
-                if word.start() < ends.get(danger.kind, 0):
-                    continue  # within a command that is marked so
-                end = _SHOWN_END.search(folded, recognised, recognised + _MARGIN)
-                ends[danger.kind] = stop = end.start() if end else recognised + _MARGIN
-                command = " ".join(folded[word.start() : stop].strip(" :「`'\"").split())
-                made = Dangerous(command, danger.kind, danger.why[language], danger.effects)
-                dangers.setdefault(identity(made), made)
+    for word in _telling_words(folded):
+        for danger, recognised in _at(word, places):
+            if word.start < ends.get(danger.kind, 0):
+                continue  # within a command that is marked so
+            end = _SHOWN_END.search(folded, recognised, recognised + _MARGIN)
+            ends[danger.kind] = stop = end.start() if end else recognised + _MARGIN
+            command = " ".join(folded[word.start : stop].strip(" :「`'\"").split())
+            made = Dangerous(command, danger.kind, danger.why[language], danger.effects)
+            dangers.setdefault(identity(made), made)
     return tuple(dangers.values())
 
 
-@dataclass(frozen=True, slots=True)
+class _Word(NamedTuple):
+    """A word that begins some sign of danger, and where it stands."""
+
+    start: int
+    end: int
+    names: bool
+    """Whether it may be a command's name; with a capital letter it begins a sentence."""
+    signs: tuple[Sign, ...]
+
+
+def _telling_words(folded: str) -> Iterator[_Word]:
+    """The words with which signs of danger begin, few of a text's."""
+    parts = _RUN.split(folded)
+    runs = parts[1::2]
+    known = {run: _known(run) if len(run) <= _LONGEST_RUN else _within(run) for run in set(runs)}
+    starts = [*accumulate(map(len, parts))][::2]
+    for start, run in compress(zip(starts, runs, strict=False), map(known.__getitem__, runs)):
+        for begin, end, names, here in known[run]:
+            yield _Word(start + begin, start + end, names, here)
+
+
+def _within(run: str) -> tuple[_Word, ...]:
+    """The same of one run, by its own places."""
+    table = signs()
+    found = ((word, word[0].casefold()) for word in _WORD.finditer(run))
+    here = ((word, table.get(name) or table.get(name.rpartition(".")[2])) for word, name in found)
+    telling = ((word, each, any(s.starts_command for s in each)) for word, each in here if each is not None)
+    return tuple(_Word(*w.span(), names and w[0] == w[0].lower(), each) for w, each, names in telling)
+
+
+_known = lru_cache(4096)(_within)
+"""Answers use the same words again and again."""
+
+
 class _Places:
     """Where in a text commands begin and end, so that no word searches for it again."""
 
-    text: str
-    separators: Sequence[int]
-    """The end of each: a command may begin there."""
-    ends: Sequence[int]
-    within: Sequence[int]
-    """Where a command begins within the arguments of another."""
+    def __init__(self, folded: str) -> None:
+        self.text = folded
 
-    @classmethod
-    def of(cls, folded: str) -> _Places:
-        """Those of a folded text."""
-        return cls(
-            folded,
-            [m.end() for m in _COMMAND_START.finditer(folded)],
-            [m.start() for m in _COMMAND_END.finditer(folded)],
-            [m.start() for m in _BEGINS_NEXT.finditer(folded)],
-        )
+    @cached_property
+    def separators(self) -> Sequence[int]:
+        """The end of each: a command may begin there."""
+        return [m.end() for m in _COMMAND_START.finditer(self.text)]
+
+    @cached_property
+    def ends(self) -> Sequence[int]:
+        """Where a command ends."""
+        return [m.start() for m in _COMMAND_END.finditer(self.text)]
+
+    @cached_property
+    def within(self) -> Sequence[int]:
+        """Where a command begins within the arguments of another."""
+        return [m.start() for m in _BEGINS_NEXT.finditer(self.text)]
 
     def before(self, place: int) -> tuple[str, bool]:
         """What stands before `place` in its command, and whether that is all of it."""
@@ -132,38 +168,38 @@ class _Places:
         return self.text[place:stop]
 
 
-def _at(word: re.Match[str], here: Sequence[Sign], places: _Places) -> Iterator[tuple[Danger, int]]:
+def _at(word: _Word, places: _Places) -> Iterator[tuple[Danger, int]]:
     """The dangers that begin with `word`, one for the same effects, each with the end of its sign."""
-    arguments = _arguments(places, word) if any(s.starts_command for s in here) else None
+    arguments = _arguments(places, word) if word.names else None
     seen: set[tuple[Effect, ...]] = set()
-    for sign in here:
+    for sign in word.signs:
         if sign.danger.effects in seen:
             continue
         if not sign.starts_command:
-            match = sign.pattern.match(places.text, word.end())
+            match = sign.pattern.match(places.text, word.end)
             end = match.end() if match else None
         else:
-            end = word.end() if arguments and sign.pattern.search(arguments) else None
+            end = word.end if arguments and sign.pattern.search(arguments) else None
         if end is not None:
             seen.add(sign.danger.effects)
             yield sign.danger, end
 
 
-def _arguments(places: _Places, word: re.Match[str]) -> str | None:
+def _arguments(places: _Places, word: _Word) -> str | None:
     """The arguments of the command that begins at `word`, a blank around each; None where none begins."""
-    if not (_NAME_END.match(places.text, word.end()) and _starts_command(places, word)):
+    if not (_NAME_END.match(places.text, word.end) and _starts_command(places, word.start)):
         return None
-    words = places.arguments(word.end()).replace("'", "").replace('"', "").split()
+    words = places.arguments(word.end).replace("'", "").replace('"', "").split()
     return f" {' '.join(words)} "
 
 
-def _starts_command(places: _Places, word: re.Match[str]) -> bool:
-    """Whether a command begins at `word`: nothing is before it, or only what runs another command."""
-    if word[0] != word[0].lower():
-        return False  # a sentence
-    before, begins = places.before(word.start())
+def _starts_command(places: _Places, start: int) -> bool:
+    """Whether a command begins at `start`: nothing is before it, or only what runs another command."""
+    before, begins = places.before(start)
     runs, own = False, 0
-    words = _FOLDER.sub("", before).split()
+    words = before.split()
+    if before.endswith("/") and len(words[-1]) > 1 and words[-1][0] in "./~":
+        words.pop()  # the folder that the command is in
     if len(words) > _WORDS_BEFORE:
         words, begins = words[-_WORDS_BEFORE:], False
     for each in words:
@@ -210,16 +246,7 @@ def destructive(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
 
 def dangerous_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:
     """Every dangerous command that is recognised in the commands, claims and text of `answer`."""
-    return _dangerous_once(whole(answer), language)
-
-
-_dangerous_once = lru_cache(16)(dangerous)
-"""An answer is looked through at each step of an analysis; its claims, one by one, would push it out."""
-
-
-def destructive_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:
-    """Every command that is recognised in `answer` and can't be undone."""
-    return tuple(d for d in dangerous_in(answer, language) if d.lasting)
+    return dangerous(whole(answer), language)
 
 
 def whole(answer: Answer) -> str:

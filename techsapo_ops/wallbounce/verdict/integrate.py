@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
-from techsapo_ops.wallbounce.answers import Answer, Objection, Risk, Stance
+from techsapo_ops.wallbounce.answers import Objection, Risk, Stance
 from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM, cosine, grams
-from techsapo_ops.wallbounce.examination.examination import Examination
+from techsapo_ops.wallbounce.examination.examination import Candidate, Examination
 from techsapo_ops.wallbounce.question import Language
-from techsapo_ops.wallbounce.verdict.commands import Dangerous, dangerous, dangerous_in, destructive, identity
+from techsapo_ops.wallbounce.verdict.commands import Dangerous, dangerous, destructive, identity
 from techsapo_ops.wallbounce.verdict.verdict import CONTRADICTED, Outcome, Verdict
 
 SAME_CLAIM = 0.7
@@ -139,18 +139,15 @@ def hypotheses(examination: Examination) -> tuple[Hypothesis, ...]:
 
 
 def dangers(
-    answer: Answer, added: Iterable[Amendment], language: Language
+    candidate: Candidate, added: Iterable[Amendment], language: Language
 ) -> tuple[tuple[Dangerous, ...], tuple[Dangerous, ...]]:
     """The dangerous commands of what the user reads: those that can't be undone, then those that stop a
     service or weaken security. Where only the provider speaks of the former, there is one without a name.
     """
-    known = [
-        *dangerous_in(answer, language),
-        *(d for each in added for d in dangerous(each.claim, language)),
-    ]
+    known = [*candidate.dangers, *(d for each in added for d in dangerous(each.claim, language))]
     once = {identity(d): d for d in known}.values()
     lasting = tuple(d for d in once if d.lasting)
-    if not lasting and answer.risk is Risk.DESTRUCTIVE:
+    if not lasting and candidate.answer.risk is Risk.DESTRUCTIVE:
         lasting = (Dangerous("", "declared", _WORDS[language].unlisted),)
     return lasting, tuple(d for d in once if not d.lasting)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.adapters.http import preload
@@ -20,9 +20,6 @@ from techsapo_ops.apply.drift import DriftReport, drift
 from techsapo_ops.apply.history import History
 from techsapo_ops.apply.ledger import Ledger
 from techsapo_ops.apply.ledger_entry import LedgerEntry
-from techsapo_ops.certs.needs import certificates_of
-from techsapo_ops.certs.status import Status as CertificateStatus
-from techsapo_ops.certs.status import status as certificate_statuses
 from techsapo_ops.errors import OpsError
 from techsapo_ops.jobs.runs import JobStatus, Runs, job_statuses
 from techsapo_ops.messages import msg
@@ -37,6 +34,9 @@ from techsapo_ops.watch.backups import Backups, backups_of
 from techsapo_ops.watch.costs import Spent, spent_of
 from techsapo_ops.watch.health.check import check
 from techsapo_ops.watch.health.report import HealthReport, Status
+
+if TYPE_CHECKING:
+    from techsapo_ops.certs.status import Status as CertificateStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         "services": lambda: _services(stack),
         "alerts": lambda: _listed(stack, now),
         "backups": lambda: backups_of(stack),
-        "certificates": lambda: certificate_statuses(certificates_of(stack, lambda _: None)),
+        "certificates": lambda: _certificates(stack),
         "budget": lambda: spent_of(stack, now),
         "jobs": lambda: job_statuses(
             spec.schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone
@@ -179,6 +179,15 @@ def without_start(listing: Listing, apply: LedgerEntry, now: datetime) -> Listin
         )
 
     return replace(listing, alerts=tuple(each for each in listing.alerts if not of_the_start(each)))
+
+
+def _certificates(stack: Stack) -> tuple[CertificateStatus, ...]:
+    if not stack.spec.certificates:
+        return ()
+    from techsapo_ops.certs.needs import certificates_of  # with cryptography
+    from techsapo_ops.certs.status import status
+
+    return status(certificates_of(stack, lambda _: None))
 
 
 def _services(stack: Stack) -> Observed:

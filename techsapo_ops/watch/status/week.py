@@ -34,8 +34,6 @@ from techsapo_ops.watch.backups import backups_of
 from techsapo_ops.watch.costs import rows_of
 from techsapo_ops.watch.doctor.checks import look, sentences
 
-LONGEST = timedelta(days=31)
-"""Of what Prometheus is asked at once, a look each minute."""
 WEEK = timedelta(days=7)
 _SOON = timedelta(days=60)
 """What expires later is nobody's business yet."""
@@ -190,15 +188,15 @@ def _backups(asked: _Asked) -> list[str]:
     proved = backups.proved
     lines = []
     if proved is None:
-        lines.append(msg("no backup was restored on trial"))
+        lines.append(msg("no backup was restored as a test"))
     elif proved.where == "here":
         lines.append(
-            msg("backup {id} was restored on trial on {when}", id=proved.id, when=asked.at(proved.at))
+            msg("backup {id} was restored as a test on {when}", id=proved.id, when=asked.at(proved.at))
         )
     else:
         lines.append(
             msg(
-                "backup {id} was fetched from off-site and restored on trial on {when}",
+                "backup {id} was fetched from off-site and restored as a test on {when}",
                 id=proved.id,
                 when=asked.at(proved.at),
             )

@@ -1,4 +1,4 @@
-"""The toy's words: copied, restored on trial in a throwaway toy, and brought back."""
+"""The toy's words: copied, restored as a test in a throwaway toy, and brought back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throwaway toys, for words on trial."""
+"""Throwaway toys, for words as a test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ToyRuntime(Runtime):
 
 
 def _written(folder: Path) -> Path:
-    write_atomic(folder / "toy.json", b'{"greeting": "on trial"}', 0o644)
+    write_atomic(folder / "toy.json", b'{"greeting": "as a test"}', 0o644)
     write_atomic(folder / "server.py", Path(kind.__file__).with_name("server.py").read_bytes(), 0o644)
     return folder / "server.py"
 

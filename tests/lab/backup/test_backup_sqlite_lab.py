@@ -1,4 +1,4 @@
-"""Backups of an audit log in SQLite: taken while the app writes, restored on trial and for real."""
+"""Backups of an audit log in SQLite: taken while the app writes, restored as a test and for real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is off-site is fetched, restored on trial and compared, and what is wrong with it is found."""
+"""What is off-site is fetched, restored as a test and compared, and what is wrong with it is found."""
 
 from __future__ import annotations
 

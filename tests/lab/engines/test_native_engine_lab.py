@@ -83,7 +83,7 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     code, screen = typed(stack, "status")
     assert code == 0
     assert "services       5 of 5 running" in screen
-    assert "no backup has been restored on trial yet" in screen
+    assert "no backup has been restored as a test yet" in screen
 
 
 def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(stack: Project) -> None:

@@ -126,11 +126,17 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def traffic(watched: Watched) -> None:
-    """A critical question to all four providers, one of which fails; one without words; one for /.env."""
+    """A critical question to all four providers, one of which fails; one without words; one for /.env; and
+    a read that the disk itself answers, as a machine with memory to spare may have none for minutes.
+    """
     prompt = f"Dockerコンテナが起動しない {len(watched.answers)}"
     answer = ask(watched.app, prompt, task_type="critical")
     assert answer.status_code == 200, answer.text
     watched.answers.append(answer.json())
+    with next(watched.textfiles.iterdir()).open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        file.read()
     watched.refused += ask(watched.app, "").status_code == 422
     watched.attacks += httpx.get(f"{watched.app.url}/.env", trust_env=False, timeout=60).status_code == 404
 

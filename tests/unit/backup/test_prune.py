@@ -49,7 +49,7 @@ def test_a_long_pause_removes_nothing_that_counts() -> None:
 def test_the_last_good_one_and_the_last_deeply_verified_one_stay_whatever_their_age() -> None:
     backups = [known(0, deep=True), *(known(day) for day in range(10, 28)), known(28, good=False)]
     verdicts = {v.id: v for v in judge(backups, KEEP, UTC, ())}
-    assert "restored on trial" in verdicts["d0"].reasons[0]
+    assert "restored as a test" in verdicts["d0"].reasons[0]
     assert "the newest good backup" in verdicts["d27"].reasons
     assert verdicts["d28"].reasons == ("damaged",)
     assert not verdicts["d28"].keep

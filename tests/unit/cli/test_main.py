@@ -24,7 +24,7 @@ def test_help_imports_no_command() -> None:
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = ('techsapo_ops.spec', 'techsapo_ops.serve', 'fastapi', 'yaml', 'httpx')\n"
-        "loaded = [m for m in sys.modules if m.startswith(heavy)]\n"
+        "loaded = [name for name, module in sys.modules.items() if module and name.startswith(heavy)]\n"
         "print('LOADED', loaded)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

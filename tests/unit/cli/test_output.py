@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from types import MappingProxyType
+from queue import SimpleQueue
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from rich.cells import cell_len
@@ -16,7 +18,7 @@ from rich.text import Text
 from rows import each_row
 
 from techsapo_ops.adapters.line_breaks import wrapped
-from techsapo_ops.cli import language
+from techsapo_ops.cli import language, output
 from techsapo_ops.cli.output import Output, console, document, make_table
 from techsapo_ops.spec.secret import Secret
 
@@ -177,3 +179,33 @@ def test_states_are_words_for_people_and_names_stay(monkeypatch: pytest.MonkeyPa
 )  # fmt: skip
 def test_lines_are_broken_where_a_reader_expects_it(text: str, width: int, lines: list[str]) -> None:
     assert list(wrapped(text, width)) == lines
+
+
+class _Heard(Output):
+    """Hands on what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: SimpleQueue[str] = SimpleQueue()
+
+    def say(self, text: str) -> None:
+        self.said.put(text)
+
+
+def test_what_takes_long_is_told_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(output, "_BUSY_SECONDS", 0.0)
+    out = _Heard()
+    with out.busy("never on a pipe"):
+        pass
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: True))
+    with out.busy("waiting"):
+        assert out.said.get(timeout=60) == "waiting"
+    monkeypatch.setattr(output, "_BUSY_SECONDS", 3600.0)
+    before = threading.active_count()
+    with out.busy("never where the plan is shown first") as told:
+        told()
+        while threading.active_count() > before:  # the one that would tell has ended
+            pass
+    assert out.said.empty()

@@ -17,7 +17,7 @@ RUN = (
     "import sys\nsys.argv = ['techsapo', *sys.argv[1:]]\nfrom techsapo_ops.cli.main import main\n"
     "try: main()\nexcept SystemExit: pass\n"
 )
-LIST = "import sys\nprint('\\nIMPORTED', *sys.modules)\n"
+LIST = "import sys\nprint('\\nIMPORTED', *(name for name, module in sys.modules.items() if module))\n"
 
 
 def imported(code: str, folder: Path, *words: str) -> set[str]:
@@ -47,7 +47,7 @@ LOW = {"cli", "catalogue", "errors", "messages", "apply", "services", "adapters"
     "command, packages, rooms, most",
     [
         ("ps", set(), LOW | {"engines"}, 51),
-        ("validate", {"yaml", "cython_runtime"}, LOW | {"masking", "render"}, 71),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"masking", "render"}, 70),
     ],
 )
 def test_a_command_that_only_looks_imports_little(

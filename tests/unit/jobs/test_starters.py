@@ -13,7 +13,8 @@ from techsapo_ops.apply.outcome import notes
 from techsapo_ops.catalogue.jobs import JobFacts, jobs
 from techsapo_ops.jobs.job import configured, load
 from techsapo_ops.jobs.runs import Run, Runs
-from techsapo_ops.jobs.timetable import NOBODY, Line, crontab_block, look_at_starters, nobody_starts
+from techsapo_ops.jobs.starters import NOBODY, look_at_starters, nobody_starts
+from techsapo_ops.jobs.timetable import Line, crontab_block
 from techsapo_ops.stack.topology import Topology
 
 

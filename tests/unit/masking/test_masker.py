@@ -9,12 +9,13 @@ from typing import Any
 from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from plain_masking import plain_spans
 from recall import CASES, labelled, recall
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.masking.masker import Masker, Rule, mask, masking_rules, places_of
-from techsapo_ops.masking.search import beginnings
+from techsapo_ops.masking.masker import Masker, mask, masking_rules, places_of
+from techsapo_ops.masking.search import beginnings, beyond_lines, folded
 from techsapo_ops.masking.values import luhn, my_number
 
 LABELLED = read_yaml((CASES / "masking.yaml").read_text(encoding="utf-8"))
@@ -109,6 +110,8 @@ def _repeats(parsed: Any) -> Iterator[tuple[int, Any]]:
         if str(operation) in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
             yield argument[1], argument[2]
             yield from _repeats(argument[2])
+        elif hasattr(argument, "getwidth"):
+            yield from _repeats(argument)
         elif isinstance(argument, tuple | list):
             for part in argument:
                 if hasattr(part, "getwidth"):
@@ -142,20 +145,28 @@ def test_a_long_text_of_whatever_is_masked(unit: str) -> None:
 @example("\n".join(LINES))
 @example("\u017fecret=hunter2 \u0130 to\u212aen: Zz9yYx8w \ud800 pas\u017fword=hunter2")
 def test_a_rule_finds_the_same_where_it_may_begin_as_when_it_is_tried_everywhere(text: str) -> None:
-    rules, places = masking_rules()["personal"], places_of("personal").of(text)
-    for number, rule in enumerate(rules):
-        lines = list(_by_line(rule, text)) if rule.near else list(rule.spans(text))
-        found = list(rule.spans(text, places[number])) if number in places else []
-        assert found == lines, rule.pattern.pattern
+    whole, within = (places.of(folded(text), [(0, len(text))]) for places in places_of("personal"))
+    for number, rule in enumerate(masking_rules()["personal"]):
+        places = {**whole, **within}.get(number, [])
+        assert list(filter(None, rule.spans(text, places))) == list(plain_spans(rule, text)), (
+            rule.pattern.pattern
+        )
 
 
-def _by_line(rule: Rule, text: str) -> Iterator[tuple[int, int]]:
-    """What a rule finds that is tried on each line that has one of its words."""
-    start = 0
-    for line in text.split("\n"):
-        if any(word in line.lower() for word in rule.near):
-            yield from ((start + begin, start + end) for begin, end in rule.spans(line))
-        start += len(line) + 1
+@each_row(
+    "pattern, beyond",
+    [
+        (r"(?m)^a[ \t]b$", False),
+        (r"a(?=[^\w\n])\S[^\s\"]\d{2}\w", False),
+        (r"a\nb", True),
+        (r"a(?:b|[^c]){1,3}", True),
+        (r"(?>a(?=\s))", True),
+        (r"a\W", True),
+        (r"a\\nb", False),
+    ],
+)
+def test_whether_a_match_can_reach_beyond_a_line_is_read_from_its_pattern(pattern: str, beyond: bool) -> None:
+    assert beyond_lines(re.compile(pattern)) is beyond
 
 
 @each_row(
@@ -166,6 +177,8 @@ def _by_line(rule: Rule, text: str) -> Iterator[tuple[int, int]]:
         (r"(?<!x)(?:^|> )(?:a(?=b)|cd{2,3}|)e", ["> ae", "> cd", "> e", "ae", "cd", "e"]),
         (r"\w{3}-cli", []),
         (r"a?[0-9]", []),
+        (r"(?i)(?>ab|c)\d", ["ab", "c"]),
+        (r"(?m)\](?::|$)", []),  # `re` goes from one sign to the next by itself
     ],
 )
 def test_what_a_match_can_begin_with_is_read_from_its_pattern(pattern: str, begins: list[str]) -> None:

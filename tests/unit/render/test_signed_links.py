@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import (
+    FORMAT,
+    are_signatures,
     given,
     key_file,
     key_of_app,
@@ -80,6 +83,10 @@ def test_a_key_that_was_removed_is_made_anew_into_the_files_that_containers_have
     before = {f: (f.stat().st_ino, f.read_text()) for f in (key_of_app(layout), signatures_file(layout))}
     make_signatures(topology)
     assert {f: (f.stat().st_ino, f.read_text()) for f in before} == before
+    with signatures_file(layout).open("a") as file:  # what was changed by hand is made again as well
+        file.write("{{/* mine */}}\n")
+    make_signatures(topology)
+    assert {f: (f.stat().st_ino, f.read_text()) for f in before} == before
     key_file(layout).unlink()
     make_signatures(topology)
     for file, (inode, text) in before.items():
@@ -105,3 +112,14 @@ def test_alertmanager_is_told_where_the_signatures_are_and_no_rendered_file_hold
     config = read_yaml(files["alertmanager/alertmanager.yml"].content)
     assert config["templates"] == ["templates/*.tmpl", path]
     assert not any("signature=" in file.content for file in files.values())
+
+
+def test_the_template_is_known_again_by_its_first_line_and_another_form_of_it_has_another_number() -> None:
+    names = ("AppDown", "DiskFull")
+    text = signatures(KEY, "shop", names)
+    assert are_signatures(text, KEY, "shop", names)
+    others = [(b"1" * 48, "shop", names), (KEY, "shops", names), (KEY, "shop", names[:1])]
+    assert not any(are_signatures(text, *of) for of in others)
+    assert not are_signatures(text.replace("AppDown", "AppUp"), KEY, "shop", names)
+    digest = hashlib.sha256(text.partition("\n")[2].encode()).hexdigest()[:16]
+    assert (FORMAT, digest) == ("signatures 1", "6ff02637d9f55c87")

@@ -37,9 +37,30 @@ def test_pages_start_in_the_specs_language(tmp_path: Path, pages: list[httpx.Res
     for locale, found in (("ja", pages), ("en", got(tmp_path, *PAGES, locale="en"))):
         for page in found:
             assert page.headers["content-type"] == "text/html; charset=utf-8"
-            tag = f'<html lang="{locale}" data-locale="{locale}" data-keys="off" data-people="one">'
+            tag = f'<html lang="{locale}" data-keys="off" data-people="one">'
             assert tag in page.text
             assert "__" not in page.text
+
+
+@each_row(
+    "path, headers, language",
+    [
+        ("/", {}, "ja"),
+        ("/", {"Accept-Language": "fr"}, "ja"),
+        ("/", {"Accept-Language": "en-US,ja;q=0.5"}, "en"),
+        ("/", {"Accept-Language": "en", "Cookie": "a=b; techsapo_language=ja"}, "ja"),
+        ("/", {"Accept-Language": "en", "Cookie": "techsapo_language=<script>"}, "en"),
+        ("/?lang=ja", {"Accept-Language": "en", "Cookie": "techsapo_language=en"}, "ja"),
+        ("/runbooks/AppDown", {"Cookie": "techsapo_language=en"}, "en"),
+        ("/runbooks", {"Accept-Language": "en"}, "en"),
+    ],
+)
+def test_a_page_has_the_readers_language(
+    tmp_path: Path, path: str, headers: dict[str, str], language: str
+) -> None:
+    (page,) = get(make_app(tmp_path, locale="ja"), path, **headers)
+    assert f'<html lang="{language}"' in page.text
+    assert page.headers["vary"] == "Accept-Language, Cookie"
 
 
 SIGN_IN = {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}

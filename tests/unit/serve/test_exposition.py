@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from instances import samples, send
 from orchestrator import make_app
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.openmetrics import exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from rows import each_row
 
@@ -39,6 +42,20 @@ def test_what_is_counted_is_written_with_the_last_exemplar(accept: str) -> None:
     assert text.count(f"# TYPE {DURATION} histogram\n") == 1
     if accept:
         assert exemplars(text) == {"req-3"}
+
+
+def test_the_names_of_the_catalogue_are_written_as_the_client_would_escape_them() -> None:
+    registry = MetricRegistry()
+    registry.histogram(DURATION, "GET", 'a\\"\n').observe(0.1, {"request_id": "b\\"})
+    families = list(registry.collect())
+
+    class Same(MetricRegistry):
+        """What it collects stays as it is, also of the process."""
+
+        def collect(self) -> Iterator[Family]:
+            return iter(families)
+
+    assert Same().text(OPENMETRICS)[0] == exposition.generate_latest(Same())
 
 
 def test_nothing_that_is_counted_during_a_scrape_is_missing_in_the_next_one() -> None:

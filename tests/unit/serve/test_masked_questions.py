@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -158,8 +159,9 @@ IN_ANSWERS: tuple[dict[str, Any], ...] = (
 )
 def test_nothing_that_providers_say_of_each_other_leaves_with_a_secret(ask: Ask) -> None:
     assert "hvs.CAES" in repr(ask)
-    assert "hvs.CAES" not in repr(masked(ask))
-    assert "VAULT_TOKEN=[" in repr(masked(ask)), "what it is about stays"
+    sent = repr(asyncio.run(masked(ask)))
+    assert "hvs.CAES" not in sent
+    assert "VAULT_TOKEN=[" in sent, "what it is about stays"
 
 
 @each_row("level", ["off", "secrets"])

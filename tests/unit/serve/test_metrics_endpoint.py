@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from servers import free_port
 
 from techsapo_ops.catalogue.series import metrics
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.metrics.registry import MetricRegistry
 
 SERVER_ONLY = {"techsapo_active_connections"}
 """Known to the HTTP server, which a test in this process does not have."""
@@ -246,6 +248,36 @@ async def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> N
             path = f"/x{n}/%2e%2e/{n}?q={n}" if n % 2 else f"/api/v1/generate/{n}"
             await client.request("GET" if n % 3 else f"M{n}", path, headers={"x-user-id": f"u{n}"})
         assert await http_series() == before
+
+
+async def test_scrapes_that_come_at_once_are_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
+    written: list[str] = []
+
+    def text(_: MetricRegistry, accept: str) -> tuple[bytes, str]:
+        written.append(accept)
+        begun.set()
+        assert over.wait(60)
+        return f"{len(written)} {accept}".encode(), "text/plain"
+
+    monkeypatch.setattr(MetricRegistry, "text", text)
+    async with client_of(make_app(tmp_path)) as client:
+
+        async def get(accept: str) -> str:
+            return (await client.get("/metrics", headers={"Accept": accept})).text
+
+        first = asyncio.create_task(get("a"))
+        await asyncio.to_thread(begun.wait, 60)
+        others = [asyncio.create_task(get(accept)) for accept in ("a", "a", "b")]
+        while len(written) < 2:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.001)
+        over.set()
+        told = await asyncio.gather(first, *others)
+        later = await get("a")
+    assert told[0] == told[1] == told[2]
+    assert (sorted(written), later) == (["a", "a", "b"], "3 a")
 
 
 def test_a_bucket_leads_to_the_request_that_fell_into_it(tmp_path: Path) -> None:

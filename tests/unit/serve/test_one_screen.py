@@ -21,6 +21,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, ClaimGrade, Grade, Grades, Score, Stance, Tokens
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, Price, Reply
 from techsapo_ops.wallbounce.question import TIERS, Policy, Question, TierRule
 from techsapo_ops.wallbounce.verdict import integrate
@@ -90,7 +91,7 @@ def told(seed: int) -> tuple[Analysis, dict[str, Any]]:
     voices = [Drawn(f"p{n}", draw, missing) for n in range(draw.randint(1, 4))]
     rule = TierRule(draw.randint(2, 4), draw.choice((0.3, 0.7, 0.9)), draw.choice((0.0, 0.3, 0.6)))
     policy = Policy(dict.fromkeys(TIERS, rule), max_bounces=draw.choice((0, 1)))
-    bounce = WallBounce(voices, policy, draw=lambda: random.Random(seed))
+    bounce = WallBounce([*map(Guarded, voices)], policy, draw=lambda: random.Random(seed))
     analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
     english = replace(analysis, question=replace(QUESTION, language="en"))
     english = replace(english, text=integrate.text(english))

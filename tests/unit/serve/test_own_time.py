@@ -204,7 +204,7 @@ async def test_a_loop_that_does_not_run_is_not_a_wait_for_the_vendor() -> None:
         if counted:
             over.set()
             await asyncio.Event().wait()
-        with wait.lasts():
+        with wait:
             clock.now += 10  # somebody blocks the loop: the timer is late
         counted.append(wait.seconds())
 

@@ -23,6 +23,7 @@ from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.context import Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import Ask, Reply
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question, policy_of
@@ -50,7 +51,7 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
             kept.append(copy_context())  # what uvloop keeps with a connection
             return await super().call(ask)
 
-    providers = [Pooling(n, SimulatedProvider(kind="simulated", latency="0s")) for n in "ab"]
+    providers = [Guarded(Pooling(n, SimulatedProvider(kind="simulated", latency="0s"))) for n in "ab"]
     flight = Flight[str, Event]()
     gone = weakref.ref(flight)
     bounce = WallBounce(providers, policy_of(Spec.model_validate({"project": "p"})))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from scripted import Phased
 from typing_extensions import override
 
 from techsapo_ops.wallbounce.answers import Grade, Grades
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.provider import Ask, Decorator, Provider, Reply
+from techsapo_ops.wallbounce.providers.provider import Ask, Provider, Reply
 
 
-class Garbling(Decorator):
+class Garbling(Phased):
     """`inner`, of whose grades, stances and scores a `share` each can't be read; drawn for each reply."""
 
     def __init__(self, inner: Provider, share: float, seed: int) -> None:
-        super().__init__(inner)
+        self.inner = inner
+        self.name, self.kind, self.model = inner.name, inner.kind, inner.model
+        self.timeout, self.attempts = inner.timeout, inner.attempts
+        self.price, self.max_output_tokens = inner.price, inner.max_output_tokens
         self._share = share
         self._draw = random.Random(seed)
 

@@ -14,6 +14,7 @@ from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import Provider
 from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated, knowledge
 from techsapo_ops.wallbounce.question import Policy, Question, TaskType
@@ -61,7 +62,7 @@ def analyses(
     async def main() -> list[Analysis]:
         rng = random.Random(7)
         policy = Policy(**{"tiers": USUAL_TIERS, **limits})
-        bounce = WallBounce(providers, policy, draw=lambda: random.Random(rng.random()))
+        bounce = WallBounce([*map(Guarded, providers)], policy, draw=lambda: random.Random(rng.random()))
         return [await bounce.analyse(question, tier) for question in asked]
 
     return run(main())[0]

@@ -23,6 +23,7 @@ from techsapo_ops.wallbounce.answers import (
 from techsapo_ops.wallbounce.context import Charge, Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import (
     Ask,
     AskAnswer,
@@ -171,7 +172,9 @@ def _made(
     events: list[Event] = []
     limits = {f.name: options.pop(f.name) for f in fields(Policy) if f.name in options}
     options = {"draw": lambda: random.Random(1), **options}
-    return WallBounce(providers, Policy(tiers, **limits), observers=(events.append,), **options), events
+    return WallBounce(
+        [*map(Guarded, providers)], Policy(tiers, **limits), observers=(events.append,), **options
+    ), events
 
 
 async def never() -> str:

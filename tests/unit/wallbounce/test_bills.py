@@ -17,8 +17,8 @@ from techsapo_ops.wallbounce.answers import Peer, Tokens
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.examination.prompts import Prompt
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, booked, tokens_of
-from techsapo_ops.wallbounce.providers.decorators import Metered
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, Price
 from techsapo_ops.wallbounce.question import Question
 
@@ -31,7 +31,7 @@ def test_a_bill_is_booked_as_told_unless_it_cannot_be(case: dict[str, Any]) -> N
     assert booked(case["told"], case["counted"], case["most"]) == case["booked"]
 
 
-SPEC = ModelProvider(model="some/model", timeout="5s", max_output_tokens=1000)
+SPEC = ModelProvider(model="some/model", timeout="5s", max_output_tokens=1000, attempts=1)
 
 
 class Billing(LanguageModel):
@@ -89,7 +89,7 @@ def test_what_a_failed_call_took_is_counted_as_it_is_billed(
     purse, counted, price = Purse(), Tokens(70, 30, thinking=20), Price(1.0, 2.0)
     model = Billing(counted, None, price, error, complete=complete)
     with pytest.raises(ProviderError):
-        asyncio.run(Metered(model).call(replace(ask, context=AnalysisContext(payer=purse))))
+        asyncio.run(Guarded(model).call(replace(ask, context=AnalysisContext(payer=purse))))
     (charge,) = purse.booked
     assert (charge.tokens, charge.cost_usd) == (counted, pytest.approx(price.cost(counted)))
 

@@ -7,8 +7,7 @@ import pytest
 from rows import each_row
 from scripted import Scripted, never
 
-from techsapo_ops.wallbounce.providers.breaker import MAX_COOLDOWN, REST, Breaker, CircuitOpen, Guarded
-from techsapo_ops.wallbounce.providers.decorators import Bounded
+from techsapo_ops.wallbounce.providers.breaker import MAX_COOLDOWN, REST, Breaker, CircuitOpen
 from techsapo_ops.wallbounce.providers.failures import (
     LASTING,
     Cause,
@@ -17,6 +16,7 @@ from techsapo_ops.wallbounce.providers.failures import (
     ProviderError,
     advice,
 )
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.question import Question
 
@@ -160,9 +160,9 @@ def test_a_refusal_that_a_question_could_bring_about_stops_nobody(cause: Cause) 
     assert made.state == "closed"
 
 
-def guarded(provider: Scripted, failures: int = 2) -> tuple[Bounded, Breaker]:
+def guarded(provider: Scripted, failures: int = 2) -> tuple[Guarded, Breaker]:
     made = breaker(failures)[0]
-    return Bounded(Guarded(provider, made)), made
+    return Guarded(provider, made), made
 
 
 @each_row(

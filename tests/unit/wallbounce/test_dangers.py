@@ -18,7 +18,6 @@ from techsapo_ops.wallbounce.verdict.commands import (
     dangerous,
     dangerous_in,
     destructive,
-    destructive_in,
     identity,
 )
 
@@ -152,6 +151,11 @@ def test_a_command_is_shown_as_it_stands_with_what_it_destroys() -> None:
     assert (found.command, found.why) == ("rm -rf /var/log/app", "ファイルを復元できない形で削除します")
 
 
+@each_row("before", ["a." * 4, "a." * 90, "あ", "3", "x()>"])
+def test_a_word_is_recognised_whatever_it_is_joined_to(before: str) -> None:
+    assert [d.kind for d in dangerous(f"{before}rm -rf /x\n{before}rm -rf /y")] == ["remove_files"] * 2
+
+
 def test_commands_come_from_the_list_or_else_from_code_and_brackets() -> None:
     assert commands_of(answer("「df -h」です", commands=("du -sh /",))) == ("du -sh /",)
     text = "「df -h」と`ss -ltn`を見ます。「容量」です。\n```sh\n$ free -m\n```\n  $ uptime\n"
@@ -169,5 +173,5 @@ def test_every_danger_in_an_answers_text_is_found_with_what_it_does(case: dict[s
 
 def test_a_command_that_stands_in_text_and_list_is_marked_once() -> None:
     both = answer("「rm -rf /x」を実行", commands=("sudo rm -r -f /x",), claims=("rm -rf /x で消えます",))
-    kinds = [d.kind for d in destructive_in(both)]
+    kinds = [d.kind for d in dangerous_in(both) if d.lasting]
     assert kinds == ["remove_files"]

@@ -18,8 +18,8 @@ from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Stan
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.context import Answered, Escalated, Event, Graded, Settled
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.providers.decorators import MAX_ANSWER
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import MAX_ANSWER
 from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer
 from techsapo_ops.wallbounce.question import Question, TaskType
 from techsapo_ops.wallbounce.verdict.verdict import Outcome

@@ -9,9 +9,9 @@ import pytest
 from scripted import Purse, Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.providers.breaker import Breaker, CircuitOpen, Guarded
-from techsapo_ops.wallbounce.providers.decorators import Bounded, Metered
+from techsapo_ops.wallbounce.providers.breaker import Breaker, CircuitOpen
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.prices import worst_cost
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, Provider
 from techsapo_ops.wallbounce.question import Question
@@ -32,7 +32,7 @@ def scripted(script: Callable[[], object], timeout: float = 5.0) -> Scripted:
 
 
 def guarded(inner: Provider) -> Provider:
-    return Bounded(Guarded(inner, Breaker("a", "m")), sleep=no_sleep)
+    return Guarded(inner, Breaker("a", "m"), sleep=no_sleep)
 
 
 def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
@@ -61,7 +61,7 @@ def test_all_attempts_count_whether_the_last_one_brought_an_answer_or_not() -> N
 def test_what_failed_before_the_time_was_over_is_part_of_what_a_call_costs() -> None:
     attempts = iter([breaks_off(1), never])
     provider = scripted(lambda: next(attempts)())
-    call = Bounded(provider, sleep=no_sleep, draw=lambda: 0.0).call
+    call = Guarded(provider, sleep=no_sleep, draw=lambda: 0.0).call
     with pytest.raises(ProviderError) as caught:
         asyncio.run(call(AskAnswer(QUESTION, limit=0.05)))
     assert caught.value.kind is FailureKind.TIMEOUT
@@ -99,18 +99,17 @@ def test_the_limit_of_one_request_takes_failed_calls_into_account() -> None:
 
 def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> None:
     payer = Purse()
-    metered = Metered(scripted(breaks_off(9)))
-    guard = Bounded(Guarded(metered, Breaker("a", "m", failures=2)), sleep=no_sleep)
+    guard = Guarded(scripted(breaks_off(9)), Breaker("a", "m", failures=2), sleep=no_sleep)
     with pytest.raises(CircuitOpen) as caught:
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     assert caught.value.cost_usd == pytest.approx(2 * PAID)
-    assert payer.held == [worst_cost(metered, QUESTION)] * 2
+    assert payer.held == [worst_cost(guard, QUESTION)] * 2
     assert [(c.phase, c.status, c.cost_usd) for c in payer.booked] == [("answer", "unavailable", PAID)] * 2
 
 
 def test_a_call_that_was_cut_off_is_booked_without_a_cost_for_the_payer_to_charge_its_worst_case() -> None:
     payer = Purse()
-    guard = Bounded(Metered(Scripted("a", never, timeout=0.05)))
+    guard = Guarded(Scripted("a", never, timeout=0.05))
     with pytest.raises(ProviderError):
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     (charge,) = payer.booked

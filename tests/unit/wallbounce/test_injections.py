@@ -24,7 +24,7 @@ from techsapo_ops.serve.answers.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.examination import prompts
-from techsapo_ops.wallbounce.examination.delimiting import delimited, size
+from techsapo_ops.wallbounce.examination.delimiting import delimited, escaped, size
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question
@@ -184,9 +184,8 @@ def test_the_parts_of_a_question_are_sent_in_no_more_than_is_counted_for_it(
 @given(st.text(max_size=200))
 def test_the_size_of_a_text_is_no_less_than_what_is_sent_of_it(text: str) -> None:
     text = text.encode(errors="replace").decode()
-    for name in ("log", "data"):
-        block = delimited(name, text if name == "log" else [text])
-        assert len(block.encode()) <= size(text) + len(f'<{name}>\n[""]\n</{name}>')
+    assert len(delimited("log", text).encode()) <= size(text) + len("<log>\n\n</log>")
+    assert len(escaped([text]).encode()) <= size(text) + len('[""]')
 
 
 def test_what_is_asked_stands_outside_of_the_material() -> None:

@@ -20,6 +20,7 @@ from techsapo_ops.serve.answers.metering import Account, Spending
 from techsapo_ops.serve.answers.triage import triage
 from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.question import Language, Policy, Question, TierRule
 
 RUNS_ANYTHING = (
@@ -61,7 +62,7 @@ def body_of(language: Language, *claims: Mapping[str, str]) -> Document:
     meanings = {claim["say"]: claim["means"] for claim in claims}
     rule = TierRule(2, 0.7, 0.6)
     policy = Policy({"basic": rule, "premium": rule, "critical": rule})
-    bounce = WallBounce([Staged(p, meanings, orders="") for p in parts], policy)
+    bounce = WallBounce([Guarded(Staged(p, meanings, orders="")) for p in parts], policy)
     analysis, _ = run(bounce.analyse(Question("It does not answer", language, "r"), "basic"))
     account = Account(cast("Spending", None), (), "r")  # nothing is reserved
     return answer_document(analysis, bounce, "req_1", account)

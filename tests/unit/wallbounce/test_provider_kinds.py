@@ -148,6 +148,6 @@ def test_a_vendor_that_the_package_does_not_know_is_a_class_and_a_section(toy: t
         asyncio.run(provider.call(ask))
     assert [charge.status for charge in purse.booked] == ["unavailable"], "it is metered"
     assert purse.booked[0].cost_usd, "and priced"
-    assert registry.breaker_of(provider) is registry.breakers[0]
+    assert provider.breaker is registry.breakers[0]
     assert registry.breakers[0].state == "open", "and guarded"
     assert registry.breakers[0].retry_in == pytest.approx(3, abs=0.5)

@@ -13,8 +13,8 @@ import pytest
 from scripted import Scripted, climbing
 
 from techsapo_ops.wallbounce.analysis import Analysis
-from techsapo_ops.wallbounce.providers.decorators import parts_of
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import parts_of
 from techsapo_ops.wallbounce.question import Question
 
 QUESTION = Question("the disk is full", "en")

@@ -11,7 +11,6 @@ from scripted import Purse, Scripted, climbing
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.app import Budget
-from techsapo_ops.wallbounce.providers.decorators import Metered
 from techsapo_ops.wallbounce.providers.prices import list_price
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.question import Question
@@ -45,9 +44,9 @@ def test_a_tier_of_models_reserves_what_the_table_says(case: dict[str, Any]) -> 
 def test_what_the_calls_of_a_tier_set_aside_never_exceeds_what_was_reserved(filling: str) -> None:
     """Each grader is shown its own answer beside the others: that was left out."""
     payer = Purse()
-    three = [Metered(provider(name, Price(2.0, 10.0), 16_384)) for name in "abc"]
+    three = [provider(name, Price(2.0, 10.0), 16_384) for name in "abc"]
     for each in three:
-        each.inner._script = (filling * 20_000)[:99_000]  # type: ignore[attr-defined]
+        each._script = (filling * 20_000)[:99_000]
     bounce, _ = climbing(*three, max_bounces=0)
     asyncio.run(bounce.analyse(USUAL, "premium", payer=payer))
     assert len(payer.held) == 6

@@ -11,8 +11,8 @@ from rows import each_row
 from scripted import Scripted
 
 from techsapo_ops.wallbounce.providers.breaker import CircuitOpen
-from techsapo_ops.wallbounce.providers.decorators import CAP, Bounded, pause_after
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError, advice
+from techsapo_ops.wallbounce.providers.guarded import CAP, Guarded, pause_after
 from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.providers.vendor_error import retry_after
 from techsapo_ops.wallbounce.question import Question
@@ -40,8 +40,8 @@ class Upstream:
     def run(self, within: float = 60.0) -> Any:
         provider = Scripted("a", self.call, timeout=within)
         provider.attempts = 3
-        bounded = Bounded(provider, sleep=self.sleep, draw=lambda: 1.0)
-        return asyncio.run(bounded.call(AskAnswer(Question("q", "en"))))
+        guarded = Guarded(provider, sleep=self.sleep, draw=lambda: 1.0)
+        return asyncio.run(guarded.call(AskAnswer(Question("q", "en"))))
 
 
 def failure(kind: FailureKind, retry_after: float | None = None) -> ProviderError:

@@ -13,8 +13,8 @@ from scripted import Scripted, never, orchestrator
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.answers import Answer, Grades, Peer
 from techsapo_ops.wallbounce.context import AnalysisContext, VendorWait
-from techsapo_ops.wallbounce.providers.decorators import Bounded, Metered
 from techsapo_ops.wallbounce.providers.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.providers.provider import AskAnswer
 from techsapo_ops.wallbounce.question import Question
 
@@ -30,13 +30,13 @@ class Clock:
 def test_calls_at_the_same_time_count_once_and_one_that_fails_too() -> None:
     clock = Clock()
     wait = VendorWait(clock)
-    with wait.lasts():
+    with wait:
         clock.now += 3
-        with wait.lasts():
+        with wait:
             clock.now += 4
         clock.now += 1
     clock.now += 50
-    with contextlib.suppress(ProviderError), wait.lasts():
+    with contextlib.suppress(ProviderError), wait:
         clock.now += 2
         raise ProviderError(FailureKind.TIMEOUT, "late")
     clock.now += 50
@@ -59,7 +59,7 @@ def test_a_pause_between_two_attempts_is_a_wait_for_the_vendor() -> None:
 
     vendor = Scripted("a", script)
     vendor.attempts = 2
-    provider = Bounded(Metered(vendor), sleep=sleep, draw=lambda: 0.0)
+    provider = Guarded(vendor, sleep=sleep, draw=lambda: 0.0)
     ask = AskAnswer(Question("why", "en", "req-1"), context=AnalysisContext(wait=wait))
     asyncio.run(provider.call(ask))
     assert wait.seconds() == 4

@@ -13,6 +13,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Objection
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.providers.guarded import Guarded
 from techsapo_ops.wallbounce.question import Policy, Question, TierRule
 from techsapo_ops.wallbounce.verdict.next_step import (
     counts,
@@ -154,7 +155,9 @@ def staged(case: dict[str, Any], seed: int = 1) -> tuple[Analysis, float]:
     parts = [Staged(part, meanings, orders=case.get("orders", "")) for part in case["parts"]]
     tiers = {**USUAL_TIERS, "premium": TierRule(3, case.get("accepts_at", 0.8), 0.6)}
     bounce = WallBounce(
-        parts, Policy(tiers, deadline=case.get("deadline", 120.0)), draw=lambda: random.Random(seed)
+        [*map(Guarded, parts)],
+        Policy(tiers, deadline=case.get("deadline", 120.0)),
+        draw=lambda: random.Random(seed),
     )
     question = Question("サーバーが応答しない", "ja", "r")
     return run(bounce.analyse(question, case["tier"]))
