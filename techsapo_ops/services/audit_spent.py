@@ -21,6 +21,8 @@ STATUS = "restored"
 """Of a row that stands for questions whose own rows a restore has taken away."""
 Spent = Mapping[str, int]
 """Nano-dollars by what they belong to."""
+_ID = "restored"
+"""Begins the id of such a row, which the app's sums of what was spent do not have: it is looked for."""
 _TIME = "00:00:01"
 """Of a row within its day, where no reset was before."""
 _NANO = 1_000_000_000
@@ -80,6 +82,6 @@ def _row(table: str, name: str, amount: int) -> str:
     return (
         f"INSERT INTO {table} (id, time, instance, request_id, task_type, prompt_hash, providers, simulated,"  # noqa: S608 - numbers, hexadecimal and our own words
         " cache, cost_usd, status, processing_ms, key_id) VALUES "
-        f"('{secrets.token_hex(16)}', '{day} {time or _TIME}.000000', 'restore', '', '{STATUS}',"
+        f"('{_ID}{secrets.token_hex(12)}', '{day} {time or _TIME}.000000', 'restore', '', '{STATUS}',"
         f" '{'0' * 64}', '[]', {simulated}, '', {Decimal(amount) / _NANO:f}, '{STATUS}', 0, {key_id})"
     )

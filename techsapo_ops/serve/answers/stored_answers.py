@@ -9,6 +9,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 from techsapo_ops.adapters.jsons import dump, load
@@ -55,8 +56,12 @@ class StoredAnswers:
         Nothing is folded: the fault that is asked about may be an indentation or a full-width digit.
         """
         asked = {f.name: getattr(question, f.name) for f in fields(question) if f.name not in IMMATERIAL}
-        whole = json.dumps([self._setting(caller), task_type, asked], sort_keys=True)
-        return hashlib.sha256(whole.encode()).hexdigest()
+        parts = [self._setting(caller), task_type, asked]
+        try:
+            whole = orjson.dumps(parts, tuple)  # the parts of a question are tuples with names
+        except TypeError:  # a lone surrogate, which a question may differ in
+            whole = json.dumps(parts).encode()
+        return hashlib.sha256(whole).hexdigest()
 
     async def find(self, key: str) -> Document | None:
         """The answer of `key`, where there is one; the look-up counts."""

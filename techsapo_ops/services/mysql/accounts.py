@@ -1,7 +1,7 @@
 """The SQL that keeps the audit database and its accounts as the spec wants them, on whichever engine.
 
-The app's account adds rows and reads them, and nothing else. An account of its own makes and alters tables,
-whose password no process of the stack is given: `up` and `restore` use it.
+The app's account adds rows, reads them, and adds to the sums of what they cost; nothing else. An account of
+its own makes and alters tables, whose password no process of the stack is given: `up` and `restore` use it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,12 @@ def name(text: str) -> str:
     return "`" + text.replace("`", "``") + "`"
 
 
-TABLES = ("audit_requests", "audit_calls")
-"""Those that the app adds rows to."""
+RIGHTS = {
+    "audit_requests": "INSERT",
+    "audit_calls": "INSERT",
+    "audit_spent": "INSERT, UPDATE",
+}
+"""What the app may do to its tables beside reading them: the last one has sums, which grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,9 @@ def adding(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
     table's name, and outlives it where a restore makes it anew.
     """
     accounts = [f"'{mysql.user}'@'{host}'" for host in hosts]
-    return unlogged([f"GRANT INSERT ON `{mysql.database}`.`{t}` TO {a}" for a in accounts for t in TABLES])
+    return unlogged(
+        [f"GRANT {r} ON `{mysql.database}`.`{t}` TO {a}" for a in accounts for t, r in RIGHTS.items()]
+    )
 
 
 def _reading(mysql: Mysql, account: str) -> str:

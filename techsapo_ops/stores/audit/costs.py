@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.rows import Call, Requests, Rows, naive, read_rows, with_connection
-from techsapo_ops.stores.audit.store import audit_tables
+from techsapo_ops.stores.audit.store import RESTORED, audit_tables, spent_table
+from techsapo_ops.stores.budget_ledger import NANO
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Select
 
 _NAMED = 500
 """Ids in one list of a statement."""
@@ -58,22 +59,33 @@ def spent_since(
 ) -> float:
     """USD charged since `since`, of one API key or, with None, of all; `simulated` money too, or not.
 
-    The rows with the ids `without` are left out: those that are counted elsewhere.
-
+    The rows with the ids `without` are left out: those that are counted elsewhere. Whole hours are read from
+    their sums, row by row only what lies before the first of them, and what no sum has.
     Raises SQLAlchemyError or OSError.
     """
     import sqlalchemy as sa
 
     if mysql is None and not sqlite.exists():
         return 0.0
-    requests, _ = audit_tables()
-    conditions = charged(since, key_id, simulated=simulated)
-    wanted = sa.select(sa.func.sum(requests.c.cost_usd)).where(*conditions)
-    for n in range(0, len(without), _NAMED):
-        wanted = wanted.where(requests.c.id.not_in(without[n : n + _NAMED]))
+    requests, spent = audit_tables()[0], spent_table()
+    begin = naive(since)
+    hour = (begin + timedelta(hours=1, microseconds=-1)).replace(minute=0, second=0, microsecond=0)
+    summed = sa.select(sa.func.sum(spent.c.nano)).where(
+        spent.c.key_id == (key_id or ""), spent.c.hour >= f"{hour:%Y-%m-%d %H}"
+    )
+    if not simulated:
+        summed = summed.where(spent.c.simulated == sa.false())
+    rows = sa.select(sa.func.sum(requests.c.cost_usd)).where(*charged(since, key_id, simulated=simulated))
+    restored = requests.c.id.between(RESTORED, RESTORED + "g")  # what follows is hexadecimal
+    before = rows.where(requests.c.time < hour, ~restored)
+    elsewhere = (without[n : n + _NAMED] for n in range(0, len(without), _NAMED))
 
     def read(connection: Connection) -> float:
-        return float(connection.execute(wanted).scalar() or 0.0)
+        def usd(wanted: Select[tuple[Any]]) -> float:
+            return float(connection.execute(wanted).scalar() or 0.0)
+
+        counted = usd(summed) / NANO + usd(rows.where(restored)) + (usd(before) if hour > begin else 0.0)
+        return counted - sum(usd(rows.where(requests.c.id.in_(ids))) for ids in elsewhere)
 
     return with_connection(mysql, sqlite, read)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.jsons import dump, load
 
 log = logging.getLogger("techsapo.audit")
 _LONG = 4 << 20
@@ -76,18 +76,23 @@ class AuditRow:
     claimed_user: str | None = None
     calls: tuple[AuditCall, ...] = ()
 
-    def to_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps({**asdict(self), "time": self.time.isoformat()}, ensure_ascii=False)
+    def to_json(self) -> bytes:
+        """As JSON, on one line."""
+        return dump(self, _plain)
 
     @classmethod
     def from_json(cls, line: str) -> AuditRow:
         """The row of one line; raises ValueError, KeyError or TypeError for anything else."""
-        value: dict[str, Any] = json.loads(line)
+        value: dict[str, Any] = load(line)
         value["time"] = datetime.fromisoformat(value["time"])
         value["providers"] = tuple(value["providers"])
         value["calls"] = tuple(AuditCall(**call) for call in value.get("calls", ()))
         return cls(**value)
+
+
+def _plain(value: AuditRow | datetime) -> Any:
+    """`value` in the words of the standard library's JSON, which has to do where orjson turns text away."""
+    return value.isoformat() if isinstance(value, datetime) else asdict(value)
 
 
 class Spool:
@@ -106,17 +111,20 @@ class Spool:
 
     def append(self, rows: list[AuditRow]) -> bool:
         """Add rows, to none or to others (False); they are on disk when this returns. Raises OSError."""
-        content = "".join(row.to_json() + "\n" for row in rows)
+        content = b"".join(row.to_json() + b"\n" for row in rows)
         with self._lock:
-            torn, new = self._ends_torn(), not self.path.exists()
+            new = not self.path.exists()
             descriptor = os.open(
-                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+                self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
             )
-            with os.fdopen(descriptor, "ab") as file:
-                start = file.seek(0, os.SEEK_END)
+            with os.fdopen(descriptor, "r+b", buffering=0) as file:
+                start = os.fstat(descriptor).st_size
+                if start and os.pread(descriptor, 1, start - 1) != b"\n":  # torn by a crash
+                    content = b"\n" + content
                 try:
-                    file.write((("\n" if torn else "") + content).encode())
-                    file.flush()
+                    rest = memoryview(content)
+                    while rest:
+                        rest = rest[file.write(rest) :]
                     os.fsync(descriptor)
                     if new:
                         sync_directory(self.path.parent)
@@ -124,7 +132,7 @@ class Spool:
                     # Half a batch must not be replayed beside the whole one that the caller keeps.
                     os.ftruncate(descriptor, start)
                     raise
-                self._end = file.tell()
+                self._end = start + len(content)
             self.rows += len(rows)
             return self.rows == len(rows)
 
@@ -196,16 +204,6 @@ class Spool:
         with self._lock:
             if self.rows == 0 and self._start == self._end:
                 self.path.unlink(missing_ok=True)
-
-    def _ends_torn(self) -> bool:
-        try:
-            with self.path.open("rb") as file:
-                if file.seek(0, os.SEEK_END) == 0:
-                    return False
-                file.seek(-1, os.SEEK_END)
-                return file.read(1) != b"\n"
-        except FileNotFoundError:
-            return False
 
 
 class Spools:

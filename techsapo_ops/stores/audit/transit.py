@@ -22,6 +22,8 @@ MOST_TOGETHER = 500
 TOGETHER = 0.002
 """Seconds in which rows gather after the first one: one flush of the disk is for all of them, and one waking
 of this thread, which costs the thread that hands a row over more than anything else."""
+BUSY = 0.02
+"""Seconds after a flush in which a row is likely not to come alone."""
 
 
 class Intake:
@@ -39,6 +41,7 @@ class Intake:
         self._refused = refused
         self._queue: queue.SimpleQueue[AuditRow | None] = queue.SimpleQueue()
         self._asked: dict[str, Future[bool]] = {}
+        self._flushed = float("-inf")
         self._thread = threading.Thread(target=self._run, name="audit intake", daemon=True)
 
     def start(self) -> None:
@@ -88,6 +91,7 @@ class Intake:
                 )
                 self._refused(rows)
                 continue
+            self._flushed = time.monotonic()
             self.tell(rows, stored=True)
             if first:
                 self._landed()
@@ -95,7 +99,7 @@ class Intake:
     def _gather(self) -> tuple[list[AuditRow], bool]:
         rows: list[AuditRow] = []
         row = self._queue.get()
-        if row is not None:
+        if row is not None and time.monotonic() - self._flushed < BUSY:
             time.sleep(TOGETHER)
         try:
             while row is not None:

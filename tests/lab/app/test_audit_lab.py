@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.certs.self_signed import CA_FOLDER, ensure
 from techsapo_ops.stack.service import Probe
+from techsapo_ops.stores.audit.costs import spent_since
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.stores.audit.store import AuditStore
 
 pytestmark = pytest.mark.lab
 
@@ -84,6 +88,38 @@ def test_a_row_is_stored_whole_in_utf8_and_utc(tmp_path: Path) -> None:
     assert row[1] == '["シム😀"]'
     assert float(str(row[2])) == 0.000000001
     assert row[3:] == (None, "user_abc", "timeout")
+
+
+def test_what_was_spent_is_summed_up_for_older_rows_too_and_two_instances_write_at_once(
+    tmp_path: Path,
+) -> None:
+    def batch(first: int) -> list[AuditRow]:
+        return [
+            replace(
+                ROW, id=f"{n:032x}", time=ROW.time + timedelta(minutes=7 * n), instance=f"app-{n % 2}",
+                key_id=("k1", "鍵", None)[n % 3], simulated=n % 5 == 0, cost_usd=(n % 11) / 10**9,
+            )
+            for n in range(first, first + 60)
+        ]  # fmt: skip
+
+    with mariadb(tmp_path / "db") as server:
+        spec = prepare(server)
+        AuditStore(spec, Path()).insert(batch(0))
+        query(server, "DROP TABLE techsapo_audit.audit_spent")
+        query(server, "CREATE OR REPLACE TABLE techsapo_audit.alembic_version SELECT '0001' AS version_num")
+        stores = [AuditStore(spec, Path()), AuditStore(spec, Path())]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(AuditStore.insert, stores, (batch(60), batch(120))))
+        stores[0].insert(batch(100))  # most are there
+        for since in (ROW.time, ROW.time + timedelta(hours=5), datetime(2026, 11, 24, 6, tzinfo=UTC)):
+            for key in (None, "k1", "鍵"):
+                where = f"time >= '{since:%Y-%m-%d %H:%M:%S.%f}' AND NOT simulated"
+                where += f" AND key_id = '{key}'" if key else ""
+                ((cost,),) = query(
+                    server, f"SELECT SUM(cost_usd) FROM techsapo_audit.audit_requests WHERE {where}"
+                )
+                spent = spent_since(spec, Path(), since, key, simulated=False)
+                assert spent == pytest.approx(float(str(cost)), abs=1e-12), (since, key)
 
 
 def test_rows_that_wait_on_disk_survive_a_kill_9_of_the_app(tmp_path: Path) -> None:

@@ -30,7 +30,12 @@ pytestmark = pytest.mark.lab
 
 DENIED = {1044, 1142, 1227, 1370, 1410, 1419}
 """What MariaDB says of rights: of a database, a table, the server, a routine, accounts, a trigger."""
-ADDING = {"*": {"SELECT"}, "audit_requests": {"INSERT"}, "audit_calls": {"INSERT"}}
+ADDING = {
+    "*": {"SELECT"},
+    "audit_requests": {"INSERT"},
+    "audit_calls": {"INSERT"},
+    "audit_spent": {"INSERT", "UPDATE"},
+}
 """What the app's account may."""
 
 
@@ -105,6 +110,7 @@ def revision(made: Project) -> str:
         "REPLACE INTO audit_requests SELECT * FROM audit_requests",
         "DELETE FROM audit_requests",
         "DELETE FROM audit_calls",
+        "DELETE FROM audit_spent",
         "TRUNCATE audit_requests",
         "DROP TABLE audit_requests",
         "ALTER TABLE audit_requests DROP COLUMN user_id",

@@ -31,7 +31,7 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
 from techsapo_ops.stores.keys import KeyFile, new_key
 from techsapo_ops.wallbounce.calls import Turn
-from techsapo_ops.wallbounce.question import Composed, Question
+from techsapo_ops.wallbounce.question import Composed, Passage, Question
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.verdict.verdict import Weights
 
@@ -174,6 +174,9 @@ def test_of_a_question_all_but_who_asks_and_what_masks_decides_it() -> None:
         same = answers.key(copy, "basic", "") == answers.key(question, "basic", "")
         assert same == (each.name in stored_answers.IMMATERIAL), each.name
     assert answers.key(question, "basic", "") != answers.key(question, "premium", "")
+    halves = ["?", "\ud800", "\ud801", "\\ud800"]
+    texts = [replace(question, text=half, parts=(Passage("log", half),)) for half in halves]
+    assert len({answers.key(each, "basic", "") for each in texts}) == len(halves)
 
 
 async def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_is_back(

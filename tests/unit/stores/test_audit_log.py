@@ -9,18 +9,21 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rows import each_row
 from servers import wait_for
 from written import ROW, away, rows, spooled, stored, told, writing
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit import log as logs
 from techsapo_ops.stores.audit import spool as spools
+from techsapo_ops.stores.audit import transit
 from techsapo_ops.stores.audit.costs import summed
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.rows import Requests, Rows, read_rows
-from techsapo_ops.stores.audit.spool import DRILL, NAME, Spool
+from techsapo_ops.stores.audit.spool import DRILL, NAME, AuditCall, AuditRow, Spool
 
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -115,6 +118,32 @@ def test_rows_are_flushed_and_so_is_the_folder_of_a_new_file_before_anybody_is_t
         future.add_done_callback(lambda _: seen.append("told"))
         assert future.result(timeout=60)
         assert seen[:3] == [NAME, tmp_path.name, "told"]
+
+
+def test_a_row_alone_is_written_at_once_and_one_right_after_another_waits_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps, now = list[float](), [100.0]
+    monkeypatch.setattr(transit, "time", SimpleNamespace(sleep=naps.append, monotonic=lambda: now[0]))
+    intake = transit.Intake(Spool(tmp_path / NAME), lambda: None, lambda _: None)
+    intake.start()
+    waited = []
+    for row, later in zip(rows(3), (0.0, 0.0, 2 * transit.BUSY), strict=True):
+        now[0] += later
+        assert intake.put(row).result(timeout=60)
+        waited.append(len(naps))
+    intake.close(60)
+    assert (waited, naps) == ([0, 1, 1], [transit.TOGETHER])
+    assert spooled(tmp_path) == ["req_0", "req_1", "req_2"]
+
+
+@each_row("prompt", ["鍵", "\ud800"])
+def test_a_row_is_on_disk_as_it_is_but_for_what_utf_8_can_not_hold(tmp_path: Path, prompt: str) -> None:
+    call = AuditCall("a", "m", "answer", "success", 0.1, 1, 2, 3)
+    for time in (ROW.time, ROW.time.replace(microsecond=0)):
+        row = replace(ROW, time=time, prompt=prompt, calls=(call, call))
+        wanted = replace(row, prompt=prompt.encode(errors="replace").decode())
+        assert AuditRow.from_json(row.to_json().decode()) == wanted
 
 
 def test_rows_that_were_told_of_survive_where_the_database_is_away_and_are_written_once(

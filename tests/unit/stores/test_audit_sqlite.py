@@ -16,13 +16,13 @@ from rows import each_row
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from techsapo_ops.services.mysql.accounts import TABLES, Passwords, accounts_sql, adding, narrowed
+from techsapo_ops.services.mysql.accounts import RIGHTS, Passwords, accounts_sql, adding, narrowed
 from techsapo_ops.spec.models.servers import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.audit import database, migrate
 from techsapo_ops.stores.audit.database import make_file, sqlite_engine
 from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
-from techsapo_ops.stores.audit.store import AuditStore, audit_tables
+from techsapo_ops.stores.audit.store import AuditStore, audit_tables, spent_table
 
 MIGRATE = """
 import sys
@@ -125,14 +125,15 @@ def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
 
 def test_as_sql_they_make_what_they_make_by_a_connection() -> None:
     made = sql_from(None)
-    assert f"VALUES ('{HEAD}')" in made
-    for table in audit_tables():
+    assert f"SET version_num='{HEAD}'" in made
+    for table in (*audit_tables(), spent_table()):
         assert f"CREATE TABLE IF NOT EXISTS {table.name}" in made
         assert [column.name for column in table.columns if column.name not in made] == []
 
 
 def test_as_sql_nothing_is_said_of_the_newest_schema_or_of_one_beyond_it() -> None:
     assert sql_from(HEAD) == ""
+    assert "CREATE TABLE IF NOT EXISTS audit_requests" not in sql_from("0001")
     assert sql_from("9999") == ""
 
 
@@ -140,10 +141,12 @@ HOSTS = ("127.0.0.1", "%")
 
 
 def test_rows_are_added_to_the_tables_that_the_app_writes_and_to_no_other() -> None:
-    assert {table.name for table in audit_tables()} == set(TABLES)
+    assert [table.name for table in (*audit_tables(), spent_table())] == list(RIGHTS)
     granted = [line for line in adding(Mysql(), HOSTS) if line.startswith("GRANT")]
-    assert len(granted) == len(TABLES) * len(HOSTS)
-    assert all(line.startswith("GRANT INSERT ON `techsapo_audit`.`audit_") for line in granted)
+    assert len(granted) == len(RIGHTS) * len(HOSTS)
+    for line in granted:
+        right, _, table = line.partition(" ON `techsapo_audit`.")
+        assert right == ("GRANT INSERT, UPDATE" if table.startswith("`audit_spent`") else "GRANT INSERT")
 
 
 @each_row(
