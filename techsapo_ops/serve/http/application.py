@@ -93,8 +93,9 @@ def add_routes(
     for router in pages:
         app.include_router(router, dependencies=[Depends(admit)])
 
+    # Not async: making it takes a quarter of a second, which other requests need not wait for.
     @app.get("/openapi.json", include_in_schema=False)
-    async def description() -> Response:
+    def description() -> Response:
         return json_response(described(app.openapi(), keys=keys))
 
 

@@ -112,7 +112,8 @@ def page_routes(locale: str, *, keys: bool, people: bool) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     field, many = "on" if keys else "off", "many" if people else "one"
 
-    async def page(request: Request) -> Response:
+    # Not async: the first of a page loads the templates, which other requests need not wait for.
+    def page(request: Request) -> Response:
         return page_reply(
             request, *_page(request.scope["route"].path, page_language(request, locale), field, many)
         )
