@@ -7,7 +7,7 @@ can't see comes to it as this. So one function makes the pack of all three (`pac
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Subject:
 
     began: datetime
     alert: str = ""
-    labels: Mapping[str, str] = {}
+    labels: Mapping[str, str] = field(default_factory=dict)
     expression: str = ""
     summary: str = ""
     question: str = ""
