@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +16,7 @@ from techsapo_ops.catalogue.series import NEXT
 from techsapo_ops.services.alertmanager.configuration import REPORT, TEST_LABEL
 from techsapo_ops.stores.incidents.rows import COLUMN
 
+Watched = Mapping[str, Mapping[str, str]]
 MOST_LABELS = 64
 LONGEST_LABEL = 500
 _HOST_LABELS = ("host", "instance", "node", "nodename", "hostname")
@@ -64,22 +65,12 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """A service of the team's, told by the labels that its alerts carry."""
-
-    name: str
-    match: Mapping[str, str]
-
-    def has(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with these labels is its."""
-        return all(labels.get(name) == value for name, value in self.match.items())
-
-
-@dataclass(frozen=True, slots=True)
 class Listener:
-    """Hears alerts, and knows the team's `services`; `group` is the key of those in one message."""
+    """Hears alerts, all of one `group` of Alertmanager where they come in one. `watched` has the services of
+    the team, and of each the labels that its alerts carry.
+    """
 
-    services: tuple[Service, ...] = ()
+    watched: Watched = field(default_factory=dict)
     group: str = ""
 
     def heard(
@@ -94,7 +85,7 @@ class Listener:
         kept = list(labels.items())[:MOST_LABELS]
         known = {one_line(k, LONGEST_LABEL): one_line(v, LONGEST_LABEL) for k, v in kept}
         summary = annotations.get("summary") or annotations.get("description") or ""
-        subjects = {f"service:{name}" for name in services_of(known, self.services)}
+        subjects = {f"service:{name}" for name in services_of(known, self.watched)}
         subjects |= {f"host:{name}" for name in hosts_of(known)}
         if self.group:
             subjects.add(f"group:{hashlib.sha256(self.group.encode(errors='replace')).hexdigest()[:16]}")
@@ -108,9 +99,9 @@ class Listener:
         )
 
 
-def services_of(labels: Mapping[str, str], services: Iterable[Service] = ()) -> frozenset[str]:
+def services_of(labels: Mapping[str, str], watched: Watched) -> frozenset[str]:
     """The services that labels name: the team's whose labels they are, else their `service` or `job`."""
-    named = frozenset(service.name for service in services if service.has(labels))
+    named = frozenset(name for name, match in watched.items() if match.items() <= labels.items())
     plain = labels.get("service") or labels.get("job")
     return named or (frozenset({plain}) if plain else frozenset())
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from techsapo_ops.incidents.alert import Heard, Service, hosts_of, services_of
+from techsapo_ops.incidents.alert import Heard, Watched, hosts_of, services_of
 from techsapo_ops.incidents.material import Earlier, Subject
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,
@@ -41,17 +41,23 @@ class TooMany(Exception):
 
 
 def updated(
-    state: State, alerts: Sequence[Heard], now: datetime, cooldown: timedelta, start: Callable[[Heard], bool]
+    state: State,
+    alerts: Sequence[Heard],
+    now: datetime,
+    cooldown: timedelta,
+    start: Callable[[Heard], bool],
+    truncated: int = 0,
 ) -> tuple[Change, ...]:
     """What `alerts` change. `start` says which of them start an investigation by themselves. Raises TooMany.
 
-    Nothing comes of the end of an alert that nobody knows of, nor of what was told before.
+    Nothing comes of the end of an alert that nobody knows of, nor of what was told before. The message left
+    `truncated` further alerts out, of which nothing else is known.
     """
     decision = _Decision(state, now, cooldown, start)
     for each in sorted(alerts, key=lambda alert: (alert.began, alert.fingerprint)):
         if each.counts:
             decision.take(each)
-    return decision.changes()
+    return decision.changes(truncated)
 
 
 @dataclass(slots=True)
@@ -82,13 +88,15 @@ class _Decision:
         elif alert.ended is None and (row is None or row.ended is None or alert.began >= row.ended):
             self._fire(alert, row)
 
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self, truncated: int) -> tuple[Change, ...]:
         """What changes, by incident."""
         return tuple(
             Change(
                 self._incidents[number],
                 tuple(touched.alerts.values()),
-                tuple(Entry(self._now, kind, _names(names)) for kind, names in touched.said.items()),
+                tuple(
+                    Entry(self._now, kind, _names(names, truncated)) for kind, names in touched.said.items()
+                ),
             )
             for number, touched in self._touched.items()
         )
@@ -156,11 +164,10 @@ class _Decision:
         self._incidents[row.incident] = replace(incident, pages=pages, investigation=investigation)
 
 
-def _names(names: Counter[str]) -> str:
+def _names(names: Counter[str], truncated: int) -> str:
     """Names and how often each is there, as JSON; of many the most frequent."""
-    return json.dumps(
-        {"count": names.total(), "alerts": dict(names.most_common(_MOST_NAMES))}, ensure_ascii=False
-    )
+    told = {"count": names.total(), "alerts": dict(names.most_common(_MOST_NAMES))}
+    return json.dumps({**told, "truncated": truncated} if truncated else told, ensure_ascii=False)
 
 
 def over(state: State, now: datetime) -> tuple[Change, ...]:
@@ -178,9 +185,7 @@ def over(state: State, now: datetime) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def subject_of(
-    incident: Incident, alerts: Sequence[IncidentAlert], services: Iterable[Service] = ()
-) -> Subject:
+def subject_of(incident: Incident, alerts: Sequence[IncidentAlert], watched: Watched) -> Subject:
     """What an investigation of an incident is about: its first alert that pages, else its first one."""
     first = min(alerts, key=lambda alert: (not alert.pages, alert.began), default=None)
     if first is None:
@@ -191,7 +196,7 @@ def subject_of(
         first.labels,
         first.expression,
         first.summary or incident.title,
-        services=frozenset().union(*(services_of(alert.labels, services) for alert in alerts)),
+        services=frozenset().union(*(services_of(alert.labels, watched) for alert in alerts)),
         hosts=frozenset().union(*(hosts_of(alert.labels) for alert in alerts)),
         ended=incident.ended,
     )

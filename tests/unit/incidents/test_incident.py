@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rows import each_row
 
-from techsapo_ops.incidents.alert import Heard, Listener, Service
+from techsapo_ops.incidents.alert import Heard, Listener
 from techsapo_ops.incidents.incident import GAP, SILENT, TooMany, earlier, over, subject_of, updated
 from techsapo_ops.stores.incidents.rows import (
     MOST_ALERTS,
@@ -215,7 +215,7 @@ def test_an_alert_beyond_the_bound_is_counted_and_one_incident_too_many_is_refus
 
 def test_an_investigation_is_about_the_first_alert_that_pages_and_all_services_and_hosts() -> None:
     source = "http://prometheus:9090/graph?g0.expr=rate%28errors%5B5m%5D%29+%3E+1&g0.tab=1"
-    listener = Listener((Service("shop", {"job": "web"}),))
+    listener = Listener({"shop": {"job": "web"}})
     world = World()
     world.hear(
         listener.heard({"alertname": "Slow", "job": "web", "host": "a"}, {}, NOON, None, ""),
@@ -224,7 +224,7 @@ def test_an_investigation_is_about_the_first_alert_that_pages_and_all_services_a
             {"summary": "the shop\x1b[2J\nanswers 500"}, minutes(1), None, source,
         ),
     )  # fmt: skip
-    subject = subject_of(world.incidents[1], list(world.alerts.values()), listener.services)
+    subject = subject_of(world.incidents[1], list(world.alerts.values()), listener.watched)
     assert (subject.alert, subject.expression) == ("Errors", "rate(errors[5m]) > 1")
     assert subject.summary == "the shop\N{REPLACEMENT CHARACTER}[2J answers 500"
     assert [set(subject.services), set(subject.hosts)] == [{"shop"}, {"a", "b.example"}]
