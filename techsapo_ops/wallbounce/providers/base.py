@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.adapters.model_reply import well_formed
 from techsapo_ops.catalogue.vendors import CHAT_ANSWER
 from techsapo_ops.masking import MASK
 from techsapo_ops.masking.search import KnownSecrets
@@ -19,7 +20,7 @@ from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.wallbounce.answers import Answer, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades, well_formed
+from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades
 from techsapo_ops.wallbounce.providers.prices import list_price
 from techsapo_ops.wallbounce.providers.provider import (
     WORST_CASE,

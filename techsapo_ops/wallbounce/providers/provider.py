@@ -8,9 +8,9 @@ from math import inf
 from operator import attrgetter
 from typing import ClassVar, Protocol
 
+from techsapo_ops.adapters.delimiting import size
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.context import AnalysisContext, Phase
-from techsapo_ops.wallbounce.examination.delimiting import size
 from techsapo_ops.wallbounce.question import Question
 
 
