@@ -1,14 +1,13 @@
 """The checks that may be proposed, loaded from checks.yaml, and what may stand in their slots.
 
-A value that comes from a model is matched whole against the type of its slot, which lets no blank, no sign of a
-shell and no leading dash through. Names of hosts and services are those that the caller knows, since a look-up
-of any other name would send something elsewhere.
+A value that comes from a model is matched whole against the type of its slot, which lets no blank, no sign of
+a shell and no leading dash through. Names of hosts and services are those that the caller knows: a look-up of
+any other name would send something elsewhere.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -51,23 +50,25 @@ class Check:
     argv: tuple[str, ...]
     tells: Mapping[Literal["ja", "en"], str]
     reads: Mapping[Literal["ja", "en"], str]
-    signs: Mapping[str, re.Pattern[str]]
+    signs: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]]
 
     @property
     def slots(self) -> tuple[str, ...]:
         """The slots of its command, each once."""
         return tuple(dict.fromkeys(slot for word in self.argv for slot in _SLOT.findall(word)))
 
+    def rules_out(self, topics: frozenset[str], output: str) -> bool:
+        """Whether a `plain` output shows that a cause of these topics, and no others, is not right."""
+        if not topics or not topics <= self.signs.keys():
+            return False
+        signs = [self.signs[topic] for topic in topics]
+        return all(wrong.search(output) and not right.search(output) for right, wrong in signs)
+
     def filled(self, values: Mapping[str, str], known: Known) -> tuple[str, ...] | None:
         """Its command with `values` in its slots; None where one is missing, too many, or not of its type."""
         if set(values) != set(self.slots) or not all(_fits(s, v, known) for s, v in values.items()):
             return None
         return tuple(_SLOT.sub(lambda match: values[match[1]], word) for word in self.argv)
-
-
-def typed(argv: tuple[str, ...]) -> str:
-    """`argv` as a person types it."""
-    return shlex.join(argv)
 
 
 @cache
@@ -77,7 +78,9 @@ def checks() -> Mapping[str, Check]:
 
 
 def _check(name: str, argv: tuple[str, ...], tells: Any, reads: Any, signs: Any = None) -> Check:
-    patterns = {topic: re.compile(pattern) for topic, pattern in (signs or {}).items()}
+    patterns = {
+        topic: (re.compile(right), re.compile(wrong)) for topic, (right, wrong) in (signs or {}).items()
+    }
     return Check(name, argv, tells, reads, patterns)
 
 

@@ -1,12 +1,12 @@
 """Whether evidence holds what a claim names. Pure, and by words alone, so that anybody can follow it.
 
-A claim names things and topics. Things are words as only machines write them (`used_memory`, `/var/lib`, `v12`,
-`shop.conf`), and the services and hosts of this incident. Topics are what causes are about, in either language:
-disk, memory, certificate … (catalogue/topics.yaml).
+A claim names things and topics. Things are words as only machines write them (`used_memory`, `/var/lib`,
+`v12`), and the services and hosts of this incident. Topics are what causes are about, in either language, as
+catalogue/topics.yaml has them: disk, memory, certificate …
 
-A cause is held by the pieces that it cites where each thing and each topic that it names stands in one of them,
-in its text, source, service or host; and so does the service that it blames. A link of its chain is held where
-its own pieces have one of what it names, and the pieces of the whole claim have every thing of it.
+A cause is held by the pieces that it cites where each thing and each topic that it names stands in one of
+them, in its text, source, service or host; and so does the service that it blames. A link of its chain is
+held where its own pieces have one of what it names, and the pieces of the whole claim every thing of it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from techsapo_ops.incidents.material import Kind
 
 OBSERVED: frozenset[Kind] = frozenset({"metrics", "logs", "changes", "host"})
 """Kinds that were observed in this incident. What was written before it explains, and supports nothing."""
+SUPPORT = 2
+"""Different observed kinds that support a cause."""
 _TOKEN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:@-]*", re.ASCII)
 _AMOUNT = re.compile(r"[\d.,:%/-]+[a-zA-Z%]{0,3}", re.ASCII)
 """Amounts and times, which a model may round: `98%`, `3.5GB`, `03:10`, `5xx`."""
@@ -30,10 +32,11 @@ _DOTTED = re.compile(r"[A-Za-z]{2}\.[A-Za-z]{2}")
 _HUMP = re.compile(r"[a-z][A-Z]")
 _WORD = re.compile(r"[a-z][a-z_-]{3,}|[a-z]*\d[a-z0-9._-]+|[\u30a0-\u30ff\u3400-\u9fff]{2,}")
 _GENERIC = frozenset({
-    "after", "applied", "apply", "because", "been", "before", "change", "changed", "deploy", "deployed", "error",
-    "errors", "event", "failed", "from", "have", "host", "image", "into", "release", "released", "reload", "restart",
-    "restarted", "seconds", "service", "services", "start", "started", "stop", "stopped", "than", "that", "this",
-    "total", "update", "updated", "upgrade", "upgraded", "version", "were", "when", "which", "with", "変更", "適用", "更新",
+    "after", "applied", "apply", "because", "been", "before", "change", "changed", "deploy",
+    "deployed", "error", "errors", "event", "failed", "from", "have", "host", "image", "into",
+    "release", "released", "reload", "restart", "restarted", "seconds", "service", "services",
+    "start", "started", "stop", "stopped", "than", "that", "this", "total", "update", "updated",
+    "upgrade", "upgraded", "version", "were", "when", "which", "with", "変更", "適用", "更新",
 })  # fmt: skip
 """Words that say nothing of what joins two pieces."""
 _OF_ANY_CHANGE = frozenset({"release", "configuration"})
@@ -82,12 +85,14 @@ class Grounds:
             thing in whole for thing in things
         )
 
-    def time_alone(self, ids: Iterable[str]) -> bool:
-        """Whether a change is among the pieces `ids`, and nothing but the time joins another of them to it."""
+    def is_guess(self, cause: str, service: str, ids: Iterable[str]) -> bool:
+        """Whether only the time joins a change among the pieces `ids` to others that are not enough alone."""
         pieces = [piece for each in ids if (piece := self.pack.piece(each)) and piece.kind in OBSERVED]
         changes = [piece for piece in pieces if piece.kind == "changes"]
         others = [piece for piece in pieces if piece.kind != "changes"]
-        return bool(changes) and not any(self._joined(c, o) for c in changes for o in others)
+        left = [piece.id for piece in others]
+        enough = len(kinds_of(self.pack, left)) >= SUPPORT and self.hold_cause(cause, service, left)
+        return bool(changes) and not enough and not any(self._joined(c, o) for c in changes for o in others)
 
     def _joined(self, change: Piece, other: Piece) -> bool:
         said, shown = plain(change.text), plain(other.text)
