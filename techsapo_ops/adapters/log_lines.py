@@ -22,7 +22,8 @@ _WORDS: Mapping[str, Level] = {
 _LOGFMT_LEVEL = re.compile(r'\b(?:level|lvl|severity)="?([A-Za-z]+)')
 _BRACKETS = re.compile(r"\[(?:[a-z_]+:)?([A-Za-z]+)\]")  # Apache's names its module, too
 _AFTER_TIME = re.compile(  # supervisord, log4j, PostgreSQL and what else writes the word by itself
-    r"^\[?\d{4}-\d\d-\d\d[T ]\S{5,40}(?: [A-Z]{3}\b)?(?: - |[ \t]|\[[^\]]{0,80}\]){1,6}([A-Z]{4,8})\b|^([A-Z]{4,8}):"
+    r"^\[?\d{4}-\d\d-\d\d[T ]\S{5,40}(?: [A-Z]{3}\b)?(?: - |[ \t]|\[[^\]]{0,80}\]){1,6}([A-Z]{4,8})\b"
+    r"|^([A-Z]{4,8}):"
 )
 _GLOG = re.compile(r"^([IWEF])\d{4} (\d\d:\d\d:\d\d)")
 _GLOG_WORDS: Mapping[str, Level] = {"I": "info", "W": "warn", "E": "error", "F": "error"}
