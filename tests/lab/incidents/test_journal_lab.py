@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,12 +95,3 @@ def test_entries_of_the_unit_in_the_window_come_with_their_level_whatever_bytes_
     assert {line.service for line in lines} == {"shop"}
     assert lines[0].host
     assert reader(subject, now - 3 * minute, now - 2 * minute).lines == ()
-
-
-def test_of_very_many_entries_the_newest_are_read_within_the_time(journal: Inside) -> None:
-    journal.log(b"\n".join(b"x" * 200 for _ in range(2_000)), priority=3)
-    began = time.monotonic()
-    now = datetime.now(UTC)
-    lines = Journal(UNIT, journal)(Subject(now), now - timedelta(minutes=1), now + timedelta(minutes=1)).lines
-    assert time.monotonic() - began < 5
-    assert all(len(line.text) <= 2_000 for line in lines)
