@@ -34,7 +34,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bounds import CUT, Label, Sentence, few
 from techsapo_ops.incidents.bundle_files import MOST_BYTES, MOST_PAGES, Files, adapter_of, checked
 from techsapo_ops.incidents.material import Kind, Material, Unread
-from techsapo_ops.incidents.openmetrics import lines_of
+from techsapo_ops.incidents.openmetrics import lines_of, text_of
 from techsapo_ops.messages import msg
 
 MATERIAL_BYTES = 1_000_000
@@ -107,14 +107,18 @@ def write_bundle(folder: Path, material: Material, answer: Answer | None = None)
 def read_bundle(folder: Path) -> Material:
     """The material in `folder`. Raises OpsError, with file and line, for whatever is not as documented."""
     with Files.opened(folder) as files:
-        return checked(Material, files.material(), files.place)
+        material: Material = checked(Material, files.material(), files.place)
+    return material
 
 
 def read_answer(folder: Path) -> Answer | None:
     """The answer in `folder`; None where the cause is not known. Raises as read_bundle does."""
     with Files.opened(folder) as files:
         value = files.json("answer.json")
-        return None if value is None else checked(Answer, value, files.place_in("answer.json"))
+        answer: Answer | None = (
+            None if value is None else checked(Answer, value, files.place_in("answer.json"))
+        )
+    return answer
 
 
 def material_json(material: Material) -> dict[str, Any]:
@@ -130,7 +134,8 @@ def material_json(material: Material) -> dict[str, Any]:
 
 def material_of(value: object) -> Material:
     """The material that `material_json` made `value` of. Raises OpsError for anything else."""
-    return checked(Material, value, lambda path: ".".join(map(str, path)))
+    material: Material = checked(Material, value, lambda path: ".".join(map(str, path)))
+    return material
 
 
 def bundle_schema() -> dict[str, Any]:
@@ -149,8 +154,9 @@ def bounded(material: Material) -> Material:
     return cut
 
 
-def _plain(value: Any) -> Any:
-    return adapter_of(type(value)).dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
+def _plain(value: object) -> Any:
+    kind: Any = type(value)
+    return adapter_of(kind).dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _parts(material: Material, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -163,8 +169,9 @@ def _parts(material: Material, sizes: Mapping[str, int]) -> dict[str, Any]:
         parts[part] = _fitting(values, size, whole.subject.began)
         if missing := len(values) - len(parts[part]):
             left.append(Unread(part, msg("{count} left out: too large", count=missing)))
-    more: dict[str, Any] = _plain(replace(whole, **parts, unread=(*left, *whole.unread)))
-    return {part: more.pop(part, []) for part in sizes} | more
+    more: dict[str, Any] = _plain(replace(whole, **parts, unread=(*left, *whole.unread)[:100]))
+    empty: dict[str, Any] = {**{part: [] for part in sizes}, "series": text_of(())}
+    return empty | more
 
 
 def _fitting(values: Sequence[Any], size: int, began: datetime) -> tuple[Any, ...]:

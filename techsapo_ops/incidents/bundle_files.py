@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -36,25 +36,23 @@ _SAID = {
     "missing": msg("is missing"),
     "unexpected_keyword_argument": msg("unknown key"),
     "string_too_long": msg("too long"),
-    "too_long": msg("too many entries"),
+    "too_long": msg("too long"),
     "timezone_aware": msg("must be a time with its zone, such as 2026-01-31T03:10:00Z"),
 }
 _HEADING = re.compile(r"#{1,6} ([^\n]+)")
 _Path = tuple[int | str, ...]
-T = TypeVar("T")
 
 
 @cache
-def adapter_of(of: type) -> TypeAdapter[Any]:
+def adapter_of(of: Any) -> TypeAdapter[Any]:
     """What checks and writes values of that class."""
     return TypeAdapter(of)
 
 
-def checked(of: type[T], value: object, place: Callable[[_Path], str]) -> T:
+def checked(of: Any, value: object, place: Callable[[_Path], str]) -> Any:
     """`value` as an `of`. Raises OpsError for the first thing that is wrong, at its place."""
     try:
-        made: T = adapter_of(of).validate_python(value)
-        return made
+        return adapter_of(of).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first.get("ctx", {}).get("error")
@@ -178,7 +176,7 @@ class Files:
         except OSError as error:
             raise _wrong(self.path / "pages" / kind, error.strerror or "") from None
         if len(names) > MOST_PAGES:
-            raise _wrong(self.path / "pages" / kind, msg("too many entries"))
+            raise _wrong(self.path / "pages" / kind, msg("more than {most} files", most=MOST_PAGES))
         return names
 
     def _text(self, name: str, most: int) -> str | None:
