@@ -107,18 +107,20 @@ class ResolveBody(BaseModel):
 
 
 class StrikeBody(BaseModel):
-    """A cause that it was not, and why. The verdict is drawn anew."""
+    """A cause that it was not, and why. The verdict is drawn anew without it."""
 
     model_config = ConfigDict(extra="forbid")
-    cause: Annotated[str, Field(min_length=1, max_length=500)]
+    cause: Annotated[int, Field(ge=1, le=100, description="Its place among the verdict's causes, from 1.")]
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class CheckBody(BaseModel):
-    """What a check printed. The verdict is drawn anew."""
+    """What a check printed. The verdict is drawn anew with it."""
 
     model_config = ConfigDict(extra="forbid")
-    check: Annotated[str, Field(max_length=500, description="The command.")] = ""
+    check: Annotated[
+        str, Field(max_length=64, description="Its name, as the verdict has it; else empty.")
+    ] = ""
     output: Annotated[str, Field(min_length=1, max_length=16_000)]
 
 

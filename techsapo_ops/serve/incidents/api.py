@@ -132,8 +132,8 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         responses=_POSTED,
     )
     async def strike(number: int, body: StrikeBody, request: Request) -> Response:
-        said = body.model_dump()
-        return json_response(await _asked(desk, lambda d: d.add(number, "struck", said, _author(request))))
+        author = _author(request)
+        return json_response(await _asked(desk, lambda d: d.strike(number, body.cause, body.reason, author)))
 
     @router.post(
         "/{number:int}/check",
@@ -142,8 +142,8 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         responses=_POSTED,
     )
     async def check(number: int, body: CheckBody, request: Request) -> Response:
-        said = body.model_dump()
-        return json_response(await _asked(desk, lambda d: d.add(number, "checked", said, _author(request))))
+        author = _author(request)
+        return json_response(await _asked(desk, lambda d: d.check(number, body.check, body.output, author)))
 
     reading = APIRouter(prefix="")
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.catalogue.checks import checks
+from techsapo_ops.catalogue.translations import Language
 from techsapo_ops.incidents.alert import Heard, Listener, one_line
 from techsapo_ops.incidents.incident import updated
+from techsapo_ops.incidents.verdict import Struck
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.incidents import (
     AlertsBody,
@@ -27,13 +30,12 @@ from techsapo_ops.serve.bodies.incidents import (
     WholeIncidentBody,
 )
 from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.incidents.story import Mask, Story, text_of
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, Change, Entry, EntryKind, Event, Incident
 from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table
 
-Held = Callable[[], Iterable[tuple[Mapping[str, str], str]]]
-"""The labels of alerts that somebody has, and the name of who has it."""
 LONGEST_AGO = timedelta(days=30)
 """How old an event may be that somebody tells of."""
 _LAST = 2**31 - 1
@@ -48,8 +50,9 @@ class Desk:
 
     store: IncidentStore
     settings: Investigate
+    language: Language
+    mask: Mask
     wake: Callable[[], None] = lambda: None
-    held: Held = lambda: ()
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     watched: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -98,26 +101,38 @@ class Desk:
 
         return self._altered(number, decide)
 
-    def add(self, number: int, kind: EntryKind, detail: Mapping[str, str], author: str) -> WholeIncidentBody:
-        """Note what a person struck out, or what a check printed, and let the verdict be drawn anew."""
-        text = json.dumps({name: harmless(said) for name, said in detail.items()}, ensure_ascii=False)
+    def strike(self, number: int, place: int, reason: str, author: str) -> WholeIncidentBody:
+        """Strike the cause at `place` of the verdict out, and draw the verdict anew."""
 
-        def decide(incident: Incident) -> Change:
-            if incident.entries >= MOST_ENTRIES:
-                raise Problem(409, "invalid_request", msg("the time line of this incident is full"))
-            running = incident.investigation == "running"
-            after = incident if running else replace(incident, investigation="due", investigated=None)
-            return Change(after, entries=(Entry(self.now(), kind, text, author),))
+        def drawn(story: Story) -> Iterator[Entry]:
+            causes = story.drawn.verdict.causes if story.drawn is not None else ()
+            if place > len(causes):
+                raise Problem(422, "invalid_request", msg("the verdict has no cause {place}", place=place))
+            cause, why = causes[place - 1], one_line(reason, 500)
+            struck = Struck(cause.cause, cause.service, cause.evidence, why)
+            yield self._said("struck", {"cause": cause.cause, "reason": why}, author)
+            yield Entry(self.now(), "verdict", text_of(story.struck(struck, self.language)))
 
-        body = self._altered(number, decide)
-        self.wake()
-        return body
+        return self._redrawn(number, drawn)
+
+    def check(self, number: int, check: str, output: str, author: str) -> WholeIncidentBody:
+        """Add what a check printed to the evidence, and draw the verdict anew."""
+
+        def drawn(story: Story) -> Iterator[Entry]:
+            if check and check not in checks():
+                raise Problem(422, "invalid_request", msg("there is no check {check}", check=repr(check)))
+            pack, verdict = story.checked(check, output, self.now(), self.language, self.mask)
+            yield self._said("checked", {"check": check, "output": harmless(output)}, author)
+            yield Entry(self.now(), "evidence", text_of(pack))
+            yield Entry(self.now(), "verdict", text_of(verdict))
+
+        return self._redrawn(number, drawn)
 
     def listed(self, state: str, limit: int) -> list[IncidentBody]:
         """Incidents that are open, ended, or all of them, the newest first."""
         ended = incidents_table().c.ended
         wanted = {"open": (ended.is_(None),), "ended": (ended.is_not(None),)}.get(state, ())
-        return [self._body(each) for each in self.store.incidents(*wanted, limit=limit)]
+        return [_incident_body(each) for each in self.store.incidents(*wanted, limit=limit)]
 
     def whole(self, number: int) -> WholeIncidentBody:
         """An incident with its alerts and its time line. Raises Problem where there is none."""
@@ -125,9 +140,8 @@ class Desk:
         if incident is None:
             raise _unknown(number)
         members, timeline = self.store.alerts(number), self.store.entries(number)
-        by = [who for labels, who in self.held() if any(labels.items() <= a.labels.items() for a in members)]
         return WholeIncidentBody(
-            **self._body(incident, by).document(),
+            **_incident_body(incident).document(),
             members=[IncidentAlertBody.model_validate(_shown(each)) for each in members],
             timeline=[_entry_body(each) for each in timeline],
         )
@@ -137,11 +151,36 @@ class Desk:
             raise _unknown(number)
         return self.whole(number)
 
-    def _body(self, incident: Incident, by: Iterable[str] = ()) -> IncidentBody:
-        about = sorted(each for each in incident.subjects if not each.startswith("group:"))
-        return IncidentBody.model_validate(
-            {**_shown(incident), "about": about, "acknowledged_by": sorted(set(by))}
-        )
+    def _redrawn(self, number: int, drawn: Callable[[Story], Iterator[Entry]]) -> WholeIncidentBody:
+        """Add what `drawn` makes of the story; where no cause is left, the panel is asked again."""
+
+        def decide(incident: Incident) -> Change:
+            if incident.investigation == "running" or story.drawn is None or story.pack is None:
+                raise Problem(409, "conflict", msg("there is no verdict on this incident yet"))
+            if incident.entries != story.last:
+                raise Problem(409, "conflict", msg("somebody else changed this incident; try again"))
+            if incident.entries >= MOST_ENTRIES:
+                raise Problem(409, "conflict", msg("the time line of this incident is full"))
+            entries = tuple(drawn(story))
+            due = Story.of((*timeline, *entries)).open
+            after = replace(incident, investigation="due", investigated=None) if due else incident
+            return Change(after, entries=entries)
+
+        timeline = self.store.entries(number) if number <= _LAST else ()
+        story = Story.of(timeline)
+        body = self._altered(number, decide)
+        if body.investigation == "due":
+            self.wake()
+        return body
+
+    def _said(self, kind: EntryKind, detail: Mapping[str, str], author: str) -> Entry:
+        return Entry(self.now(), kind, json.dumps(detail, ensure_ascii=False), author)
+
+
+def _incident_body(incident: Incident) -> IncidentBody:
+    about = sorted(each for each in incident.subjects if not each.startswith("group:"))
+    by = incident.holders.split(", ") if incident.holders else []
+    return IncidentBody.model_validate({**_shown(incident), "about": about, "acknowledged_by": by})
 
 
 def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> Heard:

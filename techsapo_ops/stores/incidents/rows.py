@@ -16,7 +16,7 @@ MOST_ENTRIES = 500
 LONGEST_TEXT = 400_000
 """Characters of an entry: evidence is the longest."""
 COLUMN = {
-    "title": 300, "name": 200, "summary": 1000, "expression": 8000, "cause": 500,
+    "title": 300, "name": 200, "summary": 1000, "expression": 8000, "cause": 500, "holders": 500,
     "author": 64, "text": 500, "service": 64, "host": 64,
 }  # fmt: skip
 """Characters that a column takes."""
@@ -39,7 +39,8 @@ class Incident:
     """One incident. Times are UTC.
 
     `subjects` are what its alerts are about, `alerts` how many joined it and `firing` how many of these still
-    fire; `quiet` is when the last one ended, `ended` when the incident did. `cause` is what a person named.
+    fire; `quiet` is when the last one ended, `ended` when the incident did. `cause` is what a person named,
+    `holders` who has it.
     `worker` investigates it until `lease`; `investigated` is when that began. `version` goes up with each
     change, `entries` with each entry of the time line.
     """
@@ -55,6 +56,7 @@ class Incident:
     quiet: datetime | None = None
     ended: datetime | None = None
     cause: str | None = None
+    holders: str = ""
     entries: int = 0
     investigation: Investigation = ""
     investigated: datetime | None = None

@@ -108,9 +108,11 @@ class IncidentStore:
         wanted = incidents_table().c.number == number
         return next(iter(self._by_one(lambda connection: _incidents(connection, wanted))), None)
 
-    def incidents(self, *wanted: ColumnElement[bool], limit: int) -> tuple[Incident, ...]:
-        """Those for which all of `wanted` hold, the newest first."""
-        return self._by_one(lambda connection: _incidents(connection, *wanted, limit=limit))
+    def incidents(
+        self, *wanted: ColumnElement[bool], limit: int, oldest: bool = False
+    ) -> tuple[Incident, ...]:
+        """Those for which all of `wanted` hold, the newest first, or the oldest."""
+        return self._by_one(lambda connection: _incidents(connection, *wanted, limit=limit, oldest=oldest))
 
     def alerts(self, number: int) -> tuple[IncidentAlert, ...]:
         """The alerts of an incident, the first to begin first."""
@@ -270,12 +272,13 @@ def _entry(incident: int, entry: Entry) -> dict[str, Any]:
 
 
 def _incidents(
-    connection: Connection, *wanted: ColumnElement[bool], limit: int | None = None
+    connection: Connection, *wanted: ColumnElement[bool], limit: int | None = None, oldest: bool = False
 ) -> tuple[Incident, ...]:
     import sqlalchemy as sa
 
     table = incidents_table()
-    statement = sa.select(table).where(*wanted).order_by(table.c.number.desc()).limit(limit)
+    order = table.c.number if oldest else table.c.number.desc()
+    statement = sa.select(table).where(*wanted).order_by(order).limit(limit)
     rows = connection.execute(statement).mappings()
     return tuple(
         Incident(**{**_aware(row), "subjects": frozenset(json.loads(row["subjects"]))}) for row in rows

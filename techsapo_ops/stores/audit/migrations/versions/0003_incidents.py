@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("quiet", _TIME),
         sa.Column("ended", _TIME),
         sa.Column("cause", sa.String(500)),
+        sa.Column("holders", sa.String(500), nullable=False),
         sa.Column("entries", sa.Integer, nullable=False),
         sa.Column("investigation", sa.String(8), nullable=False),
         sa.Column("investigated", _TIME),
