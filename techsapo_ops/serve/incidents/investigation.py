@@ -75,8 +75,8 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Investigation:
-    """How incidents are investigated. `gather` reads what there is about a subject from a time to another, and
-    `pack` makes evidence of it; both block, the first for 5 s at most.
+    """How incidents are investigated. `gather` reads what there is about a subject from a time to another,
+    `pack` makes evidence of it. Both block, the first for 5 s at most.
     """
 
     store: IncidentStore
