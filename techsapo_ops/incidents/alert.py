@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, PAGE, WATCHDOG
 from techsapo_ops.catalogue.series import NEXT
-from techsapo_ops.services.alertmanager.configuration import REPORT, TEST_LABEL
+from techsapo_ops.services.alertmanager.configuration import REPORT
+from techsapo_ops.services.alertmanager.routes import TEST_LABEL
 from techsapo_ops.stores.incidents.rows import COLUMN
 
 Watched = Mapping[str, Mapping[str, str]]
