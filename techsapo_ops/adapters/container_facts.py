@@ -58,7 +58,7 @@ class ContainerFacts:
     """Why Docker could not start it, such as a port that somebody else has."""
     restarts: int = 0
     oom: bool = False
-    """Whether the kernel killed a process of it for want of memory."""
+    """Whether the kernel killed a process of it because its memory was used up."""
     user: str = ""
     health: str = ""
     said: str = ""

@@ -1,4 +1,4 @@
-"""What the kernel said: processes that it killed for want of memory.
+"""What the kernel said: processes that it killed because memory was used up.
 
 Records of /dev/kmsg: https://docs.kernel.org/admin-guide/abi-testing.html (dev-kmsg)
 """

@@ -97,7 +97,7 @@ class ObservedService:
     gone: bool = False
     """Whether somebody has removed its container."""
     oom: bool = False
-    """Whether the kernel killed a process of its container for want of memory."""
+    """Whether the kernel killed a process of its container because its memory was used up."""
     usage: Usage | None = None
     """What it uses now, where that was measured and it runs."""
 

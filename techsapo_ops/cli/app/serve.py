@@ -161,6 +161,7 @@ def serve(
         page_facts=_page_facts(page_facts, project),
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
+        evidence=place.file.parent / EVIDENCE_FOLDER / EVIDENCE_FILE if rendered else None,
     )
     run(App(options), address.host, address.port)
 

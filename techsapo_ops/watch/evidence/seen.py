@@ -72,7 +72,7 @@ def kernel(
     end: datetime,
     look: Callable[[], tuple[OomKill, ...]] = oom_kills,
 ) -> Material:
-    """What the kernel killed for want of memory in the window. Raises OpsError."""
+    """What the kernel killed in the window because memory was used up. Raises OpsError."""
     programs = {Path(s.binary).name: s.name for s in stack.topology.services if s.binary is not None}
     changes = [
         Change(
