@@ -156,7 +156,6 @@ def serve(
         reference=reference_pages(),
         acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
         alerts_key=alerts_key or (None if rendered else alerts_key_file(project.layout)),
-        evidence=place.file.parent / EVIDENCE_FOLDER / EVIDENCE_FILE if rendered else None,
         mask=spec.wallbounce.mask,
         page_facts=_page_facts(page_facts, project),
         maintenance=place.file.parent / FOLDER if rendered else None,

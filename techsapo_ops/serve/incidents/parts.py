@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.gather import gather
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.pack import leaving, pack_of
+from techsapo_ops.incidents.readers.services import watched
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.spending import Spending
@@ -56,12 +58,12 @@ def open_incidents(
         return None
     server = audit_server(spec.mysql, options.authorities.mysql, options.audit_members)
     store = IncidentStore(server, options.data / "audit.sqlite")
-    watched = {service.name: service.match for service in settings.services}
+    teams = watched(settings.services)
     may_leave = {service.name: service.may_leave for service in settings.services}
     deadline = seconds(settings.deadline)
     daily = settings.budget_share * spec.budget.resolved_daily_usd
     masked = partial(mask, level=options.mask)
-    readers = readers_of(options, settings, prometheus)
+    readers = readers_of(options, settings, prometheus, SubprocessRunner())
 
     def read(subject: Subject, start: datetime, end: datetime) -> Material:
         return gather(subject, start, end, readers)
@@ -79,7 +81,7 @@ def open_incidents(
         spec.locale,
         messenger=messenger_of(settings),
         leaving=lambda pack: leaving(pack, may_leave),
-        watched=watched,
+        watched=teams,
     )
 
     def held() -> Holders | None:
@@ -87,5 +89,5 @@ def open_incidents(
         return None if known is None else [(each.incident.labels, each.by) for each in known]
 
     runner = Runner(store, investigation, timedelta(seconds=deadline), options.instance, held)
-    desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=watched)
+    desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=teams)
     return Incidents(desk, runner, store)

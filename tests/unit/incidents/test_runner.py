@@ -260,7 +260,8 @@ def test_a_message_that_may_have_been_sent_is_not_sent_again(scene: Scene) -> No
     scene.clock.now += LEASE + timedelta(seconds=1)
     scene.look(scene.instance("app-2"))
     assert [text.partition(":")[2] for text, _ in scene.post.sent] == [
-        " the cause is probably: db1 refuses connections\n• [M1] errors of the shop rose from 0 to 12 a second\n"
+        " the cause is probably: db1 refuses connections\n"
+        "• [M1] errors of the shop rose from 0 to 12 a second\n"
         "• [L1] connection to db1 refused (300 times)\nNext check: systemctl status db1"
     ]
     assert [(m["message"], m["state"]) for m in scene.messages()] == [
