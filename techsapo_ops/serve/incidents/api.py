@@ -17,11 +17,13 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import problem_responses
 from techsapo_ops.serve.bodies.incidents import (
     AlertsBody,
+    AskedBody,
     CheckBody,
     EventBody,
     EventsBody,
     HeardBody,
     IncidentsBody,
+    InquiryBody,
     KeptEventBody,
     ResolveBody,
     StrikeBody,
@@ -30,7 +32,8 @@ from techsapo_ops.serve.bodies.incidents import (
 from techsapo_ops.serve.http.auth import Caller, Gate, given_key
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import Admit, body_route
-from techsapo_ops.serve.http.responses import json_response
+from techsapo_ops.serve.http.responses import json_response, while_connected
+from techsapo_ops.serve.incidents.asking import Questions
 from techsapo_ops.serve.incidents.desk import Desk
 from techsapo_ops.stores.incidents.store import Away
 
@@ -40,11 +43,14 @@ _POSTED = problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
 _READ = problem_responses(401, 403, 404, 422, 503)
 
 
-def incident_routes(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> tuple[APIRouter, ...]:
+def incident_routes(
+    gate: Gate, desk: Desk | None, questions: Questions, key: Callable[[], bytes | None]
+) -> tuple[APIRouter, ...]:
     """The routes; `desk` is None where the spec has no `investigate`. `key` gives what the stack's own
     Alertmanager is let in by, None where it is let in by nothing.
     """
-    return _alerts(gate, desk, key), _events(gate, desk), _changing(gate, desk), _reading(gate, desk)
+    changing = (_alerts(gate, desk, key), _events(gate, desk), _changing(gate, desk))
+    return *changing, _asking(gate, questions), _reading(gate, desk)
 
 
 def _router(admit: Admit | None = None) -> APIRouter:
@@ -126,6 +132,26 @@ def _changing(gate: Gate, desk: Desk | None) -> APIRouter:
     return router
 
 
+def _asking(gate: Gate, questions: Questions) -> APIRouter:
+    router = _router(gate.admit)
+
+    @router.post(
+        "/incidents/investigate",
+        summary="Ask the panel about an alert, an incident or a question.",
+        response_model=InquiryBody,
+        responses=_POSTED,
+    )
+    async def investigate(body: AskedBody, request: Request) -> Response:
+        work = questions.answer(body, request.state.caller, request.state.request_id)
+        try:
+            document = await while_connected(request, work)
+        except Away as error:
+            raise _away(error) from None
+        return Response(status_code=499) if document is None else json_response(document)
+
+    return router
+
+
 def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
     router = _router()
 
@@ -180,8 +206,12 @@ async def _asked(desk: Desk | None, do: Callable[[Desk], T]) -> T:
     try:
         return await asyncio.to_thread(do, desk)
     except Away as error:
-        detail = msg("incidents can't be read or written now: {error}", error=error)
-        raise Problem(503, "audit_unavailable", detail, retry_after=RETRY_AFTER) from None
+        raise _away(error) from None
     except TooMany:
         detail = msg("too many incidents are open already")
         raise Problem(503, "overloaded", detail, retry_after=RETRY_AFTER) from None
+
+
+def _away(error: Away) -> Problem:
+    detail = msg("incidents can't be read or written now: {error}", error=error)
+    return Problem(503, "audit_unavailable", detail, retry_after=RETRY_AFTER)

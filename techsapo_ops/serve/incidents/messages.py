@@ -21,29 +21,36 @@ _MOST_UNREAD = 3
 
 def first_message(incident: Incident, pack: Pack, language: Language) -> str:
     """One sentence, three facts, and what was looked at."""
-    count = msg("{count} alerts", count=incident.alerts) if incident.alerts > 1 else msg("1 alert")
-    lines = [
-        msg(
-            "Incident {number}: {title} ({count})", number=incident.number, title=incident.title, count=count
-        ),
-        *map(_fact, _of_each_kind(pack.pieces)),
-        _looked_at(pack),
-    ]
-    return "\n".join(in_language(line, language) for line in lines)
+    count = incident.alerts
+    said = msg("{count} alerts", count=count) if count > 1 else msg("1 alert")
+    title = msg(
+        "Incident {number}: {title} ({said})", number=incident.number, title=incident.title, said=said
+    )
+    return _text((title, *seen_lines(pack)), language)
+
+
+def seen_lines(pack: Pack) -> tuple[str, ...]:
+    """Three facts, and what was looked at."""
+    return (*map(_fact, _of_each_kind(pack.pieces)), _looked_at(pack))
 
 
 def verdict_message(incident: Incident, pack: Pack, drawn: Drawn, language: Language) -> str:
     """One sentence, two facts, the next check, and who else thinks otherwise."""
+    said, *lines = lines_of(pack, drawn, language)
+    return _text((msg("Incident {number}: {said}", number=incident.number, said=said), *lines), language)
+
+
+def lines_of(pack: Pack, drawn: Drawn, language: Language) -> tuple[str, ...]:
+    """The same, without the incident."""
     verdict = drawn.verdict
-    lines = [msg("Incident {number}: {said}", number=incident.number, said=sentence_of(drawn))]
-    lines += map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))
+    lines = [sentence_of(drawn), *map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))]
     if verdict.checks:
         lines.append(msg("Next check: {command}", command=shlex.join(verdict.checks[0].argv)))
     for other in verdict.causes[1:2]:
         if other.providers and verdict.outcome in {"cause", "guess", "false_alarm"}:
             who = ", ".join(other.providers)
             lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
-    return "\n".join(in_language(line, language) for line in lines)
+    return tuple(lines)
 
 
 def sentence_of(drawn: Drawn) -> str:
@@ -73,12 +80,19 @@ def stopped_message(incident: Incident, why: str, language: Language) -> str:
     return in_language(said, language)
 
 
+def _text(lines: Iterable[str], language: Language) -> str:
+    return "\n".join(in_language(line, language) for line in lines)
+
+
 def _failed(drawn: Drawn) -> str:
     return "; ".join(f"{name}: {why}" for name, why in drawn.failed)
 
 
 def _fact(piece: Piece) -> str:
-    line = next((each for each in piece.text.splitlines() if each.strip()), "").strip()
+    lines = [each.strip() for each in piece.text.splitlines() if each.strip()]
+    if piece.kind in {"logs", "metrics"}:  # how much of it, and then what
+        lines = [": ".join((*lines[:1], *([piece.sample] if piece.sample else lines[1:2])))]
+    line = next(iter(lines), "")
     cut = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
     return f"• [{piece.id}] {cut}"
 

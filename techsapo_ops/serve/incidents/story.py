@@ -88,6 +88,13 @@ class Story:
         return Drawn(verdict, drawn.findings, drawn.failed, drawn.declined)
 
 
+def document_of(value: Pack | Drawn) -> dict[str, Any]:
+    """Evidence or a verdict as plain data."""
+    kind: type = type(value)
+    document: dict[str, Any] = _adapter(kind).dump_python(value, mode="json")
+    return document
+
+
 def text_of(value: Pack | Drawn) -> str:
     """Evidence or a verdict as an entry of the time line has it."""
     kind: type = type(value)
