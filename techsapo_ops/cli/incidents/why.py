@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
+from techsapo_ops.cli.incidents.looking import looked_at, services_of
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
@@ -20,6 +24,7 @@ from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.pack import pack_of
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
+from techsapo_ops.watch.secrets import scrubber_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -100,9 +105,6 @@ def why(
     if bundle is not None:
         material: Material | None = read_bundle(bundle)
     else:
-        from techsapo_ops.cli.incidents.looking import looked_at
-        from techsapo_ops.cli.open_stack import open_stack
-
         stack = open_stack(place.open())
         with out.busy(msg("reading all sources, at most {seconds} s", seconds=5)):
             material = looked_at(stack, about, span, now)
@@ -124,28 +126,25 @@ def why(
             out.data(line)
     if not no_ask and stack is not None and not out.as_json:
         _ask(place, about, span, material, out)
-    alert = material.subject.alert
     if stack is not None:
-        out.next(f"techsapo alerts show {alert}" if alert else "techsapo status")
+        for service in services_of(stack):
+            if service.owner is not None and service.name in material.subject.services:
+                out.say(msg("owner of {service}: {owner}", service=service.name, owner=service.owner))
+        alert = material.subject.alert
+        out.next(f"techsapo alerts runbook {alert}" if alert in alerts() else "techsapo status")
 
 
 def _mask(stack: Stack | None) -> Callable[[str], str]:
-    """Takes secrets out of what is shown: of a stack also those that it has, where this user may read them."""
+    """Takes secrets out of what is shown, those of the stack too where this user may read them."""
     if stack is not None:
-        from techsapo_ops.watch.secrets import scrubber_of
-
-        try:
+        with suppress(OpsError):  # who may not read them sees fewer logs, and the rules find most of them
             return scrubber_of(stack.layout, stack).scrub
-        except OpsError:  # who may not read them may read fewer logs, and the rules find what looks like one
-            pass
     return Masker("secrets").mask
 
 
 def _may_leave(stack: Stack | None) -> dict[str, str]:
     if stack is None:
         return {}
-    from techsapo_ops.cli.incidents.looking import services_of
-
     return {service.name: service.may_leave for service in services_of(stack)}
 
 
