@@ -1,7 +1,7 @@
 """Asks the providers of a tier about one incident, all at once, and reads what they found.
 
-They are asked once: nobody grades another, since each claim is held to the evidence instead. The panel ends by
-its deadline with what there is; who failed or was late is listed.
+They are asked once: nobody grades another, since each claim is held to the evidence instead. The panel ends
+by its deadline with what there is; who failed or was late is listed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Purse(Payer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What the members found, the rules among them; who gave nothing, and why; why nobody was asked, if so."""
+    """What the members found, the rules among them; who failed; and why nobody was asked, if nobody was."""
 
     findings: tuple[Findings, ...]
     failures: tuple[Failure, ...] = ()
@@ -100,7 +100,7 @@ async def _call(provider: Provider, ask: AskForm, inquiry: Inquiry) -> Findings 
         reply = await provider.call(ask)
     except ProviderError as error:
         return Failure.of(provider.name, provider.model, error)
-    except Exception as error:  # noqa: BLE001 - one provider's fault ends no investigation
+    except Exception as error:  # one provider's fault ends no investigation
         log.exception("A provider could not be asked about an incident", provider=provider.name)
         unforeseen = ProviderError(FailureKind.UNAVAILABLE, type(error).__name__)
         return Failure.of(provider.name, provider.model, unforeseen)
