@@ -28,8 +28,8 @@ OBSERVED: frozenset[Kind] = frozenset({"metrics", "logs", "changes", "host"})
 SUPPORT = 2
 """Different observed kinds that support a cause."""
 _TOKEN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:@-]*", re.ASCII)
-_AMOUNT = re.compile(r"[\d.,:%/-]+[a-zA-Z%]{0,3}", re.ASCII)
-"""Amounts and times, which a model may round: `98%`, `3.5GB`, `03:10`, `5xx`."""
+_AMOUNT = re.compile(r"p?[\d.,:%/-]+[a-zA-Z%]{0,3}", re.ASCII)
+"""Amounts and times, which a model may round: `98%`, `3.5GB`, `03:10`, `5xx`, `p99`."""
 _DOTTED = re.compile(r"[A-Za-z]{2}\.[A-Za-z]{2}")
 _HUMP = re.compile(r"[a-z][A-Z]")
 _WORD = re.compile(r"[a-z][a-z_-]{3,}|[a-z]*\d[a-z0-9._-]+|[\u30a0-\u30ff\u3400-\u9fff]{2,}")
@@ -74,8 +74,8 @@ class Grounds:
     def things(self, text: str) -> frozenset[str]:
         """The things that `text` names, as they are compared."""
         tokens = (token.rstrip(".:/-@") for token in _TOKEN.findall(text))
-        machines = {plain(token) for token in tokens if _of_a_machine(token)}
-        return frozenset({*self._names.findall(plain(text)), *(t for t in machines if not topics_in(t))})
+        machines = {plain(t) for t in tokens if _of_a_machine(t) and t.upper() not in self.texts}
+        return frozenset({*self._names.findall(plain(text)), *machines})
 
     def name(self, text: str) -> str:
         """The service or host that `text` begins to name, as it is compared; "" where it names none."""
