@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, NotAskedError, ProviderError
 from techsapo_ops.wallbounce.providers.guarded import Guarded
+from techsapo_ops.wallbounce.providers.openai import Compatible
 from techsapo_ops.wallbounce.providers.provider import Price, Provider
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Policy, Question, TierRule
@@ -46,14 +48,16 @@ class Model(LanguageModel):
 
     kind = "openai-compatible"
 
-    def __init__(self, name: str, script: Script | str) -> None:
+    def __init__(self, name: str, script: Script | str, *, whole: bool = True) -> None:
         super().__init__(name, SPEC, Price(1.0, 10.0))
         self._script = script
+        self._whole = whole
         self.asked: list[Prompt] = []
 
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         self.asked.append(prompt)
-        return Completion(self._script if isinstance(self._script, str) else await self._script(), None)
+        text = self._script if isinstance(self._script, str) else await self._script()
+        return Completion(text, None, self._whole)
 
     async def warm(self) -> None:
         """Nothing to import."""
@@ -200,6 +204,46 @@ def test_it_ends_by_its_deadline_with_what_there_is(late: Script) -> None:
     if late is never:
         assert {type(event) for event in events} & {Failed, Cancelled}
         assert sorted(charge.status for charge in purse.booked) == ["cut_off", "success"]
+
+
+def test_a_server_that_is_alive_and_slow_holds_up_no_investigation() -> None:
+    """It speaks as OpenAI does, says every tick that it is still thinking, and never comes to an end."""
+    purse = Purse()
+
+    async def thinks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b": still thinking\n\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    async def main() -> Opinions:
+        server = await asyncio.start_server(thinks, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        slow = SPEC.model_copy(update={"base_url": url, "stream": True})
+        members = [Guarded(Compatible("slow", slow, Price(1.0, 10.0))), Guarded(Model("b", SAID))]
+        rule = TierRule(2, 0.7, 0.6)
+        policy = Policy({"basic": rule, "premium": rule, "critical": rule})
+        async with server:
+            try:
+                return await Panel(WallBounce(members, policy), "basic").ask(
+                    INQUIRY, "req-1", Masker("off"), purse, 0.5
+                )
+            finally:
+                for member in members:
+                    await member.close()
+
+    assert names(asyncio.run(main())) == (["b", RULES], [("slow", "timeout")])
+    assert purse.closed == 1
+
+
+@each_row("text,read", [(SAID, True), (SAID[: SAID.index('"outcome"') - 2], True), ("I think that", False)])
+def test_of_a_reply_that_is_cut_off_counts_what_is_whole(text: str, read: bool) -> None:
+    opinions = asked(Model("a", text, whole=False))
+    assert names(opinions) == ((["a", RULES], []) if read else ([RULES], [("a", "bad_answer")]))
+    assert [failure.cause for failure in opinions.failures] == ([] if read else [Cause.CUT_OFF])
 
 
 def test_an_empty_purse_asks_nobody_and_leaves_the_evidence_to_the_rules() -> None:
