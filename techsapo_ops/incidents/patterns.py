@@ -30,7 +30,9 @@ _QUOTED = re.compile(
     r""""[^"\n]{0,300}"|(?<!\w)'[^'\n]{1,300}'(?!\w)|「[^」\n]{0,300}」|『[^』\n]{0,300}』"""
 )
 _CODE = re.compile(r"\W{0,2}(?:status|code|errno|error|signal|exit|http)\W{0,2}\d{1,5}\W{0,3}", re.IGNORECASE)
-_BEFORE_CODE = frozenset({"status", "code", "errno", "error", "signal", "exited", "returned"})
+_BEFORE_CODE = frozenset(
+    {"status", "code", "errno", "error", "signal", "exited", "returned", "answered", "http"}
+)
 """Words after which a number is no variable."""
 _VARIABLE = re.compile(
     r"""

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -75,7 +76,7 @@ def names_in(expression: str) -> frozenset[str]:
 
 
 def _gaps(times: Sequence[float]) -> Iterator[float]:
-    return (later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    return (later - earlier for earlier, later in pairwise(times))
 
 
 def _readings(series: Iterable[Series]) -> Iterator[Reading]:
@@ -106,7 +107,7 @@ def _counts(reading: Reading) -> bool:
     values = reading.values
     if reading.name.endswith(_GAUGES) or len(values) < 6 or values[0] == values[-1]:
         return False
-    grown = [later - earlier for earlier, later in zip(values, values[1:], strict=False)]
+    grown = [later - earlier for earlier, later in pairwise(values)]
     return (
         min(grown) >= 0
         and sum(step > 0 for step in grown) * 2 >= len(grown)
@@ -116,7 +117,7 @@ def _counts(reading: Reading) -> bool:
 
 def _growth(values: Sequence[float]) -> list[float]:
     """What a counter grew by from sample to sample; after a reset it began at 0."""
-    return [b - a if b >= a else b for a, b in zip(values, values[1:], strict=False)]
+    return [b - a if b >= a else b for a, b in pairwise(values)]
 
 
 def _rate(reading: Reading) -> Iterator[Reading]:
@@ -140,7 +141,7 @@ def _movement(reading: Reading, window: tuple[float, float, float], largest: flo
     start, began, end = window
     times, values = reading.times, reading.values
     if reading.unit == "time":
-        return _set(reading, start, end, step)
+        return _set(reading, step)
     slack = 3.5 * step
     if times[-1] < end - slack and times[-1] > start + slack:
         return Movement(reading, "ended", values[-1], None, times[-1], 0.8)
@@ -154,9 +155,8 @@ def _movement(reading: Reading, window: tuple[float, float, float], largest: flo
         split = bisect_left(times, start + part * (began - start))
         if min(split, len(values) - split) < _FEWEST:
             continue
-        before, after = values[:split], values[split:]
-        low, high = _level(before), _level(after)
-        weight = _weight(before, low, high, largest) * (0.9 + 0.1 * part)
+        low, high = _level(values[:split]), _level(values[split:])
+        weight = _weight(values, split, (low, high), largest) * (0.9 + 0.1 * part)
         if weight > best.weight:
             best = Movement(
                 reading, "rose" if high > low else "fell", low, high, _first(times, values, low, high), weight
@@ -169,11 +169,17 @@ def _level(values: Sequence[float]) -> float:
     return median(values) or sum(values) / len(values)
 
 
-def _weight(before: Sequence[float], low: float, high: float, largest: float) -> float:
-    """How much larger than the scatter before the change is, and how many times the level before, together."""
-    difference = abs(high - low)
+def _weight(values: Sequence[float], split: int, levels: tuple[float, float], largest: float) -> float:
+    """How far beyond the scatter before the change goes, and how many times the level before, together.
+
+    What drifts scatters as widely as it drifts; a random walk of as many steps would not have come as far.
+    """
+    low, high = levels
+    before, difference = values[:split], abs(high - low)
     scatter = _MAD * median(abs(value - low) for value in before)
-    scale = max(scatter, 0.03 * abs(low), 0.02 * largest, 1e-12)
+    steps = [abs(b - a) for a, b in pairwise(values)]
+    walk = 1.5 * median(steps) * len(steps) ** 0.5
+    scale = max(min(scatter, walk) if walk else scatter, 0.03 * abs(low), 0.02 * largest, 1e-12)
     sigmas = difference / scale
     folds = abs(math.log2((abs(high) + 0.01 * largest) / (abs(low) + 0.01 * largest)))
     return 0.6 * sigmas / (sigmas + 4) + 0.4 * folds / (folds + 1)
@@ -189,7 +195,7 @@ def _first(times: Sequence[float], values: Sequence[float], low: float, high: fl
     return times[beyond.index(True)] if True in beyond else times[-1]
 
 
-def _set(reading: Reading, start: float, end: float, step: float) -> Movement:
+def _set(reading: Reading, step: float) -> Movement:
     """A time as a value: it was passed, it was set anew as by a restart, or it is no longer set."""
     times, values = reading.times, reading.values
     passed = [time for time, value in zip(times, values, strict=True) if time >= value]
@@ -203,4 +209,6 @@ def _set(reading: Reading, start: float, end: float, step: float) -> Movement:
         silent = times[-1] - changes[-1]
         late = silent > 3 * median([*_gaps(changes), step])
         return Movement(reading, "steady", None, values[-1], changes[-1], 0.5 if late else 0.0)
-    return Movement(reading, "set", values[0], values[-1], changes[0], 0.75)
+    return Movement(
+        reading, "set", values[0], values[-1], changes[0], 0.9 if "start" in reading.name else 0.6
+    )
