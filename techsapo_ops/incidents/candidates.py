@@ -19,10 +19,10 @@ from techsapo_ops.incidents.series_text import said
 _SHOWN = 4
 """Readings of one group that are shown."""
 _TROUBLE = re.compile(
-    r"no space|out of memory|oom|killed|refused|denied|expired|timed? ?out|unreachable|exhaust|too many|limit"
-    r"|full|corrupt|fatal|panic|segfault|permission|read-only|unknown|invalid|cannot|could not|unable|deadlock"
-    r"|abort|maxmemory|misconf|certificate|unauthori[sz]ed|forbidden|revoked|not found|no such"
-    r"|失敗|エラー|拒否|期限|不足|容量|超過|停止",
+    r"no space|out of memory|oom|killed|refused|denied|expired|timed? ?out|unreachable|exhaust|too many"
+    r"|limit|full|corrupt|fatal|panic|segfault|permission|read-only|unknown|invalid|cannot|unable"
+    r"|could not|deadlock|abort|maxmemory|misconf|certificate|unauthori[sz]ed|forbidden|revoked|not found"
+    r"|no such|失敗|エラー|拒否|期限|不足|容量|超過|停止",
     re.IGNORECASE,
 )
 """Words with which programs complain of what they miss."""
