@@ -1,20 +1,21 @@
 """One verdict of what every member of the panel found. Pure: the same findings give the same verdict.
 
 Causes that mean the same are joined: the same service, evidence in common, and a topic in common where both
-have one. A cause is supported by two pieces of different observed kinds. Where only the time joins a change to
-the rest, as with the newest deploy, it is a guess. Nothing is said in percent: how often such verdicts are
-right is not known.
+have one. A cause is supported by two pieces of different observed kinds. Where only the time joins a change
+to the rest, as with the newest deploy, it is a guess. Nothing is said in percent, since nobody knows yet how
+often such verdicts are right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.catalogue.topics import plain, topics_in
 from techsapo_ops.incidents.evidence import Piece
-from techsapo_ops.incidents.findings import Claim, Findings, Link, Step
+from techsapo_ops.incidents.findings import Claim, Findings, Link, Missing, Step
 from techsapo_ops.incidents.grounds import OBSERVED, SUPPORT, Grounds, kinds_of
 from techsapo_ops.incidents.material import Kind
 from techsapo_ops.incidents.question import MOST_CHECKS, Inquiry
@@ -22,12 +23,11 @@ from techsapo_ops.incidents.question import MOST_CHECKS, Inquiry
 RULES = "rules"
 """The member that is no model. It may join others, and outweighs nobody."""
 Outcome = Literal["cause", "guess", "false_alarm", "not_enough_evidence", "evidence_only"]
-_MOST_MISSING = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause and who holds it. `evidence` is as it was cited, `kinds` are its observed ones."""
+    """A supported cause and who holds it. `kinds` are the observed ones of its evidence."""
 
     cause: str
     service: str
@@ -35,15 +35,10 @@ class Cause:
     evidence: tuple[str, ...]
     kinds: frozenset[Kind]
     members: tuple[str, ...]
-    against: tuple[str, ...] = ()
+    against: tuple[str, ...]
     guess: bool = False
     """Only the time joins a change to the rest."""
     false_alarm: bool = False
-
-    @property
-    def supported(self) -> bool:
-        """Whether pieces of different kinds hold it."""
-        return len(self.kinds) >= SUPPORT
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -72,7 +67,7 @@ class NextCheck:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is believed. The first of `causes` is the verdict's, the others are what else members hold."""
+    """What is believed. The first of `causes` is the verdict's, the others what else is supported."""
 
     outcome: Outcome
     asked: int
@@ -80,11 +75,13 @@ class Verdict:
     causes: tuple[Cause, ...] = ()
     checks: tuple[NextCheck, ...] = ()
     step: Step | None = None
-    missing: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
     abstained: tuple[str, ...] = ()
     struck: tuple[Struck, ...] = ()
+    unsupported: int = 0
+    """Causes that pieces of one kind alone hold."""
     invented: int = 0
-    """Causes of replies that their evidence does not hold."""
+    """Causes that their evidence does not hold."""
     refused_checks: int = 0
 
     @property
@@ -101,10 +98,11 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
     """
     grounds = inquiry.grounds
     left = [c for f in findings for c in f.claims if not any(_same(c, each) for each in struck)]
-    causes = sorted((_cause(group, grounds) for group in _grouped(left)), key=lambda c: _rank(c, grounds))
+    every = sorted((_cause(group, grounds) for group in _grouped(left)), key=lambda c: _rank(c, grounds))
+    causes = [cause for cause in every if len(cause.kinds) >= SUPPORT]
     models = [f for f in findings if f.member != RULES]
     abstained = tuple(f.member for f in models if f.abstains)
-    best = causes[0] if causes and causes[0].supported else None
+    best = causes[0] if causes else None
     holders = len(best.providers) if best is not None else 0
     outcome: Outcome = "not_enough_evidence"
     if not models:
@@ -119,9 +117,10 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
         tuple(causes),
         tuple(_checks(findings, causes, left)),
         next(steps, None),
-        tuple(_missing(findings))[:_MOST_MISSING] if open_yet else (),
+        tuple(dict.fromkeys(each for f in findings for each in f.missing)) if open_yet else (),
         abstained,
         tuple(struck),
+        len(every) - len(causes),
         sum(len(f.invented) for f in findings),
         sum(f.refused_checks for f in findings),
     )
@@ -173,38 +172,36 @@ def _cause(group: Sequence[Claim], grounds: Grounds) -> Cause:
         evidence,
         kinds_of(grounds.pack, evidence),
         tuple(dict.fromkeys(claim.member for claim in group)),
-        tuple(dict.fromkeys(claim.against for claim in group if claim.against)),
+        tuple(dict.fromkeys(each for claim in group for each in claim.against)),
         grounds.is_guess(told.cause, told.service, evidence),
         told.false_alarm,
     )
 
 
 def _rank(cause: Cause, grounds: Grounds) -> tuple[float, ...]:
-    """What comes first: supported, no guess, held by many, shown in many ways, by the more telling pieces."""
+    """What comes first: no guess, held by many, shown in many ways, by the more telling pieces."""
     scores = sorted((p.score for p in grounds.pack.pieces if p.id in cause.evidence), reverse=True)
-    return (-cause.supported, cause.guess, -len(cause.providers), -len(cause.kinds), -sum(scores[:SUPPORT]))
+    return (cause.guess, -len(cause.providers), -len(cause.kinds), -sum(scores[:SUPPORT]))
 
 
 def _checks(
     findings: Sequence[Findings], causes: Sequence[Cause], left: Sequence[Claim]
-) -> Iterable[NextCheck]:
-    """The checks that members propose, each command once; those that most propose come first."""
+) -> Iterator[NextCheck]:
+    """The checks of members that hold a cause, or abstain; those that most propose come first."""
+    heard = {member for cause in causes for member in cause.members} | {
+        f.member for f in findings if f.abstains
+    }
     tests: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    votes: dict[tuple[str, tuple[str, ...]], int] = {}
+    votes: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for found in findings:
-        for each in found.checks:
+        for each in found.checks if found.member in heard else ():
             claim = next((c for c in left if (c.member, c.number) == (found.member, each.claim)), None)
-            place = next((n for n, c in enumerate(causes) if claim is not None and _holds(c, claim)), None)
-            key = each.check, each.argv
-            votes[key] = votes.get(key, 0) + 1
-            tests.setdefault(key, []).extend(() if place is None else (place,))
-    for check, argv in sorted(tests, key=lambda key: -votes[key])[:MOST_CHECKS]:
+            places = [n for n, cause in enumerate(causes) if claim is not None and _holds(cause, claim)]
+            votes[each.check, each.argv] += 1
+            tests.setdefault((each.check, each.argv), []).extend(places)
+    for (check, argv), _ in votes.most_common(MOST_CHECKS):
         yield NextCheck(check, argv, tuple(sorted(set(tests[check, argv]))))
 
 
 def _holds(cause: Cause, claim: Claim) -> bool:
     return claim.member in cause.members and set(claim.evidence) <= set(cause.evidence)
-
-
-def _missing(findings: Iterable[Findings]) -> Iterable[str]:
-    return dict.fromkeys(each.missing for each in findings if each.missing)
