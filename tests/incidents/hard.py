@@ -1,4 +1,4 @@
-"""Hard cases, made by a program: distractors that move with the symptom, loud services downstream, slow drift,
+"""Hard cases, made by a program: distractors that move with the symptom, loud services downstream, drift,
 sources that are missing. Each is made from a seed, so that all runs see the same ones.
 """
 
@@ -227,8 +227,8 @@ def _counter_from_nothing(made: Made) -> tuple[Kind, str]:
 
 SCENARIOS: Mapping[str, Callable[[Made], tuple[Kind, str]]] = {
     "loud downstream": _loud, "correlated": _correlated, "slow drift": _drift, "decoy change": _earlier_apply,
-    "unread sources": _unread, "one line in thousands": _one_line, "Japanese": _japanese, "vanished": _vanished,
-    "restarted": _restarted, "unlike errors": _unlike_errors, "host fact": _host_fact,
+    "unread sources": _unread, "one line in thousands": _one_line, "Japanese": _japanese,
+    "vanished": _vanished, "restarted": _restarted, "unlike errors": _unlike_errors, "host fact": _host_fact,
     "counter from nothing": _counter_from_nothing,
 }  # fmt: skip
 

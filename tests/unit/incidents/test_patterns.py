@@ -27,13 +27,16 @@ def texts(*lines: str) -> list[str]:
         ("connect to 10.0.0.7:6379 failed", "connect to <address> failed"),
         ("peer fe80:0:0:0:1:2:3:4 left", "peer <address> left"),
         ("job 3f9a0c1b22e7 and 6ba7b810-9dad-11d1-80b4-00c04fd430c8", "job <id> and <id>"),
-        ('open "a b.txt" for \'who?\'', "open <quoted> for <quoted>"),
+        ("open \"a b.txt\" for 'who?'", "open <quoted> for <quoted>"),
         ("cannot open /var/lib/shop/a.db", "cannot open <path>"),
         ("mail to taro@example.com bounced", "mail to <mail> bounced"),
         ("GET https://shop.example/a?b=c gave nothing", "GET <url> gave nothing"),
         ("upstream answered 502 after 30 s", "upstream answered 502 after <number> s"),
         ("status=503 errno 28", "status=503 errno 28"),
-        ("在庫「リンゴ」を 30 個から１２個に変更しました", "在庫<quoted>を <number> 個から<number>個に変更しました"),
+        (
+            "在庫「リンゴ」を 30 個から１２個に変更しました",
+            "在庫<quoted>を <number> 個から<number>個に変更しました",
+        ),
         ("it isn't the user's fault", "it isn't the user's fault"),
         ("", ""),
     ],
@@ -49,7 +52,9 @@ def test_words_in_which_alike_lines_differ_are_taken_out() -> None:
 
 
 def test_a_pattern_counts_its_lines_and_keeps_the_first_as_its_sample() -> None:
-    lines = [Line(T + timedelta(seconds=n), f"request {n} failed", "shop", level="warning") for n in (3, 1, 2)]
+    lines = [
+        Line(T + timedelta(seconds=n), f"request {n} failed", "shop", level="warning") for n in (3, 1, 2)
+    ]
     (pattern,) = mined([*lines, Line(T + timedelta(seconds=9), "request 9 failed", "shop", level="error")])
     assert [time - T.timestamp() for time in pattern.times] == [1, 2, 3, 9]
     assert (pattern.sample, pattern.level) == ("request 1 failed", "error")

@@ -92,8 +92,10 @@ def test_the_mean_of_a_histogram_is_seen_in_place_of_its_parts() -> None:
         "dns_seconds_count": lambda t: t - START,
         "dns_seconds_bucket": lambda t: t - START,
     }
-    series = [Series({"__name__": n, "le": "1"} if "bucket" in n else {"__name__": n}, {t: f(t) for t in TIMES})
-              for n, f in values.items()]  # fmt: skip
+    series = [
+        Series({"__name__": name, **({"le": "1"} if "bucket" in name else {})}, {t: value(t) for t in TIMES})
+        for name, value in values.items()
+    ]
     ones = {(one.reading.name, one.reading.unit): one for one in movements(material(*series))}
     mean = ones["dns_seconds", "on average"]
     assert (mean.how, round(mean.before or 0, 3), round(mean.after or 0, 2)) == ("rose", 0.01, 1.01)
