@@ -142,7 +142,11 @@ def findings_of(
 
 def _held(claim: Claim, grounds: Grounds) -> Claim | None:
     """`claim` with the links that are held; None where its evidence does not hold it."""
-    cited = [tuple(each for each in link.evidence if each in grounds.texts) for link in claim.chain]
+    silent = frozenset() if claim.false_alarm else grounds.calm
+    cited = [
+        tuple(each for each in link.evidence if each in grounds.texts and each not in silent)
+        for link in claim.chain
+    ]
     every = tuple(dict.fromkeys(each for ids in cited for each in ids))
     links = (
         Link(link.says, grounds.holders(link.says, ids, every))

@@ -179,9 +179,15 @@ def _cause(group: Sequence[Claim], grounds: Grounds) -> Cause:
 
 
 def _rank(cause: Cause, grounds: Grounds) -> tuple[float, ...]:
-    """What comes first: no guess, held by many, shown in many ways, by the more telling pieces."""
+    """What comes first: a provider's, no guess, held by many, shown in many ways and by telling pieces."""
     scores = sorted((p.score for p in grounds.pack.pieces if p.id in cause.evidence), reverse=True)
-    return (cause.guess, -len(cause.providers), -len(cause.kinds), -sum(scores[:SUPPORT]))
+    return (
+        not cause.providers,
+        cause.guess,
+        -len(cause.providers),
+        -len(cause.kinds),
+        -sum(scores[:SUPPORT]),
+    )
 
 
 def _checks(
