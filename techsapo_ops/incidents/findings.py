@@ -194,10 +194,8 @@ def _proposed(given: Mapping[str, Any], inquiry: Inquiry) -> Proposed | None:
 
 def _missing(value: object, inquiry: Inquiry) -> Iterator[Missing]:
     for each in _items(value)[:_MOST_MISSING]:
-        kind = next(
-            (known for known in sorted(OBSERVED) if known == _text(each.get("kind")).casefold()), None
-        )
-        if kind is not None:
+        said = _text(each.get("kind")).casefold()
+        for kind in OBSERVED & {said}:
             yield Missing(kind, inquiry.grounds.name(_text(each.get("of"))))
 
 

@@ -84,6 +84,14 @@ def test_the_order_of_the_members_changes_no_outcome() -> None:
     assert len({frozenset(v.causes[0].members) for v in verdicts}) == 1
 
 
+def test_a_cause_that_members_name_first_comes_first_and_only_others_dissent() -> None:
+    verdict = drawn(found("a", MEMORY, DISK), found("b", MEMORY, DISK))
+    assert [cause.cause for cause in verdict.causes] == [MEMORY["cause"], DISK["cause"]]
+    assert verdict.dissent == ()
+    split = drawn(found("a", MEMORY), found("b", DISK), found("c", MEMORY))
+    assert [cause.members for cause in split.dissent] == [("b",)]
+
+
 OUTCOMES = [
     ("one kind alone", [{**DISK, "evidence": ["L1"]}], "not_enough_evidence"),
     ("two pieces of one kind", [{**MEMORY, "evidence": ["M3"]}], "not_enough_evidence"),
