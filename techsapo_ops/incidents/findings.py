@@ -142,7 +142,11 @@ def findings_of(
 
 def _held(claim: Claim, grounds: Grounds) -> Claim | None:
     """`claim` with the links that are held; None where its evidence does not hold it."""
-    cited = [tuple(each for each in link.evidence if each in grounds.texts) for link in claim.chain]
+    silent = frozenset() if claim.false_alarm else grounds.calm
+    cited = [
+        tuple(each for each in link.evidence if each in grounds.texts and each not in silent)
+        for link in claim.chain
+    ]
     every = tuple(dict.fromkeys(each for ids in cited for each in ids))
     links = (
         Link(link.says, grounds.holders(link.says, ids, every))
@@ -190,10 +194,8 @@ def _proposed(given: Mapping[str, Any], inquiry: Inquiry) -> Proposed | None:
 
 def _missing(value: object, inquiry: Inquiry) -> Iterator[Missing]:
     for each in _items(value)[:_MOST_MISSING]:
-        kind = next(
-            (known for known in sorted(OBSERVED) if known == _text(each.get("kind")).casefold()), None
-        )
-        if kind is not None:
+        said = _text(each.get("kind")).casefold()
+        for kind in OBSERVED & {said}:
             yield Missing(kind, inquiry.grounds.name(_text(each.get("of"))))
 
 

@@ -32,13 +32,18 @@ _AMOUNT = re.compile(r"p?[\d.,:%/-]+[a-zA-Z%]{0,3}", re.ASCII)
 """Amounts and times, which a model may round: `98%`, `3.5GB`, `03:10`, `5xx`, `p99`."""
 _DOTTED = re.compile(r"[A-Za-z]{2}\.[A-Za-z]{2}")
 _HUMP = re.compile(r"[a-z][A-Z]")
-_WORD = re.compile(r"[a-z][a-z_-]{3,}|[a-z]*\d[a-z0-9._-]+|[\u30a0-\u30ff\u3400-\u9fff]{2,}")
+_WORD = re.compile(
+    r"[a-z][a-z_-]{3,}|[a-z]+\d[a-z0-9._-]*|\d+[a-z][a-z0-9._-]*|(?!20\d\d(?!\d))\d{4,}|\d+(?:\.\d+){2,}"
+    r"|[\u30a0-\u30ff\u3400-\u9fff]{2,}"
+)
+"""Words, names and numbers that tell: no moment and no amount, which mere chance has in common."""
 _GENERIC = frozenset({
     "after", "applied", "apply", "because", "been", "before", "change", "changed", "deploy",
-    "deployed", "error", "errors", "event", "failed", "from", "have", "host", "image", "into",
-    "release", "released", "reload", "restart", "restarted", "seconds", "service", "services",
-    "start", "started", "stop", "stopped", "than", "that", "this", "total", "update", "updated",
-    "upgrade", "upgraded", "version", "were", "when", "which", "with", "変更", "適用", "更新",
+    "deployed", "error", "errors", "event", "failed", "fell", "from", "have", "host", "image",
+    "instance", "into", "none", "onset", "release", "released", "reload", "restart", "restarted",
+    "rose", "second", "seconds", "service", "services", "start", "started", "stop", "stopped",
+    "than", "that", "this", "times", "total", "update", "updated", "upgrade", "upgraded", "version",
+    "were", "when", "which", "with", "変更", "適用", "更新",
 })  # fmt: skip
 """Words that say nothing of what joins two pieces."""
 _OF_ANY_CHANGE = frozenset({"release", "configuration"})
@@ -55,7 +60,12 @@ class Grounds:
     @cached_property
     def texts(self) -> Mapping[str, str]:
         """By id, all that stands in a piece."""
-        return {p.id: plain(f"{p.source} {p.service} {p.host} {p.text}") for p in self.pack.pieces}
+        return {p.id: plain(" ".join((p.source, p.service, p.host, _said(p)))) for p in self.pack.pieces}
+
+    @cached_property
+    def calm(self) -> frozenset[str]:
+        """Ids of the pieces that say that things are in order, and so hold no cause."""
+        return frozenset(piece.id for piece in self.pack.pieces if piece.calm)
 
     @cached_property
     def _alert(self) -> str:
@@ -121,7 +131,7 @@ class Grounds:
         return bool(changes) and not enough and not any(self._joined(c, o) for c in changes for o in others)
 
     def _joined(self, change: Piece, other: Piece) -> bool:
-        said, shown = plain(change.text), plain(other.text)
+        said, shown = plain(_said(change)), plain(_said(other))
         topics = (topics_in(said) & topics_in(shown)) - _OF_ANY_CHANGE
         return bool(topics or self._words(said) & self._words(shown))
 
@@ -137,6 +147,10 @@ def kinds_of(pack: Pack, ids: Iterable[str]) -> frozenset[Kind]:
     """The observed kinds of the pieces `ids`."""
     pieces = (pack.piece(each) for each in ids)
     return frozenset(piece.kind for piece in pieces if piece is not None and piece.kind in OBSERVED)
+
+
+def _said(piece: Piece) -> str:
+    return f"{piece.text}\n{piece.sample}"
 
 
 def _of_a_machine(token: str) -> bool:

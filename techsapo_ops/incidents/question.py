@@ -101,9 +101,10 @@ def user_of(inquiry: Inquiry) -> str:
 
 
 def piece_text(piece: Piece) -> str:
-    """A piece as it is sent: where and when on its first line, then its text."""
+    """A piece as it is sent: where and when on its first line, then its text and its sample."""
     at = piece.at.isoformat(timespec="seconds") if piece.at is not None else ""
-    return f"{' · '.join(filter(None, (piece.source, piece.service, piece.host, at)))}\n{piece.text}"
+    where = " · ".join(filter(None, (piece.source, piece.service, piece.host, at)))
+    return "\n".join(filter(None, (where, piece.text, piece.sample)))
 
 
 def _about(subject: Subject) -> Iterator[str]:

@@ -8,7 +8,6 @@ often such verdicts are right.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -78,11 +77,15 @@ class Verdict:
     missing: tuple[Missing, ...] = ()
     abstained: tuple[str, ...] = ()
     struck: tuple[Struck, ...] = ()
-    unsupported: int = 0
-    """Causes that pieces of one kind alone hold."""
     invented: int = 0
     """Causes that their evidence does not hold."""
     refused_checks: int = 0
+
+    @property
+    def dissent(self) -> tuple[Cause, ...]:
+        """The causes of providers that do not hold the first one."""
+        first = set(self.causes[0].providers) if self.causes else set()
+        return tuple(cause for cause in self.causes[1:] if not first.issuperset(cause.providers))
 
     @property
     def spent(self) -> bool:
@@ -98,8 +101,11 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
     """
     grounds = inquiry.grounds
     left = [c for f in findings for c in f.claims if not any(_same(c, each) for each in struck)]
-    every = sorted((_cause(group, grounds) for group in _grouped(left)), key=lambda c: _rank(c, grounds))
-    causes = [cause for cause in every if len(cause.kinds) >= SUPPORT]
+    supported = [
+        (c, group) for group in _grouped(left) if len((c := _cause(group, grounds)).kinds) >= SUPPORT
+    ]
+    supported.sort(key=lambda each: _rank(each[0], each[1], grounds))
+    causes = [cause for cause, _ in supported]
     models = [f for f in findings if f.member != RULES]
     abstained = tuple(f.member for f in models if f.abstains)
     best = causes[0] if causes else None
@@ -115,12 +121,11 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
         outcome,
         len(models),
         tuple(causes),
-        tuple(_checks(findings, causes, left)),
+        tuple(_checks(findings, [group for _, group in supported])),
         next(steps, None),
         tuple(dict.fromkeys(each for f in findings for each in f.missing)) if open_yet else (),
         abstained,
         tuple(struck),
-        len(every) - len(causes),
         sum(len(f.invented) for f in findings),
         sum(f.refused_checks for f in findings),
     )
@@ -178,30 +183,24 @@ def _cause(group: Sequence[Claim], grounds: Grounds) -> Cause:
     )
 
 
-def _rank(cause: Cause, grounds: Grounds) -> tuple[float, ...]:
-    """What comes first: no guess, held by many, shown in many ways, by the more telling pieces."""
+def _rank(cause: Cause, group: Sequence[Claim], grounds: Grounds) -> tuple[float, ...]:
+    """What comes first: a provider's, no guess, held by many, named early, shown in many ways, strongly."""
+    place = sum(claim.number for claim in group) / len(group)
     scores = sorted((p.score for p in grounds.pack.pieces if p.id in cause.evidence), reverse=True)
-    return (cause.guess, -len(cause.providers), -len(cause.kinds), -sum(scores[:SUPPORT]))
+    held = len(cause.providers)
+    return (not held, cause.guess, -held, place, -len(cause.kinds), -sum(scores[:SUPPORT]))
 
 
-def _checks(
-    findings: Sequence[Findings], causes: Sequence[Cause], left: Sequence[Claim]
-) -> Iterator[NextCheck]:
+def _checks(findings: Iterable[Findings], groups: Sequence[Sequence[Claim]]) -> Iterator[NextCheck]:
     """The checks of members that hold a cause, or abstain; those that most propose come first."""
-    heard = {member for cause in causes for member in cause.members} | {
-        f.member for f in findings if f.abstains
-    }
-    tests: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    votes: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    places = {(claim.member, claim.number): n for n, group in enumerate(groups) for claim in group}
+    holders = {member for member, _ in places}
+    tests: dict[tuple[str, tuple[str, ...]], list[int | None]] = {}
     for found in findings:
-        for each in found.checks if found.member in heard else ():
-            claim = next((c for c in left if (c.member, c.number) == (found.member, each.claim)), None)
-            places = [n for n, cause in enumerate(causes) if claim is not None and _holds(cause, claim)]
-            votes[each.check, each.argv] += 1
-            tests.setdefault((each.check, each.argv), []).extend(places)
-    for (check, argv), _ in votes.most_common(MOST_CHECKS):
-        yield NextCheck(check, argv, tuple(sorted(set(tests[check, argv]))))
-
-
-def _holds(cause: Cause, claim: Claim) -> bool:
-    return claim.member in cause.members and set(claim.evidence) <= set(cause.evidence)
+        for each in found.checks if found.abstains or found.member in holders else ():
+            place = places.get((found.member, each.claim))
+            tests.setdefault((each.check, each.argv), []).append(place)
+    for check, argv in sorted(tests, key=lambda key: -len(tests[key]))[:MOST_CHECKS]:
+        yield NextCheck(
+            check, argv, tuple(sorted({place for place in tests[check, argv] if place is not None}))
+        )

@@ -1,20 +1,26 @@
-"""The incidents of cases.yaml as packs, and what a reader of their evidence knows."""
+"""Incidents of cases.yaml and of recorded bundles as packs, and what a reader of their evidence knows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.incidents.bundle import read_answer, read_bundle
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.material import LETTERS, Kind, Subject
+from techsapo_ops.incidents.pack import pack_of
 from techsapo_ops.incidents.question import Inquiry, Language
+from techsapo_ops.masking.masker import Masker
 
 HERE = Path(__file__).parent
+BUNDLES = HERE.parent / "bundles"
+SIZE = 16_000
+"""Bytes of a bundle's pack."""
 BEGAN = datetime(2026, 12, 1, 3, 10, tzinfo=UTC)
 KNOWN = Known(frozenset({"app", "nginx", "redis", "mysql"}), frozenset({"db-1", "web-2"}))
 PLACES = ("logs", "annotation", "alert", "event", "runbook", "knowledge")
@@ -55,10 +61,26 @@ def cases() -> list[Case]:
     return [_case(row) for row in read_yaml((HERE / "cases.yaml").read_text(encoding="utf-8"))]
 
 
+def bundles(folder: Path = BUNDLES) -> list[Case]:
+    """The recorded bundles with an answer. What distracts in one is the favourite of who reads nothing."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [case for path in paths if path.is_dir() and (case := _bundle(path)) is not None]
+
+
 def injections() -> list[str]:
     """All of injections.yaml."""
     texts: list[str] = read_yaml((HERE / "injections.yaml").read_text(encoding="utf-8"))
     return texts
+
+
+def _bundle(path: Path) -> Case | None:
+    answer = read_answer(path)
+    if answer is None:
+        return None
+    pack = pack_of(read_bundle(path), SIZE, Masker("personal").mask)
+    distractor = next(iter(answer.distractors), f"A deploy of {answer.service} broke it.")
+    favourite = {"cause": distractor, "service": ""}
+    return Case(path.name, Inquiry(pack, "en", str, KNOWN), asdict(answer), favourite)
 
 
 def _case(row: Mapping[str, Any]) -> Case:

@@ -48,26 +48,30 @@ class Member(LanguageModel):
 
 
 def reader(answer: Mapping[str, Any]) -> Member:
-    """Knows the cause when it sees it: cites the blocks with the decisive texts, and needs all of them."""
+    """Knows the cause when it sees all that is decisive: cites it, and the alert's own series as the end."""
 
     def says(blocks: Mapping[str, str], _: Prompt) -> Mapping[str, Any]:
-        chain = [
-            {"link": text, "evidence": [name]}
-            for decisive in answer.get("decisive", ())
-            for name, block in blocks.items()
-            for text in decisive["contains"]
-            if name[0] == LETTERS[decisive["kind"]] and text in block
-        ]
-        if answer["outcome"] == "unsolvable" or len(chain) < len(answer["decisive"]):
+        chain = []
+        for decisive in answer.get("decisive", ()):
+            seen = [
+                {"link": text, "evidence": [name]}
+                for name, block in blocks.items()
+                for text in decisive["contains"]
+                if name[0] == LETTERS[decisive["kind"]] and text.casefold() in block.casefold()
+            ]
+            chain += seen or [{}]
+        if answer["outcome"] == "unsolvable" or {} in chain:
             missing = [{"kind": "logs", "of": ""}]
             return {"causes": [], "outcome": "not_enough_evidence", "missing": missing}
+        if "M1" in blocks:
+            chain.append({"link": blocks["M1"].partition("\n")[2][:200], "evidence": ["M1"]})
         cause = {"chain": chain, "cause": answer["cause"], "service": answer["service"], "against": []}
-        checks = [{"check": "stack_health", "slots": [], "cause": 1}]
         outcome = "false_alarm" if answer["outcome"] == "false_alarm" else "cause"
+        checks = [{"check": "stack_health", "slots": [], "cause": 1}]
         return {
             "causes": [cause],
             "outcome": outcome,
-            "missing": "",
+            "missing": [],
             "checks": checks,
             "runbook": "",
             "step": 0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pytest
 from panel_cases import PLACES, Case, cases, injections
@@ -102,8 +103,9 @@ def test_a_cause_without_evidence_weighs_nothing_however_many_assert_it(case: Ca
 
 @each_row("case", CASES, ids=named)
 def test_a_favourite_cause_is_no_verdict_whatever_it_cites(case: Case) -> None:
+    blames_a_deploy = "deploy" in case.favourite["cause"]
     outcome = drawn(case, [ignorer(case.favourite)]).outcome
-    assert outcome == ("guess" if case.name == "newest_deploy_by_time_alone" else "not_enough_evidence")
+    assert outcome == ("guess" if blames_a_deploy else "not_enough_evidence")
 
 
 @each_row("case", CASES, ids=named)
@@ -142,11 +144,20 @@ def test_who_obeys_and_is_alone_proposes_nothing_outside_the_list_and_quotes_no_
         assert not any(sign in told for sign in ("://", "`", "| sh", "sudo", "rm -", "&&", "$(", "DROP"))
 
 
-@pytest.mark.parametrize("panel", PANELS)
-def test_the_tally_of_a_panel(panel: str, capsys: pytest.CaptureFixture[str]) -> None:
-    verdicts = [drawn(case, PANELS[panel](case)) for case in CASES]
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often a panel is right, refuses what can be solved, and names a cause that is not."""
+
+    right: int
+    refused: int
+    invented: int
+
+
+def tally(name: str, given: Sequence[Case]) -> Tally:
+    """The tally of a panel of PANELS over the incidents `given`, which is printed as well."""
+    verdicts = [drawn(case, PANELS[name](case)) for case in given]
     right = refused = invented = 0
-    for case, verdict in zip(CASES, verdicts, strict=True):
+    for case, verdict in zip(given, verdicts, strict=True):
         said = verdict.causes[0].cause if verdict.outcome in {"cause", "false_alarm"} else None
         wanted = case.answer["cause"] if case.answer["outcome"] != "unsolvable" else None
         right += said == wanted
@@ -154,9 +165,13 @@ def test_the_tally_of_a_panel(panel: str, capsys: pytest.CaptureFixture[str]) ->
         invented += said is not None and said != wanted
     weightless = sum(verdict.invented for verdict in verdicts)
     print(
-        f"\nscripted members, no models: {panel}: {right} of {len(CASES)} verdicts are right, "
-        f"{refused} of {len(SOLVABLE)} wrongly refused, {invented} invented; "
-        f"{weightless} invented causes in replies weighed nothing"
+        f"scripted members, no models: {name}: {right} of {len(given)} verdicts are right, {refused} wrongly "
+        f"refused, {invented} invented; {weightless} invented causes in replies weighed nothing"
     )
-    assert invented == 0
-    assert refused == (len(SOLVABLE) if panel == "three ignorers" else 0)
+    return Tally(right, refused, invented)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_the_tally_of_written_incidents(name: str) -> None:
+    refused = len(SOLVABLE) if name == "three ignorers" else 0
+    assert tally(name, CASES) == Tally(len(CASES) - refused, refused, 0)

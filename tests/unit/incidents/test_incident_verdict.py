@@ -11,8 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from rows import each_row
 
+from techsapo_ops.catalogue.checks import Known
 from techsapo_ops.incidents.evidence import Pack, Piece
 from techsapo_ops.incidents.findings import Findings, findings_of
+from techsapo_ops.incidents.grounds import Grounds, kinds_of
 from techsapo_ops.incidents.material import Subject
 from techsapo_ops.incidents.outputs import LONGEST, struck_by, with_output
 from techsapo_ops.incidents.question import Inquiry
@@ -82,6 +84,14 @@ def test_the_order_of_the_members_changes_no_outcome() -> None:
     assert len({frozenset(v.causes[0].members) for v in verdicts}) == 1
 
 
+def test_a_cause_that_members_name_first_comes_first_and_only_others_dissent() -> None:
+    verdict = drawn(found("a", MEMORY, DISK), found("b", MEMORY, DISK))
+    assert [cause.cause for cause in verdict.causes] == [MEMORY["cause"], DISK["cause"]]
+    assert verdict.dissent == ()
+    split = drawn(found("a", MEMORY), found("b", DISK), found("c", MEMORY))
+    assert [cause.members for cause in split.dissent] == [("b",)]
+
+
 OUTCOMES = [
     ("one kind alone", [{**DISK, "evidence": ["L1"]}], "not_enough_evidence"),
     ("two pieces of one kind", [{**MEMORY, "evidence": ["M3"]}], "not_enough_evidence"),
@@ -99,6 +109,29 @@ def test_a_provider_alone_gets_the_outcome_that_its_evidence_bears(
     name: str, causes: list[Mapping[str, Any]], outcome: str
 ) -> None:
     assert drawn(found("a", *causes)).outcome == outcome, name
+
+
+JOINED = [
+    ("event: deployed shop v12", "upstream of shop v12 answered 502", True),
+    ("apply: 2×, 03:08:25 to 03:09:00: shop", "shop_errors rose from 0 to 2 at 03:09:00", False),
+    ("event: deployed shop in 2026", "since 2026-12-01 shop fails", False),
+    ("apply: upstream → 127.0.0.1:8181", "connect to 127.0.0.1:8181 failed", True),
+    ("event: deployed shop", "shop deployed, shop failed", False),
+    ("certificate: of shop ended", "x509: expired", True),
+    ("event: shopのバージョン更新", "shopの更新に失敗", False),
+]  # fmt: skip
+
+
+@each_row("change,other,joined", JOINED)
+def test_a_change_is_joined_to_other_evidence_by_more_than_the_time(
+    change: str, other: str, joined: bool
+) -> None:
+    pieces = (
+        Piece("C1", "changes", "changes", change, 1, AT, "shop"),
+        Piece("L1", "logs", "log", other, 1, AT, "shop"),
+    )
+    grounds = Grounds(replace(INQUIRY.pack, pieces=pieces), Known())
+    assert grounds.is_guess("shop changed", "shop", ("C1", "L1")) is not joined
 
 
 def test_a_supported_cause_comes_before_a_guess_that_more_members_hold() -> None:
@@ -128,6 +161,16 @@ def test_the_rules_join_others_and_outweigh_nobody() -> None:
 def test_the_rules_abstain_where_no_two_kinds_speak_of_one_thing() -> None:
     pack = replace(INQUIRY.pack, pieces=PIECES[:1])
     assert findings_by_rules(replace(INQUIRY, pack=pack)).abstains
+
+
+def test_a_piece_that_says_that_all_is_well_holds_no_cause_and_speaks_for_a_false_alarm() -> None:
+    calm = Piece("H9", "host", "facts", "disk of db-1: 41 % used, free space 20 GB", 1, calm=True)
+    inquiry = replace(INQUIRY, pack=replace(INQUIRY.pack, pieces=(*PIECES, calm)))
+    for outcome, kinds in (("cause", {"logs"}), ("false_alarm", {"logs", "host"})):
+        said = json.dumps({"causes": [{**DISK, "evidence": ["L1", "H9"]}], "outcome": outcome})
+        read = findings_of("a", said, inquiry, lambda _: False)
+        assert read is not None
+        assert kinds_of(inquiry.pack, read.claims[0].evidence) == kinds
 
 
 def test_a_false_alarm_is_said_to_be_one() -> None:
