@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
@@ -49,7 +50,7 @@ def accesses(
     """By the place of each source below `services`, what raises OpsError where it can't be read."""
     for number, service in enumerate(services):
         if service.prometheus is not None:
-            yield (number, "prometheus"), _answers(Prometheus(service.prometheus, timeout=SECONDS))
+            yield (number,), _answers(Prometheus(service.prometheus, timeout=SECONDS))
         for place, log in enumerate(service.logs):
             yield (number, "logs", place), _log(log, service.name, folder, runner)[1].readable
         if service.runbook is not None:
@@ -66,7 +67,11 @@ def _log(log: Log, service: str, folder: Path, runner: Runner) -> tuple[str, Log
 
 def _answers(server: Prometheus) -> Callable[[], None]:
     def ask() -> None:
-        if not server.ready():
+        try:
+            ready = server.ready()
+        except Unreachable as error:
+            raise OpsError(error.message) from None
+        if not ready:
             raise OpsError(msg("{url} is not ready", url=server.url))
 
     return ask
