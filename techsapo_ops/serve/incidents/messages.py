@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.incidents.evidence import Pack, Piece
+from techsapo_ops.incidents.findings import Missing
+from techsapo_ops.incidents.material import Kind
 from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.verdict import facts
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.incidents.story import Drawn
 from techsapo_ops.stores.incidents.rows import Incident
 
@@ -17,6 +19,11 @@ FACTS = 3
 LONGEST = 160
 """Characters of a fact: two or three lines of a phone."""
 _MOST_UNREAD = 3
+_KINDS: Mapping[Kind, str] = {
+    "metrics": msg("metrics"), "logs": msg("logs"), "changes": msg("changes"), "host": msg("host facts"),
+    "runbook": msg("runbook"), "knowledge": msg("own pages"), "like": msg("earlier incidents"),
+}  # fmt: skip
+"""Kinds of evidence, as they are said."""
 
 
 def first_message(incident: Incident, pack: Pack, language: Language) -> str:
@@ -46,10 +53,9 @@ def lines_of(pack: Pack, drawn: Drawn, language: Language) -> tuple[str, ...]:
     lines = [sentence_of(drawn), *map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))]
     if verdict.checks:
         lines.append(msg("Next check: {command}", command=shlex.join(verdict.checks[0].argv)))
-    for other in verdict.causes[1:2]:
-        if other.providers and verdict.outcome in {"cause", "guess", "false_alarm"}:
-            who = ", ".join(other.providers)
-            lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
+    for other in verdict.dissent[:1]:
+        who = ", ".join(other.providers)
+        lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
     return tuple(lines)
 
 
@@ -69,15 +75,19 @@ def sentence_of(drawn: Drawn) -> str:
         case "not_enough_evidence":
             if not verdict.missing:
                 return msg("the evidence is not enough to name a cause")
-            return msg(
-                "the evidence is not enough to name a cause; missing: {what}", what="; ".join(verdict.missing)
-            )
+            what = joined(", ", map(_lacking, verdict.missing[:_MOST_UNREAD]))
+            return msg("the evidence is not enough to name a cause; missing: {what}", what=what)
 
 
 def stopped_message(incident: Incident, why: str, language: Language) -> str:
     """That there will be no verdict, and why."""
     said = msg("Incident {number}: there is no verdict: {why}", number=incident.number, why=why)
     return in_language(said, language)
+
+
+def _lacking(missing: Missing) -> str:
+    kind = _KINDS[missing.kind]
+    return msg("{kind} of {name}", kind=kind, name=missing.of) if missing.of else kind
 
 
 def _text(lines: Iterable[str], language: Language) -> str:

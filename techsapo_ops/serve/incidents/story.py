@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from techsapo_ops.catalogue.translations import Language
 from techsapo_ops.incidents.evidence import Pack
@@ -52,10 +52,10 @@ class Story:
         for entry in entries:
             match entry.kind:
                 case "evidence":
-                    pack = _adapter(Pack).validate_json(entry.text)
+                    pack = _read(Pack, entry.text)
                 case "verdict":
-                    drawn, due = _adapter(Drawn).validate_json(entry.text), False
-                    due = drawn.verdict.spent
+                    drawn = _read(Drawn, entry.text)
+                    due = drawn is not None and drawn.verdict.spent
                 case "stopped":
                     due = False
                 case "message":
@@ -100,6 +100,14 @@ def text_of(value: Pack | Drawn) -> str:
     kind: type = type(value)
     text: bytes = _adapter(kind).dump_json(value)
     return text.decode()
+
+
+def _read(kind: Any, text: str) -> Any:
+    """What an entry holds; None where a version of another form has written it."""
+    try:
+        return _adapter(kind).validate_json(text)
+    except ValidationError:
+        return None
 
 
 @cache
