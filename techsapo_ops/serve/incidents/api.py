@@ -33,7 +33,7 @@ from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import Admit, body_route
 from techsapo_ops.serve.http.responses import json_response, while_connected
 from techsapo_ops.serve.incidents.asking import Questions
-from techsapo_ops.serve.incidents.desk import Desk
+from techsapo_ops.serve.incidents.desk import Desk, unknown
 from techsapo_ops.stores.incidents.store import Away
 
 T = TypeVar("T")
@@ -83,18 +83,24 @@ def _changing(gate: Gate, desk: Desk | None, questions: Questions) -> APIRouter:
             raise _away(error) from None
         return Response(status_code=499) if document is None else json_response(document)
 
-    async def resolve(number: int, body: ResolveBody, request: Request) -> Response:
-        return json_response(await _asked(desk, lambda d: d.resolve(number, body.cause, _author(request))))
+    async def resolve(number: str, body: ResolveBody, request: Request) -> Response:
+        return json_response(
+            await _asked(desk, lambda d: d.resolve(_whole(number), body.cause, _author(request)))
+        )
 
-    async def strike(number: int, body: StrikeBody, request: Request) -> Response:
+    async def strike(number: str, body: StrikeBody, request: Request) -> Response:
         author = _author(request)
-        return json_response(await _asked(desk, lambda d: d.strike(number, body.cause, body.reason, author)))
+        return json_response(
+            await _asked(desk, lambda d: d.strike(_whole(number), body.cause, body.reason, author))
+        )
 
-    async def check(number: int, body: CheckBody, request: Request) -> Response:
+    async def check(number: str, body: CheckBody, request: Request) -> Response:
         author = _author(request)
-        return json_response(await _asked(desk, lambda d: d.check(number, body.check, body.output, author)))
+        return json_response(
+            await _asked(desk, lambda d: d.check(_whole(number), body.check, body.output, author))
+        )
 
-    one, asking = "/incidents/{number:int}", "Ask the panel about an alert, an incident or a question."
+    one, asking = "/incidents/{number}", "Ask the panel about an alert, an incident or a question."
     return _posting(
         gate.admit,
         ("/incidents/investigate", investigate, InquiryBody, asking),
@@ -140,16 +146,23 @@ def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
         return json_response(await _asked(desk, lambda d: IncidentsBody(incidents=d.listed(state, limit))))
 
     @router.get(
-        "/incidents/{number:int}",
+        "/incidents/{number}",
         summary="An incident with its time line.",
         response_model=WholeIncidentBody,
         responses=_READ,
     )
-    async def incident(request: Request, number: int) -> Response:
+    async def incident(request: Request, number: str) -> Response:
         await gate.admit_monitor(request, "ask")
-        return json_response(await _asked(desk, lambda d: d.whole(number)))
+        return json_response(await _asked(desk, lambda d: d.whole(_whole(number))))
 
     return router
+
+
+def _whole(number: str) -> int:
+    """The number in a path. Raises Problem for what is none, and only once the caller is let in."""
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise unknown(number)
+    return int(number)
 
 
 def _author(request: Request) -> str:

@@ -62,7 +62,7 @@ class Questions:
         """The evidence, and the verdict where there is one on an incident. Blocks."""
         about, since = body.about.strip(), timedelta(seconds=body.since)
         asked, now = self.investigation, self.investigation.now()
-        if about.isdecimal() and self.desk is not None:
+        if self.desk is not None and about.isascii() and about.isdigit() and len(about) < 10:
             incident = self.desk.found(int(about))
             story = Story.of(asked.store.entries(incident.number))
             return story.pack or asked.evidence(incident), story.drawn

@@ -39,7 +39,6 @@ from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, inciden
 
 LONGEST_AGO = timedelta(days=30)
 """How old an event may be that somebody tells of."""
-_LAST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +142,9 @@ class Desk:
 
     def found(self, number: int) -> Incident:
         """The incident of that number. Raises Problem where there is none."""
-        incident = self.store.incident(number) if number <= _LAST else None
+        incident = self.store.incident(number)
         if incident is None:
-            raise _unknown(number)
+            raise unknown(number)
         return incident
 
     def whole(self, number: int) -> WholeIncidentBody:
@@ -159,8 +158,8 @@ class Desk:
         )
 
     def _altered(self, number: int, decide: Callable[[Incident], Change]) -> WholeIncidentBody:
-        if number > _LAST or self.store.alter(number, decide) is None:
-            raise _unknown(number)
+        if self.store.alter(number, decide) is None:
+            raise unknown(number)
         return self.whole(number)
 
     def _redrawn(self, number: int, drawn: Callable[[Story], Iterator[Entry]]) -> WholeIncidentBody:
@@ -178,7 +177,7 @@ class Desk:
             after = replace(incident, investigation="due", investigated=None) if due else incident
             return Change(after, entries=entries)
 
-        timeline = self.store.entries(number) if number <= _LAST else ()
+        timeline = self.store.entries(number)
         story = Story.of(timeline)
         body = self._altered(number, decide)
         if body.investigation == "due":
@@ -225,5 +224,6 @@ def _shown(row: Any) -> dict[str, Any]:
     return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
 
 
-def _unknown(number: int) -> Problem:
+def unknown(number: object) -> Problem:
+    """That there is no such incident."""
     return Problem(404, "not_found", msg("there is no incident {number}", number=number))
