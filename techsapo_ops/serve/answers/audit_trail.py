@@ -79,6 +79,33 @@ class AuditTrail:
         wait = VendorWait(self.metrics.lag.running)
         return AuditedRequest(self, prompt, task_type, request_id, caller, wait)
 
+    def investigated(
+        self,
+        account: Account,
+        request_id: str,
+        status: str,
+        *,
+        key_id: str | None,
+        user: str | None = None,
+    ) -> None:
+        """Write down what an investigation cost, by an API key or a purse of its own."""
+        if account.calls:
+            self.audit.put(
+                AuditRow(
+                    id=uuid.uuid4().hex,
+                    time=datetime.now(UTC),
+                    instance=self.instance,
+                    request_id=request_id,
+                    providers=tuple(dict.fromkeys(call.provider for call in account.calls)),
+                    simulated=self.simulated,
+                    cost_usd=account.spent_usd,
+                    status=status,
+                    user_id=user,
+                    key_id=key_id,
+                    calls=tuple(account.calls),
+                )
+            )
+
     def lost(self, lost: LostReservation) -> None:
         """Write down a request whose instance died: of it only what it may have cost is known."""
         self.audit.put(

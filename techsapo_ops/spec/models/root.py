@@ -17,6 +17,7 @@ from techsapo_ops.spec.models.base import (
     Text,
     is_loopback,
 )
+from techsapo_ops.spec.models.investigate import Investigate, Knowledge
 from techsapo_ops.spec.models.machines import FloatingAddress, Host, HostKey, Swarm
 from techsapo_ops.spec.models.monitoring import Monitoring
 from techsapo_ops.spec.models.notifications import Notifications
@@ -31,6 +32,7 @@ ServiceKind = Literal[
 ]  # fmt: skip
 APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
+    "investigate",
 )  # fmt: skip
 """What the app reads of the spec; a change elsewhere concerns it not."""
 NOT_RENDERED = frozenset({"host", "port", "instances", "public_url"})
@@ -82,6 +84,14 @@ class Spec(Section):
     """Monitoring of the stack: Prometheus, Alertmanager, Grafana, exporters, alerts."""
     notifications: Notifications = Field(default_factory=Notifications.model_construct)
     """Receivers of alerts, by severity."""
+    investigate: Investigate | None = None
+    """Investigation of alerts; `investigate: {}` uses the defaults. Without this section, none starts by
+    itself; `techsapo why` still works.
+    """
+    knowledge: Knowledge = ()
+    """Text files with the team's own knowledge, such as wiki/*.md; investigations and `techsapo ask` search
+    them and name the file.
+    """
     redis: Redis = Field(default_factory=Redis.model_construct)
     """Cache and shared counters."""
     mysql: Mysql | None = None

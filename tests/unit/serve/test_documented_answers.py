@@ -33,12 +33,20 @@ POSTED: list[tuple[str, dict[str, Any]]] = [
     (CHAT, {"json": DISK}),
     (CHAT, {"json": {**DISK, "n": 2}}),
     (CHAT, {"json": {**DISK, "model": "gpt"}}),
+    ("/api/v1/alerts", {"json": [{"labels": {"alertname": "Slow", "service": "shop"}}]}),
+    ("/api/v1/alerts", {"json": [{}]}),
+    ("/api/v1/events", {"json": {"text": "deployed shop"}}),
+    ("/api/v1/incidents/investigate", {"json": {"about": "why?"}}),
+    ("/api/v1/incidents/1/check", {"json": {"output": "x"}}),
+    ("/api/v1/incidents/1/strike", {"json": {"cause": 1, "reason": "no"}}),
+    ("/api/v1/incidents/1/resolve", {"json": {"cause": "a bad deploy"}}),
 ]
 GOT = (
     "/health", "/api/v1/health", "/api/v1/metrics/recent", "/api/v1/status",
     "/api/v1/tiers", "/api/v1/answers/none",
     "/v1/models", "/v1/models/techsapo-basic", "/v1/models/gpt",
     "/api/v1/dashboards", *(f"/api/v1/dashboards/{name}" for name in ("main", "none", "main?span=9y")),
+    "/api/v1/events", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/9",
 )  # fmt: skip
 
 
@@ -53,7 +61,7 @@ async def ask_for_everything(client: httpx.AsyncClient, documented: Documented) 
 
 @each_row("sections", [{"providers": FLAKY}, {"redis": {"port": 1}, "mysql": {"port": 1}}])
 def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sections: dict[str, Any]) -> None:
-    app = make_app(tmp_path, **sections)
+    app = make_app(tmp_path, investigate={}, **sections)
 
     async def work(client: httpx.AsyncClient) -> tuple[Documented, set[int]]:
         documented = Documented((await client.get("/openapi.json")).json())

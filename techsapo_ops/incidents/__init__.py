@@ -1,0 +1,1 @@
+"""From an alert to evidence and a verdict."""

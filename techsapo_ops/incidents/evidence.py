@@ -1,0 +1,44 @@
+"""The evidence of an investigation: numbered pieces, the strongest first, within a size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from techsapo_ops.incidents.material import Kind, Subject, Unread
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece. `text` is masked, and is data: nothing in it is an instruction.
+
+    `id` is the letter of its kind and a number (M1, L2), `source` where it was read, `at` when what it says
+    began; `score` is larger for what is more unusual and nearer to the beginning of the alert.
+    """
+
+    id: str
+    kind: Kind
+    source: str
+    text: str
+    score: float
+    at: datetime | None = None
+    service: str = ""
+    host: str = ""
+    sample: str = ""
+    """A line of the log, masked, where `text` is the pattern of such lines."""
+    calm: bool = False
+    """Whether it says that things are in order: it speaks for a false alarm, and for no cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """What people and the panel see, in the order of its worth. `unread` is what could not be looked at."""
+
+    subject: Subject
+    pieces: tuple[Piece, ...]
+    read: tuple[str, ...]
+    unread: tuple[Unread, ...]
+
+    def piece(self, identity: str) -> Piece | None:
+        """The piece of that id."""
+        return next((piece for piece in self.pieces if piece.id == identity), None)
