@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.incidents.knowledge import FILE, Knowledge, current
+from techsapo_ops.incidents.knowledge import Knowledge, current
 from techsapo_ops.incidents.material import Page
 
 CASES = Path(__file__).parent / "cases" / "knowledge"
@@ -47,7 +47,7 @@ def cases() -> list[Case]:
 
 def knowledge(folder: Path, patterns: Sequence[str] = (*OWN, *OTHERS)) -> Knowledge:
     """The pages, in an index in `folder`."""
-    return current(folder / FILE, patterns, CASES)
+    return current(folder / "knowledge.sqlite", patterns, CASES)
 
 
 @dataclass(frozen=True)

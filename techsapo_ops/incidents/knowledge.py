@@ -24,7 +24,6 @@ from techsapo_ops.incidents.own_files import MOST_FILES, NotRead, OwnFile, own_f
 from techsapo_ops.incidents.search import TABLES, best, put, remove
 from techsapo_ops.messages import msg
 
-FILE = "knowledge.sqlite"
 MOST_TEXT = 16 << 20
 """Bytes of all files together; their index is five times as large."""
 _FORMAT = 1

@@ -24,6 +24,9 @@ CREATE VIRTUAL TABLE pairs USING fts5 (heading, text, content = '', tokenize = '
 LONGEST_QUERY = 2_000
 """Characters of a question, at its beginning and at its end, that are looked for."""
 MOST_TERMS = 48
+FEW = 100
+MOST_ASKED = 12
+"""Terms that a question counts as, the rarest; a log has many more."""
 COVERED = 0.3
 """Share of a question's terms, each weighed by how rare it is, that a part must hold to be given."""
 _RUN = re.compile("[\u3005\u3040-\u30ff\u3400-\u9fff]+")
@@ -36,7 +39,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ENDING = re.compile(r"(?<=[a-z]{4})(?:ing|ed|es|s)$")
 _STOP = re.compile(
     "an?|and|are|as|at|be|but|by|can|do|does|for|from|has|have|how|i|if|in|into|is|its?|me|my|of|on|or|our|"
-    "should|that|the|there|this|to|up|was|we|what|when|where|which|who|why|will|with|you|your"
+    "no|not|should|that|the|there|this|to|up|was|we|what|when|where|which|who|why|will|with|you|your"
 )
 
 
@@ -60,8 +63,10 @@ def remove(connection: sqlite3.Connection, file: str) -> None:
 
 def best(connection: sqlite3.Connection, query: str, limit: int) -> tuple[Page, ...]:
     """The parts that answer `query` best, at most `limit`; none where nothing fits. Raises sqlite3.Error."""
-    count = connection.execute("SELECT count(*) FROM pages").fetchone()[0]
-    score, covered, asked = defaultdict[int, float](float), defaultdict[int, float](float), 0.0
+    # In a handful of pages a term that none of them holds would outweigh all others.
+    count = max(connection.execute("SELECT count(*) FROM pages").fetchone()[0], FEW)
+    score, covered = defaultdict[int, float](float), defaultdict[int, float](float)
+    asked: list[float] = []
     for table, term in terms_of(query):
         rows = connection.execute(
             f"SELECT rowid, bm25({table}, 3.0, 1.0) FROM {table} WHERE {table} MATCH ?",  # noqa: S608
@@ -70,11 +75,12 @@ def best(connection: sqlite3.Connection, query: str, limit: int) -> tuple[Page, 
         rareness = math.log(
             1 + (count - len(rows) + 0.5) / (len(rows) + 0.5)
         )  # BM25's, of a term in a corpus
-        asked += rareness
+        asked.append(rareness)
         for number, worth in rows:
             score[number] -= worth  # SQLite's is less for what is better
             covered[number] += rareness
-    numbers = sorted((n for n in score if covered[n] >= COVERED * asked), key=lambda n: (-score[n], n))
+    enough = COVERED * sum(sorted(asked)[-MOST_ASKED:])
+    numbers = sorted((n for n in score if covered[n] >= enough), key=lambda n: (-score[n], n))
     wanted = "SELECT file, heading, text FROM pages WHERE id = ?"
     return tuple(Page("knowledge", *connection.execute(wanted, (n,)).fetchone()) for n in numbers[:limit])
 

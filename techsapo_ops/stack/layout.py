@@ -39,6 +39,8 @@ SPEC_SEEN = "spec-seen"
 MACHINES_NOTE = "machines.json"
 BUDGET_FOLDER = "budget"
 """Folder beside the app's configuration with what it has to know of budgets, see stack.data_notes."""
+KNOWLEDGE = "knowledge"
+"""Folder in the state directory of what can be made again from the team's own files."""
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 
@@ -197,6 +199,11 @@ class Layout:
     def textfiles(self) -> Path:
         """Metrics of jobs, read by node exporter's textfile collector."""
         return self.state / "textfile"
+
+    @property
+    def knowledge(self) -> Path:
+        """The index of the team's own knowledge; in a folder of its own, which a container can be given."""
+        return self.state / KNOWLEDGE / "knowledge.sqlite"
 
     @property
     def drills(self) -> Path:

@@ -17,6 +17,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
+    KNOWLEDGE,
     LOCK,
     LOGS,
     PROOF_FOLDER,
@@ -34,7 +35,7 @@ SET_ASIDE = "set-aside"
 _LOCAL = frozenset(
     {
         RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, RECOVERY, SET_ASIDE,
-        TRAVEL_NOTE, SPEC_SEEN, LOCK, GIT_IGNORE,
+        TRAVEL_NOTE, SPEC_SEEN, KNOWLEDGE, LOCK, GIT_IGNORE,
     }
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and what is too large: backups, and

@@ -136,6 +136,7 @@ class AuditedRequest:
             **{name: answer[name] for name in (*_VERDICT, "cache")},
             processingTime=self.elapsed_ms(),
             cost=answer["cost_usd"],
+            **({"sources": files} if (files := [s["file"] for s in answer.get("sources", ())]) else {}),
         )
         status = "accepted" if answer["accepted"] else "below_threshold"
         self._audit("refused" if answer["outcome"] == "refused" else status, answer, tuple(names))

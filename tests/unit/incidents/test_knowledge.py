@@ -15,7 +15,7 @@ import pytest
 import tests.knowledge as measured
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents import knowledge as module
-from techsapo_ops.incidents.knowledge import FILE, Knowledge, current, search
+from techsapo_ops.incidents.knowledge import Knowledge, current, search
 from techsapo_ops.incidents.own_files import LARGEST, LONGEST, LONGEST_NAME, parts_of
 
 
@@ -35,12 +35,12 @@ def put(path: Path, text: str | bytes) -> None:
 
 
 def now(folder: Path, *patterns: str) -> Knowledge:
-    return current(folder / ".techsapo" / FILE, patterns or ("wiki/",), folder)
+    return current(folder / ".techsapo" / "knowledge.sqlite", patterns or ("wiki/",), folder)
 
 
 def found(folder: Path, query: str) -> list[tuple[str, str]]:
     """File and heading of what the stored index gives."""
-    return [(page.file, page.heading) for page in search(folder / ".techsapo" / FILE, query, 5)]
+    return [(page.file, page.heading) for page in search(folder / ".techsapo" / "knowledge.sqlite", query, 5)]
 
 
 REDIS = ("wiki/redis.md", "Redis > メモリが足りない")
@@ -211,7 +211,7 @@ def test_names_and_text_hold_nothing_that_acts_on_a_terminal(folder: Path) -> No
 
 def test_a_damaged_index_is_made_again(folder: Path) -> None:
     now(folder)
-    file = folder / ".techsapo" / FILE
+    file = folder / ".techsapo" / "knowledge.sqlite"
     whole = file.read_bytes()
     for place in (0, 18, 100, 5_000, 11_111, len(whole) - 1):
         content = bytearray(whole)
@@ -224,7 +224,7 @@ def test_a_damaged_index_is_made_again(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3\0", os.urandom(9000)])
 def test_what_is_no_index_is_made_again_and_said_by_who_only_reads(folder: Path, content: bytes) -> None:
     now(folder)
-    (folder / ".techsapo" / FILE).write_bytes(content)
+    (folder / ".techsapo" / "knowledge.sqlite").write_bytes(content)
     with pytest.raises(OpsError, match="can't be read"):
         found(folder, "connections")
     now(folder)
@@ -255,7 +255,7 @@ def test_on_a_full_disk_the_search_goes_on_and_says_so(folder: Path, full_disk: 
     assert knowledge.trouble is not None
     assert "knowledge" in knowledge.trouble.message
     assert [page.file for page in knowledge.search("too many connections", 5)] == ["wiki/db.md"]
-    assert not (folder / ".techsapo" / FILE).exists()
+    assert not (folder / ".techsapo" / "knowledge.sqlite").exists()
 
 
 def test_on_a_full_disk_the_old_index_stays(folder: Path) -> None:
@@ -278,8 +278,8 @@ def test_another_users_link_in_place_of_the_index_is_not_written_through(
     target = tmp_path / "target"
     target.write_text("mine")
     (folder / ".techsapo").mkdir()
-    (folder / ".techsapo" / FILE).symlink_to(target)
-    (folder / ".techsapo" / FILE).with_suffix(".new").symlink_to(target)
+    (folder / ".techsapo" / "knowledge.sqlite").symlink_to(target)
+    (folder / ".techsapo" / "knowledge.sqlite").with_suffix(".new").symlink_to(target)
     now(folder)
     assert target.read_text() == "mine"
     assert found(folder, "too many connections") == [CONNECTIONS]
@@ -288,13 +288,13 @@ def test_another_users_link_in_place_of_the_index_is_not_written_through(
 _REPEATED = """
 import sys
 from pathlib import Path
-from techsapo_ops.incidents.knowledge import FILE, current, search
+from techsapo_ops.incidents.knowledge import current, search
 folder, name = Path(sys.argv[1]), sys.argv[2]
 for n in range(5):
     (folder / "wiki" / f"{name}.md").write_text(f"# {name}\\n\\nround{n} of {name}\\n")
-    own = current(folder / ".techsapo" / FILE, ["wiki/"], folder)
+    own = current(folder / ".techsapo" / "knowledge.sqlite", ["wiki/"], folder)
     assert own.search(f"round{n} {name}", 1)[0].file == f"wiki/{name}.md", n
-    search(folder / ".techsapo" / FILE, "connections", 5)
+    search(folder / ".techsapo" / "knowledge.sqlite", "connections", 5)
 """
 
 
@@ -315,7 +315,7 @@ def test_two_processes_at_once_leave_an_index_with_what_both_have_seen(folder: P
 
 def test_the_index_is_its_owners_and_its_readers_alone(folder: Path) -> None:
     now(folder)
-    assert (folder / ".techsapo" / FILE).stat().st_mode & 0o777 == 0o600
+    assert (folder / ".techsapo" / "knowledge.sqlite").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_python_without_trigrams_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,12 +362,12 @@ def test_questions_find_their_answers(tmp_path: Path) -> None:
 
 def test_sqlite_is_opened_for_reading_alone(folder: Path) -> None:
     now(folder)
-    file = folder / ".techsapo" / FILE
+    file = folder / ".techsapo" / "knowledge.sqlite"
     file.chmod(0o400)
     file.parent.chmod(0o500)
     try:
         assert found(folder, "too many connections") == [CONNECTIONS]
-        assert {path.name for path in file.parent.iterdir()} >= {FILE}
+        assert {path.name for path in file.parent.iterdir()} >= {"knowledge.sqlite"}
         assert not any(path.name.endswith(("-wal", "-journal", "-shm")) for path in file.parent.iterdir())
     finally:
         file.parent.chmod(0o700)
