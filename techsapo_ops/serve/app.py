@@ -45,6 +45,7 @@ from techsapo_ops.serve.pages.acknowledge_page import Door, acknowledge_routes, 
 from techsapo_ops.serve.pages.acknowledgements import TIMEOUT, Acknowledgements
 from techsapo_ops.serve.pages.charts import Charts
 from techsapo_ops.serve.pages.help_pages import help_routes, runbook_routes
+from techsapo_ops.serve.pages.metrics_query import query_routes
 from techsapo_ops.serve.pages.pages import monitoring_routes, page_routes
 from techsapo_ops.serve.pages.status_report import StatusReport
 from techsapo_ops.spec.front_door import host_names
@@ -216,6 +217,7 @@ class App:
                 telemetry,
                 report,
             ),
+            query_routes(gate, prometheus),
         )
         pages = (
             sign_in_routes(),

@@ -142,9 +142,11 @@ class Gate:
         key = self._check(request, "ask", address)
         return Caller(claimed, key, address, self._sign_in.user(request))
 
-    async def admit_monitor(self, request: Request) -> ApiKey | None:
-        """Let a look at the inside pass: from this host and named networks, else with a key, its own."""
-        if self._keys is None or self._neighbours.has(request.scope):
+    async def admit_monitor(self, request: Request, *, neighbours: bool = True) -> ApiKey | None:
+        """Let a look at the inside pass: with a key for it or, as `neighbours`, from this host and named
+        networks.
+        """
+        if self._keys is None or (neighbours and self._neighbours.has(request.scope)):
             return None
         return self._check(request, "monitor", str(request.state.client))
 
