@@ -17,7 +17,7 @@ import psutil
 import typer
 
 from techsapo_ops.adapters.address import Address, reachable_host
-from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
+from techsapo_ops.adapters.http import ANSWER_LIMIT, Unreachable, Untrusted, fetch, send
 from techsapo_ops.adapters.tls import Trust, read_authorities
 from techsapo_ops.cli.environment import api_key
 from techsapo_ops.cli.language import spoken_language
@@ -110,6 +110,8 @@ _DEFAULT_PROMPT = 20_000
 _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
+_LOOK = 30.0
+"""Seconds for a document that no model is asked for."""
 _PASSING = frozenset({502, 503, 504})
 """Statuses of answers after which a question is sent again."""
 PAUSE = 1.0
@@ -269,6 +271,23 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
     return reply
 
 
+def get(
+    asked: Orchestrator, path: str, query: Mapping[str, str], *, scope: str = "monitor"
+) -> dict[str, Any]:
+    """The JSON document at `path`, for a key with `scope`. Raises OpsError with what was said instead."""
+    url, headers = f"{asked.peer.url}{path}", {"Accept-Language": spoken_language(), **asked.peer.headers}
+    try:
+        answer = fetch(
+            url, timeout=_LOOK, limit=ANSWER_LIMIT, params=query, headers=headers, trust=asked.peer.trust
+        )
+    except Unreachable as error:
+        raise _silent(url, error) from None
+    reply = _parsed(url, answer.status, answer.body)
+    if not answer.ok and "code" in reply:
+        raise _refused(answer.status, reply, scope)
+    return reply
+
+
 def _content(body: Mapping[str, Any]) -> bytes:
     """`body` as JSON; bytes of an argument that were not UTF-8 are replaced."""
     text = json.dumps(body, ensure_ascii=False)
@@ -306,7 +325,7 @@ def _strange(url: str, status: int) -> OpsError:
     )
 
 
-def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
+def _refused(status: int, body: Mapping[str, Any], scope: str = "ask") -> OpsError:
     detail, code = body.get("detail", ""), body.get("code", "")
     failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
     failures = f" ({'; '.join(failed)})" if failed else ""
@@ -332,7 +351,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         "unconfirmed": msg("try again in a moment; `techsapo health` shows what is wrong"),
         "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
         "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
-        "forbidden": msg("use a key with the scope `ask`"),
+        "forbidden": msg("use a key with the scope `{scope}`", scope=scope),
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
     return OpsError(
         msg(
