@@ -2,16 +2,22 @@
 
 A bundle is this on disk (`bundle.py`), a live stack is this through its readers, and what the app's container
 can't see comes to it as this. So one function makes the pack of all three (`pack.py`).
+
+The types say what each field may be in JSON, where its alias is its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from techsapo_ops.adapters.prometheus import Series
+from techsapo_ops.incidents import openmetrics
+from techsapo_ops.incidents.bounds import Label, PageText, Sentence, Text, Time, few
 
 Kind = Literal["metrics", "logs", "changes", "host", "runbook", "knowledge", "like"]
 LETTERS: Mapping[Kind, str] = {
@@ -22,6 +28,8 @@ ChangeKind = Literal["apply", "drift", "job", "certificate", "restart", "oom", "
 Level = Literal["error", "warning", ""]
 BEFORE = timedelta(minutes=30)
 """How long before the beginning of an alert is looked at, if nobody says otherwise."""
+_STRICT = ConfigDict(extra="forbid")
+_Names = Annotated[frozenset[Label], few(100), Field(max_length=100), PlainSerializer(sorted, list[str])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +39,27 @@ class Subject:
     `alert` is empty for a question. `services` and `hosts` are those that it names, by their labels.
     """
 
-    began: datetime
-    alert: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    expression: str = ""
-    summary: str = ""
-    question: str = ""
-    services: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    ended: datetime | None = None
+    __pydantic_config__ = _STRICT
+    began: Time
+    alert: Label = ""
+    labels: Annotated[Mapping[Label, Sentence], few(64), Field(max_length=64)] = field(default_factory=dict)
+    expression: Text = ""
+    summary: Sentence = ""
+    question: Text = ""
+    services: _Names = frozenset()
+    hosts: _Names = frozenset()
+    ended: Time | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a log, a warning or worse where the log says so."""
 
-    at: datetime
-    text: str
-    service: str = ""
-    host: str = ""
+    __pydantic_config__ = _STRICT
+    at: Annotated[Time, Field(alias="time")]
+    text: Annotated[Text, Field(alias="message")]
+    service: Label = ""
+    host: Label = ""
     level: Level = ""
 
 
@@ -57,68 +67,76 @@ class Line:
 class Change:
     """Something that somebody or something did: an apply with its diff, a job's run, an event, a restart."""
 
-    at: datetime
+    __pydantic_config__ = _STRICT
+    at: Annotated[Time, Field(alias="time")]
     kind: ChangeKind
-    text: str
-    detail: str = ""
-    service: str = ""
-    host: str = ""
+    text: Sentence
+    detail: Text = ""
+    service: Label = ""
+    host: Label = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One fact about a host or a service as it is now. `ok` is None where it is neither good nor bad."""
 
-    name: str
-    value: str
+    __pydantic_config__ = _STRICT
+    name: Label
+    value: Sentence
     ok: bool | None = None
-    service: str = ""
-    host: str = ""
+    service: Label = ""
+    host: Label = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A part of a page that was written beforehand: a runbook, or the team's own knowledge."""
 
+    __pydantic_config__ = _STRICT
     kind: Literal["runbook", "knowledge"]
-    file: str
-    heading: str
-    text: str
+    file: Label
+    heading: Sentence
+    text: PageText
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """An incident like this one that ended: what it was about, and the cause that a person named."""
 
-    id: str
-    at: datetime
-    summary: str
-    cause: str
+    __pydantic_config__ = _STRICT
+    id: Label
+    at: Annotated[Time, Field(alias="time")]
+    summary: Sentence
+    cause: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
     """A source that could not be read, and why."""
 
-    source: str
-    reason: str
+    __pydantic_config__ = _STRICT
+    source: Label
+    reason: Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
     """All that was read about `subject` from `start` to `end`. `read` names the sources that answered."""
 
+    __pydantic_config__ = _STRICT
     subject: Subject
-    start: datetime
-    end: datetime
-    series: tuple[Series, ...] = ()
+    start: Time
+    end: Time
+    series: Annotated[
+        tuple[Series, ...], BeforeValidator(openmetrics.series_of), PlainSerializer(openmetrics.text_of, str)
+    ] = ()
     lines: tuple[Line, ...] = ()
     changes: tuple[Change, ...] = ()
     facts: tuple[Fact, ...] = ()
     pages: tuple[Page, ...] = ()
-    earlier: tuple[Earlier, ...] = ()
-    read: tuple[str, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    earlier: Annotated[tuple[Earlier, ...], few(20), Field(max_length=20)] = ()
+    read: Annotated[tuple[Label, ...], few(100), Field(max_length=100)] = ()
+    unread: Annotated[tuple[Unread, ...], few(100), Field(max_length=100)] = ()
 
     def joined(self, other: Material) -> Material:
         """This, with what another reader read about the same subject."""

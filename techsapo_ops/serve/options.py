@@ -71,8 +71,13 @@ class Options:
     """The index of the team's own knowledge, where the spec names some."""
     maintenance: Path | None = None
     """The folder that says whether maintenance goes on; None by hand."""
+    alerts_key: Path | None = None
+    """The file with the key by which the stack's Alertmanager tells of alerts."""
     budget_note: Path | None = None
     """The file that says what budgets can't be rebuilt from, and resets; None by hand."""
+    evidence: Path | None = None
+    """The file with what the app can't see of its stack (`material_of`), which the job `evidence` writes;
+    None by hand, and it is there only while alerts are investigated."""
 
     def resolved_auth(self) -> Auth:
         """Who may ask."""

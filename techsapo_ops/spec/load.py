@@ -336,7 +336,9 @@ class _Loading:
         update: dict[str, Any] = {"environments": {}}
         if self.cross_check:  # a part of a spec has what the whole one had
             update["schedule"] = spec.schedule.applicable(
-                offsite=spec.backup.offsite is not None, alerts=spec.monitoring.sends_alerts
+                offsite=spec.backup.offsite is not None,
+                alerts=spec.monitoring.sends_alerts,
+                investigated=spec.investigate is not None,
             )
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}

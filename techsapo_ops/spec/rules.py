@@ -74,6 +74,17 @@ def instances(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
+def investigations(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Incidents are the same through every instance: those of several are in one database."""
+    if spec.investigate is not None and spec.mysql is None and len(spec.app.resolved_instances) > 1:
+        yield Finding(
+            ("investigate",),
+            msg("several app instances share their incidents in a database, and this stack has none"),
+            msg("add `mysql: {{}}`, or run one instance"),
+            uses=(("mysql",), ("app", "instances")),
+        )
+
+
 def nginx(spec: Spec, _: Context) -> Iterator[Finding]:
     """nginx serves a certificate that there is."""
     name = spec.nginx.certificate
@@ -209,7 +220,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 _RULES: tuple[Rule, ...] = (
-    ports, instances, redis, nginx, certificates, receiver_names, receivers, next_receivers, smtp,
+    ports, instances, investigations, redis, nginx, certificates, receiver_names, receivers, next_receivers, smtp,
     addresses, keys, scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
     prometheus_backup, retiring, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,

@@ -20,8 +20,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 Plan = Literal["basic", "standard", "premium"]
-Scope = Literal["ask", "monitor"]
-"""ask: questions of every kind; monitor: /metrics and /api/v1/health through nginx."""
+Scope = Literal["ask", "monitor", "alerts", "events"]
+"""ask: questions of every kind, and incidents; monitor: /metrics, /api/v1/health and the list of incidents,
+through nginx; alerts: telling of alerts; events: telling of events, and reading them.
+"""
 Refusal = Literal["missing", "malformed", "unknown", "revoked", "expired", "scope"]
 """What is wrong with a key that opens nothing."""
 PREFIX = "tsk"
@@ -223,8 +225,8 @@ class KeyRing:
         self._checked = float("-inf")
         self.trouble = ""
 
-    def check(self, given: str | None, scope: Scope) -> ApiKey:
-        """The key that `given` is, where it may do `scope`. Raises KeyRefused."""
+    def check(self, given: str | None, *scopes: Scope) -> ApiKey:
+        """The key that `given` is, where it may do one of `scopes`. Raises KeyRefused."""
         if not given:
             raise KeyRefused("missing")
         match = _SHAPE.fullmatch(given)
@@ -239,7 +241,7 @@ class KeyRing:
         state = key.state(datetime.now(UTC))
         if state != "active":
             raise KeyRefused(state)
-        if scope not in key.scopes:
+        if not set(scopes) & set(key.scopes):
             raise KeyRefused("scope")
         return key
 

@@ -57,6 +57,8 @@ class ScopeName(StrEnum):
 
     ASK = "ask"
     MONITOR = "monitor"
+    ALERTS = "alerts"
+    EVENTS = "events"
 
 
 @app.command()
@@ -67,7 +69,7 @@ def create(
     ] = PlanName.BASIC,
     scope: Annotated[
         list[ScopeName] | None,
-        typer.Option("--scope", help="What the key may do; can be given twice.", show_default="ask"),
+        typer.Option("--scope", help="What the key may do; can be given several times.", show_default="ask"),
     ] = None,
     expires: Annotated[
         str | None, typer.Option("--expires", help="Lifetime of the key, e.g. 90d.", show_default="never")

@@ -72,6 +72,9 @@ def serve(
     acknowledge_key: Annotated[
         Path | None, typer.Option("--acknowledge-key", hidden=True, help="The key of links to acknowledge.")
     ] = None,
+    alerts_key: Annotated[
+        Path | None, typer.Option("--alerts-key", hidden=True, help="The key by which alerts are told.")
+    ] = None,
     app_key: Annotated[
         Path | None, typer.Option("--app-key", hidden=True, help="The key that all instances share.")
     ] = None,
@@ -118,11 +121,12 @@ def serve(
     from techsapo_ops.serve.http.server import run
     from techsapo_ops.serve.metrics.logs import configure_logs
     from techsapo_ops.serve.options import Options
+    from techsapo_ops.services.alertmanager.investigating import key_file as alerts_key_file
     from techsapo_ops.services.alertmanager.kind import Alertmanager
     from techsapo_ops.services.alertmanager.signing import key_file
     from techsapo_ops.services.prometheus.kind import Prometheus
     from techsapo_ops.stack.data_notes import FILE
-    from techsapo_ops.stack.layout import BUDGET_FOLDER
+    from techsapo_ops.stack.layout import BUDGET_FOLDER, EVIDENCE_FILE, EVIDENCE_FOLDER
     from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.app_key import shared_key
     from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
@@ -154,11 +158,13 @@ def serve(
         alertmanager_login=_login(project, Alertmanager.facts.kind, alertmanager_password),
         reference=reference_pages(),
         acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
+        alerts_key=alerts_key or (None if rendered else alerts_key_file(project.layout)),
         mask=spec.wallbounce.mask,
         page_facts=_page_facts(page_facts, project),
         knowledge=knowledge or (project.layout.knowledge if spec.knowledge else None),
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
+        evidence=place.file.parent / EVIDENCE_FOLDER / EVIDENCE_FILE if rendered else None,
     )
     run(App(options), address.host, address.port)
 

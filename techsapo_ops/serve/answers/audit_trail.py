@@ -79,6 +79,24 @@ class AuditTrail:
         wait = VendorWait(self.metrics.lag.running)
         return AuditedRequest(self, prompt, task_type, request_id, caller, wait)
 
+    def investigated(self, account: Account, request_id: str, purse: str, status: str) -> None:
+        """Write down what an investigation cost `purse`, in the place of an API key."""
+        if account.calls:
+            self.audit.put(
+                AuditRow(
+                    id=uuid.uuid4().hex,
+                    time=datetime.now(UTC),
+                    instance=self.instance,
+                    request_id=request_id,
+                    providers=tuple(dict.fromkeys(call.provider for call in account.calls)),
+                    simulated=self.simulated,
+                    cost_usd=account.spent_usd,
+                    status=status,
+                    key_id=purse,
+                    calls=tuple(account.calls),
+                )
+            )
+
     def lost(self, lost: LostReservation) -> None:
         """Write down a request whose instance died: of it only what it may have cost is known."""
         self.audit.put(

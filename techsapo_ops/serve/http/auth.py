@@ -108,9 +108,12 @@ class Gate:
         """Whether questions need a key."""
         return self._keys is not None
 
-    async def admit(self, request: Request) -> Caller:
-        """The caller of a question: with a key and within its rate, or anybody while the API is open."""
-        caller = await self.known(request)
+    async def admit(self, request: Request, scope: Scope = "ask") -> Caller:
+        """The caller of a question: with a key and within its rate, or anybody while the API is open.
+
+        Of something else its key has another `scope`.
+        """
+        caller = await self.known(request, scope)
         key = caller.key
         if key is None or self._limiter is None:
             return caller
@@ -128,7 +131,7 @@ class Gate:
             )
         return caller
 
-    async def known(self, request: Request) -> Caller:
+    async def known(self, request: Request, scope: Scope = "ask") -> Caller:
         """The caller of what costs nothing: as of a question, and whatever the rate of its key."""
         address = str(request.state.client)
         given = header_of(request.scope, b"x-user-id")
@@ -139,16 +142,16 @@ class Gate:
                 # nginx would tell who it is; one with a template of the operator's own may not ask.
                 raise Problem(401, "sign_in", msg("nobody is signed in, or nginx does not pass on the user"))
             return Caller(claimed, None, address, signed_in)
-        key = self._check(request, "ask", address)
+        key = self._check(request, address, scope)
         return Caller(claimed, key, address, self._sign_in.user(request))
 
-    async def admit_monitor(self, request: Request, *, neighbours: bool = True) -> ApiKey | None:
-        """Let a look at the inside pass: with a key for it or, as `neighbours`, from this host and named
-        networks.
+    async def admit_monitor(self, request: Request, *also: Scope) -> ApiKey | None:
+        """Let a look at the inside pass: from this host and named networks, else with a key, its own or one
+        that may do one of `also`.
         """
-        if self._keys is None or (neighbours and self._neighbours.has(request.scope)):
+        if self._keys is None or self._neighbours.has(request.scope):
             return None
-        return self._check(request, "monitor", str(request.state.client))
+        return self._check(request, str(request.state.client), "monitor", *also)
 
     @property
     def knows_people(self) -> bool:
@@ -169,12 +172,10 @@ class Gate:
         key = caller.key
         return None if key is None else lambda: self.barred(key.id, "ask")
 
-    def _check(self, request: Request, scope: Scope, address: str) -> ApiKey:
+    def _check(self, request: Request, address: str, *scopes: Scope) -> ApiKey:
         assert self._keys is not None  # noqa: S101 - both callers have looked
-        kind, _, token = (header_of(request.scope, b"authorization") or "").partition(" ")
-        given = token.strip() if kind.lower() == "bearer" else header_of(request.scope, b"x-api-key")
         try:
-            key = self._keys.check(given, scope)
+            key = self._keys.check(given_key(request), *scopes)
         except KeyRefused as error:
             self._metrics.count("techsapo_auth_failures_total", error.reason)
             self._anomalies.key_refused(error.reason, request.state.request_id, address)
@@ -189,12 +190,20 @@ class Gate:
             )
             if error.reason == "scope":
                 raise Problem(
-                    403, "forbidden", msg("that API key may not do this (needs scope {scope})", scope=scope)
+                    403,
+                    "forbidden",
+                    msg("that API key may not do this (needs scope {scope})", scope=scopes[-1]),
                 ) from None
             request.state.headers = {"WWW-Authenticate": 'Bearer realm="techsapo"'}
             raise Problem(401, "unauthorized", _DETAILS[error.reason]) from None
         self._anomalies.key_used(key.id, address, request.state.request_id)
         return key
+
+
+def given_key(request: Request) -> str | None:
+    """The key that a request carries, as either header has it."""
+    kind, _, token = (header_of(request.scope, b"authorization") or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else header_of(request.scope, b"x-api-key")
 
 
 def key_ring(auth: Auth, default: Path) -> KeyRing | None:

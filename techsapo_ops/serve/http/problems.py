@@ -22,6 +22,7 @@ Code = Literal[
     "body_too_large",
     "budget_exhausted",
     "budget_reserved",
+    "conflict",
     "empty_array",
     "forbidden",
     "idempotency_key_reused",

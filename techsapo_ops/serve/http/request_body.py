@@ -135,7 +135,7 @@ class PlainRoute(APIRoute):
 
 
 def body_route(admit: Admit, check: Callable[[Any], None] = lambda _: None) -> type[PlainRoute]:
-    """A class of routes to `endpoint(body, request)`, and to those without `body`.
+    """A class of routes to `endpoint(body, request)`, with what its path names, and to those without `body`.
 
     The caller is let in before the body is looked at, as `request.state.caller`: a stranger learns nothing of
     what a body must hold, and wrong ones count against the rate. Further parameters of the endpoint only
@@ -158,7 +158,7 @@ def body_route(admit: Admit, check: Callable[[Any], None] = lambda _: None) -> t
                 except ClientDisconnect:
                     return Response(status_code=499)
                 body = _read(request.scope, raw, model, check)
-                response: Response = await endpoint(body=body, request=request)
+                response: Response = await endpoint(body=body, request=request, **request.path_params)
                 return response
 
             return handle

@@ -75,6 +75,7 @@ class Acknowledgements:
         self._prometheus = prometheus
         self._alertmanager = alertmanager
         self._known: Sequence[Acknowledgement] = ()
+        self._reached = False
 
     @classmethod
     def of_stack(cls, options: Options, prometheus: Prometheus | None) -> Acknowledgements | None:
@@ -121,6 +122,11 @@ class Acknowledgements:
         """Acknowledge; see there, Taken too."""
         return acknowledge(self._alertmanager, wanted, claim)
 
+    @property
+    def known(self) -> Sequence[Acknowledgement] | None:
+        """Who had what at the last look; None while nobody answers."""
+        return self._known if self._reached else None
+
     def samples(self) -> Iterable[Sample]:
         """Who had what at the last look."""
         for each in self._known:
@@ -128,14 +134,14 @@ class Acknowledgements:
 
     async def watch(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Look again and again. While nobody answers, nothing is known."""
-        reached = True
+        told = False
         while True:
             try:
                 self._known = tuple((await asyncio.to_thread(self.now)).values())
-                reached = True
+                self._reached, told = True, False
             except (Unreachable, ApiError) as error:
-                self._known = ()
-                if reached:
+                self._known, self._reached = (), False
+                if not told:
                     log.warning("Acknowledgements can't be read", error=error.message)
-                reached = False
+                told = True
             await pause(EVERY)

@@ -55,7 +55,7 @@ def query_routes(gate: Gate, prometheus: Prometheus | None) -> APIRouter:
         query: Annotated[str, Query(min_length=1, max_length=2000)],
         minutes: Annotated[int, Query(ge=1, le=43_200)] = 60,
     ) -> Response:
-        await gate.admit_monitor(request, neighbours=False)
+        await gate.known(request, "monitor")
         if prometheus is None:
             raise Problem(503, "no_prometheus", msg("this stack has no Prometheus"))
         end, step = math.floor(time.time()), 60.0 * minutes / POINTS

@@ -8,7 +8,15 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, PAGE_FAILING, mutes, routes
+from techsapo_ops.services.alertmanager import investigating
+from techsapo_ops.services.alertmanager.routes import (
+    BUSINESS_HOURS,
+    GROUP_BY,
+    PAGE_FAILING,
+    TEST_LABEL,
+    mutes,
+    routes,
+)
 from techsapo_ops.services.alertmanager.signing import signatures_seen, signs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.notifications import (
@@ -31,8 +39,6 @@ WATCHDOG_RECEIVER = "watchdog"
 REPORT = "WeeklyReport"
 """Name of the alert that carries the weekly report, which the job of that name sends."""
 REPORT_RECEIVER = "report"
-TEST_LABEL = "techsapo_test"
-"""Label that tells a synthetic alert from a real one; its value is new each time."""
 
 
 def alertmanager_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -45,6 +51,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         return ()
     spec = topology.spec
     settings = spec.monitoring.alertmanager
+    told = investigating.investigates(topology)
     texts = templates.render(
         f"alertmanager/techsapo.{spec.locale}.tmpl.j2", project=spec.project, pages=page_url(spec, "")
     )
@@ -56,7 +63,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         group_wait=settings.group_wait,
         group_interval=settings.group_interval,
         repeat_interval=settings.repeat_interval,
-        routes=routes(topology),
+        routes=[*((investigating.route(),) if told else ()), *routes(topology)],
         hours=_hours(spec),
         mutes=mutes(topology),
         test_label=TEST_LABEL,
@@ -65,6 +72,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
             *_pages(topology),
             *(_receiver(topology, name, each) for name, each in spec.notifications.lists() if name != PAGE),
             _report(topology),
+            *((investigating.receiver(topology),) if told else ()),
         ],
     )
     raw = any(isinstance(receiver, RawReceiver) for receiver in spec.notifications.receivers.values())

@@ -83,10 +83,10 @@ class Alertmanager(Monitor):
         )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """Its login, and the signed links that it sends."""
-        from techsapo_ops.services.alertmanager import signing
+        """Its login, the signed links that it sends, and what it tells the app of alerts with."""
+        from techsapo_ops.services.alertmanager import investigating, signing
 
-        own = super().made_secrets(topology)
+        own = {**super().made_secrets(topology), **investigating.given(topology, self.name)}
         return {**own, **signing.given(topology, self.name), **cluster_secret(topology)}
 
     def program(self, topology: Topology, service: Service) -> Program:

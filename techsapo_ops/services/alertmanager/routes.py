@@ -18,6 +18,8 @@ BUSINESS_HOURS = "business-hours"
 PATIENT: Priority = "P2"
 """Alerts of this priority wait for business hours, unless they are critical or page."""
 GROUP_BY = ("alertname", "service")
+TEST_LABEL = "techsapo_test"
+"""Label that tells a synthetic alert from a real one; its value is new each time."""
 PAGE_FAILING = "page-failing"
 """Receiver of the news that pages can't be delivered: those who are paged, and one of another kind."""
 ONCE = {"repeat_interval": "5d"}

@@ -44,6 +44,17 @@ def make_signatures(topology: Topology) -> None:
     keep(file, text, user_of(topology, "alertmanager"), mounted=True)
 
 
+def make_alerts_key(topology: Topology) -> None:
+    """The key by which Alertmanager tells the app of alerts, and a copy for each of the two."""
+    from techsapo_ops.services.alertmanager.investigating import copy_for, investigates, key_file
+    from techsapo_ops.services.made_secrets import keep, made_once, user_of
+
+    if investigates(topology):
+        key = made_once(key_file(topology.layout), None).reveal()
+        for reader in ("app", "alertmanager"):
+            keep(copy_for(topology.layout, reader), key, user_of(topology, reader), mounted=True)
+
+
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
 
@@ -58,7 +69,7 @@ def _client(server: Server) -> Alertmanager:
 
 
 class AlertmanagerRuntime(Runtime):
-    """It asks for a login that is made here, and sends signed links."""
+    """It asks for a login that is made here, sends signed links, and tells the app of alerts."""
 
     loaded = Loaded(_differs, lambda server: _client(server).reloaded())
 
@@ -67,6 +78,7 @@ class AlertmanagerRuntime(Runtime):
         from techsapo_ops.services.made_secrets import made_key, make_login
 
         make_login(topology, "alertmanager")
+        make_alerts_key(topology)
         make_signatures(topology)
         for path in cluster_secret(topology).values():
             made_key(path, CLUSTER_MEMBER)

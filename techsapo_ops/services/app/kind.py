@@ -54,6 +54,7 @@ class App(Kind):
     unread = ("pages",)  # read anew by each page that is looked at
     secrets = (
         "providers", "redis.password", "mysql.password", "app.auth.sign_in.secret", "app.tracing.headers",
+        "investigate",
     )  # fmt: skip
     port_setting = "app.port"
     vital = True
@@ -121,13 +122,14 @@ class App(Kind):
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its own key, and the passwords that were made at the first start of what it asks."""
-        from techsapo_ops.services.alertmanager import signing
+        from techsapo_ops.services.alertmanager import investigating, signing
         from techsapo_ops.services.monitor import given
         from techsapo_ops.services.mysql.kind import APP_PASSWORD
         from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
 
         layout = topology.layout
         made = {APP_KEY: layout.app_key, **given(topology, self.name), **signing.given(topology, self.name)}
+        made.update(investigating.given(topology, self.name))
         if topology.spec.mysql is not None and topology.spec.mysql.password is None:
             made[APP_PASSWORD] = layout.mysql_password
         if accounts_made(topology):
@@ -159,6 +161,7 @@ class App(Kind):
                 "secrets/redis-password",
                 "secrets/app-auth-",
                 "secrets/app-tracing-",
+                "secrets/investigate-",
                 f"secrets/{APP_PASSWORD}",
             ),
         )
@@ -236,6 +239,7 @@ def _stop_seconds(topology: Topology) -> int:
 
 
 def _arguments(topology: Topology, service: Service, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    from techsapo_ops.services.alertmanager import investigating
     from techsapo_ops.services.alertmanager.signing import key_options
     from techsapo_ops.services.app.rendered_spec import PAGE_FACTS
     from techsapo_ops.services.monitor import password_options
@@ -248,7 +252,8 @@ def _arguments(topology: Topology, service: Service, kinds: tuple[str, ...]) -> 
         "--data", str(topology.data_dir(service)),
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
         "--page-facts", str(topology.config_dir() / PAGE_FACTS),
-        *key_options(topology), *address_options(topology, kinds, service.machine),
+        *key_options(topology), *investigating.key_options(topology),
+        *address_options(topology, kinds, service.machine),
         *authority_options(topology, trusted(topology, service)),
         *password_options(topology, service.kind), *_knowledge_option(topology),
     )  # fmt: skip

@@ -60,6 +60,11 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
         weights = calibration_file(spec.wallbounce.calibration, layout)
         weights_seen = topology.places.seen(weights, CONTAINER_CALIBRATION)
         app_data["wallbounce"]["calibration"] = str(weights_seen).replace("${", "$${")
+    for service in app_data.get("investigate", {}).get("services", ()):
+        for place in (service, *service.get("logs", ())):  # it does not know where the spec was
+            for name in {"runbook", "path"} & place.keys():
+                if place[name] is not None and "://" not in place[name]:
+                    place[name] = str(user_path(place[name], layout.spec_file.parent)).replace("${", "$${")
     for section in app_data.values():
         if isinstance(section, dict) and section.get("tls") is False:
             del section["tls"]  # the word alone would start every app anew

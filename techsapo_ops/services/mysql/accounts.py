@@ -32,8 +32,12 @@ RIGHTS = {
     "audit_requests": "INSERT",
     "audit_calls": "INSERT",
     "audit_spent": "INSERT, UPDATE",
+    "incidents": "INSERT, UPDATE",
+    "incident_alerts": "INSERT, UPDATE",
+    "incident_entries": "INSERT",
+    "incident_events": "INSERT",
 }
-"""What the app may do to its tables beside reading them: the last one has sums, which grow."""
+"""What the app may do to its tables beside reading them: sums grow, incidents and their alerts end."""
 
 
 @dataclass(frozen=True, slots=True)

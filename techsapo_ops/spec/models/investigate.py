@@ -98,6 +98,10 @@ class Investigate(Section):
     """Services of the team that techsapo does not run."""
     slack: SlackMessage | None = None
     """Slack bot whose first message is updated with the verdict."""
+    webhook: Secret | None = None
+    """Without `slack`: URL of an incoming webhook, such as that of Slack or Mattermost, which gets the first
+    message and the verdict as `{"text": …}`.
+    """
 
 
 Knowledge = tuple[FolderOrPattern, ...]

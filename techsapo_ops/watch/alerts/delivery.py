@@ -14,8 +14,8 @@ from techsapo_ops.catalogue.alerts import PAGE, WATCHDOG, Alert
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
-from techsapo_ops.services.alertmanager.routes import receiver_of
+from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
+from techsapo_ops.services.alertmanager.routes import TEST_LABEL, receiver_of
 from techsapo_ops.services.prometheus.alert_rules import help_with
 from techsapo_ops.spec import PRODUCTION
 from techsapo_ops.spec.models import Spec

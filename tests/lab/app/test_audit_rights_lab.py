@@ -35,6 +35,10 @@ ADDING = {
     "audit_requests": {"INSERT"},
     "audit_calls": {"INSERT"},
     "audit_spent": {"INSERT", "UPDATE"},
+    "incidents": {"INSERT", "UPDATE"},
+    "incident_alerts": {"INSERT", "UPDATE"},
+    "incident_entries": {"INSERT"},
+    "incident_events": {"INSERT"},
 }
 """What the app's account may."""
 
@@ -111,6 +115,9 @@ def revision(made: Project) -> str:
         "DELETE FROM audit_requests",
         "DELETE FROM audit_calls",
         "DELETE FROM audit_spent",
+        "DELETE FROM incidents",
+        "UPDATE incident_entries SET text = 'nothing happened'",
+        "UPDATE incident_events SET text = 'nothing happened'",
         "TRUNCATE audit_requests",
         "DROP TABLE audit_requests",
         "ALTER TABLE audit_requests DROP COLUMN user_id",

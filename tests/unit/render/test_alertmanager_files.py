@@ -294,3 +294,31 @@ def test_grouping_follows_the_spec() -> None:
     assert route["group_by"] == ["alertname", "service"]
     assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("1s", "2m", "1h")
     assert route["receiver"] == "warning"
+
+
+def test_with_investigations_the_app_is_told_first_and_every_other_route_stays_as_it_is() -> None:
+    plainly, told = config(), config(investigate={})
+    first, *rest = told["route"]["routes"][2:]
+    assert [r["receiver"] for r in told["route"]["routes"][:2]] == ["watchdog", "report"]
+    assert rest == plainly["route"]["routes"][2:]
+    assert told["receivers"][:-1] == plainly["receivers"]
+    assert told["inhibit_rules"] == plainly["inhibit_rules"]
+    assert first == {
+        "receiver": "investigate", "matchers": ['next=""', 'techsapo_test=""', 'drill=""'], "continue": True,
+        "group_wait": "0s", "group_interval": "10s", "repeat_interval": "4h",
+    }  # fmt: skip
+
+
+@each_row(
+    "engine, file",
+    [("native", "/srv/techsapo/keys/alerts-key.alertmanager"), ("compose", "/run/secrets/alerts-key")],
+)
+def test_every_instance_of_the_app_is_told_with_a_key_in_a_file(engine: str, file: str) -> None:
+    told = config(engine, investigate={}, mysql={}, app={"instances": [{"port": 4001}, {"port": 4002}]})
+    receiver = told["receivers"][-1]
+    urls = [each["url"] for each in receiver["webhook_configs"]]
+    hosts = ("127.0.0.1:4001", "127.0.0.1:4002") if engine == "native" else ("app-1:4000", "app-2:4000")
+    assert urls == [f"http://{host}/api/v1/alerts" for host in hosts]
+    for each in receiver["webhook_configs"]:
+        assert each["http_config"] == {"authorization": {"credentials_file": file}}
+        assert (each["max_alerts"], each["send_resolved"]) == (100, True)

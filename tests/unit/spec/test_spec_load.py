@@ -31,7 +31,7 @@ REAL = """
 
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=Schedule(verify_offsite=None))
+    assert result.spec == Spec(project="techsapo", schedule=Schedule(verify_offsite=None, evidence=None))
     assert len(result.spec.providers) == result.spec.wallbounce.tiers.critical.providers
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)

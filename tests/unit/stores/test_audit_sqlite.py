@@ -23,7 +23,12 @@ from techsapo_ops.stores.audit import database, migrate
 from techsapo_ops.stores.audit.database import make_file, sqlite_engine
 from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
 from techsapo_ops.stores.audit.store import AuditStore, audit_tables, spent_table
+from techsapo_ops.stores.incidents.store import alerts_table, entries_table, events_table, incidents_table
 
+TABLES = (
+    *audit_tables(), spent_table(),
+    incidents_table(), alerts_table(), entries_table(), events_table(),
+)  # fmt: skip
 MIGRATE = """
 import sys
 from pathlib import Path
@@ -126,7 +131,7 @@ def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
 def test_as_sql_they_make_what_they_make_by_a_connection() -> None:
     made = sql_from(None)
     assert f"SET version_num='{HEAD}'" in made
-    for table in (*audit_tables(), spent_table()):
+    for table in TABLES:
         assert f"CREATE TABLE IF NOT EXISTS {table.name}" in made
         assert [column.name for column in table.columns if column.name not in made] == []
 
@@ -138,15 +143,17 @@ def test_as_sql_nothing_is_said_of_the_newest_schema_or_of_one_beyond_it() -> No
 
 
 HOSTS = ("127.0.0.1", "%")
+CHANGED = {"audit_spent", "incidents", "incident_alerts"}
+"""The tables whose rows the app changes."""
 
 
 def test_rows_are_added_to_the_tables_that_the_app_writes_and_to_no_other() -> None:
-    assert [table.name for table in (*audit_tables(), spent_table())] == list(RIGHTS)
+    assert [table.name for table in TABLES] == list(RIGHTS)
     granted = [line for line in adding(Mysql(), HOSTS) if line.startswith("GRANT")]
     assert len(granted) == len(RIGHTS) * len(HOSTS)
     for line in granted:
         right, _, table = line.partition(" ON `techsapo_audit`.")
-        assert right == ("GRANT INSERT, UPDATE" if table.startswith("`audit_spent`") else "GRANT INSERT")
+        assert right == ("GRANT INSERT, UPDATE" if table.split("`")[1] in CHANGED else "GRANT INSERT")
 
 
 @each_row(

@@ -1,0 +1,170 @@
+"""`techsapo why`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
+from techsapo_ops.cli.arguments import completes, span_of
+from techsapo_ops.cli.incidents import why_view
+from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import harmless_values
+from techsapo_ops.errors import OpsError
+from techsapo_ops.incidents.bundle import read_bundle, write_bundle
+from techsapo_ops.incidents.pack import pack_of
+from techsapo_ops.masking.masker import Masker
+from techsapo_ops.messages import msg
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.incidents.material import Material
+    from techsapo_ops.stack.stack import Stack
+
+SIZE = 24 * 1024
+"""Bytes of evidence."""
+
+
+def why(
+    about: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ALERT|INCIDENT|QUESTION]",
+            help="An alert, the number of an incident, or a question in your own words; default: the worst "
+            "alert that fires.",
+            show_default=False,
+            autocompletion=completes("alerts"),
+        ),
+    ] = "",
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since",
+            metavar="AGE",
+            help="How long before the beginning to look; for a question: before now.",
+        ),
+    ] = "30m",
+    no_ask: Annotated[bool, typer.Option("--no-ask", help="Show the evidence, and ask no model.")] = False,
+    show_sent: Annotated[
+        bool,
+        typer.Option("--show-sent", help="Show exactly what would be sent to providers, and send nothing."),
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FOLDER", help="Write what was read into a new folder, as a bundle."
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Investigate a bundle in place of a running stack."),
+    ] = None,
+    url: UrlOption = None,
+    ca_file: CaFileOption = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show why an alert fires: the evidence first, then what the panel of models makes of it.
+
+    The evidence needs no model and no running app. It is read within 5 seconds from Prometheus, the services'
+    logs, applies, jobs, this host, and your own services (`investigate.services`). What could not be read is
+    listed. Nothing is changed.
+
+    Examples:
+
+      techsapo why
+
+      techsapo why RedisDown --no-ask
+
+      techsapo why "why are answers slow since noon?" --since 2h
+
+      techsapo why RedisDown --export incident-12
+
+      techsapo why --from incident-12
+    """
+    span = span_of("--since", since)
+    if url is not None:
+        _at(url, about, span, (place, ca_file), out)
+        return
+    now = datetime.now(UTC)
+    stack: Stack | None = None
+    if bundle is not None:
+        material: Material | None = read_bundle(bundle)
+    else:
+        from techsapo_ops.cli.incidents.looking import looked_at
+        from techsapo_ops.cli.open_stack import open_stack
+
+        stack = open_stack(place.open())
+        with out.busy(msg("reading all sources, at most {seconds} s", seconds=5)):
+            material = looked_at(stack, about, span, now)
+    if material is None:
+        out.json({"subject": None}) if out.as_json else out.data(msg("no alert is firing"))
+        out.next("techsapo status")
+        return
+    if export is not None:
+        write_bundle(export, material)
+    pack = pack_of(material, SIZE, _mask(stack))
+    if show_sent:
+        sent = pack_of(material, SIZE, Masker("personal").mask)
+        out.data(sent_of(sent, _may_leave(stack)))
+        return
+    if out.as_json:
+        out.json(why_view.value(pack, material))
+    else:
+        for line in why_view.lines(pack, now):
+            out.data(line)
+    if not no_ask and stack is not None and not out.as_json:
+        _ask(place, about, span, material, out)
+    alert = material.subject.alert
+    if stack is not None:
+        out.next(f"techsapo alerts show {alert}" if alert else "techsapo status")
+
+
+def _mask(stack: Stack | None) -> Callable[[str], str]:
+    """Takes secrets out of what is shown: of a stack also those that it has, where this user may read them."""
+    if stack is not None:
+        from techsapo_ops.watch.secrets import scrubber_of
+
+        try:
+            return scrubber_of(stack.layout, stack).scrub
+        except OpsError:  # who may not read them may read fewer logs, and the rules find what looks like one
+            pass
+    return Masker("secrets").mask
+
+
+def _may_leave(stack: Stack | None) -> dict[str, str]:
+    if stack is None:
+        return {}
+    from techsapo_ops.cli.incidents.looking import services_of
+
+    return {service.name: service.may_leave for service in services_of(stack)}
+
+
+def _ask(place: SpecChoice, about: str, since: timedelta, material: Material, out: Output) -> None:
+    """Show the panel's verdict below the evidence; that there is none is no failure of the evidence."""
+    try:
+        asked = orchestrator(None, place, None)
+        verdict = verdict_of(asked, about, since.total_seconds(), material)
+    except OpsError as error:
+        out.say(msg("the panel was not asked: {why}", why=error.message))
+        return
+    out.data("")
+    out.data(str(harmless_values(verdict).get("text", "")))
+
+
+def _at(url: str, about: str, since: timedelta, place: tuple[SpecChoice, Path | None], out: Output) -> None:
+    """The same from elsewhere: the app at `url` reads and asks."""
+    verdict = verdict_of(orchestrator(url, *place), about, since.total_seconds(), None)
+    if out.as_json:
+        out.json(verdict)
+    else:
+        out.data(str(harmless_values(verdict).get("text", "")))

@@ -1,0 +1,216 @@
+"""A bundle: what was read about an incident, as a folder of plain files that anybody can make, read and keep.
+
+    alert.json     what is investigated: a Material without what has a file of its own
+    metrics.om     raw series as OpenMetrics text with timestamps
+    logs.jsonl     one Line on each line
+    changes.json   a list of Change
+    facts.json     a list of Fact
+    pages/runbook/*.md, pages/knowledge/*.md
+    answer.json    the cause, where it is known: an Answer
+
+All but alert.json may be missing. `bundle_schema` says what each value may be, `bundle_files.py` reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from techsapo_ops.adapters.files import sync_directory
+from techsapo_ops.adapters.folders import new_file, opened, write_hint
+from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.adapters.prometheus import Series
+from techsapo_ops.errors import OpsError
+from techsapo_ops.incidents.bounds import CUT, Label, Sentence, few
+from techsapo_ops.incidents.bundle_files import MOST_BYTES, MOST_PAGES, Files, adapter_of, checked
+from techsapo_ops.incidents.material import Kind, Material, Unread
+from techsapo_ops.incidents.openmetrics import lines_of, text_of
+from techsapo_ops.messages import msg
+
+MATERIAL_BYTES = 1_000_000
+"""The largest JSON of a material, written as UTF-8."""
+_SHARES: Mapping[str, float] = {"series": 0.3, "lines": 0.35, "changes": 0.15, "facts": 0.1, "pages": 0.05}
+"""What of that each part may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisive:
+    """A piece of evidence without which the cause can't be known: its text holds one of `contains`, whatever
+    the case.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    kind: Kind
+    contains: Annotated[tuple[Sentence, ...], few(20), Field(min_length=1, max_length=20)]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of an incident's cause.
+
+    For a false alarm, `cause` says why it is one. Nobody can know the cause of an unsolvable one from what is
+    in the bundle; then `cause` says what would be needed. `chain` leads from the cause to the symptom;
+    `distractors` are what looks like the cause and is not.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+    outcome: Literal["fault", "false_alarm", "unsolvable"]
+    cause: Sentence
+    service: Label = ""
+    chain: Annotated[tuple[Sentence, ...], few(20), Field(max_length=20)] = ()
+    decisive: Annotated[tuple[Decisive, ...], few(20), Field(max_length=20)] = ()
+    distractors: Annotated[tuple[Sentence, ...], few(20), Field(max_length=20)] = ()
+
+
+def write_bundle(folder: Path, material: Material, answer: Answer | None = None) -> None:
+    """Write `material` as the new folder `folder`: whole, or not at all.
+
+    What is longer than its field may be is cut. What is beyond MOST_BYTES is left out, and named in `unread`.
+    Raises OpsError where there is something already, and where it can't be written.
+    """
+    if os.path.lexists(folder):
+        raise OpsError(msg("{path} exists", path=folder), msg("name a folder that does not exist"))
+    parts = _parts(material, MOST_BYTES)
+    files = {
+        "metrics.om": parts.pop("series").encode(),
+        "logs.jsonl": b"".join(dump(line) + b"\n" for line in parts.pop("lines")),
+        "changes.json": _list(parts.pop("changes")),
+        "facts.json": _list(parts.pop("facts")),
+        **{path: text.encode() for path, text in _page_files(parts.pop("pages")).items()},
+        "alert.json": _indented(parts),
+    }
+    if answer is not None:
+        files["answer.json"] = _indented(_plain(answer))
+    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        _write(partial, files)
+        partial.rename(folder)
+        sync_directory(folder.parent)
+    except OSError as error:
+        raise OpsError(
+            msg("cannot write {path}: {strerror}", path=folder, strerror=error.strerror), write_hint(error)
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_bundle(folder: Path) -> Material:
+    """The material in `folder`. Raises OpsError, with file and line, for whatever is not as documented."""
+    with Files.opened(folder) as files:
+        material: Material = checked(Material, files.material(), files.place)
+    return material
+
+
+def read_answer(folder: Path) -> Answer | None:
+    """The answer in `folder`; None where the cause is not known. Raises as read_bundle does."""
+    with Files.opened(folder) as files:
+        value = files.json("answer.json")
+        answer: Answer | None = (
+            None if value is None else checked(Answer, value, files.place_in("answer.json"))
+        )
+    return answer
+
+
+def material_json(material: Material) -> dict[str, Any]:
+    """`material` as a JSON value of at most MATERIAL_BYTES, as `adapters/jsons.py` (`dump`) writes it.
+
+    What does not fit is left out as by `write_bundle`.
+    """
+    none: dict[str, Any] = dict.fromkeys(_SHARES, ())
+    bare = bounded(replace(material, **none))
+    room = max(0, MATERIAL_BYTES - len(dump(_plain(bare))) - 2_000)
+    return _parts(material, {part: int(share * room) for part, share in _SHARES.items()})
+
+
+def material_of(value: object) -> Material:
+    """The material that `material_json` made `value` of. Raises OpsError for anything else."""
+    material: Material = checked(Material, value, lambda path: ".".join(map(str, path)))
+    return material
+
+
+def bundle_schema() -> dict[str, Any]:
+    """The JSON Schema of a bundle's files: alert.json is a Material, and each other has a name in `$defs`."""
+    material = adapter_of(Material).json_schema(ref_template="#/$defs/{model}")
+    answer = adapter_of(Answer).json_schema(ref_template="#/$defs/{model}")
+    definitions = {**material.pop("$defs"), **answer.pop("$defs"), "Answer": answer}
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": draft, **material, "$defs": dict(sorted(definitions.items()))}
+
+
+def bounded(material: Material) -> Material:
+    """`material` as it comes back from a bundle: no control characters, and what is too long is cut."""
+    adapter = adapter_of(Material)
+    cut: Material = adapter.validate_python(adapter.dump_python(material, by_alias=True), context=CUT)
+    return cut
+
+
+def _plain(value: object) -> Any:
+    kind: Any = type(value)
+    return adapter_of(kind).dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _parts(material: Material, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """`material` as JSON, each part within its size; `unread` says what was left out."""
+    whole = bounded(material)
+    parts: dict[str, Any] = {}
+    left = []
+    for part, size in sizes.items():
+        values = getattr(whole, part)
+        parts[part] = _fitting(values, size, whole.subject.began)
+        if missing := len(values) - len(parts[part]):
+            left.append(Unread(part, msg("{count} left out: too large", count=missing)))
+    more: dict[str, Any] = _plain(replace(whole, **parts, unread=(*left, *whole.unread)[:100]))
+    empty: dict[str, Any] = {**{part: [] for part in sizes}, "series": text_of(())}
+    return empty | more
+
+
+def _fitting(values: Sequence[Any], size: int, began: datetime) -> tuple[Any, ...]:
+    """What of `values` has room: what is nearest to the beginning of the alert first."""
+    kept = []
+    for number in sorted(range(len(values)), key=lambda n: abs(getattr(values[n], "at", began) - began)):
+        value = values[number]
+        size -= len(dump(lines_of(value) if isinstance(value, Series) else _plain(value))) + 2
+        if size < 0:
+            break
+        kept.append(number)
+    return tuple(values[number] for number in sorted(kept))
+
+
+def _page_files(pages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Markdown files: what is of one page stays together, under its headings."""
+    files: dict[str, str] = {}
+    for page in pages:
+        name = re.sub(r"[^\w.-]+", "-", page["file"].removesuffix(".md")).strip(".-")[:60] or "page"
+        path = f"pages/{page['kind']}/{name}.md"
+        heading = f"# {page['heading']}\n\n" if page["heading"] else ""
+        files[path] = files.get(path, "") + f"{heading}{page['text'].strip()}\n\n"
+    return dict(list(files.items())[:MOST_PAGES])
+
+
+def _indented(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _list(values: Sequence[object]) -> bytes:
+    return b"[\n" + b",\n".join(map(dump, values)) + b"\n]\n"
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(mode=0o700)
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with opened(target.parent) as descriptor:
+            with new_file(descriptor, target.name, 0o600) as file:
+                file.write(content)
+            os.fsync(descriptor)

@@ -1,0 +1,224 @@
+"""What requests do to incidents: alerts and events come in, people strike causes out and end them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.catalogue.checks import checks
+from techsapo_ops.catalogue.translations import Language
+from techsapo_ops.incidents.alert import Heard, Listener, one_line
+from techsapo_ops.incidents.incident import updated
+from techsapo_ops.incidents.verdict import Struck
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.bodies.incidents import (
+    AlertsBody,
+    EntryBody,
+    EventBody,
+    EventsBody,
+    HeardBody,
+    IncidentAlertBody,
+    IncidentBody,
+    KeptEventBody,
+    PostedAlert,
+    WebhookAlert,
+    WebhookBody,
+    WholeIncidentBody,
+)
+from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.incidents.story import Mask, Story, text_of
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.investigate import Investigate
+from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, Change, Entry, EntryKind, Event, Incident
+from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table
+
+LONGEST_AGO = timedelta(days=30)
+"""How old an event may be that somebody tells of."""
+_LAST = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Takes what comes in for `store`, and calls `wake` where there is something to investigate.
+
+    Its methods but `now` block, and raise Away where the database can't be reached.
+    """
+
+    store: IncidentStore
+    settings: Investigate
+    language: Language
+    mask: Mask
+    wake: Callable[[], None] = lambda: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    watched: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def hear(self, body: AlertsBody) -> HeardBody:
+        """Let alerts open, change and end incidents. Raises TooMany."""
+        now, told = self.now(), body.root
+        posted: Sequence[PostedAlert] = told.alerts if isinstance(told, WebhookBody) else told
+        group, truncated = (told.group, told.truncated) if isinstance(told, WebhookBody) else ("", 0)
+        listener = Listener(self.watched, group)
+        alerts = [alert for each in posted if (alert := _heard(each, listener, now)).counts]
+        cooldown = timedelta(seconds=seconds(self.settings.cooldown))
+        read = heard_of((alert.fingerprint for alert in alerts), now - cooldown)
+        every = self.settings.start == "all"
+
+        def decide(state: Any) -> Sequence[Change]:
+            return updated(state, alerts, now, cooldown, lambda a: every or a.pages, truncated)
+
+        changes = self.store.change(read, decide) if alerts else ()
+        if any(change.incident.investigation == "due" for change in changes):
+            self.wake()
+        numbers = sorted(change.incident.number for change in changes)
+        return HeardBody(alerts=len(alerts), ignored=len(posted) - len(alerts), incidents=numbers)
+
+    def note(self, body: EventBody, author: str) -> KeptEventBody:
+        """Keep an event. Raises Problem for one that is older than LONGEST_AGO, or is still to come."""
+        now = self.now()
+        time = now if body.time is None else body.time
+        if not now - LONGEST_AGO <= time <= now + timedelta(minutes=1):
+            raise Problem(422, "invalid_request", msg("time must be within the last 30 days"))
+        text, service, host = (one_line(each, 500) for each in (body.text, body.service, body.host))
+        if not text:
+            raise Problem(422, "invalid_request", msg("the text is empty"))
+        event = Event(uuid.uuid4().hex, time.astimezone(UTC), now, text, service, host, author)
+        self.store.add_event(event)
+        return _event_body(event)
+
+    def events(self, hours: float, service: str, limit: int) -> EventsBody:
+        """The events of the last `hours`, of one service or all, the newest first."""
+        now = self.now()
+        kept = self.store.events(now - timedelta(hours=hours), now, limit, service)
+        return EventsBody(events=[_event_body(event) for event in kept])
+
+    def resolve(self, number: int, cause: str, author: str) -> WholeIncidentBody:
+        """End an incident, with the cause that a person found."""
+        cause = one_line(cause, 500)
+
+        def decide(incident: Incident) -> Change:
+            ended = incident.ended or self.now()
+            investigation = incident.investigation if incident.investigation == "running" else "done"
+            after = replace(incident, cause=cause, ended=ended, investigation=investigation)
+            return Change(after, entries=(Entry(self.now(), "resolved", cause, author),))
+
+        return self._altered(number, decide)
+
+    def strike(self, number: int, place: int, reason: str, author: str) -> WholeIncidentBody:
+        """Strike the cause at `place` of the verdict out, and draw the verdict anew."""
+
+        def drawn(story: Story) -> Iterator[Entry]:
+            causes = story.drawn.verdict.causes if story.drawn is not None else ()
+            if place > len(causes):
+                raise Problem(422, "invalid_request", msg("the verdict has no cause {place}", place=place))
+            cause, why = causes[place - 1], one_line(reason, 500)
+            struck = Struck(cause.cause, cause.service, cause.evidence, why)
+            yield self._said("struck", {"cause": cause.cause, "reason": why}, author)
+            yield Entry(self.now(), "verdict", text_of(story.struck(struck, self.language)))
+
+        return self._redrawn(number, drawn)
+
+    def check(self, number: int, check: str, output: str, author: str) -> WholeIncidentBody:
+        """Add what a check printed to the evidence, and draw the verdict anew."""
+
+        def drawn(story: Story) -> Iterator[Entry]:
+            if check and check not in checks():
+                raise Problem(422, "invalid_request", msg("there is no check {check}", check=repr(check)))
+            pack, verdict = story.checked(check, output, self.now(), self.language, self.mask)
+            yield self._said("checked", {"check": check, "output": harmless(output)}, author)
+            yield Entry(self.now(), "evidence", text_of(pack))
+            yield Entry(self.now(), "verdict", text_of(verdict))
+
+        return self._redrawn(number, drawn)
+
+    def listed(self, state: str, limit: int) -> list[IncidentBody]:
+        """Incidents that are open, ended, or all of them, the newest first."""
+        ended = incidents_table().c.ended
+        wanted = {"open": (ended.is_(None),), "ended": (ended.is_not(None),)}.get(state, ())
+        return [_incident_body(each) for each in self.store.incidents(*wanted, limit=limit)]
+
+    def whole(self, number: int) -> WholeIncidentBody:
+        """An incident with its alerts and its time line. Raises Problem where there is none."""
+        incident = self.store.incident(number) if number <= _LAST else None
+        if incident is None:
+            raise _unknown(number)
+        members, timeline = self.store.alerts(number), self.store.entries(number)
+        return WholeIncidentBody(
+            **_incident_body(incident).document(),
+            members=[IncidentAlertBody.model_validate(_shown(each)) for each in members],
+            timeline=[_entry_body(each) for each in timeline],
+        )
+
+    def _altered(self, number: int, decide: Callable[[Incident], Change]) -> WholeIncidentBody:
+        if number > _LAST or self.store.alter(number, decide) is None:
+            raise _unknown(number)
+        return self.whole(number)
+
+    def _redrawn(self, number: int, drawn: Callable[[Story], Iterator[Entry]]) -> WholeIncidentBody:
+        """Add what `drawn` makes of the story; where no cause is left, the panel is asked again."""
+
+        def decide(incident: Incident) -> Change:
+            if incident.investigation == "running" or story.drawn is None or story.pack is None:
+                raise Problem(409, "conflict", msg("there is no verdict on this incident yet"))
+            if incident.entries != story.last:
+                raise Problem(409, "conflict", msg("somebody else changed this incident; try again"))
+            if incident.entries >= MOST_ENTRIES:
+                raise Problem(409, "conflict", msg("the time line of this incident is full"))
+            entries = tuple(drawn(story))
+            due = Story.of((*timeline, *entries)).open
+            after = replace(incident, investigation="due", investigated=None) if due else incident
+            return Change(after, entries=entries)
+
+        timeline = self.store.entries(number) if number <= _LAST else ()
+        story = Story.of(timeline)
+        body = self._altered(number, decide)
+        if body.investigation == "due":
+            self.wake()
+        return body
+
+    def _said(self, kind: EntryKind, detail: Mapping[str, str], author: str) -> Entry:
+        return Entry(self.now(), kind, json.dumps(detail, ensure_ascii=False), author)
+
+
+def _incident_body(incident: Incident) -> IncidentBody:
+    about = sorted(each for each in incident.subjects if not each.startswith("group:"))
+    by = incident.holders.split(", ") if incident.holders else []
+    return IncidentBody.model_validate({**_shown(incident), "about": about, "acknowledged_by": by})
+
+
+def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> Heard:
+    """An alert as it was told of. What Alertmanager says of the end of one that fires is the year 1."""
+    ended = alert.ends if alert.ends is not None and alert.ends.year > 1 else None
+    if isinstance(alert, WebhookAlert):
+        ended = (ended or now) if alert.status == "resolved" else None
+    elif ended is not None and ended > now:
+        ended = None
+    began = min(alert.starts or now, ended or now, now)
+    return listener.heard(alert.labels, alert.annotations, began, ended, alert.source)
+
+
+def _event_body(event: Event) -> KeptEventBody:
+    return KeptEventBody.model_validate({**_shown(event), "by": event.author})
+
+
+def _entry_body(entry: Entry) -> EntryBody:
+    try:
+        detail = json.loads(entry.text) if entry.text.startswith("{") else None
+    except ValueError:  # it was cut
+        detail = None
+    text = entry.text if detail is None else ""
+    return EntryBody.model_validate({**_shown(entry), "by": entry.author, "text": text, "detail": detail})
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    """The fields of a row, times as text."""
+    values = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
+
+
+def _unknown(number: int) -> Problem:
+    return Problem(404, "not_found", msg("there is no incident {number}", number=number))

@@ -1,0 +1,181 @@
+"""One investigation, from evidence to verdict. What it has done is in the time line, so that another instance
+can go on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from techsapo_ops.catalogue.checks import Known
+from techsapo_ops.catalogue.translations import Language, in_language
+from techsapo_ops.errors import OpsError
+from techsapo_ops.incidents.alert import Watched
+from techsapo_ops.incidents.evidence import Pack
+from techsapo_ops.incidents.incident import earlier, subject_of
+from techsapo_ops.incidents.material import BEFORE, Material, Subject
+from techsapo_ops.incidents.material import Change as Deed
+from techsapo_ops.incidents.question import Inquiry
+from techsapo_ops.incidents.verdict import Struck, verdict_of
+from techsapo_ops.masking.masker import Masker
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.incidents.messages import first_message, stopped_message, verdict_message
+from techsapo_ops.serve.incidents.panel import Panel
+from techsapo_ops.serve.incidents.purse import Purse
+from techsapo_ops.serve.incidents.sending import Messenger
+from techsapo_ops.serve.incidents.story import Drawn, Story, text_of
+from techsapo_ops.stores.incidents.rows import Change, Entry, EntryKind, Incident
+from techsapo_ops.stores.incidents.store import IncidentStore, incidents_table
+
+log = structlog.get_logger()
+
+MARGIN = 3.0
+"""Seconds of an investigation that are kept for writing and telling what it found."""
+_MOST_EVENTS = 100
+_MOST_RESOLVED = 200
+
+
+class Lost(Exception):
+    """Another instance investigates the incident by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of `worker` to investigate an incident, for as long as it is renewed."""
+
+    store: IncidentStore
+    number: int
+    worker: str
+    now: Callable[[], datetime]
+
+    async def note(self, kind: EntryKind, text: str = "") -> None:
+        """Add an entry to the time line. Raises Lost or Away."""
+        await asyncio.to_thread(self._alter, lambda incident: incident, Entry(self.now(), kind, text))
+
+    async def done(self) -> None:
+        """The investigation is over. Raises Lost or Away."""
+        await asyncio.to_thread(
+            self._alter, lambda i: replace(i, investigation="done", worker=None, lease=None)
+        )
+
+    def _alter(self, after: Callable[[Incident], Incident], *entries: Entry) -> None:
+        def decide(incident: Incident) -> Change:
+            if incident.worker != self.worker or incident.investigation != "running":
+                raise Lost
+            return Change(after(incident), entries=entries)
+
+        self.store.alter(self.number, decide)
+
+
+@dataclass(frozen=True, slots=True)
+class Investigation:
+    """How incidents are investigated. `gather` reads what there is about a subject from a time to another,
+    `pack` makes evidence of it. Both block, the first for 5 s at most.
+    """
+
+    store: IncidentStore
+    gather: Callable[[Subject, datetime, datetime], Material]
+    pack: Callable[[Material], Pack]
+    panel: Panel
+    purse: Purse
+    masker: Callable[[], Masker]
+    language: Language
+    messenger: Messenger | None = None
+    leaving: Callable[[Pack], Pack] = lambda pack: pack
+    """What of the evidence may leave the host, for providers and messages."""
+    watched: Watched = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    async def run(self, incident: Incident, lease: Lease, until: datetime) -> None:
+        """Go on with it from where the time line ends, until `until` at the latest. Raises Lost or Away."""
+        story = Story.of(await asyncio.to_thread(self.store.entries, incident.number))
+        sent = _Sent(self, lease, story)
+        try:
+            left = (until - self.now()).total_seconds() - MARGIN / 2
+            async with asyncio.timeout(left):
+                await asyncio.sleep(0)  # where no time is left, nothing is begun
+                pack = story.pack
+                if pack is None:
+                    pack = await asyncio.to_thread(self._evidence, incident)
+                    await lease.note("evidence", text_of(pack))
+                pack = self.leaving(pack)
+                await sent.tell("first", first_message(incident, pack, self.language))
+                drawn = story.drawn
+                if drawn is None or story.open:
+                    struck = drawn.verdict.struck if drawn is not None else ()
+                    drawn = await self._asked(incident, pack, struck, until)
+                    await lease.note("verdict", text_of(drawn))
+                await sent.tell("verdict", verdict_message(incident, pack, drawn, self.language))
+        except TimeoutError:
+            why = msg("the time for it is over")
+            await lease.note("stopped", in_language(why, self.language))
+            await sent.tell("verdict", stopped_message(incident, why, self.language))
+        await lease.done()
+
+    def _evidence(self, incident: Incident) -> Pack:
+        """What is seen, without any model. Blocks."""
+        now = self.now()
+        subject = subject_of(incident, self.store.alerts(incident.number), self.watched)
+        start, end = incident.began - BEFORE, min(now, incident.ended or now)
+        resolved = self.store.incidents(incidents_table().c.cause.is_not(None), limit=_MOST_RESOLVED)
+        own = Material(
+            subject,
+            start,
+            end,
+            changes=tuple(
+                Deed(e.time, "event", e.text, service=e.service, host=e.host)
+                for e in self.store.events(start, end, _MOST_EVENTS)
+            ),
+            earlier=earlier(incident, resolved),
+            read=(msg("events"), msg("earlier incidents")),
+        )
+        return self.pack(self.gather(subject, start, end).joined(own))
+
+    async def _asked(
+        self, incident: Incident, pack: Pack, struck: tuple[Struck, ...], until: datetime
+    ) -> Drawn:
+        """The panel's verdict, which the purse pays for; one of the evidence alone where it is empty."""
+        masker, subject = self.masker(), pack.subject
+        known = Known(subject.services, subject.hosts)
+        inquiry = Inquiry(pack, self.language, masker.mask, known)
+        request_id = f"incident-{incident.number}"
+        account = self.purse.account(request_id)
+        limit = (until - self.now()) / timedelta(seconds=1) - MARGIN
+        opinions = await self.panel.ask(inquiry, request_id, masker, account, limit)
+        verdict = verdict_of(opinions.findings, inquiry, struck)
+        self.purse.booked(account, request_id, verdict.outcome)
+        failed = tuple((f.provider, in_language(f.message, self.language)) for f in opinions.failures)
+        return Drawn(verdict, opinions.findings, failed, in_language(opinions.declined, self.language))
+
+
+class _Sent:
+    """Messages, each at most once: it is noted before and after, and never tried again."""
+
+    def __init__(self, investigation: Investigation, lease: Lease, story: Story) -> None:
+        self._messenger = investigation.messenger
+        self._lease = lease
+        self._sent: dict[str, Any] = dict(story.sent)
+
+    async def tell(self, message: str, text: str) -> None:
+        """Send `text` unless the message of that name was begun before."""
+        if self._messenger is None or message in self._sent:
+            return
+        before = str(self._sent.get("first", {}).get("called", ""))
+        await self._note(message, {"state": "begun"})
+        try:
+            called = await asyncio.to_thread(self._messenger.send, text, before)
+        except OpsError as error:
+            log.warning("A message about an incident did not arrive", message=message, error=error.message)
+            await self._note(message, {"state": "failed", "why": error.message[:200]})
+        else:
+            await self._note(message, {"state": "sent", "called": called})
+
+    async def _note(self, message: str, what: dict[str, str]) -> None:
+        self._sent[message] = what
+        await self._lease.note("message", json.dumps({"message": message, **what}, ensure_ascii=False))

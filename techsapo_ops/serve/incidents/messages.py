@@ -1,0 +1,104 @@
+"""What a person reads on a phone at 03:10: first what is seen, without any model, then the verdict."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from techsapo_ops.catalogue.translations import Language, in_language
+from techsapo_ops.incidents.evidence import Pack, Piece
+from techsapo_ops.incidents.question import Inquiry
+from techsapo_ops.incidents.verdict import facts
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.incidents.story import Drawn
+from techsapo_ops.stores.incidents.rows import Incident
+
+FACTS = 3
+LONGEST = 160
+"""Characters of a fact: two or three lines of a phone."""
+_MOST_UNREAD = 3
+
+
+def first_message(incident: Incident, pack: Pack, language: Language) -> str:
+    """One sentence, three facts, and what was looked at."""
+    count = msg("{count} alerts", count=incident.alerts) if incident.alerts > 1 else msg("1 alert")
+    lines = [
+        msg(
+            "Incident {number}: {title} ({count})", number=incident.number, title=incident.title, count=count
+        ),
+        *map(_fact, _of_each_kind(pack.pieces)),
+        _looked_at(pack),
+    ]
+    return "\n".join(in_language(line, language) for line in lines)
+
+
+def verdict_message(incident: Incident, pack: Pack, drawn: Drawn, language: Language) -> str:
+    """One sentence, two facts, the next check, and who else thinks otherwise."""
+    verdict = drawn.verdict
+    lines = [msg("Incident {number}: {said}", number=incident.number, said=sentence_of(drawn))]
+    lines += map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))
+    if verdict.checks:
+        lines.append(msg("Next check: {command}", command=shlex.join(verdict.checks[0].argv)))
+    for other in verdict.causes[1:2]:
+        if other.providers and verdict.outcome in {"cause", "guess", "false_alarm"}:
+            who = ", ".join(other.providers)
+            lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
+    return "\n".join(in_language(line, language) for line in lines)
+
+
+def sentence_of(drawn: Drawn) -> str:
+    """The verdict in one sentence, in words and without a number: how often such are right is not known."""
+    verdict = drawn.verdict
+    cause = verdict.causes[0].cause if verdict.causes else ""
+    match verdict.outcome:
+        case "cause":
+            return msg("the cause is probably: {cause}", cause=cause)
+        case "guess":
+            return msg("only a guess, as only the time fits: {cause}", cause=cause)
+        case "false_alarm":
+            return msg("probably a false alarm: {cause}", cause=cause)
+        case "evidence_only":
+            return msg("no model was asked or answered: {why}", why=drawn.declined or _failed(drawn))
+        case "not_enough_evidence":
+            if not verdict.missing:
+                return msg("the evidence is not enough to name a cause")
+            return msg(
+                "the evidence is not enough to name a cause; missing: {what}", what="; ".join(verdict.missing)
+            )
+
+
+def stopped_message(incident: Incident, why: str, language: Language) -> str:
+    """That there will be no verdict, and why."""
+    said = msg("Incident {number}: there is no verdict: {why}", number=incident.number, why=why)
+    return in_language(said, language)
+
+
+def _failed(drawn: Drawn) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in drawn.failed)
+
+
+def _fact(piece: Piece) -> str:
+    line = next((each for each in piece.text.splitlines() if each.strip()), "").strip()
+    cut = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return f"• [{piece.id}] {cut}"
+
+
+def _of_each_kind(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The strongest pieces: one of each kind that was observed, then the next ones."""
+    observed = [piece for piece in pieces if piece.kind not in {"runbook", "knowledge"}]
+    first = {piece.kind: piece for piece in reversed(observed)}
+    yield from sorted(observed, key=lambda piece: first[piece.kind] is not piece)[:FACTS]
+
+
+def _looked_at(pack: Pack) -> str:
+    read, every = len(pack.read), len(pack.read) + len(pack.unread)
+    if not pack.unread:
+        return msg("Looked at all {every} sources.", every=every)
+    unread = ", ".join(each.source for each in pack.unread[:_MOST_UNREAD])
+    more = "" if len(pack.unread) <= _MOST_UNREAD else " …"
+    return msg(
+        "Looked at {read} of {every} sources; not seen: {unread}",
+        read=read,
+        every=every,
+        unread=unread + more,
+    )

@@ -1,0 +1,100 @@
+"""How far an investigation has come, by its time line, and verdicts that are drawn anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from techsapo_ops.catalogue.translations import Language
+from techsapo_ops.incidents.evidence import Pack
+from techsapo_ops.incidents.findings import Findings
+from techsapo_ops.incidents.outputs import struck_by, with_output
+from techsapo_ops.incidents.question import Inquiry
+from techsapo_ops.incidents.verdict import Struck, Verdict, verdict_of
+from techsapo_ops.stores.incidents.rows import Entry
+
+Mask = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A verdict, and what it was drawn from: it can be drawn anew without another question to anybody.
+
+    `failed` are providers and why they gave nothing; `declined` says why none was asked.
+    """
+
+    verdict: Verdict
+    findings: tuple[Findings, ...]
+    failed: tuple[tuple[str, str], ...] = ()
+    declined: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the time line holds. `sent` has by message what became of it, `open` whether a verdict is due."""
+
+    pack: Pack | None = None
+    drawn: Drawn | None = None
+    open: bool = True
+    sent: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    last: int = 0
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Story:
+        """The story of a time line. A verdict that has ended an earlier question counts no more."""
+        pack, drawn, due, sent = None, None, True, dict[str, Any]()
+        for entry in entries:
+            match entry.kind:
+                case "evidence":
+                    pack = _adapter(Pack).validate_json(entry.text)
+                case "verdict":
+                    drawn, due = _adapter(Drawn).validate_json(entry.text), False
+                    due = drawn.verdict.spent
+                case "stopped":
+                    due = False
+                case "message":
+                    told = json.loads(entry.text)
+                    sent[told["message"]] = {**sent.get(told["message"], {}), **told}
+        return cls(pack, drawn, due, sent, entries[-1].number if entries else 0)
+
+    def struck(self, struck: Struck, language: Language) -> Drawn:
+        """The verdict without one more cause. There has to be one."""
+        assert self.drawn is not None  # noqa: S101 - the caller has looked
+        return self._anew(self.pack, (*self.drawn.verdict.struck, struck), language)
+
+    def checked(
+        self, check: str, output: str, now: datetime, language: Language, mask: Mask
+    ) -> tuple[Pack, Drawn]:
+        """Evidence and verdict with what a check printed, which may rule causes out."""
+        assert self.drawn is not None  # noqa: S101 - likewise
+        assert self.pack is not None  # noqa: S101 - likewise
+        verdict = self.drawn.verdict
+        argv = next((each.argv for each in verdict.checks if each.check == check), (check,))
+        pack = with_output(self.pack, argv, output, now, mask)
+        ruled_out = struck_by(check, output, verdict, " ".join(argv))
+        return pack, self._anew(pack, (*verdict.struck, *ruled_out), language)
+
+    def _anew(self, pack: Pack | None, struck: tuple[Struck, ...], language: Language) -> Drawn:
+        assert self.drawn is not None  # noqa: S101 - likewise
+        assert pack is not None  # noqa: S101 - likewise
+        drawn = self.drawn
+        verdict = verdict_of(drawn.findings, Inquiry(pack, language, str), struck)
+        return Drawn(verdict, drawn.findings, drawn.failed, drawn.declined)
+
+
+def text_of(value: Pack | Drawn) -> str:
+    """Evidence or a verdict as an entry of the time line has it."""
+    kind: type = type(value)
+    text: bytes = _adapter(kind).dump_json(value)
+    return text.decode()
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
