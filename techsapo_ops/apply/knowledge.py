@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from techsapo_ops.apply.outcome import Listener
+from collections.abc import Callable
+
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.knowledge import Knowledge, current
 from techsapo_ops.messages import msg
@@ -20,25 +21,29 @@ def knowledge_of(stack: Stack) -> Knowledge:
     return current(layout.knowledge, patterns, folder, app_user(stack.topology))
 
 
-def follow(stack: Stack, listener: Listener) -> None:
-    """Let the app have the knowledge of the files that the spec names now, or none."""
+def follow(stack: Stack, tell: Callable[[str], None]) -> bool:
+    """Let the app have the knowledge of the files that the spec names now, or none; whether it is another.
+
+    What can't be read or written is told, and fails nothing.
+    """
     if not stack.spec.knowledge:
         for file in stack.layout.knowledge.parent.glob("*"):
             file.unlink()
-        return
+        return False
     try:
         knowledge = knowledge_of(stack)
     except OpsError as error:
-        listener.warn(msg("knowledge: {message}; {hint}", message=error.message, hint=error.hint))
-        return
+        tell(msg("knowledge: {message}; {hint}", message=error.message, hint=error.hint))
+        return False
     if knowledge.trouble is not None:
-        listener.warn(msg("knowledge: {message}", message=knowledge.trouble.message))
+        tell(msg("knowledge: {message}", message=knowledge.trouble.message))
     if unread := knowledge.unread:
-        listener.warn(
+        tell(
             msg(
-                "knowledge: {count} files are left out, such as {source}: {reason}",
+                "knowledge: {count} files are left out, such as {source} ({reason})",
                 count=len(unread),
                 source=unread[0].source,
                 reason=unread[0].reason,
             )
         )
+    return knowledge.changed

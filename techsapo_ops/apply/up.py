@@ -145,7 +145,7 @@ def _up(
                 )
             )
         keep_spec_files(stack)
-        follow_knowledge(stack, listener)
+        follow_knowledge(stack, listener.warn)
         if lost:
             start_empty(stack, lost, listener.warn)
         applied = Transaction(

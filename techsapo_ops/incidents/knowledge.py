@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from techsapo_ops.adapters.files import let_read, sync_directory, write_atomic
 from techsapo_ops.adapters.folders import open_file, write_hint
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.material import Page, Unread
+from techsapo_ops.incidents.material import Material, Page, Subject, Unread
 from techsapo_ops.incidents.own_files import MOST_FILES, NotRead, OwnFile, own_files, parts_of
 from techsapo_ops.incidents.search import TABLES, best, put, remove
 from techsapo_ops.messages import msg
@@ -32,6 +33,8 @@ _FILES = (
     "CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER, changed INTEGER, digest TEXT, reason TEXT);"
 )
 _LOCK_SECONDS = 5.0
+_MOST_ABOUT = 4
+"""Parts that are evidence of one incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,18 @@ class Knowledge:
     def search(self, query: str, limit: int) -> tuple[Page, ...]:
         """The parts that answer `query` best, at most `limit`; none where nothing fits."""
         return best(self.connection, query, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKnowledge:
+    """The reader of an investigation's source that `find` searches: a query, and how many parts at most."""
+
+    find: Callable[[str, int], tuple[Page, ...]]
+
+    def __call__(self, subject: Subject, start: datetime, end: datetime) -> Material:
+        """The parts about the alert or the question. Raises OpsError where they can't be read."""
+        words = (subject.question, subject.alert, subject.summary, *sorted(subject.services))
+        return Material(subject, start, end, pages=self.find("\n".join(words), _MOST_ABOUT))
 
 
 def search(file: Path, query: str, limit: int) -> tuple[Page, ...]:

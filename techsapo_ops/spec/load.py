@@ -338,7 +338,7 @@ class _Loading:
             update["schedule"] = spec.schedule.applicable(
                 offsite=spec.backup.offsite is not None,
                 alerts=spec.monitoring.sends_alerts,
-                investigated=spec.investigate is not None,
+                investigated=spec.investigate is not None or bool(spec.knowledge),
             )
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.apply.knowledge import knowledge_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.knowledge import OwnKnowledge
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
 from techsapo_ops.incidents.readers.services import service_readers, watched
@@ -56,6 +58,10 @@ def readers_of(stack: Stack) -> Mapping[str, Reader]:
     if (prometheus := prometheus_of(stack, _READ_SECONDS)) is not None:
         readers["Prometheus"] = PrometheusSeries(prometheus, watched(services))
     readers |= own_readers(stack)
+    if stack.spec.knowledge:
+        readers[msg("own pages")] = OwnKnowledge(
+            lambda query, limit: knowledge_of(stack).search(query, limit)
+        )
     return readers | dict(service_readers(services, stack.directory, stack.runner))
 
 

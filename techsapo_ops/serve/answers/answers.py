@@ -182,6 +182,7 @@ class Answers:
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
         request.masked, request.memory = question.masker.counts, memory
+        request.sources = tuple(dict.fromkeys(source.file for source in question.sources))
         key = self._stored.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first

@@ -156,11 +156,11 @@ def page_file(topology: Topology) -> RenderedFile:
 
 
 def app_user(topology: Topology) -> int | None:
-    """The id of the app's user on this host, where that is not the user at work."""
-    owner = keys_owner(topology)
-    if owner is not None or not topology.places.isolated:
-        return None if owner is None else owner[0]
-    return topology.of_kind("app")[0].facts.uid
+    """The id of the app's user on this host, where that may be another than the user at work."""
+    service = topology.of_kind("app")[0]
+    if topology.places.from_images:
+        return service.facts.uid
+    return None if service.user is None else pwd.getpwnam(service.user).pw_uid
 
 
 def keys_owner(topology: Topology) -> tuple[int, int] | None:

@@ -124,8 +124,8 @@ class Schedule(Section):
     Alertmanager.
     """
     evidence: Cron | None = "* * * * *"
-    """When the app is given the applies, logs and health of this stack, for investigations; needs
-    `investigate`.
+    """When the app is given the applies, logs and health of this stack, for investigations, and the team's
+    own files as they are then; needs `investigate` or `knowledge`.
     """
     timeouts: dict[JobName, PositiveDuration] = {}
     """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
@@ -140,7 +140,7 @@ class Schedule(Section):
         """Without the defaults of jobs that have nothing to do; a time that the file gives stays.
 
         `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent;
-        `investigated`: whether the app investigates them.
+        `investigated`: whether the app investigates them, or searches the team's own files.
         """
         idle = {
             *(() if offsite else ("verify_offsite",)),

@@ -107,15 +107,19 @@ def test_a_kept_answer_is_given_again_until_the_page_changes(tmp_path: Path, sen
     assert other["sources"][0]["heading"] == "Redis"
 
 
-def test_the_log_names_the_files_of_an_answer(
+def test_the_audit_row_and_the_log_name_the_files_of_an_answer(
     tmp_path: Path, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "techsapo_ops.serve.answers.audit_trail.log.info", lambda text, **more: lines.append(more)
     )
-    asked(app_at(tmp_path, sent), ASK)
-    assert [line["sources"] for line in lines if "sources" in line] == [["wiki/redis.md"]]
+    rows: list[Any] = []
+    app = app_at(tmp_path, sent)
+    app.audit.put = rows.append  # type: ignore[method-assign]
+    asked(app, ASK)
+    assert [row.sources for row in rows] == [("wiki/redis.md",)]
+    assert [line["sources"] for line in lines if "sources" in line] == [("wiki/redis.md",)]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database"])
