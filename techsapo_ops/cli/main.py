@@ -41,6 +41,7 @@ COMMANDS: dict[str, LazyEntry] = {
         usage_exit=3,
     ),
     "ps": LazyEntry("watch.ps", "ps", "List the services and their state.", _STACK),
+    "event": LazyEntry("incidents.event", "event", "Note something that was done, such as a deploy.", _STACK),
     "logs": LazyEntry("watch.logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry(
         "apply.running", "restart", "Restart services one at a time, waiting until each is ready.", _STACK

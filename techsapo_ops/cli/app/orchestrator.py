@@ -17,7 +17,7 @@ import psutil
 import typer
 
 from techsapo_ops.adapters.address import Address, reachable_host
-from techsapo_ops.adapters.http import ANSWER_LIMIT, Unreachable, Untrusted, fetch, send
+from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
 from techsapo_ops.adapters.tls import Trust, read_authorities
 from techsapo_ops.cli.environment import api_key
 from techsapo_ops.cli.language import spoken_language
@@ -110,8 +110,6 @@ _DEFAULT_PROMPT = 20_000
 _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
-_LOOK = 30.0
-"""Seconds for a document that no model is asked for."""
 _PASSING = frozenset({502, 503, 504})
 """Statuses of answers after which a question is sent again."""
 PAUSE = 1.0
@@ -252,10 +250,10 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
 
     for last in (False, True):
         try:
-            answer = send(url, _content(body), headers=headers, timeout=asked.timeout, trust=asked.peer.trust)
+            answer = send(url, content(body), headers=headers, timeout=asked.timeout, trust=asked.peer.trust)
         except Unreachable as error:
             if last or isinstance(error, Untrusted) or time.monotonic() >= late:
-                raise _silent(url, error) from None
+                raise silent(url, error) from None
             why = error.reason
         else:
             if last or answer.status not in _PASSING or time.monotonic() >= late:
@@ -263,38 +261,22 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
             why = msg("HTTP {status}", status=answer.status)
         Output().say(msg("no answer from the orchestrator ({why}); asking once more", why=why))
         time.sleep(PAUSE)
-    reply = _parsed(url, answer.status, answer.body)
+    reply = parsed(url, answer.status, answer.body)
     if not answer.ok:
-        raise _refused(answer.status, reply)
+        raise refused(answer.status, reply)
     if "request_id" not in reply:
         raise _strange(url, answer.status)
     return reply
 
 
-def get(
-    asked: Orchestrator, path: str, query: Mapping[str, str], *, scope: str = "monitor"
-) -> dict[str, Any]:
-    """The JSON document at `path`, for a key with `scope`. Raises OpsError with what was said instead."""
-    url, headers = f"{asked.peer.url}{path}", {"Accept-Language": spoken_language(), **asked.peer.headers}
-    try:
-        answer = fetch(
-            url, timeout=_LOOK, limit=ANSWER_LIMIT, params=query, headers=headers, trust=asked.peer.trust
-        )
-    except Unreachable as error:
-        raise _silent(url, error) from None
-    reply = _parsed(url, answer.status, answer.body)
-    if not answer.ok and "code" in reply:
-        raise _refused(answer.status, reply, scope)
-    return reply
-
-
-def _content(body: Mapping[str, Any]) -> bytes:
+def content(body: Mapping[str, Any]) -> bytes:
     """`body` as JSON; bytes of an argument that were not UTF-8 are replaced."""
     text = json.dumps(body, ensure_ascii=False)
     return text.encode(errors="surrogateescape").decode(errors="replace").encode()
 
 
-def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
+def parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
+    """The object in an answer. Raises OpsError where there is none."""
     try:
         body = json.loads(content)
         if not isinstance(body, dict):
@@ -304,7 +286,8 @@ def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
     return body
 
 
-def _silent(url: str, error: Unreachable) -> OpsError:
+def silent(url: str, error: Unreachable) -> OpsError:
+    """That the orchestrator gave no answer."""
     if isinstance(error, Untrusted):
         return error
     return OpsError(
@@ -325,7 +308,8 @@ def _strange(url: str, status: int) -> OpsError:
     )
 
 
-def _refused(status: int, body: Mapping[str, Any], scope: str = "ask") -> OpsError:
+def refused(status: int, body: Mapping[str, Any]) -> OpsError:
+    """What the orchestrator refused a request with."""
     detail, code = body.get("detail", ""), body.get("code", "")
     failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
     failures = f" ({'; '.join(failed)})" if failed else ""
@@ -351,7 +335,7 @@ def _refused(status: int, body: Mapping[str, Any], scope: str = "ask") -> OpsErr
         "unconfirmed": msg("try again in a moment; `techsapo health` shows what is wrong"),
         "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
         "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
-        "forbidden": msg("use a key with the scope `{scope}`", scope=scope),
+        "forbidden": msg("use a key with the scope that this needs: `techsapo keys create NAME --scope …`"),
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
     return OpsError(
         msg(
