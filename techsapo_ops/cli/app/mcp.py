@@ -14,8 +14,9 @@ def mcp(url: UrlOption = None, ca_file: CaFileOption = None, *, place: SpecPlace
     """Let an AI client look at the stack and ask it questions, by the Model Context Protocol on stdio.
 
     The client starts this command. Its tools change nothing. They use the running orchestrator, with the API
-    key in TECHSAPO_API_KEY: scope `ask` for questions and knowledge, scope `monitor` for health, alerts and
-    metrics. Needs the extra `mcp`.
+    key in TECHSAPO_API_KEY: scope `ask` for questions, incidents and knowledge, scope `monitor` for health,
+    alerts and metrics. Without --url, `why` reads the stack of the spec, also while the orchestrator is down.
+    Needs the extra `mcp`.
 
     Examples:
 
@@ -33,4 +34,4 @@ def mcp(url: UrlOption = None, ca_file: CaFileOption = None, *, place: SpecPlace
         )
     from techsapo_ops.cli.app.mcp_tools import server
 
-    server(lambda: orchestrator(url, place, ca_file)).run()
+    server(lambda: orchestrator(url, place, ca_file), place if url is None else None).run()

@@ -112,7 +112,7 @@ def why(
         return
     if export is not None:
         write_bundle(export, material)
-    pack = pack_of(material, SIZE, _mask(stack))
+    pack = pack_of(material, SIZE, mask_of(stack))
     if show_sent:
         sent = pack_of(material, SIZE, Masker("personal").mask)
         out.data(sent_of(sent, _may_leave(stack)))
@@ -129,7 +129,7 @@ def why(
         out.next(f"techsapo alerts show {alert}" if alert else "techsapo status")
 
 
-def _mask(stack: Stack | None) -> Callable[[str], str]:
+def mask_of(stack: Stack | None) -> Callable[[str], str]:
     """Takes secrets out of what is shown: of a stack also those that it has, where this user may read them."""
     if stack is not None:
         from techsapo_ops.watch.secrets import scrubber_of
