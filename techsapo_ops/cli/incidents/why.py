@@ -112,7 +112,7 @@ def why(
         return
     if export is not None:
         write_bundle(export, material)
-    pack = pack_of(material, SIZE, mask_of(stack))
+    pack = pack_of(material, SIZE, _mask(stack))
     if show_sent:
         sent = pack_of(material, SIZE, Masker("personal").mask)
         out.data(sent_of(sent, _may_leave(stack)))
@@ -129,16 +129,13 @@ def why(
         out.next(f"techsapo alerts show {alert}" if alert else "techsapo status")
 
 
-def mask_of(stack: Stack | None) -> Callable[[str], str]:
-    """Takes secrets out of what is shown: of a stack also those that it has, where this user may read them."""
-    if stack is not None:
-        from techsapo_ops.watch.secrets import scrubber_of
+def _mask(stack: Stack | None) -> Callable[[str], str]:
+    """Takes secrets out of what is shown."""
+    if stack is None:
+        return Masker("secrets").mask
+    from techsapo_ops.cli.incidents.looking import mask_of
 
-        try:
-            return scrubber_of(stack.layout, stack).scrub
-        except OpsError:  # who may not read them may read fewer logs, and the rules find what looks like one
-            pass
-    return Masker("secrets").mask
+    return mask_of(stack)
 
 
 def _may_leave(stack: Stack | None) -> dict[str, str]:
