@@ -40,7 +40,7 @@ def follow(stack: Stack, tell: Callable[[str], None]) -> bool:
     if unread := knowledge.unread:
         tell(
             msg(
-                "knowledge: {count} files are left out, such as {source} ({reason})",
+                "knowledge: files left out: {count}, such as {source} ({reason})",
                 count=len(unread),
                 source=unread[0].source,
                 reason=unread[0].reason,

@@ -21,7 +21,7 @@ from techsapo_ops.adapters.folders import open_file, write_hint
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.material import Material, Page, Subject, Unread
-from techsapo_ops.incidents.own_files import MOST_FILES, NotRead, OwnFile, own_files, parts_of
+from techsapo_ops.incidents.own_files import MOST_FILES, NO_TEXT, NotRead, OwnFile, own_files, parts_of
 from techsapo_ops.incidents.search import TABLES, best, put, remove
 from techsapo_ops.messages import msg
 
@@ -99,7 +99,7 @@ def current(file: Path, patterns: Sequence[str], folder: Path, reader: int | Non
             _store(file, connection.serialize(), reader)
         except OpsError as error:
             trouble = error
-    number = len(files) - len(unread)
+    number = connection.execute("SELECT count(*) FROM files WHERE reason = ''").fetchone()[0]
     unread += [Unread(pattern, msg("no file matches")) for pattern in vain]
     return Knowledge(connection, number, tuple(unread), changed, trouble)
 
@@ -172,10 +172,10 @@ def _follow(connection: sqlite3.Connection, files: Mapping[str, OwnFile]) -> lis
             reason = str(error)
             if name in stored:
                 _forget(connection, name)
-        if reason:
-            unread.append(Unread(name, reason))
-        else:
+        if not reason:
             total += stamp[0]
+        elif reason != NO_TEXT:
+            unread.append(Unread(name, reason))
     return unread
 
 

@@ -26,6 +26,8 @@ LONGEST = 1_500
 """Characters of a part: a longer one is cut between lines."""
 LONGEST_NAME = 200
 """Characters of a file's name and of a heading."""
+NO_TEXT = msg("no text")
+"""Why a picture is left out, which nobody needs to be told."""
 _MAGIC = re.compile(r"[*?\[]")
 _MARKDOWN = frozenset({".md", ".markdown"})
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -66,11 +68,11 @@ class OwnFile:
                 real = Path(f"/proc/self/fd/{descriptor}").readlink()
                 if not real.is_relative_to(self.root.resolve()):
                     raise NotRead(msg("a link that leads out of its folder"))
-                content = file.read(LARGEST + 1)
+                content = file.read(LARGEST)
         except OSError as error:
             raise NotRead(error.strerror) from None
-        if b"\0" in content or len(content) > LARGEST:
-            raise NotRead(msg("not UTF-8 text"))
+        if b"\0" in content:
+            raise NotRead(NO_TEXT)
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:

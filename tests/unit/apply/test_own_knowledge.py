@@ -56,7 +56,7 @@ def test_without_knowledge_in_the_spec_nothing_of_it_stays(project: MemoryProjec
 
 def test_what_is_left_out_is_told(project: MemoryProject) -> None:
     _, said = followed(project, knowledge=["wiki/", "nowhere/"])
-    assert said == ["knowledge: 1 files are left out, such as nowhere/ (no file matches)"]
+    assert said == ["knowledge: files left out: 1, such as nowhere/ (no file matches)"]
 
 
 @pytest.mark.parametrize(

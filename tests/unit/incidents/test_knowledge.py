@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tests.knowledge as measured
+from techsapo_ops.adapters.files import own_mode, reader_list
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents import knowledge as module
 from techsapo_ops.incidents.knowledge import Knowledge, current, search
@@ -135,14 +136,13 @@ def test_hidden_files_and_folders_are_passed_over(folder: Path) -> None:
     assert now(folder, "wiki/", "wiki/**/*.md").files == 2
 
 
-def test_what_is_no_text_or_too_large_is_left_out_and_named(folder: Path) -> None:
+def test_what_can_not_be_read_is_left_out_and_named_but_for_pictures(folder: Path) -> None:
     put(folder / "wiki/picture.png", b"\x89PNG\0")
     put(folder / "wiki/sjis.md", "容量".encode("shift_jis"))
     put(folder / "wiki/large.md", b"x" * (LARGEST + 1))
     os.mkfifo(folder / "wiki/pipe.md")
     reasons = {each.source: each.reason for each in now(folder).unread}
     assert reasons == {
-        "wiki/picture.png": "not UTF-8 text",
         "wiki/sjis.md": "not UTF-8 text",
         "wiki/large.md": "larger than 1 MB",
         "wiki/pipe.md": "not a regular file",
@@ -314,8 +314,13 @@ def test_two_processes_at_once_leave_an_index_with_what_both_have_seen(folder: P
 
 
 def test_the_index_is_its_owners_and_its_readers_alone(folder: Path) -> None:
+    file = folder / ".techsapo" / "knowledge.sqlite"
     now(folder)
-    assert (folder / ".techsapo" / "knowledge.sqlite").stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o600
+    put(folder / "wiki/new.md", "november")
+    current(file, ["wiki/"], folder, reader=10001)
+    assert os.getxattr(file, "system.posix_acl_access") == reader_list(0o600, [10001])
+    assert own_mode(file) == 0o600
 
 
 def test_a_python_without_trigrams_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
