@@ -13,5 +13,5 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the column. MariaDB commits it by itself: it may be there already; SQLite has no word for that."""
-    again = op.get_context().dialect.name == "mysql" or None
+    again = op.get_context().dialect.name != "sqlite" or None
     op.add_column("audit_requests", sa.Column("sources", sa.Text), if_not_exists=again)
