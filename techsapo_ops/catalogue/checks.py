@@ -31,6 +31,8 @@ _TYPES: Mapping[str, re.Pattern[str]] = {
     "alert": re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}", re.ASCII),
 }
 """What each slot takes. A path has no `..` and no hidden file, a log lies below /var/log."""
+FREE = frozenset(_TYPES) - {"service", "host", "port", "minutes"}
+"""Slots that take any name of their type."""
 _HIGHEST_PORT = 65_535
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from techsapo_ops.catalogue.yaml_text import packaged_table
@@ -24,6 +24,7 @@ class Topic:
     name: str
     title: Mapping[Literal["ja", "en"], str]
     words: re.Pattern[str]
+    effect: bool
 
 
 @cache
@@ -37,13 +38,14 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFKC", _HUMP.sub(" ", text)).casefold()
 
 
+@lru_cache(maxsize=512)  # an investigation asks for the same pieces again and again
 def topics_in(text: str) -> frozenset[str]:
     """The topics that `text`, which is `plain`, names."""
     return frozenset(name for name, topic in topics().items() if topic.words.search(text))
 
 
-def _topic(name: str, title: Any, words: tuple[str, ...]) -> Topic:
-    return Topic(name, title, re.compile("|".join(map(_pattern, words))))
+def _topic(name: str, title: Any, words: tuple[str, ...], effect: bool = False) -> Topic:
+    return Topic(name, title, re.compile("|".join(map(_pattern, words))), effect)
 
 
 def _pattern(word: str) -> str:

@@ -91,7 +91,9 @@ COMMANDS: dict[str, LazyEntry] = {
 }
 
 DAILY = frozenset(
-    "init validate plan up down status health why logs restart rollback doctor alerts backup restore ask".split()  # noqa: SIM905 - names, not forty lines
+    """
+    init validate plan up down status health why logs restart rollback doctor alerts backup restore ask
+    """.split()  # noqa: SIM905 - names, not forty lines
 )
 """What `techsapo --help` lists; --all adds the others."""
 LOOKING = frozenset(

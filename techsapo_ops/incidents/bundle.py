@@ -8,7 +8,7 @@
     pages/runbook/*.md, pages/knowledge/*.md
     answer.json    the cause, where it is known: an Answer
 
-All but alert.json may be missing. `bundle_schema` says what each value may be, `bundle_files.py` reads them.
+All but alert.json may be missing. `bundle.schema.json` says what each value may be, `bundle_files.py` reads them.
 """
 
 from __future__ import annotations
@@ -136,15 +136,6 @@ def material_of(value: object) -> Material:
     """The material that `material_json` made `value` of. Raises OpsError for anything else."""
     material: Material = checked(Material, value, lambda path: ".".join(map(str, path)))
     return material
-
-
-def bundle_schema() -> dict[str, Any]:
-    """The JSON Schema of a bundle's files: alert.json is a Material, and each other has a name in `$defs`."""
-    material = adapter_of(Material).json_schema(ref_template="#/$defs/{model}")
-    answer = adapter_of(Answer).json_schema(ref_template="#/$defs/{model}")
-    definitions = {**material.pop("$defs"), **answer.pop("$defs"), "Answer": answer}
-    draft = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": draft, **material, "$defs": dict(sorted(definitions.items()))}
 
 
 def bounded(material: Material) -> Material:

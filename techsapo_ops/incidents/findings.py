@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from techsapo_ops.adapters.model_reply import line_of, readable
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.catalogue.checks import checks
-from techsapo_ops.incidents.grounds import Grounds
+from techsapo_ops.catalogue.checks import FREE, checks
+from techsapo_ops.incidents.grounds import OBSERVED, Grounds
+from techsapo_ops.incidents.material import Kind
 from techsapo_ops.incidents.question import MOST_CAUSES, MOST_CHECKS, Inquiry
 
 _LONGEST = 240
 """Characters of a sentence of a reply; the rest is cut off."""
 _MOST_LINKS = 6
+_MOST_MISSING = 3
 _ID = re.compile(r"(?<![A-Za-z0-9])([MLCHRKI])[ -]?(\d{1,3})(?![0-9])", re.IGNORECASE)
 _COMMAND = re.compile(r"://|`|\$\(|\|\s*\w|&&|;\s*\w+ +[-/~]|\bsudo\b|\bwww\.|[<>]\(")
 """Signs of a shell and of addresses, which no sentence about a cause needs."""
@@ -30,7 +32,7 @@ _STEP = r"^\s*{}[.)] "
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A step of a chain, and the ids that hold it; none: it weighs nothing."""
+    """A step of a chain, and the ids of the evidence that holds it."""
 
     says: str
     evidence: tuple[str, ...]
@@ -47,7 +49,7 @@ class Claim:
     service: str
     chain: tuple[Link, ...]
     evidence: tuple[str, ...]
-    against: str = ""
+    against: tuple[str, ...] = ()
     false_alarm: bool = False
 
 
@@ -69,6 +71,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """Evidence that would show the cause; `of` is a service or a host of the incident, or empty."""
+
+    kind: Kind
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What is left of a member's reply. `invented` are its causes that weigh nothing, as it named them."""
 
@@ -77,7 +87,7 @@ class Findings:
     checks: tuple[Proposed, ...] = ()
     step: Step | None = None
     abstains: bool = False
-    missing: str = ""
+    missing: tuple[Missing, ...] = ()
     invented: tuple[str, ...] = ()
     refused_checks: int = 0
 
@@ -108,7 +118,7 @@ def findings_of(
         claim = _held(
             Claim(
                 member, number, sentence(given.get("cause")), _text(given.get("service")), tuple(links), (),
-                sentence(given.get("against")), outcome == "false_alarm",
+                tuple(_ids(given.get("against"))), outcome == "false_alarm",
             ),
             inquiry.grounds,
         )  # fmt: skip
@@ -124,7 +134,7 @@ def findings_of(
         proposed,
         _step(document, inquiry),
         not causes,
-        sentence(document.get("missing")),
+        tuple(_missing(document.get("missing"), inquiry)),
         tuple(invented),
         len(listed) - len(proposed),
     )
@@ -132,18 +142,22 @@ def findings_of(
 
 def _held(claim: Claim, grounds: Grounds) -> Claim | None:
     """`claim` with the links that are held; None where its evidence does not hold it."""
-    cited = [tuple(each for each in link.evidence if each in grounds.texts) for link in claim.chain]
+    silent = frozenset() if claim.false_alarm else grounds.calm
+    cited = [
+        tuple(each for each in link.evidence if each in grounds.texts and each not in silent)
+        for link in claim.chain
+    ]
     every = tuple(dict.fromkeys(each for ids in cited for each in ids))
-    chain = tuple(
-        Link(link.says, ids if grounds.hold_link(link.says, ids, every) else ())
+    links = (
+        Link(link.says, grounds.holders(link.says, ids, every))
         for link, ids in zip(claim.chain, cited, strict=True)
     )
+    chain = tuple(link for link in links if link.evidence)
     held = tuple(dict.fromkeys(each for link in chain for each in link.evidence))
     if not claim.cause or not grounds.hold_cause(claim.cause, claim.service, held):
         return None
-    return Claim(
-        claim.member, claim.number, claim.cause, claim.service, chain, held, claim.against, claim.false_alarm
-    )
+    against = tuple(each for each in claim.against if each in grounds.texts)
+    return replace(claim, chain=chain, evidence=held, against=against)
 
 
 def _links(given: Mapping[str, Any], sentence: Callable[[object], str]) -> Iterator[Link]:
@@ -171,8 +185,18 @@ def _proposed(given: Mapping[str, Any], inquiry: Inquiry) -> Proposed | None:
     elif isinstance(slots, list):
         pairs = [(s.get("slot"), s.get("value")) for s in slots if isinstance(s, dict)]
     values = {name: str(value) for name, value in pairs if isinstance(name, str)}
+    free = (value for slot, value in values.items() if slot in FREE)
+    if not all(inquiry.grounds.mentions(value) for value in free):
+        return None
     argv = None if check is None else check.filled(values, inquiry.known)
     return None if check is None or argv is None else Proposed(check.name, argv, _number(given.get("cause")))
+
+
+def _missing(value: object, inquiry: Inquiry) -> Iterator[Missing]:
+    for each in _items(value)[:_MOST_MISSING]:
+        said = _text(each.get("kind")).casefold()
+        for kind in OBSERVED & {said}:
+            yield Missing(kind, inquiry.grounds.name(_text(each.get("of"))))
 
 
 def _step(document: Mapping[str, Any], inquiry: Inquiry) -> Step | None:

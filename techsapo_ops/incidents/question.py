@@ -15,7 +15,7 @@ from techsapo_ops.adapters.delimiting import delimited
 from techsapo_ops.catalogue.checks import Check, Known, checks
 from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.incidents.evidence import Pack, Piece
-from techsapo_ops.incidents.grounds import Grounds
+from techsapo_ops.incidents.grounds import OBSERVED, Grounds
 from techsapo_ops.incidents.material import Subject
 
 Language = Literal["en", "ja"]
@@ -63,16 +63,17 @@ FORM: Mapping[str, Any] = _object(
             chain=_list(_object(link=_TEXT, evidence=_list(_TEXT))),
             cause=_TEXT,
             service=_TEXT,
-            against=_TEXT,
+            against=_list(_TEXT),
         )
     ),
     outcome={"type": "string", "enum": ["cause", "false_alarm", "not_enough_evidence"]},
-    missing=_TEXT,
+    missing=_list(_object(kind={"type": "string", "enum": sorted(OBSERVED)}, of=_TEXT)),
     checks=_list(_object(check=_TEXT, slots=_list(_object(slot=_TEXT, value=_TEXT)), cause=_NUMBER)),
     runbook=_TEXT,
     step=_NUMBER,
 )
-"""The chain comes before the cause: a model writes in this order, and would fit a chain to a cause."""
+"""The chain comes before the cause: a model writes in this order, and would fit a chain to a cause. Nothing
+but causes and links is in its own words."""
 
 
 @cache
@@ -100,9 +101,10 @@ def user_of(inquiry: Inquiry) -> str:
 
 
 def piece_text(piece: Piece) -> str:
-    """A piece as it is sent: where and when on its first line, then its text."""
+    """A piece as it is sent: where and when on its first line, then its text and its sample."""
     at = piece.at.isoformat(timespec="seconds") if piece.at is not None else ""
-    return f"{' · '.join(filter(None, (piece.source, piece.service, piece.host, at)))}\n{piece.text}"
+    where = " · ".join(filter(None, (piece.source, piece.service, piece.host, at)))
+    return "\n".join(filter(None, (where, piece.text, piece.sample)))
 
 
 def _about(subject: Subject) -> Iterator[str]:

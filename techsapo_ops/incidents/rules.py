@@ -1,6 +1,6 @@
-"""The member of the panel that is no model: it names the topic that most kinds of evidence share.
+"""The member of the panel that is no model: it names the cause of which most kinds of evidence speak.
 
-It cites the best piece of each kind that speaks of that topic, and abstains where no two kinds do. Its words
+It cites the best piece of each kind that speaks of it, and abstains where no two kinds do. Its words
 are the catalogue's, so that no text of the evidence can change them.
 """
 
@@ -19,9 +19,10 @@ def findings_by_rules(inquiry: Inquiry) -> Findings:
     """What the rules find."""
     best: dict[str, dict[Kind, Piece]] = {}
     for piece in sorted(inquiry.pack.pieces, key=lambda piece: -piece.score):
-        if piece.kind in OBSERVED:
+        if piece.kind in OBSERVED and not piece.calm:
             for topic in topics_in(inquiry.grounds.texts[piece.id]):
-                best.setdefault(topic, {}).setdefault(piece.kind, piece)
+                if not topics()[topic].effect:
+                    best.setdefault(topic, {}).setdefault(piece.kind, piece)
     shared = {topic: kinds for topic, kinds in best.items() if len(kinds) >= SUPPORT}
     if not shared:
         return Findings(RULES, abstains=True)

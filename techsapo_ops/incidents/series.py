@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -25,10 +25,6 @@ _TIMES = re.compile(r"time|expir|not_after|since|last|_seconds$")
 """In the names of gauges that hold a time, if the value can be one."""
 _YEARS = 20 * 366 * 86_400
 _GAUGES = ("_bytes", "_seconds", "_ratio", "_percent", "_celsius", "_info")
-_FEWEST = 3
-"""Samples before and after a moment, without which nothing is said of a change at it."""
-_MOMENTS = (0.9, 0.65, 0.4)
-"""Where a change is looked for, as parts of the time before the alert: `for` delays alerts."""
 _MAD = 1.4826
 """Makes of the MAD of normally distributed values their standard deviation."""
 
@@ -58,13 +54,17 @@ class Movement:
 
 def movements(material: Material) -> list[Movement]:
     """What each series did around the beginning of the alert, in the order of the series."""
-    start, began, end = (time.timestamp() for time in (material.start, material.subject.began, material.end))
+    window = material.start.timestamp(), material.end.timestamp()
     readings = list(_readings(material.series))
     largest: dict[str, float] = defaultdict(float)
-    step = min((gap for reading in readings[:50] for gap in _gaps(reading.times)), default=0.0)
+    scraped: dict[str, float] = defaultdict(lambda: math.inf)
     for reading in readings:
         largest[reading.name] = max(largest[reading.name], *map(abs, reading.values))
-    return [_movement(reading, (start, began, end), largest[reading.name], step) for reading in readings]
+        target = reading.labels.get("instance", "")
+        scraped[target] = min([scraped[target], *_gaps(reading.times)])
+    return [
+        _movement(one, window, largest[one.name], scraped[one.labels.get("instance", "")]) for one in readings
+    ]
 
 
 def names_in(expression: str) -> frozenset[str]:
@@ -75,7 +75,7 @@ def names_in(expression: str) -> frozenset[str]:
 
 
 def _gaps(times: Sequence[float]) -> Iterator[float]:
-    return (later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    return (later - earlier for earlier, later in pairwise(times))
 
 
 def _readings(series: Iterable[Series]) -> Iterator[Reading]:
@@ -106,7 +106,7 @@ def _counts(reading: Reading) -> bool:
     values = reading.values
     if reading.name.endswith(_GAUGES) or len(values) < 6 or values[0] == values[-1]:
         return False
-    grown = [later - earlier for earlier, later in zip(values, values[1:], strict=False)]
+    grown = [later - earlier for earlier, later in pairwise(values)]
     return (
         min(grown) >= 0
         and sum(step > 0 for step in grown) * 2 >= len(grown)
@@ -116,7 +116,7 @@ def _counts(reading: Reading) -> bool:
 
 def _growth(values: Sequence[float]) -> list[float]:
     """What a counter grew by from sample to sample; after a reset it began at 0."""
-    return [b - a if b >= a else b for a, b in zip(values, values[1:], strict=False)]
+    return [b - a if b >= a else b for a, b in pairwise(values)]
 
 
 def _rate(reading: Reading) -> Iterator[Reading]:
@@ -136,11 +136,11 @@ def _mean(name: str, total: Reading, count: Reading) -> Iterator[Reading]:
         yield Reading(name, total.labels, "on average", times, values)
 
 
-def _movement(reading: Reading, window: tuple[float, float, float], largest: float, step: float) -> Movement:
-    start, began, end = window
+def _movement(reading: Reading, window: tuple[float, float], largest: float, step: float) -> Movement:
+    start, end = window
     times, values = reading.times, reading.values
     if reading.unit == "time":
-        return _set(reading, start, end, step)
+        return _set(reading, step)
     slack = 3.5 * step
     if times[-1] < end - slack and times[-1] > start + slack:
         return Movement(reading, "ended", values[-1], None, times[-1], 0.8)
@@ -149,19 +149,34 @@ def _movement(reading: Reading, window: tuple[float, float, float], largest: flo
         return Movement(reading, "began", None, median(values[-5:]), times[0], weight)
     if min(values) == max(values):
         return Movement(reading, "steady", values[0], values[0], None, 0.0)
-    best = Movement(reading, "steady", _level(values), _level(values), None, 0.0)
-    for part in _MOMENTS:
-        split = bisect_left(times, start + part * (began - start))
-        if min(split, len(values) - split) < _FEWEST:
-            continue
-        before, after = values[:split], values[split:]
-        low, high = _level(before), _level(after)
-        weight = _weight(before, low, high, largest) * (0.9 + 0.1 * part)
-        if weight > best.weight:
-            best = Movement(
-                reading, "rose" if high > low else "fell", low, high, _first(times, values, low, high), weight
-            )
-    return best
+    split = _split(values)
+    low, high = _level(values[:split]), _level(values[split : split + max(5, len(values) // 4)])
+    scatter, walk = _scatter(values[:split], low), _walk(values)
+    if walk < scatter:  # it drifts
+        low, high = median(values[:5]), median(values[-5:])
+    weight = _weight(low, high, min(scatter, walk), largest)
+    how: How = "rose" if high > low else "fell" if high < low else "steady"
+    return Movement(reading, how, low, high, times[split], weight)
+
+
+def _split(values: Sequence[float]) -> int:
+    """Where values change most: the largest cumulative sum of their deviations, each bounded.
+
+    Page's CUSUM as for a single change: Csörgő and Horváth, "Limit Theorems in Change-Point Analysis", 1997.
+    """
+    middle, count = median(values), len(values)
+    bound = 4 * (
+        median(abs(value - middle) for value in values) or sum(abs(v - middle) for v in values) / count
+    )
+    bounded = [min(max(value - middle, -bound), bound) for value in values]
+    mean = sum(bounded) / count
+    best, total, split = 0.0, 0.0, 1
+    for number in range(1, count):
+        total += bounded[number - 1] - mean
+        size = total * total / (number * (count - number))
+        if size > best:
+            best, split = size, number
+    return split
 
 
 def _level(values: Sequence[float]) -> float:
@@ -169,27 +184,25 @@ def _level(values: Sequence[float]) -> float:
     return median(values) or sum(values) / len(values)
 
 
-def _weight(before: Sequence[float], low: float, high: float, largest: float) -> float:
-    """How much larger than the scatter before the change is, and how many times the level before, together."""
-    difference = abs(high - low)
-    scatter = _MAD * median(abs(value - low) for value in before)
+def _scatter(values: Sequence[float], level: float) -> float:
+    return _MAD * median(abs(value - level) for value in values)
+
+
+def _walk(values: Sequence[float]) -> float:
+    """How far a random walk of steps like these would come: what drifts comes further."""
+    steps = [abs(b - a) for a, b in pairwise(values)]
+    return (1.5 * median(steps) * len(steps) ** 0.5) or math.inf
+
+
+def _weight(low: float, high: float, scatter: float, largest: float) -> float:
+    """How far beyond the scatter the change goes, and how many times the level before it is, together."""
     scale = max(scatter, 0.03 * abs(low), 0.02 * largest, 1e-12)
-    sigmas = difference / scale
+    sigmas = abs(high - low) / scale
     folds = abs(math.log2((abs(high) + 0.01 * largest) / (abs(low) + 0.01 * largest)))
     return 0.6 * sigmas / (sigmas + 4) + 0.4 * folds / (folds + 1)
 
 
-def _first(times: Sequence[float], values: Sequence[float], low: float, high: float) -> float:
-    """The first of two neighbours that are nearer to the level after than to the one before."""
-    middle, sign = (low + high) / 2, 1 if high > low else -1
-    beyond = [(value - middle) * sign > 0 for value in values]
-    for number in range(len(values) - 1):
-        if beyond[number] and beyond[number + 1]:
-            return times[number]
-    return times[beyond.index(True)] if True in beyond else times[-1]
-
-
-def _set(reading: Reading, start: float, end: float, step: float) -> Movement:
+def _set(reading: Reading, step: float) -> Movement:
     """A time as a value: it was passed, it was set anew as by a restart, or it is no longer set."""
     times, values = reading.times, reading.values
     passed = [time for time, value in zip(times, values, strict=True) if time >= value]
@@ -203,4 +216,6 @@ def _set(reading: Reading, start: float, end: float, step: float) -> Movement:
         silent = times[-1] - changes[-1]
         late = silent > 3 * median([*_gaps(changes), step])
         return Movement(reading, "steady", None, values[-1], changes[-1], 0.5 if late else 0.0)
-    return Movement(reading, "set", values[0], values[-1], changes[0], 0.75)
+    return Movement(
+        reading, "set", values[0], values[-1], changes[0], 0.9 if "start" in reading.name else 0.6
+    )

@@ -19,7 +19,7 @@ _STEP = 60.0
 _GAP = 10 * 60.0
 """Seconds for which an alert may be away and is still the same one (`techsapo:alert:incident`)."""
 _LONGEST = 500
-_NAMED = ("service", "instance", "name", "job", "app", "container", "unit")
+_NAMED = ("service", "instance", "name", "job")
 """Labels whose value may be a service's name."""
 _HOSTS = ("host", "node", "nodename", "hostname")
 _WORD = re.compile(r"[\w.@-]+")

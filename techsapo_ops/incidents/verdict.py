@@ -1,20 +1,20 @@
 """One verdict of what every member of the panel found. Pure: the same findings give the same verdict.
 
 Causes that mean the same are joined: the same service, evidence in common, and a topic in common where both
-have one. A cause is supported by two pieces of different observed kinds. Where only the time joins a change to
-the rest, as with the newest deploy, it is a guess. Nothing is said in percent: how often such verdicts are
-right is not known.
+have one. A cause is supported by two pieces of different observed kinds. Where only the time joins a change
+to the rest, as with the newest deploy, it is a guess. Nothing is said in percent, since nobody knows yet how
+often such verdicts are right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.catalogue.topics import plain, topics_in
 from techsapo_ops.incidents.evidence import Piece
-from techsapo_ops.incidents.findings import Claim, Findings, Link, Step
+from techsapo_ops.incidents.findings import Claim, Findings, Link, Missing, Step
 from techsapo_ops.incidents.grounds import OBSERVED, SUPPORT, Grounds, kinds_of
 from techsapo_ops.incidents.material import Kind
 from techsapo_ops.incidents.question import MOST_CHECKS, Inquiry
@@ -22,12 +22,11 @@ from techsapo_ops.incidents.question import MOST_CHECKS, Inquiry
 RULES = "rules"
 """The member that is no model. It may join others, and outweighs nobody."""
 Outcome = Literal["cause", "guess", "false_alarm", "not_enough_evidence", "evidence_only"]
-_MOST_MISSING = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A cause and who holds it. `evidence` is as it was cited, `kinds` are its observed ones."""
+    """A supported cause and who holds it. `kinds` are the observed ones of its evidence."""
 
     cause: str
     service: str
@@ -35,15 +34,10 @@ class Cause:
     evidence: tuple[str, ...]
     kinds: frozenset[Kind]
     members: tuple[str, ...]
-    against: tuple[str, ...] = ()
+    against: tuple[str, ...]
     guess: bool = False
     """Only the time joins a change to the rest."""
     false_alarm: bool = False
-
-    @property
-    def supported(self) -> bool:
-        """Whether pieces of different kinds hold it."""
-        return len(self.kinds) >= SUPPORT
 
     @property
     def providers(self) -> tuple[str, ...]:
@@ -72,7 +66,7 @@ class NextCheck:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is believed. The first of `causes` is the verdict's, the others are what else members hold."""
+    """What is believed. The first of `causes` is the verdict's, the others what else is supported."""
 
     outcome: Outcome
     asked: int
@@ -80,12 +74,18 @@ class Verdict:
     causes: tuple[Cause, ...] = ()
     checks: tuple[NextCheck, ...] = ()
     step: Step | None = None
-    missing: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
     abstained: tuple[str, ...] = ()
     struck: tuple[Struck, ...] = ()
     invented: int = 0
-    """Causes of replies that their evidence does not hold."""
+    """Causes that their evidence does not hold."""
     refused_checks: int = 0
+
+    @property
+    def dissent(self) -> tuple[Cause, ...]:
+        """The causes of providers that do not hold the first one."""
+        first = set(self.causes[0].providers) if self.causes else set()
+        return tuple(cause for cause in self.causes[1:] if not first.issuperset(cause.providers))
 
     @property
     def spent(self) -> bool:
@@ -101,10 +101,14 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
     """
     grounds = inquiry.grounds
     left = [c for f in findings for c in f.claims if not any(_same(c, each) for each in struck)]
-    causes = sorted((_cause(group, grounds) for group in _grouped(left)), key=lambda c: _rank(c, grounds))
+    supported = [
+        (c, group) for group in _grouped(left) if len((c := _cause(group, grounds)).kinds) >= SUPPORT
+    ]
+    supported.sort(key=lambda each: _rank(each[0], each[1], grounds))
+    causes = [cause for cause, _ in supported]
     models = [f for f in findings if f.member != RULES]
     abstained = tuple(f.member for f in models if f.abstains)
-    best = causes[0] if causes and causes[0].supported else None
+    best = causes[0] if causes else None
     holders = len(best.providers) if best is not None else 0
     outcome: Outcome = "not_enough_evidence"
     if not models:
@@ -117,9 +121,9 @@ def verdict_of(findings: Sequence[Findings], inquiry: Inquiry, struck: Sequence[
         outcome,
         len(models),
         tuple(causes),
-        tuple(_checks(findings, causes, left)),
+        tuple(_checks(findings, [group for _, group in supported])),
         next(steps, None),
-        tuple(_missing(findings))[:_MOST_MISSING] if open_yet else (),
+        tuple(dict.fromkeys(each for f in findings for each in f.missing)) if open_yet else (),
         abstained,
         tuple(struck),
         sum(len(f.invented) for f in findings),
@@ -173,38 +177,30 @@ def _cause(group: Sequence[Claim], grounds: Grounds) -> Cause:
         evidence,
         kinds_of(grounds.pack, evidence),
         tuple(dict.fromkeys(claim.member for claim in group)),
-        tuple(dict.fromkeys(claim.against for claim in group if claim.against)),
+        tuple(dict.fromkeys(each for claim in group for each in claim.against)),
         grounds.is_guess(told.cause, told.service, evidence),
         told.false_alarm,
     )
 
 
-def _rank(cause: Cause, grounds: Grounds) -> tuple[float, ...]:
-    """What comes first: supported, no guess, held by many, shown in many ways, by the more telling pieces."""
+def _rank(cause: Cause, group: Sequence[Claim], grounds: Grounds) -> tuple[float, ...]:
+    """What comes first: a provider's, no guess, held by many, named early, shown in many ways, strongly."""
+    place = sum(claim.number for claim in group) / len(group)
     scores = sorted((p.score for p in grounds.pack.pieces if p.id in cause.evidence), reverse=True)
-    return (-cause.supported, cause.guess, -len(cause.providers), -len(cause.kinds), -sum(scores[:SUPPORT]))
+    held = len(cause.providers)
+    return (not held, cause.guess, -held, place, -len(cause.kinds), -sum(scores[:SUPPORT]))
 
 
-def _checks(
-    findings: Sequence[Findings], causes: Sequence[Cause], left: Sequence[Claim]
-) -> Iterable[NextCheck]:
-    """The checks that members propose, each command once; those that most propose come first."""
-    tests: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    votes: dict[tuple[str, tuple[str, ...]], int] = {}
+def _checks(findings: Iterable[Findings], groups: Sequence[Sequence[Claim]]) -> Iterator[NextCheck]:
+    """The checks of members that hold a cause, or abstain; those that most propose come first."""
+    places = {(claim.member, claim.number): n for n, group in enumerate(groups) for claim in group}
+    holders = {member for member, _ in places}
+    tests: dict[tuple[str, tuple[str, ...]], list[int | None]] = {}
     for found in findings:
-        for each in found.checks:
-            claim = next((c for c in left if (c.member, c.number) == (found.member, each.claim)), None)
-            place = next((n for n, c in enumerate(causes) if claim is not None and _holds(c, claim)), None)
-            key = each.check, each.argv
-            votes[key] = votes.get(key, 0) + 1
-            tests.setdefault(key, []).extend(() if place is None else (place,))
-    for check, argv in sorted(tests, key=lambda key: -votes[key])[:MOST_CHECKS]:
-        yield NextCheck(check, argv, tuple(sorted(set(tests[check, argv]))))
-
-
-def _holds(cause: Cause, claim: Claim) -> bool:
-    return claim.member in cause.members and set(claim.evidence) <= set(cause.evidence)
-
-
-def _missing(findings: Iterable[Findings]) -> Iterable[str]:
-    return dict.fromkeys(each.missing for each in findings if each.missing)
+        for each in found.checks if found.abstains or found.member in holders else ():
+            place = places.get((found.member, each.claim))
+            tests.setdefault((each.check, each.argv), []).append(place)
+    for check, argv in sorted(tests, key=lambda key: -len(tests[key]))[:MOST_CHECKS]:
+        yield NextCheck(
+            check, argv, tuple(sorted({place for place in tests[check, argv] if place is not None}))
+        )

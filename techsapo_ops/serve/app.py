@@ -214,7 +214,7 @@ class App:
             chat_routes(gate, asking),
             reading_routes(gate, offers, idempotency),
             knowledge_routes(gate, own_pages, options.mask),
-            *incident_routes(gate, incidents.desk if incidents else None, key_in(options.alerts_key)),
+            *incident_routes(gate, incidents.desk, incidents.questions, key_in(options.alerts_key)),
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             monitoring_routes(
@@ -286,8 +286,9 @@ class App:
             clean_ups.start_task("vendors' lists of models", self._model_ends.watch())
         if self._acknowledgements is not None:
             clean_ups.start_task("acknowledged alerts", self._acknowledgements.watch())
-        if (incidents := self._incidents) is not None:
-            clean_ups.add("incidents", lambda: asyncio.to_thread(incidents.store.close))
+        incidents = self._incidents
+        clean_ups.add("incidents", lambda: asyncio.to_thread(incidents.store.close))
+        if incidents.runner is not None:
             clean_ups.start_task("investigations", incidents.runner.watch())
         if self._gate.needs_keys:
             clean_ups.start_task("keys of streams", watch_keys(self._telemetry.broadcast, self._gate))

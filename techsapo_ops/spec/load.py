@@ -13,6 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec import NO_ENVIRONMENT, PRODUCTION
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
+from techsapo_ops.spec.machines import evidence_at
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import known_home
 from techsapo_ops.spec.models.providers import Provider
@@ -338,7 +339,7 @@ class _Loading:
             update["schedule"] = spec.schedule.applicable(
                 offsite=spec.backup.offsite is not None,
                 alerts=spec.monitoring.sends_alerts,
-                investigated=spec.investigate is not None or bool(spec.knowledge),
+                evidence=evidence_at(spec) if spec.investigate is not None or spec.knowledge else None,
             )
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}

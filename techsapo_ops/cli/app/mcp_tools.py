@@ -95,7 +95,9 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
         about: Annotated[str, Field(max_length=500, description="An alert or a question.")] = "",
         minutes: Annotated[int, Field(ge=1, le=1_440)] = 30,
     ) -> Document:
-        """Why an alert fires, by default the worst one: the evidence, the strongest piece first."""
+        """Why an alert fires, by default the worst one: the evidence, the strongest piece first. From another
+        host the panel's verdict comes with it, which costs money.
+        """
         span = timedelta(minutes=minutes)
         if place is not None:
             return _sent(lambda: _evidence(place, about, span))

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
+from techsapo_ops.cli.incidents.looking import looked_at, services_of
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
@@ -100,9 +103,6 @@ def why(
     if bundle is not None:
         material: Material | None = read_bundle(bundle)
     else:
-        from techsapo_ops.cli.incidents.looking import looked_at
-        from techsapo_ops.cli.open_stack import open_stack
-
         stack = open_stack(place.open())
         with out.busy(msg("reading all sources, at most {seconds} s", seconds=5)):
             material = looked_at(stack, about, span, now)
@@ -124,9 +124,12 @@ def why(
             out.data(line)
     if not no_ask and stack is not None and not out.as_json:
         _ask(place, about, span, material, out)
-    alert = material.subject.alert
     if stack is not None:
-        out.next(f"techsapo alerts show {alert}" if alert else "techsapo status")
+        for service in services_of(stack):
+            if service.owner is not None and service.name in material.subject.services:
+                out.say(msg("owner of {service}: {owner}", service=service.name, owner=service.owner))
+        alert = material.subject.alert
+        out.next(f"techsapo alerts runbook {alert}" if alert in alerts() else "techsapo status")
 
 
 def _mask(stack: Stack | None) -> Callable[[str], str]:
@@ -141,8 +144,6 @@ def _mask(stack: Stack | None) -> Callable[[str], str]:
 def _may_leave(stack: Stack | None) -> dict[str, str]:
     if stack is None:
         return {}
-    from techsapo_ops.cli.incidents.looking import services_of
-
     return {service.name: service.may_leave for service in services_of(stack)}
 
 

@@ -1,4 +1,4 @@
-"""Evidence on a terminal: a sentence, three facts, then each piece with its id, and what could not be read."""
+"""Evidence on a terminal: a sentence, three facts, each piece with its id, and what could not be read."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def value(pack: Pack, material: Material) -> dict[str, Any]:
 
 
 def _fact(piece: Piece) -> str:
-    text = piece.text.strip().partition("\n")[0]
+    """One line of it: of a log the line itself, of series what they did, which come after whose they are."""
+    first, _, rest = (piece.sample or piece.text).strip().partition("\n")
+    text = rest.partition("\n")[0] if piece.kind == "metrics" and rest else first
     return text if len(text) <= _LONGEST_FACT else text[: _LONGEST_FACT - 1] + "…"
 
 

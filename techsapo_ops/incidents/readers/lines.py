@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from techsapo_ops.adapters.log_lines import Level as Said
-from techsapo_ops.adapters.log_lines import line_level
+from techsapo_ops.adapters.log_lines import line_level, line_object
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.incidents.material import Level, Line
 
@@ -15,6 +16,10 @@ MOST_LINES = 4_000
 """Lines of one log: those nearest to the beginning of the alert, errors before all others."""
 LONGEST = 2_000
 """Characters of a line."""
+_SAYS = ("message", "msg", "event", "error", "err", "reason", "exception")
+"""Fields of a structured line that say what happened, in the order in which they are read."""
+_LOGFMT = re.compile(r'(?:\w{1,30}=(?:"[^"]{0,200}"|[^\s"]{0,200}) ){0,6}level=\w')
+_FIELD = re.compile(r'\b(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))')
 _LEVELS: Mapping[Said | None, Level] = {"error": "error", "warn": "warning", None: ""}
 
 
@@ -51,8 +56,20 @@ def lines_of(
             level = own or level
         if at is None or not window.start <= at <= window.end or level not in _LEVELS or not text:
             continue
-        chosen.append(Line(at, harmless(text[:LONGEST]), service, host, _LEVELS[level]))
+        chosen.append(Line(at, harmless(said_in(text)[:LONGEST]), service, host, _LEVELS[level]))
     return _nearest(chosen, window.began)
+
+
+def said_in(text: str) -> str:
+    """What a line of JSON or logfmt says, without its other fields; any other line as it is."""
+    entry = line_object(text)
+    if entry is not None:
+        words = [str(entry[name]) for name in _SAYS if isinstance(entry.get(name), str | int | float)]
+        return ": ".join(filter(None, words)) or text
+    if not _LOGFMT.match(text):
+        return text
+    found = {name: quoted or plain for name, quoted, plain in _FIELD.findall(text) if name in _SAYS}
+    return ": ".join(found[name].replace('\\"', '"') for name in _SAYS if found.get(name)) or text
 
 
 def _nearest(lines: list[Line], began: datetime) -> tuple[Line, ...]:

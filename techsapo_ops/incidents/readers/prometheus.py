@@ -6,6 +6,7 @@ there are is asked before, and a metric with too many is narrowed to the labels 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +119,9 @@ class _Asked:
         room = MOST_SERIES - len(self.series)
         if room <= 0 or not self._may_ask():
             return
-        for series in self.server.query_range(selector, self.start, self.end, self.step)[:room]:
+        # Its last value is that of `end`: of an alert that fired a moment ago there may be no other.
+        start = self.end - self.step * math.floor((self.end - self.start) / self.step)
+        for series in self.server.query_range(selector, start, self.end, self.step)[:room]:
             self.series.setdefault(tuple(sorted(series.labels.items())), series)
 
     def _read(self, names: Collection[str], matchers: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
@@ -18,8 +19,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.investigate import FileLog, InvestigatedService, JournaldLog, Log
 from techsapo_ops.spec.user_path import user_path
 
-_SECONDS = 3.0
-"""For one that only says whether it is there."""
+SECONDS = 3.0
+"""For those that only say whether they can be read."""
 
 
 def watched(services: Sequence[InvestigatedService]) -> Mapping[str, Mapping[str, str]]:
@@ -49,7 +50,7 @@ def accesses(
     """By the place of each source below `services`, what raises OpsError where it can't be read."""
     for number, service in enumerate(services):
         if service.prometheus is not None:
-            yield (number, "prometheus"), _answers(Prometheus(service.prometheus, timeout=_SECONDS))
+            yield (number,), _answers(Prometheus(service.prometheus, timeout=SECONDS))
         for place, log in enumerate(service.logs):
             yield (number, "logs", place), _log(log, service.name, folder, runner)[1].readable
         if service.runbook is not None:
@@ -66,7 +67,11 @@ def _log(log: Log, service: str, folder: Path, runner: Runner) -> tuple[str, Log
 
 def _answers(server: Prometheus) -> Callable[[], None]:
     def ask() -> None:
-        if not server.ready():
+        try:
+            ready = server.ready()
+        except Unreachable as error:
+            raise OpsError(error.message) from None
+        if not ready:
             raise OpsError(msg("{url} is not ready", url=server.url))
 
     return ask

@@ -79,8 +79,16 @@ class AuditTrail:
         wait = VendorWait(self.metrics.lag.running)
         return AuditedRequest(self, prompt, task_type, request_id, caller, wait)
 
-    def investigated(self, account: Account, request_id: str, purse: str, status: str) -> None:
-        """Write down what an investigation cost `purse`, in the place of an API key."""
+    def investigated(
+        self,
+        account: Account,
+        request_id: str,
+        status: str,
+        *,
+        key_id: str | None,
+        user: str | None = None,
+    ) -> None:
+        """Write down what an investigation cost, by an API key or a purse of its own."""
         if account.calls:
             self.audit.put(
                 AuditRow(
@@ -92,7 +100,8 @@ class AuditTrail:
                     simulated=self.simulated,
                     cost_usd=account.spent_usd,
                     status=status,
-                    key_id=purse,
+                    user_id=user,
+                    key_id=key_id,
                     calls=tuple(account.calls),
                 )
             )

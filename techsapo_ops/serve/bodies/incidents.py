@@ -165,3 +165,26 @@ class WholeIncidentBody(IncidentBody):
 
 class IncidentsBody(Body):
     incidents: Annotated[list[IncidentBody], Field(description="The newest first.")]
+
+
+class AskedBody(BaseModel):
+    """An alert's name, an incident's number or a question, and what was read about it elsewhere."""
+
+    model_config = ConfigDict(extra="forbid")
+    about: Annotated[str, Field(max_length=2000)] = ""
+    since: Annotated[
+        float, Field(ge=60, le=7 * 86_400, description="Seconds before its beginning that are looked at.")
+    ] = 1800
+    material: Annotated[
+        dict[str, Any] | None, Field(description="As in a bundle. Default: what this instance can read.")
+    ] = None
+
+
+class InquiryBody(Body):
+    """What the panel says: `text` for people, and the same as data."""
+
+    request_id: str
+    text: str
+    outcome: str
+    verdict: dict[str, Any]
+    evidence: dict[str, Any]

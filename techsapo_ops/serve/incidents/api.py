@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from techsapo_ops.adapters.mac import same
 from techsapo_ops.incidents.incident import TooMany
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.bodies.base import problem_responses
+from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.bodies.incidents import (
     AlertsBody,
+    AskedBody,
     CheckBody,
     EventBody,
     EventsBody,
     HeardBody,
     IncidentsBody,
+    InquiryBody,
     KeptEventBody,
     ResolveBody,
     StrikeBody,
@@ -30,7 +31,8 @@ from techsapo_ops.serve.bodies.incidents import (
 from techsapo_ops.serve.http.auth import Caller, Gate, given_key
 from techsapo_ops.serve.http.problems import Problem
 from techsapo_ops.serve.http.request_body import Admit, body_route
-from techsapo_ops.serve.http.responses import json_response
+from techsapo_ops.serve.http.responses import json_response, while_connected
+from techsapo_ops.serve.incidents.asking import Questions
 from techsapo_ops.serve.incidents.desk import Desk
 from techsapo_ops.stores.incidents.store import Away
 
@@ -40,17 +42,14 @@ _POSTED = problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
 _READ = problem_responses(401, 403, 404, 422, 503)
 
 
-def incident_routes(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> tuple[APIRouter, ...]:
+def incident_routes(
+    gate: Gate, desk: Desk | None, questions: Questions, key: Callable[[], bytes | None]
+) -> tuple[APIRouter, ...]:
     """The routes; `desk` is None where the spec has no `investigate`. `key` gives what the stack's own
     Alertmanager is let in by, None where it is let in by nothing.
     """
-    return _alerts(gate, desk, key), _events(gate, desk), _changing(gate, desk), _reading(gate, desk)
-
-
-def _router(admit: Admit | None = None) -> APIRouter:
-    """Routes whose callers `admit` lets in before a body is looked at; None for those without one."""
-    kind = APIRoute if admit is None else body_route(admit)
-    return APIRouter(prefix="/api/v1", tags=["incidents"], route_class=kind)
+    changing = _changing(gate, desk, questions)
+    return _alerts(gate, desk, key), _events(gate, desk), changing, _reading(gate, desk)
 
 
 def _alerts(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> APIRouter:
@@ -60,74 +59,62 @@ def _alerts(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> A
             return Caller(None, None, str(request.state.client))
         return await gate.known(request, "alerts")  # whatever its rate: a storm is when they matter
 
-    router = _router(admit)
-
-    @router.post(
-        "/alerts",
-        summary="Tell of alerts: Alertmanager's webhook, or a list of alerts.",
-        description="Needs a key with the scope `alerts`.",
-        response_model=HeardBody,
-        responses=_POSTED,
-    )
-    async def alerts(body: AlertsBody, request: Request) -> Response:  # noqa: ARG001 - as all such routes
+    async def alerts(body: AlertsBody, request: Request) -> Response:  # noqa: ARG001 - as all such endpoints
         return json_response(await _asked(desk, lambda d: d.hear(body)))
 
-    return router
+    told = "Tell of alerts: Alertmanager's webhook, or a list of alerts. Needs a key with the scope `alerts`."
+    return _posting(admit, ("/alerts", alerts, HeardBody, told))
 
 
 def _events(gate: Gate, desk: Desk | None) -> APIRouter:
-    router = _router(partial(gate.admit, scope="events"))
-
-    @router.post(
-        "/events",
-        summary="Note something that was done, such as a deploy.",
-        description="Needs a key with the scope `events`. Events are never changed.",
-        response_model=KeptEventBody,
-        responses=_POSTED,
-    )
     async def event(body: EventBody, request: Request) -> Response:
         return json_response(await _asked(desk, lambda d: d.note(body, _author(request))))
 
-    return router
+    told = "Note something that was done, such as a deploy. Needs a key with the scope `events`."
+    return _posting(partial(gate.admit, scope="events"), ("/events", event, KeptEventBody, told))
 
 
-def _changing(gate: Gate, desk: Desk | None) -> APIRouter:
-    router = _router(gate.admit)
+def _changing(gate: Gate, desk: Desk | None, questions: Questions) -> APIRouter:
+    async def investigate(body: AskedBody, request: Request) -> Response:
+        work = questions.answer(body, request.state.caller, request.state.request_id)
+        try:
+            document = await while_connected(request, work)
+        except Away as error:
+            raise _away(error) from None
+        return Response(status_code=499) if document is None else json_response(document)
 
-    @router.post(
-        "/incidents/{number:int}/resolve",
-        summary="End an incident with its cause.",
-        response_model=WholeIncidentBody,
-        responses=_POSTED,
-    )
     async def resolve(number: int, body: ResolveBody, request: Request) -> Response:
         return json_response(await _asked(desk, lambda d: d.resolve(number, body.cause, _author(request))))
 
-    @router.post(
-        "/incidents/{number:int}/strike",
-        summary="Strike a cause out.",
-        response_model=WholeIncidentBody,
-        responses=_POSTED,
-    )
     async def strike(number: int, body: StrikeBody, request: Request) -> Response:
         author = _author(request)
         return json_response(await _asked(desk, lambda d: d.strike(number, body.cause, body.reason, author)))
 
-    @router.post(
-        "/incidents/{number:int}/check",
-        summary="Add what a check printed.",
-        response_model=WholeIncidentBody,
-        responses=_POSTED,
-    )
     async def check(number: int, body: CheckBody, request: Request) -> Response:
         author = _author(request)
         return json_response(await _asked(desk, lambda d: d.check(number, body.check, body.output, author)))
 
+    one, asking = "/incidents/{number:int}", "Ask the panel about an alert, an incident or a question."
+    return _posting(
+        gate.admit,
+        ("/incidents/investigate", investigate, InquiryBody, asking),
+        (f"{one}/resolve", resolve, WholeIncidentBody, "End an incident with its cause."),
+        (f"{one}/strike", strike, WholeIncidentBody, "Strike a cause out of the verdict."),
+        (f"{one}/check", check, WholeIncidentBody, "Add what a check printed to the evidence."),
+    )
+
+
+def _posting(admit: Admit, *routes: tuple[str, Callable[..., Any], type[Body], str]) -> APIRouter:
+    """Path, endpoint, answer and summary of routes whose callers `admit` lets in."""
+    router = APIRouter(prefix="/api/v1", tags=["incidents"], route_class=body_route(admit))
+    for path, endpoint, answer, summary in routes:
+        more: dict[str, Any] = {"response_model": answer, "summary": summary, "responses": _POSTED}
+        router.add_api_route(path, endpoint, methods=["POST"], **more)
     return router
 
 
 def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
-    router = _router()
+    router = APIRouter(prefix="/api/v1", tags=["incidents"])
 
     @router.get(
         "/events", summary="The events of the last hours.", response_model=EventsBody, responses=_READ
@@ -142,10 +129,7 @@ def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
         return json_response(await _asked(desk, lambda d: d.events(hours, service, limit)))
 
     @router.get(
-        "/incidents",
-        summary="Incidents, the newest first.",
-        response_model=IncidentsBody,
-        responses=_READ,
+        "/incidents", summary="Incidents, the newest first.", response_model=IncidentsBody, responses=_READ
     )
     async def incidents(
         request: Request,
@@ -180,8 +164,12 @@ async def _asked(desk: Desk | None, do: Callable[[Desk], T]) -> T:
     try:
         return await asyncio.to_thread(do, desk)
     except Away as error:
-        detail = msg("incidents can't be read or written now: {error}", error=error)
-        raise Problem(503, "audit_unavailable", detail, retry_after=RETRY_AFTER) from None
+        raise _away(error) from None
     except TooMany:
         detail = msg("too many incidents are open already")
         raise Problem(503, "overloaded", detail, retry_after=RETRY_AFTER) from None
+
+
+def _away(error: Away) -> Problem:
+    detail = msg("incidents can't be read or written now: {error}", error=error)
+    return Problem(503, "audit_unavailable", detail, retry_after=RETRY_AFTER)

@@ -141,11 +141,16 @@ class Desk:
         wanted = {"open": (ended.is_(None),), "ended": (ended.is_not(None),)}.get(state, ())
         return [_incident_body(each) for each in self.store.incidents(*wanted, limit=limit)]
 
-    def whole(self, number: int) -> WholeIncidentBody:
-        """An incident with its alerts and its time line. Raises Problem where there is none."""
+    def found(self, number: int) -> Incident:
+        """The incident of that number. Raises Problem where there is none."""
         incident = self.store.incident(number) if number <= _LAST else None
         if incident is None:
             raise _unknown(number)
+        return incident
+
+    def whole(self, number: int) -> WholeIncidentBody:
+        """An incident with its alerts and its time line. Raises Problem where there is none."""
+        incident = self.found(number)
         members, timeline = self.store.alerts(number), self.store.entries(number)
         return WholeIncidentBody(
             **_incident_body(incident).document(),

@@ -25,6 +25,7 @@ from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.verdict import Struck, verdict_of
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.incidents.messages import first_message, stopped_message, verdict_message
 from techsapo_ops.serve.incidents.panel import Panel
 from techsapo_ops.serve.incidents.purse import Purse
@@ -102,7 +103,7 @@ class Investigation:
                 await asyncio.sleep(0)  # where no time is left, nothing is begun
                 pack = story.pack
                 if pack is None:
-                    pack = await asyncio.to_thread(self._evidence, incident)
+                    pack = await asyncio.to_thread(self.evidence, incident)
                     await lease.note("evidence", text_of(pack))
                 pack = self.leaving(pack)
                 await sent.tell("first", first_message(incident, pack, self.language))
@@ -118,7 +119,7 @@ class Investigation:
             await sent.tell("verdict", stopped_message(incident, why, self.language))
         await lease.done()
 
-    def _evidence(self, incident: Incident) -> Pack:
+    def evidence(self, incident: Incident) -> Pack:
         """What is seen, without any model. Blocks."""
         now = self.now()
         subject = subject_of(incident, self.store.alerts(incident.number), self.watched)
@@ -141,15 +142,21 @@ class Investigation:
         self, incident: Incident, pack: Pack, struck: tuple[Struck, ...], until: datetime
     ) -> Drawn:
         """The panel's verdict, which the purse pays for; one of the evidence alone where it is empty."""
-        masker, subject = self.masker(), pack.subject
-        known = Known(subject.services, subject.hosts)
-        inquiry = Inquiry(pack, self.language, masker.mask, known)
         request_id = f"incident-{incident.number}"
         account = self.purse.account(request_id)
+        drawn = await self.drawn(pack, struck, request_id, account, until)
+        self.purse.booked(account, request_id, drawn.verdict.outcome)
+        return drawn
+
+    async def drawn(
+        self, pack: Pack, struck: tuple[Struck, ...], request_id: str, account: Account, until: datetime
+    ) -> Drawn:
+        """The verdict of whoever of the panel answers before `until`, as far as `account` can pay."""
+        masker, subject = self.masker(), pack.subject
+        inquiry = Inquiry(pack, self.language, masker.mask, Known(subject.services, subject.hosts))
         limit = (until - self.now()) / timedelta(seconds=1) - MARGIN
         opinions = await self.panel.ask(inquiry, request_id, masker, account, limit)
         verdict = verdict_of(opinions.findings, inquiry, struck)
-        self.purse.booked(account, request_id, verdict.outcome)
         failed = tuple((f.provider, in_language(f.message, self.language)) for f in opinions.failures)
         return Drawn(verdict, opinions.findings, failed, in_language(opinions.declined, self.language))
 

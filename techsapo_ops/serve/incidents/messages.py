@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from techsapo_ops.catalogue.translations import Language, in_language
 from techsapo_ops.incidents.evidence import Pack, Piece
+from techsapo_ops.incidents.findings import Missing
+from techsapo_ops.incidents.material import Kind
 from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.verdict import facts
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.incidents.story import Drawn
 from techsapo_ops.stores.incidents.rows import Incident
 
@@ -17,33 +19,44 @@ FACTS = 3
 LONGEST = 160
 """Characters of a fact: two or three lines of a phone."""
 _MOST_UNREAD = 3
+_KINDS: Mapping[Kind, str] = {
+    "metrics": msg("metrics"), "logs": msg("logs"), "changes": msg("changes"), "host": msg("host facts"),
+    "runbook": msg("runbook"), "knowledge": msg("own pages"), "like": msg("earlier incidents"),
+}  # fmt: skip
+"""Kinds of evidence, as they are said."""
 
 
 def first_message(incident: Incident, pack: Pack, language: Language) -> str:
     """One sentence, three facts, and what was looked at."""
-    count = msg("{count} alerts", count=incident.alerts) if incident.alerts > 1 else msg("1 alert")
-    lines = [
-        msg(
-            "Incident {number}: {title} ({count})", number=incident.number, title=incident.title, count=count
-        ),
-        *map(_fact, _of_each_kind(pack.pieces)),
-        _looked_at(pack),
-    ]
-    return "\n".join(in_language(line, language) for line in lines)
+    count = incident.alerts
+    said = msg("{count} alerts", count=count) if count > 1 else msg("1 alert")
+    title = msg(
+        "Incident {number}: {title} ({said})", number=incident.number, title=incident.title, said=said
+    )
+    return _text((title, *seen_lines(pack)), language)
+
+
+def seen_lines(pack: Pack) -> tuple[str, ...]:
+    """Three facts, and what was looked at."""
+    return (*map(_fact, _of_each_kind(pack.pieces)), _looked_at(pack))
 
 
 def verdict_message(incident: Incident, pack: Pack, drawn: Drawn, language: Language) -> str:
     """One sentence, two facts, the next check, and who else thinks otherwise."""
+    said, *lines = lines_of(pack, drawn, language)
+    return _text((msg("Incident {number}: {said}", number=incident.number, said=said), *lines), language)
+
+
+def lines_of(pack: Pack, drawn: Drawn, language: Language) -> tuple[str, ...]:
+    """The same, without the incident."""
     verdict = drawn.verdict
-    lines = [msg("Incident {number}: {said}", number=incident.number, said=sentence_of(drawn))]
-    lines += map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))
+    lines = [sentence_of(drawn), *map(_fact, facts(verdict, Inquiry(pack, language, str).grounds))]
     if verdict.checks:
         lines.append(msg("Next check: {command}", command=shlex.join(verdict.checks[0].argv)))
-    for other in verdict.causes[1:2]:
-        if other.providers and verdict.outcome in {"cause", "guess", "false_alarm"}:
-            who = ", ".join(other.providers)
-            lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
-    return "\n".join(in_language(line, language) for line in lines)
+    for other in verdict.dissent[:1]:
+        who = ", ".join(other.providers)
+        lines.append(msg("{who} thinks otherwise: {cause}", who=who, cause=other.cause))
+    return tuple(lines)
 
 
 def sentence_of(drawn: Drawn) -> str:
@@ -62,9 +75,8 @@ def sentence_of(drawn: Drawn) -> str:
         case "not_enough_evidence":
             if not verdict.missing:
                 return msg("the evidence is not enough to name a cause")
-            return msg(
-                "the evidence is not enough to name a cause; missing: {what}", what="; ".join(verdict.missing)
-            )
+            what = joined(", ", map(_lacking, verdict.missing[:_MOST_UNREAD]))
+            return msg("the evidence is not enough to name a cause; missing: {what}", what=what)
 
 
 def stopped_message(incident: Incident, why: str, language: Language) -> str:
@@ -73,12 +85,24 @@ def stopped_message(incident: Incident, why: str, language: Language) -> str:
     return in_language(said, language)
 
 
+def _lacking(missing: Missing) -> str:
+    kind = _KINDS[missing.kind]
+    return msg("{kind} of {name}", kind=kind, name=missing.of) if missing.of else kind
+
+
+def _text(lines: Iterable[str], language: Language) -> str:
+    return "\n".join(in_language(line, language) for line in lines)
+
+
 def _failed(drawn: Drawn) -> str:
     return "; ".join(f"{name}: {why}" for name, why in drawn.failed)
 
 
 def _fact(piece: Piece) -> str:
-    line = next((each for each in piece.text.splitlines() if each.strip()), "").strip()
+    lines = [each.strip() for each in piece.text.splitlines() if each.strip()]
+    if piece.kind in {"logs", "metrics"}:  # how much of it, and then what
+        lines = [": ".join((*lines[:1], *([piece.sample] if piece.sample else lines[1:2])))]
+    line = next(iter(lines), "")
     cut = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
     return f"• [{piece.id}] {cut}"
 

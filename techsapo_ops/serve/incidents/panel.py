@@ -1,14 +1,14 @@
 """Asks the providers of a tier about one incident, all at once, and reads what they found.
 
-They are asked once: nobody grades another, since each claim is held to the evidence instead. The panel ends by
-its deadline with what there is; who failed or was late is listed.
+They are asked once: nobody grades another, since each claim is held to the evidence instead. The panel ends
+by its deadline with what there is; who failed or was late is listed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -30,8 +30,8 @@ from techsapo_ops.wallbounce.verdict.commands import dangerous
 
 log = structlog.get_logger()
 
-GRACE = 1.0
-"""Seconds that calls which are cut off get to book what they cost, and the purse to settle."""
+GRACE = 0.5
+"""Seconds at most, each: for calls to end by themselves, for those that are cut off, to settle the purse."""
 
 
 class Purse(Payer, Protocol):
@@ -48,7 +48,7 @@ class Purse(Payer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """What the members found, the rules among them; who gave nothing, and why; why nobody was asked, if so."""
+    """What the members found, the rules among them; who failed; and why nobody was asked, if nobody was."""
 
     findings: tuple[Findings, ...]
     failures: tuple[Failure, ...] = ()
@@ -71,7 +71,8 @@ class Panel:
     ) -> Opinions:
         """What each finds within `limit` seconds, at the cost of `purse`. Never raises for a provider."""
         clock = asyncio.get_running_loop().time
-        until = clock() + max(0.0, limit - GRACE)
+        grace = max(0.0, min(GRACE, limit / 10))
+        until = clock() + limit - 3 * grace
         rules = findings_by_rules(inquiry)
         providers = [p for p in self._wallbounce.chosen(self._tier) if p.kind != SIMULATED]
         if not providers:
@@ -87,10 +88,11 @@ class Panel:
             except (Problem, TimeoutError) as error:
                 why = error.detail if isinstance(error, Problem) else msg("the budget could not be asked")
                 return Opinions((rules,), declined=why)
+            ask = replace(ask, limit=max(0.0, until - clock()))
             calls = [asyncio.create_task(_call(provider, ask, inquiry)) for provider in providers]
-            replies = await _by(until, calls, providers)
+            replies = await _by(until + grace, calls, providers, grace)
         finally:
-            await asyncio.wait([asyncio.ensure_future(purse.close())], timeout=GRACE)
+            await asyncio.wait([asyncio.create_task(_settled(purse))], timeout=grace)
         findings = tuple(reply for reply in replies if isinstance(reply, Findings))
         return Opinions((*findings, rules), tuple(r for r in replies if isinstance(r, Failure)))
 
@@ -100,7 +102,7 @@ async def _call(provider: Provider, ask: AskForm, inquiry: Inquiry) -> Findings 
         reply = await provider.call(ask)
     except ProviderError as error:
         return Failure.of(provider.name, provider.model, error)
-    except Exception as error:  # noqa: BLE001 - one provider's fault ends no investigation
+    except Exception as error:  # one provider's fault ends no investigation
         log.exception("A provider could not be asked about an incident", provider=provider.name)
         unforeseen = ProviderError(FailureKind.UNAVAILABLE, type(error).__name__)
         return Failure.of(provider.name, provider.model, unforeseen)
@@ -112,8 +114,18 @@ async def _call(provider: Provider, ask: AskForm, inquiry: Inquiry) -> Findings 
     return findings
 
 
+async def _settled(purse: Purse) -> None:
+    try:
+        await purse.close()
+    except Exception:  # what was reserved ends by itself, at its worst case
+        log.exception("The purse of an investigation could not be settled")
+
+
 async def _by(
-    until: float, calls: Sequence[asyncio.Task[Findings | Failure]], providers: Sequence[Provider]
+    until: float,
+    calls: Sequence[asyncio.Task[Findings | Failure]],
+    providers: Sequence[Provider],
+    grace: float,
 ) -> list[Findings | Failure]:
     """What came of `calls`; those that go on at `until`, or when this is cancelled, are cut off."""
     try:
@@ -123,7 +135,7 @@ async def _by(
         for call in late:
             call.cancel()
         if late:
-            await asyncio.wait(late, timeout=GRACE)
+            await asyncio.wait(late, timeout=grace)
     error = ProviderError(FailureKind.TIMEOUT, msg("no findings before the investigation's deadline"))
     return [
         Failure.of(provider.name, provider.model, error)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.gather import gather
-from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.pack import leaving, pack_of
 from techsapo_ops.incidents.readers.services import watched
+from techsapo_ops.incidents.subject import Known
 from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.spending import Spending
+from techsapo_ops.serve.incidents.asking import Questions
 from techsapo_ops.serve.incidents.desk import Desk
 from techsapo_ops.serve.incidents.investigation import Investigation
 from techsapo_ops.serve.incidents.panel import Panel
@@ -26,6 +26,7 @@ from techsapo_ops.serve.incidents.sending import messenger_of
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.incidents.store import IncidentStore
 from techsapo_ops.wallbounce.orchestrator import WallBounce
@@ -36,11 +37,14 @@ PACK_BYTES = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """What routes ask, and what goes on in the background."""
+    """What routes ask. `desk` and `runner`, which goes on in the background, are None where the spec has no
+    `investigate`: then people can ask, and nothing is kept.
+    """
 
-    desk: Desk
-    runner: Runner
     store: IncidentStore
+    questions: Questions
+    desk: Desk | None = None
+    runner: Runner | None = None
 
 
 def open_incidents(
@@ -49,13 +53,9 @@ def open_incidents(
     money: tuple[Spending, AuditTrail],
     prometheus: Prometheus | None,
     acknowledgements: Acknowledgements | None,
-) -> Incidents | None:
-    """Those of the stack; None where the spec has no `investigate`. `money` says what may be spent, and keeps
-    what was.
-    """
-    spec, settings = options.spec, options.spec.investigate
-    if settings is None:
-        return None
+) -> Incidents:
+    """Those of the stack. `money` says what may be spent, and keeps what was."""
+    spec, settings = options.spec, options.spec.investigate or Investigate()
     server = audit_server(spec.mysql, options.authorities.mysql, options.audit_members)
     store = IncidentStore(server, options.data / "audit.sqlite")
     teams = watched(settings.services)
@@ -64,17 +64,10 @@ def open_incidents(
     daily = settings.budget_share * spec.budget.resolved_daily_usd
     masked = partial(mask, level=options.mask)
     readers = readers_of(options, settings, prometheus, SubprocessRunner())
-
-    def read(subject: Subject, start: datetime, end: datetime) -> Material:
-        return gather(subject, start, end, readers)
-
-    def packed(material: Material) -> Pack:
-        return pack_of(material, PACK_BYTES, masked)
-
     investigation = Investigation(
         store,
-        read,
-        packed,
+        lambda subject, start, end: gather(subject, start, end, readers),
+        lambda material: pack_of(material, PACK_BYTES, masked),
         Panel(wallbounce, "basic"),
         Purse(*money, daily, deadline),
         partial(Masker, options.mask),
@@ -83,6 +76,9 @@ def open_incidents(
         leaving=lambda pack: leaving(pack, may_leave),
         watched=teams,
     )
+    questions = Questions(investigation, Known(watched=teams), deadline, prometheus=prometheus)
+    if spec.investigate is None:
+        return Incidents(store, questions)
 
     def held() -> Holders | None:
         known = acknowledgements.known if acknowledgements is not None else None
@@ -90,4 +86,4 @@ def open_incidents(
 
     runner = Runner(store, investigation, timedelta(seconds=deadline), options.instance, held)
     desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=teams)
-    return Incidents(desk, runner, store)
+    return Incidents(store, replace(questions, desk=desk), desk, runner)

@@ -33,4 +33,4 @@ class Purse:
 
     def booked(self, account: Account, request_id: str, status: str) -> None:
         """Put what it spent into the audit log, from which a purse begins anew where Redis lost it."""
-        self.trail.investigated(account, request_id, ID, status)
+        self.trail.investigated(account, request_id, status, key_id=ID)

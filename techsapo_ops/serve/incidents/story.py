@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from techsapo_ops.catalogue.translations import Language
 from techsapo_ops.incidents.evidence import Pack
@@ -52,10 +52,10 @@ class Story:
         for entry in entries:
             match entry.kind:
                 case "evidence":
-                    pack = _adapter(Pack).validate_json(entry.text)
+                    pack = _read(Pack, entry.text)
                 case "verdict":
-                    drawn, due = _adapter(Drawn).validate_json(entry.text), False
-                    due = drawn.verdict.spent
+                    drawn = _read(Drawn, entry.text)
+                    due = drawn is not None and drawn.verdict.spent
                 case "stopped":
                     due = False
                 case "message":
@@ -88,11 +88,26 @@ class Story:
         return Drawn(verdict, drawn.findings, drawn.failed, drawn.declined)
 
 
+def document_of(value: Pack | Drawn) -> dict[str, Any]:
+    """Evidence or a verdict as plain data."""
+    kind: type = type(value)
+    document: dict[str, Any] = _adapter(kind).dump_python(value, mode="json")
+    return document
+
+
 def text_of(value: Pack | Drawn) -> str:
     """Evidence or a verdict as an entry of the time line has it."""
     kind: type = type(value)
     text: bytes = _adapter(kind).dump_json(value)
     return text.decode()
+
+
+def _read(kind: Any, text: str) -> Any:
+    """What an entry holds; None where a version of another form has written it."""
+    try:
+        return _adapter(kind).validate_json(text)
+    except ValidationError:
+        return None
 
 
 @cache

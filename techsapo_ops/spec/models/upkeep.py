@@ -125,7 +125,8 @@ class Schedule(Section):
     """
     evidence: Cron | None = "* * * * *"
     """When the app is given the applies, logs and health of this stack, for investigations, and the team's
-    own files as they are then; needs `investigate` or `knowledge`.
+    own files as they are then; needs `investigate` or `knowledge`. Default with several hosts: every 5
+    minutes.
     """
     timeouts: dict[JobName, PositiveDuration] = {}
     """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
@@ -136,18 +137,19 @@ class Schedule(Section):
         """Cron expression by job name, None for one that is turned off."""
         return {name: getattr(self, name) for name in get_args(JobName)}
 
-    def applicable(self, *, offsite: bool, alerts: bool, investigated: bool) -> Schedule:
+    def applicable(self, *, offsite: bool, alerts: bool, evidence: str | None) -> Schedule:
         """Without the defaults of jobs that have nothing to do; a time that the file gives stays.
 
         `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent;
-        `investigated`: whether the app investigates them, or searches the team's own files.
+        `evidence`: when the app is given any, None where it needs neither that nor the team's own files.
         """
-        idle = {
-            *(() if offsite else ("verify_offsite",)),
-            *(() if alerts else ("drill_alert",)),
-            *(() if investigated else ("evidence",)),
-        } - self.model_fields_set
-        return self.model_copy(update=dict.fromkeys(idle)) if idle else self
+        otherwise = {
+            **({} if offsite else {"verify_offsite": None}),
+            **({} if alerts else {"drill_alert": None}),
+            "evidence": evidence,
+        }
+        update = {name: at for name, at in otherwise.items() if name not in self.model_fields_set}
+        return self.model_copy(update=update)
 
 
 class Logs(Section):

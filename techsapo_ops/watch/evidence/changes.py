@@ -28,6 +28,8 @@ BACK = timedelta(hours=24)
 _MOST_APPLIES = 12
 _MOST_DETAIL = 6_000
 """Characters of what an apply changed."""
+_MOST_PRINTED = 1_500
+"""Bytes of what a run of a job printed."""
 _MOST_DIFF = 1_500
 """The same of one file."""
 
@@ -49,9 +51,9 @@ def _apply(ledger: Ledger, entry: LedgerEntry, entries: tuple[LedgerEntry, ...])
         id=entry.id, command=entry.command, user=entry.user, result=entry.result,
         what=what or msg("no change"),
     )  # fmt: skip
-    before = [e for e in entries if e.id < entry.id and e.good]
-    detail = "\n".join(f"{kind} {path}" for path, kind in entry.files)
+    before, detail = [e for e in entries if e.id < entry.id and e.good], ""
     if before:
+        detail = "\n".join(f"{kind} {path}" for path, kind in entry.files)
         # Where its secrets are forgotten, its files are forgotten with them.
         with suppress(OpsError, *DAMAGED):
             detail = "\n".join(_differences(ledger, before[-1], entry)) or detail
@@ -124,13 +126,23 @@ def ran(stack: Stack, subject: Subject, start: datetime, end: datetime, own: str
     """The runs of jobs in the window but those of the job `own`, which reads this. Raises OpsError."""
     runs = Runs(stack.layout.jobs)
     changes = [
-        Change(run.started, "job", _run(run), host=run.host)
+        Change(run.started, "job", _run(run), _printed(runs.log(run)), host=run.host)
         for name in jobs()
         if name != own
         for run in runs.of(name)
         if run.started <= end and run.started + timedelta(seconds=run.seconds or 0) >= start
     ]
     return Material(subject, start, end, changes=tuple(changes))
+
+
+def _printed(log: Path) -> str:
+    """The end of what a run printed, such as the differences that the job `drift` saw."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _MOST_PRINTED))
+            return file.read().decode(errors="replace")
+    except OSError:  # it printed nothing, or is not this user's to read
+        return ""
 
 
 def _run(run: Run) -> str:

@@ -37,7 +37,6 @@ _SECONDS = 30.0
 _Own = Callable[[Stack, Subject, datetime, datetime], Material]
 _SOURCES: Mapping[str, _Own] = {
     msg("applies"): changes.applies,
-    msg("differences from the last apply"): changes.drifted,
     msg("jobs"): partial(changes.ran, own=JOB),
     msg("certificates"): changes.certificates,
     msg("services"): seen.services,
@@ -51,7 +50,8 @@ _SOURCES: Mapping[str, _Own] = {
 def own_readers(stack: Stack) -> dict[str, Reader]:
     """A reader for each source of the own stack, and its runbooks."""
     runbooks = OwnRunbooks(stack.spec.locale, len(stack.spec.hosts), own_commands(stack.topology))
-    return {**_readers(stack), msg("runbook"): runbooks}
+    drifted = partial(_in_its_language, stack, changes.drifted)  # seconds of work: not each minute
+    return {**_readers(stack), msg("differences from the last apply"): drifted, msg("runbook"): runbooks}
 
 
 def _readers(stack: Stack) -> dict[str, Reader]:

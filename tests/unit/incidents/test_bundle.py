@@ -24,7 +24,6 @@ from techsapo_ops.incidents.bundle import (
     MATERIAL_BYTES,
     Answer,
     Decisive,
-    bundle_schema,
     material_json,
     material_of,
     read_answer,
@@ -32,6 +31,7 @@ from techsapo_ops.incidents.bundle import (
     write_bundle,
 )
 from techsapo_ops.incidents.material import Change, Earlier, Fact, Line, Material, Page, Subject, Unread
+from tests.incidents.schema import SCHEMA, bundle_schema
 
 CASES = Path(__file__).parents[2] / "cases"
 T = datetime(2026, 1, 31, 3, 10, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_an_empty_bundle_comes_back_too(tmp_path: Path) -> None:
 
 def test_files_fit_the_schema_and_the_parser_of_prometheus_client(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", MATERIAL, ANSWER)
-    schema = bundle_schema()
+    schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
 
     def check(value: object, name: str | None) -> None:
@@ -90,6 +90,10 @@ def test_files_fit_the_schema_and_the_parser_of_prometheus_client(tmp_path: Path
         check(json.loads(line), "Line")
     families = list(text_string_to_metric_families((tmp_path / "b/metrics.om").read_text()))
     assert sum(len(family.samples) for family in families) == 4
+
+
+def test_the_packaged_schema_is_that_of_the_types() -> None:
+    assert json.loads(SCHEMA.read_text()) == bundle_schema(), "run python -m tests.incidents.schema"
 
 
 def test_only_a_folder_that_is_not_there_is_written(tmp_path: Path) -> None:

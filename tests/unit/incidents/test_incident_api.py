@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from orchestrator import client_of, make_app
+from orchestrator import client_of, make_app, make_spec
+
+from techsapo_ops.incidents.bundle import material_json
+from techsapo_ops.incidents.material import Change, Line, Material, Subject
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
+from techsapo_ops.stores.keys import KeyFile, Scope, new_key
 
 ALERTS, EVENTS, INCIDENTS = "/api/v1/alerts", "/api/v1/events", "/api/v1/incidents"
 NEVER = "0001-01-01T00:00:00Z"
@@ -197,7 +204,7 @@ def test_a_database_that_is_away_is_told_so_that_alertmanager_sends_again(tmp_pa
 @pytest.mark.parametrize("start", ["page", "all"])
 def test_only_what_pages_waits_for_an_investigation_unless_all_do(tmp_path: Path, start: str) -> None:
     app = make_app(tmp_path, investigate={"start": start})
-    assert app._incidents is not None
+    assert app._incidents.runner is not None
     app._incidents.runner.wake()  # before it runs, this does nothing
 
     async def work() -> list[str]:
@@ -208,3 +215,84 @@ def test_only_what_pages_waits_for_an_investigation_unless_all_do(tmp_path: Path
         return ["waits" if i["investigation"] else "" for i in reversed(listed)]
 
     assert asyncio.run(work()) == ["" if start == "page" else "waits", "waits"]
+
+
+BEGAN = datetime(2026, 12, 2, 3, tzinfo=UTC)
+MATERIAL = material_json(
+    Material(
+        Subject(BEGAN, "Slow", summary="the shop is slow", services=frozenset({"shop"})),
+        BEGAN,
+        BEGAN + timedelta(minutes=30),
+        lines=(Line(BEGAN, "connection to db1 refused", "shop", level="error"),),
+        changes=(Change(BEGAN, "event", "deployed db1", service="shop"),),
+        read=("logs",),
+    )
+)
+
+
+def test_a_person_asks_about_what_was_read_elsewhere_or_what_the_app_can_read(tmp_path: Path) -> None:
+    where = f"{INCIDENTS}/investigate"
+    answers = asked(
+        tmp_path,
+        ("POST", where, {"about": "Slow", "material": MATERIAL}),
+        ("POST", where, {"about": "why is the shop slow?"}),
+        ("POST", where, {"about": "1"}),
+        ("POST", where, {"about": "Slow", "material": {"subject": 1}}),
+        ("POST", where, {"about": "x", "since": 1}),
+        ("POST", ALERTS, webhook(told())),
+        ("POST", where, {"about": "1"}),
+    )  # fmt: skip
+    assert [a.status_code for a in answers] == [200, 200, 404, 422, 422, 200, 200]
+    given, own = answers[0].json(), answers[1].json()
+    assert given["outcome"] == own["outcome"] == "evidence_only"  # simulated providers are not asked
+    assert "connection to db<number> refused" in given["text"]
+    assert "Looked at" not in given["text"]
+    assert own["text"].splitlines()[0] == "Looked at all 1 sources."
+    assert given["request_id"] == answers[0].headers["x-request-id"]
+    assert {p["kind"] for p in given["evidence"]["pieces"]} == {"logs", "changes"}
+
+
+def test_without_the_section_people_can_ask_and_nothing_is_kept(tmp_path: Path) -> None:
+    asked_about = {"about": "why?", "material": MATERIAL}
+    (answer,) = asked(tmp_path, ("POST", f"{INCIDENTS}/investigate", asked_about), investigate=None)
+    assert answer.status_code == 200
+
+
+def test_each_scope_opens_its_own_routes_and_no_other(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    scopes: tuple[Scope, ...] = ("ask", "monitor", "alerts", "events")
+    made = {s: new_key(s, plan="basic", scopes=(s,), now=datetime.now(UTC)) for s in scopes}
+    file.write(tuple(key for key, _ in made.values()), None)
+    (tmp_path / "alerts-key").write_text("5e" * 24)
+    auth = {"required": True, "keys_file": str(file.path)}
+    spec = make_spec(investigate={}, app={"auth": auth})
+    app = App(Options(spec, "app-1", tmp_path / "data", alerts_key=tmp_path / "alerts-key"))
+    posted = {ALERTS: webhook(told()), EVENTS: {"text": "x"}, f"{INCIDENTS}/1/resolve": {"cause": "x"}}
+    away = {"X-Forwarded-For": "192.0.2.1"}  # from elsewhere, through a proxy
+
+    async def work() -> dict[str, list[str]]:
+        opened: dict[str, list[str]] = {}
+        async with client_of(app) as client:
+            bearers = {
+                **{s: shown for s, (_, shown) in made.items()},
+                "alertmanager": "5e" * 24,
+                "nobody": "",
+            }
+            for who, shown in bearers.items():
+                headers = {"Authorization": f"Bearer {shown}", **away}
+                answers = [await client.post(p, json=b, headers=headers) for p, b in posted.items()]
+                answers += [await client.get(p, headers=headers) for p in (EVENTS, INCIDENTS)]
+                assert {a.status_code for a in answers} <= {200, 401, 403, 404}
+                opened[who] = [
+                    f"{a.request.method} {a.request.url.path}" for a in answers if a.status_code in {200, 404}
+                ]
+        return opened
+
+    assert asyncio.run(work()) == {
+        "ask": [f"POST {INCIDENTS}/1/resolve", f"GET {INCIDENTS}"],
+        "monitor": [f"GET {INCIDENTS}"],
+        "alerts": [f"POST {ALERTS}"],
+        "events": [f"POST {EVENTS}", f"GET {EVENTS}"],
+        "alertmanager": [f"POST {ALERTS}"],
+        "nobody": [],
+    }

@@ -20,7 +20,7 @@ from techsapo_ops.incidents.material import Line, Subject
 from techsapo_ops.incidents.readers import files
 from techsapo_ops.incidents.readers.files import LogFiles, open_log
 from techsapo_ops.incidents.readers.journald import Journal
-from techsapo_ops.incidents.readers.lines import MOST_LINES, Window, lines_of
+from techsapo_ops.incidents.readers.lines import MOST_LINES, Window, lines_of, said_in
 from techsapo_ops.incidents.readers.loki import Loki
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -149,6 +149,26 @@ def test_of_too_many_lines_the_errors_stay() -> None:
     chosen = lines_of([*many, (END, "failed", "error")], window)  # type: ignore[list-item]
     assert len(chosen) == MOST_LINES
     assert chosen[-1].text == "failed"
+
+
+@each_row(
+    "line, said",
+    [
+        (
+            '{"level": "error", "message": "Redis refuses", "error": "OOM", "instance": "app"}',
+            "Redis refuses: OOM",
+        ),
+        ('{"level": "error", "code": 5}', '{"level": "error", "code": 5}'),
+        (
+            'ts=1 caller=x.go:1 level=error msg="write \\"wal\\"" err="no space left"',
+            'write "wal": no space left',
+        ),
+        ("time=1 level=error msg=failed", "failed"),
+        ('GET /?level=high msg="no"', 'GET /?level=high msg="no"'),
+    ],
+)
+def test_of_a_structured_line_what_it_says_is_evidence(line: str, said: str) -> None:
+    assert said_in(line) == said
 
 
 def loki(asked: Asked) -> tuple[int, bytes]:
