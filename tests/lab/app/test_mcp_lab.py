@@ -113,13 +113,14 @@ def test_each_tool_gives_what_the_stack_knows_without_secrets(stack: Server, bot
     async def work(client: Client) -> dict[str, Any]:
         calls: dict[str, dict[str, Any]] = {
             "ask": {"question": "Redis: maxmemory is reached", "language": "en"},
+            "why": {"about": "Always", "minutes": 5},
             "health": {},
             "alerts": {},
             "incidents": {"state": "all"},
             "metrics_query": {"query": "vector(42)", "minutes": 1},
             "search_knowledge": {"query": "maxmemory"},
         }
-        assert calls.keys() == TOOLS - {"why"}
+        assert calls.keys() == TOOLS
         results = {name: await client.call_tool(name, given) for name, given in calls.items()}
         assert {name for name, result in results.items() if result.is_error} == set(), results
         return {name: result.structured_content for name, result in results.items()}
@@ -128,6 +129,7 @@ def test_each_tool_gives_what_the_stack_knows_without_secrets(stack: Server, bot
     assert given["ask"]["sources"] == [
         {"file": "wiki/redis.md", "heading": "Redis > Memory full", "cited": False}
     ]
+    assert given["why"]["evidence"]["subject"]["alert"] == "Always"
     assert given["health"]["status"] == "healthy"
     assert given["alerts"]["watched"] == "ready"
     assert given["incidents"] == {"incidents": []}
