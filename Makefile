@@ -274,7 +274,9 @@ lock: $(VENV)/dev
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --extra build --extra otel -c .ci/requirements.lock -o .ci/requirements-otel.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --extra build --extra otel --extra dev -c .ci/requirements.lock -o .ci/requirements-dev.lock pyproject.toml
+	  --no-emit-trusted-host --extra build --extra mcp -c .ci/requirements-otel.lock -o .ci/requirements-mcp.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra build --extra otel --extra mcp --extra dev -c .ci/requirements-mcp.lock -o .ci/requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --extra docs -c .ci/requirements-dev.lock -o .ci/requirements-docs.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \

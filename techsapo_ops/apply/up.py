@@ -10,6 +10,7 @@ from techsapo_ops.apply.changes import ChangeKind, edited_error
 from techsapo_ops.apply.data import lost_of, note_data, require_data, start_empty
 from techsapo_ops.apply.generate import validate
 from techsapo_ops.apply.history import History, record_interrupted, require_left
+from techsapo_ops.apply.knowledge import follow as follow_knowledge
 from techsapo_ops.apply.ledger_entry import LedgerEntry, change_of
 from techsapo_ops.apply.maintenance import follow
 from techsapo_ops.apply.outcome import Applied, GoneBack, Listener, Outcome, Row, notes, row
@@ -144,6 +145,7 @@ def _up(
                 )
             )
         keep_spec_files(stack)
+        follow_knowledge(stack, listener.warn)
         if lost:
             start_empty(stack, lost, listener.warn)
         applied = Transaction(

@@ -83,7 +83,7 @@ class Output:
         A dataclass becomes an object of its fields, a time text by ISO 8601, anything else its
         `str()`.
         """
-        print(harmless_json(json.dumps(value, ensure_ascii=False, indent=2, default=_plain)))
+        print(harmless_json(json.dumps(value, ensure_ascii=False, indent=2, default=plain)))
 
     def say(self, text: str) -> None:
         """Tell how the work goes, on stderr."""
@@ -150,7 +150,8 @@ def document(value: Any, *without: str) -> dict[str, Any]:
     return {each.name: getattr(value, each.name) for each in fields(value) if each.name not in without}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` in the words of JSON, which has none for it; for `json.dumps`."""
     if is_dataclass(value):
         return document(value)
     if isinstance(value, Mapping):

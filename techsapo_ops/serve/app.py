@@ -20,6 +20,7 @@ from techsapo_ops.serve.answers.asking import AnswerLanguage, Asking
 from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.chat import chat_routes
 from techsapo_ops.serve.answers.drill import DrillAlert, drill_routes
+from techsapo_ops.serve.answers.own_pages import OwnPages, knowledge_routes
 from techsapo_ops.serve.answers.reading import Offers, reading_routes
 from techsapo_ops.serve.answers.spending import open_spending
 from techsapo_ops.serve.answers.stored_answers import StoredAnswers, answer_setting
@@ -46,6 +47,7 @@ from techsapo_ops.serve.pages.acknowledge_page import Door, acknowledge_routes, 
 from techsapo_ops.serve.pages.acknowledgements import TIMEOUT, Acknowledgements
 from techsapo_ops.serve.pages.charts import Charts
 from techsapo_ops.serve.pages.help_pages import help_routes, runbook_routes
+from techsapo_ops.serve.pages.metrics_query import query_routes
 from techsapo_ops.serve.pages.pages import monitoring_routes, page_routes
 from techsapo_ops.serve.pages.status_report import StatusReport
 from techsapo_ops.spec.front_door import host_names
@@ -140,10 +142,11 @@ class App:
         shared.journals.life = spending.life
         self.lifecycle.at_warm.append(lambda: tell_of_tiers(wallbounce, spending))
         setting = answer_setting(options, instance.build)
+        own_pages = OwnPages(options.knowledge)
         answers = Answers(
             spec.app.limits,
             Shares(spec.app.limits.concurrency),
-            Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
+            Prompts(options.mask, spec.app.limits.max_prompt, anomalies, own_pages),
             Analyst(wallbounce, spending, spec.budget.per_request_usd, tracing),
             StoredAnswers(
                 shared.answers,
@@ -210,6 +213,7 @@ class App:
             api_routes(gate, asking),
             chat_routes(gate, asking),
             reading_routes(gate, offers, idempotency),
+            knowledge_routes(gate, own_pages, options.mask),
             *incident_routes(gate, incidents.desk, incidents.questions, key_in(options.alerts_key)),
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
@@ -219,6 +223,7 @@ class App:
                 telemetry,
                 report,
             ),
+            query_routes(gate, prometheus),
         )
         pages = (
             sign_in_routes(),

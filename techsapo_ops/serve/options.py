@@ -67,6 +67,8 @@ class Options:
     """What is masked in questions before they leave for the vendors."""
     page_facts: Callable[[], PageFacts] = PageFacts
     """As they are now."""
+    knowledge: Path | None = None
+    """The index of the team's own knowledge, where the spec names some."""
     maintenance: Path | None = None
     """The folder that says whether maintenance goes on; None by hand."""
     alerts_key: Path | None = None

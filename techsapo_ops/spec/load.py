@@ -339,7 +339,7 @@ class _Loading:
             update["schedule"] = spec.schedule.applicable(
                 offsite=spec.backup.offsite is not None,
                 alerts=spec.monitoring.sends_alerts,
-                evidence=evidence_at(spec) if spec.investigate is not None else None,
+                evidence=evidence_at(spec) if spec.investigate is not None or spec.knowledge else None,
             )
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}

@@ -41,6 +41,8 @@ BUDGET_FOLDER = "budget"
 """Folder beside the app's configuration with what it has to know of budgets, see stack.data_notes."""
 EVIDENCE_FOLDER, EVIDENCE_FILE = "evidence", "stack.json"
 """The same with what the app can't see of its stack, see watch/evidence."""
+KNOWLEDGE = "knowledge"
+"""Folder in the state directory of what can be made again from the team's own files."""
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 
@@ -199,6 +201,11 @@ class Layout:
     def textfiles(self) -> Path:
         """Metrics of jobs, read by node exporter's textfile collector."""
         return self.state / "textfile"
+
+    @property
+    def knowledge(self) -> Path:
+        """The index of the team's own knowledge; in a folder of its own, which a container can be given."""
+        return self.state / KNOWLEDGE / "knowledge.sqlite"
 
     @property
     def drills(self) -> Path:

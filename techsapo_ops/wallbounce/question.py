@@ -38,6 +38,17 @@ class Composed:
         return "\n\n".join(f"<{p.name}>\n{p.text}\n</{p.name}>" if p.name else p.text for p in self.parts)
 
 
+class Source(NamedTuple):
+    """A part of a page of the team's own that stands in a question."""
+
+    file: str
+    heading: str
+
+
+KNOWLEDGE = "knowledge"
+"""Name of the passages with such parts, whose first line is the file and the heading."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked, by which request, and the language of the answer.
@@ -51,6 +62,8 @@ class Question:
     masker: Masker = field(default_factory=lambda: Masker("off"), compare=False, repr=False)
     parts: tuple[Passage, ...] = ()
     """The same in parts, where it came in several. Without, all of it is what the user asks."""
+    sources: tuple[Source, ...] = ()
+    """What of the team's own pages is among the parts."""
 
 
 @dataclass(frozen=True, slots=True)

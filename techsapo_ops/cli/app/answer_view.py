@@ -106,6 +106,10 @@ def show_examination(body: Mapping[str, Any]) -> None:
         )
     for note in body["notes"]:
         out.print(_titled(msg("note"), _NOTES.get(note, note), "yellow"), soft_wrap=True)
+    for source in body.get("sources", ()):
+        line = ": ".join(filter(None, (source["file"], source["heading"])))
+        cited = msg("{line} (cited in the answer)", line=line) if source["cited"] else line
+        out.print(_titled(msg("own page"), cited, "dim"), soft_wrap=True)
     for title, line in _history(body):
         out.print(_titled(title, line, "dim"), soft_wrap=True)
     out.print()

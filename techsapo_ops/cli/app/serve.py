@@ -81,6 +81,9 @@ def serve(
     page_facts: Annotated[
         Path | None, typer.Option("--page-facts", hidden=True, help="A generated pages/stack.json.")
     ] = None,
+    knowledge: Annotated[
+        Path | None, typer.Option("--knowledge", hidden=True, help="The index of the team's own files.")
+    ] = None,
 ) -> None:
     """Run the orchestrator API in the foreground; on SIGTERM, it completes the open requests and ends.
 
@@ -158,6 +161,7 @@ def serve(
         alerts_key=alerts_key or (None if rendered else alerts_key_file(project.layout)),
         mask=spec.wallbounce.mask,
         page_facts=_page_facts(page_facts, project),
+        knowledge=knowledge or (project.layout.knowledge if spec.knowledge else None),
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
         evidence=place.file.parent / EVIDENCE_FOLDER / EVIDENCE_FILE if rendered else None,

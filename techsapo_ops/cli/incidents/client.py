@@ -22,13 +22,13 @@ def add_event(asked: Orchestrator, text: str, service: str, host: str) -> dict[s
 
 def incidents(asked: Orchestrator, state: str = "all", limit: int = 50) -> list[dict[str, Any]]:
     """Incidents that are `open` or `ended`, or `all`, the newest first."""
-    found: list[dict[str, Any]] = _read(asked, INCIDENTS, {"state": state, "limit": str(limit)})["incidents"]
+    found: list[dict[str, Any]] = read(asked, INCIDENTS, {"state": state, "limit": str(limit)})["incidents"]
     return found
 
 
 def incident(asked: Orchestrator, number: int) -> dict[str, Any]:
     """One incident with its alerts and its time line."""
-    return _read(asked, f"{INCIDENTS}/{number}", {})
+    return read(asked, f"{INCIDENTS}/{number}", {})
 
 
 def resolve(asked: Orchestrator, number: int, cause: str) -> dict[str, Any]:
@@ -46,7 +46,8 @@ def add_output(asked: Orchestrator, number: int, check: str, output: str) -> dic
     return _posted(asked, f"{INCIDENTS}/{number}/check", {"check": check, "output": output})
 
 
-def _read(asked: Orchestrator, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+def read(asked: Orchestrator, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+    """The document at `path`, with the query `params`."""
     peer, url = asked.peer, f"{asked.peer.url}{path}"
     headers = {"Accept-Language": spoken_language(), **peer.headers}
     try:

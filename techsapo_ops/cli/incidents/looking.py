@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.apply.knowledge import knowledge_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.knowledge import OwnKnowledge
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
 from techsapo_ops.incidents.readers.services import service_readers, watched
 from techsapo_ops.incidents.subject import LATELY, Known, alert_subject, firing
+from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, alerts_of
@@ -23,6 +26,7 @@ from techsapo_ops.spec.models.investigate import InvestigatedService
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.watch.evidence.own import own_readers
+from techsapo_ops.watch.secrets import scrubber_of
 
 HOUR = timedelta(hours=1)
 AFTER = timedelta(minutes=30)
@@ -45,6 +49,14 @@ def looked_at(stack: Stack, about: str, since: timedelta, now: datetime) -> Mate
     return gather(subject, subject.began - since, end, readers_of(stack), _READ_SECONDS)
 
 
+def mask_of(stack: Stack) -> Callable[[str], str]:
+    """Takes out what looks like a secret, and those that the stack has, where this user may read them."""
+    try:
+        return scrubber_of(stack.layout, stack).scrub
+    except OpsError:  # who may not read them may read fewer logs, and the rules find what looks like one
+        return Masker("secrets").mask
+
+
 def services_of(stack: Stack) -> tuple[InvestigatedService, ...]:
     """The team's own services."""
     return stack.spec.investigate.services if stack.spec.investigate is not None else ()
@@ -56,6 +68,10 @@ def readers_of(stack: Stack) -> Mapping[str, Reader]:
     if (prometheus := prometheus_of(stack, _READ_SECONDS)) is not None:
         readers["Prometheus"] = PrometheusSeries(prometheus, watched(services))
     readers |= own_readers(stack)
+    if stack.spec.knowledge:
+        readers[msg("own pages")] = OwnKnowledge(
+            lambda query, limit: knowledge_of(stack).search(query, limit)
+        )
     return readers | dict(service_readers(services, stack.directory, stack.runner))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +23,6 @@ from techsapo_ops.incidents.bundle import read_bundle, write_bundle
 from techsapo_ops.incidents.pack import pack_of
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
-from techsapo_ops.watch.secrets import scrubber_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -135,11 +133,12 @@ def why(
 
 
 def _mask(stack: Stack | None) -> Callable[[str], str]:
-    """Takes secrets out of what is shown, those of the stack too where this user may read them."""
-    if stack is not None:
-        with suppress(OpsError):  # who may not read them sees fewer logs, and the rules find most of them
-            return scrubber_of(stack.layout, stack).scrub
-    return Masker("secrets").mask
+    """Takes secrets out of what is shown."""
+    if stack is None:
+        return Masker("secrets").mask
+    from techsapo_ops.cli.incidents.looking import mask_of
+
+    return mask_of(stack)
 
 
 def _may_leave(stack: Stack | None) -> dict[str, str]:

@@ -19,6 +19,7 @@ from techsapo_ops.stack.layout import (
     DATA,
     EVIDENCE_FILE,
     EVIDENCE_FOLDER,
+    KNOWLEDGE,
     LOCK,
     LOGS,
     PROOF_FOLDER,
@@ -36,7 +37,7 @@ SET_ASIDE = "set-aside"
 _LOCAL = frozenset(
     {
         RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, RECOVERY, SET_ASIDE,
-        TRAVEL_NOTE, SPEC_SEEN, LOCK, GIT_IGNORE,
+        TRAVEL_NOTE, SPEC_SEEN, KNOWLEDGE, LOCK, GIT_IGNORE,
     }
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and what is too large: backups, and

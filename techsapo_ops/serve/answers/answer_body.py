@@ -77,6 +77,10 @@ def answer_document(
         ],
         "escalations": [asdict(e) for e in analysis.escalations],
         "hypotheses": [{**asdict(h), "grade": rounded(h.grade)} for h in analysis.hypotheses],
+        "sources": [
+            {"file": s.file, "heading": s.heading, "cited": s.file in analysis.text}
+            for s in analysis.question.sources
+        ],
         "cost_usd": round(account.spent_usd, 9),
         "tokens": _tokens(account.tokens),
         "processing_ms": 0,

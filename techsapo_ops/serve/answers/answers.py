@@ -12,6 +12,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.analyst import Analyst
 from techsapo_ops.serve.answers.answer_body import Elsewhere, ProgressEvent, Step, as_document, problem_of
 from techsapo_ops.serve.answers.audit_trail import AuditedRequest, AuditTrail
+from techsapo_ops.serve.answers.own_pages import OwnPages, with_pages
 from techsapo_ops.serve.answers.stored_answers import StoredAnswers
 from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.anomalies import Anomalies
@@ -24,7 +25,7 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.context import Observer, VendorWait
-from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question, TaskType
+from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question, Source, TaskType
 
 NOTHING = {"input": 0, "output": 0}
 """Tokens of an answer that was given before."""
@@ -88,15 +89,16 @@ class PendingAnswer:
 
 
 class Prompts:
-    """Makes questions of prompts, masked as `level` says.
+    """Makes questions of prompts, with the team's `own` pages about them, masked as `level` says.
 
     A prompt of more than `longest` characters is refused.
     """
 
-    def __init__(self, level: MaskLevel, longest: int, anomalies: Anomalies) -> None:
+    def __init__(self, level: MaskLevel, longest: int, anomalies: Anomalies, own: OwnPages) -> None:
         self._level = level
         self._longest = longest
         self._anomalies = anomalies
+        self._own = own
         self._masking = asyncio.Lock()
 
     async def question(
@@ -118,12 +120,14 @@ class Prompts:
                 max_prompt=self._longest,
             )
         self._anomalies.asked(asked, request_id, caller.address)
+        _, pages = await self._own.about(prompt)
         masker = Masker(self._level)
         # Several long ones at once would each hold up the event loop in every turn of it.
-        async with nullcontext() if len(asked) < AT_ONCE else self._masking:
-            masked = await _masked(prompt, masker)
+        async with nullcontext() if len(asked) < AT_ONCE and not pages else self._masking:
+            masked = await _masked(with_pages(prompt, pages), masker)
         parts = masked.parts if isinstance(masked, Composed) else ()
-        return Question(str(masked), language, request_id, masker, parts)
+        sources = tuple([Source(page.file, page.heading) for page in pages])
+        return Question(str(masked), language, request_id, masker, parts, sources)
 
 
 async def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
@@ -178,6 +182,7 @@ class Answers:
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
         request.masked, request.memory = question.masker.counts, memory
+        request.sources = tuple(dict.fromkeys(source.file for source in question.sources))
         key = self._stored.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first

@@ -137,6 +137,8 @@ class AuditedRequest:
     account: Account | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     """What was masked in its prompt before it left for the vendors."""
+    sources: tuple[str, ...] = ()
+    """The team's own files of which a part stands in its question."""
     stored: Future[bool] | None = None
     """Whether its row is on disk, where answers wait for that."""
     joined: bool = False
@@ -163,6 +165,7 @@ class AuditedRequest:
             **{name: answer[name] for name in (*_VERDICT, "cache")},
             processingTime=self.elapsed_ms(),
             cost=answer["cost_usd"],
+            **({"sources": self.sources} if self.sources else {}),
         )
         status = "accepted" if answer["accepted"] else "below_threshold"
         self._audit("refused" if answer["outcome"] == "refused" else status, answer, tuple(names))
@@ -250,6 +253,7 @@ class AuditedRequest:
                 key_id=self.caller.key.id if self.caller.key else None,
                 prompt=_storable(mask(prompt)) if self.trail.keep_prompts else None,
                 claimed_user=self.caller.claimed,
+                sources=self.sources,
                 threshold=answer["thresholds"]["confidence"] if "thresholds" in answer else None,
                 calls=tuple(account.calls) if account is not None else (),
             )

@@ -110,6 +110,9 @@ def _lines(answer: Document) -> Iterator[str]:
         consensus="–" if answer["consensus"] is None else f"{answer['consensus']:.2f}",
         consensus_needed=answer["thresholds"]["consensus"],
     )
+    for source in answer["sources"]:
+        if source["cited"]:
+            yield msg("Own page: {file}, {heading}", file=source["file"], heading=source["heading"])
     agreed = [p["name"] for p in answer["providers"] if p.get("agrees")]
     if len(agreed) > 1:
         yield msg("Agreed: {names}", names=", ".join(agreed))

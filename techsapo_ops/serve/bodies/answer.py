@@ -173,6 +173,14 @@ class HypothesisBody(Body):
     grade: Rounded
 
 
+class SourceBody(Body):
+    """A part of the team's own pages (`knowledge` in the spec) that the providers were given."""
+
+    file: str
+    heading: Annotated[str, Field(description="With the headings above it; empty where there is none.")]
+    cited: Annotated[bool, Field(description="Whether `answer` names the file.")]
+
+
 class AnswerBody(Body):
     """The answer and how far it can be trusted. Scores are 0 to 1."""
 
@@ -229,6 +237,7 @@ class AnswerBody(Body):
     bounces: list[BounceBody]
     escalations: list[EscalationBody]
     hypotheses: list[HypothesisBody]
+    sources: list[SourceBody] = []
     cost_usd: float
     tokens: Annotated[
         TokensBody,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from techsapo_ops.adapters.jsons import load
@@ -14,6 +15,7 @@ from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import MATERIAL_BYTES, material_of
 from techsapo_ops.incidents.gather import Reader
+from techsapo_ops.incidents.knowledge import OwnKnowledge, search
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.files import open_log
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
@@ -60,5 +62,7 @@ def readers_of(
         readers["Prometheus"] = PrometheusSeries(prometheus, watched(settings.services))
     if options.evidence is not None:
         readers[msg("the stack itself")] = LeftByScheduler(options.evidence)
+    if options.knowledge is not None:
+        readers[msg("own pages")] = OwnKnowledge(partial(search, options.knowledge))
     readers |= dict(service_readers(settings.services, Path("/"), runner))
     return {in_language(name, language): reader for name, reader in readers.items()}

@@ -228,6 +228,7 @@ function drawAnswer(body) {
   const notes = body.notes.map((note) => element("li", "", word("notes")[note] ?? note));
   const masked = Object.entries(body.masked ?? {}).map(([kind, count]) => `${kind.replaceAll("_", " ")} (${count})`);
   if (masked.length) notes.push(element("li", "", `${word("masked")}: ${masked.join(", ")}`));
+  for (const source of body.sources ?? []) notes.push(element("li", "", `${word(source.cited ? "cited" : "ownPage")}: ${source.file} ${source.heading}`));
   document.getElementById("notes").replaceChildren(...notes);
   drawCards(body.providers.map((provider) => [provider.name, provider, () => providerParts(provider)]));
   drawExamination(body);

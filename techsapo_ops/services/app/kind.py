@@ -255,8 +255,17 @@ def _arguments(topology: Topology, service: Service, kinds: tuple[str, ...]) -> 
         *key_options(topology), *investigating.key_options(topology),
         *address_options(topology, kinds, service.machine),
         *authority_options(topology, trusted(topology, service)),
-        *password_options(topology, service.kind),
+        *password_options(topology, service.kind), *_knowledge_option(topology),
     )  # fmt: skip
+
+
+def _knowledge_option(topology: Topology) -> tuple[str, ...]:
+    """Where the app finds the index of the team's own knowledge."""
+    from techsapo_ops.services.app.rendered_spec import CONTAINER_KNOWLEDGE
+
+    here = topology.layout.knowledge
+    there = topology.places.seen(here, f"{CONTAINER_KNOWLEDGE}/{here.name}")
+    return ("--knowledge", str(there)) if topology.spec.knowledge else ()
 
 
 def address_options(topology: Topology, kinds: tuple[str, ...], near: Machine = HERE) -> tuple[str, ...]:
@@ -288,6 +297,7 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
     from techsapo_ops.services.app.rendered_spec import (
         CONTAINER_CALIBRATION,
         CONTAINER_KEYS_FOLDER,
+        CONTAINER_KNOWLEDGE,
         calibration_file,
         keys_file,
     )
@@ -304,6 +314,8 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
     if resolved_auth(spec, layout.environment).required:
         # `techsapo keys` writes here, perhaps only later.
         yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)
+    if spec.knowledge:
+        yield Bind(layout.knowledge.parent, CONTAINER_KNOWLEDGE, create=True)
     if spec.wallbounce.calibration is not None:
         # The one file: its folder is the user's and may hold secrets. It is read at start only.
         yield Bind(calibration_file(spec.wallbounce.calibration, layout), CONTAINER_CALIBRATION)

@@ -33,6 +33,8 @@ CONTAINER_CALIBRATION = "/etc/techsapo/calibration.json"
 """Where the app's container finds the fitted weights of confidence."""
 CONTAINER_KEYS_FOLDER = "/etc/techsapo/api-keys"
 """Where the app's container finds the folder of the API keys' digests."""
+CONTAINER_KNOWLEDGE = "/etc/techsapo/knowledge"
+"""Where the app's container finds the folder with the index of the team's own knowledge."""
 
 _HEAD = "# Made by `techsapo config generate` from your techsapo.yaml: change that one.\n"
 
@@ -151,6 +153,14 @@ def page_file(topology: Topology) -> RenderedFile:
     """
     facts = page_facts(topology.spec, topology.layout.environment)
     return RenderedFile(PAGE_FACTS, to_json(facts, indent=2) + "\n")
+
+
+def app_user(topology: Topology) -> int | None:
+    """The id of the app's user on this host, where that may be another than the user at work."""
+    service = topology.of_kind("app")[0]
+    if topology.places.from_images:
+        return service.facts.uid
+    return None if service.user is None else pwd.getpwnam(service.user).pw_uid
 
 
 def keys_owner(topology: Topology) -> tuple[int, int] | None:

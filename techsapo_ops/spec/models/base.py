@@ -176,7 +176,11 @@ def _file_pattern(value: str) -> str:
         raise ValueError(
             msg("{value} is a folder, not a pattern for files; write e.g. rules/*.yml", value=repr(value))
         )
-    if any("**" in part and part != "**" for part in (*folders, file)):
+    return _pattern(value)
+
+
+def _pattern(value: str) -> str:
+    if any("**" in part and part != "**" for part in value.split("/")):
         raise ValueError(
             msg(
                 "in {value}, `**` must stand alone between slashes; write e.g. rules/**/*.yml",
@@ -357,6 +361,8 @@ FilePath = Annotated[
 """The path of a file or folder, relative ones from the spec's folder; `~` in front is a home folder."""
 FilePattern = Annotated[FilePath, AfterValidator(_file_pattern)]
 """A path whose parts may hold `*`, for files."""
+FolderOrPattern = Annotated[FilePath, AfterValidator(_pattern)]
+"""The same, or a folder, for all files in it."""
 ImageReference = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=512), Means(msg("image"))]
 HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means(msg("host name"))]
 AllowedHost = Annotated[

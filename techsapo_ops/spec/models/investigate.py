@@ -8,7 +8,7 @@ from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     FilePath,
-    FilePattern,
+    FolderOrPattern,
     Name,
     PositiveDuration,
     Ratio,
@@ -104,5 +104,5 @@ class Investigate(Section):
     """
 
 
-Knowledge = tuple[FilePattern, ...]
-"""Files with the team's own knowledge."""
+Knowledge = tuple[FolderOrPattern, ...]
+"""Files with the team's own knowledge, or folders of them."""

@@ -89,8 +89,8 @@ class Spec(Section):
     itself; `techsapo why` still works.
     """
     knowledge: Knowledge = ()
-    """Text files with the team's own knowledge, such as wiki/*.md; investigations and `techsapo ask` search
-    them and name the file.
+    """Text files with the team's own knowledge, or folders of them: runbooks/, wiki/*.md. Investigations and
+    `techsapo ask` search them and name the file.
     """
     redis: Redis = Field(default_factory=Redis.model_construct)
     """Cache and shared counters."""

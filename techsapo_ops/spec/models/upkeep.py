@@ -124,8 +124,9 @@ class Schedule(Section):
     Alertmanager.
     """
     evidence: Cron | None = "* * * * *"
-    """When the app is given the applies, logs and health of this stack, for investigations; needs
-    `investigate`. Default with several hosts: every 5 minutes.
+    """When the app is given the applies, logs and health of this stack, for investigations, and the team's
+    own files as they are then; needs `investigate` or `knowledge`. Default with several hosts: every 5
+    minutes.
     """
     timeouts: dict[JobName, PositiveDuration] = {}
     """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
@@ -140,7 +141,7 @@ class Schedule(Section):
         """Without the defaults of jobs that have nothing to do; a time that the file gives stays.
 
         `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent;
-        `evidence`: when the app is given any, None where it investigates nothing.
+        `evidence`: when the app is given any, None where it needs neither that nor the team's own files.
         """
         otherwise = {
             **({} if offsite else {"verify_offsite": None}),

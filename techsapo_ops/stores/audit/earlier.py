@@ -131,4 +131,5 @@ def _row(values: Any, calls: tuple[AuditCall, ...]) -> AuditRow:
     columns = dict(values)
     columns["time"] = columns["time"].replace(tzinfo=UTC)
     columns["providers"] = tuple(json.loads(columns["providers"]))
+    columns["sources"] = tuple(json.loads(columns["sources"] or "[]"))
     return AuditRow(**columns, calls=calls)

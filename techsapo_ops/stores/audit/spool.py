@@ -51,7 +51,7 @@ class AuditRow:
     the confidence that the tier asks for. `prompt` is there only where the spec keeps it, masked. `key_id`
     is the API key's, `user_id` its name; `claimed_user` is whom the client named, which proves nothing.
     Where no key is needed, `user_id` is the claim. `cost_usd` is what the request was charged, `calls` what
-    it consists of.
+    it consists of. `sources` are the team's own files of which a part was sent with the prompt.
     """
 
     id: str
@@ -74,6 +74,7 @@ class AuditRow:
     prompt: str | None = None
     threshold: float | None = None
     claimed_user: str | None = None
+    sources: tuple[str, ...] = ()
     calls: tuple[AuditCall, ...] = ()
 
     def to_json(self) -> bytes:
@@ -86,6 +87,7 @@ class AuditRow:
         value: dict[str, Any] = load(line)
         value["time"] = datetime.fromisoformat(value["time"])
         value["providers"] = tuple(value["providers"])
+        value["sources"] = tuple(value.get("sources", ()))
         value["calls"] = tuple(AuditCall(**call) for call in value.get("calls", ()))
         return cls(**value)
 

@@ -223,6 +223,7 @@ def _values(row: AuditRow) -> tuple[Any, ...]:
     values = {name: getattr(row, name) for name in _ROW}
     values["time"] = _moment(row)
     values["providers"] = json.dumps(row.providers, ensure_ascii=False)
+    values["sources"] = json.dumps(row.sources, ensure_ascii=False) if row.sources else None
     for name, limit in TEXT_LIMITS.items():
         if values[name] is not None:
             values[name] = values[name][:limit]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import let_read, write_atomic
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.owners import ids
+from techsapo_ops.apply.knowledge import follow
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.incidents.bundle import material_json
 from techsapo_ops.incidents.gather import Reader, gather
@@ -23,6 +23,7 @@ from techsapo_ops.incidents.readers.runbook import OwnRunbooks
 from techsapo_ops.jobs.job import JobContext, JobResult
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.app.rendered_spec import app_user
 from techsapo_ops.services.prometheus.scrape import own_commands
 from techsapo_ops.stack.layout import EVIDENCE_FILE, EVIDENCE_FOLDER
 from techsapo_ops.stack.stack import Stack
@@ -72,8 +73,14 @@ def _in_its_language(stack: Stack, read: _Own, subject: Subject, start: datetime
 
 
 def job(context: JobContext) -> JobResult:
-    """Write what the app can't see of its stack where each of its instances reads it. Raises OpsError."""
+    """Let the app have the team's own files as they are now, and what it can't see of its stack where each of
+    its instances reads it. Raises OpsError.
+    """
     stack, now = context.stack(), datetime.now(UTC)
+    if follow(stack, context.tell):
+        stack.engine.deliver()
+    if stack.spec.investigate is None:
+        return JobResult()
     material = gather(Subject(now), now - SPAN, now, _readers(stack), _SECONDS)
     for each in material.unread:
         context.tell(f"{each.source}: {each.reason}")
@@ -95,7 +102,5 @@ def _let_the_app_read(topology: Topology, folder: Path) -> None:
     """Make the folder for its owner and the app's user alone: logs of the stack are in it."""
     with opened(folder, make=0o700):
         pass
-    for service in topology.of_kind(App.facts.kind)[:1]:
-        user = ids(service.user)
-        uid = service.facts.uid if topology.places.from_images else user[0] if user is not None else None
-        let_read(folder, [] if uid is None else [uid])
+    uid = app_user(topology)
+    let_read(folder, [] if uid is None else [uid])

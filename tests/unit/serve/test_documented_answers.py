@@ -43,7 +43,7 @@ POSTED: list[tuple[str, dict[str, Any]]] = [
 ]
 GOT = (
     "/health", "/api/v1/health", "/api/v1/metrics/recent", "/api/v1/status",
-    "/api/v1/tiers", "/api/v1/answers/none",
+    "/api/v1/tiers", "/api/v1/answers/none", "/api/v1/knowledge?query=disk", "/api/v1/metrics/query?query=up",
     "/v1/models", "/v1/models/techsapo-basic", "/v1/models/gpt",
     "/api/v1/dashboards", *(f"/api/v1/dashboards/{name}" for name in ("main", "none", "main?span=9y")),
     "/api/v1/events", "/api/v1/incidents", "/api/v1/incidents/1", "/api/v1/incidents/9",

@@ -16,6 +16,7 @@ from rows import each_row
 from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.serve.answers.answers import Prompts
+from techsapo_ops.serve.answers.own_pages import OwnPages
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.http.anomalies import Anomalies
 from techsapo_ops.serve.http.auth import Caller
@@ -184,7 +185,7 @@ def test_a_prompt_that_is_kept_in_the_audit_log_is_masked_whatever_vendors_are_s
 
 
 def test_a_short_question_is_masked_while_long_ones_wait_for_each_other() -> None:
-    prompts = Prompts("secrets", 20_000, Anomalies(lambda _: None))
+    prompts = Prompts("secrets", 20_000, Anomalies(lambda _: None), OwnPages(None))
     ended: list[str] = []
 
     async def mask(name: str, prompt: str) -> None:

@@ -88,3 +88,16 @@ def test_the_lock_of_the_extra_holds_all_that_the_other_holds_in_the_same_versio
     assert {pin.partition("==")[0] for pin in traced - plain} >= {
         "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http",
     }  # fmt: skip
+
+
+def test_the_lock_of_the_tools_for_ai_clients_agrees_with_the_others() -> None:
+    def pins(name: str) -> dict[str, str]:
+        lines = (REPOSITORY / name).read_text().splitlines()
+        return dict(line.split()[0].split("==") for line in lines if "==" in line and line[0].isalpha())
+
+    plain, traced, tools, all_ = (
+        pins(f".ci/requirements{part}.lock") for part in ("", "-otel", "-mcp", "-dev")
+    )
+    assert plain.items() < tools.items() < all_.items()
+    assert {name: tools[name] for name in tools.keys() & traced.keys()}.items() <= traced.items()
+    assert "mcp" in tools
