@@ -32,6 +32,8 @@ from techsapo_ops.serve.http.middleware import Closed, Envelope
 from techsapo_ops.serve.http.proxies import Proxies
 from techsapo_ops.serve.http.request_body import HELD, BodyLimit
 from techsapo_ops.serve.http.shares import Shares
+from techsapo_ops.serve.incidents.api import incident_routes
+from techsapo_ops.serve.incidents.parts import open_incidents
 from techsapo_ops.serve.instance import CleanUps, Instance, Lifecycle, prepare_data, read_state, this_instance
 from techsapo_ops.serve.metrics import health
 from techsapo_ops.serve.metrics.health import Health, probe_routes
@@ -184,6 +186,9 @@ class App:
         if options.prometheus is not None:
             prometheus = Prometheus(options.prometheus, timeout=TIMEOUT, login=options.prometheus_login)
         self._acknowledgements = acknowledgements = Acknowledgements.of_stack(options, prometheus)
+        self._incidents = incidents = open_incidents(
+            options, wallbounce, (spending, trail), prometheus, acknowledgements
+        )
         report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
@@ -205,6 +210,7 @@ class App:
             api_routes(gate, asking),
             chat_routes(gate, asking),
             reading_routes(gate, offers, idempotency),
+            *incident_routes(gate, incidents.desk if incidents else None, key_in(options.alerts_key)),
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             monitoring_routes(
@@ -275,6 +281,9 @@ class App:
             clean_ups.start_task("vendors' lists of models", self._model_ends.watch())
         if self._acknowledgements is not None:
             clean_ups.start_task("acknowledged alerts", self._acknowledgements.watch())
+        if (incidents := self._incidents) is not None:
+            clean_ups.add("incidents", lambda: asyncio.to_thread(incidents.store.close))
+            clean_ups.start_task("investigations", incidents.runner.watch())
         if self._gate.needs_keys:
             clean_ups.start_task("keys of streams", watch_keys(self._telemetry.broadcast, self._gate))
         if self._shared.answers.shared:

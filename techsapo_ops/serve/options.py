@@ -69,6 +69,10 @@ class Options:
     """As they are now."""
     maintenance: Path | None = None
     """The folder that says whether maintenance goes on; None by hand."""
+    evidence: Path | None = None
+    """The file with what the scheduler saw of the stack; None by hand."""
+    alerts_key: Path | None = None
+    """The file with the key by which the stack's Alertmanager tells of alerts."""
     budget_note: Path | None = None
     """The file that says what budgets can't be rebuilt from, and resets; None by hand."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Query, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from techsapo_ops.adapters.mac import same
@@ -29,9 +29,9 @@ from techsapo_ops.serve.bodies.incidents import (
 )
 from techsapo_ops.serve.http.auth import Caller, Gate, given_key
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.http.request_body import body_route
+from techsapo_ops.serve.http.request_body import Admit, body_route
 from techsapo_ops.serve.http.responses import json_response
-from techsapo_ops.serve.incidents.desk import Desk, event_body
+from techsapo_ops.serve.incidents.desk import Desk
 from techsapo_ops.stores.incidents.store import Away
 
 T = TypeVar("T")
@@ -40,26 +40,27 @@ _POSTED = problem_responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
 _READ = problem_responses(401, 403, 404, 422, 503)
 
 
-def incident_routes(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> APIRouter:
+def incident_routes(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> tuple[APIRouter, ...]:
     """The routes; `desk` is None where the spec has no `investigate`. `key` gives what the stack's own
     Alertmanager is let in by, None where it is let in by nothing.
     """
+    return _alerts(gate, desk, key), _events(gate, desk), _changing(gate, desk), _reading(gate, desk)
 
-    async def admit_alerts(request: Request) -> Caller:
+
+def _router(admit: Admit | None = None) -> APIRouter:
+    """Routes whose callers `admit` lets in before a body is looked at; None for those without one."""
+    kind = APIRoute if admit is None else body_route(admit)
+    return APIRouter(prefix="/api/v1", tags=["incidents"], route_class=kind)
+
+
+def _alerts(gate: Gate, desk: Desk | None, key: Callable[[], bytes | None]) -> APIRouter:
+    async def admit(request: Request) -> Caller:
         own, given = key(), given_key(request)
         if own is not None and given is not None and same(own.decode(), given):
             return Caller(None, None, str(request.state.client))
         return await gate.known(request, "alerts")  # whatever its rate: a storm is when they matter
 
-    router = APIRouter(prefix="/api/v1", tags=["incidents"])
-    router.include_router(_alerts(desk, admit_alerts))
-    router.include_router(_events(gate, desk))
-    router.include_router(_incidents(gate, desk))
-    return router
-
-
-def _alerts(desk: Desk | None, admit: Callable[[Request], Awaitable[Caller]]) -> APIRouter:
-    router = APIRouter(route_class=body_route(admit))
+    router = _router(admit)
 
     @router.post(
         "/alerts",
@@ -68,14 +69,14 @@ def _alerts(desk: Desk | None, admit: Callable[[Request], Awaitable[Caller]]) ->
         response_model=HeardBody,
         responses=_POSTED,
     )
-    async def alerts(body: AlertsBody, request: Request) -> Response:  # noqa: ARG001 - of each such route
+    async def alerts(body: AlertsBody, request: Request) -> Response:  # noqa: ARG001 - as all such routes
         return json_response(await _asked(desk, lambda d: d.hear(body)))
 
     return router
 
 
 def _events(gate: Gate, desk: Desk | None) -> APIRouter:
-    router = APIRouter(route_class=body_route(partial(gate.admit, scope="events")))
+    router = _router(partial(gate.admit, scope="events"))
 
     @router.post(
         "/events",
@@ -85,39 +86,16 @@ def _events(gate: Gate, desk: Desk | None) -> APIRouter:
         responses=_POSTED,
     )
     async def event(body: EventBody, request: Request) -> Response:
-        return json_response(await _asked(desk, lambda d: d.note(body, _author(request))), 201)
+        return json_response(await _asked(desk, lambda d: d.note(body, _author(request))))
 
-    reading = APIRouter()
-
-    @reading.get(
-        "/events", summary="The events of the last hours.", response_model=EventsBody, responses=_READ
-    )
-    async def events(
-        request: Request,
-        hours: Annotated[float, Query(gt=0, le=24 * 366)] = 24,
-        service: Annotated[str, Query(max_length=64)] = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    ) -> Response:
-        await gate.known(request, "events")
-        now = datetime.now(UTC)
-        read = partial(
-            _read_events, since=now - timedelta(hours=hours), until=now, limit=limit, service=service
-        )
-        return json_response(await _asked(desk, read))
-
-    router.include_router(reading)
     return router
 
 
-def _read_events(desk: Desk, *, since: datetime, until: datetime, limit: int, service: str) -> EventsBody:
-    return EventsBody(events=[event_body(e) for e in desk.store.events(since, until, limit, service)])
-
-
-def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
-    router = APIRouter(prefix="/incidents", route_class=body_route(gate.admit))
+def _changing(gate: Gate, desk: Desk | None) -> APIRouter:
+    router = _router(gate.admit)
 
     @router.post(
-        "/{number:int}/resolve",
+        "/incidents/{number:int}/resolve",
         summary="End an incident with its cause.",
         response_model=WholeIncidentBody,
         responses=_POSTED,
@@ -126,7 +104,7 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         return json_response(await _asked(desk, lambda d: d.resolve(number, body.cause, _author(request))))
 
     @router.post(
-        "/{number:int}/strike",
+        "/incidents/{number:int}/strike",
         summary="Strike a cause out.",
         response_model=WholeIncidentBody,
         responses=_POSTED,
@@ -136,7 +114,7 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         return json_response(await _asked(desk, lambda d: d.strike(number, body.cause, body.reason, author)))
 
     @router.post(
-        "/{number:int}/check",
+        "/incidents/{number:int}/check",
         summary="Add what a check printed.",
         response_model=WholeIncidentBody,
         responses=_POSTED,
@@ -145,9 +123,30 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         author = _author(request)
         return json_response(await _asked(desk, lambda d: d.check(number, body.check, body.output, author)))
 
-    reading = APIRouter(prefix="")
+    return router
 
-    @reading.get("", summary="Incidents, the newest first.", response_model=IncidentsBody, responses=_READ)
+
+def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
+    router = _router()
+
+    @router.get(
+        "/events", summary="The events of the last hours.", response_model=EventsBody, responses=_READ
+    )
+    async def events(
+        request: Request,
+        hours: Annotated[float, Query(gt=0, le=24 * 366)] = 24,
+        service: Annotated[str, Query(max_length=64)] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    ) -> Response:
+        await gate.known(request, "events")
+        return json_response(await _asked(desk, lambda d: d.events(hours, service, limit)))
+
+    @router.get(
+        "/incidents",
+        summary="Incidents, the newest first.",
+        response_model=IncidentsBody,
+        responses=_READ,
+    )
     async def incidents(
         request: Request,
         state: Literal["open", "ended", "all"] = "all",
@@ -158,8 +157,8 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         listed = await _asked(desk, lambda d: d.listed(state, limit, alert))
         return json_response(IncidentsBody(incidents=listed))
 
-    @reading.get(
-        "/{number:int}",
+    @router.get(
+        "/incidents/{number:int}",
         summary="An incident with its time line.",
         response_model=WholeIncidentBody,
         responses=_READ,
@@ -168,7 +167,6 @@ def _incidents(gate: Gate, desk: Desk | None) -> APIRouter:
         await gate.admit_monitor(request, "ask")
         return json_response(await _asked(desk, lambda d: d.whole(number)))
 
-    router.include_router(reading)
     return router
 
 

@@ -20,6 +20,7 @@ from techsapo_ops.serve.bodies.incidents import (
     AlertsBody,
     EntryBody,
     EventBody,
+    EventsBody,
     HeardBody,
     IncidentAlertBody,
     IncidentBody,
@@ -87,7 +88,13 @@ class Desk:
             raise Problem(422, "invalid_request", msg("the text is empty"))
         event = Event(uuid.uuid4().hex, time.astimezone(UTC), now, text, service, host, author)
         self.store.add_event(event)
-        return event_body(event)
+        return _event_body(event)
+
+    def events(self, hours: float, service: str, limit: int) -> EventsBody:
+        """The events of the last `hours`, of one service or all, the newest first."""
+        now = self.now()
+        kept = self.store.events(now - timedelta(hours=hours), now, limit, service)
+        return EventsBody(events=[_event_body(event) for event in kept])
 
     def resolve(self, number: int, cause: str, author: str) -> WholeIncidentBody:
         """End an incident, with the cause that a person found."""
@@ -196,8 +203,7 @@ def _heard(alert: PostedAlert, listener: Listener, now: datetime) -> Heard:
     return listener.heard(alert.labels, alert.annotations, began, ended, alert.source)
 
 
-def event_body(event: Event) -> KeptEventBody:
-    """An event as the API shows it."""
+def _event_body(event: Event) -> KeptEventBody:
     return KeptEventBody.model_validate({**_shown(event), "by": event.author})
 
 

@@ -87,6 +87,8 @@ class Investigation:
     masker: Callable[[], Masker]
     language: Language
     messenger: Messenger | None = None
+    leaving: Callable[[Pack], Pack] = lambda pack: pack
+    """What of the evidence may leave the host, for providers and messages."""
     watched: Watched = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -95,11 +97,14 @@ class Investigation:
         story = Story.of(await asyncio.to_thread(self.store.entries, incident.number))
         sent = _Sent(self, lease, story)
         try:
-            async with asyncio.timeout((until - self.now()).total_seconds() - MARGIN / 2):
+            left = (until - self.now()).total_seconds() - MARGIN / 2
+            async with asyncio.timeout(left):
+                await asyncio.sleep(0)  # where no time is left, nothing is begun
                 pack = story.pack
                 if pack is None:
                     pack = await asyncio.to_thread(self._evidence, incident)
                     await lease.note("evidence", text_of(pack))
+                pack = self.leaving(pack)
                 await sent.tell("first", first_message(incident, pack, self.language))
                 drawn = story.drawn
                 if drawn is None or story.open:

@@ -1,7 +1,7 @@
 """Closes incidents, notes who has them, and has those investigated that wait for it, each by one instance.
 
-Which one is a matter of a lease in the database. An instance that dies renews it no more, and another one goes
-on with what the time line has. One that was only slow finds that it has lost it.
+Which one is a matter of a lease in the database. An instance that dies renews it no more, and another one
+goes on with what the time line has. One that was only slow finds that it has lost it.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ ServiceKind = Literal[
 ]  # fmt: skip
 APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
+    "investigate",
 )  # fmt: skip
 """What the app reads of the spec; a change elsewhere concerns it not."""
 NOT_RENDERED = frozenset({"host", "port", "instances", "public_url"})

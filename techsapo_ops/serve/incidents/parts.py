@@ -1,0 +1,91 @@
+"""The parts of an instance that have to do with incidents, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.incidents.evidence import Pack
+from techsapo_ops.incidents.gather import gather
+from techsapo_ops.incidents.material import Material, Subject
+from techsapo_ops.incidents.pack import leaving, pack_of
+from techsapo_ops.masking.masker import Masker, mask
+from techsapo_ops.serve.answers.audit_trail import AuditTrail
+from techsapo_ops.serve.answers.spending import Spending
+from techsapo_ops.serve.incidents.desk import Desk
+from techsapo_ops.serve.incidents.investigation import Investigation
+from techsapo_ops.serve.incidents.panel import Panel
+from techsapo_ops.serve.incidents.purse import Purse
+from techsapo_ops.serve.incidents.reading import readers_of
+from techsapo_ops.serve.incidents.runner import Holders, Runner
+from techsapo_ops.serve.incidents.sending import messenger_of
+from techsapo_ops.serve.options import Options
+from techsapo_ops.serve.pages.acknowledgements import Acknowledgements
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.audit.database import audit_server
+from techsapo_ops.stores.incidents.store import IncidentStore
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+
+PACK_BYTES = 16_000
+"""Bytes of evidence that people and providers see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """What routes ask, and what goes on in the background."""
+
+    desk: Desk
+    runner: Runner
+    store: IncidentStore
+
+
+def open_incidents(
+    options: Options,
+    wallbounce: WallBounce,
+    money: tuple[Spending, AuditTrail],
+    prometheus: Prometheus | None,
+    acknowledgements: Acknowledgements | None,
+) -> Incidents | None:
+    """Those of the stack; None where the spec has no `investigate`. `money` says what may be spent, and keeps
+    what was.
+    """
+    spec, settings = options.spec, options.spec.investigate
+    if settings is None:
+        return None
+    server = audit_server(spec.mysql, options.authorities.mysql, options.audit_members)
+    store = IncidentStore(server, options.data / "audit.sqlite")
+    watched = {service.name: service.match for service in settings.services}
+    may_leave = {service.name: service.may_leave for service in settings.services}
+    deadline = seconds(settings.deadline)
+    daily = settings.budget_share * spec.budget.resolved_daily_usd
+    masked = partial(mask, level=options.mask)
+    readers = readers_of(options, settings, prometheus)
+
+    def read(subject: Subject, start: datetime, end: datetime) -> Material:
+        return gather(subject, start, end, readers)
+
+    def packed(material: Material) -> Pack:
+        return pack_of(material, PACK_BYTES, masked)
+
+    investigation = Investigation(
+        store,
+        read,
+        packed,
+        Panel(wallbounce, "basic"),
+        Purse(*money, daily, deadline),
+        partial(Masker, options.mask),
+        spec.locale,
+        messenger=messenger_of(settings),
+        leaving=lambda pack: leaving(pack, may_leave),
+        watched=watched,
+    )
+
+    def held() -> Holders | None:
+        known = acknowledgements.known if acknowledgements is not None else None
+        return None if known is None else [(each.incident.labels, each.by) for each in known]
+
+    runner = Runner(store, investigation, timedelta(seconds=deadline), options.instance, held)
+    desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=watched)
+    return Incidents(desk, runner, store)
