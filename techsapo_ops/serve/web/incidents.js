@@ -60,9 +60,9 @@ function drawList() {
 /** The verdict as one sentence; never a number, as how often it is right is not known. */
 function sentence({ verdict, declined, failed }) {
   const said = word("verdicts")[verdict.outcome];
-  if (["cause", "guess", "false_alarm"].includes(verdict.outcome)) return `${said}${verdict.causes[0].cause}`;
-  if (verdict.outcome === "evidence_only") return `${said}${declined || failed.map(([name, why]) => `${name}: ${why}`).join("; ")}`;
-  return verdict.missing.length ? `${said}${word("missing")}${verdict.missing.join("; ")}` : said;
+  if (["cause", "guess", "false_alarm"].includes(verdict.outcome)) return `${said}: ${verdict.causes[0].cause}`;
+  if (verdict.outcome === "evidence_only") return `${said}: ${declined || failed.map(([name, why]) => `${name}: ${why}`).join("; ")}`;
+  return verdict.missing.length ? `${said} ${word("missing")}: ${verdict.missing.join("; ")}` : said;
 }
 
 function ids(list) {
@@ -76,7 +76,7 @@ function drawCause(cause, place) {
   const chain = element("ol");
   for (const link of cause.chain) chain.append(element("li", "", `${link.says}${ids(link.evidence)}`));
   item.append(head, chain);
-  for (const against of cause.against) item.append(element("p", "dim", `${word("speaksAgainst")}${against}`));
+  for (const against of cause.against) item.append(element("p", "dim", `${word("speaksAgainst")}: ${against}`));
   item.append(form("strike", word("strikeWhy"), word("strike"), (reason) => ({ cause: place + 1, reason })));
   return item;
 }
@@ -143,7 +143,7 @@ function drawChosen() {
   head.append(...badges(chosen));
   const end = chosen.cause === null
     ? form("resolve", word("causeWas"), word("resolve"), (cause) => ({ cause }))
-    : element("p", "good", `${word("resolvedCause")}${chosen.cause}`);
+    : element("p", "good", `${word("resolvedCause")}: ${chosen.cause}`);
   const evidence = latest(chosen, "evidence");
   host.replaceChildren(
     head,
