@@ -140,10 +140,12 @@ def _reading(gate: Gate, desk: Desk | None) -> APIRouter:
     async def incidents(
         request: Request,
         state: Literal["open", "ended", "all"] = "all",
+        alert: Annotated[str, Query(max_length=200)] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> Response:
         await gate.admit_monitor(request, "ask")
-        return json_response(await _asked(desk, lambda d: IncidentsBody(incidents=d.listed(state, limit))))
+        listed = await _asked(desk, lambda d: d.listed(state, limit, alert))
+        return json_response(IncidentsBody(incidents=listed))
 
     @router.get(
         "/incidents/{number}",

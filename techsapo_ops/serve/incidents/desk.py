@@ -35,7 +35,7 @@ from techsapo_ops.serve.incidents.story import Mask, Story, text_of
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.investigate import Investigate
 from techsapo_ops.stores.incidents.rows import MOST_ENTRIES, Change, Entry, EntryKind, Event, Incident
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table
+from techsapo_ops.stores.incidents.store import IncidentStore, heard_of, incidents_table, of_alert
 
 LONGEST_AGO = timedelta(days=30)
 """How old an event may be that somebody tells of."""
@@ -134,10 +134,12 @@ class Desk:
 
         return self._redrawn(number, drawn)
 
-    def listed(self, state: str, limit: int) -> list[IncidentBody]:
-        """Incidents that are open, ended, or all of them, the newest first."""
+    def listed(self, state: str, limit: int, alert: str = "") -> list[IncidentBody]:
+        """Incidents that are open, ended, or all of them, of one alert or any, the newest first."""
         ended = incidents_table().c.ended
         wanted = {"open": (ended.is_(None),), "ended": (ended.is_not(None),)}.get(state, ())
+        if alert:
+            wanted = (*wanted, of_alert(alert))
         return [_incident_body(each) for each in self.store.incidents(*wanted, limit=limit)]
 
     def found(self, number: int) -> Incident:

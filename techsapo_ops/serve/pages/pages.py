@@ -32,9 +32,11 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _WEB = files("techsapo_ops.serve") / "web"
-_PAGES = {"/": "ask", "/dashboards": "dashboards", "/status": "status", "/docs": "docs"}
+_PAGES = {
+    "/": "ask", "/dashboards": "dashboards", "/status": "status", "/incidents": "incidents", "/docs": "docs",
+}  # fmt: skip
 """Files, without their ending, by path."""
-_WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), strict=True))
+_WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "incidentsPage", "api"), strict=True))
 """What the navigation calls each page, as a key of dictionary.js."""
 
 

@@ -83,6 +83,12 @@ export const WORDS = {
     kinds: {
       timeout: "時間切れ", rate_limited: "レート制限", unavailable: "応答不可", refused: "拒否", bad_answer: "不正な応答",
     },
+    incidentsPage: "インシデント", incidentOpen: "発生中", incidentEnded: "終了", investigating: "調査中", noIncidents: "インシデントはありません。", noVerdict: "判定はまだありません。",
+    verdicts: { cause: "原因と思われるもの", guess: "推測（時刻が合うだけです）", false_alarm: "誤報と思われます", not_enough_evidence: "原因を挙げるには証拠が足りません。", evidence_only: "モデルの判定はありません" }, missing: "足りないもの",
+    why: "なぜ？", nextChecks: "次の確認", printed: "確認の出力", addOutput: "出力を追加", causesTitle: "考えられる原因", speaksAgainst: "反する点", strike: "除外", strikeWhy: "除外する理由", struck: "除外", causeWas: "実際の原因", resolve: "解決済みにする", resolvedCause: "解決済み。原因",
+    evidence: "証拠", morePieces: "ほかの証拠", weakerPieces: "弱い証拠", sourcesRead: "確認した情報源", notRead: "未確認",
+    entries: { opened: "発生", joined: "アラートが加わる", ended: "アラートが終わる", returned: "再発", acknowledged: "対応中の人", investigating: "調査を開始", evidence: "証拠を収集", verdict: "判定", stopped: "調査を終了", message: "通知", struck: "原因を除外", checked: "確認の出力", resolved: "解決", closed: "終了" },
+    messages: { first: "第一報", verdict: "判定" }, messageStates: { begun: "送信中", sent: "送信済み", failed: "送信に失敗" },
     toDo: "対処", tryNext: "次の質問でもう一度試します", tryIn: "秒後に再試行します", satIn: "代わりに回答",
     causes: {
       key: "APIキーが拒否されました",
@@ -213,6 +219,12 @@ export const WORDS = {
     kinds: {
       timeout: "timeout", rate_limited: "rate limited", unavailable: "unavailable", refused: "refused", bad_answer: "unusable answer",
     },
+    incidentsPage: "Incidents", incidentOpen: "open", incidentEnded: "ended", investigating: "investigating", noIncidents: "There are no incidents.", noVerdict: "There is no verdict yet.",
+    verdicts: { cause: "Probable cause", guess: "Only a guess, as only the time fits", false_alarm: "Probably a false alarm", not_enough_evidence: "There is not enough evidence to name a cause.", evidence_only: "No model gave a verdict" }, missing: "Missing",
+    why: "Why?", nextChecks: "Next checks", printed: "What the check printed", addOutput: "Add output", causesTitle: "Possible causes", speaksAgainst: "Against it", strike: "Rule out", strikeWhy: "Why it is not this", struck: "ruled out", causeWas: "The actual cause", resolve: "Resolve", resolvedCause: "Resolved. Cause",
+    evidence: "Evidence", morePieces: "More evidence", weakerPieces: "Weaker evidence", sourcesRead: "Sources read", notRead: "not read",
+    entries: { opened: "Opened", joined: "Alerts joined", ended: "Alerts ended", returned: "Returned", acknowledged: "Acknowledged by", investigating: "Investigation began", evidence: "Evidence gathered", verdict: "Verdict", stopped: "Investigation ended", message: "Message", struck: "Cause ruled out", checked: "Check output", resolved: "Resolved", closed: "Ended" },
+    messages: { first: "first message", verdict: "verdict" }, messageStates: { begun: "being sent", sent: "sent", failed: "not sent" },
     toDo: "To do", tryNext: "the next question tries it again", tryIn: "s until the next try", satIn: "answers in place of",
     causes: {
       key: "the API key is refused",

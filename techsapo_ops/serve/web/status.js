@@ -99,6 +99,9 @@ function drawAlerts() {
       link.rel = "noreferrer";
       facts.append("· ", link);
     } else if (alert.runbook) facts.append(`· ${word("runbook")}: ${alert.runbook}`);
+    const why = element("a", "", word("why"));
+    why.href = `/incidents?alert=${encodeURIComponent(alert.name)}`;
+    facts.append(" · ", why);
     item.append(facts);
     if (alert.acknowledged !== null) {
       const { by, at, comment } = alert.acknowledged;

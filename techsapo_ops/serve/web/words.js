@@ -85,10 +85,19 @@ export function refusal(status) {
 }
 
 /** GET as JSON; an error has `status` (0 when nobody answered) and a `detail`. */
-export async function get(path) {
+export function get(path) {
+  return asked(path, { headers: headers() });
+}
+
+/** POST of JSON, with the same errors. */
+export function post(path, value) {
+  return asked(path, { method: "POST", headers: headers({ "Content-Type": "application/json" }), body: JSON.stringify(value) });
+}
+
+async function asked(path, options) {
   let response;
   try {
-    response = await fetch(path, { headers: headers() });
+    response = await fetch(path, options);
   } catch {
     throw Object.assign(new Error(), { status: 0, detail: word("unreachable") });
   }

@@ -233,6 +233,15 @@ def waiting(now: datetime) -> ColumnElement[bool]:
     return sa.or_(c.investigation == "due", left)
 
 
+def of_alert(name: str) -> ColumnElement[bool]:
+    """The incidents that an alert of that name is in."""
+    import sqlalchemy as sa
+
+    alerts = alerts_table()
+    members = sa.select(alerts.c.incident).where(alerts.c.name == name)
+    return incidents_table().c.number.in_(members)
+
+
 def _changed(
     connection: Connection, read: Callable[[Connection], State], decide: Callable[[State], Sequence[Change]]
 ) -> Sequence[Change]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 
 PAGES = (
-    "/", "/dashboards", "/status", "/docs", "/runbooks", "/runbooks/AppDown",
+    "/", "/dashboards", "/status", "/incidents", "/docs", "/runbooks", "/runbooks/AppDown",
     "/alerts/AppDown/acknowledge",
 )  # fmt: skip
 CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]"
