@@ -8,7 +8,8 @@
     pages/runbook/*.md, pages/knowledge/*.md
     answer.json    the cause, where it is known: an Answer
 
-All but alert.json may be missing. `bundle.schema.json` says what each value may be, `bundle_files.py` reads them.
+All but alert.json may be missing. `bundle.schema.json` says what each value may be; `bundle_files.py` reads
+them.
 """
 
 from __future__ import annotations
