@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
-from techsapo_ops.incidents.series import Movement, movements, names_in
+from techsapo_ops.incidents.series import Movement, movements, selectors
 from techsapo_ops.incidents.series_text import said
 
 _SHOWN = 4
@@ -82,11 +82,12 @@ class _Scale:
         self.subject = subject = material.subject
         self.began, self.start = subject.began.timestamp(), material.start.timestamp()
         self._words = _words(f"{subject.summary} {subject.question}")
-        names = names_in(subject.expression)
+        wanted = selectors(subject.expression)
         self.named_ones = {
             id(one)
             for one in moved
-            if not names.isdisjoint(_names_of(one)) and _agrees(one.reading.labels, subject)
+            if _agrees(one.reading.labels, subject.labels)
+            and any(name in _names_of(one) and _agrees(one.reading.labels, labels) for name, labels in wanted)
         }
         ats = [
             one.at for one in moved if one.at is not None and id(one) in self.named_ones and one.weight > 0.4
@@ -169,8 +170,8 @@ def _stem(name: str) -> str:
     return "_".join(name.split("_")[:2])
 
 
-def _agrees(labels: Mapping[str, str], subject: Subject) -> bool:
-    return all(subject.labels.get(key, value) == value for key, value in labels.items())
+def _agrees(labels: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    return all(others.get(key, value) == value for key, value in labels.items())
 
 
 def _service(labels: Mapping[str, str], subject: Subject) -> str:

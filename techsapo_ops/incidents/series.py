@@ -75,10 +75,10 @@ def movements(material: Material) -> list[Movement]:
         reading = _reading(raw, plain, target, late)
         if reading is None:
             continue
+        weight = 0.7 if any(reading.values[-5:]) else 0.2
         if raw.times[-1] < target.last - 1.5 * target.step and reading.unit != "on average":
-            moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], 0.8))
+            moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], weight))
         elif late and reading.unit == "":
-            weight = 0.7 if any(reading.values) else 0.2
             moved.append(Movement(reading, "began", None, median(reading.values[-5:]), raw.times[0], weight))
         elif reading.unit == "time":
             moved.append(_set(reading, target.step))
@@ -88,10 +88,15 @@ def movements(material: Material) -> list[Movement]:
     return moved + [_movement(reading, largest[reading.name]) for reading in rest]
 
 
-def names_in(expression: str) -> frozenset[str]:
-    """The words of a PromQL expression that can be names of metrics."""
-    return frozenset(
-        re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.sub(r"\{[^}]*\}|\"[^\"]*\"", " ", expression))
+def selectors(expression: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """The names in a PromQL expression that can be metrics, each with the labels that it demands by `=`.
+
+    Other matchers are passed over: an expression may be anybody's, and so may its regular expressions.
+    """
+    return tuple(
+        (found[1], dict(re.findall(r"(\w+)\s*=\s*\"([^\"]*)\"", found[2] or "")))
+        for found in re.finditer(r"\"[^\"]*\"|([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\s*\{([^}]*)\})?", expression)
+        if found[1]
     )
 
 
