@@ -16,21 +16,25 @@ from techsapo_ops.incidents.material import Level, Line
 LONGEST = 400
 """Characters of a line that count."""
 MOST = 2_000
-"""Patterns; lines beyond that count as of the pattern `…` of their service."""
+"""Patterns; what is beyond that is the pattern `…` of its service."""
 _ALIKE = 0.65
 """The share of words that a line must share with a pattern."""
 _NEAREST = 20
 """Patterns of a bucket with which a new one is compared."""
 _MOST_WORDS = 60
-_REMEMBERED = 20_000
-"""Words whose masked form is remembered."""
+_MOST_LOOKED = 60_000
+"""Different words, but for their digits, in which what varies is looked for."""
 _ANY = "<*>"
+_REST = "…"
 _DIGITS = str.maketrans({**dict.fromkeys("123456789", "0"), **{chr(0xFF10 + n): "0" for n in range(10)}})
-_QUOTED = re.compile(
-    r""""[^"\n]{0,300}"|(?<!\w)'[^'\n]{1,300}'(?!\w)|「[^」\n]{0,300}」|『[^』\n]{0,300}』"""
+_QUOTED = re.compile(  # one set that it begins with, so that the engine is quick to find the next
+    r"""["'「『](?:(?<=")[^"\n]{0,300}"|(?<=')(?<!\w')[^'\n]{1,300}'(?!\w)|(?<=「)[^」\n]{0,300}」|(?<=『)[^』\n]{0,300}』)"""
 )
+_ID = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}", re.IGNORECASE)
 _CODE = re.compile(r"\W{0,2}(?:status|code|errno|error|signal|exit|http)\W{0,2}\d{1,5}\W{0,3}", re.IGNORECASE)
-_BEFORE_CODE = frozenset({"status", "code", "errno", "error", "signal", "exited", "returned"})
+_BEFORE_CODE = frozenset(
+    {"status", "code", "errno", "error", "signal", "exited", "returned", "answered", "http"}
+)
 """Words after which a number is no variable."""
 _VARIABLE = re.compile(
     r"""
@@ -70,43 +74,50 @@ class Patterns:
 
     def __init__(self) -> None:
         self._masked: dict[str, str] = {}
+        self._looked = 0
         self._exact: dict[tuple[str, str, str], Pattern] = {}
-        self._alike: dict[tuple[str, int, str], list[Pattern]] = {}
+        self._alike: dict[tuple[str, str, int, str], list[Pattern]] = {}
         self.all: list[Pattern] = []
 
     def add(self, line: Line) -> None:
         """Count one line."""
         text = line.text[:LONGEST]
-        words = [self._word(word) for word in _QUOTED.sub("<quoted>", text).split()[:_MOST_WORDS]]
-        for number, word in enumerate(words[1:], 1):
-            if "<number>" in word and words[number - 1].strip(":=(").lower() in _BEFORE_CODE:
-                words[number] = text.split()[number] if number < len(text.split()) else word
+        given = _QUOTED.sub("<quoted>", text).split()[:_MOST_WORDS]
+        known = self._masked.get
+        words = [known(word) or self._word(word) for word in given]
+        if "<number>" in words:
+            for number, word in enumerate(words[1:], 1):
+                if word == "<number>" and given[number - 1].strip(":=(").lower() in _BEFORE_CODE:
+                    words[number] = given[number]
         pattern = self._pattern(line, words)
         pattern.times.append(line.at.timestamp())
         if line.level == "error" or not pattern.level:
             pattern.level = line.level
 
     def _word(self, word: str) -> str:
-        masked = self._masked.get(word)
-        if masked is not None:
-            return masked
-        if len(self._masked) >= _REMEMBERED:
-            self._masked.clear()
-        if word.isalpha() or _CODE.fullmatch(word):
-            self._masked[word] = word
-            return word
+        """A word without what varies in it. After many that were never seen, the rest is not looked at."""
         key = word.translate(_DIGITS)
         masked = self._masked.get(key)
         if masked is None:
-            masked = self._masked[key] = _VARIABLE.sub(lambda match: f"<{match.lastgroup}>", key)
-        return masked
+            self._looked += 1
+            if self._looked > _MOST_LOOKED:
+                return word if word.isalpha() else "<any>"
+            if _ID.fullmatch(key):
+                return "<id>"  # by far the most of what is different each time
+            masked = "" if _CODE.fullmatch(key) else _VARIABLE.sub(lambda found: f"<{found.lastgroup}>", key)
+            self._masked[key] = masked
+        return masked or word
 
     def _pattern(self, line: Line, words: list[str]) -> Pattern:
         exact = (line.service, line.host, " ".join(words))
         pattern = self._exact.get(exact)
         if pattern is not None:
             return pattern
-        bucket = self._alike.setdefault((line.service, len(words), words[0] if words else ""), [])
+        if len(self.all) >= MOST:
+            exact, words = (line.service, line.host, _REST), [_REST]
+            if exact in self._exact:
+                return self._exact[exact]
+        bucket = self._alike.setdefault((line.service, line.host, len(words), words[0] if words else ""), [])
         for known in bucket[-_NEAREST:]:
             shared = sum(a == b for a, b in zip(known.words, words, strict=True))
             if shared >= _ALIKE * len(words) and len(words) > 3:
@@ -115,10 +126,9 @@ class Patterns:
                 break
         else:
             pattern = Pattern(line.service, line.host, words, line.text, line.level)
-            if len(self.all) < MOST:
-                bucket.append(pattern)
-                self.all.append(pattern)
-        if len(self._exact) < MOST * 4:
+            bucket.append(pattern)
+            self.all.append(pattern)
+        if len(self._exact) < MOST * 4 or words == [_REST]:
             self._exact[exact] = pattern
         return pattern
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 from typing import Literal
 
@@ -24,11 +24,9 @@ _RATES = ("_total", "_count", "_sum")
 _TIMES = re.compile(r"time|expir|not_after|since|last|_seconds$")
 """In the names of gauges that hold a time, if the value can be one."""
 _YEARS = 20 * 366 * 86_400
+_MOST_MISSED = 1_000
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 _GAUGES = ("_bytes", "_seconds", "_ratio", "_percent", "_celsius", "_info")
-_FEWEST = 3
-"""Samples before and after a moment, without which nothing is said of a change at it."""
-_MOMENTS = (0.9, 0.65, 0.4)
-"""Where a change is looked for, as parts of the time before the alert: `for` delays alerts."""
 _MAD = 1.4826
 """Makes of the MAD of normally distributed values their standard deviation."""
 
@@ -56,30 +54,59 @@ class Movement:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Scrapes:
+    """When a target was first and last scraped, and how many seconds lie between two scrapes."""
+
+    first: float
+    last: float
+    step: float
+
+
 def movements(material: Material) -> list[Movement]:
     """What each series did around the beginning of the alert, in the order of the series."""
-    start, began, end = (time.timestamp() for time in (material.start, material.subject.began, material.end))
-    readings = list(_readings(material.series))
+    plain = _plain(material.series)
+    scrapes = _scrapes(plain.values(), material.start.timestamp(), material.end.timestamp())
+    moved, rest = [], []
     largest: dict[str, float] = defaultdict(float)
-    step = min((gap for reading in readings[:50] for gap in _gaps(reading.times)), default=0.0)
-    for reading in readings:
-        largest[reading.name] = max(largest[reading.name], *map(abs, reading.values))
-    return [_movement(reading, (start, began, end), largest[reading.name], step) for reading in readings]
+    for raw in plain.values():
+        target = scrapes[_target(raw)]
+        late = raw.times[0] > target.first + 1.5 * target.step
+        reading = _reading(raw, plain, target, late)
+        if reading is None:
+            continue
+        weight = 0.7 if any(reading.values[-5:]) else 0.2
+        if raw.times[-1] < target.last - 1.5 * target.step and reading.unit != "on average":
+            moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], weight))
+        elif late and reading.unit == "":
+            moved.append(Movement(reading, "began", None, median(reading.values[-5:]), raw.times[0], weight))
+        elif reading.unit == "time":
+            moved.append(_set(reading, target.step))
+        else:
+            rest.append(reading)
+            largest[reading.name] = max(largest[reading.name], *map(abs, reading.values))
+    return moved + [_movement(reading, largest[reading.name]) for reading in rest]
 
 
-def names_in(expression: str) -> frozenset[str]:
-    """The words of a PromQL expression that can be names of metrics."""
-    return frozenset(
-        re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.sub(r"\{[^}]*\}|\"[^\"]*\"", " ", expression))
+def selectors(expression: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """The names in a PromQL expression that can be metrics, each with the labels that it demands by `=`.
+
+    Other matchers are passed over: an expression may be anybody's, and so may its regular expressions.
+    """
+    return tuple(
+        (found[1], dict(re.findall(r"(\w+)\s*=\s*\"([^\"]*)\"", found[2] or "")))
+        for found in re.finditer(r"\"[^\"]*\"|([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\s*\{([^}]*)\})?", expression)
+        if found[1]
     )
 
 
 def _gaps(times: Sequence[float]) -> Iterator[float]:
-    return (later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    return (later - earlier for earlier, later in pairwise(times))
 
 
-def _readings(series: Iterable[Series]) -> Iterator[Reading]:
-    plain: dict[tuple[str, tuple[tuple[str, str], ...]], Reading] = {}
+def _plain(series: Iterable[Series]) -> dict[_Key, Reading]:
+    """Readings of the values themselves, without those that are no numbers."""
+    plain: dict[_Key, Reading] = {}
     for one in series:
         labels = {key: value for key, value in sorted(one.labels.items()) if key != "__name__"}
         points = sorted(point for point in one.values.items() if math.isfinite(point[1]))
@@ -87,18 +114,45 @@ def _readings(series: Iterable[Series]) -> Iterator[Reading]:
         if points:
             times, values = zip(*points, strict=True)
             plain[name, tuple(labels.items())] = Reading(name, labels, "", times, values)
-    for (name, key), reading in plain.items():
-        base, _, kind = name.rpartition("_")
-        if kind == "bucket" and (f"{base}_sum", tuple(pair for pair in key if pair[0] != "le")) in plain:
-            continue
-        if kind == "sum" and (count := plain.get((f"{base}_count", key))):
-            yield from _mean(base, reading, count)
-        elif _TIMES.search(name) and abs(reading.values[0] - reading.times[0]) < _YEARS:
-            yield Reading(name, reading.labels, "time", reading.times, reading.values)
-        elif name.endswith(_RATES) or kind == "bucket" or _counts(reading):
-            yield from _rate(reading)
-        else:
-            yield reading
+    return plain
+
+
+def _target(reading: Reading) -> tuple[str, str]:
+    return reading.labels.get("job", ""), reading.labels.get("instance", "")
+
+
+def _scrapes(readings: Iterable[Reading], start: float, end: float) -> dict[tuple[str, str], _Scrapes]:
+    """Of each target, by the one of its series with the most samples. A few scrapes may be missing."""
+    fullest: dict[tuple[str, str], Reading] = {}
+    for reading in readings:
+        target = _target(reading)
+        if target not in fullest or len(reading.times) > len(fullest[target].times):
+            fullest[target] = reading
+    scrapes = {}
+    for target, reading in fullest.items():
+        times = reading.times
+        step = median(_gaps(times)) if len(times) > 1 else end - start
+        scrapes[target] = _Scrapes(min(times[0], start + 3 * step), max(times[-1], end - 3 * step), step)
+    return scrapes
+
+
+def _reading(raw: Reading, plain: Mapping[_Key, Reading], target: _Scrapes, late: bool) -> Reading | None:
+    """What is looked at of a series; None where another one shows more."""
+    key = tuple(raw.labels.items())
+    base, _, kind = raw.name.rpartition("_")
+    if kind == "bucket" and (f"{base}_sum", tuple(pair for pair in key if pair[0] != "le")) in plain:
+        return None
+    if kind == "sum" and (count := plain.get((f"{base}_count", key))):
+        return _mean(base, raw, count)
+    if _TIMES.search(raw.name) and abs(raw.values[0] - raw.times[0]) < _YEARS:
+        return replace(raw, unit="time")
+    if raw.name.endswith(_RATES) or kind == "bucket" or _counts(raw):
+        if late:  # it was 0 until then
+            missed = [raw.times[0] - target.step * n for n in range(1, _MOST_MISSED)]
+            times = [time for time in missed if time >= target.first][::-1]
+            raw = replace(raw, times=(*times, *raw.times), values=(*[0.0] * len(times), *raw.values))
+        return _rate(raw)
+    return raw
 
 
 def _counts(reading: Reading) -> bool:
@@ -106,7 +160,7 @@ def _counts(reading: Reading) -> bool:
     values = reading.values
     if reading.name.endswith(_GAUGES) or len(values) < 6 or values[0] == values[-1]:
         return False
-    grown = [later - earlier for earlier, later in zip(values, values[1:], strict=False)]
+    grown = [later - earlier for earlier, later in pairwise(values)]
     return (
         min(grown) >= 0
         and sum(step > 0 for step in grown) * 2 >= len(grown)
@@ -116,52 +170,58 @@ def _counts(reading: Reading) -> bool:
 
 def _growth(values: Sequence[float]) -> list[float]:
     """What a counter grew by from sample to sample; after a reset it began at 0."""
-    return [b - a if b >= a else b for a, b in zip(values, values[1:], strict=False)]
+    return [b - a if b >= a else b for a, b in pairwise(values)]
 
 
-def _rate(reading: Reading) -> Iterator[Reading]:
+def _rate(reading: Reading) -> Reading | None:
     grown = [step / gap for step, gap in zip(_growth(reading.values), _gaps(reading.times), strict=True)]
-    if grown:
-        yield Reading(reading.name, reading.labels, "per second", reading.times[1:], grown)
+    return replace(reading, unit="per second", times=reading.times[1:], values=grown) if grown else None
 
 
-def _mean(name: str, total: Reading, count: Reading) -> Iterator[Reading]:
+def _mean(name: str, total: Reading, count: Reading) -> Reading | None:
     """The mean of what was observed between two samples, where anything was."""
     if total.times != count.times:
-        return
+        return None
     pairs = zip(total.times[1:], _growth(total.values), _growth(count.values), strict=True)
     points = [(time, grown / number) for time, grown, number in pairs if number > 0]
-    if points:
-        times, values = zip(*points, strict=True)
-        yield Reading(name, total.labels, "on average", times, values)
+    if not points:
+        return None
+    times, values = zip(*points, strict=True)
+    return Reading(name, total.labels, "on average", times, values)
 
 
-def _movement(reading: Reading, window: tuple[float, float, float], largest: float, step: float) -> Movement:
-    start, began, end = window
+def _movement(reading: Reading, largest: float) -> Movement:
     times, values = reading.times, reading.values
-    if reading.unit == "time":
-        return _set(reading, start, end, step)
-    slack = 3.5 * step
-    if times[-1] < end - slack and times[-1] > start + slack:
-        return Movement(reading, "ended", values[-1], None, times[-1], 0.8)
-    if times[0] > start + slack and reading.unit != "on average":
-        weight = 0.7 if any(values) else 0.2
-        return Movement(reading, "began", None, median(values[-5:]), times[0], weight)
     if min(values) == max(values):
         return Movement(reading, "steady", values[0], values[0], None, 0.0)
-    best = Movement(reading, "steady", _level(values), _level(values), None, 0.0)
-    for part in _MOMENTS:
-        split = bisect_left(times, start + part * (began - start))
-        if min(split, len(values) - split) < _FEWEST:
-            continue
-        before, after = values[:split], values[split:]
-        low, high = _level(before), _level(after)
-        weight = _weight(before, low, high, largest) * (0.9 + 0.1 * part)
-        if weight > best.weight:
-            best = Movement(
-                reading, "rose" if high > low else "fell", low, high, _first(times, values, low, high), weight
-            )
-    return best
+    split = _split(values)
+    low, high = _level(values[:split]), _level(values[split : split + max(5, len(values) // 4)])
+    scatter, walk = _scatter(values[:split], low), _walk(values)
+    if walk < scatter:  # it drifts
+        low, high = median(values[:5]), median(values[-5:])
+    weight = _weight(low, high, min(scatter, walk), largest)
+    how: How = "rose" if high > low else "fell" if high < low else "steady"
+    return Movement(reading, how, low, high, times[split], weight)
+
+
+def _split(values: Sequence[float]) -> int:
+    """Where values change most: the largest cumulative sum of their deviations, each bounded.
+
+    Page's CUSUM as for a single change: Csörgő and Horváth, "Limit Theorems in Change-Point Analysis", 1997.
+    """
+    middle, count = median(values), len(values)
+    bound = 4 * (
+        median(abs(value - middle) for value in values) or sum(abs(v - middle) for v in values) / count
+    )
+    bounded = [min(max(value - middle, -bound), bound) for value in values]
+    mean = sum(bounded) / count
+    best, total, split = 0.0, 0.0, 1
+    for number in range(1, count):
+        total += bounded[number - 1] - mean
+        size = total * total / (number * (count - number))
+        if size > best:
+            best, split = size, number
+    return split
 
 
 def _level(values: Sequence[float]) -> float:
@@ -169,27 +229,25 @@ def _level(values: Sequence[float]) -> float:
     return median(values) or sum(values) / len(values)
 
 
-def _weight(before: Sequence[float], low: float, high: float, largest: float) -> float:
-    """How much larger than the scatter before the change is, and how many times the level before, together."""
-    difference = abs(high - low)
-    scatter = _MAD * median(abs(value - low) for value in before)
+def _scatter(values: Sequence[float], level: float) -> float:
+    return _MAD * median(abs(value - level) for value in values)
+
+
+def _walk(values: Sequence[float]) -> float:
+    """How far a random walk of steps like these would come: what drifts comes further."""
+    steps = [abs(b - a) for a, b in pairwise(values)]
+    return (1.5 * median(steps) * len(steps) ** 0.5) or math.inf
+
+
+def _weight(low: float, high: float, scatter: float, largest: float) -> float:
+    """How far beyond the scatter the change goes, and how many times the level before it is, together."""
     scale = max(scatter, 0.03 * abs(low), 0.02 * largest, 1e-12)
-    sigmas = difference / scale
+    sigmas = abs(high - low) / scale
     folds = abs(math.log2((abs(high) + 0.01 * largest) / (abs(low) + 0.01 * largest)))
     return 0.6 * sigmas / (sigmas + 4) + 0.4 * folds / (folds + 1)
 
 
-def _first(times: Sequence[float], values: Sequence[float], low: float, high: float) -> float:
-    """The first of two neighbours that are nearer to the level after than to the one before."""
-    middle, sign = (low + high) / 2, 1 if high > low else -1
-    beyond = [(value - middle) * sign > 0 for value in values]
-    for number in range(len(values) - 1):
-        if beyond[number] and beyond[number + 1]:
-            return times[number]
-    return times[beyond.index(True)] if True in beyond else times[-1]
-
-
-def _set(reading: Reading, start: float, end: float, step: float) -> Movement:
+def _set(reading: Reading, step: float) -> Movement:
     """A time as a value: it was passed, it was set anew as by a restart, or it is no longer set."""
     times, values = reading.times, reading.values
     passed = [time for time, value in zip(times, values, strict=True) if time >= value]
@@ -203,4 +261,6 @@ def _set(reading: Reading, start: float, end: float, step: float) -> Movement:
         silent = times[-1] - changes[-1]
         late = silent > 3 * median([*_gaps(changes), step])
         return Movement(reading, "steady", None, values[-1], changes[-1], 0.5 if late else 0.0)
-    return Movement(reading, "set", values[0], values[-1], changes[0], 0.75)
+    return Movement(
+        reading, "set", values[0], values[-1], changes[0], 0.9 if "start" in reading.name else 0.6
+    )

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 
 from techsapo_ops.incidents.series import Movement
 
+_OWNERS = frozenset({"job", "instance", "host", "service"})
+
 
 def said(movements: Sequence[Movement], more: int) -> str:
-    """One line for each; labels that all share stand on the first."""
+    """One line for each; on the first, whose they are where that is the same."""
     shared = set.intersection(*(set(one.reading.labels.items()) for one in movements))
+    shared = {(key, value) for key, value in shared if key in _OWNERS}
     lines = [_line(one, shared) for one in movements]
     head = ", ".join(f"{key}={value}" for key, value in sorted(shared))
     if more > 0:

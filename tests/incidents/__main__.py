@@ -32,7 +32,7 @@ def report(name: str, cases: Sequence[Case], each: bool) -> None:
             print(f"{method_name:42} {size // 1000:2} KB    {tally(cases, method, size).line()}")
     for case in cases if each else ():
         found = [places(case, ours, size) for size in SIZES]
-        print(f"  {case.name:42} {found[-1]}  first size {next((s for s, f in zip(SIZES, found, strict=True) if None not in f), None)}")
+        print(f"  {case.name:42} {found[-1]}")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Hard cases, made by a program: distractors that move with the symptom, loud services downstream, slow drift,
+"""Hard cases, made by a program: distractors that move with the symptom, loud services downstream, drift,
 sources that are missing. Each is made from a seed, so that all runs see the same ones.
 """
 
@@ -83,14 +83,19 @@ def _ordinary(made: Made) -> None:
             made.counter("http_requests_total", lambda _, r=rate * share: r, code=code, **labels)  # type: ignore[misc]
         for number in range(25):
             made.gauge(f"runtime_pool_{number}_items", lambda _, v=pick.uniform(1, 300): v, 0.1, **labels)  # type: ignore[misc]
-        made.log(service, "WARN slow request {n} took {n} ms", "warning", *made.now_and_then(pick.randrange(12)))
+        made.log(
+            service, "WARN slow request {n} took {n} ms", "warning", *made.now_and_then(pick.randrange(12))
+        )
         made.log(service, "client {n} went away", "", *made.now_and_then(pick.randrange(30)))
         if pick.random() < 0.4:
             made.log(service, "ERROR retrying call {n} to upstream: timeout", "error", *made.now_and_then(6))
     for minutes in (27, 17, 7):
         made.change(minutes, f"job tidy ended with status 0 after {pick.randrange(9)} s", "cron", kind="job")
     made.change(pick.uniform(1, 5), "deployed search v8", "search")
-    made.facts += [Fact("disk /", "41 % used", True, host="web-1"), Fact("memory", "5 of 8 GB free", True, host="web-1")]
+    made.facts += [
+        Fact("disk /", "41 % used", True, host="web-1"),
+        Fact("memory", "5 of 8 GB free", True, host="web-1"),
+    ]
 
 
 def _symptom(made: Made, at: float) -> None:
@@ -101,8 +106,15 @@ def _symptom(made: Made, at: float) -> None:
     made.gauge("shop_queue_length", after(at, 900, 2), 0.3, **labels)
     for service in ("nginx", "cart"):
         made.counter("upstream_errors_total", after(at, 18, 0.02), job=service, instance="web-1:9009")
-        made.log(service, "ERROR upstream shop answered 502 for request {n}", "error", *made.now_and_then(150, at + 5))
-    made.log("shop", "ERROR request {n} failed after {n} ms: upstream error", "error", *made.now_and_then(300, at))
+        made.log(
+            service,
+            "ERROR upstream shop answered 502 for request {n}",
+            "error",
+            *made.now_and_then(150, at + 5),
+        )
+    made.log(
+        "shop", "ERROR request {n} failed after {n} ms: upstream error", "error", *made.now_and_then(300, at)
+    )
 
 
 def _loud(made: Made) -> tuple[Kind, str]:
@@ -114,7 +126,9 @@ def _loud(made: Made) -> tuple[Kind, str]:
 def _correlated(made: Made) -> tuple[Kind, str]:
     _symptom(made, AT - 60)
     for number in range(40):
-        made.gauge(f"cart_stage_{number}_seconds", after(AT - 60, 2.5, 0.2), job="cart", instance="web-1:9001")
+        made.gauge(
+            f"cart_stage_{number}_seconds", after(AT - 60, 2.5, 0.2), job="cart", instance="web-1:9001"
+        )
     made.gauge("redis_blocked_clients", after(AT - 120, 14, 0), job="redis", instance="web-1:9008")
     return "metrics", "redis_blocked_clients"
 
@@ -128,7 +142,9 @@ def _drift(made: Made) -> tuple[Kind, str]:
 
 def _earlier_apply(made: Made) -> tuple[Kind, str]:
     _symptom(made, AT - 60)
-    made.change(9, "apply 41 changed mariadb", "mariadb", "-max_connections = 400\n+max_connections = 40", "apply")
+    made.change(
+        9, "apply 41 changed mariadb", "mariadb", "-max_connections = 400\n+max_connections = 40", "apply"
+    )
     made.change(0.7, "certificate of the status page renewed", "status", kind="certificate")
     return "changes", "max_connections = 40"
 
@@ -137,7 +153,10 @@ def _unread(made: Made) -> tuple[Kind, str]:
     _symptom(made, AT - 60)
     made.series = [one for one in made.series if one.labels["job"] != "payments"]
     made.lines = [line for line in made.lines if line.service != "payments"]
-    made.unread += [Unread("prometheus of payments", "timed out"), Unread("log of payments", "permission denied")]
+    made.unread += [
+        Unread("prometheus of payments", "timed out"),
+        Unread("log of payments", "permission denied"),
+    ]
     made.change(6, "rotated the key of the payment provider", "payments")
     return "changes", "rotated the key"
 
@@ -152,7 +171,12 @@ def _one_line(made: Made) -> tuple[Kind, str]:
 def _japanese(made: Made) -> tuple[Kind, str]:
     _symptom(made, AT - 60)
     made.log("stock", "在庫 {n} 件を更新しました（{n} ミリ秒）", "", *made.now_and_then(400))
-    made.log("stock", "証明書の有効期限が切れているため、接続 {n} を拒否しました", "error", *made.now_and_then(3, AT - 100, AT))
+    made.log(
+        "stock",
+        "証明書の有効期限が切れているため、接続 {n} を拒否しました",
+        "error",
+        *made.now_and_then(3, AT - 100, AT),
+    )
     return "logs", "有効期限が切れている"
 
 
@@ -161,7 +185,7 @@ def _vanished(made: Made) -> tuple[Kind, str]:
     for number, one in enumerate(made.series):
         if one.labels["job"] == "mailer" and one.labels["__name__"] != "up":
             made.series[number] = replace(one, values={t: v for t, v in one.values.items() if t < AT - 90})
-    return "metrics", "runtime_pool_3_items"
+    return "metrics", "process_cpu_seconds_total ended"
 
 
 def _restarted(made: Made) -> tuple[Kind, str]:
@@ -174,8 +198,15 @@ def _restarted(made: Made) -> tuple[Kind, str]:
 def _unlike_errors(made: Made) -> tuple[Kind, str]:
     _symptom(made, AT - 60)
     for n in range(1_500):
-        made.log("search", f"ERROR {'abcdefghij'[n % 10] * (n % 7 + 1)} {n * 7919 % 997:x}z {'q' * (n % 13)} fault", "error", AT - 60 + n / 20)
-    made.log("payments", "ERROR the provider answered 401: key was revoked", "error", AT - 80, AT - 20, AT + 40)
+        made.log(
+            "search",
+            f"ERROR {'abcdefghij'[n % 10] * (n % 7 + 1)} {n * 7919 % 997:x}z {'q' * (n % 13)} fault",
+            "error",
+            AT - 60 + n / 20,
+        )
+    made.log(
+        "payments", "ERROR the provider answered 401: key was revoked", "error", AT - 80, AT - 20, AT + 40
+    )
     return "logs", "key was revoked"
 
 
@@ -188,14 +219,16 @@ def _host_fact(made: Made) -> tuple[Kind, str]:
 
 def _counter_from_nothing(made: Made) -> tuple[Kind, str]:
     _symptom(made, AT - 60)
-    made.counter("mariadb_connections_refused_total", after(AT - 75, 0.4, 0), job="mariadb", instance="web-1:9007")
+    made.counter(
+        "mariadb_connections_refused_total", after(AT - 75, 0.4, 0), job="mariadb", instance="web-1:9007"
+    )
     return "metrics", "mariadb_connections_refused_total"
 
 
 SCENARIOS: Mapping[str, Callable[[Made], tuple[Kind, str]]] = {
     "loud downstream": _loud, "correlated": _correlated, "slow drift": _drift, "decoy change": _earlier_apply,
-    "unread sources": _unread, "one line in thousands": _one_line, "Japanese": _japanese, "vanished": _vanished,
-    "restarted": _restarted, "unlike errors": _unlike_errors, "host fact": _host_fact,
+    "unread sources": _unread, "one line in thousands": _one_line, "Japanese": _japanese,
+    "vanished": _vanished, "restarted": _restarted, "unlike errors": _unlike_errors, "host fact": _host_fact,
     "counter from nothing": _counter_from_nothing,
 }  # fmt: skip
 

@@ -32,7 +32,9 @@ Method = Callable[[Material, int], Sequence[Shown]]
 def ours(material: Material, size: int) -> list[Shown]:
     """The pieces of our pack, as a person sees them."""
     masker = Masker("personal")
-    return [(piece.kind, f"{piece.text}\n{piece.sample}") for piece in pack_of(material, size, masker.mask).pieces]
+    return [
+        (piece.kind, f"{piece.text}\n{piece.sample}") for piece in pack_of(material, size, masker.mask).pieces
+    ]
 
 
 def place(shown: Sequence[Shown], decisive: Decisive) -> int | None:
