@@ -26,6 +26,8 @@ class Piece:
     host: str = ""
     sample: str = ""
     """A line of the log, masked, where `text` is the pattern of such lines."""
+    calm: bool = False
+    """Whether it says that things are in order: it speaks for a false alarm, and for no cause."""
 
 
 @dataclass(frozen=True, slots=True)
