@@ -190,14 +190,14 @@ def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]
     for group in _together(patterns):
         scores = [_pattern_score(pattern, scale) for pattern in group]
         best = group[max(range(len(group)), key=scores.__getitem__)]
-        several = len({pattern.service for pattern in group}) > 1
-        if several:
+        shared = len({pattern.service for pattern in group}) > 1
+        if shared:
             lines = [f"{pattern.service}: {_counted(pattern, scale)}" for pattern in group[:_SHOWN]]
             lines += [f"and {len(group) - _SHOWN} more services"] if len(group) > _SHOWN else []
             lines.append(best.text)
         else:
             lines = [_counted(best, scale), *(pattern.text for pattern in group)]
-        sample = best.sample if several else "\n".join(pattern.sample for pattern in group)
+        sample = best.sample if shared else "\n".join(pattern.sample for pattern in group)
         at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
         yield Candidate("logs", "log", "\n".join(lines), max(scores), at, best.service, best.host, sample)
 
