@@ -12,7 +12,13 @@ from pool import Pool
 pytestmark = pytest.mark.lab
 
 ALERTS = [
-    {"labels": {"alertname": name, "severity": "critical", "page": "true", "instance": "redis-1", "service": "redis"}, "annotations": {"summary": summary}}
+    {
+        "labels": {
+            "alertname": name, "severity": "critical", "page": "true", "instance": "redis-1",
+            "service": "redis",
+        },
+        "annotations": {"summary": summary},
+    }
     for name, summary in (("RedisDown", "Redis <b>is</b> down"), ("CacheSlow", "Answers are slow"))
 ]  # fmt: skip
 
