@@ -42,7 +42,8 @@ from techsapo_ops.stores.incidents.rows import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Engine, TableClause
+    from sqlalchemy import ColumnElement, Connection, TableClause
+    from sqlalchemy import Engine as Database
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class IncidentStore:
     def __init__(self, server: AuditServer | None, sqlite: Path) -> None:
         self._members: Sequence[AuditServer | None] = (None,) if server is None else server.members
         self._sqlite = sqlite
-        self._engines: list[Engine] = []
+        self._engines: list[Database] = []
         self._ready: set[int] = set()
         self._member = 0
         self._turn = threading.Lock()
@@ -171,13 +172,13 @@ class IncidentStore:
                     self._member = (self._member + 1) % len(self._engines)
         raise Away(cause)
 
-    def _made(self) -> list[Engine]:
-        clustered = len(self._members) > 1
-        patience = PATIENCE if clustered else READ_TIMEOUT
+    def _made(self) -> list[Database]:
+        others = bool(self._members[1:])
+        patience = PATIENCE if others else READ_TIMEOUT
         members = self._members
-        return [audit_engine(m, self._sqlite, patience=patience, causal=clustered) for m in members]
+        return [audit_engine(m, self._sqlite, patience=patience, causal=others) for m in members]
 
-    def _within(self, engine: Engine, do: Callable[[Connection], T]) -> T:
+    def _within(self, engine: Database, do: Callable[[Connection], T]) -> T:
         if self._member not in self._ready:
             if self._members == (None,):
                 make_file(self._sqlite)

@@ -179,6 +179,12 @@ def test_an_up_goes_on_with_the_tables_and_takes_from_the_app_what_it_needs_no_m
     assert asked(lab, "SHOW INDEX FROM audit_calls WHERE Key_name = 'ix_audit_calls_time'")
 
 
+def test_a_backup_has_the_incidents(lab: Project) -> None:
+    part = repository_of(stack_of(lab)).find(backed_up(lab).id).read().part("mysql")
+    assert part is not None
+    assert set(ADDING) - {"*"} <= set(part.facts["tables"])
+
+
 BEYOND = (
     "CREATE USER 'evil'@'%' IDENTIFIED BY 'x';",
     "GRANT ALL ON *.* TO 'techsapo'@'%';",

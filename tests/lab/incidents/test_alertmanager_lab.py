@@ -46,7 +46,7 @@ class Scene:
     def incidents(self) -> dict[str, int]:
         """Titles of the incidents, and how many of their alerts fire."""
         url = f"{self.app.url}/api/v1/incidents"
-        answer = httpx.get(url, trust_env=False)
+        answer = httpx.get(url, timeout=30, trust_env=False)
         return {i["title"]: i["firing"] for i in answer.json()["incidents"]}
 
     def notes(self, name: str, status: str = "firing") -> int:

@@ -74,13 +74,15 @@ def two_apps(folder: Path, seen: Vendor, slack: Slack, model: str) -> Iterator[t
 
 
 def incidents(app: Server, state: str = "all") -> list[dict[str, Any]]:
-    answer = httpx.get(f"{app.url}/api/v1/incidents", params={"limit": 500, "state": state}, trust_env=False)
+    wanted: dict[str, Any] = {"limit": 500, "state": state}
+    answer = httpx.get(f"{app.url}/api/v1/incidents", params=wanted, timeout=30, trust_env=False)
     listed: list[dict[str, Any]] = answer.json()["incidents"]
     return listed
 
 
 def incident(app: Server, number: int) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{app.url}/api/v1/incidents/{number}", trust_env=False).json()
+    answer = httpx.get(f"{app.url}/api/v1/incidents/{number}", timeout=30, trust_env=False)
+    found: dict[str, Any] = answer.json()
     return found
 
 

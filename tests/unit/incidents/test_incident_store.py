@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +17,7 @@ import sqlalchemy as sa
 
 from techsapo_ops.incidents.alert import Heard, Listener
 from techsapo_ops.incidents.incident import over, updated
+from techsapo_ops.services import sqlite_tool
 from techsapo_ops.stores.incidents import store as store_module
 from techsapo_ops.stores.incidents.rows import (
     COLUMN,
@@ -182,3 +186,19 @@ def test_the_columns_are_those_of_the_migration(store: IncidentStore, tmp_path: 
         lengths = {name: kind.length for name, kind in made.items() if name in cut and kind.length}
         assert lengths == {name: COLUMN[name] for name in lengths}
     engine.dispose()
+
+
+def test_a_backup_of_the_audit_log_has_the_incidents_and_events(store: IncidentStore, tmp_path: Path) -> None:
+    hear(store, alert("Slow", service="shop"))
+    store.add_event(Event("e" * 32, NOW, NOW, "deployed shop", "shop"))
+    text = Path(sqlite_tool.__file__).read_text()
+    argv = [sys.executable, "-I", "-c", text, "take", "audit.sqlite"]
+    taken = subprocess.run(argv, cwd=tmp_path, capture_output=True, check=True).stdout
+    head, _, content = taken.partition(b"\n")
+    rows = {name: table["rows"] for name, table in json.loads(head)["tables"].items()}
+    assert [rows[t.name] for t in (incidents_table(), alerts_table(), entries_table(), events_table())] == [
+        1
+    ] * 4
+    (tmp_path / "back.sqlite").write_bytes(content)
+    back = IncidentStore(None, tmp_path / "back.sqlite")
+    assert (back.incidents(limit=5), back.entries(1)) == (store.incidents(limit=5), store.entries(1))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
+from sqlalchemy.dialects import mysql
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_TIME = sa.DateTime().with_variant(DATETIME(fsp=6), "mysql")
-_LONG = sa.Text().with_variant(MEDIUMTEXT(), "mysql")
+_TIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), mysql.dialect.name)
+_LONG = sa.Text().with_variant(mysql.MEDIUMTEXT(), mysql.dialect.name)
 
 
 def upgrade() -> None:

@@ -1,0 +1,75 @@
+"""A whole stack as `up` makes it: its own Alertmanager tells its app, by a key that the stack has made."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from projects import Project, project, small_spec
+from servers import wait_for
+
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.http import BasicLogin
+from techsapo_ops.services.monitor import USER, password_file
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    with project(small_spec(investigate={"start": "all", "deadline": "30s"})) as made:
+        made.run("up")
+        made.well()
+        yield made
+
+
+def incidents(lab: Project) -> list[dict[str, Any]]:
+    url = f"http://127.0.0.1:{lab.spec['app']['port']}/api/v1/incidents"
+    listed: list[dict[str, Any]] = httpx.get(url, timeout=30, trust_env=False).json()["incidents"]
+    return listed
+
+
+def test_an_alert_of_the_stack_is_investigated_with_what_the_stack_says_of_itself(lab: Project) -> None:
+    lab.run("event", "deployed shop v12", "--service", "shop")
+    lab.run("jobs", "run", "evidence")
+    login = BasicLogin(USER, password_file(lab.layout, "alertmanager"))
+    server = Alertmanager(f"http://127.0.0.1:{lab.spec['monitoring']['alertmanager']['port']}", login=login)
+    now = datetime.now(UTC)
+    labels = {"alertname": "ShopSlow", "service": "shop", "severity": "warning"}
+    server.post(labels, {"summary": "the shop is slow"}, now, now + timedelta(hours=1))
+    wait_for(lambda: [i["investigation"] for i in incidents(lab)] == ["done"], what="an investigation")
+    url = f"http://127.0.0.1:{lab.spec['app']['port']}/api/v1/incidents/1"
+    whole = httpx.get(url, timeout=30, trust_env=False).json()
+    evidence = next(e["detail"] for e in whole["timeline"] if e["kind"] == "evidence")
+    assert evidence["unread"] == []
+    assert "deployed shop v12" in json.dumps(evidence["pieces"])
+    assert {p["kind"] for p in evidence["pieces"]} >= {"changes", "host"}
+    drawn = next(e["detail"] for e in whole["timeline"] if e["kind"] == "verdict")
+    assert drawn["verdict"]["outcome"] == "evidence_only"  # simulated providers know of no evidence
+
+
+def test_the_key_is_in_files_of_its_readers_alone_and_in_no_configuration(lab: Project) -> None:
+    keys = lab.layout.keys
+    key = (keys / "alerts-key").read_text()
+    for name in ("alerts-key", "alerts-key.app", "alerts-key.alertmanager"):
+        assert stat.S_IMODE((keys / name).stat().st_mode) == 0o600
+        assert (keys / name).read_text() == key
+    generated = [path for path in lab.layout.config.rglob("*") if path.is_file()]
+    assert [path for path in generated if key in path.read_text(errors="replace")] == []
+    for process in lab.members():
+        assert key not in "\0".join([*process.cmdline(), *process.environ().values()])
+
+
+def test_a_spec_without_investigations_has_no_route_to_the_app_any_more(lab: Project) -> None:
+    spec = {name: section for name, section in lab.spec.items() if name != "investigate"}
+    lab.spec = spec
+    lab.write()
+    lab.run("up")
+    lab.well()
+    url = f"http://127.0.0.1:{lab.spec['app']['port']}/api/v1/incidents"
+    assert httpx.get(url, timeout=30, trust_env=False).status_code == 404
