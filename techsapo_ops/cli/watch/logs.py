@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from techsapo_ops.adapters.log_lines import ORDER, Level, line_level, line_object
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.options import JsonOutput, NamedServicesArgument, SpecFile
@@ -16,7 +17,7 @@ from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.watch.log_filter import ORDER, Level, LogFilter, line_level, line_object
+from techsapo_ops.watch.log_filter import LogFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,27 +11,18 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+from techsapo_ops.adapters.log_lines import line_time
 from techsapo_ops.stack.observed import LogLine
 
 _BLOCK = 64 * 1024
 _LONGEST = 4 * 1024 * 1024
 """Bytes of a line without an end that is followed, from which on it is told in pieces."""
 _POLL_SECONDS = 0.2
-_ISO = re.compile(
-    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ]+(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?"
-)
-_JSON = re.compile(r'"(?:timestamp|time|ts)"\s*:\s*"([^"]+)"')
-_LOGFMT = re.compile(r'\b(?:ts|time)="?(\d{4}-[^\s"]+)')
-_DAY_MONTH_YEAR = re.compile(r"^\d+:[A-Z] (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d)\.(\d{3})")
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, 1)}
 _START = datetime.fromtimestamp(0, UTC)
-_YEARS = range(MINYEAR + 1, MAXYEAR)
-"""Of a time that exists in every zone: what is logged may begin with any date."""
 _EVENT = re.compile(
     r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) \w+ "
     r"(?:(?P<start>supervisord started)|(?P<event>exited|stopped): (?P<name>\S+) \()"
@@ -39,52 +30,6 @@ _EVENT = re.compile(
 _EXITS_READ = 256 * 1024
 LOOP_EXITS = 3
 LOOP_WINDOW = timedelta(seconds=60)
-
-
-def line_time(text: str) -> datetime | None:
-    """When a log line was written, as it says itself; None where it says nothing that is understood.
-
-    Understood are a JSON "timestamp", logfmt's `ts=` or `time=`, an ISO-like time at the start (MariaDB,
-    nginx, supervisord) and Redis's own form. A time without zone is taken as local.
-    """
-    if text.startswith("{"):
-        match = _JSON.search(text)
-        return _iso(match[1]) if match else None
-    leading = _iso(text)
-    if leading is not None:
-        return leading
-    written = _DAY_MONTH_YEAR.match(text)
-    if written is not None and written[2] in _MONTHS:
-        day, month, year, hour, minute, second, milli = written.groups()
-        return _aware(
-            (int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), int(milli) * 1000),
-            None,
-        )
-    match = _LOGFMT.search(text)
-    return _iso(match[1]) if match else None
-
-
-def _iso(text: str) -> datetime | None:
-    match = _ISO.match(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    micro = int((fraction or "0").ljust(6, "0")[:6])
-    return _aware((int(year), int(month), int(day), int(hour), int(minute), int(second), micro), zone)
-
-
-def _aware(parts: tuple[int, int, int, int, int, int, int], zone: str | None) -> datetime | None:
-    if parts[0] not in _YEARS:
-        return None
-    try:
-        naive = datetime(*parts)
-        if zone is None:
-            return naive.astimezone()
-        if zone == "Z":
-            return naive.replace(tzinfo=UTC)
-        return datetime.fromisoformat(f"{naive.isoformat()}{zone}")
-    except ValueError:  # the digits are no date
-        return None
 
 
 def read(

@@ -16,12 +16,13 @@ from rows import each_row
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.log_lines import line_time
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.containers import logs
 from techsapo_ops.engines.containers.logs import line_of
 from techsapo_ops.engines.native import housekeeping
-from techsapo_ops.engines.native.logs import Follower, exits, exits_after, line_time, loops, read, rotated
+from techsapo_ops.engines.native.logs import Follower, exits, exits_after, loops, read, rotated
 
 CASES: list[dict[str, Any]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "log_times.yaml").read_text(encoding="utf-8")

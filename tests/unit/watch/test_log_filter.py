@@ -7,9 +7,10 @@ from typing import Any
 
 from rows import each_row
 
+from techsapo_ops.adapters.log_lines import line_level
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.stack.observed import LogLine
-from techsapo_ops.watch.log_filter import LogFilter, line_level
+from techsapo_ops.watch.log_filter import LogFilter
 
 CASES: list[dict[str, Any]] = read_yaml((Path(__file__).parents[2] / "cases/log_levels.yaml").read_text())
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
