@@ -50,7 +50,7 @@ def machine(scenario: Scenario, world: World) -> None:
     urls = {
         name: f"http://127.0.0.1:{servers.PORTS[name]}"
         for name in ("auth", "stock", "payments", "reviews")
-        if name in runs
+        if name in ("auth", *runs)
     }
     for name in ("shop", "auth", *runs):
         if name in servers.PORTS:
@@ -72,6 +72,7 @@ def record(scenario: Scenario, folder: Path, work: Path) -> None:
         noise.begin(world, scenario)
         time.sleep(WARM)
         assert not (early := recorder.firing(scenario.alert)), early
+        assert recorder.orders() > 5, "the shop takes no orders"
         start = datetime.now(UTC)
         time.sleep(QUIET - noise.LEAD)
         noise.unrelated(world, scenario)
@@ -88,6 +89,9 @@ def record(scenario: Scenario, folder: Path, work: Path) -> None:
             scenario.then(world)
         time.sleep(AFTER)
         material = recorder.material(firing, start, datetime.now(UTC), scenario.unread)
+    except BaseException:
+        explain(world)
+        raise
     finally:
         world.end()
     decisive = tuple(Decisive(kind, contains) for kind, contains in scenario.decisive)
@@ -95,6 +99,14 @@ def record(scenario: Scenario, folder: Path, work: Path) -> None:
         scenario.outcome, scenario.cause, scenario.service, scenario.chain, decisive, scenario.distractors
     )
     write_bundle(folder, material, answer)
+
+
+def explain(world: World) -> None:
+    """Show the ends of all logs: why a recording failed."""
+    for line in world.lines[-40:]:
+        print(line.at.time(), line.service, line.text[:200])
+    for file in [*Path("/var/log").glob("*/*.log"), *Path("/var/log").glob("*.log")]:
+        print(f"== {file}", *file.read_text(errors="replace").splitlines()[-6:], sep="\n")
 
 
 if __name__ == "__main__":

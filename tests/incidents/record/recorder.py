@@ -99,6 +99,10 @@ class Recorder:
             None,
         )
 
+    def orders(self) -> float:
+        """Orders since the machine began."""
+        return sum(sample.value for sample in self.prometheus.query("orders_total"))
+
     def kernel_lines(self) -> list[Line]:
         """What the kernel said of this machine's control groups. Its clock is the time since it started."""
         lines = []

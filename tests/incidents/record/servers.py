@@ -46,7 +46,22 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 FOLDERS = {"shop": "images", "auth": "sessions", "mailer": "mails", "invoicer": "invoices"}
 TEMPLATE = Path("/tmp/record-mariadb-template")  # noqa: S108
-_MARIADB = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=48M", "--performance-schema=off", "--skip-log-bin", "--user=mysql", "--innodb-flush-log-at-trx-commit=2", "--max-connections=40", "--slow-query-log", "--long-query-time=0.5", "--slow-query-log-file=/var/log/mysql/slow.log", "--log-error=/var/log/mysql/error.log", "--socket=/run/mysqld/mysqld.sock", "--pid-file=/run/mysqld/mysqld.pid", "--loose-innodb-lock-wait-timeout=3"]
+_MARIADB = [
+    "--innodb-log-file-size=8M",
+    "--innodb-buffer-pool-size=48M",
+    "--performance-schema=off",
+    "--skip-log-bin",
+    "--user=mysql",
+    "--innodb-flush-log-at-trx-commit=2",
+    "--max-connections=40",
+    "--slow-query-log",
+    "--long-query-time=0.5",
+    "--slow-query-log-file=/var/log/mysql/slow.log",
+    "--log-error=/var/log/mysql/error.log",
+    "--socket=/run/mysqld/mysqld.sock",
+    "--pid-file=/run/mysqld/mysqld.pid",
+    "--loose-innodb-lock-wait-timeout=3",
+]
 _TABLES = """
 CREATE DATABASE shop;
 USE shop;
@@ -128,7 +143,10 @@ def make_authority() -> None:
     made = x509.CertificateBuilder(
         _name("Recorded CA"), _name("Recorded CA"), key.public_key(), 1, now, now + dates.timedelta(days=90)
     )
-    signed = made.add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    extended = made.add_extension(x509.BasicConstraints(True, None), True).add_extension(usage, True)
+    identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signed = extended.add_extension(identity, False).sign(key, hashes.SHA256())
     Path("/etc/shop/ca.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     Path("/etc/psp/ca.key").write_bytes(_key_bytes(key))
 
@@ -363,7 +381,7 @@ def watching(world: World, probes: Mapping[str, str], textfiles: bool = True) ->
         world, "node-exporter", "prometheus-node-exporter", "--web.listen-address=127.0.0.1:9100", "--log.level=warn",
         "--collector.disable-defaults", *(f"--collector.{name}" for name in ("cpu", "loadavg", "meminfo", "filesystem", "diskstats", "netstat", "filefd", "vmstat", "textfile")),
         "--collector.textfile.directory=/var/lib/node", "--collector.filesystem.mount-points-include=^/(var/(lib/shop.*|lib/mysql|log/.*|backups))?$",
-        "--collector.diskstats.device-include=^vda$",
+        "--collector.diskstats.device-exclude=^(ram|loop|fd|sr).*$",
     )  # fmt: skip
     jobs.append(job("node", 9100))
     if "mariadb" in world.units:

@@ -121,7 +121,7 @@ class Customers:
             return
         self.request("GET", f"/search?maker={random.randint(1, 500)}")
         login = urllib.parse.urlencode({"user": user, "password": "correct horse"})
-        code, token = self.request("POST", f"/login?{login}")
+        code, token = self.request("POST", "/login", login.encode())
         self.request("POST", f"/cart/{session}", random.randbytes(400).hex().encode())
         if random.random() < 0.3:
             self.request("POST", "/images", random.randbytes(24_000))
@@ -132,7 +132,8 @@ class Customers:
         """Guess a password now and then, and look for software that is not here."""
         while True:
             time.sleep(random.uniform(4, 9))
-            self.request("POST", f"/login?user={random.choice(['admin', 'root', 'test'])}&password=123456")
+            guess = f"user={random.choice(['admin', 'root', 'test'])}&password=123456"
+            self.request("POST", "/login", guess.encode())
             self.request("GET", "/wp-login.php")
 
     def run(self) -> None:

@@ -112,7 +112,12 @@ class Shop:
         return "stored"
 
     def login(self, _: str, fields: dict[str, str]) -> Any:
-        return call("auth", f"{self.settings['urls']['auth']}/login?{urllib.parse.urlencode(fields)}", 3.0)
+        try:
+            return call("auth", f"{self.settings['urls']['auth']}/login", 3.0, fields["body"].encode())
+        except Fault as fault:
+            if "answered 403" in str(fault):
+                raise Fault(403, "wrong password") from None
+            raise
 
     def checkout(self, session: str, fields: dict[str, str]) -> Any:
         urls, timeout = self.settings["urls"], float(self.settings["timeout"])
@@ -146,10 +151,11 @@ class Auth:
         self.routes: dict[str, base.Handler] = {"login": self.login}
 
     def login(self, _: str, fields: dict[str, str]) -> Any:
-        if fields.get("password") != "correct horse":
-            raise Fault(403, f"wrong password for {fields.get('user')}")
-        token = sign(fields["user"], Path("/etc/shop/token.secret").read_text())
-        (DATA / "sessions" / hashlib.sha256(token.encode()).hexdigest()[:24]).write_text(fields["user"])
+        given = dict(urllib.parse.parse_qsl(fields["body"]))
+        if given.get("password") != "correct horse":
+            raise Fault(403, f"wrong password for {given.get('user')}")
+        token = sign(given["user"], Path("/etc/shop/token.secret").read_text())
+        (DATA / "sessions" / hashlib.sha256(token.encode()).hexdigest()[:24]).write_text(given["user"])
         return token
 
 

@@ -53,10 +53,10 @@ def invoices(world: World) -> None:
     distractors=("the disk's bytes, of which most are free", "bots that guess passwords"),
 )
 def inodes(world: World) -> None:
-    old = '.hexdigest()[:24]).write_text(fields["user"])'
+    old = '.hexdigest()[:24]).write_text(given["user"])'
     world.deploy("auth", "v42", {f'        (DATA / "sessions" / hashlib.sha256(token.encode()){old}': (
         "        for part in range(12):\n"
-        '            (DATA / "sessions" / f"{hashlib.sha256(token.encode()).hexdigest()[:24]}.{part}").write_text(fields["user"])'
+        '            (DATA / "sessions" / f"{hashlib.sha256(token.encode()).hexdigest()[:24]}.{part}").write_text(given["user"])'
     )})  # fmt: skip
 
 

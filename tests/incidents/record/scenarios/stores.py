@@ -104,7 +104,23 @@ def report(world: World) -> None:
 )
 def loss(world: World) -> None:
     run(
-        *["iptables", "-A", "INPUT", "-d", "127.0.0.12", "-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", "0.4", "-j", "DROP"]
+        *[
+            "iptables",
+            "-A",
+            "INPUT",
+            "-d",
+            "127.0.0.12",
+            "-p",
+            "tcp",
+            "-m",
+            "statistic",
+            "--mode",
+            "random",
+            "--probability",
+            "0.4",
+            "-j",
+            "DROP",
+        ]
     )
 
 
