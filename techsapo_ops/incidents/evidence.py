@@ -24,6 +24,8 @@ class Piece:
     at: datetime | None = None
     service: str = ""
     host: str = ""
+    sample: str = ""
+    """A line of the log, masked, where `text` is the pattern of such lines."""
 
 
 @dataclass(frozen=True, slots=True)

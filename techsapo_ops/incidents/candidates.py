@@ -1,0 +1,305 @@
+"""Every piece of evidence that there could be, with a score: how unusual it is, and how near to the alert.
+
+A score is between 0 and 1 and comparable between kinds: 0.5 is what a tired person would want to see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
+from techsapo_ops.incidents.patterns import Pattern, mined
+from techsapo_ops.incidents.series import Movement, movements, selectors
+from techsapo_ops.incidents.series_text import said
+
+_SHOWN = 4
+"""Readings of one group that are shown."""
+_MOST_TOGETHER = 12
+"""Patterns whose lines came together that are one piece."""
+_TROUBLE = re.compile(
+    r"no space|out of memory|oom|killed|refused|denied|expired|timed? ?out|unreachable|exhaust|too many"
+    r"|limit|full|corrupt|fatal|panic|segfault|permission|read-only|unknown|invalid|cannot|unable"
+    r"|could not|deadlock|abort|maxmemory|misconf|certificate|unauthori[sz]ed|forbidden|revoked|not found"
+    r"|no such|失敗|エラー|拒否|期限|不足|容量|超過|停止",
+    re.IGNORECASE,
+)
+"""Words with which programs complain of what they miss."""
+_CHANGES = {
+    "apply": 0.75,
+    "event": 0.7,
+    "oom": 0.85,
+    "certificate": 0.6,
+    "restart": 0.6,
+    "drift": 0.65,
+    "job": 0.5,
+}
+_SERVICE_LABELS = ("service", "job", "app", "unit", "name", "container", "target")
+_HOST_LABELS = ("host", "instance", "node")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A piece of evidence that is not yet masked, cut or numbered."""
+
+    kind: Kind
+    source: str
+    text: str
+    score: float
+    at: datetime | None = None
+    service: str = ""
+    host: str = ""
+    sample: str = ""
+
+
+def candidates(material: Material) -> Iterator[Candidate]:
+    """The candidates of all kinds, in no order."""
+    moved, patterns = movements(material), mined(material.lines)
+    scale = _Scale(material, moved, patterns)
+    yield from _of_series(moved, scale)
+    yield from _of_lines(patterns, scale)
+    yield from _of_changes(material, scale)
+    yield from _of_facts(material, scale)
+    for number, page in enumerate(material.pages):
+        text = f"{page.file}: {page.heading}\n{page.text}"
+        score = (0.5 if page.kind == "runbook" else 0.4) - 0.02 * min(number, 10) + scale.named(text)
+        yield Candidate(page.kind, page.file, text, score)
+    for one in material.earlier:
+        text = f"{one.at:%Y-%m-%d} {one.id}: {one.summary}. Cause, by a person: {one.cause}"
+        yield Candidate("like", "incidents", text, 0.45, one.at)
+
+
+class _Scale:
+    """What the parts of a score are worth in this incident.
+
+    `onset` is when what the alert is about began to move, which is before `began` where alerts wait.
+    """
+
+    def __init__(self, material: Material, moved: Sequence[Movement], patterns: Sequence[Pattern]) -> None:
+        self.subject = subject = material.subject
+        self.began, self.start = subject.began.timestamp(), material.start.timestamp()
+        self._words = _words(f"{subject.summary} {subject.question}")
+        wanted = selectors(subject.expression)
+        self.named_ones = {
+            id(one)
+            for one in moved
+            if _agrees(one.reading.labels, subject.labels)
+            and any(name in _names_of(one) and _agrees(one.reading.labels, labels) for name, labels in wanted)
+        }
+        ats = [
+            one.at for one in moved if one.at is not None and id(one) in self.named_ones and one.weight > 0.4
+        ]
+        self.onset = min(
+            [at for at in ats if at > self.start + 0.25 * (self.began - self.start)] + [self.began]
+        )
+        services = {pattern.service for pattern in patterns} | {
+            _service(one.reading.labels, subject) for one in moved
+        }
+        said = Counter(
+            (word, pattern.service)
+            for pattern in patterns
+            if pattern.times[-1] >= self.onset and pattern.level
+            for word in set(re.findall(r"[\w-]+", pattern.sample.lower()))
+        )
+        self._blamed = {word for word, service in said if word in services and word != service}
+
+    def near(self, at: float | None) -> float:
+        """1 for what began shortly before the onset, less for what is earlier, and for what followed it."""
+        if at is None:
+            return 0.75
+        if at > self.onset:
+            return 0.85
+        return 1 - 0.4 * min(1.0, (self.onset - at) / max(1.0, self.onset - self.start))
+
+    def relation(self, service: str, host: str) -> float:
+        """What it adds to be of a service or on a host that the alert names, or that others complain of."""
+        related = 0.07 if service in self.subject.services else 0.06 if service in self._blamed else 0.0
+        return related + 0.03 * (host in self.subject.hosts)
+
+    def named(self, text: str) -> float:
+        """What it adds to hold words of the alert's summary or of the question."""
+        return min(0.09, 0.03 * len(self._words & _words(text))) if self._words else 0.0
+
+
+def _words(text: str) -> frozenset[str]:
+    """Words of four letters and more, and pairs of Japanese characters."""
+    low = text.lower()
+    pairs = {
+        run[n : n + 2]
+        for run in re.findall(r"[\u30a0-\u30ff\u3400-\u9fff]+", low)
+        for n in range(len(run) - 1)
+    }
+    return frozenset({*re.findall(r"[a-z][a-z0-9]{3,}", low), *pairs})
+
+
+def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
+    """Series whose names begin alike are one piece, and so are those of a service that began or ended."""
+    groups: dict[tuple[str, str], list[tuple[float, Movement]]] = defaultdict(list)
+    for one in moved:
+        service, host = _service(one.reading.labels, scale.subject), _host(one.reading.labels)
+        named = id(one) in scale.named_ones
+        if not one.weight and not named:
+            continue
+        score = 0.8 * one.weight * scale.near(one.at) + scale.relation(service, host)
+        if named:
+            score = max(score, 0.55) + 0.15
+        key = ("alert", "") if named else (_stem(one.reading.name), "")
+        groups[(one.how, service) if one.how in {"began", "ended"} else key].append((score, one))
+    for pairs in groups.values():
+        pairs.sort(key=lambda pair: (-pair[0], pair[1].reading.name, sorted(pair[1].reading.labels.items())))
+        shown = [one for _, one in pairs[:_SHOWN]]
+        ats = [one.at for one in shown if one.at is not None]
+        at = datetime.fromtimestamp(min(ats), UTC) if ats else None
+        labels = shown[0].reading.labels
+        yield Candidate(
+            "metrics", "prometheus", said(shown, len(pairs) - _SHOWN), pairs[0][0], at,
+            _service(labels, scale.subject), _host(labels),
+        )  # fmt: skip
+
+
+def _names_of(movement: Movement) -> tuple[str, ...]:
+    name = movement.reading.name
+    return (name, f"{name}_sum", f"{name}_count", f"{name}_bucket")
+
+
+def _stem(name: str) -> str:
+    """What related names begin with."""
+    return "_".join(name.split("_")[:2])
+
+
+def _agrees(labels: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    return all(others.get(key, value) == value for key, value in labels.items())
+
+
+def _service(labels: Mapping[str, str], subject: Subject) -> str:
+    values = [labels[key] for key in _SERVICE_LABELS if labels.get(key)]
+    return next((value for value in values if value in subject.services), values[0] if values else "")
+
+
+def _host(labels: Mapping[str, str]) -> str:
+    value = next((labels[key] for key in _HOST_LABELS if labels.get(key)), "")
+    return value.rpartition(":")[0] or value
+
+
+def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]:
+    """Patterns whose lines came together, as a traceback's, are one piece; so is one of several services."""
+    for group in _together(patterns):
+        scores = [_pattern_score(pattern, scale) for pattern in group]
+        best = group[max(range(len(group)), key=scores.__getitem__)]
+        several = len({pattern.service for pattern in group}) > 1
+        if several:
+            lines = [f"{pattern.service}: {_counted(pattern, scale)}" for pattern in group[:_SHOWN]]
+            lines += [f"and {len(group) - _SHOWN} more services"] if len(group) > _SHOWN else []
+            lines.append(best.text)
+        else:
+            lines = [_counted(best, scale), *(pattern.text for pattern in group)]
+        sample = best.sample if several else "\n".join(pattern.sample for pattern in group)
+        at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
+        yield Candidate("logs", "log", "\n".join(lines), max(scores), at, best.service, best.host, sample)
+
+
+def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
+    """Patterns of a service whose lines came within a second of each other, and the same of several."""
+    open_ones: dict[tuple[str, str, int], list[Pattern]] = {}
+    alone: dict[str, list[Pattern]] = defaultdict(list)
+    groups: list[list[Pattern]] = []
+    for pattern in patterns:
+        key = (pattern.service, pattern.host, len(pattern.times))
+        group = open_ones.get(key)
+        if group and len(group) < _MOST_TOGETHER and _same_times(group[0], pattern):
+            group.append(pattern)
+        else:
+            open_ones[key] = [pattern]
+            groups.append(open_ones[key])
+    for group in groups:
+        if len(group) > 1:
+            yield group
+        else:
+            alone[group[0].text] += group
+    yield from alone.values()
+
+
+def _same_times(one: Pattern, other: Pattern) -> bool:
+    return all(abs(a - b) <= 1 for a, b in zip(one.times, other.times, strict=True))
+
+
+def _counted(pattern: Pattern, scale: _Scale) -> str:
+    """How often and when lines of a pattern came."""
+    first, last = pattern.times[0], pattern.times[-1]
+    before = sum(time < scale.onset for time in pattern.times)
+    news = ", none before" if not before else f", {before} of them before the onset"
+    times = _clock(first) if first == last else f"{_clock(first)} to {_clock(last)}"
+    return f"{len(pattern.times)}× {pattern.level}".rstrip() + f", {times}{news}"
+
+
+def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
+    """How new the pattern is, how bad it sounds, and whose it is.
+
+    What came at the same rate all the time is old: later lines are compared with what the earlier rate makes
+    one expect, and with the scatter of such a count.
+    """
+    times, span = pattern.times, scale.onset - scale.start
+    calm = scale.start + 0.6 * span
+    early = sum(time < calm for time in times)
+    late = len(times) - early
+    expected = early * (max(times[-1], scale.began) - calm) / (0.6 * span or 1)
+    new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
+    onset = times[early] if early < len(times) and new > 0.5 else times[0]
+    level = {"error": 0.2, "warning": 0.1, "": 0.0}[pattern.level]
+    trouble = 0.12 if _TROUBLE.search(pattern.sample) else 0.0
+    score = (0.45 * new + (level + trouble) * (0.4 + 0.6 * new)) * scale.near(onset)
+    return score + scale.relation(pattern.service, pattern.host) + scale.named(pattern.sample)
+
+
+def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
+    alike: dict[tuple[str, str, str, str], list[Change]] = defaultdict(list)
+    for one in sorted(material.changes, key=lambda change: (change.at, change.text, change.detail)):
+        alike[one.kind, one.service, one.host, re.sub(r"\d+", "0", one.text)].append(one)
+    for (kind, service, host, _), changes in alike.items():
+        last = changes[-1]
+        onset = changes[0].at.timestamp()
+        bad = 0.15 if re.search(r"fail|error|status [1-9]|失敗", last.text) else 0.0
+        often = 0.1 if len(changes) > 2 and kind in {"restart", "oom"} else 0.0
+        routine = -0.15 if len(changes) > 2 and kind == "job" and not bad else 0.0
+        score = (_CHANGES[kind] + bad + often + routine) * scale.near(onset)
+        count = (
+            f"{len(changes)}×, {_clock(onset)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
+        )
+        text = f"{kind}: {count}{last.text}" + (f"\n{last.detail}" if last.detail else "")
+        score += scale.relation(service, host) + scale.named(text)
+        yield Candidate("changes", "changes", text, min(score, 0.99), changes[0].at, service, host)
+
+
+def _of_facts(material: Material, scale: _Scale) -> Iterator[Candidate]:
+    calm: dict[str, list[Fact]] = defaultdict(list)
+    for fact in material.facts:
+        if fact.ok is False:
+            score = 0.7 + scale.relation(fact.service, fact.host) + scale.named(fact.name)
+            yield Candidate(
+                "host", "facts", f"{fact.name}: {fact.value}", score, None, fact.service, fact.host
+            )
+        else:
+            calm[fact.host].append(fact)
+    for host, facts in calm.items():
+        lines = [f"{fact.name}: {fact.value}" for fact in facts]
+        for text in _blocks(lines):
+            yield Candidate("host", "facts", text, 0.3 + scale.named(text), None, "", host)
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[str]:
+    """Lines together, in parts of some 1,200 characters."""
+    block = ""
+    for line in lines:
+        if block and len(block) + len(line) > 1_200:
+            yield block.rstrip()
+            block = ""
+        block += f"{line}\n"
+    if block:
+        yield block.rstrip()
+
+
+def _clock(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
