@@ -1,7 +1,10 @@
-"""Cause real faults with real servers, and record a bundle of each: `python -m tests.incidents.record [NAME…] [--out FOLDER]`.
+"""Cause real faults with real servers, and record a bundle of each.
 
-As root, on Linux with control groups of version 1 or loop devices where a scenario needs them. Each recording runs in
-namespaces of its own and takes some four minutes; `--jobs` are recorded at once. A bundle that exists is kept.
+    python -m tests.incidents.record [NAME…] [--out FOLDER] [--jobs COUNT]
+
+As root, on Linux with control groups of version 1, loop devices and Debian's packages of `make lab` and
+libfaketime. Each recording runs in namespaces of its own and takes some four minutes, most of which it waits;
+COUNT are recorded at once. A bundle that exists is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.incidents.record.scenarios import SCENARIOS
+from tests.incidents.record.scenario import SCENARIOS
 from tests.incidents.record.servers import make_template
 from tests.incidents.record.world import say
 
@@ -40,7 +43,7 @@ BUSY = 1.5 * (os.cpu_count() or 1)
 def record(name: str, out: Path) -> bool:
     """Record one scenario; whether that worked."""
     with _START:  # not all at once, and not on a busy machine
-        for _ in range(12):
+        for _ in range(3):
             if os.getloadavg()[0] < BUSY:
                 break
             time.sleep(5)
@@ -50,7 +53,7 @@ def record(name: str, out: Path) -> bool:
     try:
         with log.open("wb") as file:
             done = subprocess.run(
-                [*_NAMESPACES, sys.executable, "-m", "tests.incidents.record.inside", name, str(out / name), str(work)],
+                [*_NAMESPACES, sys.executable, "-m", f"{__package__}.inside", name, str(out / name), str(work)],
                 stdout=file, stderr=file, env={**os.environ, "RECORD_ID": secrets.token_hex(4)}, check=False,
             )  # fmt: skip
     finally:

@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.incidents.record import servers
+from tests.incidents.record import certificates
 from tests.incidents.record.scenario import Scenario
 from tests.incidents.record.world import World
 
 LEAD = 18
 """Seconds from the unrelated change to the fault."""
-_PYTHON = "/usr/bin/python3"
 
 
 def _tidy(world: World) -> None:
-    world.job(
-        "tidy-sessions",
-        "find",
-        "/var/lib/shop/sessions",
-        "/var/lib/shop/carts",
-        "-mmin",
-        "+60",
-        "-delete",
-        user="www-data",
-    )
+    folders = "/var/lib/shop/sessions /var/lib/shop/carts"
+    world.job("tidy-sessions", f"find {folders} -mmin +60 -delete", user="www-data")
 
 
 def _report(world: World) -> None:
     script = "import glob; print('counted', len(glob.glob('/var/lib/shop/*/*')), 'files')"
-    world.job("count-files", _PYTHON, "-W", "always", "-c", script, user="www-data")
+    world.job("count-files", script, user="www-data")
 
 
 def _aborted(world: World) -> None:
     """A client of the database that leaves without a goodbye, which MariaDB logs."""
     script = (
-        "import pymysql, os; c = pymysql.connect(host='127.0.0.11', user='watcher', password='watching');"
-        "print('WARNING: the option --old-format is deprecated'); os._exit(0)"
+        "import pymysql, os\n"
+        "c = pymysql.connect(host='127.0.0.11', user='watcher', password='watching')\n"
+        "print('WARNING: the option --old-format is deprecated', flush=True)\n"
+        "os._exit(0)\n"
     )
-    world.job("export-catalogue", _PYTHON, "-c", script)
+    world.job("export-catalogue", script)
 
 
-def begin(world: World, scenario: Scenario) -> None:
+def begin(world: World) -> None:
     """Run small jobs now and then, until the end."""
     jobs = [_tidy, _report, _aborted]
 
@@ -62,15 +56,13 @@ def _deploy(name: str, version: str) -> Callable[[World], None]:
 
 def _nginx_comment(world: World) -> None:
     world.rewrite(
-        "/etc/nginx/nginx.conf",
-        lambda text: text.replace("client_header_timeout 120s", "client_header_timeout 100s"),
-        "nginx",
+        "/etc/nginx/nginx.conf", {"client_header_timeout 120s": "client_header_timeout 100s"}, "nginx"
     )
-    world.signal("nginx", signal.SIGHUP)
+    os.kill(world.units["nginx"].pid, signal.SIGHUP)
 
 
 def _staging_certificate(world: World) -> None:
-    servers.certificate("/etc/shop/staging", "staging.shop.example")
+    certificates.issue("/etc/shop/staging", "staging.shop.example")
     world.change("certificate", "renewed the certificate of staging.shop.example", "staging")
 
 
@@ -80,13 +72,13 @@ def _feature(world: World) -> None:
 
 def _rotate(world: World) -> None:
     Path("/var/log/nginx/access.log").rename("/var/log/nginx/access.log.1")
-    world.signal("nginx", signal.SIGUSR1)
+    os.kill(world.units["nginx"].pid, signal.SIGUSR1)
     world.change("job", "logrotate ended with status 0 after 0 s", "nginx")
 
 
 def unrelated(world: World, scenario: Scenario) -> None:
     """Do something harmless shortly before the fault: which, the scenario's name decides."""
     chosen: list[Callable[[World], None]] = [_nginx_comment, _staging_certificate, _feature, _rotate]
-    if "reviews" in scenario.services:
+    if "reviews" in scenario.runs:
         chosen += [_deploy("reviews", "v12")] * 4
     chosen[zlib.crc32(scenario.name.encode()) % len(chosen)](world)

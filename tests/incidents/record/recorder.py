@@ -1,7 +1,8 @@
 """What a recording leaves: the raw samples, log lines, changes and facts of its window, as a bundle.
 
-Nothing is made up and nothing is moved in time. What is left out: samples between those of a step, so that a bundle
-stays small; all but the ends of a series that stood still; lines that say themselves that they are information.
+Nothing is made up and nothing is moved in time. Left out, so that a bundle stays small, are samples between
+those of a step, all but the ends of a series that stood still, lines that say themselves that they are
+information, and some of very many lines that differ in numbers alone.
 """
 
 from __future__ import annotations
@@ -18,48 +19,41 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from cryptography import x509
 
 from techsapo_ops.adapters.log_lines import line_level, line_time
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Series
+from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.material import Fact, Level, Line, Material, Subject, Unread
 from techsapo_ops.incidents.openmetrics import text_of
-from tests.incidents.record.servers import OUTSIDE, RULES
+from tests.incidents.record.certificates import names_and_end
+from tests.incidents.record.servers import OUTSIDE
+from tests.incidents.record.watching import RULES
 from tests.incidents.record.world import HOST, World
 
-MOST_METRICS = 125_000
-MOST_LINES = 420
-_STEPS = (6, 10, 14, 20, 30)
+MOST_METRICS = 138_000
+MOST_LOGS = 46_000
+_STEPS = (6, 8, 10, 12, 15, 20, 30)
 _LEVELS: Mapping[str | None, Level] = {"error": "error", "warn": "warning", None: ""}
-_DISKS = (
-    "/",
-    "/var/lib/shop",
-    "/var/lib/mysql",
-    "/var/log/shop",
-    "/var/log/nginx",
-    "/var/backups",
-    "/var/lib/shop/sessions",
-)
+_DISKS = ("/", "/var/lib/shop", "/var/lib/shop/sessions", "/var/lib/mysql", "/var/log/shop")
+_LOGS = {
+    "nginx": "nginx/error",
+    "mariadb": "mysql/mysqld",
+    "replica": "mysql/replica",
+    "redis": "redis",
+    "cron": "cron",
+}
+_NOT_KEPT = "scrape_.*|ALERTS.*|.*_exporter_.*|process_(virtual|network).*"
 
 
-def log_files(world: World) -> dict[str, list[Path]]:
-    """The logs of each service, as a team would name them."""
-    logs = {name: [Path(f"/var/log/shop/{name}.log")] for name in world.units if name not in OUTSIDE}
-    logs["nginx"] = [Path("/var/log/nginx/error.log")]
-    logs["mariadb"] = [Path("/var/log/mysql/error.log")]
-    if "replica" in world.units:
-        logs["replica"] = [Path("/var/log/mysql/replica-error.log")]
-    logs["redis"] = [Path("/var/log/redis.log")]
-    logs["cron"] = [Path("/var/log/cron.log")]
-    return {
-        name: [file for file in files if file.exists()]
-        for name, files in logs.items()
-        if name in world.units or name == "cron"
-    }
+def logs(world: World) -> dict[str, Path]:
+    """The log of each service that runs, and cron's."""
+    names = [name for name in (*world.units, "cron") if name not in OUTSIDE]
+    files = {name: Path("/var/log", f"{_LOGS.get(name, f'shop/{name}')}.log") for name in names}
+    return {name: file for name, file in files.items() if file.exists()}
 
 
-def lines_of(service: str, file: Path, start: datetime, end: datetime) -> Iterator[Line]:
-    """The lines of a log within a window, but for those that are information; a line without a time goes with its predecessor."""
+def lines_of(service: str, file: Path) -> Iterator[Line]:
+    """The lines of a log but for those that are information; one without a time goes with its predecessor."""
     at: datetime | None = None
     level: str | None = None
     for text in file.read_text(errors="replace").splitlines():
@@ -68,17 +62,26 @@ def lines_of(service: str, file: Path, start: datetime, end: datetime) -> Iterat
             at, level = when, said
         else:
             level = said or level
-        if at is not None and start <= at <= end and text.strip() and level in _LEVELS:
+        if at is not None and text.strip() and level in _LEVELS:
             yield Line(at, text, service, HOST, _LEVELS[level])
 
 
-def fewer(lines: Iterable[Line], most: int) -> list[Line]:
-    """At most so many lines: of one service and level each second, third … is left out, the first and last stay."""
-    chosen = list(lines)
-    if len(chosen) <= most:
-        return chosen
-    step = len(chosen) / most
-    return [chosen[int(number * step)] for number in range(most)]
+def fewer(lines: Iterable[Line]) -> list[Line]:
+    """The lines, at most MOST_LOGS bytes: of those that differ in numbers alone, some are left out."""
+    alike: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        alike.setdefault((line.service, re.sub(r"[0-9a-f]*\d[0-9a-f]*", "", line.text)[:90]), []).append(line)
+    for most in (1000, 200, 120, 80, 50, 35, 25, 18, 12, 8, 5):
+        chosen = [
+            group[n * len(group) // most]
+            for group in alike.values()
+            if len(group) > most
+            for n in range(most)
+        ]
+        chosen += [line for group in alike.values() if len(group) <= most for line in group]
+        if sum(len(line.text) + 110 for line in chosen) <= MOST_LOGS:
+            break
+    return sorted(chosen, key=lambda line: line.at)
 
 
 class Recorder:
@@ -101,21 +104,25 @@ class Recorder:
 
     def orders(self) -> float:
         """Orders since the machine began."""
-        return sum(sample.value for sample in self.prometheus.query("orders_total"))
+        try:
+            return sum(sample.value for sample in self.prometheus.query("orders_total"))
+        except OpsError:  # Prometheus is not ready yet
+            return 0.0
 
-    def kernel_lines(self) -> list[Line]:
+    def kernel_lines(self) -> Iterator[Line]:
         """What the kernel said of this machine's control groups. Its clock is the time since it started."""
-        lines = []
-        started = psutil.boot_time()
+        started, ours = psutil.boot_time(), False
         while True:
             try:
                 record = os.read(self._kernel, 8192).decode(errors="replace")
             except (BlockingIOError, BrokenPipeError):
-                return lines
+                return
             head, _, text = record.partition(";")
-            if os.environ["RECORD_ID"] in text or re.match(r"Memory cgroup out of memory|oom_reaper", text):
+            named = os.environ["RECORD_ID"] in text
+            if named or (ours and text.startswith("Memory cgroup out of memory")):
                 at = datetime.fromtimestamp(started + int(head.split(",")[2]) / 1e6, UTC)
-                lines.append(Line(at, f"kernel: {text.splitlines()[0]}", "kernel", HOST, "error"))
+                yield Line(at, f"kernel: {text.splitlines()[0]}", "kernel", HOST, "error")
+            ours = named
 
     def series(self, start: datetime, end: datetime, without: frozenset[str]) -> tuple[Series, ...]:
         """The raw samples of the window, at the smallest step that fits."""
@@ -129,112 +136,78 @@ class Recorder:
 
     def _raw(self, seconds: int, end: float) -> list[Series]:
         """All samples as Prometheus stored them, with their own times."""
-        expression = f'{{job=~".+",__name__!~"scrape_.*|ALERTS.*|nginx_exporter.*|process_(virtual|network).*"}}[{seconds}s]'
+        expression = f'{{job=~".+",__name__!~"{_NOT_KEPT}"}}[{seconds}s]'
         query = urllib.parse.urlencode({"query": expression, "time": end})
         with urllib.request.urlopen(f"http://127.0.0.1:9090/api/v1/query?{query}", timeout=60) as answer:
             result = json.load(answer)["data"]["result"]
         return [
-            Series(one["metric"], {float(time): float(value) for time, value in one["values"]})
-            for one in result
+            Series(one["metric"], {float(at): float(value) for at, value in one["values"]}) for one in result
         ]
 
-    def facts(self, without: frozenset[str]) -> tuple[Fact, ...]:
+    def facts(self, without: frozenset[str]) -> Iterator[Fact]:
         """The machine as it is now: disks, memory, units, certificates."""
-        facts = []
         for path in _DISKS:
             if path == "/" or Path(path).is_mount():
-                use = shutil.disk_usage(path)
-                nodes = os.statvfs(path)
+                use, nodes = shutil.disk_usage(path), os.statvfs(path)
                 free = 100 * nodes.f_favail // max(nodes.f_files, 1)
-                text = f"{100 * use.used // use.total} % of {use.total >> 20} MB used, {free} % of its inodes free"
-                facts.append(Fact(f"disk {path}", text, use.free > use.total / 10 and free > 5, "", HOST))
+                used = f"{100 * use.used // use.total} % of {use.total >> 20} MB used"
+                good = use.free > use.total / 10 and free > 5
+                yield Fact(f"disk {path}", f"{used}, {free} % of its inodes free", good, "", HOST)
         memory = psutil.virtual_memory()
-        facts.append(
-            Fact(
-                "memory",
-                f"{memory.available >> 20} of {memory.total >> 20} MB available",
-                memory.percent < 90,
-                "",
-                HOST,
-            )
-        )
-        facts.append(Fact("load", " ".join(f"{one:.2f}" for one in os.getloadavg()), None, "", HOST))
+        size = f"{memory.available >> 20} of {memory.total >> 20} MB available"
+        yield Fact("memory", size, memory.percent < 90, "", HOST)
+        yield Fact("load", " ".join(f"{one:.2f}" for one in os.getloadavg()), None, "", HOST)
         for unit in self.world.units.values():
-            if unit.name in OUTSIDE or unit.name in without:
-                continue
-            up = unit.process is not None and unit.process.poll() is None
-            text = f"running, {unit.count} restarts" if up else "stopped" if unit.stopped else "failed"
-            facts.append(Fact(f"{unit.name}.service", text, up, unit.name, HOST))
-        if Path("/etc/shop/front.pem").exists() and "nginx" in self.world.units:
-            front = x509.load_pem_x509_certificate(Path("/etc/shop/front.pem").read_bytes())
-            names = front.extensions.get_extension_for_class(
-                x509.SubjectAlternativeName
-            ).value.get_values_for_type(x509.DNSName)
-            ends = front.not_valid_after_utc
-            facts.append(
-                Fact(
-                    "certificate /etc/shop/front.pem",
-                    f"for {', '.join(names)} until {ends:%Y-%m-%d %H:%M:%S} UTC",
-                    ends > datetime.now(UTC),
-                    "nginx",
-                    HOST,
-                )
-            )
-        return tuple(facts)
+            if unit.name not in OUTSIDE | without:
+                up = unit.process is not None and unit.process.poll() is None
+                text = f"running, {unit.count} restarts" if up else "stopped" if unit.stopped else "failed"
+                yield Fact(f"{unit.name}.service", text, up, unit.name, HOST)
+        names, ends = names_and_end(Path("/etc/shop/front.pem"))
+        text = f"for {', '.join(names)} until {ends:%Y-%m-%d %H:%M:%S} UTC"
+        yield Fact("certificate /etc/shop/front.pem", text, ends > datetime.now(UTC), "nginx", HOST)
 
     def material(self, firing: Firing, start: datetime, end: datetime, unread: Mapping[str, str]) -> Material:
         """All of the window; `unread` are the sources that could not be read, with their reasons."""
         rule = next(rule for rule in RULES if rule["alert"] == firing.labels["alertname"])
-        logs_unread = frozenset(name.removeprefix("log of ") for name in unread if name.startswith("log of "))
-        metrics_unread = frozenset(
-            name.removeprefix("metrics of ") for name in unread if name.startswith("metrics of ")
-        )
+        service = firing.labels["service"]
         subject = Subject(
-            began=firing.since, alert=firing.labels["alertname"], labels=dict(firing.labels), expression=str(rule["expr"]),
-            summary=firing.annotations.get("summary", ""), services=frozenset({firing.labels["service"]} - {"node"}), hosts=frozenset({HOST}),
-        )  # fmt: skip
-        lines = list(self.world.lines)
-        if "log of kernel" not in unread:
-            lines += self.kernel_lines()
-        files = log_files(self.world)
-        for service, paths in files.items():
-            for path in paths:
-                lines += lines_of(service, path, start, end)
-        lines = [
-            line for line in lines if start <= line.at <= end and line.service not in logs_unread | OUTSIDE
-        ]
-        lines.sort(key=lambda line: line.at)
-        lines = sorted(
-            (
-                line
-                for service in {line.service for line in lines}
-                for line in fewer((one for one in lines if one.service == service), MOST_LINES // 3)
-            ),
-            key=lambda line: line.at,
+            began=firing.since,
+            alert=firing.labels["alertname"],
+            labels=dict(firing.labels),
+            expression=str(rule["expr"]),
+            summary=firing.annotations.get("summary", ""),
+            services=frozenset({service} - {"node"}),
+            hosts=frozenset({HOST}),
         )
-        read = (
-            "prometheus",
-            *sorted(f"log of {name}" for name in files if name not in logs_unread),
-            "changes",
-            "host",
+        no_log, no_metrics, no_changes = (
+            _named(unread, of) for of in ("log of ", "metrics of ", "changes of kind ")
         )
+        files = logs(self.world)
+        lines = [*self.world.lines, *self.kernel_lines()]
+        lines += [line for name, file in files.items() for line in lines_of(name, file)]
+        lines = [line for line in lines if start <= line.at <= end and line.service not in no_log | OUTSIDE]
+        changes = [one for one in self.world.changes if start <= one.at <= end and one.kind not in no_changes]
         return Material(
-            subject, start, end, self.series(start, end, metrics_unread), tuple(replace(line, text=self.clean(line.text)) for line in lines),
-            tuple(replace(one, detail=self.clean(one.detail)) for one in self.world.changes if start <= one.at <= end and one.kind not in _without_kinds(unread)),
-            self.facts(logs_unread), read=read, unread=tuple(Unread(source, reason) for source, reason in unread.items()),
-        )  # fmt: skip
+            subject,
+            start,
+            end,
+            series=self.series(start, end, no_metrics),
+            lines=tuple(replace(line, text=self._clean(line.text)) for line in fewer(lines)),
+            changes=tuple(replace(one, detail=self._clean(one.detail)) for one in changes),
+            facts=tuple(self.facts(no_log)),
+            read=("prometheus", *(f"log of {name}" for name in sorted({*files} - no_log)), "changes", "host"),
+            unread=tuple(Unread(source, reason) for source, reason in unread.items()),
+        )
 
-    def clean(self, text: str) -> str:
+    def _clean(self, text: str) -> str:
         """Without the names that only the recorder gave."""
         return text.replace(f"recorded-{os.environ['RECORD_ID']}-", "").replace(str(self.world.work), "/var")[
             :600
         ]
 
 
-def _without_kinds(unread: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(
-        name.removeprefix("changes of kind ") for name in unread if name.startswith("changes of kind ")
-    )
+def _named(unread: Mapping[str, str], beginning: str) -> frozenset[str]:
+    return frozenset(name.removeprefix(beginning) for name in unread if name.startswith(beginning))
 
 
 def _thin(values: Mapping[float, float], step: int) -> dict[float, float]:

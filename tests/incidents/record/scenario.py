@@ -1,58 +1,55 @@
-"""The table of scenarios: what runs, what is done to it, which alert it leads to, and the answer."""
+"""The table of scenarios, scenarios.yaml: what runs, what is done to it, the alert and the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from techsapo_ops.incidents.material import Kind
-from tests.incidents.record.world import World
+import yaml
 
-Step = Callable[[World], object]
-Outcome = Literal["fault", "false_alarm", "unsolvable"]
+from techsapo_ops.incidents.bundle import Answer, Decisive
+from techsapo_ops.incidents.material import Kind
+from tests.incidents.record.actions import Step
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One recording. The answer was written before any evidence was ranked.
+    """One recording.
 
-    `services` run besides shop and auth; `limits` are arguments of `servers.service`. `prepare` is done before the
-    window, `fault` in it, `then` once the alert fires. `unread` names sources that nobody could read, with the reason:
-    "log of NAME", "metrics of NAME" or "changes of kind KIND".
+    `runs` are the services besides shop and auth, with arguments of `servers.service` in `limits`; `disks`
+    are file systems of their own, each with its megabytes and options of mkfs; `redis` are lines of its
+    configuration. `before` is done before the window, `fault` in it. `unread` names sources that nobody could read, with the
+    reason: "log of NAME", "metrics of NAME" or "changes of kind KIND"; `absent` is what they would have said.
     """
 
     name: str
     alert: str
+    service: str
     cause: str
-    chain: tuple[str, ...]
-    decisive: tuple[tuple[Kind, tuple[str, ...]], ...]
-    distractors: tuple[str, ...]
-    fault: Step
-    service: str = ""
-    outcome: Outcome = "fault"
-    services: tuple[str, ...] = ("stock", "payments", "reviews", "mailer")
-    disks: tuple[tuple[Any, ...], ...] = ()
-    redis: tuple[str, ...] = ()
-    nginx: Mapping[str, Any] = field(default_factory=dict)
+    chain: Sequence[str]
+    decisive: Sequence[Mapping[Kind, Sequence[str]]]
+    distractors: Sequence[str]
+    fault: Sequence[Step]
+    before: Sequence[Step] = ()
+    outcome: Literal["fault", "false_alarm", "unsolvable"] = "fault"
+    runs: Sequence[str] = ("stock", "payments", "reviews", "mailer")
+    disks: Mapping[str, str] = field(default_factory=dict)
+    redis: Sequence[str] = ('save ""',)
+    worker_connections: int = 512
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     probes: Mapping[str, str] = field(default_factory=lambda: {"http://shop.example/healthz": "http"})
     rate: float = 0.8
     https: bool = False
-    prepare: Step | None = None
-    then: Step | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
+    absent: Sequence[str] = ()
+
+    def answer(self) -> Answer:
+        decisive = [Decisive(kind, tuple(texts)) for each in self.decisive for kind, texts in each.items()]
+        texts = (self.outcome, self.cause, self.service, tuple(self.chain))
+        return Answer(*texts, tuple(decisive), tuple(self.distractors))
 
 
-SCENARIOS: dict[str, Scenario] = {}
-
-
-def scenario(name: str, **values: Any) -> Callable[[Step], Step]:
-    """Enter the decorated step into the table as the fault of a scenario."""
-
-    def enter(fault: Step) -> Step:
-        assert name not in SCENARIOS, name
-        SCENARIOS[name] = Scenario(name=name, fault=fault, **values)
-        return fault
-
-    return enter
+_ROWS = yaml.safe_load((Path(__file__).parent / "scenarios.yaml").read_text())
+SCENARIOS: Mapping[str, Scenario] = {row["name"]: Scenario(**row) for row in _ROWS}

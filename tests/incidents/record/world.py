@@ -1,7 +1,7 @@
-"""One machine for one recording, in namespaces of its own: its folders, disks, programs and clock of changes.
+"""One machine for one recording, in namespaces of its own: its folders, disks, programs and what happened.
 
-Everything below runs as root in fresh mount, network, process and host name namespaces (`__main__.py` makes them), so
-that ports and paths are the usual ones and everything ends with the namespaces' first process.
+Everything below runs as root in fresh mount, network, process and host name namespaces (`__main__.py` makes
+them), so that ports and paths are the usual ones and everything ends with the namespaces' first process.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ class Unit:
 
 
 class World:
-    """The machine. Programs are in `units`, what was done to it in `changes`, what its service manager said in `lines`."""
+    """The machine.
+
+    Programs are in `units`, what was done to it in `changes`, what its service manager said in `lines`.
+    """
 
     def __init__(self, work: Path) -> None:
         self.work = work
@@ -122,16 +125,16 @@ class World:
             "nameserver 127.0.0.53\nnameserver 127.0.0.54\noptions timeout:2 attempts:2\n"
         )
 
-    def disk(self, path: str, megabytes: int, *options: str, owner: str = "www-data") -> None:
+    def disk(self, path: str, megabytes: str, *options: str, owner: str = "www-data") -> None:
         """Mount a new ext4 file system of that size."""
         image = self.work / f"{path.strip('/').replace('/', '-')}.img"
         with image.open("wb") as file:
-            file.truncate(megabytes << 20)
+            file.truncate(int(megabytes) << 20)
         run("mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", *options, str(image))
         Path(path).mkdir(parents=True, exist_ok=True)
         run("mount", "-o", "loop", str(image), path)
         shutil.rmtree(Path(path) / "lost+found")
-        shutil.chown(path, owner, owner if owner != "mysql" else "mysql")
+        shutil.chown(path, owner, owner)
 
     def folder(self, path: str, owner: str = "www-data") -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -158,9 +161,6 @@ class World:
         self.stop(name)
         self.start(self.units[name])
 
-    def signal(self, name: str, number: int) -> None:
-        os.kill(self.units[name].pid, number)
-
     def _spawn(self, unit: Unit) -> None:
         prefix: list[str] = []
         steps = [f"ulimit -n {unit.files}"] if unit.files else []
@@ -175,8 +175,8 @@ class World:
         if unit.user != "root":
             prefix += ["setpriv", f"--reuid={unit.user}", f"--regid={unit.user}", "--clear-groups"]
         environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE": "/etc/shop/ca.pem", "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": "/opt/python", "HOME": "/var/lib", **unit.environment,
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE": "/etc/shop/ca.pem",
+            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/opt/python", "HOME": "/var/lib", **unit.environment,
         }  # fmt: skip
         unit.process = subprocess.Popen(
             [*prefix, *unit.argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -202,29 +202,28 @@ class World:
 
     def _watch(self, unit: Unit) -> None:
         """Restart a unit that ends by itself, after two seconds, as its service manager would."""
-        process = unit.process
-        while process is not None:
+        while (process := unit.process) is not None:
             status = process.wait()
-            if unit.stopped or self._ending or unit.process is not process:
+            if self._is_over(unit, process):
                 return
             how = (
                 f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
             )
-            kills = self._kernel_kills(unit)
             self.says(unit.name, "error" if status else "", f"{unit.name}.service: main process {how}")
-            if kills:
-                self.change(
-                    "oom", f"the kernel killed {unit.name}: its control group had no memory left", unit.name
-                )
+            if self._kernel_kills(unit):
+                text = f"the kernel killed {unit.name}: its control group had no memory left"
+                self.change("oom", text, unit.name)
             if not unit.restarts:
                 return
             time.sleep(2)
-            if unit.stopped or self._ending:
+            if self._is_over(unit, process):
                 return
             unit.count += 1
             self._spawn(unit)
-            process = unit.process
             self.change("restart", f"{unit.name} was restarted ({unit.count}): its process {how}", unit.name)
+
+    def _is_over(self, unit: Unit, process: subprocess.Popen[bytes]) -> bool:
+        return unit.stopped or self._ending or unit.process is not process
 
     def _kernel_kills(self, unit: Unit) -> bool:
         if not unit.memory:
@@ -258,39 +257,35 @@ class World:
     def event(self, text: str, service: str = "") -> None:
         self.change("event", text, service)
 
-    def rewrite(
-        self, path: str, make: Callable[[str], str], service: str, what: str = "applied a change of"
-    ) -> None:
+    def rewrite(self, path: str, replace: Mapping[str, str], service: str) -> None:
         """Change a configuration file, as an apply does, and record its diff."""
         file = Path(path)
-        before = file.read_text()
-        after = make(before)
-        assert after != before, path
+        before = after = file.read_text()
+        for old, new in replace.items():
+            assert old in after, (path, old)
+            after = after.replace(old, new)
         file.write_text(after)
         diff = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=1)
-        self.change("apply", f"{what} {path}", service, "\n".join(diff))
+        self.change("apply", f"applied a change of {path}", service, "\n".join(diff))
 
-    def job(self, name: str, *argv: str, service: str = "", user: str = "root") -> int:
-        """Run a job as cron would, and record how it went."""
+    def job(self, name: str, script: str, service: str = "", user: str = "root") -> None:
+        """Run a script of Python or of the shell as cron would; record how it ended and what it printed last."""
+        file = Path("/opt/jobs") / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(script)
         began = time.monotonic()
-        self.cron(f"({user}) CMD ({name})")
+        self.cron(f"({user}) CMD ({file})")
+        rights = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         done = subprocess.run(
-            ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *argv] if user != "root" else argv,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env={"PATH": os.environ["PATH"], "PYTHONPATH": "/opt/python"},
+            [*rights, PYTHON if "import" in script else "/bin/sh", str(file)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": "/opt/python"},
         )  # fmt: skip
-        for line in done.stdout.splitlines()[-5:]:
+        printed = done.stdout.splitlines()[-5:]
+        for line in printed:
             self.cron(f"{name}: {line}")
-        seconds = time.monotonic() - began
-        self.change(
-            "job",
-            f"{name} ended with status {done.returncode} after {seconds:.0f} s",
-            service,
-            shlex.join(argv),
-        )
-        return done.returncode
-
-    def set_secret(self, path: str, value: str) -> None:
-        Path(path).write_text(value)
+        took = f"{name} ended with status {done.returncode} after {time.monotonic() - began:.0f} s"
+        self.change("job", took, service, "\n".join(printed))
 
     def cron(self, text: str) -> None:
         with Path("/var/log/cron.log").open("a") as file:

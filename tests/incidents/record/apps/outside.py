@@ -1,7 +1,7 @@
 """What is outside the shop: `outside.py psp|dns|customers …`. None of its logs or metrics are recorded.
 
-psp is a strict stand-in for a payment provider: it refuses keys it does not know and more than its rate. dns answers
-for the outside names. customers behave like people and robots.
+psp is a strict stand-in for a payment provider: it refuses keys it does not know and more than its rate. dns
+answers for the outside names. customers behave like people and robots.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PSP = Path("/etc/psp")
+HOST = "shop.example"
 
 
 class Charges(BaseHTTPRequestHandler):
@@ -92,17 +93,17 @@ def dns(address: str) -> None:
 
 
 class Customers:
-    """`rate` visits a second, on the whole, each a few requests, through the front at `host`."""
+    """`rate` visits a second, on the whole, each a few requests."""
 
-    def __init__(self, rate: float, scheme: str, host: str, kind: str) -> None:
-        self.rate, self.scheme, self.host, self.kind = rate, scheme, host, kind
+    def __init__(self, rate: float, scheme: str, kind: str) -> None:
+        self.rate, self.scheme, self.kind = rate, scheme, kind
 
     def request(self, method: str, path: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
         connection: HTTPConnection
         if self.scheme == "https":
-            connection = HTTPSConnection(self.host, timeout=12, context=ssl.create_default_context())
+            connection = HTTPSConnection(HOST, timeout=12, context=ssl.create_default_context())
         else:
-            connection = HTTPConnection(self.host, timeout=12)
+            connection = HTTPConnection(HOST, timeout=12)
         headers = {"Authorization": f"Bearer {token}", "User-Agent": self.kind}
         try:
             connection.request(method, path, body, headers)
@@ -145,11 +146,11 @@ class Customers:
                 threading.Thread(target=self.visit, daemon=True).start()
 
 
-def idle(host: str, count: int) -> None:
+def idle(count: int) -> None:
     """Open connections, send a header's beginning, and never its end."""
     doors = []
     for _ in range(count):
-        door = socket.create_connection((host, 80))
+        door = socket.create_connection((HOST, 80))
         door.sendall(b"GET /products/1 HTTP/1.1\r\nHost: shop.example\r\nX-Wait: ")
         doors.append(door)
         time.sleep(0.05)
@@ -163,9 +164,9 @@ def main() -> None:
     elif name == "dns":
         dns(rest[0])
     elif name == "idle":
-        idle(rest[0], int(rest[1]))
+        idle(int(rest[0]))
     else:
-        Customers(float(rest[0]), rest[1], rest[2], name).run()
+        Customers(float(rest[0]), rest[1], name).run()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The services of the recorded shop: `shop.py NAME` runs one of them.
 
-shop is the front that customers use; auth signs tokens; stock reserves goods; payments charges cards at an outside
-provider; reviews decorates product pages; mailer and invoicer work in the background.
+shop is the front that customers use; auth signs tokens; stock reserves goods; payments charges cards at an
+outside provider; reviews decorates product pages; mailer and invoicer work in the background.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import base
+import base  # type: ignore[import-not-found]
 import redis
 from base import LOG, METRICS, Database, Fault, Settings, call
 
@@ -216,7 +216,7 @@ class Mailer:
 
     def _length(self) -> float:
         try:
-            return float(self.store.run(lambda client: client.llen("mails")))  # type: ignore[arg-type]
+            return float(self.store.run(lambda client: client.llen("mails")))
         except redis.RedisError:
             return float("nan")
 
