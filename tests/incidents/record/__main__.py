@@ -53,7 +53,7 @@ def record(name: str, out: Path) -> bool:
     try:
         with log.open("wb") as file:
             done = subprocess.run(
-                [*_NAMESPACES, sys.executable, "-m", f"{__package__}.inside", name, str(out / name), str(work)],
+                [*_NAMESPACES, sys.executable, "-m", f"{__package__}.inside", name, out / name, work],
                 stdout=file, stderr=file, env={**os.environ, "RECORD_ID": secrets.token_hex(4)}, check=False,
             )  # fmt: skip
     finally:

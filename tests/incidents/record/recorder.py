@@ -15,7 +15,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 import psutil
@@ -32,6 +33,7 @@ from tests.incidents.record.world import HOST, World
 
 MOST_METRICS = 138_000
 MOST_LOGS = 46_000
+_TOGETHER = timedelta(milliseconds=30)
 _STEPS = (6, 8, 10, 12, 15, 20, 30)
 _LEVELS: Mapping[str | None, Level] = {"error": "error", "warn": "warning", None: ""}
 _DISKS = ("/", "/var/lib/shop", "/var/lib/shop/sessions", "/var/lib/mysql", "/var/log/shop")
@@ -66,22 +68,37 @@ def lines_of(service: str, file: Path) -> Iterator[Line]:
             yield Line(at, text, service, HOST, _LEVELS[level])
 
 
+def bursts(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """Lines of one service that came together, such as those of a traceback."""
+    for _, group in groupby(
+        sorted(lines, key=lambda line: (line.service, line.at)), lambda line: line.service
+    ):
+        burst: list[Line] = []
+        for line in group:
+            if burst and line.at - burst[-1].at > _TOGETHER:
+                yield burst
+                burst = []
+            burst.append(line)
+        yield burst
+
+
 def fewer(lines: Iterable[Line]) -> list[Line]:
-    """The lines, at most MOST_LOGS bytes: of those that differ in numbers alone, some are left out."""
-    alike: dict[tuple[str, str], list[Line]] = {}
-    for line in lines:
-        alike.setdefault((line.service, re.sub(r"[0-9a-f]*\d[0-9a-f]*", "", line.text)[:90]), []).append(line)
-    for most in (1000, 200, 120, 80, 50, 35, 25, 18, 12, 8, 5):
-        chosen = [
-            group[n * len(group) // most]
-            for group in alike.values()
-            if len(group) > most
-            for n in range(most)
-        ]
-        chosen += [line for group in alike.values() if len(group) <= most for line in group]
-        if sum(len(line.text) + 110 for line in chosen) <= MOST_LOGS:
+    """The lines, at most MOST_LOGS bytes: of bursts that differ in numbers alone, some are left out."""
+    alike: dict[tuple[str, ...], list[list[Line]]] = {}
+    for burst in bursts(lines):
+        shape = (
+            burst[0].service,
+            *(re.sub(r"[0-9a-f]*\d[0-9a-f]*", "", line.text)[:90] for line in burst[:40]),
+        )
+        alike.setdefault(shape, []).append(burst)
+    for most in (1000, 200, 120, 80, 50, 35, 25, 18, 12, 8, 5, 3, 2, 1):
+        many = [group for group in alike.values() if len(group) > most]
+        chosen = [group[n * len(group) // most] for group in many for n in range(most)]
+        chosen += [burst for group in alike.values() if len(group) <= most for burst in group]
+        size = sum(len(line.text) + 120 for burst in chosen for line in burst)
+        if size <= MOST_LOGS:
             break
-    return sorted(chosen, key=lambda line: line.at)
+    return sorted((line for burst in chosen for line in burst), key=lambda line: line.at)
 
 
 class Recorder:

@@ -20,8 +20,9 @@ class Scenario:
 
     `runs` are the services besides shop and auth, with arguments of `servers.service` in `limits`; `disks`
     are file systems of their own, each with its megabytes and options of mkfs; `redis` are lines of its
-    configuration. `before` is done before the window, `fault` in it. `unread` names sources that nobody could read, with the
-    reason: "log of NAME", "metrics of NAME" or "changes of kind KIND"; `absent` is what they would have said.
+    configuration. `before` is done before the window, `fault` in it. `unread` names sources that nobody could
+    read, with the reason: "log of NAME", "metrics of NAME" or "changes of kind KIND"; `absent` is what they
+    would have said.
     """
 
     name: str

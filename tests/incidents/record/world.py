@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -53,7 +53,6 @@ class Unit:
     name: str
     argv: Sequence[str]
     user: str = "www-data"
-    environment: Mapping[str, str] = field(default_factory=dict)
     restarts: bool = True
     files: int = 0
     """The most open files; 0 is the machine's own."""
@@ -176,7 +175,7 @@ class World:
             prefix += ["setpriv", f"--reuid={unit.user}", f"--regid={unit.user}", "--clear-groups"]
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE": "/etc/shop/ca.pem",
-            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/opt/python", "HOME": "/var/lib", **unit.environment,
+            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/opt/python", "HOME": "/var/lib",
         }  # fmt: skip
         unit.process = subprocess.Popen(
             [*prefix, *unit.argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -269,7 +268,7 @@ class World:
         self.change("apply", f"applied a change of {path}", service, "\n".join(diff))
 
     def job(self, name: str, script: str, service: str = "", user: str = "root") -> None:
-        """Run a script of Python or of the shell as cron would; record how it ended and what it printed last."""
+        """Run a script of Python or of the shell as cron would; record how it ended and what it printed."""
         file = Path("/opt/jobs") / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(script)
