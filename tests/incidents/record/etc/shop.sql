@@ -1,0 +1,14 @@
+FLUSH PRIVILEGES;
+CREATE DATABASE shop;
+USE shop;
+CREATE TABLE products (id INT PRIMARY KEY, name VARCHAR(60), maker INT, price DECIMAL(8,2), INDEX by_maker (maker));
+INSERT INTO products SELECT seq, CONCAT('Product ', seq), 1 + seq MOD 500, 1 + seq MOD 90 FROM seq_1_to_12000;
+CREATE TABLE sales (id INT PRIMARY KEY, product INT, INDEX by_product (product));
+INSERT INTO sales SELECT seq, 1 + seq MOD 12000 FROM seq_1_to_60000;
+CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, buyer VARCHAR(40), session VARCHAR(40), made TIMESTAMP DEFAULT NOW());
+CREATE TABLE stock (id INT PRIMARY KEY, amount INT);
+INSERT INTO stock SELECT seq, 1000000 FROM seq_1_to_40;
+CREATE USER shop@'%' IDENTIFIED BY 'first-password';
+GRANT ALL ON shop.* TO shop@'%';
+CREATE USER watcher@'%' IDENTIFIED BY 'watching';
+GRANT PROCESS, REPLICATION CLIENT, REPLICATION SLAVE, SLAVE MONITOR, SELECT ON *.* TO watcher@'%';
