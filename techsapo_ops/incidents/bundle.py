@@ -5,17 +5,17 @@
     logs.jsonl     one Line on each line
     changes.json   a list of Change
     facts.json     a list of Fact
-    pages/runbook/*.md, pages/knowledge/*.md
+    pages.json     a list of Page
     answer.json    the cause, where it is known: an Answer
 
-All but alert.json may be missing. `bundle.schema.json` says what each value may be, `bundle_files.py` reads them.
+All but alert.json may be missing. `bundle.schema.json` says what each value may be; `bundle_files.py` reads
+them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bounds import CUT, Label, Sentence, few
-from techsapo_ops.incidents.bundle_files import MOST_BYTES, MOST_PAGES, Files, adapter_of, checked
+from techsapo_ops.incidents.bundle_files import ALERT, ANSWER, MOST_BYTES, NAMES, Files, adapter_of, checked
 from techsapo_ops.incidents.material import Kind, Material, Unread
 from techsapo_ops.incidents.openmetrics import lines_of, text_of
 from techsapo_ops.messages import msg
@@ -82,15 +82,13 @@ def write_bundle(folder: Path, material: Material, answer: Answer | None = None)
         raise OpsError(msg("{path} exists", path=folder), msg("name a folder that does not exist"))
     parts = _parts(material, MOST_BYTES)
     files = {
-        "metrics.om": parts.pop("series").encode(),
-        "logs.jsonl": b"".join(dump(line) + b"\n" for line in parts.pop("lines")),
-        "changes.json": _list(parts.pop("changes")),
-        "facts.json": _list(parts.pop("facts")),
-        **{path: text.encode() for path, text in _page_files(parts.pop("pages")).items()},
-        "alert.json": _indented(parts),
+        NAMES["series"]: parts.pop("series").encode(),
+        NAMES["lines"]: b"".join(dump(line) + b"\n" for line in parts.pop("lines")),
+        **{NAMES[part]: _list(parts.pop(part)) for part in ("changes", "facts", "pages")},
+        ALERT: _indented(parts),
     }
     if answer is not None:
-        files["answer.json"] = _indented(_plain(answer))
+        files[ANSWER] = _indented(_plain(answer))
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         _write(partial, files)
@@ -106,18 +104,16 @@ def write_bundle(folder: Path, material: Material, answer: Answer | None = None)
 
 def read_bundle(folder: Path) -> Material:
     """The material in `folder`. Raises OpsError, with file and line, for whatever is not as documented."""
-    with Files.opened(folder) as files:
-        material: Material = checked(Material, files.material(), files.place)
+    files = Files(folder)
+    material: Material = checked(Material, files.material(), files.place)
     return material
 
 
 def read_answer(folder: Path) -> Answer | None:
     """The answer in `folder`; None where the cause is not known. Raises as read_bundle does."""
-    with Files.opened(folder) as files:
-        value = files.json("answer.json")
-        answer: Answer | None = (
-            None if value is None else checked(Answer, value, files.place_in("answer.json"))
-        )
+    files = Files(folder)
+    value = files.object(ANSWER)
+    answer: Answer | None = None if value is None else checked(Answer, value, files.place_in(ANSWER))
     return answer
 
 
@@ -177,17 +173,6 @@ def _fitting(values: Sequence[Any], size: int, began: datetime) -> tuple[Any, ..
     return tuple(values[number] for number in sorted(kept))
 
 
-def _page_files(pages: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Markdown files: what is of one page stays together, under its headings."""
-    files: dict[str, str] = {}
-    for page in pages:
-        name = re.sub(r"[^\w.-]+", "-", page["file"].removesuffix(".md")).strip(".-")[:60] or "page"
-        path = f"pages/{page['kind']}/{name}.md"
-        heading = f"# {page['heading']}\n\n" if page["heading"] else ""
-        files[path] = files.get(path, "") + f"{heading}{page['text'].strip()}\n\n"
-    return dict(list(files.items())[:MOST_PAGES])
-
-
 def _indented(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
 
@@ -198,10 +183,8 @@ def _list(values: Sequence[object]) -> bytes:
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.mkdir(mode=0o700)
-    for path, content in files.items():
-        target = folder / path
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with opened(target.parent) as descriptor:
-            with new_file(descriptor, target.name, 0o600) as file:
+    with opened(folder) as descriptor:
+        for name, content in files.items():
+            with new_file(descriptor, name, 0o600) as file:
                 file.write(content)
-            os.fsync(descriptor)
+        os.fsync(descriptor)

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
-from techsapo_ops.incidents.series import Movement, movements, names_in
+from techsapo_ops.incidents.series import Movement, movements, selectors
 from techsapo_ops.incidents.series_text import said
 
 _SHOWN = 4
 """Readings of one group that are shown."""
+_MOST_TOGETHER = 12
+"""Patterns whose lines came together that are one piece."""
 _TROUBLE = re.compile(
     r"no space|out of memory|oom|killed|refused|denied|expired|timed? ?out|unreachable|exhaust|too many"
     r"|limit|full|corrupt|fatal|panic|segfault|permission|read-only|unknown|invalid|cannot|unable"
@@ -81,11 +83,12 @@ class _Scale:
         self.subject = subject = material.subject
         self.began, self.start = subject.began.timestamp(), material.start.timestamp()
         self._words = _words(f"{subject.summary} {subject.question}")
-        names = names_in(subject.expression)
+        wanted = selectors(subject.expression)
         self.named_ones = {
             id(one)
             for one in moved
-            if not names.isdisjoint(_names_of(one)) and _agrees(one.reading.labels, subject)
+            if _agrees(one.reading.labels, subject.labels)
+            and any(name in _names_of(one) and _agrees(one.reading.labels, labels) for name, labels in wanted)
         }
         ats = [
             one.at for one in moved if one.at is not None and id(one) in self.named_ones and one.weight > 0.4
@@ -168,8 +171,8 @@ def _stem(name: str) -> str:
     return "_".join(name.split("_")[:2])
 
 
-def _agrees(labels: Mapping[str, str], subject: Subject) -> bool:
-    return all(subject.labels.get(key, value) == value for key, value in labels.items())
+def _agrees(labels: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    return all(others.get(key, value) == value for key, value in labels.items())
 
 
 def _service(labels: Mapping[str, str], subject: Subject) -> str:
@@ -183,27 +186,54 @@ def _host(labels: Mapping[str, str]) -> str:
 
 
 def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]:
-    """Patterns; the same one of several services is one piece."""
-    groups: dict[str, list[tuple[float, Pattern]]] = defaultdict(list)
+    """Patterns whose lines came together, as a traceback's, are one piece; so is one of several services."""
+    for group in _together(patterns):
+        scores = [_pattern_score(pattern, scale) for pattern in group]
+        best = group[max(range(len(group)), key=scores.__getitem__)]
+        several = len({pattern.service for pattern in group}) > 1
+        if several:
+            lines = [f"{pattern.service}: {_counted(pattern, scale)}" for pattern in group[:_SHOWN]]
+            lines += [f"and {len(group) - _SHOWN} more services"] if len(group) > _SHOWN else []
+            lines.append(best.text)
+        else:
+            lines = [_counted(best, scale), *(pattern.text for pattern in group)]
+        sample = best.sample if several else "\n".join(pattern.sample for pattern in group)
+        at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
+        yield Candidate("logs", "log", "\n".join(lines), max(scores), at, best.service, best.host, sample)
+
+
+def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
+    """Patterns of a service whose lines came within a second of each other, and the same of several."""
+    open_ones: dict[tuple[str, str, int], list[Pattern]] = {}
+    alone: dict[str, list[Pattern]] = defaultdict(list)
+    groups: list[list[Pattern]] = []
     for pattern in patterns:
-        groups[pattern.text].append((_pattern_score(pattern, scale), pattern))
-    for text, pairs in groups.items():
-        score, best = max(pairs, key=lambda pair: (pair[0], pair[1].service))
-        lines = [_counted(pattern, scale, len(pairs) > 1) for _, pattern in pairs[:_SHOWN]]
-        lines += [f"and {len(pairs) - _SHOWN} more services"] if len(pairs) > _SHOWN else []
-        at = datetime.fromtimestamp(min(pattern.times[0] for _, pattern in pairs), UTC)
-        shown = "\n".join([*lines, text])
-        yield Candidate("logs", "log", shown, score, at, best.service, best.host, best.sample)
+        key = (pattern.service, pattern.host, len(pattern.times))
+        group = open_ones.get(key)
+        if group and len(group) < _MOST_TOGETHER and _same_times(group[0], pattern):
+            group.append(pattern)
+        else:
+            open_ones[key] = [pattern]
+            groups.append(open_ones[key])
+    for group in groups:
+        if len(group) > 1:
+            yield group
+        else:
+            alone[group[0].text] += group
+    yield from alone.values()
 
 
-def _counted(pattern: Pattern, scale: _Scale, several: bool) -> str:
+def _same_times(one: Pattern, other: Pattern) -> bool:
+    return all(abs(a - b) <= 1 for a, b in zip(one.times, other.times, strict=True))
+
+
+def _counted(pattern: Pattern, scale: _Scale) -> str:
     """How often and when lines of a pattern came."""
     first, last = pattern.times[0], pattern.times[-1]
     before = sum(time < scale.onset for time in pattern.times)
     news = ", none before" if not before else f", {before} of them before the onset"
     times = _clock(first) if first == last else f"{_clock(first)} to {_clock(last)}"
-    where = f"{pattern.service}: " if several else ""
-    return f"{where}{len(pattern.times)}× {pattern.level}".rstrip() + f", {times}{news}"
+    return f"{len(pattern.times)}× {pattern.level}".rstrip() + f", {times}{news}"
 
 
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from techsapo_ops.incidents.material import Kind, Subject, Unread
 
+PACK_BYTES = 16_000
+"""Bytes of evidence that people and providers see."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

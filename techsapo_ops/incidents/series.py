@@ -10,7 +10,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Literal
@@ -24,6 +24,8 @@ _RATES = ("_total", "_count", "_sum")
 _TIMES = re.compile(r"time|expir|not_after|since|last|_seconds$")
 """In the names of gauges that hold a time, if the value can be one."""
 _YEARS = 20 * 366 * 86_400
+_MOST_MISSED = 1_000
+_Key = tuple[str, tuple[tuple[str, str], ...]]
 _GAUGES = ("_bytes", "_seconds", "_ratio", "_percent", "_celsius", "_info")
 _MAD = 1.4826
 """Makes of the MAD of normally distributed values their standard deviation."""
@@ -52,25 +54,49 @@ class Movement:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Scrapes:
+    """When a target was first and last scraped, and how many seconds lie between two scrapes."""
+
+    first: float
+    last: float
+    step: float
+
+
 def movements(material: Material) -> list[Movement]:
     """What each series did around the beginning of the alert, in the order of the series."""
-    window = material.start.timestamp(), material.end.timestamp()
-    readings = list(_readings(material.series))
+    plain = _plain(material.series)
+    scrapes = _scrapes(plain.values(), material.start.timestamp(), material.end.timestamp())
+    moved, rest = [], []
     largest: dict[str, float] = defaultdict(float)
-    scraped: dict[str, float] = defaultdict(lambda: math.inf)
-    for reading in readings:
-        largest[reading.name] = max(largest[reading.name], *map(abs, reading.values))
-        target = reading.labels.get("instance", "")
-        scraped[target] = min([scraped[target], *_gaps(reading.times)])
-    return [
-        _movement(one, window, largest[one.name], scraped[one.labels.get("instance", "")]) for one in readings
-    ]
+    for raw in plain.values():
+        target = scrapes[_target(raw)]
+        late = raw.times[0] > target.first + 1.5 * target.step
+        reading = _reading(raw, plain, target, late)
+        if reading is None:
+            continue
+        weight = 0.7 if any(reading.values[-5:]) else 0.2
+        if raw.times[-1] < target.last - 1.5 * target.step and reading.unit != "on average":
+            moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], weight))
+        elif late and reading.unit == "":
+            moved.append(Movement(reading, "began", None, median(reading.values[-5:]), raw.times[0], weight))
+        elif reading.unit == "time":
+            moved.append(_set(reading, target.step))
+        else:
+            rest.append(reading)
+            largest[reading.name] = max(largest[reading.name], *map(abs, reading.values))
+    return moved + [_movement(reading, largest[reading.name]) for reading in rest]
 
 
-def names_in(expression: str) -> frozenset[str]:
-    """The words of a PromQL expression that can be names of metrics."""
-    return frozenset(
-        re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.sub(r"\{[^}]*\}|\"[^\"]*\"", " ", expression))
+def selectors(expression: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """The names in a PromQL expression that can be metrics, each with the labels that it demands by `=`.
+
+    Other matchers are passed over: an expression may be anybody's, and so may its regular expressions.
+    """
+    return tuple(
+        (found[1], dict(re.findall(r"(\w+)\s*=\s*\"([^\"]*)\"", found[2] or "")))
+        for found in re.finditer(r"\"[^\"]*\"|([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\s*\{([^}]*)\})?", expression)
+        if found[1]
     )
 
 
@@ -78,8 +104,9 @@ def _gaps(times: Sequence[float]) -> Iterator[float]:
     return (later - earlier for earlier, later in pairwise(times))
 
 
-def _readings(series: Iterable[Series]) -> Iterator[Reading]:
-    plain: dict[tuple[str, tuple[tuple[str, str], ...]], Reading] = {}
+def _plain(series: Iterable[Series]) -> dict[_Key, Reading]:
+    """Readings of the values themselves, without those that are no numbers."""
+    plain: dict[_Key, Reading] = {}
     for one in series:
         labels = {key: value for key, value in sorted(one.labels.items()) if key != "__name__"}
         points = sorted(point for point in one.values.items() if math.isfinite(point[1]))
@@ -87,18 +114,45 @@ def _readings(series: Iterable[Series]) -> Iterator[Reading]:
         if points:
             times, values = zip(*points, strict=True)
             plain[name, tuple(labels.items())] = Reading(name, labels, "", times, values)
-    for (name, key), reading in plain.items():
-        base, _, kind = name.rpartition("_")
-        if kind == "bucket" and (f"{base}_sum", tuple(pair for pair in key if pair[0] != "le")) in plain:
-            continue
-        if kind == "sum" and (count := plain.get((f"{base}_count", key))):
-            yield from _mean(base, reading, count)
-        elif _TIMES.search(name) and abs(reading.values[0] - reading.times[0]) < _YEARS:
-            yield Reading(name, reading.labels, "time", reading.times, reading.values)
-        elif name.endswith(_RATES) or kind == "bucket" or _counts(reading):
-            yield from _rate(reading)
-        else:
-            yield reading
+    return plain
+
+
+def _target(reading: Reading) -> tuple[str, str]:
+    return reading.labels.get("job", ""), reading.labels.get("instance", "")
+
+
+def _scrapes(readings: Iterable[Reading], start: float, end: float) -> dict[tuple[str, str], _Scrapes]:
+    """Of each target, by the one of its series with the most samples. A few scrapes may be missing."""
+    fullest: dict[tuple[str, str], Reading] = {}
+    for reading in readings:
+        target = _target(reading)
+        if target not in fullest or len(reading.times) > len(fullest[target].times):
+            fullest[target] = reading
+    scrapes = {}
+    for target, reading in fullest.items():
+        times = reading.times
+        step = median(_gaps(times)) if len(times) > 1 else end - start
+        scrapes[target] = _Scrapes(min(times[0], start + 3 * step), max(times[-1], end - 3 * step), step)
+    return scrapes
+
+
+def _reading(raw: Reading, plain: Mapping[_Key, Reading], target: _Scrapes, late: bool) -> Reading | None:
+    """What is looked at of a series; None where another one shows more."""
+    key = tuple(raw.labels.items())
+    base, _, kind = raw.name.rpartition("_")
+    if kind == "bucket" and (f"{base}_sum", tuple(pair for pair in key if pair[0] != "le")) in plain:
+        return None
+    if kind == "sum" and (count := plain.get((f"{base}_count", key))):
+        return _mean(base, raw, count)
+    if _TIMES.search(raw.name) and abs(raw.values[0] - raw.times[0]) < _YEARS:
+        return replace(raw, unit="time")
+    if raw.name.endswith(_RATES) or kind == "bucket" or _counts(raw):
+        if late:  # it was 0 until then
+            missed = [raw.times[0] - target.step * n for n in range(1, _MOST_MISSED)]
+            times = [time for time in missed if time >= target.first][::-1]
+            raw = replace(raw, times=(*times, *raw.times), values=(*[0.0] * len(times), *raw.values))
+        return _rate(raw)
+    return raw
 
 
 def _counts(reading: Reading) -> bool:
@@ -119,34 +173,25 @@ def _growth(values: Sequence[float]) -> list[float]:
     return [b - a if b >= a else b for a, b in pairwise(values)]
 
 
-def _rate(reading: Reading) -> Iterator[Reading]:
+def _rate(reading: Reading) -> Reading | None:
     grown = [step / gap for step, gap in zip(_growth(reading.values), _gaps(reading.times), strict=True)]
-    if grown:
-        yield Reading(reading.name, reading.labels, "per second", reading.times[1:], grown)
+    return replace(reading, unit="per second", times=reading.times[1:], values=grown) if grown else None
 
 
-def _mean(name: str, total: Reading, count: Reading) -> Iterator[Reading]:
+def _mean(name: str, total: Reading, count: Reading) -> Reading | None:
     """The mean of what was observed between two samples, where anything was."""
     if total.times != count.times:
-        return
+        return None
     pairs = zip(total.times[1:], _growth(total.values), _growth(count.values), strict=True)
     points = [(time, grown / number) for time, grown, number in pairs if number > 0]
-    if points:
-        times, values = zip(*points, strict=True)
-        yield Reading(name, total.labels, "on average", times, values)
+    if not points:
+        return None
+    times, values = zip(*points, strict=True)
+    return Reading(name, total.labels, "on average", times, values)
 
 
-def _movement(reading: Reading, window: tuple[float, float], largest: float, step: float) -> Movement:
-    start, end = window
+def _movement(reading: Reading, largest: float) -> Movement:
     times, values = reading.times, reading.values
-    if reading.unit == "time":
-        return _set(reading, step)
-    slack = 3.5 * step
-    if times[-1] < end - slack and times[-1] > start + slack:
-        return Movement(reading, "ended", values[-1], None, times[-1], 0.8)
-    if times[0] > start + slack and reading.unit != "on average":
-        weight = 0.7 if any(values) else 0.2
-        return Movement(reading, "began", None, median(values[-5:]), times[0], weight)
     if min(values) == max(values):
         return Movement(reading, "steady", values[0], values[0], None, 0.0)
     split = _split(values)

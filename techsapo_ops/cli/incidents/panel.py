@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from techsapo_ops.cli.app.orchestrator import Orchestrator, post
@@ -10,7 +10,9 @@ from techsapo_ops.incidents.bundle import material_json
 from techsapo_ops.incidents.evidence import Pack
 from techsapo_ops.incidents.material import Material
 from techsapo_ops.incidents.pack import leaving
+from techsapo_ops.incidents.question import Inquiry, Language, system_of, user_of
 
+Mask = Callable[[str], str]
 INVESTIGATE = "/api/v1/incidents/investigate"
 
 
@@ -26,7 +28,7 @@ def verdict_of(asked: Orchestrator, about: str, since: float, material: Material
     return post(asked, INVESTIGATE, body)
 
 
-def sent_of(pack: Pack, may_leave: Mapping[str, str]) -> str:
-    """What of the evidence is sent to the providers, as they read it."""
-    pieces = leaving(pack, may_leave).pieces
-    return "\n".join(f"[{p.id}] {p.source}: {p.text}" + (f"\n{p.sample}" if p.sample else "") for p in pieces)
+def sent_of(pack: Pack, may_leave: Mapping[str, str], language: Language, mask: Mask) -> str:
+    """What is sent to each provider about the masked `pack`: the instructions, then the evidence."""
+    inquiry = Inquiry(leaving(pack, may_leave), language, mask)
+    return f"{system_of(inquiry)}\n\n{user_of(inquiry)}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,8 +22,9 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import harmless_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bundle import read_bundle, write_bundle
+from techsapo_ops.incidents.evidence import PACK_BYTES
 from techsapo_ops.incidents.pack import pack_of
-from techsapo_ops.masking.masker import Masker
+from techsapo_ops.masking.masker import Masker, mask
 from techsapo_ops.messages import msg
 from techsapo_ops.watch.secrets import scrubber_of
 
@@ -33,9 +35,6 @@ if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.incidents.material import Material
     from techsapo_ops.stack.stack import Stack
-
-SIZE = 24 * 1024
-"""Bytes of evidence."""
 
 
 def why(
@@ -97,8 +96,8 @@ def why(
       techsapo why --from incident-12
     """
     span = span_of("--since", since)
-    if url is not None:
-        _at(url, about, span, (place, ca_file), out)
+    if url is not None or about.isdecimal():  # incidents are the app's
+        _show(verdict_of(orchestrator(url, place, ca_file), about, span.total_seconds(), None), out)
         return
     now = datetime.now(UTC)
     stack: Stack | None = None
@@ -114,18 +113,19 @@ def why(
         return
     if export is not None:
         write_bundle(export, material)
-    pack = pack_of(material, SIZE, _mask(stack))
     if show_sent:
-        sent = pack_of(material, SIZE, Masker("personal").mask)
-        out.data(sent_of(sent, _may_leave(stack)))
+        sent = _sent(stack, material)
+        out.json({"sent": sent}) if out.as_json else out.data(sent)
         return
+    pack = pack_of(material, PACK_BYTES, _mask(stack))
+    for line in why_view.lines(pack, now):
+        out.data(line)
+    asked = None if no_ask or stack is None else _asked(place, about, span, material, out)
     if out.as_json:
-        out.json(why_view.value(pack, material))
-    else:
-        for line in why_view.lines(pack, now):
-            out.data(line)
-    if not no_ask and stack is not None and not out.as_json:
-        _ask(place, about, span, material, out)
+        out.json({**why_view.value(pack, material), "verdict": asked})
+    elif asked is not None:
+        out.data("")
+        _show(asked, out)
     if stack is not None:
         for service in services_of(stack):
             if service.owner is not None and service.name in material.subject.services:
@@ -142,27 +142,27 @@ def _mask(stack: Stack | None) -> Callable[[str], str]:
     return Masker("secrets").mask
 
 
-def _may_leave(stack: Stack | None) -> dict[str, str]:
-    if stack is None:
-        return {}
-    return {service.name: service.may_leave for service in services_of(stack)}
+def _sent(stack: Stack | None, material: Material) -> str:
+    """As the app sends it: of a bundle as if nothing but patterns might leave."""
+    hide = partial(mask, level="personal" if stack is None else stack.spec.wallbounce.mask)
+    services = () if stack is None else services_of(stack)
+    may_leave = {service.name: service.may_leave for service in services}
+    language = "en" if stack is None else stack.spec.locale
+    return sent_of(pack_of(material, PACK_BYTES, hide), may_leave, language, hide)
 
 
-def _ask(place: SpecChoice, about: str, since: timedelta, material: Material, out: Output) -> None:
-    """Show the panel's verdict below the evidence; that there is none is no failure of the evidence."""
+def _asked(
+    place: SpecChoice, about: str, since: timedelta, material: Material, out: Output
+) -> dict[str, Any] | None:
+    """What the panel says; that there is none is no failure of the evidence."""
     try:
-        asked = orchestrator(None, place, None)
-        verdict = verdict_of(asked, about, since.total_seconds(), material)
+        return verdict_of(orchestrator(None, place, None), about, since.total_seconds(), material)
     except OpsError as error:
         out.say(msg("the panel was not asked: {why}", why=error.message))
-        return
-    out.data("")
-    out.data(str(harmless_values(verdict).get("text", "")))
+        return None
 
 
-def _at(url: str, about: str, since: timedelta, place: tuple[SpecChoice, Path | None], out: Output) -> None:
-    """The same from elsewhere: the app at `url` reads and asks."""
-    verdict = verdict_of(orchestrator(url, *place), about, since.total_seconds(), None)
+def _show(verdict: dict[str, Any], out: Output) -> None:
     if out.as_json:
         out.json(verdict)
     else:

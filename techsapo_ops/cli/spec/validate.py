@@ -159,8 +159,9 @@ def _unread(project: Project) -> Iterator[Problem]:
     for path, answer in zip(asked, answers.values(), strict=True):
         if isinstance(answer, Exception):
             why = msg("can't be read now: {reason}", reason=reason(answer))
-            known = isinstance(answer, OpsError) and not isinstance(answer, Unreachable)
-            hint = answer.hint if known else ""  # of one that is unreachable it is about the stack's own
+            hint = ""  # that of one that is unreachable is about the stack's own services
+            if isinstance(answer, OpsError) and not isinstance(answer, Unreachable):
+                hint = answer.hint
             problem = problem_at(project.loaded.position(path), path, why, hint)
             yield replace(problem, filename=project.loaded.filename)
 

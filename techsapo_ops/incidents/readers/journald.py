@@ -17,7 +17,7 @@ from techsapo_ops.incidents.readers.lines import Window, lines_of
 from techsapo_ops.messages import msg
 
 MOST_ENTRIES = 5_000
-_SECONDS = 4.5
+_SECONDS = 3.0
 _PRIORITIES: Mapping[str, Said] = {
     "0": "error", "1": "error", "2": "error", "3": "error", "4": "warn", "7": "debug"
 }  # fmt: skip

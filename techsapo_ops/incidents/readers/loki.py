@@ -19,7 +19,7 @@ from techsapo_ops.messages import msg
 MOST_ENTRIES = 5_000
 """Loki's own limit, where nobody has changed it (`max_entries_limit_per_query`)."""
 _MOST_BYTES = 8 * 1024 * 1024
-_SECONDS = 4.5
+_SECONDS = 3.0
 _LEVELS: Mapping[str, Said] = {
     "critical": "error", "fatal": "error", "error": "error", "warn": "warn", "warning": "warn",
     "info": "info", "debug": "debug", "trace": "debug",
@@ -69,7 +69,7 @@ def _entries(answer: Answer) -> list[tuple[datetime, str, Said | None]]:
             for stream in data["result"]
             for value in stream["values"]
         ]
-    except (ValueError, KeyError, TypeError, IndexError):
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError):
         # A refusal is plain text: `parse error at line 1, …`.
         said = msg("the answer is too long") if answer.truncated else answer.text.strip()[:200]
         raise OpsError(

@@ -74,26 +74,12 @@ def kernel(
 ) -> Material:
     """What the kernel killed in the window because memory was used up. Raises OpsError."""
     programs = {Path(s.binary).name: s.name for s in stack.topology.services if s.binary is not None}
-    changes = [
-        Change(
-            kill.at,
-            "oom",
-            msg(
-                "the kernel killed {name} (pid {pid}): its memory limit was used up",
-                name=kill.name,
-                pid=kill.pid,
-            )
-            if kill.limit
-            else msg(
-                "the kernel killed {name} (pid {pid}): the host was out of memory",
-                name=kill.name,
-                pid=kill.pid,
-            ),
-            service=programs.get(kill.name, ""),
-        )
-        for kill in look()
-        if start <= kill.at <= end + timedelta(seconds=1)
-    ]
+    changes = []
+    for kill in look():
+        if start <= kill.at <= end + timedelta(seconds=1):
+            why = msg("its memory limit was used up") if kill.limit else msg("the host was out of memory")
+            text = msg("the kernel killed {name} (pid {pid}): {why}", name=kill.name, pid=kill.pid, why=why)
+            changes.append(Change(kill.at, "oom", text, service=programs.get(kill.name, "")))
     return Material(subject, start, end, changes=tuple(changes))
 
 

@@ -87,6 +87,14 @@ def test_with_redis_and_the_app_halted_the_evidence_names_what_happened(
     assert texts(again, "changes") == texts(said, "changes")
 
 
+def test_each_minute_the_app_is_left_what_it_can_not_see(shop: Project) -> None:
+    assert "evidence" in shop.run("jobs").stdout
+    left = shop.layout.config / "app" / "evidence" / "stack.json"
+    servers.wait_for(left.exists, what="the scheduler's first run of the job")
+    changes = [change["text"] for change in json.loads(left.read_text())["changes"]]
+    assert any(text.startswith("apply @1") for text in changes)
+
+
 def shop_log(shop: Project) -> str:
     path: str = shop.spec["investigate"]["services"][0]["logs"][0]["path"]
     return path

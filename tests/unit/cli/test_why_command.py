@@ -11,6 +11,7 @@ from typing import Any
 
 import in_process
 import pytest
+from fakes.http_server import Asked, answering
 from rows import each_row
 
 from techsapo_ops.cli.incidents.why_view import facts, lines, sentence
@@ -71,7 +72,7 @@ def test_what_would_be_sent_has_no_sample_and_no_address_of_a_customer(bundle: P
     sent = techsapo(tmp_path, "why", "--from", str(bundle), "--show-sent").stdout
     assert "no space left on device" in sent
     assert "example.com" not in sent
-    assert "[C1] " in sent
+    assert "<C1>" in sent
 
 
 def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_bundle_can_be_exported_again_but_never_over_another(bundle: Path, tmp
 @each_row(
     "words, code, said",
     [
-        (["--from", "gone"], 1, "cannot read"),
+        (["--from", "gone"], 1, "gone/alert.json: is missing"),
         (["--since", "soon"], 2, "--since"),
         (["NoSuchAlert"], 2, "there is no alert NoSuchAlert"),
         (["--url", "nowhere"], 2, "is not an address"),
@@ -97,6 +98,18 @@ def test_what_can_not_be_investigated_is_an_error(
     done = techsapo(tmp_path, "why", *words)
     assert done.returncode == code
     assert said in done.stderr
+
+
+def test_from_elsewhere_and_about_an_incident_the_app_reads_and_asks(tmp_path: Path) -> None:
+    def app(asked: Asked) -> tuple[int, bytes]:
+        assert (asked.method, asked.path) == ("POST", "/api/v1/incidents/investigate")
+        assert json.loads(asked.body) == {"about": "12", "since": 3600.0}
+        return 200, json.dumps({"request_id": "req_1", "text": "The disk is \x1b[31mfull."}).encode()
+
+    with answering(app) as server:
+        done = techsapo(tmp_path, "why", "12", "--since", "1h", "--url", server.url)
+    assert done.returncode == 0
+    assert done.stdout == "The disk is \N{REPLACEMENT CHARACTER}[31mfull.\n"
 
 
 def spec(folder: Path, **services: Any) -> None:

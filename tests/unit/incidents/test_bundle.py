@@ -83,7 +83,7 @@ def test_files_fit_the_schema_and_the_parser_of_prometheus_client(tmp_path: Path
 
     check(json.loads((tmp_path / "b/alert.json").read_text()), None)
     check(json.loads((tmp_path / "b/answer.json").read_text()), "Answer")
-    for name, file in (("Change", "changes.json"), ("Fact", "facts.json")):
+    for name, file in (("Change", "changes.json"), ("Fact", "facts.json"), ("Page", "pages.json")):
         for value in json.loads((tmp_path / "b" / file).read_text()):
             check(value, name)
     for line in (tmp_path / "b/logs.jsonl").read_text().splitlines():
@@ -120,7 +120,6 @@ def test_nothing_is_left_of_a_bundle_that_could_not_be_written(
 def test_an_error_names_file_and_line(tmp_path: Path, row: Mapping[str, Any]) -> None:
     write_bundle(tmp_path / "b", MATERIAL)
     path = tmp_path / "b" / row["file"]
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(row["content"] * row.get("times", 1))
     with pytest.raises(OpsError, match=row["error"]):
         read_bundle(tmp_path / "b")
@@ -144,16 +143,14 @@ def test_exemplars_and_descriptions_are_passed_over(tmp_path: Path) -> None:
     assert second.labels == {"__name__": "d.e", "f": "g"}
 
 
-@pytest.mark.parametrize(
-    "name", ["alert.json", "metrics.om", "logs.jsonl", "pages", "pages/knowledge/wiki.md"]
-)
+@pytest.mark.parametrize("name", ["alert.json", "metrics.om", "logs.jsonl", "pages.json"])
 def test_no_link_in_a_bundle_is_followed(tmp_path: Path, name: str) -> None:
     for folder in ("b", "other"):
         write_bundle(tmp_path / folder, MATERIAL)
     path = tmp_path / "b" / name
     path.rename(tmp_path / "moved")
     path.symlink_to(tmp_path / "other" / name)
-    with pytest.raises(OpsError, match=name.partition("/")[0]):
+    with pytest.raises(OpsError, match=f"{name} is a symbolic link"):
         read_bundle(tmp_path / "b")
 
 

@@ -12,7 +12,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.incidents.material import Material, Subject
-from techsapo_ops.incidents.series import Movement, movements, names_in
+from techsapo_ops.incidents.series import Movement, movements, selectors
 from techsapo_ops.incidents.series_text import said
 
 BEGAN = datetime(2026, 1, 31, 3, 10, tzinfo=UTC)
@@ -128,9 +128,12 @@ def test_any_values_are_taken(values: dict[float, float]) -> None:
             assert said([one], 0)
 
 
-def test_the_names_of_an_expression_are_its_words_outside_of_matchers() -> None:
-    assert names_in('sum(rate(a_total{job="b_c"}[1m])) / d:e > 5') >= {"a_total", "d:e"}
-    assert "b_c" not in names_in('sum(rate(a_total{job="b_c"}[1m]))')
+def test_the_selectors_of_an_expression_are_names_with_the_labels_that_they_demand() -> None:
+    expression = 'sum(rate(a_total{job="b_c", code=~"5.."}[1m])) by (job) / d:e{} > 5 and "f" == "g"'
+    found = selectors(expression)
+    assert ("a_total", {"job": "b_c"}) in found
+    assert ("d:e", {}) in found
+    assert not {"b_c", "f", "g"} & {name for name, _ in found}
 
 
 def test_what_series_did_is_said_once_for_whose_they_are() -> None:
