@@ -38,7 +38,7 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFKC", _HUMP.sub(" ", text)).casefold()
 
 
-@lru_cache(maxsize=512)  # an investigation asks for the same pieces again and again
+@lru_cache(maxsize=128)  # an investigation asks for the same pieces again and again
 def topics_in(text: str) -> frozenset[str]:
     """The topics that `text`, which is `plain`, names."""
     return frozenset(name for name, topic in topics().items() if topic.words.search(text))

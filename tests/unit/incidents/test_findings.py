@@ -171,7 +171,7 @@ def test_at_most_three_causes_count() -> None:
     assert [claim.number for claim in findings(reply(causes=causes)).claims] == [1, 2, 3]
 
 
-CHECKS = {
+CHECKS: dict[str, tuple[dict[str, Any], tuple[str, ...] | None]] = {
     "a check without slots": ({"check": "memory", "slots": [], "cause": 1}, ("free", "-m")),
     "a check without a word of slots": ({"check": "memory"}, ("free", "-m")),
     "a slot as the form has it": (

@@ -76,7 +76,7 @@ class Purse:
 
     async def open(self, usd: float) -> None:
         if self.lacks:
-            raise Problem(429, "budget_exceeded", "the purse is empty")
+            raise Problem(429, "budget_exhausted", "the purse is empty")
 
     async def close(self) -> None:
         self.closed += 1
@@ -190,7 +190,7 @@ def test_it_ends_by_its_deadline_with_what_there_is(late: Script) -> None:
         opinions = await panel.ask(INQUIRY, "req-1", Masker("off"), purse, 0.3)
         took = clock() - began
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.get_coro().close()  # type: ignore[union-attr]  # else the loop would wait for it
+            task.get_coro().close()  # else the loop would wait for it
         return opinions, took
 
     loop = asyncio.new_event_loop()

@@ -25,7 +25,7 @@ _TOLD = re.compile(
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MARK = re.compile(
-    r"<\s*(?P<close>/?)\s*(?P<name>[a-z_]{2,20})\s*>|"
+    r"<\s*(?P<close>/?)\s*(?P<name>[a-z_][a-z_0-9]{1,19})\s*>|"
     r"(?P<template><\|[a-z_]+\|>|\[/?(?:INST|SYSTEM_PROMPT|[A-Z]+_(?:TOOLS|CALLS|RESULTS))\]|<</?SYS>>|</?s>)",
     re.IGNORECASE,
 )

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from rows import each_row
 
 from techsapo_ops.adapters.delimiting import delimited, escaped, size
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.incidents.evidence import Pack, Piece
+from techsapo_ops.incidents.material import Subject, Unread
+from techsapo_ops.incidents.question import FORM, NAME, Inquiry, system_of, user_of
 from techsapo_ops.serve.answers.chat import ChatBody
 from techsapo_ops.serve.answers.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
@@ -70,6 +74,22 @@ def test_a_log_steers_no_model_that_keeps_to_what_it_is_told(text: str, language
         prompt = answer_prompt(question(prompt_of(*parts, language), language))
         assert not obeys(prompt)
         assert prompt.user.count("</") == sum(bool(p) for p in parts)
+
+
+@each_row("language", LANGUAGES)
+@each_row("text", TEXTS)
+def test_no_evidence_of_an_incident_steers_a_model_that_keeps_to_what_it_is_told(
+    text: str, language: Language
+) -> None:
+    at = datetime(2026, 12, 1, tzinfo=UTC)
+    subject = Subject(at, text, {"service": text}, text, text, text)
+    piece = Piece("L1", "logs", text, text, 1.0, at, text, text, text)
+    inquiry = Inquiry(Pack(subject, (piece,), (), (Unread(text, text),)), language, str)
+    prompt = Prompt(system_of(inquiry), user_of(inquiry), NAME, FORM)
+    assert not obeys(prompt)
+    assert re.findall(r"<[^>]*>", prompt.user) == [
+        "<alert>", "</alert>", "<not_read>", "</not_read>", "<L1>", "</L1>",
+    ]  # fmt: skip
 
 
 @each_row("text", TEXTS)
