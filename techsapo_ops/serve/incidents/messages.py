@@ -71,7 +71,7 @@ def sentence_of(drawn: Drawn) -> str:
         case "false_alarm":
             return msg("probably a false alarm: {cause}", cause=cause)
         case "evidence_only":
-            return msg("no model was asked or answered: {why}", why=drawn.declined or _failed(drawn))
+            return msg("there is evidence, but no verdict: {why}", why=drawn.declined or _failed(drawn))
         case "not_enough_evidence":
             if not verdict.missing:
                 return msg("the evidence is not enough to name a cause")

@@ -78,12 +78,7 @@ class IncidentStore:
 
         It is decided anew where somebody else was first, so that what `decide` raises has to hold.
         """
-        for attempt in range(_TRIES):
-            try:
-                return self._by_one(lambda connection: _changed(connection, read, decide))
-            except _Forestalled:
-                time.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - no secret
-        raise Away("others change it all the time")
+        return self._by_one(lambda connection: _changed(connection, read, decide))
 
     def alter(self, number: int, decide: Callable[[Incident], Change | None]) -> Incident | None:
         """Change one incident as `decide` says, which says None for nothing; None where there is none."""
@@ -152,7 +147,16 @@ class IncidentStore:
             engine.dispose()
 
     def _by_one(self, do: Callable[[Connection], T]) -> T:
-        """What `do` does in one transaction of the first member that takes it."""
+        """What `do` does in one transaction, anew where somebody else was first."""
+        for attempt in range(_TRIES):
+            try:
+                return self._once(do)
+            except _Forestalled:
+                time.sleep(random.uniform(0, 0.005 * (attempt + 1)))  # noqa: S311 - no secret
+        raise Away("others change it all the time")
+
+    def _once(self, do: Callable[[Connection], T]) -> T:
+        """The same once, by the first member that takes it."""
         import sqlalchemy as sa
 
         failures = database_errors()

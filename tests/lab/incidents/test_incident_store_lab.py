@@ -1,81 +1,79 @@
-"""Incidents in a real MariaDB: two processes that hear the same at once."""
+"""Incidents in a real MariaDB, and in a cluster of three: several processes that hear the same at once."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import incident_hearer
 import pytest
 from audit_rows import prepare
-from servers import Server, mariadb
+from galera_lab import Member, cluster, three_machines
+from incident_hearer import EACH, GROUPS
+from servers import mariadb
 
-from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stores.audit.database import AuditServer
+from techsapo_ops.render.templates import Templates
 from techsapo_ops.stores.incidents.store import IncidentStore
 
 pytestmark = pytest.mark.lab
 
-HEAR = """
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from techsapo_ops.incidents.alert import Listener
-from techsapo_ops.incidents.incident import updated
-from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stores.audit.database import AuditServer
-from techsapo_ops.stores.incidents.store import IncidentStore, heard_of
-
-store = IncidentStore(
-    AuditServer("127.0.0.1", int(sys.argv[1]), "techsapo_audit", "root", Secret(sys.argv[2])), Path()
-)
-now, hour = datetime(2026, 12, 2, 12, tzinfo=UTC), timedelta(hours=1)
+def hearing(words: Sequence[str], member: Member | None = None) -> subprocess.Popen[str]:
+    argv = [sys.executable, incident_hearer.__file__, *words]
+    pipe, path = subprocess.PIPE, str(Path(incident_hearer.__file__).parents[2])
+    return subprocess.Popen(
+        member.inside(*argv) if member is not None else argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
 
 
-def hear(group):
-    listener = Listener(group=f"g{group}")
-    alerts = [
-        listener.heard({"alertname": "Slow", "service": f"s{group}", "pod": str(n)}, {}, now, None, "")
-        for n in range(20)
-    ]
-    read = heard_of((a.fingerprint for a in alerts), now - hour)
-    store.change(read, lambda state: updated(state, alerts, now, hour, lambda a: False))
+def all_at_once(processes: Sequence[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        assert process.communicate(timeout=240) == ("", "")
+        assert process.returncode == 0
 
 
-store.incidents(limit=1)
-print("ready", flush=True)
-sys.stdin.readline()
-with ThreadPoolExecutor(4) as pool:
-    list(pool.map(hear, range(25)))
-"""
-
-
-def test_five_hundred_alerts_that_two_processes_hear_at_once_are_one_incident_a_group(tmp_path: Path) -> None:
+def test_500_alerts_that_two_processes_hear_at_once_are_one_incident_a_group(tmp_path: Path) -> None:
     with mariadb(tmp_path) as server:
-        prepare(server)
-        hearing = [_hearing(server) for _ in range(2)]
-        for process in hearing:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in hearing:
-            assert process.communicate("go\n", timeout=120) == ("", "")
-            assert process.returncode == 0
-        store = IncidentStore(audit(server), Path())
+        database = prepare(server)
+        words = ["root", server.password or "", str(server.port), "127.0.0.1"]
+        all_at_once([hearing(words) for _ in range(2)])
+        store = IncidentStore(database, Path())
         incidents = store.incidents(limit=100)
-        assert [i.number for i in incidents] == list(range(25, 0, -1))
-        assert {(i.alerts, i.firing) for i in incidents} == {(20, 20)}
-        assert {len(store.alerts(i.number)) for i in incidents} == {20}
-        assert [[e.kind for e in store.entries(i.number)] for i in incidents] == [["opened", "joined"]] * 25
+        assert [i.number for i in incidents] == list(range(GROUPS, 0, -1))
+        assert {(i.alerts, i.firing) for i in incidents} == {(EACH, EACH)}
+        assert {len(store.alerts(i.number)) for i in incidents} == {EACH}
+        kinds = [[e.kind for e in store.entries(i.number)] for i in incidents]
+        assert kinds == [["opened", "joined"]] * GROUPS
         store.close()
 
 
-def audit(server: Server) -> AuditServer:
-    return AuditServer("127.0.0.1", server.port, "techsapo_audit", "root", Secret(server.password or ""))
-
-
-def _hearing(server: Server) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", HEAR, str(server.port), server.password or ""]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+@pytest.mark.skipif(os.geteuid() != 0, reason="networks of its own need root")
+def test_three_members_of_a_cluster_that_hear_the_same_at_once_have_one_incident_a_group(
+    tmp_path: Path,
+) -> None:
+    with cluster(three_machines(tmp_path), Templates()) as running:
+        running.seed()
+        running.start()
+        running.wait()
+        names = [member.name for member in running.members]
+        words = ["techsapo", "lab-app", "3306"]
+        own = [[*names[n:], *names[:n]] for n in range(len(names))]
+        all_at_once(
+            [hearing([*words, *o], m) for o, m in zip(own, running.members, strict=True)]
+        )  # fmt: skip
+        counted = "SELECT COUNT(*), MAX(number), MIN(alerts), MAX(firing) FROM techsapo_audit.incidents"
+        rows = "SELECT COUNT(*) FROM techsapo_audit.incident_alerts"
+        for member in running.members:
+            assert member.sql(counted) == [[str(GROUPS), str(GROUPS), str(EACH), str(EACH)]]
+            assert member.sql(rows) == [[str(GROUPS * EACH)]]

@@ -15,6 +15,10 @@ from servers import wait_for
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import BasicLogin
+from techsapo_ops.adapters.tls import Trust
+from techsapo_ops.cli.app.orchestrator import Orchestrator, Peer
+from techsapo_ops.cli.incidents import client
+from techsapo_ops.errors import OpsError
 from techsapo_ops.services.monitor import USER, password_file
 
 pytestmark = pytest.mark.lab
@@ -51,6 +55,22 @@ def test_an_alert_of_the_stack_is_investigated_with_what_the_stack_says_of_itsel
     assert {p["kind"] for p in evidence["pieces"]} >= {"changes", "host"}
     drawn = next(e["detail"] for e in whole["timeline"] if e["kind"] == "verdict")
     assert drawn["verdict"]["outcome"] == "evidence_only"  # simulated providers know of no evidence
+
+
+def test_people_end_an_incident_from_elsewhere_and_are_told_what_does_not_fit(lab: Project) -> None:
+    url = f"http://127.0.0.1:{lab.spec['app']['port']}"
+    asked = Orchestrator(Peer(url, Trust(), {}), 30, 1000)
+    assert [i["number"] for i in client.incidents(asked, "open")] == [1]
+    with pytest.raises(OpsError, match="the verdict has no cause 9"):
+        client.strike(asked, 1, 9, "no")
+    with pytest.raises(OpsError, match="there is no incident 7"):
+        client.incident(asked, 7)
+    checked = client.add_output(asked, 1, "disk_space", "Filesystem Use% Mounted on\n/dev/vda1 12% /")
+    assert [e["kind"] for e in checked["timeline"]][-3:] == ["checked", "evidence", "verdict"]
+    assert client.resolve(asked, 1, "the disk was full")["cause"] == "the disk was full"
+    assert client.incidents(asked, "open") == []
+    with pytest.raises(OpsError, match="gave no answer"):
+        client.incidents(Orchestrator(Peer("http://127.0.0.1:1", Trust(), {}), 5, 1000))
 
 
 def test_the_key_is_in_files_of_its_readers_alone_and_in_no_configuration(lab: Project) -> None:

@@ -209,7 +209,7 @@ def test_an_empty_purse_leaves_the_evidence_alone(scene: Scene) -> None:
     scene.look()
     assert scene.kinds() == ["opened", *TOLD]
     assert scene.post.sent[1][0].startswith(
-        "Incident 1: no model was asked or answered: the budget for the day"
+        "Incident 1: there is evidence, but no verdict: the budget for the day"
     )
 
 
