@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.incidents.material import Level, Line
@@ -70,8 +71,8 @@ class Pattern:
 
     @property
     def text(self) -> str:
-        """The pattern as it is shown."""
-        return " ".join(self.words)
+        """The pattern as it is shown: without the times with which its lines begin."""
+        return " ".join(dropwhile(lambda word: word.strip("[]") == "<time>", self.words))
 
 
 class Patterns:
