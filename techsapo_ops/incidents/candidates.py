@@ -80,7 +80,9 @@ class _Scale:
 
     def __init__(self, material: Material, moved: Sequence[Movement], patterns: Sequence[Pattern]) -> None:
         self.subject = subject = material.subject
-        self.began, self.start = subject.began.timestamp(), material.start.timestamp()
+        self.start, self.began, self.end = (
+            time.timestamp() for time in (material.start, subject.began, material.end)
+        )
         self._words = _words(f"{subject.summary} {subject.question}")
         wanted = selectors(subject.expression)
         self.named_ones = {
@@ -110,9 +112,27 @@ class _Scale:
         """1 for what began shortly before the onset, less for what is earlier, and for what followed it."""
         if at is None:
             return 0.75
+        span = max(1.0, self.onset - self.start)
         if at > self.onset:
-            return 0.85
-        return 1 - 0.4 * min(1.0, (self.onset - at) / max(1.0, self.onset - self.start))
+            return 1 - 0.15 * min(1.0, (at - self.onset) / (0.1 * span))
+        return 1 - 0.4 * min(1.0, (self.onset - at) / span)
+
+    def news(self, times: Sequence[float]) -> tuple[float, float]:
+        """How new it is what came at `times`, from 0 to 1, and since when it is.
+
+        What came at the same rate all the time is old: the later ones are compared with what the earlier rate
+        makes one expect, and with the scatter of such a count. Where there are no earlier ones, chance alone
+        would have let all of them come so late with this probability.
+        """
+        span = self.onset - self.start
+        calm = self.start + 0.6 * span
+        early = sum(time < calm for time in times)
+        late = len(times) - early
+        if not early:
+            return 1 - ((self.end - times[0]) / (self.end - self.start or 1)) ** late, times[0]
+        expected = early * (max(times[-1], self.began) - calm) / (0.6 * span or 1)
+        new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
+        return new, times[early] if new > 0.5 else times[0]
 
     def relation(self, service: str, host: str) -> float:
         """What it adds to be of a service or on a host that the alert names, or that others complain of."""
@@ -189,14 +209,14 @@ def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]
     for group in _together(patterns):
         scores = [_pattern_score(pattern, scale) for pattern in group]
         best = group[max(range(len(group)), key=scores.__getitem__)]
-        several = len({pattern.service for pattern in group}) > 1
-        if several:
+        shared = len({pattern.service for pattern in group}) > 1
+        if shared:
             lines = [f"{pattern.service}: {_counted(pattern, scale)}" for pattern in group[:_SHOWN]]
             lines += [f"and {len(group) - _SHOWN} more services"] if len(group) > _SHOWN else []
             lines.append(best.text)
         else:
             lines = [_counted(best, scale), *(pattern.text for pattern in group)]
-        sample = best.sample if several else "\n".join(pattern.sample for pattern in group)
+        sample = best.sample if shared else "\n".join(pattern.sample for pattern in group)
         at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
         yield Candidate("logs", "log", "\n".join(lines), max(scores), at, best.service, best.host, sample)
 
@@ -236,18 +256,8 @@ def _counted(pattern: Pattern, scale: _Scale) -> str:
 
 
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
-    """How new the pattern is, how bad it sounds, and whose it is.
-
-    What came at the same rate all the time is old: later lines are compared with what the earlier rate makes
-    one expect, and with the scatter of such a count.
-    """
-    times, span = pattern.times, scale.onset - scale.start
-    calm = scale.start + 0.6 * span
-    early = sum(time < calm for time in times)
-    late = len(times) - early
-    expected = early * (max(times[-1], scale.began) - calm) / (0.6 * span or 1)
-    new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
-    onset = times[early] if early < len(times) and new > 0.5 else times[0]
+    """How new the pattern is, how bad it sounds, and whose it is."""
+    new, onset = scale.news(pattern.times)
     level = {"error": 0.2, "warning": 0.1, "": 0.0}[pattern.level]
     trouble = 0.12 if _TROUBLE.search(pattern.sample) else 0.0
     score = (0.45 * new + (level + trouble) * (0.4 + 0.6 * new)) * scale.near(onset)
@@ -255,18 +265,19 @@ def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
 
 
 def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
+    """Changes; those that differ in numbers alone, as runs of a job, are one piece."""
     alike: dict[tuple[str, str, str, str], list[Change]] = defaultdict(list)
     for one in sorted(material.changes, key=lambda change: (change.at, change.text, change.detail)):
         alike[one.kind, one.service, one.host, re.sub(r"\d+", "0", one.text)].append(one)
     for (kind, service, host, _), changes in alike.items():
-        last = changes[-1]
-        onset = changes[0].at.timestamp()
-        bad = 0.15 if re.search(r"fail|error|status [1-9]|失敗", last.text) else 0.0
+        first, last = changes[0].at.timestamp(), changes[-1]
+        new, onset = scale.news([change.at.timestamp() for change in changes])
+        said = f"{last.text}\n{last.detail}" if kind == "job" else last.text
+        bad = 0.15 if re.search(r"fail|error|status [1-9]|失敗", said, re.IGNORECASE) else 0.0
         often = 0.1 if len(changes) > 2 and kind in {"restart", "oom"} else 0.0
-        routine = -0.15 if len(changes) > 2 and kind == "job" and not bad else 0.0
-        score = (_CHANGES[kind] + bad + often + routine) * scale.near(onset)
+        score = (_CHANGES[kind] + bad + often) * (0.6 + 0.4 * new) * scale.near(onset)
         count = (
-            f"{len(changes)}×, {_clock(onset)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
+            f"{len(changes)}×, {_clock(first)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
         )
         text = f"{kind}: {count}{last.text}" + (f"\n{last.detail}" if last.detail else "")
         score += scale.relation(service, host) + scale.named(text)

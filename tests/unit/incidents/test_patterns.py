@@ -37,6 +37,16 @@ def texts(*lines: str) -> list[str]:
             "在庫「リンゴ」を 30 個から１２個に変更しました",
             "在庫<quoted>を <number> 個から<number>個に変更しました",
         ),
+        (
+            'level=ERROR msg="cannot open \\"a b\\" of 3" n="4"',
+            "level=ERROR msg=cannot open <quoted> of <number> n=<quoted>",
+        ),
+        (
+            '{"level": "error", "event": "call 7 failed", "id": "x", "error": "no \\"a\\""}',
+            "error call <number> failed no <quoted>",
+        ),
+        ('{"level": "error"', "{<quoted>: <quoted>"),
+        ('{"a": 1}', "{<quoted>: <number>}"),
         ("it isn't the user's fault", "it isn't the user's fault"),
         ("", ""),
     ],
