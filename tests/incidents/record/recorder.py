@@ -84,12 +84,10 @@ def bursts(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 def fewer(lines: Iterable[Line]) -> list[Line]:
     """The lines, at most MOST_LOGS bytes: of bursts that differ in numbers alone, some are left out."""
-    alike: dict[tuple[str, ...], list[list[Line]]] = {}
+    alike: dict[tuple[str, frozenset[str]], list[list[Line]]] = {}
     for burst in bursts(lines):
-        shape = (
-            burst[0].service,
-            *(re.sub(r"[0-9a-f]*\d[0-9a-f]*", "", line.text)[:90] for line in burst[:40]),
-        )
+        plain = (re.sub(r"[0-9a-f]*\d[0-9a-f]*", "", line.text)[:90] for line in burst)
+        shape = (burst[0].service, frozenset(plain))
         alike.setdefault(shape, []).append(burst)
     for most in (1000, 200, 120, 80, 50, 35, 25, 18, 12, 8, 5, 3, 2, 1):
         many = [group for group in alike.values() if len(group) > most]

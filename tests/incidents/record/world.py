@@ -33,8 +33,8 @@ PYTHON = "/usr/bin/python3"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 CGROUPS = Path("/sys/fs/cgroup")
 _NAMES = {
-    "shop.example": "127.0.0.30", "www.shop.example": "127.0.0.30", "db.internal": "127.0.0.11",
-    "redis.internal": "127.0.0.12", "replica.internal": "127.0.0.13",
+    "localhost": "127.0.0.1", "shop.example": "127.0.0.30", "www.shop.example": "127.0.0.30",
+    "db.internal": "127.0.0.11", "redis.internal": "127.0.0.12", "replica.internal": "127.0.0.13",
 }  # fmt: skip
 
 
@@ -88,9 +88,8 @@ class World:
         self.cpu_groups: set[Path] = set()
         self._ending = False
 
-    # Folders and disks
-
     def set_up(self) -> None:
+        """Make the folders that programs write to the machine's own."""
         run("mount", "--make-rprivate", "/")
         run("hostname", HOST)
         run("ip", "link", "set", "lo", "up")
@@ -98,31 +97,17 @@ class World:
             (self.work / name).mkdir()
         upper = f"lowerdir=/etc,upperdir={self.work}/etc,workdir={self.work}/etc.work"
         run("mount", "-t", "overlay", "overlay", "-o", upper, "/etc")
-        for name, path in (
-            ("lib", "/var/lib"),
-            ("log", "/var/log"),
-            ("opt", "/opt"),
-            ("run", "/run"),
-            ("backups", "/var/backups"),
-        ):
-            run("mount", "--bind", str(self.work / name), path)
-        for folder in (
-            "/var/log/shop",
-            "/var/log/nginx",
-            "/var/lib/shop",
-            "/etc/shop",
-            "/etc/psp",
-            "/var/lib/nginx",
-        ):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        Path("/etc/hosts").unlink()
-        Path("/etc/hosts").write_text(
-            "".join(f"{a} {n}\n" for n, a in {"localhost": "127.0.0.1", **_NAMES}.items())
-        )
-        Path("/etc/resolv.conf").unlink()
-        Path("/etc/resolv.conf").write_text(
-            "nameserver 127.0.0.53\nnameserver 127.0.0.54\noptions timeout:2 attempts:2\n"
-        )
+        for path in ("/var/lib", "/var/log", "/var/backups", "/opt", "/run"):
+            run("mount", "--bind", str(self.work / Path(path).name), path)
+        for path in ("log/shop", "log/nginx", "lib/shop", "lib/nginx"):
+            Path("/var", path).mkdir()
+        Path("/etc/shop").mkdir()
+        Path("/etc/psp").mkdir()
+        hosts = "".join(f"{address} {name}\n" for name, address in _NAMES.items())
+        resolvers = "nameserver 127.0.0.53\nnameserver 127.0.0.54\noptions timeout:2 attempts:2\n"
+        for path, text in (("/etc/hosts", hosts), ("/etc/resolv.conf", resolvers)):
+            Path(path).unlink()
+            Path(path).write_text(text)
 
     def disk(self, path: str, megabytes: str, *options: str, owner: str = "www-data") -> None:
         """Mount a new ext4 file system of that size."""
@@ -138,8 +123,6 @@ class World:
     def folder(self, path: str, owner: str = "www-data") -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
         shutil.chown(path, owner, owner)
-
-    # Programs
 
     def start(self, unit: Unit) -> Unit:
         self.units[unit.name] = unit
@@ -237,14 +220,15 @@ class World:
         """End every unit by its pid."""
         self._ending = True
         for unit in self.units.values():
-            if unit.process is not None and unit.process.poll() is None:
+            if unit.process is not None:
                 unit.process.kill()
                 unit.process.wait(20)
         for folder in [*self.cpu_groups, *(unit.group for unit in self.units.values() if unit.memory)]:
-            if folder.exists():
-                folder.rmdir()
-
-    # What is said and done
+            inside = folder / "cgroup.procs"
+            for pid in inside.read_text().split():  # children that their unit left behind
+                os.kill(int(pid), signal.SIGKILL)
+            wait_until(lambda inside=inside: not inside.read_text().strip(), str(folder))  # type: ignore[misc]
+            folder.rmdir()
 
     def says(self, service: str, level: Level, text: str) -> None:
         """A line of the service manager about a unit."""
@@ -295,8 +279,6 @@ class World:
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         return thread
-
-    # Releases
 
     def install(self, service: str, version: str, patches: Mapping[str, str] | None = None) -> None:
         """Lay a release of a service into /opt; `patches` are the changes of its source."""
