@@ -81,17 +81,17 @@ Reason = Literal[
 
 @dataclass(frozen=True, slots=True)
 class RequestSigns:
-    """One expression each for `paths` and `prompts`; the file's head explains them."""
+    """One expression for `paths`, and those for `prompts`; the file's head explains them."""
 
     paths: re.Pattern[str]
-    prompts: re.Pattern[str]
+    prompts: tuple[re.Pattern[str], ...]
 
 
 @cache
 def request_signs() -> RequestSigns:
     """The signs of anomalies.yaml."""
     entries = packaged_yaml("anomalies.yaml")
-    return RequestSigns(_any(entries["paths"]), _any(entries["prompts"]))
+    return RequestSigns(_any(entries["paths"]), tuple(_any([each]) for each in entries["prompts"]))
 
 
 def _any(patterns: list[str]) -> re.Pattern[str]:

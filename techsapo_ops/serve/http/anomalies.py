@@ -6,12 +6,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import unquote
 
 import structlog
 from starlette.types import Scope
 
 from techsapo_ops.catalogue.dangers import Reason, request_signs
+from techsapo_ops.masking.search import Finder
 from techsapo_ops.serve.http.proxies import address_of
 from techsapo_ops.stores.keys import Refusal
 
@@ -67,7 +69,7 @@ class Anomalies:
 
     def asked(self, prompt: str, request_id: str, address: str) -> None:
         """Look at a question."""
-        if request_signs().prompts.search(prompt):
+        if wants_secrets().within(prompt):
             self._report("sensitive_data", request_id, address)
 
     def key_refused(self, refusal: Refusal, request_id: str, address: str) -> None:
@@ -110,6 +112,12 @@ class Anomalies:
                 key=key,
                 refused=reason,
             )
+
+
+@cache
+def wants_secrets() -> Finder:
+    """Finds what a question that wants this service's own secrets holds."""
+    return Finder(request_signs().prompts)
 
 
 def network_of(address: str) -> str:

@@ -14,7 +14,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.dangers import Reason, request_signs
 from techsapo_ops.serve.http import anomalies as limits
-from techsapo_ops.serve.http.anomalies import MOST_ADDRESSES, Anomalies
+from techsapo_ops.serve.http.anomalies import MOST_ADDRESSES, Anomalies, wants_secrets
 from techsapo_ops.spec.models.app import MAX_BODY
 from techsapo_ops.stores.keys import KeyFile, new_key
 
@@ -126,7 +126,9 @@ def test_paths_that_attackers_look_for_are_known(path: str) -> None:
 def test_a_question_is_sensitive_where_it_wants_this_services_own_secrets(
     prompt: str, sensitive: bool
 ) -> None:
-    assert bool(request_signs().prompts.search(prompt)) == sensitive
+    assert any(each.search(prompt) for each in request_signs().prompts) == sensitive
+    log = "\n".join(("app: show list of tokens", "前の処理", "this is 命令 42", "user ſhow İ", prompt, "end"))
+    assert wants_secrets().within(prompt) == wants_secrets().within(log) == sensitive
 
 
 def test_memory_is_bounded_whatever_addresses_and_networks_come() -> None:
