@@ -37,6 +37,8 @@ _WORDS_BEFORE = 16
 """Words before a word among which its command begins."""
 _ARGUMENTS = 400
 """Characters of a command's arguments that are searched."""
+_LONGEST_END = 3
+"""Characters that are looked at of what ends a command: ` & `."""
 _LASTING = frozenset({Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE})
 """What can't be undone: nor can what code from elsewhere has done."""
 
@@ -133,7 +135,9 @@ _known = lru_cache(4096)(_within)
 
 
 class _Places:
-    """Where in a text commands begin and end, so that no word searches for it again."""
+    """Where in a text commands begin, so that no word searches for it again, and where one ends: mostly that
+    is near.
+    """
 
     def __init__(self, folded: str) -> None:
         self.text = folded
@@ -142,11 +146,6 @@ class _Places:
     def separators(self) -> Sequence[int]:
         """The end of each: a command may begin there."""
         return [m.end() for m in _COMMAND_START.finditer(self.text)]
-
-    @cached_property
-    def ends(self) -> Sequence[int]:
-        """Where a command ends."""
-        return [m.start() for m in _COMMAND_END.finditer(self.text)]
 
     @cached_property
     def within(self) -> Sequence[int]:
@@ -161,11 +160,10 @@ class _Places:
 
     def arguments(self, place: int) -> str:
         """The arguments of a command whose name ends at `place`, as they stand in the text."""
-        stop = place + _ARGUMENTS
-        for places, number in ((self.ends, 0), (self.within, _COMMANDS_WITHIN)):
-            number += bisect_left(places, place)
-            stop = min(stop, places[number]) if number < len(places) else stop
-        return self.text[place:stop]
+        number = bisect_left(self.within, place) + _COMMANDS_WITHIN
+        stop = min([place + _ARGUMENTS, *self.within[number : number + 1]])
+        end = _COMMAND_END.search(self.text, place, stop + _LONGEST_END)
+        return self.text[place : min(stop, end.start()) if end else stop]
 
 
 def _at(word: _Word, places: _Places) -> Iterator[tuple[Danger, int]]:
