@@ -29,6 +29,7 @@ from techsapo_ops.stores.redis_link import Away, RedisLink
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.commands.core import AsyncScript
 
 _KEEP = 40 * 86400
 """Seconds for which Redis keeps a ledger: longer than its month."""
@@ -97,6 +98,7 @@ class BudgetStore:
         self._lost = lost
         self._unaccounted = unaccounted
         self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
+        self._registered: AsyncScript | None = None
         self._local: dict[str, _LocalLedger] = {}
         self._seeding = asyncio.Lock()
         self._compared: set[str] = set()
@@ -321,5 +323,6 @@ class BudgetStore:
 
     async def _scripted(self, redis: Redis, names: list[str], args: tuple[str | int, ...]) -> list[Any]:
         """What the script answers to action, owner, amount, life, how long a ledger is kept, and limits."""
-        reply: list[Any] = await redis.register_script(self._script)(keys=names, args=args)
+        script = self._registered = self._registered or redis.register_script(self._script)
+        reply: list[Any] = await script(keys=names, args=args)
         return reply

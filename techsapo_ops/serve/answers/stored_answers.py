@@ -24,6 +24,7 @@ from techsapo_ops.wallbounce.question import Question, TaskType
 
 IMMATERIAL = frozenset({"request_id", "masker"})
 """What of a question changes no answer: who asks, and what masks, whose level belongs to the setting."""
+_MATERIAL = tuple(f.name for f in fields(Question) if f.name not in IMMATERIAL)
 
 
 class StoredAnswers:
@@ -55,7 +56,7 @@ class StoredAnswers:
 
         Nothing is folded: the fault that is asked about may be an indentation or a full-width digit.
         """
-        asked = {f.name: getattr(question, f.name) for f in fields(question) if f.name not in IMMATERIAL}
+        asked = {name: getattr(question, name) for name in _MATERIAL}
         parts = [self._setting(caller), task_type, asked]
         try:
             whole = orjson.dumps(parts, tuple)  # the parts of a question are tuples with names

@@ -23,6 +23,7 @@ from techsapo_ops.serve.answers.metering import Account
 from techsapo_ops.serve.bodies.base import Document
 from techsapo_ops.serve.http.auth import Caller
 from techsapo_ops.serve.http.problems import Problem, unconfirmed
+from techsapo_ops.serve.http.proxies import header_of
 from techsapo_ops.serve.metrics.own_time import OwnTime
 from techsapo_ops.stores import Unconfirmed
 from techsapo_ops.stores.cache import AnswerCache, StorageShare
@@ -181,7 +182,7 @@ class Idempotency:
 
         Raises Problem, without waiting, where the key came with another body before.
         """
-        key = request.headers.get("idempotency-key")
+        key = header_of(request.scope, b"idempotency-key")
         if key is None:
             return await work(None)
         if not _SANE.fullmatch(key):

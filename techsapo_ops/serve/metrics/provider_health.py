@@ -80,6 +80,9 @@ class Standing:
         )
 
 
+_WELL = Standing()
+
+
 @dataclass(slots=True)
 class _Provider:
     vendor: Vendor
@@ -125,6 +128,12 @@ class ProviderHealth:
     def standing(self, provider: str) -> Standing:
         """How `provider` does."""
         known, breaker = self._providers[provider], self._breaker(provider)
+        if (
+            known.cause is None
+            and not (known.failures or known.doubtful)
+            and (breaker is None or breaker.state == "closed")
+        ):
+            return _WELL  # each question asks it of each provider, several times
         wait = breaker.retry_in if breaker is not None else 0.0
         cause = breaker.cause if breaker is not None and breaker.cause is not None else known.cause
         down = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -162,7 +162,8 @@ class LanguageModel(ABC):
     async def _ask(self, prompt: Prompt, ask: Ask) -> tuple[Completion, Tokens, float, float]:
         """What came back, its tokens, the seconds that it took and what it costs."""
         started = time.perf_counter()
-        sent = Prompt(prompt.system, well_formed(prompt.user), prompt.name, prompt.schema)
+        user = well_formed(prompt.user)
+        sent = prompt if user is prompt.user else replace(prompt, user=user)
         tally, size = Tally(), _size(sent)
         try:
             reply = await self.complete(sent, ask.question, tally)
