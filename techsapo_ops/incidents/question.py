@@ -83,12 +83,12 @@ def _told() -> Mapping[Language, Mapping[str, str]]:
 
 
 def system_of(inquiry: Inquiry) -> str:
-    """The instructions, with the checks that can be proposed here."""
-    language, known, told = inquiry.language, inquiry.known, _told()[inquiry.language]
-    listed = [_line(check, language) for check in checks().values() if _possible(check, known)]
+    """The instructions, with the checks that can be proposed here: their names tell enough to choose."""
+    known, told = inquiry.known, _told()[inquiry.language]
+    listed = ", ".join(_call(check) for check in checks().values() if _possible(check, known))
     given = {"host": known.hosts, "service": known.services}
-    names = [f"({slot}: {', '.join(sorted(each))})" for slot, each in given.items() if each]
-    return "\n".join((told["task"], told["checks"], *listed, *names))
+    names = [f"{slot}: {', '.join(sorted(each))}" for slot, each in given.items() if each]
+    return "\n".join((told["task"], f"{told['checks']} {listed}", *names))
 
 
 def user_of(inquiry: Inquiry) -> str:
@@ -122,6 +122,5 @@ def _possible(check: Check, known: Known) -> bool:
     return all(names.get(slot, True) for slot in check.slots)
 
 
-def _line(check: Check, language: Language) -> str:
-    slots = f"({', '.join(check.slots)})" if check.slots else ""
-    return f"{check.name}{slots}: {check.tells[language]}"
+def _call(check: Check) -> str:
+    return f"{check.name}({', '.join(check.slots)})" if check.slots else check.name
