@@ -79,8 +79,8 @@ class Files:
         alert = self.object(ALERT)
         if alert is None:
             raise _wrong(self._path / ALERT, msg("is missing"))
-        if several := set(alert) & set(NAMES):
-            raise _wrong(self._path / ALERT, msg("{key} has a file of its own", key=min(several)))
+        if double := set(alert) & set(NAMES):
+            raise _wrong(self._path / ALERT, msg("{key} has a file of its own", key=min(double)))
         for part, name in NAMES.items():
             text = self._text(name, MOST_BYTES[part])
             if text and part == "lines":

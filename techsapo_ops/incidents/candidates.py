@@ -5,11 +5,13 @@ A score is between 0 and 1 and comparable between kinds: 0.5 is what a tired per
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
@@ -28,6 +30,8 @@ _TROUBLE = re.compile(
     re.IGNORECASE,
 )
 """Words with which programs complain of what they miss."""
+_RAISED = re.compile(r"^(?:Traceback|panic:|fatal\b|(?:\w+\.)*\w*(?:Error|Exception)\b)", re.IGNORECASE)
+"""How a line begins that has no level, as the last one of a traceback."""
 _CHANGES = {
     "apply": 0.75,
     "event": 0.7,
@@ -81,7 +85,9 @@ class _Scale:
 
     def __init__(self, material: Material, moved: Sequence[Movement], patterns: Sequence[Pattern]) -> None:
         self.subject = subject = material.subject
-        self.began, self.start = subject.began.timestamp(), material.start.timestamp()
+        self.start, self.began, self.end = (
+            time.timestamp() for time in (material.start, subject.began, material.end)
+        )
         self._words = _words(f"{subject.summary} {subject.question}")
         wanted = selectors(subject.expression)
         self.named_ones = {
@@ -111,9 +117,27 @@ class _Scale:
         """1 for what began shortly before the onset, less for what is earlier, and for what followed it."""
         if at is None:
             return 0.75
+        span = max(1.0, self.onset - self.start)
         if at > self.onset:
-            return 0.85
-        return 1 - 0.4 * min(1.0, (self.onset - at) / max(1.0, self.onset - self.start))
+            return 1 - 0.15 * min(1.0, (at - self.onset) / (0.1 * span))
+        return 1 - 0.4 * min(1.0, (self.onset - at) / span)
+
+    def news(self, times: Sequence[float]) -> tuple[float, float]:
+        """How new it is what came at `times`, from 0 to 1, and since when it is.
+
+        What came at the same rate all the time is old: the later ones are compared with what the earlier rate
+        makes one expect, and with the scatter of such a count. Where there are no earlier ones, chance alone
+        would have let all of them come so late with this probability.
+        """
+        span = self.onset - self.start
+        calm = self.start + 0.6 * span
+        early = sum(time < calm for time in times)
+        late = len(times) - early
+        if not early:
+            return 1 - ((self.end - times[0]) / (self.end - self.start or 1)) ** late, times[0]
+        expected = early * (max(times[-1], self.began) - calm) / (0.6 * span or 1)
+        new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
+        return new, times[early] if new > 0.5 else times[0]
 
     def relation(self, service: str, host: str) -> float:
         """What it adds to be of a service or on a host that the alert names, or that others complain of."""
@@ -190,31 +214,33 @@ def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]
     for group in _together(patterns):
         scores = [_pattern_score(pattern, scale) for pattern in group]
         best = group[max(range(len(group)), key=scores.__getitem__)]
-        several = len({pattern.service for pattern in group}) > 1
-        if several:
+        shared = len({pattern.service for pattern in group}) > 1
+        if shared:
             lines = [f"{pattern.service}: {_counted(pattern, scale)}" for pattern in group[:_SHOWN]]
             lines += [f"and {len(group) - _SHOWN} more services"] if len(group) > _SHOWN else []
             lines.append(best.text)
         else:
             lines = [_counted(best, scale), *(pattern.text for pattern in group)]
-        sample = best.sample if several else "\n".join(pattern.sample for pattern in group)
+        sample = best.sample if shared else "\n".join(pattern.sample for pattern in group)
         at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
         yield Candidate("logs", "log", "\n".join(lines), max(scores), at, best.service, best.host, sample)
 
 
 def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
     """Patterns of a service whose lines came within a second of each other, and the same of several."""
-    open_ones: dict[tuple[str, str, int], list[Pattern]] = {}
+    open_ones: dict[tuple[str, str, int], tuple[list[float], list[Pattern]]] = {}
     alone: dict[str, list[Pattern]] = defaultdict(list)
     groups: list[list[Pattern]] = []
     for pattern in patterns:
-        key = (pattern.service, pattern.host, len(pattern.times))
-        group = open_ones.get(key)
-        if group and len(group) < _MOST_TOGETHER and _same_times(group[0], pattern):
-            group.append(pattern)
+        bursts = _bursts(pattern.times)
+        key = (pattern.service, pattern.host, len(bursts))
+        times, group = open_ones.get(key, ([], []))
+        if group and len(group) < _MOST_TOGETHER and all(map(_near, times, bursts)):
+            if re.search(r"\w", pattern.text):
+                group.append(pattern)
         else:
-            open_ones[key] = [pattern]
-            groups.append(open_ones[key])
+            open_ones[key] = bursts, [pattern]
+            groups.append(open_ones[key][1])
     for group in groups:
         if len(group) > 1:
             yield group
@@ -223,8 +249,13 @@ def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
     yield from alone.values()
 
 
-def _same_times(one: Pattern, other: Pattern) -> bool:
-    return all(abs(a - b) <= 1 for a, b in zip(one.times, other.times, strict=True))
+def _bursts(times: Sequence[float]) -> list[float]:
+    """When lines began to come, after half a second without."""
+    return [b for a, b in pairwise((-math.inf, *times)) if b - a > 0.5]
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 1
 
 
 def _counted(pattern: Pattern, scale: _Scale) -> str:
@@ -237,37 +268,28 @@ def _counted(pattern: Pattern, scale: _Scale) -> str:
 
 
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
-    """How new the pattern is, how bad it sounds, and whose it is.
-
-    What came at the same rate all the time is old: later lines are compared with what the earlier rate makes
-    one expect, and with the scatter of such a count.
-    """
-    times, span = pattern.times, scale.onset - scale.start
-    calm = scale.start + 0.6 * span
-    early = sum(time < calm for time in times)
-    late = len(times) - early
-    expected = early * (max(times[-1], scale.began) - calm) / (0.6 * span or 1)
-    new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
-    onset = times[early] if early < len(times) and new > 0.5 else times[0]
-    level = {"error": 0.2, "warning": 0.1, "": 0.0}[pattern.level]
+    """How new the pattern is, how bad it sounds, and whose it is."""
+    new, onset = scale.news(pattern.times)
+    level = 0.2 if pattern.level == "error" or _RAISED.search(pattern.sample) else 0.1 * bool(pattern.level)
     trouble = 0.12 if _TROUBLE.search(pattern.sample) else 0.0
     score = (0.45 * new + (level + trouble) * (0.4 + 0.6 * new)) * scale.near(onset)
     return score + scale.relation(pattern.service, pattern.host) + scale.named(pattern.sample)
 
 
 def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
+    """Changes; those that differ in numbers alone, as runs of a job, are one piece."""
     alike: dict[tuple[str, str, str, str], list[Change]] = defaultdict(list)
     for one in sorted(material.changes, key=lambda change: (change.at, change.text, change.detail)):
         alike[one.kind, one.service, one.host, re.sub(r"\d+", "0", one.text)].append(one)
     for (kind, service, host, _), changes in alike.items():
-        last = changes[-1]
-        onset = changes[0].at.timestamp()
-        bad = 0.15 if re.search(r"fail|error|status [1-9]|失敗", last.text) else 0.0
+        first, last = changes[0].at.timestamp(), changes[-1]
+        new, onset = scale.news([change.at.timestamp() for change in changes])
+        said = f"{last.text}\n{last.detail}" if kind == "job" else last.text
+        bad = 0.15 if re.search(r"fail|error|status [1-9]|失敗", said, re.IGNORECASE) else 0.0
         often = 0.1 if len(changes) > 2 and kind in {"restart", "oom"} else 0.0
-        routine = -0.15 if len(changes) > 2 and kind == "job" and not bad else 0.0
-        score = (_CHANGES[kind] + bad + often + routine) * scale.near(onset)
+        score = (_CHANGES[kind] + bad + often) * (0.6 + 0.4 * new) * scale.near(onset)
         count = (
-            f"{len(changes)}×, {_clock(onset)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
+            f"{len(changes)}×, {_clock(first)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
         )
         text = f"{kind}: {count}{last.text}" + (f"\n{last.detail}" if last.detail else "")
         score += scale.relation(service, host) + scale.named(text)

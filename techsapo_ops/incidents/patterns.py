@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
+from techsapo_ops.adapters.jsons import load
 from techsapo_ops.incidents.material import Level, Line
 
 LONGEST = 400
@@ -28,8 +30,12 @@ _ANY = "<*>"
 _REST = "…"
 _DIGITS = str.maketrans({**dict.fromkeys("123456789", "0"), **{chr(0xFF10 + n): "0" for n in range(10)}})
 _QUOTED = re.compile(  # one set that it begins with, so that the engine is quick to find the next
-    r"""["'「『](?:(?<=")[^"\n]{0,300}"|(?<=')(?<!\w')[^'\n]{1,300}'(?!\w)|(?<=「)[^」\n]{0,300}」|(?<=『)[^』\n]{0,300}』)"""
+    r"""["'「『](?:(?<=")(?<!\\")(?:[^"\\\n]|\\.){0,300}"|(?<=')(?<!\w')[^'\n]{1,300}'(?!\w)|(?<=「)[^」\n]{0,300}」"""
+    r"""|(?<=『)[^』\n]{0,300}』)"""
 )
+_TELLING = ("msg", "message", "event", "error", "err", "exception", "reason", "detail")
+"""Keys of lines of JSON, or of `key=value`, that hold what the line says."""
+_SAYS = tuple(f"{key}=" for key in _TELLING)
 _ID = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}", re.IGNORECASE)
 _CODE = re.compile(r"\W{0,2}(?:status|code|errno|error|signal|exit|http)\W{0,2}\d{1,5}\W{0,3}", re.IGNORECASE)
 _BEFORE_CODE = frozenset(
@@ -65,8 +71,8 @@ class Pattern:
 
     @property
     def text(self) -> str:
-        """The pattern as it is shown."""
-        return " ".join(self.words)
+        """The pattern as it is shown: without the times with which its lines begin."""
+        return " ".join(dropwhile(lambda word: word.strip("[]") == "<time>", self.words))
 
 
 class Patterns:
@@ -81,8 +87,7 @@ class Patterns:
 
     def add(self, line: Line) -> None:
         """Count one line."""
-        text = line.text[:LONGEST]
-        given = _QUOTED.sub("<quoted>", text).split()[:_MOST_WORDS]
+        given = _QUOTED.sub(_unquoted, _said(line.text)[:LONGEST]).split()[:_MOST_WORDS]
         known = self._masked.get
         words = [known(word) or self._word(word) for word in given]
         if "<number>" in words:
@@ -133,9 +138,28 @@ class Patterns:
         return pattern
 
 
+def _said(text: str) -> str:
+    """What a line says, where it is a JSON object; else the line."""
+    if not text.startswith("{"):
+        return text
+    try:
+        value = load(text)
+    except (ValueError, RecursionError):
+        return text
+    told = [str(value[key]) for key in ("level", *_TELLING) if value.get(key)]
+    return " ".join(told) if told else text
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    start = found.start()
+    if found.string[max(0, start - 10) : start].endswith(_SAYS):
+        return _QUOTED.sub("<quoted>", found[0][1:-1].replace('\\"', '"'))
+    return "<quoted>"
+
+
 def mined(lines: Iterable[Line]) -> list[Pattern]:
-    """The patterns of `lines`, in the order of their first ones."""
+    """The patterns of `lines`, in the order of their first ones; lines of one time stay as they are given."""
     patterns = Patterns()
-    for line in sorted(lines, key=lambda line: (line.at, line.service, line.host, line.text)):
+    for line in sorted(lines, key=lambda line: (line.at, line.service, line.host)):
         patterns.add(line)
     return patterns.all

@@ -23,10 +23,21 @@ Unit = Literal["", "per second", "on average", "time"]
 _RATES = ("_total", "_count", "_sum")
 _TIMES = re.compile(r"time|expir|not_after|since|last|_seconds$")
 """In the names of gauges that hold a time, if the value can be one."""
+_HARMS_BY_MORE = re.compile(
+    r"error|fail|refus|reject|evict|abort|block|wait|lag|behind|queue|oom|kill|restart|retrans|drop|timeout|lost"
+    r"|slow|used|fds|pending|expired"
+)
+_HARMS_BY_LESS = re.compile(r"avail|free|success|healthy|ready|(?:^|_)(?:up|hits|running)$")
 _YEARS = 20 * 366 * 86_400
 _MOST_MISSED = 1_000
+_LARGEST = 1e150
+"""What is beyond is no measurement, and its square no number."""
 _Key = tuple[str, tuple[tuple[str, str], ...]]
-_GAUGES = ("_bytes", "_seconds", "_ratio", "_percent", "_celsius", "_info")
+_GAUGES = re.compile(
+    r"(?:bytes|seconds|ratio|percent|celsius|info|length|size|depth|memory)$|queue_|connect(?:ed|ions)|active"
+    r"|current|pending|waiting|running|open|used|free|avail"
+)
+"""In the names of what goes up and down, though it may have gone up alone."""
 _MAD = 1.4826
 """Makes of the MAD of normally distributed values their standard deviation."""
 
@@ -78,13 +89,14 @@ def movements(material: Material) -> list[Movement]:
         weight = 0.7 if any(reading.values[-5:]) else 0.2
         if raw.times[-1] < target.last - 1.5 * target.step and reading.unit != "on average":
             moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], weight))
-        elif late and reading.unit == "":
+        if late and reading.unit == "":
             moved.append(Movement(reading, "began", None, median(reading.values[-5:]), raw.times[0], weight))
         elif reading.unit == "time":
             moved.append(_set(reading, target.step))
         else:
             rest.append(reading)
-            largest[reading.name] = max(largest[reading.name], *map(abs, reading.values))
+            if reading.unit == "per second":
+                largest[reading.name] = max(largest[reading.name], *reading.values)
     return moved + [_movement(reading, largest[reading.name]) for reading in rest]
 
 
@@ -109,7 +121,7 @@ def _plain(series: Iterable[Series]) -> dict[_Key, Reading]:
     plain: dict[_Key, Reading] = {}
     for one in series:
         labels = {key: value for key, value in sorted(one.labels.items()) if key != "__name__"}
-        points = sorted(point for point in one.values.items() if math.isfinite(point[1]))
+        points = sorted(point for point in one.values.items() if abs(point[1]) < _LARGEST)
         name = one.labels.get("__name__", "")
         if points:
             times, values = zip(*points, strict=True)
@@ -158,7 +170,7 @@ def _reading(raw: Reading, plain: Mapping[_Key, Reading], target: _Scrapes, late
 def _counts(reading: Reading) -> bool:
     """Whether it looks like a counter that is not called one: whole numbers that only grow, mostly."""
     values = reading.values
-    if reading.name.endswith(_GAUGES) or len(values) < 6 or values[0] == values[-1]:
+    if _GAUGES.search(reading.name) or len(values) < 6 or values[0] == values[-1]:
         return False
     grown = [later - earlier for earlier, later in pairwise(values)]
     return (
@@ -199,9 +211,22 @@ def _movement(reading: Reading, largest: float) -> Movement:
     scatter, walk = _scatter(values[:split], low), _walk(values)
     if walk < scatter:  # it drifts
         low, high = median(values[:5]), median(values[-5:])
-    weight = _weight(low, high, min(scatter, walk), largest)
     how: How = "rose" if high > low else "fell" if high < low else "steady"
-    return Movement(reading, how, low, high, times[split], weight)
+    weight = _weight(low, high, min(scatter, walk), largest) * _bias(reading.name, how)
+    fuller = values[split:] if abs(high) > abs(low) else values[:split]
+    if not median(fuller):  # a few events
+        events = sum(value != 0 for value in fuller)
+        weight *= events / (events + 2)
+    return Movement(reading, how, low, high, times[split], min(1.0, weight))
+
+
+def _bias(name: str, how: How) -> float:
+    """More for what harms by its name, such as more errors or less space; less for the contrary."""
+    if _HARMS_BY_MORE.search(name):
+        return 1.1 if how == "rose" else 0.7
+    if _HARMS_BY_LESS.search(name):
+        return 1.1 if how == "fell" else 0.7
+    return 0.85 if how == "fell" else 1.0
 
 
 def _split(values: Sequence[float]) -> int:
@@ -240,10 +265,15 @@ def _walk(values: Sequence[float]) -> float:
 
 
 def _weight(low: float, high: float, scatter: float, largest: float) -> float:
-    """How far beyond the scatter the change goes, and how many times the level before it is, together."""
-    scale = max(scatter, 0.03 * abs(low), 0.02 * largest, 1e-12)
+    """How far beyond the scatter the change goes, and how many times the level before it is, together.
+
+    `largest` is the largest rate of its name: what is little beside that matters little.
+    """
+    size = max(abs(low), abs(high))
+    scale = max(scatter, 0.03 * size, 0.01 * largest, 1e-12)
     sigmas = abs(high - low) / scale
-    folds = abs(math.log2((abs(high) + 0.01 * largest) / (abs(low) + 0.01 * largest)))
+    least = 0.01 * max(size, largest)
+    folds = abs(math.log2((abs(high) + least) / (abs(low) + least)))
     return 0.6 * sigmas / (sigmas + 4) + 0.4 * folds / (folds + 1)
 
 
