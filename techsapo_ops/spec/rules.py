@@ -220,10 +220,10 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 _RULES: tuple[Rule, ...] = (
-    ports, instances, investigations, redis, nginx, certificates, receiver_names, receivers, next_receivers,
-    smtp, addresses, keys, scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
+    ports, instances, redis, nginx, certificates, receiver_names, receivers, next_receivers, smtp,
+    addresses, keys, scrape, scrape_interval, probes, alerts, business_hours, budget, exposed, auth,
     prometheus_backup, retiring, bodies, options, exposed_key, urls,
-    sign_in, tracing, machines, redis_of_machines,
+    sign_in, tracing, machines, redis_of_machines, investigations,
 )  # fmt: skip
 
 

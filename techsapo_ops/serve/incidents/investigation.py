@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +39,10 @@ log = structlog.get_logger()
 
 MARGIN = 3.0
 """Seconds of an investigation that are kept for writing and telling what it found."""
+GATHERED_AT_ONCE = 8
+"""Incidents whose evidence is collected at once, in threads of their own: renewals of leases need others."""
+ASKED_AT_ONCE = 8
+"""Incidents that the panel is asked about at once; others wait, and their first messages do not."""
 _MOST_EVENTS = 100
 _MOST_RESOLVED = 200
 
@@ -92,6 +97,8 @@ class Investigation:
     """What of the evidence may leave the host, for providers and messages."""
     watched: Watched = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(GATHERED_AT_ONCE, "evidence"))
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE))
 
     async def run(self, incident: Incident, lease: Lease, until: datetime) -> None:
         """Go on with it from where the time line ends, until `until` at the latest. Raises Lost or Away."""
@@ -103,7 +110,8 @@ class Investigation:
                 await asyncio.sleep(0)  # where no time is left, nothing is begun
                 pack = story.pack
                 if pack is None:
-                    pack = await asyncio.to_thread(self.evidence, incident)
+                    loop = asyncio.get_running_loop()
+                    pack = await loop.run_in_executor(self.threads, self.evidence, incident)
                     await lease.note("evidence", text_of(pack))
                 pack = self.leaving(pack)
                 await sent.tell("first", first_message(incident, pack, self.language))
@@ -144,7 +152,8 @@ class Investigation:
         """The panel's verdict, which the purse pays for; one of the evidence alone where it is empty."""
         request_id = f"incident-{incident.number}"
         account = self.purse.account(request_id)
-        drawn = await self.drawn(pack, struck, request_id, account, until)
+        async with self.asking:
+            drawn = await self.drawn(pack, struck, request_id, account, until)
         self.purse.booked(account, request_id, drawn.verdict.outcome)
         return drawn
 

@@ -28,8 +28,8 @@ EVERY = 5.0
 """Seconds between two looks at what is due, if nothing wakes it."""
 LEASE = timedelta(seconds=15)
 RENEW = 4.0
-AT_ONCE = 4
-"""Investigations of one instance at once."""
+AT_ONCE = 40
+"""Investigations of one instance at once: of a storm each has its first message soon."""
 
 
 class Runner:

@@ -171,7 +171,7 @@ def test_an_instance_that_is_killed_midway_is_followed_by_the_other_and_nothing_
         assert [json.dumps(e["detail"]) for e in timeline if e["kind"] == "evidence"] == [
             json.dumps(e["detail"]) for e in timeline if e["kind"] == "evidence"
         ][:1]
-        assert slack.messages[0].text.startswith("Incident 1: service 1 is slow")
+        assert slack.messages[0].text.startswith("インシデント 1：service 1 is slow（アラート 1 件）")
         assert len(seen.asked) == 4
 
     in_a_loop(tmp_path, "held", work)

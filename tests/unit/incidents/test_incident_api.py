@@ -246,8 +246,8 @@ def test_a_person_asks_about_what_was_read_elsewhere_or_what_the_app_can_read(tm
     given, own = answers[0].json(), answers[1].json()
     assert given["outcome"] == own["outcome"] == "evidence_only"  # simulated providers are not asked
     assert "connection to db<number> refused" in given["text"]
-    assert "Looked at" not in given["text"]
-    assert own["text"].splitlines()[0] == "Looked at all 1 sources."
+    assert "情報源" not in given["text"]
+    assert own["text"].splitlines()[0] == "1 個の情報源をすべて確認しました。"
     assert given["request_id"] == answers[0].headers["x-request-id"]
     assert {p["kind"] for p in given["evidence"]["pieces"]} == {"logs", "changes"}
 

@@ -22,9 +22,8 @@ from techsapo_ops.incidents.material import Material, Subject, Unread
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.serve.bodies.incidents import WholeIncidentBody
 from techsapo_ops.serve.http.problems import Problem
-from techsapo_ops.serve.incidents import runner as runner_module
 from techsapo_ops.serve.incidents.desk import Desk
-from techsapo_ops.serve.incidents.investigation import Investigation
+from techsapo_ops.serve.incidents.investigation import ASKED_AT_ONCE, Investigation
 from techsapo_ops.serve.incidents.panel import Opinions
 from techsapo_ops.serve.incidents.runner import LEASE, Holders, Runner
 from techsapo_ops.spec.models.investigate import Investigate
@@ -406,4 +405,23 @@ def test_a_first_message_in_japanese_has_no_english_of_ours(scene: Scene) -> Non
     scene.look()
     first = scene.post.sent[0][0].splitlines()
     assert first[0] == "インシデント 1：shop is slow（アラート 1 件）"
-    assert runner_module.AT_ONCE == 4
+
+
+def test_first_messages_of_a_storm_wait_for_no_panel(scene: Scene) -> None:
+    for n in range(19):
+        scene.hear(service=f"s{n}")
+    seen: list[int] = []
+
+    async def wait() -> None:
+        seen.append(len(scene.panel.asked))
+        if len(seen) == ASKED_AT_ONCE:
+            while len(scene.post.sent) < 20:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+            done.set()
+        await done.wait()
+
+    done = asyncio.Event()
+    scene.panel.before = wait
+    scene.look()
+    assert max(seen[:ASKED_AT_ONCE]) == ASKED_AT_ONCE
+    assert len(scene.post.sent) == 40
