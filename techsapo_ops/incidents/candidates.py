@@ -26,7 +26,7 @@ _TROUBLE = re.compile(
     r"no space|out of memory|oom|killed|refused|denied|expired|timed? ?out|unreachable|exhaust|too many"
     r"|limit|full|corrupt|fatal|panic|segfault|permission|read-only|unknown|invalid|cannot|unable"
     r"|could not|deadlock|abort|maxmemory|misconf|certificate|unauthori[sz]ed|forbidden|revoked|not found"
-    r"|no such|失敗|エラー|拒否|期限|不足|容量|超過|停止",
+    r"|no such|exited|terminated|stopped|started|shutting down|失敗|エラー|拒否|期限|不足|容量|超過|停止",
     re.IGNORECASE,
 )
 """Words with which programs complain of what they miss."""
