@@ -133,7 +133,8 @@ class _Scale:
         early = sum(time < calm for time in times)
         late = len(times) - early
         if not early:
-            return 1 - ((self.end - times[0]) / (self.end - self.start or 1)) ** late, times[0]
+            rest = (self.end - times[0]) / max(1.0, self.end - self.start)
+            return 1 - min(max(rest, 0.0), 1.0) ** late, times[0]
         expected = early * (max(times[-1], self.began) - calm) / (0.6 * span or 1)
         new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
         return new, times[early] if new > 0.5 else times[0]
