@@ -26,7 +26,7 @@ _TROUBLE = re.compile(
     r"no space|out of memory|oom|killed|refused|denied|expired|timed? ?out|unreachable|exhaust|too many"
     r"|limit|full|corrupt|fatal|panic|segfault|permission|read-only|unknown|invalid|cannot|unable"
     r"|could not|deadlock|abort|maxmemory|misconf|certificate|unauthori[sz]ed|forbidden|revoked|not found"
-    r"|no such|失敗|エラー|拒否|期限|不足|容量|超過|停止",
+    r"|no such|exited|terminated|stopped|started|shutting down|失敗|エラー|拒否|期限|不足|容量|超過|停止",
     re.IGNORECASE,
 )
 """Words with which programs complain of what they miss."""
@@ -134,7 +134,8 @@ class _Scale:
         early = sum(time < calm for time in times)
         late = len(times) - early
         if not early:
-            return 1 - ((self.end - times[0]) / (self.end - self.start or 1)) ** late, times[0]
+            rest = (self.end - times[0]) / max(1.0, self.end - self.start)
+            return 1 - min(max(rest, 0.0), 1.0) ** late, times[0]
         expected = early * (max(times[-1], self.began) - calm) / (0.6 * span or 1)
         new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
         return new, times[early] if new > 0.5 else times[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from techsapo_ops.adapters.terminal import harmless
@@ -13,10 +13,8 @@ from techsapo_ops.incidents.material import LETTERS, Kind, Material, Subject
 
 LONGEST = 1_500
 """Characters of a piece."""
-_AGAIN = 0.86
-"""What each piece that is taken leaves of the scores of its kind: after four, half."""
-_SAME_SERVICE = 0.94
-"""The same for pieces of its kind and service."""
+_AGAIN = 0.9
+"""What each piece that is taken leaves of the scores of its kind: after seven, half."""
 _HEADER = 60
 """Bytes of a piece beside its text, as it is shown and sent."""
 
@@ -67,28 +65,18 @@ def leaving(pack: Pack, may_leave: Mapping[str, str]) -> Pack:
     return replace(pack, pieces=tuple(pieces))
 
 
-def _ordered(given: Iterable[Candidate]) -> Iterable[Candidate]:
-    """The strongest first; what is taken weakens what is like it, so that no kind crowds out the others."""
-    left = sorted(given, key=lambda one: (-one.score, one.kind, one.service, one.text, one.sample))
-    kinds: Counter[Kind] = Counter()
-    services: Counter[tuple[Kind, str]] = Counter()
-    by_group: dict[tuple[Kind, str], list[Candidate]] = {}
-    for one in left:
-        by_group.setdefault((one.kind, one.service), []).append(one)
-    while by_group:
-        group = max(
-            by_group,
-            key=lambda key: (
-                by_group[key][0].score * _AGAIN ** kinds[key[0]] * _SAME_SERVICE ** services[key],
-                key,
-            ),
-        )
-        chosen = by_group[group].pop(0)
-        if not by_group[group]:
-            del by_group[group]
-        kinds[group[0]] += 1
-        services[group] += 1
-        yield chosen
+def _ordered(given: Iterable[Candidate]) -> Iterator[Candidate]:
+    """The strongest first; each that is taken weakens the rest of its kind, lest it crowd out others."""
+    kinds: dict[Kind, deque[Candidate]] = {}
+    for one in sorted(given, key=lambda one: (-one.score, one.service, one.text, one.sample)):
+        kinds.setdefault(one.kind, deque()).append(one)
+    taken: Counter[Kind] = Counter()
+    while kinds:
+        kind = max(kinds, key=lambda kind: (kinds[kind][0].score * _AGAIN ** taken[kind], kind))
+        yield kinds[kind].popleft()
+        taken[kind] += 1
+        if not kinds[kind]:
+            del kinds[kind]
 
 
 def _plain(text: str) -> str:

@@ -87,9 +87,10 @@ class Patterns:
 
     def add(self, line: Line) -> None:
         """Count one line."""
-        given = _QUOTED.sub(_unquoted, _said(line.text)[:LONGEST]).split()[:_MOST_WORDS]
+        text = _said(line.text)[:LONGEST]
+        given = _QUOTED.sub(_unquoted if '="' in text else "<quoted>", text).split()[:_MOST_WORDS]
         known = self._masked.get
-        words = [known(word) or self._word(word) for word in given]
+        words = [known(word) or known(word.translate(_DIGITS)) or self._word(word) for word in given]
         if "<number>" in words:
             for number, word in enumerate(words[1:], 1):
                 if word == "<number>" and given[number - 1].strip(":=(").lower() in _BEFORE_CODE:

@@ -32,6 +32,8 @@ def _line(one: Movement, shared: set[tuple[str, str]]) -> str:
         return f"{name} began{at}: {after}{unit}"
     if one.how == "ended":
         return f"{name} ended{at}, last {before}{unit}"
+    if reading.unit == "time" and one.how == "steady":
+        return f"{name} is {after}" + (f", last set{at}" if at else "")
     if reading.unit == "time":
         return f"{name} is {after}" + (f", set{at}, before {before}" if before else f", passed{at}")
     if one.how == "steady":

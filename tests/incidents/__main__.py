@@ -15,6 +15,8 @@ from tests.incidents.hard import hard_cases
 from tests.incidents.score import SIZES, Case, Method, cases_in, ours, places, tally
 
 BUNDLES = Path(__file__).parent / "bundles"
+TUNED = frozenset((Path(__file__).parent / "tuned.txt").read_text().split())
+"""Recorded bundles with which weights were chosen. The others were only counted."""
 METHODS: Mapping[str, Method] = {
     "pack": ours,
     "last 100 warnings": baselines.last_warnings,
@@ -36,14 +38,16 @@ def report(name: str, cases: Sequence[Case], each: bool) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
+    """Report on the folders in `arguments`, or on all there is."""
     each = "--each" in arguments
     folders = [Path(argument) for argument in arguments if not argument.startswith("--")]
     for folder in folders or [BUNDLES]:
         cases = cases_in(folder)
-        report(f"{folder.name}", cases, each)
-        if len(cases) > 3:
-            report(f"{folder.name}, the half that was used to tune", cases[::2], False)
-            report(f"{folder.name}, the other half", cases[1::2], False)
+        report(folder.name, cases, each)
+        tuned = [case for case in cases if case.name in TUNED]
+        if tuned:
+            report(f"{folder.name}, those that were looked at to tune", tuned, False)
+            report(f"{folder.name}, the others", [case for case in cases if case.name not in TUNED], False)
     if not folders:
         report("made hard", hard_cases(), each)
 

@@ -115,7 +115,11 @@ def test_a_time_is_seen_when_it_passes_is_set_anew_or_is_no_longer_set() -> None
     assert (passes.how, passes.at) == ("set", AT - 60)
     restarts = moved("process_start_time_seconds", lambda t: AT - 300 if t > AT - 300 else AT - 1e6)
     assert (restarts.how, restarts.before, restarts.after) == ("set", AT - 1e6, AT - 300)
-    assert moved("backup_success_seconds", lambda t: min(t, AT - 600)).weight > 0
+    silent = moved("backup_success_seconds", lambda t: min(t, AT - 600))
+    assert silent.weight > 0
+    assert said([silent], 0) == "backup_success_seconds is 2026-01-31T03:00:00Z, last set at 03:00:00"
+    assert said([passes], 0) == "cert_not_after is 2026-01-31T03:09:00Z, passed at 03:09:00"
+    assert moved("cert_expiry", lambda _: AT + 9e5).weight == 0
     assert moved("backup_success_seconds", lambda t: t - 5).weight == 0
     assert moved("process_start_time_seconds", lambda _: AT - 1e6).weight == 0
 
