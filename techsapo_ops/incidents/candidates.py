@@ -5,11 +5,13 @@ A score is between 0 and 1 and comparable between kinds: 0.5 is what a tired per
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
@@ -28,6 +30,8 @@ _TROUBLE = re.compile(
     re.IGNORECASE,
 )
 """Words with which programs complain of what they miss."""
+_RAISED = re.compile(r"^(?:Traceback|panic:|fatal\b|(?:\w+\.)*\w*(?:Error|Exception)\b)", re.IGNORECASE)
+"""How a line begins that has no level, as the last one of a traceback."""
 _CHANGES = {
     "apply": 0.75,
     "event": 0.7,
@@ -223,17 +227,19 @@ def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]
 
 def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
     """Patterns of a service whose lines came within a second of each other, and the same of several."""
-    open_ones: dict[tuple[str, str, int], list[Pattern]] = {}
+    open_ones: dict[tuple[str, str, int], tuple[list[float], list[Pattern]]] = {}
     alone: dict[str, list[Pattern]] = defaultdict(list)
     groups: list[list[Pattern]] = []
     for pattern in patterns:
-        key = (pattern.service, pattern.host, len(pattern.times))
-        group = open_ones.get(key)
-        if group and len(group) < _MOST_TOGETHER and _same_times(group[0], pattern):
-            group.append(pattern)
+        bursts = _bursts(pattern.times)
+        key = (pattern.service, pattern.host, len(bursts))
+        times, group = open_ones.get(key, ([], []))
+        if group and len(group) < _MOST_TOGETHER and all(map(_near, times, bursts)):
+            if re.search(r"\w", pattern.text):
+                group.append(pattern)
         else:
-            open_ones[key] = [pattern]
-            groups.append(open_ones[key])
+            open_ones[key] = bursts, [pattern]
+            groups.append(open_ones[key][1])
     for group in groups:
         if len(group) > 1:
             yield group
@@ -242,8 +248,13 @@ def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
     yield from alone.values()
 
 
-def _same_times(one: Pattern, other: Pattern) -> bool:
-    return all(abs(a - b) <= 1 for a, b in zip(one.times, other.times, strict=True))
+def _bursts(times: Sequence[float]) -> list[float]:
+    """When lines began to come, after half a second without."""
+    return [b for a, b in pairwise((-math.inf, *times)) if b - a > 0.5]
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 1
 
 
 def _counted(pattern: Pattern, scale: _Scale) -> str:
@@ -258,7 +269,7 @@ def _counted(pattern: Pattern, scale: _Scale) -> str:
 def _pattern_score(pattern: Pattern, scale: _Scale) -> float:
     """How new the pattern is, how bad it sounds, and whose it is."""
     new, onset = scale.news(pattern.times)
-    level = {"error": 0.2, "warning": 0.1, "": 0.0}[pattern.level]
+    level = 0.2 if pattern.level == "error" or _RAISED.search(pattern.sample) else 0.1 * bool(pattern.level)
     trouble = 0.12 if _TROUBLE.search(pattern.sample) else 0.0
     score = (0.45 * new + (level + trouble) * (0.4 + 0.6 * new)) * scale.near(onset)
     return score + scale.relation(pattern.service, pattern.host) + scale.named(pattern.sample)

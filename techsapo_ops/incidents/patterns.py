@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.incidents.material import Level, Line
@@ -70,8 +71,8 @@ class Pattern:
 
     @property
     def text(self) -> str:
-        """The pattern as it is shown."""
-        return " ".join(self.words)
+        """The pattern as it is shown: without the times with which its lines begin."""
+        return " ".join(dropwhile(lambda word: word.strip("[]") == "<time>", self.words))
 
 
 class Patterns:
@@ -157,8 +158,8 @@ def _unquoted(found: re.Match[str]) -> str:
 
 
 def mined(lines: Iterable[Line]) -> list[Pattern]:
-    """The patterns of `lines`, in the order of their first ones."""
+    """The patterns of `lines`, in the order of their first ones; lines of one time stay as they are given."""
     patterns = Patterns()
-    for line in sorted(lines, key=lambda line: (line.at, line.service, line.host, line.text)):
+    for line in sorted(lines, key=lambda line: (line.at, line.service, line.host)):
         patterns.add(line)
     return patterns.all

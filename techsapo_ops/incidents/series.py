@@ -33,7 +33,11 @@ _MOST_MISSED = 1_000
 _LARGEST = 1e150
 """What is beyond is no measurement, and its square no number."""
 _Key = tuple[str, tuple[tuple[str, str], ...]]
-_GAUGES = ("_bytes", "_seconds", "_ratio", "_percent", "_celsius", "_info")
+_GAUGES = re.compile(
+    r"(?:bytes|seconds|ratio|percent|celsius|info|length|size|depth|memory)$|queue_|connect(?:ed|ions)|active"
+    r"|current|pending|waiting|running|open|used|free|avail"
+)
+"""In the names of what goes up and down, though it may have gone up alone."""
 _MAD = 1.4826
 """Makes of the MAD of normally distributed values their standard deviation."""
 
@@ -166,7 +170,7 @@ def _reading(raw: Reading, plain: Mapping[_Key, Reading], target: _Scrapes, late
 def _counts(reading: Reading) -> bool:
     """Whether it looks like a counter that is not called one: whole numbers that only grow, mostly."""
     values = reading.values
-    if reading.name.endswith(_GAUGES) or len(values) < 6 or values[0] == values[-1]:
+    if _GAUGES.search(reading.name) or len(values) < 6 or values[0] == values[-1]:
         return False
     grown = [later - earlier for earlier, later in pairwise(values)]
     return (
@@ -222,7 +226,7 @@ def _bias(name: str, how: How) -> float:
         return 1.1 if how == "rose" else 0.7
     if _HARMS_BY_LESS.search(name):
         return 1.1 if how == "fell" else 0.7
-    return 1.0
+    return 0.85 if how == "fell" else 1.0
 
 
 def _split(values: Sequence[float]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from statistics import mean, pstdev
 
@@ -47,8 +48,9 @@ def everything(material: Material, size: int) -> list[Shown]:
 
 def _z(series: Series, began: float) -> float:
     """How many standard deviations the mean since the beginning is from the one before."""
-    before = [value for time, value in series.values.items() if time < began]
-    after = [value for time, value in series.values.items() if time >= began]
+    finite = {time: value for time, value in series.values.items() if math.isfinite(value)}
+    before = [value for time, value in finite.items() if time < began]
+    after = [value for time, value in finite.items() if time >= began]
     if len(before) < 2 or not after:
         return 0.0
     difference = abs(mean(after) - mean(before))

