@@ -57,6 +57,8 @@ class ContainerFacts:
     error: str = ""
     """Why Docker could not start it, such as a port that somebody else has."""
     restarts: int = 0
+    oom: bool = False
+    """Whether the kernel killed a process of it because its memory was used up."""
     user: str = ""
     health: str = ""
     said: str = ""
@@ -105,6 +107,7 @@ def container_facts(entry: Mapping[str, Any]) -> ContainerFacts | None:
         exit_code=None if running else state["ExitCode"],
         error="" if running else state.get("Error", ""),
         restarts=entry["RestartCount"],
+        oom=bool(state.get("OOMKilled")),
         user=config.get("User", ""),
         health=health.get("Status", "") if health.get("Status") != "none" else "",
         said=log[-1]["Output"].strip() if log else "",

@@ -56,6 +56,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "maintenance": LazyEntry("apply.maintenance", "app", "Turn maintenance mode on or off.", _STACK),
     "monit": LazyEntry("watch.monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("watch.health", "health", "Probe every part at once.", _STACK, usage_exit=3),
+    "why": LazyEntry("incidents.why", "why", "Show why an alert fires: evidence, then a verdict.", _STACK),
     "alerts": LazyEntry("watch.alerts", "app", "List, explain, acknowledge and silence alerts.", _STACK),
     "jobs": LazyEntry("jobs.jobs", "app", "Show and run the scheduled jobs, and see how they went.", _STACK),
     "cron": LazyEntry("jobs.cron", "app", "Let the host's cron start the jobs.", _STACK),
@@ -88,12 +89,14 @@ COMMANDS: dict[str, LazyEntry] = {
 }
 
 DAILY = frozenset(
-    "init validate plan up down status health logs restart rollback doctor alerts backup restore ask".split()  # noqa: SIM905 - names, not forty lines
+    """
+    init validate plan up down status health why logs restart rollback doctor alerts backup restore ask
+    """.split()  # noqa: SIM905 - names, not forty lines
 )
 """What `techsapo --help` lists; --all adds the others."""
 LOOKING = frozenset(
     """
-    validate config plan changes status ps logs monit health alerts jobs cron audit doctor drill providers
+    validate config plan changes status ps logs monit health why alerts jobs cron audit doctor drill providers
     answers certs keys
     """.split()  # noqa: SIM905
 )

@@ -57,6 +57,7 @@ class Candidate:
     service: str = ""
     host: str = ""
     sample: str = ""
+    calm: bool = False
 
 
 def candidates(material: Material) -> Iterator[Candidate]:
@@ -308,7 +309,7 @@ def _of_facts(material: Material, scale: _Scale) -> Iterator[Candidate]:
     for host, facts in calm.items():
         lines = [f"{fact.name}: {fact.value}" for fact in facts]
         for text in _blocks(lines):
-            yield Candidate("host", "facts", text, 0.3 + scale.named(text), None, "", host)
+            yield Candidate("host", "facts", text, 0.3 + scale.named(text), None, "", host, calm=True)
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:

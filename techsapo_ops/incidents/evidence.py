@@ -7,6 +7,9 @@ from datetime import datetime
 
 from techsapo_ops.incidents.material import Kind, Subject, Unread
 
+PACK_BYTES = 16_000
+"""Bytes of evidence that people and providers see."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -26,6 +29,8 @@ class Piece:
     host: str = ""
     sample: str = ""
     """A line of the log, masked, where `text` is the pattern of such lines."""
+    calm: bool = False
+    """Whether it says that things are in order: it speaks for a false alarm, and for no cause."""
 
 
 @dataclass(frozen=True, slots=True)

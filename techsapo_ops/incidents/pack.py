@@ -47,6 +47,7 @@ def pack_of(material: Material, size: int, mask: Callable[[str], str]) -> Pack:
                 candidate.service,
                 candidate.host,
                 sample,
+                candidate.calm,
             )
         )
     return Pack(_masked(material.subject, mask), tuple(pieces), material.read, material.unread)

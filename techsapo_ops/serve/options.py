@@ -71,6 +71,9 @@ class Options:
     """The folder that says whether maintenance goes on; None by hand."""
     budget_note: Path | None = None
     """The file that says what budgets can't be rebuilt from, and resets; None by hand."""
+    evidence: Path | None = None
+    """The file with what the app can't see of its stack (`material_of`), which the job `evidence` writes;
+    None by hand, and it is there only while alerts are investigated."""
 
     def resolved_auth(self) -> Auth:
         """Who may ask."""

@@ -13,6 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec import NO_ENVIRONMENT, PRODUCTION
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
+from techsapo_ops.spec.machines import evidence_at
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import known_home
 from techsapo_ops.spec.models.providers import Provider
@@ -336,7 +337,9 @@ class _Loading:
         update: dict[str, Any] = {"environments": {}}
         if self.cross_check:  # a part of a spec has what the whole one had
             update["schedule"] = spec.schedule.applicable(
-                offsite=spec.backup.offsite is not None, alerts=spec.monitoring.sends_alerts
+                offsite=spec.backup.offsite is not None,
+                alerts=spec.monitoring.sends_alerts,
+                evidence=evidence_at(spec) if spec.investigate is not None else None,
             )
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}

@@ -39,6 +39,8 @@ SPEC_SEEN = "spec-seen"
 MACHINES_NOTE = "machines.json"
 BUDGET_FOLDER = "budget"
 """Folder beside the app's configuration with what it has to know of budgets, see stack.data_notes."""
+EVIDENCE_FOLDER, EVIDENCE_FILE = "evidence", "stack.json"
+"""The same with what the app can't see of its stack, see watch/evidence."""
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 

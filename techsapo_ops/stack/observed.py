@@ -96,6 +96,8 @@ class ObservedService:
     """What it still runs that an update has replaced since it was started, in words."""
     gone: bool = False
     """Whether somebody has removed its container."""
+    oom: bool = False
+    """Whether the kernel killed a process of its container because its memory was used up."""
     usage: Usage | None = None
     """What it uses now, where that was measured and it runs."""
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from tests.real_model.investigations import investigated
+
 QUESTION = "The disk of db-1 is full. What do I check first?"
 JAPANESE = "db-1のディスクが一杯です。何を確認しますか？"
 LOG = """\
@@ -60,6 +62,7 @@ def steps(place: Place) -> Iterator[Step]:
         ("ask about a log", _logs),
         ("chat completion", _chat),
         ("chat completion, streamed", _chat_stream),
+        ("investigations", _investigations),
         ("deadline of 5 s", _deadline),
         ("health", _health),
     ]
@@ -170,6 +173,12 @@ def _chat_stream(place: Place) -> str:
     text = "".join(choice["delta"].get("content") or "" for c in chunks for choice in c.get("choices", ()))
     _hold(bool(text.strip()), "the text is empty")
     return f"{len(chunks)} chunks, {len(text)} characters with notes"
+
+
+def _investigations(place: Place) -> str:
+    said, late = investigated(place.folder / "techsapo.yaml")
+    _hold(not late, f"late: {late}; {said}")
+    return said
 
 
 def _deadline(place: Place) -> str:

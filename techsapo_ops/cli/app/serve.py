@@ -119,7 +119,7 @@ def serve(
     from techsapo_ops.services.alertmanager.signing import key_file
     from techsapo_ops.services.prometheus.kind import Prometheus
     from techsapo_ops.stack.data_notes import FILE
-    from techsapo_ops.stack.layout import BUDGET_FOLDER
+    from techsapo_ops.stack.layout import BUDGET_FOLDER, EVIDENCE_FILE, EVIDENCE_FOLDER
     from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.app_key import shared_key
     from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
@@ -155,6 +155,7 @@ def serve(
         page_facts=_page_facts(page_facts, project),
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
+        evidence=place.file.parent / EVIDENCE_FOLDER / EVIDENCE_FILE if rendered else None,
     )
     run(App(options), address.host, address.port)
 

@@ -9,6 +9,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import document, write
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import SpecError
 
@@ -24,7 +25,8 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Check the spec, and show every error at once, as FILE:LINE:COLUMN.
 
     Everything that would keep the app from starting is an error, too. Examples are a provider whose price is
-    unknown, and a missing API key that environment production needs.
+    unknown, and a missing API key that environment production needs. Logs, Prometheus and Loki of
+    `investigate.services` are tried for a moment; what can't be read is a warning.
 
     Examples:
 
@@ -56,7 +58,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 msg("{count} {which}", count=count, which=msg("problem") if count == 1 else msg("problems"))
             )
         raise typer.Exit(error.exit_code) from None
-    warnings = (*project.warnings, *_unused(project))
+    warnings = (*project.warnings, *_unused(project), *_unread(project))
     if out.as_json:
         out.json(
             {
@@ -135,6 +137,33 @@ def _unused(project: Project) -> Iterator[Problem]:
             path = ("providers", name)
             problem = problem_at(loaded.position(path), path, msg("is not used: {reason}", reason=reason))
             yield replace(problem, filename=loaded.filename)
+
+
+def _unread(project: Project) -> Iterator[Problem]:
+    """The sources of the team's own services that can't be read now, tried all at once."""
+    investigate = project.spec.investigate
+    if investigate is None or not investigate.services:
+        return
+    from techsapo_ops.adapters.http import Unreachable
+    from techsapo_ops.adapters.questions import at_once
+    from techsapo_ops.cli.environment import runner
+    from techsapo_ops.incidents.gather import reason
+    from techsapo_ops.incidents.readers.services import SECONDS, accesses
+    from techsapo_ops.spec.problems import problem_at
+
+    asked = {
+        ("investigate", "services", *place): ask
+        for place, ask in accesses(investigate.services, project.directory, runner())
+    }
+    answers = at_once({repr(path): ask for path, ask in asked.items()}, SECONDS)
+    for path, answer in zip(asked, answers.values(), strict=True):
+        if isinstance(answer, Exception):
+            why = msg("can't be read now: {reason}", reason=reason(answer))
+            hint = ""  # that of one that is unreachable is about the stack's own services
+            if isinstance(answer, OpsError) and not isinstance(answer, Unreachable):
+                hint = answer.hint
+            problem = problem_at(project.loaded.position(path), path, why, hint)
+            yield replace(problem, filename=project.loaded.filename)
 
 
 def _nobody_starts(project: Project) -> str:

@@ -97,6 +97,8 @@ def _print(detail: OneAlert, locale: str, out: Output) -> None:
     for number, step in enumerate(detail.runbook.steps(locale), 1):
         line(msg("do first") if number == 1 else "", f"{number}. {step}")
     line(msg("runbook"), detail.runbook_url)
+    if any(each.since is not None for each in detail.now):
+        line(msg("why?"), f"techsapo why {alert.name}")
 
 
 def _state(each: Listed) -> str:

@@ -98,7 +98,7 @@ def _of_container(
     docker: Docker, container: str, service: str, count: int | None, since: datetime | None
 ) -> list[LogLine]:
     options = ["--timestamps"]
-    if count is not None and since is None:
+    if count is not None:
         options += ["--tail", str(count)]
     if since is not None:
         options += ["--since", since.astimezone(UTC).isoformat()]

@@ -230,6 +230,7 @@ def observed(record: Record, container: ContainerFacts | None, present: Mapping[
         container=container.id,
         image=container.image,
         build=container.build,
+        oom=container.oom,
     )
 
 

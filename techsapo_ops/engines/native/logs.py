@@ -52,7 +52,7 @@ def _keyed(lines: Iterable[LogLine]) -> Iterator[tuple[datetime, LogLine]]:
 def _of_service(log: Path, name: str, lines: int | None, since: datetime | None) -> list[LogLine]:
     collected: list[LogLine] = []
     for path in (log, *rotated(log)):
-        wanted = None if lines is None or since is not None else lines - len(collected)
+        wanted = None if lines is None else lines - len(collected)
         texts = _last_lines(path, wanted)
         part = [LogLine(name, text, line_time(text)) for text in texts]
         collected = part + collected

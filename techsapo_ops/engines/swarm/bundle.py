@@ -17,6 +17,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
+    EVIDENCE_FILE,
+    EVIDENCE_FOLDER,
     LOCK,
     LOGS,
     PROOF_FOLDER,
@@ -174,7 +176,8 @@ def travelling(state: Path) -> Iterator[Path]:
         yield top
         if top.is_dir():
             for path in sorted(top.rglob("*")):
-                if not path.is_symlink() and (path.is_dir() or path.is_file()) and path.suffix != ".lock":
+                own = path.suffix == ".lock" or path.parts[-2:] == (EVIDENCE_FOLDER, EVIDENCE_FILE)
+                if not own and not path.is_symlink() and (path.is_dir() or path.is_file()):
                     yield path
 
 

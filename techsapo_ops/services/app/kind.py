@@ -288,12 +288,14 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
     )
     from techsapo_ops.spec.front_door import resolved_auth
     from techsapo_ops.stack.container import Bind
-    from techsapo_ops.stack.layout import BUDGET_FOLDER
+    from techsapo_ops.stack.layout import BUDGET_FOLDER, EVIDENCE_FOLDER
     from techsapo_ops.stack.maintenance import seen_by
 
     spec, layout = topology.spec, topology.layout
     yield from seen_by(topology, App.facts.kind)
     yield from seen_by(topology, App.facts.kind, BUDGET_FOLDER)
+    if spec.investigate is not None:
+        yield from seen_by(topology, App.facts.kind, EVIDENCE_FOLDER)
     if resolved_auth(spec, layout.environment).required:
         # `techsapo keys` writes here, perhaps only later.
         yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)

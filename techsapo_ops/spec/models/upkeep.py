@@ -92,6 +92,7 @@ class Backup(Section):
 
 JobName = Literal[
     "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_alert",
+    "evidence",
 ]  # fmt: skip
 
 
@@ -122,6 +123,10 @@ class Schedule(Section):
     """When the alert drill runs. Choose a time when somebody can see the alert. The drill needs
     Alertmanager.
     """
+    evidence: Cron | None = "* * * * *"
+    """When the app is given the applies, logs and health of this stack, for investigations; needs
+    `investigate`. Default with several hosts: every 5 minutes.
+    """
     timeouts: dict[JobName, PositiveDuration] = {}
     """Time limit for one try of a job, by job name. A try that takes longer is ended, with all its processes.
     Default: depends on the job.
@@ -131,16 +136,19 @@ class Schedule(Section):
         """Cron expression by job name, None for one that is turned off."""
         return {name: getattr(self, name) for name in get_args(JobName)}
 
-    def applicable(self, *, offsite: bool, alerts: bool) -> Schedule:
+    def applicable(self, *, offsite: bool, alerts: bool, evidence: str | None) -> Schedule:
         """Without the defaults of jobs that have nothing to do; a time that the file gives stays.
 
-        `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent.
+        `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent;
+        `evidence`: when the app is given any, None where it investigates nothing.
         """
-        idle = {
-            *(() if offsite else ("verify_offsite",)),
-            *(() if alerts else ("drill_alert",)),
-        } - self.model_fields_set
-        return self.model_copy(update=dict.fromkeys(idle)) if idle else self
+        otherwise = {
+            **({} if offsite else {"verify_offsite": None}),
+            **({} if alerts else {"drill_alert": None}),
+            "evidence": evidence,
+        }
+        update = {name: at for name, at in otherwise.items() if name not in self.model_fields_set}
+        return self.model_copy(update=update)
 
 
 class Logs(Section):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from techsapo_ops.adapters.delimiting import delimited, escaped
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
-from techsapo_ops.wallbounce.examination.delimiting import delimited, escaped
 from techsapo_ops.wallbounce.question import Language, Passage, Question
 
 Schema = Mapping[str, Any]

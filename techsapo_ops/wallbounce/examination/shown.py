@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from techsapo_ops.adapters.delimiting import size, size_once
 from techsapo_ops.wallbounce.answers import Answer, Critique, Peer
-from techsapo_ops.wallbounce.examination.delimiting import size, size_once
 from techsapo_ops.wallbounce.providers.provider import Ask, AskAnswer, AskGrades, AskRevision
 
 MAX_SHOWN = 16 * 1024

@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.adapters.model_reply import readable, well_formed
 from techsapo_ops.catalogue.vendors import CHAT_ANSWER
 from techsapo_ops.masking import MASK
 from techsapo_ops.masking.search import KnownSecrets
@@ -19,12 +20,13 @@ from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.wallbounce.answers import Answer, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.providers.failures import Cause, FailureKind, ProviderError
-from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades, well_formed
+from techsapo_ops.wallbounce.providers.parsing import parse_answer, parse_grades
 from techsapo_ops.wallbounce.providers.prices import list_price
 from techsapo_ops.wallbounce.providers.provider import (
     WORST_CASE,
     Ask,
     AskAnswer,
+    AskForm,
     AskGrades,
     AskRevision,
     Price,
@@ -111,6 +113,8 @@ class LanguageModel(ABC):
     async def call(self, ask: Ask) -> Reply:
         """One call to the model, read as what was asked for. Raises ProviderError with what it costs."""
         match ask:
+            case AskForm(prompt=prompt):
+                return await self._filled(prompt, ask)
             case AskAnswer(question=question):
                 return await self._answer(answer_prompt(question), ask)
             case AskRevision(question=question, own=own, critiques=critiques):
@@ -133,10 +137,7 @@ class LanguageModel(ABC):
         if not reply.complete and not (
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
         ):
-            cause = Cause.UNREADABLE if reply.why else Cause.CUT_OFF
-            short = ProviderError(FailureKind.BAD_ANSWER, reply.why or CUT_OFF, cause=cause, cost_usd=cost)
-            short.tokens = tokens
-            raise short
+            raise _short(reply, tokens, cost)
         return Answer(
             provider=self.name,
             model=self.model,
@@ -151,6 +152,12 @@ class LanguageModel(ABC):
             risk=fields.risk,
             structured=fields.structured,
         )
+
+    async def _filled(self, prompt: Prompt, ask: Ask) -> Answer:
+        reply, tokens, taken, cost = await self._ask(prompt, ask)
+        if not reply.complete and not readable(reply.text):
+            raise _short(reply, tokens, cost)
+        return Answer(self.name, self.model, reply.text, tokens, taken, cost)
 
     async def _ask(self, prompt: Prompt, ask: Ask) -> tuple[Completion, Tokens, float, float]:
         """What came back, its tokens, the seconds that it took and what it costs."""
@@ -183,6 +190,14 @@ class LanguageModel(ABC):
         """`message` on one short line and without the key, which some servers echo."""
         message, _ = self._secrets.masked(message, MASK)
         return " ".join(message.split())[:_LONGEST_MESSAGE]
+
+
+def _short(reply: Completion, tokens: Tokens, cost: float) -> ProviderError:
+    """That a reply is not whole, and nothing of it can be used."""
+    cause = Cause.UNREADABLE if reply.why else Cause.CUT_OFF
+    short = ProviderError(FailureKind.BAD_ANSWER, reply.why or CUT_OFF, cause=cause, cost_usd=cost)
+    short.tokens = tokens
+    return short
 
 
 def booked(billed: float | None, counted: float, most: float) -> float:

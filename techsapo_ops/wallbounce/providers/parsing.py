@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 from typing import Any
 
-from techsapo_ops.adapters.jsons import load
+from techsapo_ops.adapters.model_reply import find_object, line_of, readable, well_formed
 from techsapo_ops.wallbounce.answers import HIGHEST, MAX_CLAIMS, ClaimGrade, Grade, Peer, Risk, Score, Stance
 
-MAX_LINE = 500
-"""Longest root cause, claim, command or piece of evidence in characters; the rest is cut off."""
 MAX_COMMANDS = 20
 _RISKS = {str(risk): risk for risk in Risk}
 _CONFIDENCE = re.compile(r"\n?\s*confidence\s*[:：]\s*(0(?:\.\d+)?|1(?:\.0+)?|\.\d+)\s*\Z", re.IGNORECASE)
 _TAIL = 100
 """Only the end of a text is searched for that line: over a long one, much white space would take for ever."""
-_FENCE = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n")
 _ANSWER_FIELD = re.compile(r'\{\s*"answer"\s*:\s*"((?:[^"\\]|\\.)*)("?)', re.DOTALL)
 _BROKEN_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{0,3})?\Z")
 
@@ -87,46 +84,9 @@ def _plain(reply: str) -> Fields:
     return Fields(well_formed(text).strip(), whole=bool(cut[2]))
 
 
-def find_object(reply: str) -> Mapping[str, Any] | None:
-    """The first JSON object of `reply`, bare, in a code fence or amid prose."""
-    if reply.lstrip()[:1] == "{":
-        try:
-            value = load(reply)
-        except (ValueError, RecursionError):
-            pass  # prose after it, raw line breaks, or broken off
-        else:
-            return value if isinstance(value, dict) else None
-    for body in bodies(reply):
-        try:
-            value, _ = DECODER.raw_decode(body)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
-    return None
-
-
-def bodies(reply: str) -> Iterator[str]:
-    """`reply` from each place on where a JSON object may begin: its start, code fences, the first brace."""
-    starts = [match.end() for match in _FENCE.finditer(reply)][:4]
-    for start in (0, *starts, reply.find("{")):
-        body = reply[start:].lstrip()
-        if body.startswith("{"):
-            yield body
-
-
-DECODER = json.JSONDecoder(strict=False)
-"""strict=False: models put raw line breaks into strings."""
-
-
 def _lines(value: object, most: int) -> tuple[str, ...]:
     items = value if isinstance(value, list) else []
     return tuple(line for line in map(line_of, items) if line)[:most]
-
-
-def line_of(value: object) -> str:
-    """`value` as a text of at most MAX_LINE characters; nothing where it is none."""
-    return well_formed(value[:MAX_LINE]).strip() if isinstance(value, str) else ""
 
 
 def _risk(value: object) -> Risk | None:
@@ -143,19 +103,6 @@ def _share(value: object) -> float | None:
     return share if isfinite(share) and 0 <= share <= 1 else None
 
 
-def well_formed(text: str) -> str:
-    """`text` without lone surrogates, which JSON can hold and UTF-8 cannot."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-DEEPEST = 32
-"""Brackets within each other, beyond which a reply that breaks off is not looked at."""
 _STANCES = {str(stance): stance for stance in Stance}
 _LABEL = re.compile(
     r"(?:answer|expert|peer|response|回答|解答)?[\s_:#-]*[\[({「『<\"']*([a-z])[\])}」』>\"'.:]*"
@@ -174,7 +121,7 @@ def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
     """
     by_label: dict[str, Mapping[str, Any]] = {}
     labels = {peer.label.casefold(): peer.label for peer in peers}
-    listed = list(_listed(_document(reply)))
+    listed = list(_listed(readable(reply)))
     for label, item in listed:
         known = labels.get(_folded(label)) or labels.get(_matched(_LABEL, label))
         if known is None and label is None and len(peers) == len(listed) == 1:
@@ -183,47 +130,6 @@ def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
             by_label.setdefault(known, item)
     grades = (_grade(peer, by_label[peer.label]) for peer in peers if peer.label in by_label)
     return tuple(grade for grade in grades if any(grade.claims) or any(grade.scores))
-
-
-def _document(reply: str) -> Mapping[str, Any]:
-    whole = find_object(reply)
-    if whole is not None:
-        return whole
-    for body in bodies(reply):
-        closed = _closed(body)
-        try:
-            value = DECODER.decode(closed)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
-    return {}
-
-
-def _closed(body: str) -> str:
-    """A JSON object that breaks off, as far as its values are whole: what is open is closed there."""
-    closers: list[str] = []
-    cut, ends = 0, ""
-    quoted = escaped = False
-    for place, char in enumerate(body):
-        if quoted:
-            quoted = escaped or char != '"'
-            escaped = not escaped and char == "\\"
-            continue
-        if char == '"':
-            quoted = True
-        elif char in "{[":
-            closers.append("}" if char == "{" else "]")
-            cut, ends = place + 1, "".join(reversed(closers))
-        elif char in "}]":
-            if not closers or closers.pop() != char:
-                break
-            cut, ends = place + 1, "".join(reversed(closers))
-        elif char == "," and closers:
-            cut, ends = place, "".join(reversed(closers))
-        if len(closers) > DEEPEST:
-            return ""
-    return body[:cut] + ends
 
 
 def _listed(document: Mapping[str, Any]) -> Iterator[tuple[object, Mapping[str, Any]]]:

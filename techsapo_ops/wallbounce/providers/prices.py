@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from techsapo_ops.adapters.delimiting import size
 from techsapo_ops.catalogue.vendors import bare, model_of
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.examination.delimiting import size
 from techsapo_ops.wallbounce.examination.shown import MAX_SHOWN, shown
 from techsapo_ops.wallbounce.providers.provider import Ask, AskRevision, Price, Provider, Rates, answer_size
 from techsapo_ops.wallbounce.question import Question

@@ -8,9 +8,11 @@ from math import inf
 from operator import attrgetter
 from typing import ClassVar, Protocol
 
+from techsapo_ops.adapters.delimiting import size
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.context import AnalysisContext, Phase
-from techsapo_ops.wallbounce.examination.delimiting import size
+from techsapo_ops.wallbounce.examination.prompts import Prompt
 from techsapo_ops.wallbounce.question import Question
 
 
@@ -35,6 +37,21 @@ class AskAnswer(_Asked):
     def shown(self) -> int:
         """Bytes that are sent beside the question."""
         return 0
+
+
+@dataclass(frozen=True, slots=True)
+class AskForm(AskAnswer):
+    """Fill in the form of `prompt`, which another room composed; its user part is the question's text.
+
+    The reply is an Answer whose text is what the model wrote: who asked reads it.
+    """
+
+    prompt: Prompt
+
+    @property
+    def shown(self) -> int:
+        """Bytes that are sent beside the question."""
+        return size(self.prompt.system) + len(dump(self.prompt.schema))
 
 
 @dataclass(frozen=True, slots=True)

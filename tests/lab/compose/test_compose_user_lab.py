@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import json
 import os
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 
@@ -27,6 +28,7 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     spec["monitoring"]["grafana"] = {"port": free_port()}
     spec["images"] = {"grafana": grafana_stand_in(lab_images)}
     spec["backup"] = {"offsite": {"restic": "遠く far", "password": "restic's own"}}
+    spec["investigate"] = {}
     with docker_project(lab_images, spec, "利用者 one") as made:
         made.directory.parent.chmod(0o755)
         for path in (made.directory, made.directory / "techsapo.yaml"):
@@ -64,6 +66,18 @@ def test_a_job_works_as_the_caller_and_goes_off_site(stack: Project) -> None:
     assert owners(stack) == {UID}
     (run,) = json.loads(stack.run("jobs", "history", "backup", "--json").stdout)["runs"]
     assert (run["result"], run["user"]) == ("ok", f"uid {UID}")
+
+
+def test_the_app_alone_reads_what_it_can_not_see_of_its_stack(stack: Project) -> None:
+    stack.run("jobs", "run", "evidence")
+    path = "/etc/techsapo/app/evidence/stack.json"
+    left = json.loads(docker("exec", container_ids(PROJECT)["app"], "cat", path).stdout)
+    assert "apply @1" in json.dumps(left["changes"])
+    assert docker("exec", container_ids(PROJECT)["app"], "touch", path, check=False).returncode != 0
+    folder = next(stack.state.rglob("evidence/stack.json")).parent
+    another = ("setpriv", f"--reuid={UID + 1}", f"--regid={UID + 1}", "--clear-groups", "ls", str(folder))
+    assert b"Permission denied" in subprocess.run(another, capture_output=True, check=False).stderr
+    assert owners(stack) == {UID}
 
 
 @pytest.mark.nightly

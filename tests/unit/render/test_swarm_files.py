@@ -56,6 +56,18 @@ def test_each_service_stands_on_one_machine_and_is_named_after_it() -> None:
     assert {name for name in services if name.startswith("prometheus-")} == {"prometheus-a", "prometheus-b"}
 
 
+def test_the_app_finds_evidence_of_its_stack_in_a_folder_where_alerts_are_investigated() -> None:
+    def folders(**sections: Any) -> list[str]:
+        return [
+            source
+            for source in stack_of(**sections)["services"]["app-1-a"][FOLDERS].values()
+            if "evidence" in source
+        ]
+
+    assert folders() == []
+    assert folders(investigate={}) == ["config/app/evidence"]
+
+
 def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_does_not() -> None:
     services = stack_of()["services"]
     orders = {name: entry["deploy"]["update_config"]["order"] for name, entry in services.items()}

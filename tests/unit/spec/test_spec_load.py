@@ -15,6 +15,7 @@ from rows import each_row
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.load import LoadedSpec, load
+from techsapo_ops.spec.machines import evidence_at
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.notifications import SlackReceiver
 from techsapo_ops.spec.models.upkeep import Schedule
@@ -31,7 +32,7 @@ REAL = """
 
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=Schedule(verify_offsite=None))
+    assert result.spec == Spec(project="techsapo", schedule=Schedule(verify_offsite=None, evidence=None))
     assert len(result.spec.providers) == result.spec.wallbounce.tiers.critical.providers
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
@@ -387,3 +388,23 @@ def test_a_key_in_a_probes_query_is_warned_of_and_not_shown(loaded: Loader, url:
     told = [str(problem) for problem in found if problem.path == "monitoring.probes.0.url"]
     assert bool(told) == said
     assert all("can be read in prometheus.yml" in line and "abc123" not in line for line in told)
+
+
+@each_row(
+    "sections, at",
+    [
+        ("", None),
+        ("investigate: {}\n", "* * * * *"),
+        ("schedule: {evidence: '0 * * * *'}\n", "0 * * * *"),
+        ("investigate: {}\nschedule: {evidence: null}\n", None),
+    ],
+)
+def test_the_app_is_given_evidence_only_where_alerts_are_investigated(
+    loaded: Loader, sections: str, at: str | None
+) -> None:
+    assert loaded(f"project: techsapo\n{sections}").spec.schedule.evidence == at
+
+
+def test_on_several_hosts_it_is_given_less_often_since_that_takes_the_lock() -> None:
+    hosts = {name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)}
+    assert evidence_at(Spec(project="techsapo", hosts=hosts)) == "*/5 * * * *"

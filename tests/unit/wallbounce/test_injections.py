@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from obedient import Obedient, obeys, outside
 from rows import each_row
 
+from techsapo_ops.adapters.delimiting import delimited, escaped, size
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.answers.chat import ChatBody
 from techsapo_ops.serve.answers.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer, Critique, Grades, Peer, Tokens
 from techsapo_ops.wallbounce.examination import prompts
-from techsapo_ops.wallbounce.examination.delimiting import delimited, escaped, size
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.question import Composed, Language, Passage, Question

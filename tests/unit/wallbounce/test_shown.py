@@ -9,13 +9,14 @@ from dataclasses import replace
 from rows import each_row
 from scripted import Scripted, orchestrator
 
+from techsapo_ops.adapters.delimiting import size
+from techsapo_ops.adapters.model_reply import MAX_LINE
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Critique, Peer, Tokens
 from techsapo_ops.wallbounce.examination.claims import LONGEST_CLAIM
-from techsapo_ops.wallbounce.examination.delimiting import size
 from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.examination.shown import ALL_COMMANDS, CUT, LONGEST_LINE, MAX_SHOWN, cut, shown
-from techsapo_ops.wallbounce.providers.parsing import MAX_COMMANDS, MAX_LINE
+from techsapo_ops.wallbounce.providers.parsing import MAX_COMMANDS
 from techsapo_ops.wallbounce.providers.prices import PROMPT_OVERHEAD
 from techsapo_ops.wallbounce.providers.provider import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.question import Question

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from pydantic import TypeAdapter
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.incidents.question import FORM, NAME
 from techsapo_ops.spec.models.providers import Provider
-from techsapo_ops.wallbounce.examination.prompts import answer_prompt, with_schema
+from techsapo_ops.wallbounce.examination.prompts import Prompt, answer_prompt, with_schema
 from techsapo_ops.wallbounce.providers.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.reading import NO_LIST
 from techsapo_ops.wallbounce.providers.registry import KINDS
@@ -24,6 +26,7 @@ ROWS: list[dict[str, Any]] = read_yaml(
 )
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 PROMPT = answer_prompt(QUESTION)
+FINDINGS = Prompt("instructions", "evidence", NAME, FORM)
 SECTIONS: TypeAdapter[Any] = TypeAdapter(Provider)
 
 
@@ -36,21 +39,31 @@ def made(spec: dict[str, Any]) -> WiredModel:
     return model
 
 
-def sent(model: WiredModel, *, words: bool = False) -> dict[str, Any]:
+def sent(model: WiredModel, *, words: bool = False, prompt: Prompt = PROMPT) -> dict[str, Any]:
     """The body of a call, with names for what the prompt holds."""
-    body: dict[str, Any] = json.loads(model.encoded(PROMPT, QUESTION, Form(structured=not words)))
-    return dict(_named(body))
+    body: dict[str, Any] = json.loads(model.encoded(prompt, QUESTION, Form(structured=not words)))
+    return dict(_named(body, prompt))
 
 
-def _named(node: Any) -> Any:
-    names = {PROMPT.system: "SYSTEM", PROMPT.user: "USER", with_schema(PROMPT, "ja"): "WORDS"}
-    if node == json.loads(json.dumps(PROMPT.schema)):
+def _named(node: Any, prompt: Prompt) -> Any:
+    names = {prompt.system: "SYSTEM", prompt.user: "USER", with_schema(prompt, "ja"): "WORDS"}
+    if node == json.loads(json.dumps(prompt.schema)):
         return "SCHEMA"
     if isinstance(node, dict):
-        return {key: _named(value) for key, value in node.items()}
+        return {key: _named(value, prompt) for key, value in node.items()}
     if isinstance(node, list):
-        return [_named(value) for value in node]
+        return [_named(value, prompt) for value in node]
     return names.get(node, node) if isinstance(node, str) else node
+
+
+def _answers(node: Any) -> Any:
+    """`node`, where it names the form, with the name of an answer's."""
+    if isinstance(node, dict):
+        return {
+            key: "answer" if (key, value) == ("name", NAME) else _answers(value)
+            for key, value in node.items()
+        }
+    return node
 
 
 @each_row("row", ROWS, ids=lambda row: row["name"])
@@ -62,6 +75,25 @@ def test_exactly_this_is_sent(row: dict[str, Any]) -> None:
     if "headers" in row:
         usual = {"Content-Type": "application/json", "Accept": "application/json"}
         assert model.headers == {**usual, **{name: str(value) for name, value in row["headers"].items()}}
+
+
+@each_row("row", ROWS, ids=lambda row: row["name"])
+def test_the_form_of_an_investigation_goes_the_way_of_an_answer(row: dict[str, Any]) -> None:
+    model = made(row["spec"])
+    assert sent(model, words=row.get("words", False)) == row["body"]
+    assert _answers(sent(model, words=row.get("words", False), prompt=FINDINGS)) == row["body"]
+
+
+def test_the_form_keeps_to_what_every_vendors_strict_mode_takes() -> None:
+    def objects(node: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(node, dict):
+            yield from [node] if node.get("type") == "object" else []
+            for value in node.values():
+                yield from objects(value)
+
+    for each in objects(FORM):
+        assert each["additionalProperties"] is False
+        assert each["required"] == list(each["properties"])
 
 
 @each_row("row", [row for row in ROWS if row.get("cloud")], ids=lambda row: row["name"])

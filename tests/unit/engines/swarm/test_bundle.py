@@ -51,6 +51,16 @@ def test_it_is_the_same_elsewhere_and_nothing_of_this_host(state: Path, tmp_path
     assert bundle.pack(other) == bundle.pack(state)
 
 
+def test_what_is_left_for_the_app_each_minute_stays_on_its_host(state: Path, tmp_path: Path) -> None:
+    for where, content in ((state, "of this minute"), (tmp_path / "other", "its own")):
+        (evidence := where / "generated/swarm/config/app/evidence/stack.json").parent.mkdir(parents=True)
+        evidence.write_text(content)
+    before = bundle.pack(state)
+    assert b"of this minute" not in before
+    bundle.unpack(tmp_path / "other", before)
+    assert evidence.read_text() == "its own"
+
+
 def test_the_same_content_is_the_same_bundle_whenever_it_was_written(state: Path) -> None:
     before = bundle.digest(bundle.pack(state))
     content = (state / "ledger/000001.json").read_bytes()

@@ -1,0 +1,34 @@
+"""What `techsapo why` asks of the app: incidents, and the panel's verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from techsapo_ops.cli.app.orchestrator import Orchestrator, post
+from techsapo_ops.incidents.bundle import material_json
+from techsapo_ops.incidents.evidence import Pack
+from techsapo_ops.incidents.material import Material
+from techsapo_ops.incidents.pack import leaving
+from techsapo_ops.incidents.question import Inquiry, Language, system_of, user_of
+
+Mask = Callable[[str], str]
+INVESTIGATE = "/api/v1/incidents/investigate"
+
+
+def verdict_of(asked: Orchestrator, about: str, since: float, material: Material | None) -> dict[str, Any]:
+    """What the panel of a running app says of the alert, incident or question `about`.
+
+    `material` was read here; None lets the app read what it can see, from `since` seconds before the
+    beginning. Raises OpsError with what the app said instead.
+    """
+    body: dict[str, Any] = {"about": about, "since": since}
+    if material is not None:
+        body["material"] = material_json(material)
+    return post(asked, INVESTIGATE, body)
+
+
+def sent_of(pack: Pack, may_leave: Mapping[str, str], language: Language, mask: Mask) -> str:
+    """What is sent to each provider about the masked `pack`: the instructions, then the evidence."""
+    inquiry = Inquiry(leaving(pack, may_leave), language, mask)
+    return f"{system_of(inquiry)}\n\n{user_of(inquiry)}"

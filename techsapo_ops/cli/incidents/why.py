@@ -1,0 +1,169 @@
+"""`techsapo why`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
+from techsapo_ops.cli.arguments import completes, span_of
+from techsapo_ops.cli.incidents import why_view
+from techsapo_ops.cli.incidents.looking import looked_at, services_of
+from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import harmless_values
+from techsapo_ops.errors import OpsError
+from techsapo_ops.incidents.bundle import read_bundle, write_bundle
+from techsapo_ops.incidents.evidence import PACK_BYTES
+from techsapo_ops.incidents.pack import pack_of
+from techsapo_ops.masking.masker import Masker, mask
+from techsapo_ops.messages import msg
+from techsapo_ops.watch.secrets import scrubber_of
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.incidents.material import Material
+    from techsapo_ops.stack.stack import Stack
+
+
+def why(
+    about: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ALERT|INCIDENT|QUESTION]",
+            help="An alert, the number of an incident, or a question in your own words; default: the worst "
+            "alert that fires.",
+            show_default=False,
+            autocompletion=completes("alerts"),
+        ),
+    ] = "",
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since",
+            metavar="AGE",
+            help="How long before the beginning to look; for a question: before now.",
+        ),
+    ] = "30m",
+    no_ask: Annotated[bool, typer.Option("--no-ask", help="Show the evidence, and ask no model.")] = False,
+    show_sent: Annotated[
+        bool,
+        typer.Option("--show-sent", help="Show exactly what would be sent to providers, and send nothing."),
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FOLDER", help="Write what was read into a new folder, as a bundle."
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Investigate a bundle in place of a running stack."),
+    ] = None,
+    url: UrlOption = None,
+    ca_file: CaFileOption = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show why an alert fires: the evidence first, then what the panel of models makes of it.
+
+    The evidence needs no model and no running app. It is read within 5 seconds from Prometheus, the services'
+    logs, applies, jobs, this host, and your own services (`investigate.services`). What could not be read is
+    listed. Nothing is changed.
+
+    Examples:
+
+      techsapo why
+
+      techsapo why RedisDown --no-ask
+
+      techsapo why "why are answers slow since noon?" --since 2h
+
+      techsapo why RedisDown --export incident-12
+
+      techsapo why --from incident-12
+    """
+    span = span_of("--since", since)
+    if url is not None or about.isdecimal():  # incidents are the app's
+        _show(verdict_of(orchestrator(url, place, ca_file), about, span.total_seconds(), None), out)
+        return
+    now = datetime.now(UTC)
+    stack: Stack | None = None
+    if bundle is not None:
+        material: Material | None = read_bundle(bundle)
+    else:
+        stack = open_stack(place.open())
+        with out.busy(msg("reading all sources, at most {seconds} s", seconds=5)):
+            material = looked_at(stack, about, span, now)
+    if material is None:
+        out.json({"subject": None}) if out.as_json else out.data(msg("no alert is firing"))
+        out.next("techsapo status")
+        return
+    if export is not None:
+        write_bundle(export, material)
+    if show_sent:
+        sent = _sent(stack, material)
+        out.json({"sent": sent}) if out.as_json else out.data(sent)
+        return
+    pack = pack_of(material, PACK_BYTES, _mask(stack))
+    for line in why_view.lines(pack, now):
+        out.data(line)
+    asked = None if no_ask or stack is None else _asked(place, about, span, material, out)
+    if out.as_json:
+        out.json({**why_view.value(pack, material), "verdict": asked})
+    elif asked is not None:
+        out.data("")
+        _show(asked, out)
+    if stack is not None:
+        for service in services_of(stack):
+            if service.owner is not None and service.name in material.subject.services:
+                out.say(msg("owner of {service}: {owner}", service=service.name, owner=service.owner))
+        alert = material.subject.alert
+        out.next(f"techsapo alerts runbook {alert}" if alert in alerts() else "techsapo status")
+
+
+def _mask(stack: Stack | None) -> Callable[[str], str]:
+    """Takes secrets out of what is shown, those of the stack too where this user may read them."""
+    if stack is not None:
+        with suppress(OpsError):  # who may not read them sees fewer logs, and the rules find most of them
+            return scrubber_of(stack.layout, stack).scrub
+    return Masker("secrets").mask
+
+
+def _sent(stack: Stack | None, material: Material) -> str:
+    """As the app sends it: of a bundle as if nothing but patterns might leave."""
+    hide = partial(mask, level="personal" if stack is None else stack.spec.wallbounce.mask)
+    services = () if stack is None else services_of(stack)
+    may_leave = {service.name: service.may_leave for service in services}
+    language = "en" if stack is None else stack.spec.locale
+    return sent_of(pack_of(material, PACK_BYTES, hide), may_leave, language, hide)
+
+
+def _asked(
+    place: SpecChoice, about: str, since: timedelta, material: Material, out: Output
+) -> dict[str, Any] | None:
+    """What the panel says; that there is none is no failure of the evidence."""
+    try:
+        return verdict_of(orchestrator(None, place, None), about, since.total_seconds(), material)
+    except OpsError as error:
+        out.say(msg("the panel was not asked: {why}", why=error.message))
+        return None
+
+
+def _show(verdict: dict[str, Any], out: Output) -> None:
+    if out.as_json:
+        out.json(verdict)
+    else:
+        out.data(str(harmless_values(verdict).get("text", "")))

@@ -1,0 +1,1 @@
+"""What an investigation is read from, a module for each kind of source."""

@@ -1,0 +1,1 @@
+"""What an investigation reads of the own stack."""
