@@ -19,6 +19,7 @@ from techsapo_ops.masking import MaskLevel
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.http.auth import Gate
+from techsapo_ops.serve.http.problems import require_text
 from techsapo_ops.serve.http.responses import json_response
 from techsapo_ops.wallbounce.question import KNOWLEDGE, Composed, Passage
 
@@ -85,10 +86,11 @@ def knowledge_routes(gate: Gate, own: OwnPages, level: MaskLevel) -> APIRouter:
     )
     async def knowledge(
         request: Request,
-        query: Annotated[str, Query(min_length=1, max_length=2000)],
+        query: Annotated[str, Query(max_length=2000)] = "",
         limit: Annotated[int, Query(ge=1, le=20)] = 5,
     ) -> Response:
         await gate.known(request)
+        require_text("query", query)
         state, pages = await own.about(query, limit)
         masker = Masker(level)
         masked = [

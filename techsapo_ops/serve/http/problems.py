@@ -217,6 +217,12 @@ def for_openai(scope: Scope) -> bool:
     return str(scope.get("path", "")).startswith(OPENAI_PATHS)
 
 
+def require_text(name: str, value: str) -> None:
+    """Raises Problem where the parameter `name` is empty, for routes that say so only to whom they let in."""
+    if not value.strip():
+        raise Problem(422, "invalid_request", msg("{name} must not be empty", name=name))
+
+
 def unconfirmed() -> Problem:
     """That nothing was asked: what may be spent, or was begun, could be forgotten by a failover now."""
     detail = msg(

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.base import Body, problem_responses
 from techsapo_ops.serve.http.auth import Gate
-from techsapo_ops.serve.http.problems import Problem
+from techsapo_ops.serve.http.problems import Problem, require_text
 from techsapo_ops.serve.http.responses import json_response
 
 MOST_SERIES = 20
@@ -52,10 +52,11 @@ def query_routes(gate: Gate, prometheus: Prometheus | None) -> APIRouter:
     )
     async def query(
         request: Request,
-        query: Annotated[str, Query(min_length=1, max_length=2000)],
+        query: Annotated[str, Query(max_length=2000)] = "",
         minutes: Annotated[int, Query(ge=1, le=43_200)] = 60,
     ) -> Response:
         await gate.known(request, "monitor")
+        require_text("query", query)
         if prometheus is None:
             raise Problem(503, "no_prometheus", msg("this stack has no Prometheus"))
         end, step = math.floor(time.time()), 60.0 * minutes / POINTS

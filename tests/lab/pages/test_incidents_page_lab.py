@@ -35,7 +35,7 @@ def test_an_incident_is_seen_from_its_alert_to_its_end(
     from playwright.sync_api import expect
 
     app = shared.app(investigate={}, locale="en")
-    assert httpx.post(f"{app.url}/api/v1/alerts", json=ALERTS).json()["incidents"] == [1]
+    assert httpx.post(f"{app.url}/api/v1/alerts", json=ALERTS, timeout=30).json()["incidents"] == [1]
     window = open_window(1200, 900)
     page = window.page
     page.goto(f"{app.url}/incidents?alert=CacheSlow&lang=en")

@@ -57,9 +57,10 @@ def insert(path: Path, *batches: list[AuditRow]) -> None:
 
 
 def as_it_was(path: Path) -> None:
-    """Take away what the second migration has made."""
+    """Take away what the second migration and later ones have made."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP TABLE audit_spent")
+        connection.execute("ALTER TABLE audit_requests DROP COLUMN sources")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
 

@@ -185,8 +185,8 @@ def test_the_job_gives_the_app_what_was_read_in_a_folder_that_nobody_else_reads(
 ) -> None:
     project.up()
     told: list[str] = []
-    stack = project.stack()
-    result = own.job(JobContext(stack.layout, project.stack, project.history, told.append))
+    stack = project.stack(investigate={})
+    result = own.job(JobContext(stack.layout, lambda: stack, project.history, told.append))
     file = stack.layout.config / "app" / "evidence" / "stack.json"
     material = material_of(json.loads(file.read_text()))
     assert "applies" in material.read
