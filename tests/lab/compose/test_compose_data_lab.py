@@ -93,7 +93,11 @@ def test_the_app_s_account_in_the_container_adds_rows_and_another_one_has_made_t
     assert of_database == [
         "GRANT INSERT ON `techsapo_audit`.`audit_calls`",
         "GRANT INSERT ON `techsapo_audit`.`audit_requests`",
+        "GRANT INSERT ON `techsapo_audit`.`incident_entries`",
+        "GRANT INSERT ON `techsapo_audit`.`incident_events`",
         "GRANT INSERT, UPDATE ON `techsapo_audit`.`audit_spent`",
+        "GRANT INSERT, UPDATE ON `techsapo_audit`.`incident_alerts`",
+        "GRANT INSERT, UPDATE ON `techsapo_audit`.`incidents`",
         "GRANT SELECT ON `techsapo_audit`.*",
     ]
     assert "ALL PRIVILEGES" in sql("SHOW GRANTS FOR 'techsapo_migrations'@'%'")
