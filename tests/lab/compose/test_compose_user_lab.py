@@ -101,7 +101,8 @@ def test_the_log_of_an_instance_that_was_scaled_away_is_read_backed_up_and_comes
         return int(json.loads(stack.run("answers", "costs", "--json").stdout)["requests"])
 
     stack.run("ask", "Dockerコンテナが起動しない", "--json")
-    stack.write(app={"drain": "0s", "instances": [{"port": free_port()}, {"port": free_port()}]}, backup={})
+    instances = [{"port": free_port()}, {"port": free_port()}]
+    stack.write(app={"drain": "0s", "instances": instances}, backup={}, investigate=None)
     stack.run("up", "--yes", timeout=200)
     assert {"app-1", "app-2"} < set(container_ids(PROJECT))
     assert requests() == 1

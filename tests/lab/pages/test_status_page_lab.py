@@ -83,7 +83,7 @@ def test_a_refresh_leaves_the_focus_where_the_reader_has_it(
     told = told_by(app.url, alerts=[alert], watched="ready", jobs=[])
     page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
     page.goto(f"{app.url}/status")
-    link = page.locator("#alerts a")
+    link = page.locator("#alerts a").first
     link.focus()
     before = link.element_handle()
     shown = page.locator("#when").inner_text()
