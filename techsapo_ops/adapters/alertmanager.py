@@ -9,16 +9,17 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from techsapo_ops.adapters.http import Answer, Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
 from techsapo_ops.messages import msg
 
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
+T = TypeVar("T")
 _SENT = re.compile(r"alertmanager_notification(s|s_failed|_requests|_requests_failed)_total\{([^}]*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -119,18 +120,7 @@ class Alertmanager(MonitoringServer):
 
     def alerts(self) -> tuple[Alert, ...]:
         """All alerts that it holds, silenced and inhibited ones too."""
-        return tuple(
-            Alert(
-                labels=alert["labels"],
-                annotations=alert["annotations"],
-                state=alert["status"]["state"],
-                silenced=bool(alert["status"]["silencedBy"]),
-                receivers=tuple(receiver["name"] for receiver in alert["receivers"]),
-                starts_at=datetime.fromisoformat(alert["startsAt"]).astimezone(UTC),
-                silenced_by=tuple(alert["status"]["silencedBy"]),
-            )
-            for alert in self._list("alerts")
-        )
+        return self._list("alerts", _alert)
 
     def post(
         self, labels: Mapping[str, str], annotations: Mapping[str, str], starts: datetime, ends: datetime
@@ -142,18 +132,7 @@ class Alertmanager(MonitoringServer):
 
     def silences(self) -> tuple[Silence, ...]:
         """All silences that it remembers, expired ones too."""
-        return tuple(
-            Silence(
-                id=silence["id"],
-                matchers=tuple(_matcher(m) for m in silence["matchers"]),
-                starts=datetime.fromisoformat(silence["startsAt"]).astimezone(UTC),
-                ends=datetime.fromisoformat(silence["endsAt"]).astimezone(UTC),
-                created_by=silence["createdBy"],
-                comment=silence["comment"],
-                state=silence["status"]["state"],
-            )
-            for silence in self._list("silences")
-        )
+        return self._list("silences", _silence)
 
     def silence(
         self, matchers: Sequence[Matcher], starts: datetime, ends: datetime, created_by: str, comment: str
@@ -220,11 +199,14 @@ class Alertmanager(MonitoringServer):
         """What it tells of its last reload; None where it does not."""
         return self.last_reload("alertmanager_config")
 
-    def _list(self, path: str) -> list[Any]:
+    def _list(self, path: str, read: Callable[[Any], T]) -> tuple[T, ...]:
         answer, document = self._get(path)
-        if not isinstance(document, list):
-            raise ApiError(msg("{url}: not an answer from Alertmanager", url=answer.url))
-        return document
+        try:
+            if isinstance(document, list):
+                return tuple(map(read, document))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # an entry without what the API promises: as little an answer as no list
+        raise ApiError(msg("{url}: not an answer from Alertmanager", url=answer.url))
 
     def _get(self, path: str) -> tuple[Answer, Any]:
         answer = _accepted(self.fetch(f"api/v2/{path}"))
@@ -246,6 +228,30 @@ def _accepted(answer: Answer) -> Answer:
 def _sent(counts: Mapping[str, int]) -> Sent:
     failed = counts["_requests_failed"]
     return Sent(counts["s"], counts["_requests"] - failed, failed, counts["s_failed"])
+
+
+def _alert(value: Mapping[str, Any]) -> Alert:
+    return Alert(
+        labels=value["labels"],
+        annotations=value["annotations"],
+        state=value["status"]["state"],
+        silenced=bool(value["status"]["silencedBy"]),
+        receivers=tuple(receiver["name"] for receiver in value["receivers"]),
+        starts_at=datetime.fromisoformat(value["startsAt"]).astimezone(UTC),
+        silenced_by=tuple(value["status"]["silencedBy"]),
+    )
+
+
+def _silence(value: Mapping[str, Any]) -> Silence:
+    return Silence(
+        id=value["id"],
+        matchers=tuple(_matcher(m) for m in value["matchers"]),
+        starts=datetime.fromisoformat(value["startsAt"]).astimezone(UTC),
+        ends=datetime.fromisoformat(value["endsAt"]).astimezone(UTC),
+        created_by=value["createdBy"],
+        comment=value["comment"],
+        state=value["status"]["state"],
+    )
 
 
 def _matcher(value: Mapping[str, Any]) -> Matcher:

@@ -197,14 +197,15 @@ def _command_line(machine: Machine, target: Path) -> None:
         (target / f"help{''.join('-' + word for word in words)}.txt").write_text(shown, encoding="utf-8")
         waiting += [(*words, name) for name in subcommands(shown)]
     for name, words in {
-        "schema.json": ("schema",),
-        "explain.txt": ("explain",),
-        "templates.txt": ("templates", "list"),
+        "schema.json": ("config", "schema"),
+        "explain.txt": ("config", "explain"),
+        "templates.txt": ("config", "templates", "list"),
         "config.txt": ("config", "show"),
         "doctor.json": ("doctor", "--json"),
         "ps.json": ("ps", "--json"),
     }.items():
         out, err, code = techsapo(words, empty, environment)
+        assert code != 2, f"techsapo {' '.join(words)}: {err.decode()}"
         (target / name).write_bytes(machine.cleaned(b"exit code %d\n%s--\n%s" % (code, err, out), empty))
 
 

@@ -58,7 +58,7 @@ function operation(path, method, described) {
   const body = described.requestBody?.content?.["application/json"]?.schema;
   if (body) {
     box.append(...section(word("body"), fields(body)));
-    const example = `curl -s ${location.origin}${path} -H 'Content-Type: application/json' \\\n  -d '{"prompt": "${word("placeholder").replace(/^.*?: |^e\.g\. /u, "")}", "task_type": "basic"}'`;
+    const example = `curl -s ${location.origin}${path} -H 'Content-Type: application/json' \\\n  -d '{"prompt": "${word("placeholder").replace(/^(?:例：|e\.g\. )/u, "")}", "task_type": "basic"}'`;
     box.append(...section(word("example"), element("pre", "", example)));
   }
   const table = element("table");

@@ -80,7 +80,12 @@ def test_a_range_vector_is_refused_with_a_hint() -> None:
 
 @each_row(
     "value, code, told",
-    [(b"boom", 500, "HTTP 500: boom"), ({}, 200, "not an answer from Alertmanager")],
+    [
+        (b"boom", 500, "HTTP 500: boom"),
+        ({}, 200, "not an answer from Alertmanager"),
+        ([{"labels": {}}], 200, "not an answer from Alertmanager"),
+        (["firing"], 200, "not an answer from Alertmanager"),
+    ],
 )
 def test_alertmanager_s_error_status_and_odd_answers_are_told(value: object, code: int, told: str) -> None:
     with says(value, code) as server, pytest.raises(ApiError, match=told):
