@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "techsapo_ops"
 DECISIONS = REPOSITORY / "docs" / "decisions"
 FOR_DEVELOPERS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md")
 """Pages in which every path is one of this repository; others also speak of files of a stack."""
-MADE_HERE = (".techsapo", ".venv", ".vm-lab")
+MADE_HERE = re.compile(r"\.techsapo|\.venv|\.vm-lab|.*__pycache__")
 """What is made in a checkout and is not in the repository."""
 _CODE = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(r"[\w.*-]+\.(?:py|yaml|lua|j2|toml|js|md)|Makefile")
@@ -42,8 +42,10 @@ def paths(page: str) -> Iterator[str]:
         for word in code.split():
             name = word.split("::")[0].rstrip(":,")
             path = "/" in name and re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", name)
+            if MADE_HERE.match(name):
+                continue
             if page in FOR_DEVELOPERS:
-                if (path or _FILE.fullmatch(name)) and not name.startswith(MADE_HERE):
+                if path or _FILE.fullmatch(name):
                     yield name
             elif path and (name.startswith(_OURS) or (name.startswith(rooms) and name.endswith(".py"))):
                 yield name
