@@ -161,7 +161,7 @@ def recipe(name: str, section: Any) -> Recipe | str:
         return lack
     price = priced(section.price) if section.price is not None else kind.usual_price(section)
     if price is None:
-        return f"its price is unknown; set providers.{name}.price (0 for a local model)"
+        return msg("its price is unknown; set providers.{name}.price (0 for a local model)", name=name)
     if isinstance(section, ModelProvider):
         section = section.model_copy(update={"max_output_tokens": answer_length(section)})
     return Recipe(name, section, price, kind)
