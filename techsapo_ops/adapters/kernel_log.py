@@ -21,17 +21,22 @@ _LONGEST = 8192
 """Bytes of a record (PRINTKRB_RECORD_MAX and its head)."""
 _MOST = 20_000
 _RECORD = re.compile(r"\d+,\d+,(\d+),[^;]*;(.*)")
+_CHOSEN = re.compile(r"oom-kill:.*,task_memcg=([^,]*),.*pid=(\d+)")
 _KILLED = re.compile(r"(Memory cgroup out|Out) of memory: Kill(?:ed)? process (\d+) \(([^)]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class OomKill:
-    """One process that was killed; `limit`: its cgroup had used up its own limit, not the host's memory."""
+    """One process that was killed; `limit`: its cgroup had used up its own limit, not the host's memory.
+
+    `cgroup` is the path of that, such as /system.slice/shop.service; "" where the kernel does not say it.
+    """
 
     at: datetime
     pid: int
     name: str
     limit: bool
+    cgroup: str = ""
 
 
 def oom_kills(log: Path = KMSG) -> tuple[OomKill, ...]:
@@ -48,12 +53,16 @@ def oom_kills(log: Path = KMSG) -> tuple[OomKill, ...]:
 
 def kills(records: Iterator[str], booted: datetime) -> Iterator[OomKill]:
     """The kills among the `records` of a kernel that was `booted` then."""
+    cgroups: dict[str, str] = {}
     for record in records:
         match = _RECORD.match(record)
+        if match is not None and (chosen := _CHOSEN.search(match[2])):
+            cgroups[chosen[2]] = chosen[1]
         killed = _KILLED.search(match[2]) if match is not None else None
         if match is not None and killed is not None:
             at = booted + timedelta(microseconds=int(match[1]))
-            yield OomKill(at, int(killed[2]), killed[3], killed[1] != "Out")
+            cgroup = cgroups.pop(killed[2], "")
+            yield OomKill(at, int(killed[2]), killed[3], killed[1] != "Out", cgroup)
 
 
 def _records(log: Path) -> Iterator[str]:

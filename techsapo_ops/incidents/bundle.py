@@ -8,8 +8,8 @@
     pages.json     a list of Page
     answer.json    the cause, where it is known: an Answer
 
-All but alert.json may be missing. `bundle.schema.json` says what each value may be; `bundle_files.py` reads
-them.
+All but alert.json may be missing. `bundle.schema.json` says what each value may be. A bundle may come from a
+stranger: no link in the folder is followed, no file is read beyond its size.
 """
 
 from __future__ import annotations
@@ -18,29 +18,47 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from techsapo_ops.adapters.files import sync_directory
-from techsapo_ops.adapters.folders import new_file, opened, write_hint
-from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.adapters.folders import new_file, open_file, opened, write_hint
+from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.bounds import CUT, Label, Sentence, few
-from techsapo_ops.incidents.bundle_files import ALERT, ANSWER, MOST_BYTES, NAMES, Files, adapter_of, checked
 from techsapo_ops.incidents.material import Kind, Material, Unread
 from techsapo_ops.incidents.openmetrics import lines_of, text_of
 from techsapo_ops.messages import msg
 
+ALERT, ANSWER = "alert.json", "answer.json"
+NAMES = {
+    "series": "metrics.om", "lines": "logs.jsonl", "changes": "changes.json", "facts": "facts.json",
+    "pages": "pages.json",
+}  # fmt: skip
+"""The file of each part of a Material."""
+MOST_BYTES = {
+    "series": 32_000_000, "lines": 32_000_000, "changes": 4_000_000, "facts": 2_000_000, "pages": 4_000_000,
+}  # fmt: skip
+_OBJECT = 2_000_000
+"""The largest alert.json and answer.json."""
 MATERIAL_BYTES = 1_000_000
 """The largest JSON of a material, written as UTF-8."""
 _SHARES: Mapping[str, float] = {"series": 0.3, "lines": 0.35, "changes": 0.15, "facts": 0.1, "pages": 0.05}
 """What of that each part may take."""
+_PROBLEMS = {
+    "missing": msg("is missing"),
+    "unexpected_keyword_argument": msg("unknown key"),
+    "string_too_long": msg("too long"),
+    "too_long": msg("too long"),
+    "timezone_aware": msg("must be a time with its zone, such as 2026-01-31T03:10:00Z"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +121,31 @@ def write_bundle(folder: Path, material: Material, answer: Answer | None = None)
 
 
 def read_bundle(folder: Path) -> Material:
-    """The material in `folder`. Raises OpsError, with file and line, for whatever is not as documented."""
-    files = Files(folder)
-    material: Material = checked(Material, files.material(), files.place)
+    """The material in `folder`. Raises OpsError, with the file and the place in it, for whatever is not as
+    documented.
+    """
+    value = _object(folder / ALERT)
+    if value is None:
+        raise _wrong(folder / ALERT, msg("is missing"))
+    if double := set(value) & set(NAMES):
+        raise _wrong(folder / ALERT, msg("{key} has a file of its own", key=min(double)))
+    for part, name in NAMES.items():
+        text = _text(folder / name, MOST_BYTES[part])
+        if text and part == "lines":
+            lines = text.removesuffix("\n").split("\n")
+            value[part] = [_json(f"{folder / name}:{number}", line) for number, line in enumerate(lines, 1)]
+        elif text is not None and part != "lines":
+            value[part] = text if part == "series" else _json(folder / name, text)
+    material: Material = _checked(Material, value, lambda part: folder / NAMES.get(part, ALERT))
     return material
 
 
 def read_answer(folder: Path) -> Answer | None:
     """The answer in `folder`; None where the cause is not known. Raises as read_bundle does."""
-    files = Files(folder)
-    value = files.object(ANSWER)
-    answer: Answer | None = None if value is None else checked(Answer, value, files.place_in(ANSWER))
+    value = _object(folder / ANSWER)
+    if value is None:
+        return None
+    answer: Answer = _checked(Answer, value, lambda _: folder / ANSWER)
     return answer
 
 
@@ -130,20 +162,76 @@ def material_json(material: Material) -> dict[str, Any]:
 
 def material_of(value: object) -> Material:
     """The material that `material_json` made `value` of. Raises OpsError for anything else."""
-    material: Material = checked(Material, value, lambda path: ".".join(map(str, path)))
+    material: Material = _checked(Material, value)
     return material
 
 
 def bounded(material: Material) -> Material:
     """`material` as it comes back from a bundle: no control characters, and what is too long is cut."""
-    adapter = adapter_of(Material)
+    adapter = _adapter(Material)
     cut: Material = adapter.validate_python(adapter.dump_python(material, by_alias=True), context=CUT)
     return cut
 
 
+@cache
+def _adapter(of: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(of)
+
+
+def _checked(of: Any, value: object, file_of: Callable[[str], Path] | None = None) -> Any:
+    """`value` as an `of`. Raises OpsError for the first thing that is wrong, with its path in the value,
+    whose indexes count from 0, and the file that `file_of` names by the first part of that path.
+    """
+    try:
+        return _adapter(of).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = [str(each) for each in first["loc"]] or [""]
+        where = ".".join(path)
+        if file_of is not None:
+            where = f"{file_of(path[0])}: {where}"
+        raise _wrong(where, _PROBLEMS.get(first["type"], first["msg"])) from None
+
+
+def _wrong(where: object, problem: str) -> OpsError:
+    return OpsError(msg("{where}: {problem}", where=where, problem=problem))
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is no such file. Raises OpsError."""
+    text = _text(path, _OBJECT)
+    value: Any = None if text is None else _json(path, text)
+    if text is not None and not isinstance(value, dict):
+        raise _wrong(path, msg("must be an object"))
+    return value  # type: ignore[no-any-return]
+
+
+def _json(where: object, text: str) -> Any:
+    try:
+        return load(text)
+    except (ValueError, RecursionError):
+        raise _wrong(where, msg("not valid JSON")) from None
+
+
+def _text(path: Path, most: int) -> str | None:
+    """The text of a file of at most `most` bytes; None where there is no such file."""
+    try:
+        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise _wrong(path, msg("larger than {most} bytes", most=most))
+        return content.decode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _wrong(path, error.strerror or "") from None
+    except UnicodeDecodeError:
+        raise _wrong(path, msg("not UTF-8 text")) from None
+
+
 def _plain(value: object) -> Any:
     kind: Any = type(value)
-    return adapter_of(kind).dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
+    return _adapter(kind).dump_python(value, mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _parts(material: Material, sizes: Mapping[str, int]) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from itertools import pairwise
 
 from techsapo_ops.incidents.material import Change, Fact, Kind, Material, Subject
 from techsapo_ops.incidents.patterns import Pattern, mined
-from techsapo_ops.incidents.series import Movement, movements, selectors
-from techsapo_ops.incidents.series_text import said
+from techsapo_ops.incidents.series import Movement, movements, said, selectors
 
 _SHOWN = 4
 """Readings of one group that are shown."""
@@ -41,6 +40,8 @@ _CHANGES = {
     "drift": 0.65,
     "job": 0.5,
 }
+_OOM_ELSEWHERE = 0.5
+"""What is killed on a shared host for the memory of something that the alert does not name."""
 _SERVICE_LABELS = ("service", "job", "app", "unit", "name", "container", "target")
 _HOST_LABELS = ("host", "instance", "node")
 
@@ -68,9 +69,9 @@ def candidates(material: Material) -> Iterator[Candidate]:
     yield from _of_lines(patterns, scale)
     yield from _of_changes(material, scale)
     yield from _of_facts(material, scale)
-    for number, page in enumerate(material.pages):
+    for page in material.pages:
         text = f"{page.file}: {page.heading}\n{page.text}"
-        score = (0.5 if page.kind == "runbook" else 0.4) - 0.02 * min(number, 10) + scale.named(text)
+        score = (0.5 if page.kind == "runbook" else 0.4) + scale.named(text)
         yield Candidate(page.kind, page.file, text, score)
     for one in material.earlier:
         text = f"{one.at:%Y-%m-%d} {one.id}: {one.summary}. Cause, by a person: {one.cause}"
@@ -99,9 +100,7 @@ class _Scale:
         ats = [
             one.at for one in moved if one.at is not None and id(one) in self.named_ones and one.weight > 0.4
         ]
-        self.onset = min(
-            [at for at in ats if at > self.start + 0.25 * (self.began - self.start)] + [self.began]
-        )
+        self.onset = min([*ats, self.began])
         services = {pattern.service for pattern in patterns} | {
             _service(one.reading.labels, subject) for one in moved
         }
@@ -140,6 +139,10 @@ class _Scale:
         new = max(0.0, min(1.0, (late - expected) / (late + 2 * expected**0.5 or 1)))
         return new, times[early] if new > 0.5 else times[0]
 
+    def elsewhere(self, service: str) -> bool:
+        """Whether the alert names services, and neither it nor a log speaks of this one."""
+        return bool(self.subject.services) and service not in {*self.subject.services, *self._blamed}
+
     def relation(self, service: str, host: str) -> float:
         """What it adds to be of a service or on a host that the alert names, or that others complain of."""
         related = 0.07 if service in self.subject.services else 0.06 if service in self._blamed else 0.0
@@ -172,8 +175,8 @@ def _of_series(moved: Sequence[Movement], scale: _Scale) -> Iterator[Candidate]:
         score = 0.8 * one.weight * scale.near(one.at) + scale.relation(service, host)
         if named:
             score = max(score, 0.55) + 0.15
-        key = ("alert", "") if named else (_stem(one.reading.name), "")
-        groups[(one.how, service) if one.how in {"began", "ended"} else key].append((score, one))
+        key = (one.how, service) if one.how in {"began", "ended"} else (one.reading.name, "")
+        groups[key].append((score, one))
     for pairs in groups.values():
         pairs.sort(key=lambda pair: (-pair[0], pair[1].reading.name, sorted(pair[1].reading.labels.items())))
         shown = [one for _, one in pairs[:_SHOWN]]
@@ -191,11 +194,6 @@ def _names_of(movement: Movement) -> tuple[str, ...]:
     return (name, f"{name}_sum", f"{name}_count", f"{name}_bucket")
 
 
-def _stem(name: str) -> str:
-    """What related names begin with."""
-    return "_".join(name.split("_")[:2])
-
-
 def _agrees(labels: Mapping[str, str], others: Mapping[str, str]) -> bool:
     return all(others.get(key, value) == value for key, value in labels.items())
 
@@ -211,26 +209,19 @@ def _host(labels: Mapping[str, str]) -> str:
 
 
 def _of_lines(patterns: Sequence[Pattern], scale: _Scale) -> Iterator[Candidate]:
-    """Patterns whose lines came together, as a traceback's, are one piece; so is one of several services."""
+    """Patterns whose lines came together, as a traceback's, are one piece."""
     for group in _together(patterns):
         scores = [_pattern_score(pattern, scale) for pattern in group]
         best = group[max(range(len(group)), key=scores.__getitem__)]
-        shared = len({pattern.service for pattern in group}) > 1
-        if shared:
-            lines = [f"{pattern.service}: {_counted(pattern, scale)}" for pattern in group[:_SHOWN]]
-            lines += [f"and {len(group) - _SHOWN} more services"] if len(group) > _SHOWN else []
-            lines.append(best.text)
-        else:
-            lines = [_counted(best, scale), *(pattern.text for pattern in group)]
-        sample = best.sample if shared else "\n".join(pattern.sample for pattern in group)
+        text = "\n".join([_counted(best, scale), *(pattern.text for pattern in group)])
+        sample = "\n".join(pattern.sample for pattern in group)
         at = datetime.fromtimestamp(min(pattern.times[0] for pattern in group), UTC)
-        yield Candidate("logs", "log", "\n".join(lines), max(scores), at, best.service, best.host, sample)
+        yield Candidate("logs", "log", text, max(scores), at, best.service, best.host, sample)
 
 
-def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
-    """Patterns of a service whose lines came within a second of each other, and the same of several."""
+def _together(patterns: Sequence[Pattern]) -> list[list[Pattern]]:
+    """Patterns of a service whose lines came within a second of each other."""
     open_ones: dict[tuple[str, str, int], tuple[list[float], list[Pattern]]] = {}
-    alone: dict[str, list[Pattern]] = defaultdict(list)
     groups: list[list[Pattern]] = []
     for pattern in patterns:
         bursts = _bursts(pattern.times)
@@ -242,12 +233,7 @@ def _together(patterns: Sequence[Pattern]) -> Iterator[list[Pattern]]:
         else:
             open_ones[key] = bursts, [pattern]
             groups.append(open_ones[key][1])
-    for group in groups:
-        if len(group) > 1:
-            yield group
-        else:
-            alone[group[0].text] += group
-    yield from alone.values()
+    return groups
 
 
 def _bursts(times: Sequence[float]) -> list[float]:
@@ -285,10 +271,8 @@ def _of_changes(material: Material, scale: _Scale) -> Iterator[Candidate]:
     for (kind, service, host, _), changes in alike.items():
         first, last = changes[0].at.timestamp(), changes[-1]
         new, onset = scale.news([change.at.timestamp() for change in changes])
-        said = f"{last.text}\n{last.detail}" if kind == "job" else last.text
-        bad = 0.15 if re.search(r"fail|error|status [1-9]|失敗", said, re.IGNORECASE) else 0.0
-        often = 0.1 if len(changes) > 2 and kind in {"restart", "oom"} else 0.0
-        score = (_CHANGES[kind] + bad + often) * (0.6 + 0.4 * new) * scale.near(onset)
+        elsewhere = kind == "oom" and service and scale.elsewhere(service)
+        score = (_OOM_ELSEWHERE if elsewhere else _CHANGES[kind]) * (0.6 + 0.4 * new) * scale.near(onset)
         count = (
             f"{len(changes)}×, {_clock(first)} to {_clock(last.at.timestamp())}: " if len(changes) > 1 else ""
         )
@@ -310,7 +294,7 @@ def _of_facts(material: Material, scale: _Scale) -> Iterator[Candidate]:
     for host, facts in calm.items():
         lines = [f"{fact.name}: {fact.value}" for fact in facts]
         for text in _blocks(lines):
-            yield Candidate("host", "facts", text, 0.3 + scale.named(text), None, "", host, calm=True)
+            yield Candidate("host", "facts", text, 0.3, None, "", host, calm=True)
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[str]:

@@ -128,7 +128,9 @@ class Material:
     start: Time
     end: Time
     series: Annotated[
-        tuple[Series, ...], BeforeValidator(openmetrics.series_of), PlainSerializer(openmetrics.text_of, str)
+        tuple[Series, ...],
+        BeforeValidator(openmetrics.series_of),
+        PlainSerializer(openmetrics.text_of, str, when_used="json"),
     ] = ()
     lines: tuple[Line, ...] = ()
     changes: tuple[Change, ...] = ()

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import dropwhile
 
-from techsapo_ops.adapters.jsons import load
 from techsapo_ops.incidents.material import Level, Line
+from techsapo_ops.incidents.readers.lines import said_in
 
 LONGEST = 400
 """Characters of a line that count."""
@@ -33,9 +33,6 @@ _QUOTED = re.compile(  # one set that it begins with, so that the engine is quic
     r"""["'「『](?:(?<=")(?<!\\")(?:[^"\\\n]|\\.){0,300}"|(?<=')(?<!\w')[^'\n]{1,300}'(?!\w)|(?<=「)[^」\n]{0,300}」"""
     r"""|(?<=『)[^』\n]{0,300}』)"""
 )
-_TELLING = ("msg", "message", "event", "error", "err", "exception", "reason", "detail")
-"""Keys of lines of JSON, or of `key=value`, that hold what the line says."""
-_SAYS = tuple(f"{key}=" for key in _TELLING)
 _ID = re.compile(r"(?=[a-f]*\d)[0-9a-f]{7,}", re.IGNORECASE)
 _CODE = re.compile(r"\W{0,2}(?:status|code|errno|error|signal|exit|http)\W{0,2}\d{1,5}\W{0,3}", re.IGNORECASE)
 _BEFORE_CODE = frozenset(
@@ -87,8 +84,8 @@ class Patterns:
 
     def add(self, line: Line) -> None:
         """Count one line."""
-        text = _said(line.text)[:LONGEST]
-        given = _QUOTED.sub(_unquoted if '="' in text else "<quoted>", text).split()[:_MOST_WORDS]
+        text = said_in(line.text)[:LONGEST]
+        given = _QUOTED.sub("<quoted>", text).split()[:_MOST_WORDS]
         known = self._masked.get
         words = [known(word) or known(word.translate(_DIGITS)) or self._word(word) for word in given]
         if "<number>" in words:
@@ -137,25 +134,6 @@ class Patterns:
         if len(self._exact) < MOST * 4 or words == [_REST]:
             self._exact[exact] = pattern
         return pattern
-
-
-def _said(text: str) -> str:
-    """What a line says, where it is a JSON object; else the line."""
-    if not text.startswith("{"):
-        return text
-    try:
-        value = load(text)
-    except (ValueError, RecursionError):
-        return text
-    told = [str(value[key]) for key in ("level", *_TELLING) if value.get(key)]
-    return " ".join(told) if told else text
-
-
-def _unquoted(found: re.Match[str]) -> str:
-    start = found.start()
-    if found.string[max(0, start - 10) : start].endswith(_SAYS):
-        return _QUOTED.sub("<quoted>", found[0][1:-1].replace('\\"', '"'))
-    return "<quoted>"
 
 
 def mined(lines: Iterable[Line]) -> list[Pattern]:

@@ -1,4 +1,4 @@
-"""Which series changed around the beginning of an alert, and how.
+"""Which series changed around the beginning of an alert, and how, in numbers and in words.
 
 Levels are medians and scatter is the median absolute deviation (MAD), so that one odd sample neither makes a
 change nor hides one: Rousseeuw and Croux, "Alternatives to the Median Absolute Deviation", 1993.
@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
 from typing import Literal
@@ -20,7 +21,8 @@ from techsapo_ops.incidents.material import Material
 
 How = Literal["rose", "fell", "began", "ended", "set", "steady"]
 Unit = Literal["", "per second", "on average", "time"]
-_RATES = ("_total", "_count", "_sum")
+_RATES = ("_total", "_count", "_sum", "_bucket")
+"""How the names of counters end; whatever is called otherwise may fall, though it only rose by now."""
 _TIMES = re.compile(r"time|expir|not_after|since|last|_seconds$")
 """In the names of gauges that hold a time, if the value can be one."""
 _HARMS_BY_MORE = re.compile(
@@ -28,16 +30,13 @@ _HARMS_BY_MORE = re.compile(
     r"|slow|used|fds|pending|expired"
 )
 _HARMS_BY_LESS = re.compile(r"avail|free|success|healthy|ready|(?:^|_)(?:up|hits|running)$")
+_OWNERS = frozenset({"job", "instance", "host", "service"})
+"""Labels that say whose a series is: they are said once for several."""
 _YEARS = 20 * 366 * 86_400
 _MOST_MISSED = 1_000
 _LARGEST = 1e150
 """What is beyond is no measurement, and its square no number."""
 _Key = tuple[str, tuple[tuple[str, str], ...]]
-_GAUGES = re.compile(
-    r"(?:bytes|seconds|ratio|percent|celsius|info|length|size|depth|memory)$|queue_|connect(?:ed|ions)|active"
-    r"|current|pending|waiting|running|open|used|free|avail"
-)
-"""In the names of what goes up and down, though it may have gone up alone."""
 _MAD = 1.4826
 """Makes of the MAD of normally distributed values their standard deviation."""
 
@@ -86,11 +85,10 @@ def movements(material: Material) -> list[Movement]:
         reading = _reading(raw, plain, target, late)
         if reading is None:
             continue
-        weight = 0.7 if any(reading.values[-5:]) else 0.2
-        if raw.times[-1] < target.last - 1.5 * target.step and reading.unit != "on average":
-            moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], weight))
+        if raw.times[-1] < target.last - 1.5 * target.step:
+            moved.append(Movement(reading, "ended", reading.values[-1], None, raw.times[-1], 0.7))
         if late and reading.unit == "":
-            moved.append(Movement(reading, "began", None, median(reading.values[-5:]), raw.times[0], weight))
+            moved.append(Movement(reading, "began", None, median(reading.values[-5:]), raw.times[0], 0.7))
         elif reading.unit == "time":
             moved.append(_set(reading, target.step))
         else:
@@ -158,26 +156,13 @@ def _reading(raw: Reading, plain: Mapping[_Key, Reading], target: _Scrapes, late
         return _mean(base, raw, count)
     if _TIMES.search(raw.name) and abs(raw.values[0] - raw.times[0]) < _YEARS:
         return replace(raw, unit="time")
-    if raw.name.endswith(_RATES) or kind == "bucket" or _counts(raw):
+    if raw.name.endswith(_RATES):
         if late:  # it was 0 until then
             missed = [raw.times[0] - target.step * n for n in range(1, _MOST_MISSED)]
             times = [time for time in missed if time >= target.first][::-1]
             raw = replace(raw, times=(*times, *raw.times), values=(*[0.0] * len(times), *raw.values))
         return _rate(raw)
     return raw
-
-
-def _counts(reading: Reading) -> bool:
-    """Whether it looks like a counter that is not called one: whole numbers that only grow, mostly."""
-    values = reading.values
-    if _GAUGES.search(reading.name) or len(values) < 6 or values[0] == values[-1]:
-        return False
-    grown = [later - earlier for earlier, later in pairwise(values)]
-    return (
-        min(grown) >= 0
-        and sum(step > 0 for step in grown) * 2 >= len(grown)
-        and all(value == int(value) for value in values)
-    )
 
 
 def _growth(values: Sequence[float]) -> list[float]:
@@ -230,19 +215,14 @@ def _bias(name: str, how: How) -> float:
 
 
 def _split(values: Sequence[float]) -> int:
-    """Where values change most: the largest cumulative sum of their deviations, each bounded.
+    """Where values change most: the largest cumulative sum of their deviations from the mean.
 
     Page's CUSUM as for a single change: Csörgő and Horváth, "Limit Theorems in Change-Point Analysis", 1997.
     """
-    middle, count = median(values), len(values)
-    bound = 4 * (
-        median(abs(value - middle) for value in values) or sum(abs(v - middle) for v in values) / count
-    )
-    bounded = [min(max(value - middle, -bound), bound) for value in values]
-    mean = sum(bounded) / count
+    count, mean = len(values), sum(values) / len(values)
     best, total, split = 0.0, 0.0, 1
     for number in range(1, count):
-        total += bounded[number - 1] - mean
+        total += values[number - 1] - mean
         size = total * total / (number * (count - number))
         if size > best:
             best, split = size, number
@@ -291,6 +271,47 @@ def _set(reading: Reading, step: float) -> Movement:
         silent = times[-1] - changes[-1]
         late = silent > 3 * median([*_gaps(changes), step])
         return Movement(reading, "steady", None, values[-1], changes[-1], 0.5 if late else 0.0)
-    return Movement(
-        reading, "set", values[0], values[-1], changes[0], 0.9 if "start" in reading.name else 0.6
-    )
+    return Movement(reading, "set", values[0], values[-1], changes[0], 0.6)
+
+
+def said(movements: Sequence[Movement], more: int) -> str:
+    """One line for each; on the first, whose they are where that is the same."""
+    shared = set.intersection(*(set(one.reading.labels.items()) for one in movements))
+    shared = {(key, value) for key, value in shared if key in _OWNERS}
+    lines = [_line_of(one, shared) for one in movements]
+    head = ", ".join(f"{key}={value}" for key, value in sorted(shared))
+    if more > 0:
+        lines.append(f"and {more} more")
+    return "\n".join([*([head] if head else []), *lines])
+
+
+def _line_of(one: Movement, shared: set[tuple[str, str]]) -> str:
+    reading = one.reading
+    own = ", ".join(f'{k}="{v}"' for k, v in reading.labels.items() if (k, v) not in shared)
+    name = reading.name + (f"{{{own}}}" if own else "")
+    at = f" at {datetime.fromtimestamp(one.at, UTC):%H:%M:%S}" if one.at is not None else ""
+    before, after = (_number(value, reading.name, reading.unit) for value in (one.before, one.after))
+    unit = f" {reading.unit}" if reading.unit not in {"", "time"} else ""
+    if one.how == "began":
+        return f"{name} began{at}: {after}{unit}"
+    if one.how == "ended":
+        return f"{name} ended{at}, last {before}{unit}"
+    if reading.unit == "time" and one.how == "steady":
+        return f"{name} is {after}" + (f", last set{at}" if at else "")
+    if reading.unit == "time":
+        return f"{name} is {after}" + (f", set{at}, before {before}" if before else f", passed{at}")
+    if one.how == "steady":
+        return f"{name} steady: {after}{unit}"
+    return f"{name} {one.how} from {before} to {after}{unit}{at}"
+
+
+def _number(value: float | None, name: str, unit: str) -> str:
+    if value is None:
+        return ""
+    if unit == "time":
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if "bytes" in name and abs(value) >= 10_000:
+        for prefix, factor in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
+            if abs(value) >= factor:
+                return f"{value / factor:.3g} {prefix}iB"
+    return f"{value:.4g}" if abs(value) < 1e6 else f"{value:.0f}"

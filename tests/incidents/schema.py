@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 import techsapo_ops.incidents
 from techsapo_ops.incidents.bundle import Answer
-from techsapo_ops.incidents.bundle_files import adapter_of
 from techsapo_ops.incidents.material import Material
 
 SCHEMA = Path(techsapo_ops.incidents.__file__).parent / "bundle.schema.json"
@@ -16,8 +17,8 @@ SCHEMA = Path(techsapo_ops.incidents.__file__).parent / "bundle.schema.json"
 
 def bundle_schema() -> dict[str, Any]:
     """The schema of alert.json; those of other files' values are in `$defs`, by the class of each."""
-    material = adapter_of(Material).json_schema()
-    answer = adapter_of(Answer).json_schema()
+    material = TypeAdapter(Material).json_schema()
+    answer = TypeAdapter(Answer).json_schema()
     definitions = {**material.pop("$defs"), **answer.pop("$defs"), "Answer": answer}
     del definitions["Series"]  # metrics.om has them
     material["properties"]["series"] = {"type": "string", "description": "OpenMetrics text, as in metrics.om"}

@@ -26,14 +26,16 @@ from techsapo_ops.incidents.question import Inquiry
 from techsapo_ops.incidents.verdict import Struck, verdict_of
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.metering import Account
+from techsapo_ops.serve.answers.spending import LIFE_MARGIN, Spending
 from techsapo_ops.serve.incidents.messages import first_message, stopped_message, verdict_message
 from techsapo_ops.serve.incidents.panel import Panel
-from techsapo_ops.serve.incidents.purse import Purse
 from techsapo_ops.serve.incidents.sending import Messenger
 from techsapo_ops.serve.incidents.story import Drawn, Story, text_of
 from techsapo_ops.stores.incidents.rows import Change, Entry, EntryKind, Incident
 from techsapo_ops.stores.incidents.store import IncidentStore, incidents_table
+from techsapo_ops.stores.keys import ApiKey
 
 log = structlog.get_logger()
 
@@ -43,6 +45,8 @@ GATHERED_AT_ONCE = 8
 """Incidents whose evidence is collected at once, in threads of their own: renewals of leases need others."""
 ASKED_AT_ONCE = 8
 """Incidents that the panel is asked about at once; others wait, and their first messages do not."""
+PURSE = "investigations"
+"""By which the budget's ledger and the audit log tell what investigations spend, as by an API key's id."""
 _MOST_EVENTS = 100
 _MOST_RESOLVED = 200
 
@@ -77,6 +81,28 @@ class Lease:
             return Change(after(incident), entries=entries)
 
         self.store.alter(self.number, decide)
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """Opens accounts that spend from everybody's budgets and, at most `daily_usd` a day, from the purse."""
+
+    spending: Spending
+    trail: AuditTrail
+    daily_usd: float
+    longest: float
+    """Seconds of the longest investigation."""
+
+    def account(self, request_id: str) -> Account:
+        """The account of one investigation, which its user opens and closes."""
+        key = ApiKey(PURSE, PURSE, "", "premium", (), datetime.now(UTC), daily_usd=self.daily_usd)
+        # A reservation that ends by itself counts as spent, so it has to outlive the investigation.
+        spending = replace(self.spending, life=max(self.spending.life, self.longest + LIFE_MARGIN))
+        return Account.of(spending, key, request_id)
+
+    def booked(self, account: Account, request_id: str, status: str) -> None:
+        """Put what it spent into the audit log, from which a purse begins anew where Redis lost it."""
+        self.trail.investigated(account, request_id, status, key_id=PURSE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,39 @@
-"""The parts of an instance that have to do with incidents, put together."""
+"""The parts of an instance that have to do with incidents, put together, and what it reads: Prometheus, logs
+that it can reach, and what the scheduler left.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
+from techsapo_ops.adapters.jsons import load
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.incidents.gather import gather
+from techsapo_ops.catalogue.translations import in_language
+from techsapo_ops.errors import OpsError
+from techsapo_ops.incidents.bundle import MATERIAL_BYTES, material_of
+from techsapo_ops.incidents.evidence import PACK_BYTES
+from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.knowledge import OwnKnowledge, search
+from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.pack import leaving, pack_of
-from techsapo_ops.incidents.readers.services import watched
+from techsapo_ops.incidents.readers.files import open_log
+from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
+from techsapo_ops.incidents.readers.runbook import OwnRunbooks
+from techsapo_ops.incidents.readers.services import service_readers, watched
 from techsapo_ops.incidents.subject import Known
 from techsapo_ops.masking.masker import Masker, mask
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.answers.audit_trail import AuditTrail
 from techsapo_ops.serve.answers.spending import Spending
 from techsapo_ops.serve.incidents.asking import Questions
 from techsapo_ops.serve.incidents.desk import Desk
-from techsapo_ops.serve.incidents.investigation import Investigation
+from techsapo_ops.serve.incidents.investigation import Investigation, Purse
 from techsapo_ops.serve.incidents.panel import Panel
-from techsapo_ops.serve.incidents.purse import Purse
-from techsapo_ops.serve.incidents.reading import readers_of
 from techsapo_ops.serve.incidents.runner import Holders, Runner
 from techsapo_ops.serve.incidents.sending import messenger_of
 from techsapo_ops.serve.options import Options
@@ -31,8 +44,9 @@ from techsapo_ops.stores.audit.database import audit_server
 from techsapo_ops.stores.incidents.store import IncidentStore
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 
-PACK_BYTES = 16_000
-"""Bytes of evidence that people and providers see."""
+OLD = timedelta(minutes=15)
+"""How old what the scheduler left may be: it comes each minute on one host, and on several hosts after every
+other job, through the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ def open_incidents(
     deadline = seconds(settings.deadline)
     daily = settings.budget_share * spec.budget.resolved_daily_usd
     masked = partial(mask, level=options.mask)
-    readers = readers_of(options, settings, prometheus, SubprocessRunner())
+    readers = readers_of(options, settings, prometheus)
     investigation = Investigation(
         store,
         lambda subject, start, end: gather(subject, start, end, readers),
@@ -87,3 +101,45 @@ def open_incidents(
     runner = Runner(store, investigation, timedelta(seconds=deadline), options.instance, held)
     desk = Desk(store, settings, spec.locale, masked, wake=runner.wake, watched=teams)
     return Incidents(store, replace(questions, desk=desk), desk, runner)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftByScheduler:
+    """The own stack as the scheduler saw it: applies, jobs, restarts, logs, health."""
+
+    file: Path
+
+    def __call__(self, subject: Subject, start: datetime, end: datetime) -> Material:
+        """What is in the file: lines of the window, and all changes, whose effects may take hours to show.
+
+        Raises OpsError where there is no such file, or an old one.
+        """
+        try:
+            with open_log(self.file) as file:
+                left = material_of(load(file.read(2 * MATERIAL_BYTES)))
+        except (OSError, ValueError) as error:
+            raise OpsError(msg("the scheduler's file can't be read: {error}", error=error)) from None
+        if left.end < end - OLD:
+            raise OpsError(msg("the scheduler left nothing since {time:%H:%M} UTC", time=left.end))
+        return replace(
+            left,
+            subject=subject,
+            lines=tuple(line for line in left.lines if start <= line.at <= end),
+            changes=tuple(change for change in left.changes if change.at <= end),
+        )
+
+
+def readers_of(
+    options: Options, settings: Investigate, prometheus: Prometheus | None
+) -> Mapping[str, Reader]:
+    """A reader for each source of this instance, by the source's name in the stack's language."""
+    language = options.spec.locale
+    readers: dict[str, Reader] = {msg("runbook"): OwnRunbooks(language, len(options.audit_members))}
+    if prometheus is not None:
+        readers["Prometheus"] = PrometheusSeries(prometheus, watched(settings.services))
+    if options.evidence is not None:
+        readers[msg("the stack itself")] = LeftByScheduler(options.evidence)
+    if options.knowledge is not None:
+        readers[msg("own pages")] = OwnKnowledge(partial(search, options.knowledge))
+    readers |= dict(service_readers(settings.services, Path("/"), SubprocessRunner()))
+    return {in_language(name, language): reader for name, reader in readers.items()}

@@ -14,6 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.incidents.material import Change, Fact, Line, Material, Subject
 from techsapo_ops.incidents.readers.lines import Window, lines_of
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.models.investigate import JournaldLog
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.stack import Stack
@@ -72,14 +73,23 @@ def kernel(
     end: datetime,
     look: Callable[[], tuple[OomKill, ...]] = oom_kills,
 ) -> Material:
-    """What the kernel killed in the window because memory was used up. Raises OpsError."""
-    programs = {Path(s.binary).name: s.name for s in stack.topology.services if s.binary is not None}
+    """What the kernel killed in the window because memory was used up. Raises OpsError.
+
+    A kill within the limit of a cgroup that is not known to be a service's is of that cgroup, as of a service
+    of its own: it concerns nobody else.
+    """
+    names = {Path(s.binary).name: s.name for s in stack.topology.services if s.binary is not None}
+    if stack.spec.investigate is not None:
+        for service in stack.spec.investigate.services:
+            names |= {log.unit: service.name for log in service.logs if isinstance(log, JournaldLog)}
     changes = []
     for kill in look():
         if start <= kill.at <= end + timedelta(seconds=1):
             why = msg("its memory limit was used up") if kill.limit else msg("the host was out of memory")
             text = msg("the kernel killed {name} (pid {pid}): {why}", name=kill.name, pid=kill.pid, why=why)
-            changes.append(Change(kill.at, "oom", text, service=programs.get(kill.name, "")))
+            unit = Path(kill.cgroup).name
+            owner = names.get(unit) or names.get(kill.name) or (unit if kill.limit else "")
+            changes.append(Change(kill.at, "oom", text, service=owner))
     return Material(subject, start, end, changes=tuple(changes))
 
 

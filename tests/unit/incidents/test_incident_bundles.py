@@ -19,7 +19,7 @@ from yaml import safe_load
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.prometheus import Series
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents import bundle, bundle_files
+from techsapo_ops.incidents import bundle
 from techsapo_ops.incidents.bundle import (
     MATERIAL_BYTES,
     Answer,
@@ -45,6 +45,7 @@ MATERIAL = Material(
         Series({"__name__": "up", "job": 'a "b"\\c\nd'}, {T.timestamp() - 15: 1.0, T.timestamp(): 0.0}),
         Series({"__name__": "up_total"}, {T.timestamp(): float("inf")}),
         Series({"__name__": "up_total", "path": "一 }, 二"}, {T.timestamp() + 0.5: 1e300}),
+        Series({"__name__": "with.dots", "a.b": "c"}, {T.timestamp(): 1.0}),
     ),
     lines=(Line(T, "接続できません", "redis", "here", "error"), Line(T, "a\nb")),
     changes=(Change(T, "event", "deployed v12", service="shop"), Change(T, "apply", "7", "-a\n+b")),
@@ -89,7 +90,7 @@ def test_files_fit_the_schema_and_the_parser_of_prometheus_client(tmp_path: Path
     for line in (tmp_path / "b/logs.jsonl").read_text().splitlines():
         check(json.loads(line), "Line")
     families = list(text_string_to_metric_families((tmp_path / "b/metrics.om").read_text()))
-    assert sum(len(family.samples) for family in families) == 4
+    assert sum(len(family.samples) for family in families) == 5
 
 
 def test_the_packaged_schema_is_that_of_the_types() -> None:
@@ -117,7 +118,7 @@ def test_nothing_is_left_of_a_bundle_that_could_not_be_written(
 
 
 @each_row("row", safe_load((CASES / "bundles.yaml").read_text()), ids=lambda row: row["name"])
-def test_an_error_names_file_and_line(tmp_path: Path, row: Mapping[str, Any]) -> None:
+def test_an_error_names_the_file_and_the_place_in_it(tmp_path: Path, row: Mapping[str, Any]) -> None:
     write_bundle(tmp_path / "b", MATERIAL)
     path = tmp_path / "b" / row["file"]
     path.write_text(row["content"] * row.get("times", 1))
@@ -125,17 +126,18 @@ def test_an_error_names_file_and_line(tmp_path: Path, row: Mapping[str, Any]) ->
         read_bundle(tmp_path / "b")
 
 
-def test_what_is_no_utf_8_is_refused_at_its_line(tmp_path: Path) -> None:
+def test_what_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", MATERIAL)
     (tmp_path / "b/logs.jsonl").write_bytes(b"\n\n\xff")
-    with pytest.raises(OpsError, match=r"logs\.jsonl:3: not UTF-8 text"):
+    with pytest.raises(OpsError, match=r"logs\.jsonl: not UTF-8 text"):
         read_bundle(tmp_path / "b")
 
 
 def test_exemplars_and_descriptions_are_passed_over(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", MATERIAL)
     text = (
-        '# TYPE a counter\n# HELP a x\na_total{b="c",} +1.5e3 1.5 # {id="7"} 1 1\n{"d.e",f="g"} NaN 2\n# EOF'
+        '# TYPE a counter\n# HELP a x\na_total{b="c"} +1.5e3 1.5 # {id="7"} 1 1\n'
+        '# TYPE "d.e" unknown\n{"d.e",f="g"} NaN 2\n# EOF\n'
     )
     (tmp_path / "b/metrics.om").write_text(text)
     first, second = read_bundle(tmp_path / "b").series
@@ -164,7 +166,7 @@ def test_a_pipe_in_a_bundle_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_file_is_read_up_to_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bundle(tmp_path / "b", MATERIAL)
-    monkeypatch.setattr(bundle_files, "MOST_BYTES", {**bundle_files.MOST_BYTES, "lines": 50})
+    monkeypatch.setattr(bundle, "MOST_BYTES", {**bundle.MOST_BYTES, "lines": 50})
     with pytest.raises(OpsError, match=r"logs\.jsonl: larger than 50 bytes"):
         read_bundle(tmp_path / "b")
 
@@ -182,7 +184,7 @@ def test_control_characters_do_not_come_in(tmp_path: Path) -> None:
 
 def test_what_is_too_much_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = tuple(Line(T - timedelta(seconds=n), f"line {n}") for n in range(100))
-    monkeypatch.setattr(bundle, "MOST_BYTES", {**bundle_files.MOST_BYTES, "lines": 1000})
+    monkeypatch.setattr(bundle, "MOST_BYTES", {**bundle.MOST_BYTES, "lines": 1000})
     write_bundle(tmp_path / "b", replace(MATERIAL, lines=lines))
     material = read_bundle(tmp_path / "b")
     assert material.lines == lines[: len(material.lines)]

@@ -180,6 +180,13 @@ def test_words_of_a_question_lift_what_holds_them() -> None:
     assert next(piece for piece in pack(asked).pieces if piece.kind == "host").text.startswith("証明書の期限")
 
 
+def test_a_kill_for_the_memory_of_somebody_else_comes_after_one_of_the_alerts_own_services() -> None:
+    kills = [Change(at(-90), "oom", f"killed {name}", service=name) for name in ("other.service", "shop")]
+    asked = replace(MATERIAL, subject=replace(SUBJECT, services=frozenset({"shop"})), changes=tuple(kills))
+    scores = {piece.service: piece.score for piece in pack(asked).pieces if piece.kind == "changes"}
+    assert scores["shop"] > scores["other.service"] + 0.3
+
+
 def test_nothing_read_is_an_empty_pack() -> None:
     assert pack(Material(SUBJECT, at(-60), at(0))).pieces == ()
     assert pack(Material(SUBJECT, BEGAN, BEGAN)).pieces == ()

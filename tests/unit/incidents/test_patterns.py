@@ -38,12 +38,12 @@ def texts(*lines: str) -> list[str]:
             "在庫<quoted>を <number> 個から<number>個に変更しました",
         ),
         (
-            'level=ERROR msg="cannot open \\"a b\\" of 3" n="4"',
-            "level=ERROR msg=cannot open <quoted> of <number> n=<quoted>",
+            'n="4" level=ERROR msg="cannot open \\"a b\\" of 3"',
+            "cannot open <quoted> of <number>",
         ),
         (
             '{"level": "error", "event": "call 7 failed", "id": "x", "error": "no \\"a\\""}',
-            "error call <number> failed no <quoted>",
+            "call <number> failed: no <quoted>",
         ),
         ('{"level": "error"', "{<quoted>: <quoted>"),
         ('{"a": 1}', "{<quoted>: <number>}"),

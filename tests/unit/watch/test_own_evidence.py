@@ -137,6 +137,8 @@ RECORDS = """\
 6,6715,16768389934,-;veth379d9b8 (unregistering): left allmulticast mode
 3,812,60000000,-;Out of memory: Killed process 4021 (redis-server) total-vm:900kB, anon-rss:8kB, UID:0
  SUBSYSTEM=mm
+3,813,60999999,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/system.slice/\
+shop.service,task_memcg=/system.slice/shop.service,task=python3,pid=77,uid=0
 3,813,61000000,-;Memory cgroup out of memory: Killed process 77 (python3) total-vm:900kB
 3,814,x;broken
 """
@@ -146,7 +148,7 @@ BOOTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 def test_the_kernels_kills_are_read_with_their_time_and_whose_memory_was_used_up() -> None:
     assert list(kills(iter(RECORDS.splitlines()), BOOTED)) == [
         OomKill(BOOTED + MINUTE, 4021, "redis-server", limit=False),
-        OomKill(BOOTED + timedelta(seconds=61), 77, "python3", limit=True),
+        OomKill(BOOTED + timedelta(seconds=61), 77, "python3", True, "/system.slice/shop.service"),
     ]
 
 
@@ -166,7 +168,10 @@ def test_a_kill_is_of_the_service_whose_program_it_was(project: MemoryProject) -
     )
     stack = replace(stack, topology=replace(stack.topology, services=services))
     material = seen.kernel(stack, Subject(BOOTED), BOOTED, BOOTED + 2 * MINUTE, look)
-    assert [(change.kind, change.service) for change in material.changes] == [("oom", "redis"), ("oom", "")]
+    assert [(change.kind, change.service) for change in material.changes] == [
+        ("oom", "redis"),
+        ("oom", "shop.service"),
+    ]
     assert seen.kernel(stack, Subject(BOOTED), BOOTED + 5 * MINUTE, BOOTED + 9 * MINUTE, look).changes == ()
 
 
