@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import psutil
 import typer
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
-from techsapo_ops.cli.incidents.looking import looked_at, services_of
+from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, services_of
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -103,8 +104,9 @@ def why(
         material: Material | None = read_bundle(bundle)
     else:
         stack = open_stack(place.open())
-        with out.busy(msg("reading all sources, at most {seconds} s", seconds=5)):
-            material = looked_at(stack, about, span, now)
+        with out.busy(msg("reading all sources, at most {seconds:g} s", seconds=ANSWERED)):
+            deadline = Deadline.from_start(psutil.Process().create_time())
+            material = looked_at(stack, about, span, now, deadline)
     if material is None:
         out.json({"subject": None}) if out.as_json else out.data(msg("no alert is firing"))
         out.next("techsapo status")
