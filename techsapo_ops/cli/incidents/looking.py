@@ -153,7 +153,7 @@ def _alert(stack: Stack, prometheus: Prometheus, about: str, now: datetime) -> S
 def unmuted_first(alerts: Sequence[Firing], server: Alertmanager | None) -> Sequence[Firing]:
     """`alerts` in their order, those last that `server` mutes for a silence or a worse alert.
 
-    RedisErrors is not what to look into while RedisDown explains it. Where `server` does not answer, all count.
+    RedisErrors is not what to look into while RedisDown explains it. If `server` does not answer, all count.
     """
     try:
         hushed = muted(server.alerts(), ()) if server is not None else {}
