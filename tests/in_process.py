@@ -36,7 +36,7 @@ def techsapo(
         "NO_COLOR": "1", "TECHSAPO_LANG": "en", **(env or {}),
     }  # fmt: skip
     out, err = _stream(), _stream()
-    with _as_process(folder, environment), _streams(["techsapo", *words], io.StringIO(stdin), out, err):
+    with _as_process(folder, environment), _streams(["techsapo", *words], _stream(stdin), out, err):
         try:
             main()
             code = 0
@@ -48,8 +48,8 @@ def techsapo(
     return CompletedProcess(["techsapo", *words], code, _text(out), _text(err))
 
 
-def _stream() -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+def _stream(content: str = "") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content.encode()), encoding="utf-8", write_through=True)
 
 
 def _text(stream: io.TextIOWrapper) -> str:
@@ -86,7 +86,7 @@ def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _streams(
-    argv: list[str], stdin: io.StringIO, stdout: io.TextIOWrapper, stderr: io.TextIOWrapper
+    argv: list[str], stdin: io.TextIOWrapper, stdout: io.TextIOWrapper, stderr: io.TextIOWrapper
 ) -> Iterator[None]:
     before = sys.argv, sys.stdin, sys.stdout, sys.stderr
     sys.argv, sys.stdin, sys.stdout, sys.stderr = argv, stdin, stdout, stderr

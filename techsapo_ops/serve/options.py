@@ -26,6 +26,8 @@ class PageFacts:
     """What others may reach, by rule, and the reason where that is meant."""
     unreached: Sequence[str] = ()
     """Which lists of `notifications` have no receiver."""
+    incidents: str = ""
+    """Where messages lead to incidents; empty where nobody elsewhere could open it."""
 
 
 @dataclass(frozen=True, slots=True)

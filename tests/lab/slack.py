@@ -27,7 +27,7 @@ _ATTACHMENT = {
     "text", "fields", "image_url", "thumb_url", "footer", "footer_icon", "ts", "mrkdwn_in",
     "callback_id", "actions",
 }  # fmt: skip
-_LINK = re.compile(r"<(https?://[^<>|\s]+)\|([^<>|\n]+)>")
+_LINK = re.compile(r"<(https?://[^<>|\s]+)(?:\|([^<>|\n]+))?>")
 _ENTITY = re.compile(r"&(?!amp;|lt;|gt;)")
 
 
@@ -123,7 +123,7 @@ def _attachment(told: dict[str, Any]) -> Message:
 
 def _shown(text: str) -> str:
     """`text` with links as their labels. Raises Refused for markup that somebody else brought in."""
-    without = _LINK.sub(lambda link: link[2], text)
+    without = _LINK.sub(lambda link: link[2] or link[1], text)
     if re.search(r"[<>]", without) or _ENTITY.search(without):
         raise Refused(400, f"markup that is not ours: {without}")
     return _plain(without)

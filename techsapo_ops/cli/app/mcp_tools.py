@@ -108,14 +108,15 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
 
 
 def _evidence(place: SpecChoice, about: str, span: timedelta) -> Document:
-    from techsapo_ops.cli.incidents.looking import looked_at, mask_of
+    from techsapo_ops.cli.incidents.looking import Deadline, looked_at, mask_of
     from techsapo_ops.cli.incidents.why_view import value
     from techsapo_ops.cli.open_stack import open_stack
     from techsapo_ops.incidents.evidence import PACK_BYTES
     from techsapo_ops.incidents.pack import pack_of
 
     stack = open_stack(place.open())
-    material = looked_at(stack, about, span, datetime.now(UTC))
+    now = datetime.now(UTC)
+    material = looked_at(stack, about, span, now, Deadline.from_start(now.timestamp()))
     if material is None:
         return {"subject": None}
     found: Document = json.loads(

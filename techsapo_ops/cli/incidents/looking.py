@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
+from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.adapters.prometheus import Firing, Prometheus
+from techsapo_ops.adapters.questions import at_once
 from techsapo_ops.apply.knowledge import knowledge_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.incidents.gather import Reader, gather
+from techsapo_ops.incidents.gather import Reader, gather, reason
 from techsapo_ops.incidents.knowledge import OwnKnowledge
 from techsapo_ops.incidents.material import Material, Subject
 from techsapo_ops.incidents.readers.prometheus import PrometheusSeries
@@ -20,7 +24,8 @@ from techsapo_ops.incidents.readers.services import service_readers, watched
 from techsapo_ops.incidents.subject import LATELY, Known, alert_subject, firing
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
-from techsapo_ops.services.monitoring import prometheus_of
+from techsapo_ops.services.alertmanager.silencing import muted
+from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, alerts_of
 from techsapo_ops.spec.models.investigate import InvestigatedService
 from techsapo_ops.spec.problems import unknown
@@ -31,22 +36,49 @@ from techsapo_ops.watch.secrets import scrubber_of
 HOUR = timedelta(hours=1)
 AFTER = timedelta(minutes=30)
 """How long after the beginning of an alert is looked at."""
-_SUBJECT_SECONDS = 1.5
-_READ_SECONDS = 3.5
-"""With what is before it, a question is answered within 5 s."""
+ANSWERED = 5.0
+"""Seconds from the start of the process to its answer: who waits counts what Python takes to start, too."""
+_STARTING = 2.0
+"""What of the start is counted at most: on a slower machine the answer takes longer, and sources get time."""
+_SHOWING = 0.7
+"""Seconds that weighing and showing the evidence takes."""
+_SUBJECT = 0.35
+"""Share of the rest that is spent at most on what it is about."""
+_LEAST = 0.5
+"""Seconds that a part gets however slow the machine is."""
 
 
-def looked_at(stack: Stack, about: str, since: timedelta, now: datetime) -> Material | None:
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When all sources must have been read, by the clock `now`."""
+
+    at: float
+    now: Callable[[], float] = time.time
+
+    @classmethod
+    def from_start(cls, started: float, now: Callable[[], float] = time.time) -> Deadline:
+        """That of a question which somebody asked at `started`, in Unix seconds."""
+        return cls(max(started, now() - _STARTING) + ANSWERED - _SHOWING, now)
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds until then, or that share of them; _LEAST at least."""
+        return max(_LEAST, share * (self.at - self.now()))
+
+
+def looked_at(
+    stack: Stack, about: str, since: timedelta, now: datetime, deadline: Deadline
+) -> Material | None:
     """All that was read about the alert or question `about`; about the alert that fires where it is empty.
 
     `since` is how long before its beginning is looked at, for a question before now. None where nothing
     fires. Raises OpsError for an alert that there is not.
     """
-    subject = _subject(stack, about, since, now)
+    subject = _subject(stack, about, since, now, deadline.left(_SUBJECT))
     if subject is None:
         return None
     end = min(now, (subject.ended or now) + AFTER, subject.began + max(AFTER, since))
-    return gather(subject, subject.began - since, end, readers_of(stack), _READ_SECONDS)
+    seconds = deadline.left()
+    return gather(subject, subject.began - since, end, readers_of(stack, seconds), seconds)
 
 
 def mask_of(stack: Stack) -> Callable[[str], str]:
@@ -62,10 +94,10 @@ def services_of(stack: Stack) -> tuple[InvestigatedService, ...]:
     return stack.spec.investigate.services if stack.spec.investigate is not None else ()
 
 
-def readers_of(stack: Stack) -> Mapping[str, Reader]:
-    """All readers of this host by the names of their sources."""
+def readers_of(stack: Stack, seconds: float) -> Mapping[str, Reader]:
+    """All readers of this host by the names of their sources; `seconds` is how long an answer may take."""
     services, readers = services_of(stack), dict[str, Reader]()
-    if (prometheus := prometheus_of(stack, _READ_SECONDS)) is not None:
+    if (prometheus := prometheus_of(stack, seconds)) is not None:
         readers["Prometheus"] = PrometheusSeries(prometheus, watched(services))
     readers |= own_readers(stack)
     if stack.spec.knowledge:
@@ -75,16 +107,19 @@ def readers_of(stack: Stack) -> Mapping[str, Reader]:
     return readers | dict(service_readers(services, stack.directory, stack.runner))
 
 
-def _subject(stack: Stack, about: str, since: timedelta, now: datetime) -> Subject | None:
-    prometheus, known = prometheus_of(stack, _SUBJECT_SECONDS), _known(stack)
+def _subject(stack: Stack, about: str, since: timedelta, now: datetime, seconds: float) -> Subject | None:
+    prometheus, known = prometheus_of(stack, seconds), _known(stack)
     if about and not _is_name(about):
         return known.asked(about, now - since)
     why = msg("this stack runs no Prometheus")
     if prometheus is not None:
-        try:
-            return _alert(prometheus, about, known, now)
-        except (Unreachable, ApiError) as error:
-            why = error.message
+        find = partial(_alert, stack, prometheus.within(seconds), about, now)
+        answer = at_once({"": find}, seconds)[""]
+        if not isinstance(answer, Exception):
+            return answer
+        if not isinstance(answer, Unreachable | ApiError | TimeoutError):
+            raise answer
+        why = reason(answer)
     if not about:
         return replace(known.asked("", now - since), summary=why)
     # What the alert means is known, and when it began is not.
@@ -96,10 +131,11 @@ def _subject(stack: Stack, about: str, since: timedelta, now: datetime) -> Subje
     return Subject(now, about, labels, rule["expr"], summary, services=known.services_of(labels))
 
 
-def _alert(prometheus: Prometheus, about: str, known: Known, now: datetime) -> Subject | None:
+def _alert(stack: Stack, prometheus: Prometheus, about: str, now: datetime) -> Subject | None:
     """The alert `about` as Prometheus has it; the worst of those that fire where it is empty."""
+    known = _known(stack)
     if not about:
-        first = next(iter(firing(prometheus)), None)
+        first = next(iter(unmuted_first(firing(prometheus), alertmanager_of(stack, _LEAST))), None)
         return None if first is None else alert_subject(prometheus, first.labels["alertname"], known, now)
     subject = alert_subject(prometheus, about, known, now)
     if subject is None:
@@ -112,6 +148,18 @@ def _alert(prometheus: Prometheus, about: str, known: Known, now: datetime) -> S
             msg("`techsapo alerts list --firing` lists the firing alerts"),
         )
     return subject
+
+
+def unmuted_first(alerts: Sequence[Firing], server: Alertmanager | None) -> Sequence[Firing]:
+    """`alerts` in their order, those last that `server` mutes for a silence or a worse alert.
+
+    RedisErrors is not what to look into while RedisDown explains it. If `server` does not answer, all count.
+    """
+    try:
+        hushed = muted(server.alerts(), ()) if server is not None else {}
+    except (Unreachable, ApiError):
+        hushed = {}
+    return sorted(alerts, key=lambda each: frozenset(each.labels.items()) in hushed)
 
 
 def _is_name(about: str) -> bool:

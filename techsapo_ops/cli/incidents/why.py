@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import psutil
 import typer
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.app.orchestrator import CaFileOption, UrlOption, orchestrator
 from techsapo_ops.cli.arguments import completes, span_of
 from techsapo_ops.cli.incidents import why_view
-from techsapo_ops.cli.incidents.looking import looked_at, services_of
+from techsapo_ops.cli.incidents.incident import Given, lines_of
+from techsapo_ops.cli.incidents.looking import ANSWERED, Deadline, looked_at, services_of
 from techsapo_ops.cli.incidents.panel import sent_of, verdict_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -29,6 +31,7 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from techsapo_ops.cli.app.orchestrator import Orchestrator
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.cli.output import Output
     from techsapo_ops.incidents.material import Material
@@ -69,6 +72,31 @@ def why(
         Path | None,
         typer.Option("--from", metavar="FOLDER", help="Investigate a bundle in place of a running stack."),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Add what a check printed to an incident; - reads standard input.",
+        ),
+    ] = None,
+    check: Annotated[
+        str,
+        typer.Option("--check", metavar="NAME", help="The check that printed it.", show_default=False),
+    ] = "",
+    strike: Annotated[
+        int | None,
+        typer.Option(
+            "--strike", metavar="CAUSE", min=1, max=100, help="Strike the cause of this number out."
+        ),
+    ] = None,
+    reason: Annotated[
+        str,
+        typer.Option("--reason", metavar="TEXT", help="Why it is not the cause.", show_default=False),
+    ] = "",
+    resolve: Annotated[
+        str | None, typer.Option("--resolve", metavar="CAUSE", help="End an incident with its cause.")
+    ] = None,
     url: UrlOption = None,
     ca_file: CaFileOption = None,
     *,
@@ -81,6 +109,9 @@ def why(
     logs, applies, jobs, this host, and your own services (`investigate.services`). What could not be read is
     listed. Nothing is changed.
 
+    An incident takes what people find: what a check printed, a cause that it was not, and the one that it
+    was. Its verdict is then drawn anew from what the providers said.
+
     Examples:
 
       techsapo why
@@ -92,10 +123,17 @@ def why(
       techsapo why RedisDown --export incident-12
 
       techsapo why --from incident-12
+
+      techsapo why 12 --check disk_space --output df.txt
+
+      techsapo why 12 --strike 1 --reason "the disk was full for days"
+
+      techsapo why 12 --resolve "a log of the shop filled the disk"
     """
     span = span_of("--since", since)
-    if url is not None or about.isdecimal():  # incidents are the app's
-        _show(verdict_of(orchestrator(url, place, ca_file), about, span.total_seconds(), None), out)
+    given = Given(output, check, strike, reason, resolve)
+    if given.checked(about) or url is not None or about.isdecimal():  # incidents are the app's
+        _of_app(orchestrator(url, place, ca_file), about, span, given, out)
         return
     now = datetime.now(UTC)
     stack: Stack | None = None
@@ -103,8 +141,9 @@ def why(
         material: Material | None = read_bundle(bundle)
     else:
         stack = open_stack(place.open())
-        with out.busy(msg("reading all sources, at most {seconds} s", seconds=5)):
-            material = looked_at(stack, about, span, now)
+        with out.busy(msg("reading all sources, at most {seconds:g} s", seconds=ANSWERED)):
+            deadline = Deadline.from_start(psutil.Process().create_time())
+            material = looked_at(stack, about, span, now, deadline)
     if material is None:
         out.json({"subject": None}) if out.as_json else out.data(msg("no alert is firing"))
         out.next("techsapo status")
@@ -161,8 +200,26 @@ def _asked(
         return None
 
 
-def _show(verdict: dict[str, Any], out: Output) -> None:
+def _of_app(asked: Orchestrator, about: str, since: timedelta, given: Given, out: Output) -> None:
+    """What the app says of `about`, after it was given something where it was."""
+    if not given.checked(about):
+        _show(verdict_of(asked, about, since.total_seconds(), None), out, about)
+        return
+    incident = harmless_values(given.add_to(asked, int(about)))
+    if out.as_json:
+        out.json(incident)
+        return
+    if given.resolve is not None:
+        out.data(msg("incident {number} has ended: {cause}", number=about, cause=incident["cause"]))
+        return
+    _show(verdict_of(asked, about, since.total_seconds(), None), out, about)
+    if incident["investigation"] == "due":
+        out.say(msg("no cause is left, so the providers are asked again; look again in a minute"))
+
+
+def _show(verdict: dict[str, Any], out: Output, about: str = "") -> None:
     if out.as_json:
         out.json(verdict)
-    else:
-        out.data(str(harmless_values(verdict).get("text", "")))
+        return
+    for line in lines_of(verdict, of_incident=about.isdecimal()):
+        out.data(line)

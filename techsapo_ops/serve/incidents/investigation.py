@@ -121,6 +121,8 @@ class Investigation:
     messenger: Messenger | None = None
     leaving: Callable[[Pack], Pack] = lambda pack: pack
     """What of the evidence may leave the host, for providers and messages."""
+    page: Callable[[], str] = lambda: ""
+    """Where people open incidents, for messages; empty where nobody elsewhere can. Blocks."""
     watched: Watched = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     threads: Executor = field(default_factory=lambda: ThreadPoolExecutor(GATHERED_AT_ONCE, "evidence"))
@@ -201,6 +203,7 @@ class _Sent:
 
     def __init__(self, investigation: Investigation, lease: Lease, story: Story) -> None:
         self._messenger = investigation.messenger
+        self._page = investigation.page
         self._lease = lease
         self._sent: dict[str, Any] = dict(story.sent)
 
@@ -211,12 +214,20 @@ class _Sent:
         before = str(self._sent.get("first", {}).get("called", ""))
         await self._note(message, {"state": "begun"})
         try:
-            called = await asyncio.to_thread(self._messenger.send, text, before)
+            link = await asyncio.to_thread(self._link)
+            called = await asyncio.to_thread(self._messenger.send, text, before, link)
         except OpsError as error:
             log.warning("A message about an incident did not arrive", message=message, error=error.message)
             await self._note(message, {"state": "failed", "why": error.message[:200]})
         else:
             await self._note(message, {"state": "sent", "called": called})
+
+    def _link(self) -> str:
+        try:
+            page = self._page()
+        except (OpsError, ValueError, TypeError):  # a message without a link is better than none
+            page = ""
+        return page and f"{page}?id={self._lease.number}"
 
     async def _note(self, message: str, what: dict[str, str]) -> None:
         self._sent[message] = what

@@ -88,6 +88,7 @@ def open_incidents(
         spec.locale,
         messenger=messenger_of(settings),
         leaving=lambda pack: leaving(pack, may_leave),
+        page=lambda: options.page_facts().incidents,
         watched=teams,
     )
     questions = Questions(investigation, Known(watched=teams), deadline, prometheus=prometheus)

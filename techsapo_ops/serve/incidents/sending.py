@@ -24,8 +24,9 @@ LONGEST = 3000
 class Messenger(Protocol):
     """Where messages go."""
 
-    def send(self, text: str, before: str) -> str:
-        """Send `text`, in place of the message that is called `before` where that can be; what it is called.
+    def send(self, text: str, before: str, link: str) -> str:
+        """Send `text` and the URL `link` where there is one, in place of the message that is called `before`
+        where that can be; what it is called.
 
         Blocks for TIMEOUT at most. Raises OpsError where it did not arrive, or may not have.
         """
@@ -40,9 +41,9 @@ class SlackBot:
     channel: str
     address: str = SLACK
 
-    def send(self, text: str, before: str) -> str:
+    def send(self, text: str, before: str, link: str) -> str:
         """See Messenger; its messages are called by their `ts`."""
-        body = {"channel": self.channel, "text": escaped(text[:LONGEST]), "parse": "none"}
+        body = {"channel": self.channel, "text": _linked(text, link), "parse": "none"}
         if before:
             return self._called("chat.update", {**body, "ts": before})
         quiet = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
@@ -67,9 +68,9 @@ class Webhook:
 
     url: str
 
-    def send(self, text: str, before: str) -> str:  # noqa: ARG002 - it can't change what it sent
+    def send(self, text: str, before: str, link: str) -> str:  # noqa: ARG002 - it can't change what it sent
         """See Messenger; its messages are called nothing."""
-        answer = _posted(self.url, {"text": escaped(text[:LONGEST]), "mrkdwn": False}, {})
+        answer = _posted(self.url, {"text": _linked(text, link), "mrkdwn": False}, {})
         if not answer.ok:
             raise OpsError(msg("the webhook refused the message: HTTP {status}", status=answer.status))
         return ""
@@ -85,6 +86,12 @@ def messenger_of(settings: Investigate) -> Messenger | None:
 def escaped(text: str) -> str:
     """`text` as Slack shows it, which calls nobody and links nowhere."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _linked(text: str, link: str) -> str:
+    """`text` within LONGEST; `link`, which is ours, is the only one."""
+    shown = escaped(text[:LONGEST])
+    return f"{shown}\n<{link}>" if link else shown
 
 
 def _posted(url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> Answer:

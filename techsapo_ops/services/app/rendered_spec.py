@@ -21,6 +21,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, NOT_RENDERED
 from techsapo_ops.spec.redact import body_secrets, to_yaml_data
 from techsapo_ops.spec.user_path import user_path
+from techsapo_ops.stack.address import leads_here_alone, page_url
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.secrets import secret_name
@@ -134,7 +135,8 @@ def _auth(topology: Topology) -> dict[str, Any]:
 
 def page_facts(spec: Spec, environment: str | None) -> dict[str, Any]:
     """The number that each alert compares with, by its name; what others may reach by the rules of the spec,
-    and the reason where that is meant; which lists of `notifications` have no receiver.
+    and the reason where that is meant; which lists of `notifications` have no receiver; and where somebody
+    elsewhere opens the page of incidents, empty where nobody can.
     """
     thresholds = {name: threshold_of(spec, alert) for name, alert in alerts_of(spec).items()}
     return {
@@ -144,6 +146,7 @@ def page_facts(spec: Spec, environment: str | None) -> dict[str, Any]:
             for e in exposures(spec, environment)
         ],
         "unreached": spec.unreached,
+        "incidents": "" if leads_here_alone(spec) else page_url(spec, "/incidents"),
     }
 
 

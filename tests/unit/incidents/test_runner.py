@@ -88,10 +88,12 @@ class Post:
     """A messenger that keeps what it is given."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     broken: bool = False
 
-    def send(self, text: str, before: str) -> str:
+    def send(self, text: str, before: str, link: str) -> str:
         self.sent.append((text, before))
+        self.links.append(link)
         if self.broken:
             raise OpsError("nobody took the message")
         return f"ts{len(self.sent)}"
@@ -108,6 +110,7 @@ class Scene:
     post: Post = field(default_factory=Post)
     gathered: list[Subject] = field(default_factory=list)
     language: Language = "en"
+    page: Callable[[], str] = lambda: ""
 
     def hear(self, name: str = "Slow", service: str = "shop") -> None:
         alert = Listener().heard(
@@ -136,6 +139,7 @@ class Scene:
             lambda: Masker("off"),
             self.language,
             messenger=self.post,
+            page=lambda: self.page(),
             now=self.clock,
         )
         return Runner(self.store, investigation, timedelta(minutes=3), name, held, self.clock)
@@ -203,6 +207,21 @@ def test_an_incident_gets_its_evidence_a_first_message_and_then_the_verdict(scen
     assert scene.gathered[0].services == {"shop"}
 
 
+def test_messages_lead_to_the_incident_where_somebody_elsewhere_can_open_it(scene: Scene) -> None:
+    scene.page = lambda: "https://techsapo.example.com/incidents"
+    scene.look()
+    assert scene.post.links == ["https://techsapo.example.com/incidents?id=1"] * 2
+
+
+def test_a_message_goes_out_without_its_link_where_the_address_can_not_be_read(scene: Scene) -> None:
+    def fail() -> str:
+        raise OpsError("page facts: no such file")
+
+    scene.page = fail
+    scene.look()
+    assert scene.post.links == [""] * 2
+
+
 def test_an_empty_purse_leaves_the_evidence_alone(scene: Scene) -> None:
     scene.panel.opinions = Opinions((), declined="the budget for the day is too low")
     scene.look()
@@ -250,7 +269,7 @@ def test_one_whose_time_is_over_when_another_instance_finds_it_ends_and_says_so(
 
 
 def test_a_message_that_may_have_been_sent_is_not_sent_again(scene: Scene) -> None:
-    def send(text: str, before: str) -> str:
+    def send(text: str, before: str, link: str) -> str:
         raise Away("killed")
 
     scene.post.send = send  # type: ignore[method-assign]

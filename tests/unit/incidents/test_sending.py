@@ -10,17 +10,18 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.incidents.sending import LONGEST, SLACK, SlackBot, Webhook, messenger_of
 from techsapo_ops.spec.models.investigate import Investigate
 
+LINK = "https://techsapo.example.com/incidents?id=1"
 HOSTILE = "Incident 1: <!channel> <@U123> <https://evil.example|click> & *bold* 遅い\n• [L1] x > y"
 
 
 def test_a_slack_bot_posts_once_and_then_changes_that_message() -> None:
     with slack_api() as slack:
         bot = SlackBot(TOKEN, CHANNEL, slack.url)
-        called = bot.send(HOSTILE, "")
-        assert bot.send("the verdict", called) == called
-        assert slack.history == [("chat.postMessage", HOSTILE), ("chat.update", "the verdict")]
+        called = bot.send(HOSTILE, "", LINK)
+        assert bot.send("the verdict", called, "") == called
+        assert slack.history == [("chat.postMessage", f"{HOSTILE}\n<{LINK}>"), ("chat.update", "the verdict")]
         assert slack.channel == {called: "the verdict"}
-        bot.send("x" * 50_000, "")
+        bot.send("x" * 50_000, "", "")
         assert len(slack.history[-1][1]) == LONGEST
         assert slack.refused == []
 
@@ -32,26 +33,26 @@ def test_what_slack_refuses_is_told_without_the_token() -> None:
             (TOKEN, CHANNEL, "1.2", "message_not_found"),
         ):  # fmt: skip
             with pytest.raises(OpsError, match=why) as caught:
-                SlackBot(token, channel, slack.url).send("x", before)
+                SlackBot(token, channel, slack.url).send("x", before, "")
             assert token not in str(caught.value)
         slack.limited = True
         with pytest.raises(OpsError, match="ratelimited"):
-            SlackBot(TOKEN, CHANNEL, slack.url).send("x", "")
+            SlackBot(TOKEN, CHANNEL, slack.url).send("x", "", "")
 
 
 def test_a_plain_webhook_gets_each_message() -> None:
     with incoming_webhook() as slack:
         webhook = Webhook(slack.url)
-        assert webhook.send(HOSTILE, "") == ""
-        assert webhook.send("the verdict", "") == ""
-        assert [message.text for message in slack.messages] == [HOSTILE, "the verdict"]
+        assert webhook.send(HOSTILE, "", LINK) == ""
+        assert webhook.send("the verdict", "", "") == ""
+        assert [message.text for message in slack.messages] == [f"{HOSTILE}\n{LINK}", "the verdict"]
         with pytest.raises(OpsError, match="HTTP 404"):
-            Webhook(f"{slack.url}x").send("x", "")
+            Webhook(f"{slack.url}x").send("x", "", "")
 
 
 def test_nobody_there_is_told_without_the_address() -> None:
     with pytest.raises(OpsError, match="nobody took the message") as caught:
-        Webhook("http://127.0.0.1:1/services/secret").send("x", "")
+        Webhook("http://127.0.0.1:1/services/secret").send("x", "", "")
     assert "secret" not in f"{caught.value} {caught.value.hint}"
 
 
