@@ -141,7 +141,7 @@ def _panel(
         else:
             answers.append(1 if rng.random() < tempted else rng.randrange(2, ERRORS))
     grades = {}
-    for grader, voice in enumerate(voices):
+    for grader in range(len(voices)):
         order = [i for i in range(len(voices)) if i != grader]
         rng.shuffle(order)
         for place, subject in enumerate(order):
@@ -162,9 +162,7 @@ def _score(
     return min(STEPS, max(0, round(STEPS * rng.gauss(mean, 0.13)))) / STEPS
 
 
-def _drawn(
-    voices: Sequence[Voice], answers: Sequence[int], grades: Mapping[tuple[int, int], float]
-) -> Drawn:
+def _drawn(voices: Sequence[Voice], answers: Sequence[int], grades: Mapping[tuple[int, int], float]) -> Drawn:
     count = len(voices)
     same = frozenset(p for p in combinations(range(count), 2) if answers[p[0]] == answers[p[1]])
 
@@ -174,9 +172,7 @@ def _drawn(
     rank = [grade(i) for i in range(count)]
     cluster = max(leading(count, same), key=lambda c: (fmean(rank[i] for i in c), [-i for i in c]))
     chosen = max(hubs(cluster, same), key=lambda i: (rank[i], -i))
-    against = [
-        not voices[i].lazy and answers[i] != answers[chosen] for i in range(count) if i != chosen
-    ]
+    against = [not voices[i].lazy and answers[i] != answers[chosen] for i in range(count) if i != chosen]
     close = tuple((i, j, 0.85 if (i, j) in same else 0.15) for i, j in combinations(range(count), 2))
     evidence = Evidence(
         count,
@@ -198,7 +194,7 @@ def _drawn(
 
 @cache
 def loading(phi: float, accuracy: float) -> float:
-    """The part of the difficulty that is shared, so that errors of two models of `accuracy` correlate at `phi`."""
+    """The part of the difficulty that models of `accuracy` share where their errors correlate at `phi`."""
     line, wrong = NORMAL.inv_cdf(accuracy), 1 - accuracy
     wanted = wrong * wrong + phi * wrong * accuracy
     low, high = 0.0, 0.9999

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import exp, pi, sqrt
+
 from techsapo_ops.wallbounce.question import TierRule
 
 SOLE_CAP = 0.5
@@ -126,7 +127,7 @@ class Weights:
         return Estimate(value, min(low, value, borne_out(self.labels)), max(high, value), self.labels)
 
     def capped(self, count: int, agreement: float, grade: float, *, contradicted: bool = False) -> float:
-        """`raw` of the best of `count` answers, held down by the caps or by what labels put in their place."""
+        """`raw` of the best of `count` answers, held down by the caps or what labels say instead."""
         highest = max(cap_of(count), borne_out(self.labels))
         if contradicted:
             highest = min(highest, max(CONTRADICTED_CAP, borne_out(self.contradicted)))
