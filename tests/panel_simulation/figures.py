@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from panel_simulation.panels import Drawn, Setting, draw
-
-from techsapo_ops.wallbounce.verdict.learning import Row, estimated, learn, posterior
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
+from techsapo_ops.wallbounce.verdict.learning import Row, estimated, learn, posterior
 from techsapo_ops.wallbounce.verdict.record import Labelled
 from techsapo_ops.wallbounce.verdict.verdict import (
     CONTRADICTED_CAP,
@@ -18,6 +17,7 @@ from techsapo_ops.wallbounce.verdict.verdict import (
     Estimate,
     Evidence,
     cap_of,
+    features,
     sigmoid,
 )
 
@@ -114,9 +114,7 @@ def earlier(panels: Sequence[Drawn]) -> Score:
     mean = family(cells(panels), ridge=0.01)
 
     def bears_out(cap: float, contradicted: bool) -> float:
-        above = [
-            p.right for p in panels if p.evidence.contradicted is contradicted and _raw(p, mean) > cap
-        ]
+        above = [p.right for p in panels if p.evidence.contradicted is contradicted and _raw(p, mean) > cap]
         low = _wilson_low(sum(above), len(above))
         return low if low > cap else 0.0
 
@@ -126,12 +124,12 @@ def earlier(panels: Sequence[Drawn]) -> Score:
 
 def oracle(cells_: Sequence[Cell]) -> Score:
     """The best that the three weights can say where every answer of `cells_` has a label."""
-    mean = family(cells_, ridge=0.01)
+    mean = family(cells_, ridge=0.01, size=4)
     return lambda panel: _raw(panel, mean)
 
 
-def family(cells_: Sequence[Cell], ridge: float) -> list[float]:
-    """The three weights of a plain logistic regression on all of `cells_`."""
+def family(cells_: Sequence[Cell], ridge: float, size: int = 3) -> list[float]:
+    """The first weights of a plain logistic regression on all of `cells_`."""
     rows: Counter[tuple[float, float]] = Counter()
     rights: Counter[tuple[float, float]] = Counter()
     for cell in cells_:
@@ -139,18 +137,20 @@ def family(cells_: Sequence[Cell], ridge: float) -> list[float]:
         rows[key] += cell.count
         rights[key] += cell.right
     made: list[Row] = [
-        (((0, 1.0), (1, a), (2, g)), rights[a, g] / count, float(count)) for (a, g), count in rows.items()
+        (tuple(enumerate(features(a, g)[:size])), rights[a, g] / count, float(count))
+        for (a, g), count in rows.items()
     ]
-    precision = [[ridge * (i == j) for j in range(3)] for i in range(3)]
-    return posterior(made, [0.0] * 3, precision)[0]
+    precision = [[ridge * (i == j) for j in range(size)] for i in range(size)]
+    return posterior(made, [0.0] * size, precision)[0]
 
 
-_PROVISIONAL = (PROVISIONAL.intercept, PROVISIONAL.agreement, PROVISIONAL.grade)
+_PROVISIONAL = PROVISIONAL.mean[:3]
 
 
 def _raw(panel: Drawn, mean: Sequence[float]) -> float:
     evidence = panel.evidence
-    return sigmoid(mean[0] + mean[1] * evidence.agreement + mean[2] * (evidence.grade or 0.0))
+    x = features(evidence.agreement, evidence.grade or 0.0)
+    return sigmoid(sum(a * b for a, b in zip(mean, x, strict=False)))
 
 
 def _capped(panel: Drawn, raw: float, by_count: float, by_claim: float) -> float:

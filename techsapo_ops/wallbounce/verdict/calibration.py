@@ -14,10 +14,10 @@ from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.question import TaskType
 from techsapo_ops.wallbounce.verdict.record import family_of
 from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Weights
-from techsapo_ops.wallbounce.verdict.voices import USUAL, Rates, keys_of
+from techsapo_ops.wallbounce.verdict.voices import FEWEST_LEFT, LEAST, USUAL, Rates, keys_of
 
 HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new calibration file")
-BASE = ("intercept", "agreement", "grade")
+BASE = ("intercept", "agreement", "grade", "agreement squared")
 APART = {"tier": 0.3, "family": 0.3, "model": 0.3}
 """How far tiers, families and models of a family lie apart: standard deviations of the intercept."""
 MISFIT = 0.05
@@ -59,19 +59,25 @@ class Calibration:
         known = [*BASE, *self.groups]
         mine = groups_of(tier, models[chosen])
         shared = [known.index(group) for group in mine if group in known]
-        parts = ([0, *shared], [1], [2])
+        parts = ([0, *shared], *([i] for i in range(1, len(BASE))))
         mean = [sum(self.mean[i] for i in part) for part in parts]
         unknown = sum(APART[group.partition(" ")[0]] ** 2 for group in mine if group not in known)
         rows = [[sum(self.spread[i][j] for i in a for j in b) for b in parts] for a in parts]
         rows[0][0] += unknown + MISFIT
-        a, b, c = ((row[0], row[1], row[2]) for row in rows)
-        return Weights(*mean, (a, b, c), self.labels, self.contradicted, self.worth(models, chosen))
+        return Weights(
+            tuple(mean),
+            tuple(map(tuple, rows)),
+            self.labels,
+            self.contradicted,
+            self.worth(models, chosen),
+        )
 
     def worth(self, models: Sequence[str], chosen: int) -> tuple[float, ...]:
-        """What each model's word on the answer of `models[chosen]` counts."""
+        """What each model's word on the answer of `models[chosen]` counts beside that of the most worthy."""
+        index = [self._rates(models[chosen], model).index for model in models]
+        best = max(FEWEST_LEFT, *(value for place, value in enumerate(index) if place != chosen))
         return tuple(
-            1.0 if place == chosen else self._rates(models[chosen], model).worth
-            for place, model in enumerate(models)
+            1.0 if place == chosen else max(LEAST, value / best) for place, value in enumerate(index)
         )
 
     def _rates(self, author: str, other: str) -> Rates:

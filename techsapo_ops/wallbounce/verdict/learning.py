@@ -13,7 +13,14 @@ from itertools import chain
 
 from techsapo_ops.wallbounce.verdict.calibration import APART, BASE, Calibration, groups_of
 from techsapo_ops.wallbounce.verdict.record import Labelled, PanelRecord
-from techsapo_ops.wallbounce.verdict.verdict import PROVISIONAL, Estimate, Evidence, Weights, sigmoid
+from techsapo_ops.wallbounce.verdict.verdict import (
+    PROVISIONAL,
+    Estimate,
+    Evidence,
+    Weights,
+    features,
+    sigmoid,
+)
 from techsapo_ops.wallbounce.verdict.voices import Outcome, rates
 
 HALF_LIFE = timedelta(days=180)
@@ -85,7 +92,7 @@ def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterabl
     for label, weight in zip(labels, counted, strict=True):
         record = label.record
         evidence = evidence_of(record).weighed(known.worth(record.models, record.chosen))
-        factors = [(0, 1.0), (1, evidence.agreement), (2, evidence.grade or 0.0)]
+        factors = list(enumerate(features(evidence.agreement, evidence.grade or 0.0)))
         factors += [(place[group], 1.0) for group in _groups(label)]
         rows.append((tuple(factors), label.right, weight))
     mean, spread = posterior(rows, *_prior(groups))
@@ -109,10 +116,12 @@ def _prior(groups: Sequence[str]) -> tuple[list[float], list[list[float]]]:
     """Mean and precision of the parameters before any label."""
     size = len(BASE) + len(groups)
     base = inverse(PROVISIONAL.spread)
-    precision = [[base[i][j] if i < 3 and j < 3 else 0.0 for j in range(size)] for i in range(size)]
+    precision = [
+        [base[i][j] if i < len(base) and j < len(base) else 0.0 for j in range(size)] for i in range(size)
+    ]
     for place, group in enumerate(groups, len(BASE)):
         precision[place][place] = APART[group.partition(" ")[0]] ** -2
-    return [PROVISIONAL.intercept, PROVISIONAL.agreement, PROVISIONAL.grade, *[0.0] * len(groups)], precision
+    return [*PROVISIONAL.mean, *[0.0] * len(groups)], precision
 
 
 def posterior(

@@ -83,7 +83,6 @@ class Estimate:
     labels: int
 
 
-Three = tuple[float, float, float]
 Z = 1.96
 """Standard normal quantile of .975."""
 HALF_A_VOICE = 0.5
@@ -97,13 +96,12 @@ def borne_out(labels: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The three weights of the confidence of one panel: their mean, and how far labels leave them open."""
+    """The weights of the confidence of one panel: their mean, and how far labels leave them open."""
 
-    intercept: float
-    agreement: float
-    grade: float
-    spread: tuple[Three, Three, Three] = ((0.0, 0.0, 0.0),) * 3
-    """Their covariance."""
+    mean: tuple[float, ...]
+    """Of 1, A, G and A * A: the last one is how much more it is when all agree than when some do."""
+    spread: tuple[tuple[float, ...], ...] = ()
+    """Their covariance; nothing where they are certain."""
     labels: int = 0
     contradicted: int = 0
     """Those of the labels whose answer had a contradicted critical claim."""
@@ -116,7 +114,7 @@ class Weights:
         return self.labels > 0
 
     def raw(self, agreement: float, grade: float) -> float:
-        """sigmoid(w0 + wA * A + wG * G) before any cap; the mean of it over `spread` (MacKay 1992)."""
+        """The confidence before any cap; the mean of it over `spread` (MacKay 1992)."""
         x, variance = self._predictor(agreement, grade)
         return sigmoid(x / sqrt(1 + pi * variance / 8) if self.labels else x)
 
@@ -134,12 +132,17 @@ class Weights:
         return min(self.raw(agreement, grade), highest)
 
     def _predictor(self, agreement: float, grade: float) -> tuple[float, float]:
-        """w0 + wA * A + wG * G, and its variance."""
-        x = (1.0, agreement, grade)
+        """The logit, and its variance."""
+        x = features(agreement, grade)
         variance = sum(
-            a * b * c for a, row in zip(x, self.spread, strict=True) for b, c in zip(x, row, strict=True)
+            a * b * c for a, row in zip(x, self.spread, strict=False) for b, c in zip(x, row, strict=True)
         )
-        return self.intercept + self.agreement * agreement + self.grade * grade, max(0.0, variance)
+        return sum(a * b for a, b in zip(x, self.mean, strict=True)), max(0.0, variance)
+
+
+def features(agreement: float, grade: float) -> tuple[float, float, float, float]:
+    """What the weights are multiplied with."""
+    return 1.0, agreement, grade, agreement * agreement
 
 
 def cap_of(count: int) -> float:
@@ -147,26 +150,20 @@ def cap_of(count: int) -> float:
     return CAPS.get(count, CAP_OF_MORE)
 
 
-_MEAN = (-3.1, 3.5, 4.5)
+_MEAN = (-3.1, 3.5, 4.5, 0.0)
 _DIRECTIONS = (
-    (0.8, (1.0, 0.0, 0.0)),  # all answers better or worse
+    (1.0, (1.0, 0.0, 0.0, 0.0)),  # all answers better or worse
     (0.5, _MEAN),  # agreement and grades both worth more or less, as where errors are shared
-    (0.7, (-0.7, 1.0, 0.0)),  # agreement alone
-    (0.7, (-0.8, 0.0, 1.0)),  # grades alone
+    (1.0, (-0.7, 1.0, 0.0, 0.0)),  # agreement alone
+    (5.0, (-0.8, 0.0, 1.0, 0.0)),  # grades alone
+    (3.0, (0.0, -1.0, 0.0, 1.0)),  # agreement of some against that of all
 )
 """How far the provisional weights may be off: standard deviations, each with what moves."""
-
-
-def _open(i: int, j: int) -> float:
-    return sum(size * size * d[i] * d[j] for size, d in _DIRECTIONS)
-
-
 PROVISIONAL = Weights(
-    *_MEAN,
-    (
-        (_open(0, 0), _open(0, 1), _open(0, 2)),
-        (_open(1, 0), _open(1, 1), _open(1, 2)),
-        (_open(2, 0), _open(2, 1), _open(2, 2)),
+    _MEAN,
+    tuple(
+        tuple(sum(size * size * d[i] * d[j] for size, d in _DIRECTIONS) for j in range(len(_MEAN)))
+        for i in range(len(_MEAN))
     ),
 )
 """Where nothing is known of the models. Labels move them, and the more where they are the less certain."""

@@ -16,8 +16,9 @@ AGREES_WITH_RIGHT, AGREES_WITH_WRONG = 0.8, 0.45
 STRENGTH = {"family": 4.0, "model": 8.0, "pair": 12.0}
 """How many verdicts the level above counts for."""
 LEAST = 0.02
-SURE = 0.3
-"""How much more often one has to agree with right answers for its word to count in full."""
+"""What a word counts that says nothing, so that nobody's is lost altogether."""
+FEWEST_LEFT = 0.1
+"""How much more often the best of a panel has to agree with right answers for its word to count in full."""
 Outcome = tuple[PanelRecord, float, float]
 """A record, the chance that its answer is right, and how much it counts."""
 
@@ -30,9 +31,9 @@ class Rates:
     wrong: float = AGREES_WITH_WRONG
 
     @property
-    def worth(self) -> float:
-        """What its word counts, 0 to 1: Youden's index against what is enough."""
-        return min(1.0, max(LEAST, (self.right - self.wrong) / SURE))
+    def index(self) -> float:
+        """How much its word says: Youden's index, 0 or less where it says nothing."""
+        return self.right - self.wrong
 
 
 USUAL = Rates()
