@@ -20,7 +20,7 @@ HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new
 BASE = ("intercept", "agreement", "grade", "agreement squared")
 APART = {"tier": 0.3, "family": 0.3, "model": 0.3}
 """How far tiers, families and models of a family lie apart: standard deviations of the intercept."""
-MISFIT = 0.05
+MISFIT = 0.1
 """Variance of what three weights can't say of a panel, however many labels there are."""
 
 

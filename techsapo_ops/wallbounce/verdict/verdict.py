@@ -94,6 +94,11 @@ def borne_out(labels: float) -> float:
     return labels / (labels + Z * Z)
 
 
+def succession(labels: int) -> float:
+    """The most that a chance may be said to be: Laplace's rule for so many labels, all of them right."""
+    return (labels + 1) / (labels + 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """The weights of the confidence of one panel: their mean, and how far labels leave them open."""
@@ -126,9 +131,9 @@ class Weights:
 
     def capped(self, count: int, agreement: float, grade: float, *, contradicted: bool = False) -> float:
         """`raw` of the best of `count` answers, held down by the caps or what labels say instead."""
-        highest = max(cap_of(count), borne_out(self.labels))
+        highest = max(cap_of(count), succession(self.labels))
         if contradicted:
-            highest = min(highest, max(CONTRADICTED_CAP, borne_out(self.contradicted)))
+            highest = min(highest, max(CONTRADICTED_CAP, succession(self.contradicted)))
         return min(self.raw(agreement, grade), highest)
 
     def _predictor(self, agreement: float, grade: float) -> tuple[float, float]:
