@@ -159,8 +159,8 @@ _MEAN = (-3.1, 3.5, 4.5, 0.0)
 _DIRECTIONS = (
     (1.0, (1.0, 0.0, 0.0, 0.0)),  # all answers better or worse
     (0.5, _MEAN),  # agreement and grades both worth more or less, as where errors are shared
-    (1.0, (-0.7, 1.0, 0.0, 0.0)),  # agreement alone
-    (5.0, (-0.8, 0.0, 1.0, 0.0)),  # grades alone
+    (2.5, (-0.7, 1.0, 0.0, 0.0)),  # agreement alone
+    (6.0, (-0.8, 0.0, 1.0, 0.0)),  # grades alone
     (3.0, (0.0, -1.0, 0.0, 1.0)),  # agreement of some against that of all
 )
 """How far the provisional weights may be off: standard deviations, each with what moves."""
