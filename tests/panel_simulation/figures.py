@@ -124,22 +124,19 @@ def earlier(panels: Sequence[Drawn]) -> Score:
 
 def oracle(cells_: Sequence[Cell]) -> Score:
     """The best that the three weights can say where every answer of `cells_` has a label."""
-    mean = family(cells_, ridge=0.01, size=4)
+    mean = family(cells_, ridge=0.01, size=5)
     return lambda panel: _raw(panel, mean)
 
 
 def family(cells_: Sequence[Cell], ridge: float, size: int = 3) -> list[float]:
     """The first weights of a plain logistic regression on all of `cells_`."""
-    rows: Counter[tuple[float, float]] = Counter()
-    rights: Counter[tuple[float, float]] = Counter()
+    rows: Counter[tuple[float, ...]] = Counter()
+    rights: Counter[tuple[float, ...]] = Counter()
     for cell in cells_:
-        key = (cell.panel.evidence.agreement, cell.panel.evidence.grade or 0.0)
+        key = features(cell.panel.evidence)[:size]
         rows[key] += cell.count
         rights[key] += cell.right
-    made: list[Row] = [
-        (tuple(enumerate(features(a, g)[:size])), rights[a, g] / count, float(count))
-        for (a, g), count in rows.items()
-    ]
+    made: list[Row] = [(tuple(enumerate(x)), rights[x] / count, float(count)) for x, count in rows.items()]
     precision = [[ridge * (i == j) for j in range(size)] for i in range(size)]
     return posterior(made, [0.0] * size, precision)[0]
 
@@ -148,9 +145,7 @@ _PROVISIONAL = PROVISIONAL.mean[:3]
 
 
 def _raw(panel: Drawn, mean: Sequence[float]) -> float:
-    evidence = panel.evidence
-    x = features(evidence.agreement, evidence.grade or 0.0)
-    return sigmoid(sum(a * b for a, b in zip(mean, x, strict=False)))
+    return sigmoid(sum(a * b for a, b in zip(mean, features(panel.evidence), strict=False)))
 
 
 def _capped(panel: Drawn, raw: float, by_count: float, by_claim: float) -> float:

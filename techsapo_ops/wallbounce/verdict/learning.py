@@ -54,9 +54,7 @@ def estimate(record: PanelRecord, calibration: Calibration) -> Estimate:
 def estimated(evidence: Evidence, weights: Weights) -> Estimate:
     """The chance that the chosen answer is right; the caps on what does harm are not in it."""
     weighed = evidence.weighed(weights.worth)
-    agreement, grade = weighed.agreement, weighed.grade or 0.0
-    value = weights.capped(evidence.count, agreement, grade, contradicted=evidence.contradicted)
-    return weights.estimate(agreement, grade, value)
+    return weights.estimate(weighed, weights.capped(weighed))
 
 
 def learn(labelled: Iterable[Labelled], now: datetime, unlabelled: Sequence[PanelRecord] = ()) -> Calibration:
@@ -92,7 +90,7 @@ def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterabl
     for label, weight in zip(labels, counted, strict=True):
         record = label.record
         evidence = evidence_of(record).weighed(known.worth(record.models, record.chosen))
-        factors = list(enumerate(features(evidence.agreement, evidence.grade or 0.0)))
+        factors = list(enumerate(features(evidence)))
         factors += [(place[group], 1.0) for group in _groups(label)]
         rows.append((tuple(factors), label.right, weight))
     mean, spread = posterior(rows, *_prior(groups))

@@ -87,6 +87,8 @@ Z = 1.96
 """Standard normal quantile of .975."""
 HALF_A_VOICE = 0.5
 """What all that compared must be worth together for their agreement to count in full."""
+HALFWAY, BLUR = 0.625, 0.06
+"""The grade between "rather wrong" and "rather right", and how much it may be off."""
 
 
 def borne_out(labels: float) -> float:
@@ -104,7 +106,7 @@ class Weights:
     """The weights of the confidence of one panel: their mean, and how far labels leave them open."""
 
     mean: tuple[float, ...]
-    """Of 1, A, G and A * A: the last one is how much more it is when all agree than when some do."""
+    """Of 1, A, G, A * A (agreement of all may say more than twice that of half) and V."""
     spread: tuple[tuple[float, ...], ...] = ()
     """Their covariance; nothing where they are certain."""
     labels: int = 0
@@ -118,36 +120,37 @@ class Weights:
         """Whether labels stand behind them."""
         return self.labels > 0
 
-    def raw(self, agreement: float, grade: float) -> float:
+    def raw(self, evidence: Evidence) -> float:
         """The confidence before any cap; the mean of it over `spread` (MacKay 1992)."""
-        x, variance = self._predictor(agreement, grade)
+        x, variance = self._predictor(evidence)
         return sigmoid(x / sqrt(1 + pi * variance / 8) if self.labels else x)
 
-    def estimate(self, agreement: float, grade: float, value: float) -> Estimate:
+    def capped(self, evidence: Evidence) -> float:
+        """`raw` of the chosen answer, held down by the caps or what labels say instead."""
+        highest = max(cap_of(evidence.count), succession(self.labels))
+        if evidence.contradicted:
+            highest = min(highest, max(CONTRADICTED_CAP, succession(self.contradicted)))
+        return min(self.raw(evidence), highest)
+
+    def estimate(self, evidence: Evidence, value: float) -> Estimate:
         """The interval around `value`, which is `raw` after its caps."""
-        x, variance = self._predictor(agreement, grade)
+        x, variance = self._predictor(evidence)
         low, high = (sigmoid(x + side * sqrt(variance)) for side in (-Z, Z))
         return Estimate(value, min(low, value, borne_out(self.labels)), max(high, value), self.labels)
 
-    def capped(self, count: int, agreement: float, grade: float, *, contradicted: bool = False) -> float:
-        """`raw` of the best of `count` answers, held down by the caps or what labels say instead."""
-        highest = max(cap_of(count), succession(self.labels))
-        if contradicted:
-            highest = min(highest, max(CONTRADICTED_CAP, succession(self.contradicted)))
-        return min(self.raw(agreement, grade), highest)
-
-    def _predictor(self, agreement: float, grade: float) -> tuple[float, float]:
+    def _predictor(self, evidence: Evidence) -> tuple[float, float]:
         """The logit, and its variance."""
-        x = features(agreement, grade)
+        x = features(evidence)
         variance = sum(
             a * b * c for a, row in zip(x, self.spread, strict=False) for b, c in zip(x, row, strict=True)
         )
         return sum(a * b for a, b in zip(x, self.mean, strict=True)), max(0.0, variance)
 
 
-def features(agreement: float, grade: float) -> tuple[float, float, float, float]:
-    """What the weights are multiplied with."""
-    return 1.0, agreement, grade, agreement * agreement
+def features(evidence: Evidence) -> tuple[float, ...]:
+    """What the weights are multiplied with: 1, A, G, A * A and V, the share of graders who hold it right."""
+    agreement, grade = evidence.agreement, evidence.grade or 0.0
+    return 1.0, agreement, grade, agreement * agreement, evidence.held_right
 
 
 def cap_of(count: int) -> float:
@@ -155,13 +158,14 @@ def cap_of(count: int) -> float:
     return CAPS.get(count, CAP_OF_MORE)
 
 
-_MEAN = (-3.1, 3.5, 4.5, 0.0)
+_MEAN = (-3.1, 3.5, 4.5, 0.0, 0.0)
 _DIRECTIONS = (
-    (1.0, (1.0, 0.0, 0.0, 0.0)),  # all answers better or worse
+    (1.0, (1.0, 0.0, 0.0, 0.0, 0.0)),  # all answers better or worse
     (0.5, _MEAN),  # agreement and grades both worth more or less, as where errors are shared
-    (2.5, (-0.7, 1.0, 0.0, 0.0)),  # agreement alone
-    (6.0, (-0.8, 0.0, 1.0, 0.0)),  # grades alone
-    (3.0, (0.0, -1.0, 0.0, 1.0)),  # agreement of some against that of all
+    (2.5, (-0.7, 1.0, 0.0, 0.0, 0.0)),  # agreement alone
+    (6.0, (-0.8, 0.0, 1.0, 0.0, 0.0)),  # grades alone
+    (3.0, (0.0, -1.0, 0.0, 1.0, 0.0)),  # agreement of some against that of all
+    (4.0, (-0.7, 0.0, 0.0, 0.0, 1.0)),  # how many hold it right, whatever their grades are
 )
 """How far the provisional weights may be off: standard deviations, each with what moves."""
 PROVISIONAL = Weights(
@@ -233,6 +237,15 @@ class Evidence:
         agreeing = sum(worth for j, worth in heard.items() if j in self.cluster)
         return agreeing / max(HALF_A_VOICE, sum(heard.values()))
 
+    @property
+    def held_right(self) -> float:
+        """V: the share of graders who hold it for right, a score of 2.5 of 4 being halfway."""
+        votes = [
+            (self.worth[i] if self.worth else 1.0, sigmoid((score - HALFWAY) / BLUR))
+            for i, score in self.scores
+        ]
+        return _mean(votes, self.grade) or 0.0
+
     def weighed(self, worth: tuple[float, ...]) -> Evidence:
         """The same, everybody's word counted for what it is worth."""
         if not worth:
@@ -268,8 +281,7 @@ def confidence(evidence: Evidence, weights: Weights) -> tuple[float, tuple[str, 
         stated = evidence.self_confidence
         return min(SOLE_CAP, SOLE_CAP if stated is None else max(0.0, stated)), ("sole_answer",)
     contradicted = evidence.contradicted
-    grade = evidence.grade or 0.0
-    reached = weights.capped(evidence.count, evidence.agreement, grade, contradicted=contradicted)
+    reached = weights.capped(evidence)
     if evidence.carried < evidence.count:
         reached = min(reached, cap_of(evidence.carried))  # labels raised the cap of whole gradings alone
     notes = [] if evidence.compared else [NOT_COMPARED]
@@ -339,10 +351,10 @@ def judge(evidence: Evidence, rule: TierRule, weights: Weights) -> Verdict:
         notes=tuple(notes),
         agreement=evidence.agreement,
         grade=grade,
-        uncapped=weights.raw(evidence.agreement, grade) if evidence.count > 1 else reached,
+        uncapped=weights.raw(evidence) if evidence.count > 1 else reached,
         cluster=evidence.cluster,
         relations=evidence.now or evidence.stood,
         calibrated=weights.calibrated and evidence.count > 1,
         outcome=Outcome.ACCEPTED if accepted else Outcome.UNSETTLED,
-        estimate=weights.estimate(evidence.agreement, grade, reached) if evidence.count > 1 else None,
+        estimate=weights.estimate(evidence, reached) if evidence.count > 1 else None,
     )
