@@ -62,10 +62,10 @@ def rates(outcomes: Iterable[Outcome]) -> dict[str, Rates]:
     for level, strength in STRENGTH.items():
         for key in (k for k in sums if k.startswith(f"{level} ")):
             agreed, rights, agreed_wrong, wrongs = sums[key]
-            above = made.get(parents[key], USUAL)
+            start = made.get(parents[key], USUAL)
             made[key] = Rates(
-                (agreed + strength * above.right) / (rights + strength),
-                (agreed_wrong + strength * above.wrong) / (wrongs + strength),
+                (agreed + strength * start.right) / (rights + strength),
+                (agreed_wrong + strength * start.wrong) / (wrongs + strength),
             )
     return made
 
