@@ -80,14 +80,17 @@ def _setting(setting: Setting, *, bounds: bool) -> Iterator[Row]:
     wanted, wanted_right = sure(best)
     print(
         f"{setting.name}: simulated, {_right(best):.3f} right; oracle ECE {ece(best):.3f} "
-        f"AUROC {auroc(best):.3f}, {wanted / FRESH:.2f} at .9 or more, {wanted_right / max(1, wanted):.3f} right"
+        f"AUROC {auroc(best):.3f}, {wanted / FRESH:.2f} at .9 or more, "
+        f"{wanted_right / max(1, wanted):.3f} right"
     )
     for count, most in MEAN.items():
         made = measured(setting, count)
         print(
-            f"  {count:3} labels: ECE {fmean(made.ece):.3f} p90 {made.p90:.3f} AUROC {fmean(made.auroc):.3f}, "
+            f"  {count:3} labels: ECE {fmean(made.ece):.3f} p90 {made.p90:.3f} "
+            f"AUROC {fmean(made.auroc):.3f}, "
             f"earlier method {fmean(made.earlier_ece):.3f} {fmean(made.earlier_auroc):.3f}; "
-            f"at .9 or more {made.sure / FRESH / DRAWS:.2f}, {made.sure_right / max(1, made.sure):.3f} right; "
+            f"at .9 or more {made.sure / FRESH / DRAWS:.2f}, "
+            f"{made.sure_right / max(1, made.sure):.3f} right; "
             f"lower end at .9 or more {made.low_sure / FRESH / DRAWS:.2f}, "
             f"{made.low_sure_right / max(1, made.low_sure):.3f} right; "
             f"intervals cover {made.covered / DRAWS / PANELS:.3f}"
@@ -102,7 +105,7 @@ def _setting(setting: Setting, *, bounds: bool) -> Iterator[Row]:
         if count == 300:
             ranked = [1 - fmean(x) for x in (made.auroc, made.earlier_auroc)]
             yield Row(f"{name}: ranked wrongly", *ranked, 1.0, "", digits=4)
-            low = wilson(made.sure_right, made.sure).low if made.sure else 1.0
+            low = wilson(made.sure_right / DRAWS, made.sure // DRAWS).low if made.sure else 1.0
             yield Row(f"{name}: wrong at >= .9", 1 - low, 0.1, 1.0, "", digits=4)
             share = made.sure / DRAWS
             yield Row(f"{name}: sure, by the oracle's", wanted, max(1.0, share), 2.0, "", digits=0)
@@ -181,7 +184,8 @@ def _always_wrong() -> Iterator[Row]:
             shares[setting], rights[setting] = taken / FRESH / DRAWS, right / max(1, taken)
         print(
             f"one of three always wrong, {count} labels: accepted {shares[STUBBORN]:.3f}, "
-            f"{rights[STUBBORN]:.3f} of them right; the two alone {shares[TWO_LEFT]:.3f}, {rights[TWO_LEFT]:.3f}"
+            f"{rights[STUBBORN]:.3f} of them right; the two alone {shares[TWO_LEFT]:.3f}, "
+            f"{rights[TWO_LEFT]:.3f}"
         )
         yield Row(
             f"accepted by two alone, {count} labels",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
-from techsapo_ops.cli.options import FullOutput, SpecChoice, SpecPlace, YesOption
+from techsapo_ops.cli.options import QuietOutput, SpecChoice, SpecPlace, YesOption
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -35,7 +35,7 @@ def calibrate(
     *,
     place: SpecPlace,
     yes: YesOption = False,
-    out: FullOutput,
+    out: QuietOutput,
 ) -> None:
     """Propose new weights of the confidence from labels, and compare them with the current ones.
 
@@ -59,15 +59,10 @@ def calibrate(
     current = loads(before, str(file)) if before is not None else Calibration()
     proposal = propose(read, current, datetime.now(UTC))
     _show(out, proposal, current)
-    for each in standings(read):
-        out.say(
-            msg(
-                "{model}: dissents {dissents}, right {right}",
-                model=each.model,
-                dissents=_share(each.dissents),
-                right=_share(each.right),
-            )
-        )
+    out.table(
+        (msg("model"), msg("dissents"), msg("right")),
+        [(each.model, _share(each.dissents), _share(each.right)) for each in standings(read)],
+    )
     if proposal.worse:
         raise OpsError(
             msg("the proposal does worse on held-out labels than the current weights: nothing was written"),
@@ -111,16 +106,16 @@ def _apply(file: Path, before: str | None, place: SpecChoice, out: Output, *, ye
 
 def _show(out: Output, proposal: Proposal, current: Calibration) -> None:
     made = proposal.calibration
-    out.say(msg("{labels} labels, {new} of them new", labels=made.labels, new=proposal.new))
-    out.say(msg("right answers: {share}", share=estimate_text(proposal.right)))
+    out.data(msg("{labels} labels, {new} of them new", labels=made.labels, new=proposal.new))
+    out.data(msg("right answers: {share}", share=estimate_text(proposal.right)))
     out.table(
         ("", msg("proposed"), msg("current")),
         [(msg("Brier score, held out"), f"{proposal.proposed:.3f}", f"{proposal.current:.3f}")],
     )
     if not current.labels:
-        out.say(msg("current: the provisional weights, which no label supports"))
+        out.data(msg("current: the provisional weights, which no label supports"))
     if made.labels <= FEW:
-        out.say(msg("with so few labels nothing can be called 0.9 or surer"))
+        out.data(msg("with so few labels nothing can be called 0.9 or surer"))
 
 
 def estimate_text(estimate: Estimate) -> str:
