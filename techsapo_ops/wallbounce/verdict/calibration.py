@@ -18,7 +18,7 @@ from techsapo_ops.wallbounce.verdict.voices import FEWEST_LEFT, LEAST, USUAL, Ra
 
 HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new calibration file")
 BASE = ("intercept", "agreement", "grade", "agreement squared", "held right")
-APART = {"tier": 0.2, "family": 0.2, "model": 0.2}
+APART = {"tier": 0.1, "family": 0.1, "model": 0.18}
 """How far tiers, families and models of a family lie apart: standard deviations of the intercept."""
 MISFIT = 0.12
 """Variance of what three weights can't say of a panel, however many labels there are."""

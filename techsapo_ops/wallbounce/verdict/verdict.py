@@ -161,7 +161,7 @@ def cap_of(count: int) -> float:
 _MEAN = (-3.1, 3.5, 4.5, 0.0, 0.0)
 _DIRECTIONS = (
     (1.0, (1.0, 0.0, 0.0, 0.0, 0.0)),  # all answers better or worse
-    (0.5, _MEAN),  # agreement and grades both worth more or less, as where errors are shared
+    (0.8, _MEAN),  # agreement and grades both worth more or less, as where errors are shared
     (2.5, (-0.7, 1.0, 0.0, 0.0, 0.0)),  # agreement alone
     (6.0, (-0.8, 0.0, 1.0, 0.0, 0.0)),  # grades alone
     (3.0, (0.0, -1.0, 0.0, 1.0, 0.0)),  # agreement of some against that of all

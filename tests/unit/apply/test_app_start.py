@@ -104,7 +104,7 @@ def test_an_up_that_leaves_the_app_alone_does_not_ask_whether_it_could_start(tmp
 
 def test_going_back_to_an_apply_whose_app_could_not_start_stops_nothing(tmp_path: Path) -> None:
     project = MemoryProject(tmp_path)
-    (tmp_path / "weights.json").write_text('{"format": 3, "fits": []}')
+    (tmp_path / "weights.json").write_text('{"format": 4, "calibration": {}}')
     project.up(sections=WEIGHTS)
     project.up()
     (tmp_path / "weights.json").unlink()
