@@ -136,3 +136,16 @@ def test_a_store_on_another_host_is_said_to_be_unsupported(tmp_path: Path, kind:
         project.up(sections={kind: {"host": "203.0.113.9"}})
     assert f"an external {title} is not supported" in caught.value.message
     assert not (tmp_path / ".techsapo" / "ledger").exists()
+
+
+def test_a_new_calibration_is_a_change_like_any_other_and_goes_back(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path)
+    rendered, weights = project.config / "app" / "calibration.json", tmp_path / "weights.json"
+    first, second = (json.dumps({"format": 4, "calibration": {"contradicted": n}}) for n in (0, 1))
+    weights.write_text(first)
+    project.up(sections=WEIGHTS)
+    weights.write_text(second)
+    assert project.up(sections=WEIGHTS).changed
+    assert rendered.read_text() == second
+    project.rollback()
+    assert rendered.read_text() == first
