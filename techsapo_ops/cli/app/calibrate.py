@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.cli.options import QuietOutput, SpecChoice, SpecPlace, YesOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, loads
 from techsapo_ops.wallbounce.verdict.proposal import Proposal, propose, read_labels, standings
 from techsapo_ops.wallbounce.verdict.verdict import Estimate
+
+if TYPE_CHECKING:
+    from techsapo_ops.apply.plan import StackPlan
 
 FEW = 30
 """Labels up to which no chance can be borne out as .9 or more."""
@@ -92,16 +95,37 @@ def _named(place: SpecChoice) -> Path:
 
 def _apply(file: Path, before: str | None, place: SpecChoice, out: Output, *, yes: bool) -> None:
     """Apply it. Where that fails or is declined, the earlier file is put back."""
-    from techsapo_ops.cli.apply.up import up
-
+    done = False
     try:
-        up(["app"], place=place, yes=yes, out=out)
-    except BaseException:
-        if before is None:
+        done = _up(place, out, yes=yes)
+    finally:
+        if not done and before is None:
             file.unlink(missing_ok=True)
-        else:
+        elif not done and before is not None:
             write_atomic(file, before.encode())
-        raise
+    if not done:
+        raise typer.Exit(1)
+
+
+def _up(place: SpecChoice, out: Output, *, yes: bool) -> bool:
+    from techsapo_ops.apply.up import up
+    from techsapo_ops.cli.apply.plan_view import Progress, show_failures, show_plan
+    from techsapo_ops.cli.open_stack import open_stack
+    from techsapo_ops.services.app.kind import App
+
+    def approve(plan: StackPlan) -> bool:
+        if not yes and plan.changes and plan.running and interactive():
+            show_plan(plan, out)
+            return confirm(msg("go ahead?"), yes=False)
+        return True
+
+    stack = open_stack(place.open(), tell=out.say)
+    report = up(stack, Progress(out), only=(App.facts.kind,), approve=approve)
+    if report is None:
+        out.say(msg("nothing was changed"))
+        return False
+    show_failures(report.outcomes, report.back, out)
+    return not report.failures
 
 
 def _show(out: Output, proposal: Proposal, current: Calibration) -> None:

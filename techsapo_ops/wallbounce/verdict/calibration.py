@@ -38,7 +38,7 @@ def groups_of(tier: TaskType, author: str) -> tuple[str, str, str]:
 class Calibration:
     """What labels have taught of the weights, and of what each model's word is worth.
 
-    `mean` and `spread` run along the weights of BASE and then along `groups`, whose part of the intercept
+    `mean` and `covariance` run along the weights of BASE and then along `groups`, whose part of the intercept
     each is. A tier, family or model without a label has none; it starts from the level above it.
     """
 
@@ -48,7 +48,7 @@ class Calibration:
     contradicted: int = 0
     groups: tuple[str, ...] = ()
     mean: tuple[FiniteFloat, ...] = ()
-    spread: tuple[tuple[FiniteFloat, ...], ...] = ()
+    covariance: tuple[tuple[FiniteFloat, ...], ...] = ()
     """The covariance."""
     voices: Mapping[str, Rates] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class Calibration:
         parts = ([0, *shared], *([i] for i in range(1, len(BASE))))
         mean = [sum(self.mean[i] for i in part) for part in parts]
         unknown = sum(APART[group.partition(" ")[0]] ** 2 for group in mine if group not in known)
-        rows = [[sum(self.spread[i][j] for i in a for j in b) for b in parts] for a in parts]
+        rows = [[sum(self.covariance[i][j] for i in a for j in b) for b in parts] for a in parts]
         rows[0][0] += unknown + MISFIT
         return Weights(
             tuple(mean),
@@ -112,9 +112,11 @@ def loads(text: str, source: str) -> Calibration:
         place = ".".join(map(str, error.errors()[0]["loc"]))
     else:
         size = len(BASE) + len(read.groups)
-        if not read.labels or (len(read.mean) == len(read.spread) == size == min(map(len, read.spread))):
+        if not read.labels or (
+            len(read.mean) == len(read.covariance) == size == min(map(len, read.covariance))
+        ):
             return read
-        place = "calibration.spread"
+        place = "calibration.covariance"
     if not place:
         raise OpsError(msg("{source} is not a calibration file", source=source), HINT)
     raise OpsError(

@@ -93,14 +93,14 @@ def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterabl
         factors = list(enumerate(features(evidence)))
         factors += [(place[group], 1.0) for group in _groups(label)]
         rows.append((tuple(factors), label.right, weight))
-    mean, spread = posterior(rows, *_prior(groups))
+    mean, covariance = posterior(rows, *_prior(groups))
     return Calibration(
         labels=len(labels),
         until=max(label.at for label in labels),
         contradicted=sum(label.record.contradicted for label in labels),
         groups=tuple(groups),
         mean=tuple(mean),
-        spread=tuple(map(tuple, spread)),
+        covariance=tuple(map(tuple, covariance)),
         voices=known.voices,
     )
 
@@ -113,7 +113,7 @@ def _groups(label: Labelled) -> tuple[str, ...]:
 def _prior(groups: Sequence[str]) -> tuple[list[float], list[list[float]]]:
     """Mean and precision of the parameters before any label."""
     size = len(BASE) + len(groups)
-    base = inverse(PROVISIONAL.spread)
+    base = inverse(PROVISIONAL.covariance)
     precision = [
         [base[i][j] if i < len(base) and j < len(base) else 0.0 for j in range(size)] for i in range(size)
     ]

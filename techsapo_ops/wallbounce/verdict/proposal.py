@@ -105,10 +105,10 @@ def share_right(labelled: Sequence[tuple[float, float]], unlabelled: Sequence[fl
     if min(fsum(rights), count - fsum(rights)) < FEWEST_OF_BOTH or len(unlabelled) < count:
         return plain
     said = [chance for _, chance in labelled]
-    spread = _covariance([*said, *unlabelled], [*said, *unlabelled])
-    if spread <= 0:
+    variance = _covariance([*said, *unlabelled], [*said, *unlabelled])
+    if variance <= 0:
         return plain
-    trust = min(1.0, max(0.0, _covariance(rights, said) / ((1 + count / len(unlabelled)) * spread)))
+    trust = min(1.0, max(0.0, _covariance(rights, said) / ((1 + count / len(unlabelled)) * variance)))
     value = fmean(rights) + trust * (fmean(unlabelled) - fmean(said))
     left = [right - trust * chance for right, chance in labelled]
     error = sqrt(

@@ -107,7 +107,7 @@ class Weights:
 
     mean: tuple[float, ...]
     """Of 1, A, G, A * A (agreement of all may say more than twice that of half) and V."""
-    spread: tuple[tuple[float, ...], ...] = ()
+    covariance: tuple[tuple[float, ...], ...] = ()
     """Their covariance; nothing where they are certain."""
     labels: int = 0
     contradicted: int = 0
@@ -121,7 +121,7 @@ class Weights:
         return self.labels > 0
 
     def raw(self, evidence: Evidence) -> float:
-        """The confidence before any cap; the mean of it over `spread` (MacKay 1992)."""
+        """The confidence before any cap; the mean of it over `covariance` (MacKay 1992)."""
         x, variance = self._predictor(evidence)
         return sigmoid(x / sqrt(1 + pi * variance / 8) if self.labels else x)
 
@@ -142,7 +142,7 @@ class Weights:
         """The logit, and its variance."""
         x = features(evidence)
         variance = sum(
-            a * b * c for a, row in zip(x, self.spread, strict=False) for b, c in zip(x, row, strict=True)
+            a * b * c for a, row in zip(x, self.covariance, strict=False) for b, c in zip(x, row, strict=True)
         )
         return sum(a * b for a, b in zip(x, self.mean, strict=True)), max(0.0, variance)
 

@@ -105,7 +105,7 @@ def test_where_an_apply_fails_the_earlier_file_is_put_back(
     def refuses(*_: object, **__: object) -> None:
         raise OpsError("not ready", "look at the log")
 
-    monkeypatch.setattr("techsapo_ops.cli.apply.up.up", refuses)
+    monkeypatch.setattr("techsapo_ops.cli.app.calibrate._up", refuses)
     with pytest.raises(OpsError, match="not ready"):
         calibrate._apply(file, before, SpecChoice(None, None), Output(), yes=True)
     assert (file.read_text(encoding="utf-8") if file.exists() else None) == before
@@ -121,8 +121,6 @@ def test_apply_goes_where_the_spec_says(
     assert run(monkeypatch, str(told), "--apply", "--file", str(spec)) == 1
     assert "the spec names no calibration file" in capsys.readouterr().err
     spec.write_text(SPEC, encoding="utf-8")
-    asked: list[object] = []
-    monkeypatch.setattr("techsapo_ops.cli.apply.up.up", lambda *given, **_: asked.extend(given))
+    monkeypatch.setattr("techsapo_ops.cli.app.calibrate._up", lambda *_, **__: True)
     assert run(monkeypatch, str(told), "--apply", "--yes", "--file", str(spec)) == 0
-    assert asked == [["app"]]
     assert read(tmp_path / "calibration.json").labels == 60

@@ -65,10 +65,10 @@ def test_a_family_is_the_first_word_of_a_name(model: str, family: str) -> None:
 
 def test_a_posterior_finds_the_weights_that_made_the_outcomes() -> None:
     rows = [(((0, 1.0), (1, x / 10)), sigmoid(-1 + 0.3 * x), 400.0) for x in range(-20, 20)]
-    mode, spread = posterior(rows, [0.0, 0.0], [[0.01, 0.0], [0.0, 0.01]])
+    mode, covariance = posterior(rows, [0.0, 0.0], [[0.01, 0.0], [0.0, 0.01]])
     assert mode == pytest.approx([-1.0, 3.0], abs=0.01)
-    assert spread[0][1] == pytest.approx(spread[1][0])
-    assert 0 < spread[0][0] < 0.01
+    assert covariance[0][1] == pytest.approx(covariance[1][0])
+    assert 0 < covariance[0][0] < 0.01
 
 
 def test_an_inverse_undoes_its_matrix_even_where_its_first_pivot_is_zero() -> None:
@@ -135,7 +135,7 @@ def test_a_new_model_starts_from_its_family_and_a_new_family_from_nothing() -> N
     known = MADE.weights("premium", ("alpha-1", "beta-1", "gamma-1"), 2)
     kin = MADE.weights("premium", ("alpha-1", "beta-1", "gamma-2"), 2)
     stranger = MADE.weights("premium", ("alpha-1", "beta-1", "omega-1"), 2)
-    assert known.spread[0][0] < kin.spread[0][0] < stranger.spread[0][0]
+    assert known.covariance[0][0] < kin.covariance[0][0] < stranger.covariance[0][0]
     assert kin.mean[1:] == known.mean[1:]
     assert stranger.labels == known.labels == 120
 
@@ -161,7 +161,7 @@ def test_a_calibration_file_comes_back_as_it_was_written() -> None:
         ("[]", "is not a calibration file"),
         ('{"format": 3, "fits": []}', ": format is"),
         ('{"format": 4, "calibration": {"labels": "x"}}', r": calibration\.labels is"),
-        ('{"format": 4, "calibration": {"labels": 3, "mean": [1, 2]}}', r": calibration\.spread is"),
+        ('{"format": 4, "calibration": {"labels": 3, "mean": [1, 2]}}', r": calibration\.covariance is"),
         ('{"format": 4, "calibration": {"labels": 3, "mean": [NaN]}}', r": calibration\.mean\.0 is"),
     ],
 )
