@@ -135,7 +135,7 @@ class Run:
         rule = self._tiers[self._tier]
         models = tuple(a.model for a in self._examination.answers)
         evidence = self._examination.evidence()
-        weights = self._calibration.weights(self._tier, models, evidence.chosen)
+        weights = self._calibration.weights(self._tier, models, evidence.chosen, evidence.stood)
         return judge(evidence, rule, weights)
 
     async def _bounced(self, verdict: Verdict) -> tuple[Verdict, bool]:

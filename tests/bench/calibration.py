@@ -178,7 +178,9 @@ def _always_wrong() -> Iterator[Row]:
                 fitted = learnt(setting, count, f"unseen {count} {turn}")
                 for cell in fresh(setting):
                     panel = cell.panel
-                    weights = fitted.weights(panel.tier, panel.models, panel.evidence.chosen)
+                    weights = fitted.weights(
+                        panel.tier, panel.models, panel.evidence.chosen, panel.evidence.stood
+                    )
                     if panel.verdict(weights).accepted:
                         taken, right = taken + cell.count, right + cell.right
             shares[setting], rights[setting] = taken / FRESH / DRAWS, right / max(1, taken)

@@ -94,7 +94,7 @@ Score = Callable[[Drawn], float]
 
 def shown(panel: Drawn, calibration: Calibration) -> Estimate:
     """What is shown of the panel's answer."""
-    weights = calibration.weights(panel.tier, panel.models, panel.evidence.chosen)
+    weights = calibration.weights(panel.tier, panel.models, panel.evidence.chosen, panel.evidence.stood)
     return estimated(panel.evidence, weights)
 
 

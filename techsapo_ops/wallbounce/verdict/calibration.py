@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
@@ -18,8 +19,8 @@ from techsapo_ops.wallbounce.verdict.voices import FEWEST_LEFT, LEAST, USUAL, Ra
 
 HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes a new calibration file")
 BASE = ("intercept", "agreement", "grade", "agreement squared", "held right")
-APART = {"tier": 0.1, "family": 0.1, "model": 0.18}
-"""How far tiers, families and models of a family lie apart: standard deviations of the intercept."""
+APART = {"tier": 0.1, "family": 0.5, "model": 0.5}
+"""How far tiers, families and models of a family lie apart: standard deviations of their parts."""
 MISFIT = 0.12
 """Variance of what three weights can't say of a panel, however many labels there are."""
 
@@ -29,9 +30,23 @@ def model_set(models: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(models))
 
 
-def groups_of(tier: TaskType, author: str) -> tuple[str, str, str]:
-    """What an answer of `author` at `tier` shares an intercept with."""
-    return f"tier {tier}", f"family {family_of(author)}", f"model {author}"
+def groups_of(
+    tier: TaskType, models: Sequence[str], chosen: int, relations: Sequence[bool | None]
+) -> dict[str, float]:
+    """What an answer shares a part of its intercept with, and how much of that part counts.
+
+    A model counts for an answer that it agrees with and against one that it does not, as far as others do
+    otherwise: where all agree, it says nothing who is among them.
+    """
+    sides = {
+        i: 1.0 if agrees or i == chosen else -1.0 for i, agrees in enumerate(relations) if agrees is not None
+    }
+    middle = fmean(sides.values())
+    shares = {f"tier {tier}": 1.0}
+    for place, side in sides.items():
+        for group in (f"family {family_of(models[place])}", f"model {models[place]}"):
+            shares[group] = shares.get(group, 0.0) + side - middle
+    return shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +67,28 @@ class Calibration:
     """The covariance."""
     voices: Mapping[str, Rates] = field(default_factory=dict)
 
-    def weights(self, tier: TaskType, models: Sequence[str], chosen: int) -> Weights:
-        """The weights for the answer of `models[chosen]`; the provisional ones where there is no label."""
+    def weights(
+        self, tier: TaskType, models: Sequence[str], chosen: int, relations: Sequence[bool | None]
+    ) -> Weights:
+        """The weights for the answer of `models[chosen]`, with whom `relations` says who agrees.
+
+        They are the provisional ones where there is no label.
+        """
         if not self.labels:
             return PROVISIONAL
-        known = [*BASE, *self.groups]
-        mine = groups_of(tier, models[chosen])
-        shared = [known.index(group) for group in mine if group in known]
-        parts = ([0, *shared], *([i] for i in range(1, len(BASE))))
-        mean = [sum(self.mean[i] for i in part) for part in parts]
-        unknown = sum(APART[group.partition(" ")[0]] ** 2 for group in mine if group not in known)
-        rows = [[sum(self.covariance[i][j] for i in a for j in b) for b in parts] for a in parts]
+        place = {group: number for number, group in enumerate(self.groups, len(BASE))}
+        shares = groups_of(tier, models, chosen, relations)
+        shared = [(place[group], share) for group, share in shares.items() if group in place]
+        parts = ([(0, 1.0), *shared], *([(i, 1.0)] for i in range(1, len(BASE))))
+        mean = [sum(share * self.mean[i] for i, share in part) for part in parts]
+        unknown = sum(
+            (share * APART[group.partition(" ")[0]]) ** 2
+            for group, share in shares.items()
+            if group not in place
+        )
+        rows = [
+            [sum(x * y * self.covariance[i][j] for i, x in a for j, y in b) for b in parts] for a in parts
+        ]
         rows[0][0] += unknown + MISFIT
         return Weights(
             tuple(mean),

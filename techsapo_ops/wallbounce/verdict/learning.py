@@ -47,8 +47,9 @@ def evidence_of(record: PanelRecord) -> Evidence:
 
 def estimate(record: PanelRecord, calibration: Calibration) -> Estimate:
     """The chance that the answer of `record` is right, as `calibration` would show it."""
-    weights = calibration.weights(record.tier, record.models, record.chosen)
-    return estimated(evidence_of(record), weights)
+    evidence = evidence_of(record)
+    weights = calibration.weights(record.tier, record.models, record.chosen, evidence.stood)
+    return estimated(evidence, weights)
 
 
 def estimated(evidence: Evidence, weights: Weights) -> Estimate:
@@ -91,7 +92,7 @@ def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterabl
         record = label.record
         evidence = evidence_of(record).weighed(known.worth(record.models, record.chosen))
         factors = list(enumerate(features(evidence)))
-        factors += [(place[group], 1.0) for group in _groups(label)]
+        factors += [(place[group], share) for group, share in _groups(label).items() if share]
         rows.append((tuple(factors), label.right, weight))
     mean, covariance = posterior(rows, *_prior(groups))
     return Calibration(
@@ -105,9 +106,10 @@ def _fitted(labels: Sequence[Labelled], counted: Sequence[float], heard: Iterabl
     )
 
 
-def _groups(label: Labelled) -> tuple[str, ...]:
+def _groups(label: Labelled) -> dict[str, float]:
     record = label.record
-    return groups_of(record.tier, record.answers[record.chosen].model)
+    relations = [member.agrees for member in record.answers]
+    return groups_of(record.tier, record.models, record.chosen, relations)
 
 
 def _prior(groups: Sequence[str]) -> tuple[list[float], list[list[float]]]:
