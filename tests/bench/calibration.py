@@ -62,7 +62,7 @@ class Learnt:
 
 
 @cache
-def fresh(setting: Setting, seed: str = "unseen") -> list[Cell]:
+def fresh(setting: Setting, seed: str = "held back") -> list[Cell]:
     """Answers that nothing was learnt from."""
     return cells(draw(setting, FRESH, seed))
 
@@ -118,7 +118,7 @@ def measured(setting: Setting, count: int) -> Learnt:
     made, answers = Learnt(), fresh(setting)
     truth = _truth(answers)
     for turn in range(DRAWS):
-        seed = f"unseen {count} {turn}"
+        seed = f"held back {count} {turn}"
         fitted = learnt(setting, count, seed)
         said = [shown(cell.panel, fitted) for cell in answers]
         values: list[Judged] = [(e.value, c.count, c.right) for e, c in zip(said, answers, strict=True)]
@@ -162,7 +162,7 @@ def _replaced() -> Iterator[Row]:
     for count in MEAN:
         before, after = [], []
         for turn in range(DRAWS):
-            fitted = learnt(KNOWN, count, f"unseen {count} {turn}")
+            fitted = learnt(KNOWN, count, f"held back {count} {turn}")
             for errors, setting in ((before, KNOWN), (after, REPLACED)):
                 errors.append(ece(judged(fresh(setting), lambda panel, f=fitted: shown(panel, f).value)))
         yield Row(f"ECE, one replaced, {count} labels", fmean(after), fmean(before), 1.5, "", digits=4)
@@ -175,7 +175,7 @@ def _always_wrong() -> Iterator[Row]:
         for setting in (STUBBORN, TWO_LEFT):
             taken = right = 0
             for turn in range(DRAWS):
-                fitted = learnt(setting, count, f"unseen {count} {turn}")
+                fitted = learnt(setting, count, f"held back {count} {turn}")
                 for cell in fresh(setting):
                     panel = cell.panel
                     weights = fitted.weights(

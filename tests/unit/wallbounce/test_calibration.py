@@ -11,7 +11,7 @@ from panel_simulation.settings import FRIENDLY, KNOWN, STUBBORN, A, B
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, loads
+from techsapo_ops.wallbounce.verdict.calibration import Calibration, dumps, groups_of, loads
 from techsapo_ops.wallbounce.verdict.learning import HALF_LIFE, estimate, inverse, learn, posterior
 from techsapo_ops.wallbounce.verdict.proposal import (
     propose,
@@ -77,7 +77,7 @@ def test_an_inverse_undoes_its_matrix_even_where_its_first_pivot_is_zero() -> No
 
 def test_without_labels_the_weights_are_provisional_and_wide_open() -> None:
     said = estimate(record(True, True, True), Calibration())
-    assert Calibration().weights("basic", ["x", "y"], 0) is PROVISIONAL
+    assert Calibration().weights("basic", ["x", "y"], 0, [True, True]) is PROVISIONAL
     assert (said.labels, said.low) == (0, 0.0)
     assert learn([], NOW) == Calibration()
 
@@ -115,7 +115,9 @@ def test_one_who_always_dissents_counts_for_nothing_and_the_two_others_are_accep
     assert worth[1] == 1
     assert worth[2] < 0.2
     agreeing = next(p for p in draw(STUBBORN, 50, "unit") if len(p.evidence.cluster) == 2)
-    weights = fitted.weights(agreeing.tier, agreeing.models, agreeing.evidence.chosen)
+    weights = fitted.weights(
+        agreeing.tier, agreeing.models, agreeing.evidence.chosen, agreeing.evidence.stood
+    )
     assert not agreeing.verdict().accepted
     assert agreeing.verdict(weights).accepted
 
@@ -132,12 +134,31 @@ def test_two_that_err_together_count_as_about_one() -> None:
 
 
 def test_a_new_model_starts_from_its_family_and_a_new_family_from_nothing() -> None:
-    known = MADE.weights("premium", ("alpha-1", "beta-1", "gamma-1"), 2)
-    kin = MADE.weights("premium", ("alpha-1", "beta-1", "gamma-2"), 2)
-    stranger = MADE.weights("premium", ("alpha-1", "beta-1", "omega-1"), 2)
+    known, kin, stranger = (
+        MADE.weights("premium", ("alpha-1", "beta-1", name), 2, (True, False, True))
+        for name in ("gamma-1", "gamma-2", "omega-1")
+    )
     assert known.covariance[0][0] < kin.covariance[0][0] < stranger.covariance[0][0]
     assert kin.mean[1:] == known.mean[1:]
     assert stranger.labels == known.labels == 120
+
+
+def test_where_all_agree_it_says_nothing_who_is_among_them() -> None:
+    models = ("alpha-1", "beta-1", "gamma-1")
+    shares = groups_of("premium", models, 1, (True, True, True))
+    assert {group for group, share in shares.items() if share} == {"tier premium"}
+    shares = groups_of("premium", models, 1, (False, True, None))
+    assert (shares["model alpha-1"], shares["model beta-1"]) == (-1, 1)
+    assert "model gamma-1" not in shares
+
+
+def test_an_answer_of_those_who_have_been_right_against_others_is_surer() -> None:
+    told = [Labelled(record(True, True, False), 1.0, NOW)] * 20
+    turned = ("gamma-1", "beta-1", "alpha-1")
+    told += [Labelled(record(True, True, False, models=turned), 0.0, NOW)] * 20
+    fitted = learn(told, NOW)
+    with_alpha = estimate(record(True, True, False), fitted).value
+    assert with_alpha > estimate(record(True, True, False, models=turned), fitted).value + 0.3
 
 
 def test_records_without_a_label_show_who_dissents_before_many_labels_do() -> None:
