@@ -138,7 +138,7 @@ def measured(setting: Setting, count: int) -> Learnt:
 def _look(panel: Drawn) -> tuple[object, ...]:
     """What panels that look alike have in common."""
     evidence = panel.evidence
-    return len(evidence.cluster), evidence.chosen, round((evidence.grade or 0.0) * 12 * (evidence.count - 1))
+    return evidence.chosen, evidence.stood, round((evidence.grade or 0.0) * 12 * (evidence.count - 1))
 
 
 def _truth(answers: Sequence[Cell]) -> dict[tuple[object, ...], float]:
