@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from math import ceil, floor
+from math import ceil, floor, sqrt
 from pathlib import Path
 from statistics import fmean
 
@@ -198,7 +198,8 @@ def _always_wrong() -> Iterator[Row]:
             digits=4,
         )
         wrong = [1 - rights[setting] for setting in (STUBBORN, TWO_LEFT)]
-        yield Row(f"wrong if accepted, {count} labels", *wrong, 1.0, "", digits=4)
+        apart = 2 * sqrt(2 * wrong[1] * (1 - wrong[1]) / (FRESH * shares[STUBBORN]))  # two standard errors
+        yield Row(f"wrong if accepted, {count} labels", *wrong, 1 + apart / wrong[1], "", digits=4)
 
 
 def _right(answers: Sequence[Judged]) -> float:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import sqrt
 
 from panel_simulation.panels import Drawn, Setting, draw
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
@@ -159,4 +160,4 @@ def _wilson_low(right: int, count: int, z: float = 1.645) -> float:
     if not count:
         return 0.0
     share, slack = right / count, z * z / count
-    return (share + slack / 2 - z * (share * (1 - share) / count + slack / (4 * count)) ** 0.5) / (1 + slack)
+    return (share + slack / 2 - z * sqrt(share * (1 - share) / count + slack / (4 * count))) / (1 + slack)

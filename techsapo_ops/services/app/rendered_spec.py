@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.files import read_text
+from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import has_secret
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
@@ -94,8 +94,13 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
 def _calibration(spec: Spec, layout: Layout) -> Iterator[RenderedFile]:
     """The user's file of it, if it is there; `up` says so where it is not."""
     named = spec.wallbounce.calibration
-    if named is not None and (file := calibration_file(named, layout)).is_file():
-        yield RenderedFile(CALIBRATION, read_text(file, what=msg("calibration")), owner="app")
+    if named is None or not (file := calibration_file(named, layout)).is_file():
+        return
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OpsError(msg("cannot read {file}: {error}", file=file, error=error)) from None
+    yield RenderedFile(CALIBRATION, text, owner="app")
 
 
 def _managed(topology: Topology, here: Path, name: str) -> str:
