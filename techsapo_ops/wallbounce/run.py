@@ -134,8 +134,9 @@ class Run:
     def _verdict(self) -> Verdict:
         rule = self._tiers[self._tier]
         models = tuple(a.model for a in self._examination.answers)
-        weights = self._calibration.weights(self._tier, models)
-        return judge(self._examination.evidence(), rule, weights)
+        evidence = self._examination.evidence()
+        weights = self._calibration.weights(self._tier, models, evidence.chosen, evidence.stood)
+        return judge(evidence, rule, weights)
 
     async def _bounced(self, verdict: Verdict) -> tuple[Verdict, bool]:
         """Bounce while it helps; the verdict after it, and whether a bounce was tried in vain."""

@@ -140,6 +140,9 @@ def _evidence(analysis: Analysis) -> Document:
         "contradicted": CONTRADICTED in verdict.notes,
         "uncapped": round(verdict.uncapped, 4),
         "complete": "grading_incomplete" not in verdict.notes,
+        "low": rounded(verdict.estimate.low if verdict.estimate else None),
+        "high": rounded(verdict.estimate.high if verdict.estimate else None),
+        "labels": verdict.estimate.labels if verdict.estimate else 0,
     }
 
 
