@@ -40,6 +40,7 @@ USUAL_TIERS: Mapping[TaskType, TierRule] = {
     "basic": TierRule(2, 0.7, 0.6),
     "premium": TierRule(3, 0.8, 0.6),
     "critical": TierRule(4, 0.9, 0.6),
+    "cascade": TierRule(2, 0.8, 0.6),
 }
 
 
