@@ -77,9 +77,11 @@ class Analysis:
         return self.answers[self.verdict.chosen]
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """The models of the answers, and of who checked the only one."""
-        return (*(a.model for a in self.answers), *((self.check.model,) if self.check is not None else ()))
+    def voices(self) -> tuple[tuple[str, str], ...]:
+        """Provider and model of each answer, and of who checked the only one."""
+        check = self.check
+        checker = () if check is None else ((check.provider, check.model),)
+        return (*((a.provider, a.model) for a in self.answers), *checker)
 
     def grade_of(self, provider: str) -> float | None:
         """Mean peer grade of `provider`'s answer, None where nobody graded it."""

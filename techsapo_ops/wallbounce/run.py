@@ -164,7 +164,8 @@ class Run:
         check, evidence = self._check, self._examination.evidence()
         if check is not None:
             evidence, models = check.evidence(self._examination.candidates[0]), (*models, check.model)
-        return judge(evidence, rule, self._calibration.weights(self._tier, models))
+        weights = self._calibration.weights(self._tier, models, evidence.chosen, evidence.stood)
+        return judge(evidence, rule, weights)
 
     async def _bounced(self, verdict: Verdict) -> tuple[Verdict, bool]:
         """Bounce while it helps; the verdict after it, and whether a bounce was tried in vain."""

@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import product
 from math import sqrt
 from pathlib import Path
 from statistics import fmean
@@ -15,16 +16,20 @@ from techsapo_ops.wallbounce.answers import Answer, Critique
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskRevision
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import PANELS, TIERS, Question, TierRule
-from techsapo_ops.wallbounce.verdict.fitting import auroc, ece, fit_capped, reported
+from techsapo_ops.wallbounce.verdict.learning import estimate, learn
+from techsapo_ops.wallbounce.verdict.record import Labelled, record_of
 from tests.bench.row import Row
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "wallbounce"))
 
 from garbling import Garbling
-from heldout import HELD_OUT, row_of
 from laboratory import Setting, analyses, questions, right
+from panel_simulation.figures import NOW, auroc, ece
+from scripted import USUAL_TIERS
 from virtual import run as at_once
 
+HELD_OUT = [Setting(*knobs, 0.85, 0.15) for knobs in product((0.65, 0.75), (0.15, 0.25), (0.2, 0.3))]
 ASKED = 800
 TALKS = 1500
 SIGMAS = 3.0
@@ -96,7 +101,9 @@ def _lost_grades() -> Iterator[Row]:
         yield Row(f"wrong if accepted, {name}", 1 - fmean(accepted), 1 - fmean(every), 0.2, "", digits=4)
     shares = [fmean(a.verdict.accepted for a, _ in side) for side in (whole, patchy)]
     yield Row("accepted, nothing lost", *shares, 1 / 0.7, "", digits=4)
-    whole_figures, figures = ([(a.verdict.confidence, y) for a, y in side] for side in (whole, patchy))
+    whole_figures, figures = (
+        [(a.verdict.confidence, 1, int(y)) for a, y in side] for side in (whole, patchy)
+    )
     yield Row("calibration error, a fifth lost", ece(figures), ece(whole_figures), 1.5, "", digits=4)
     misranked = [1 - auroc(side) for side in (figures, whole_figures)]
     yield Row("ranked wrongly, a fifth lost", *misranked, 1.5, "", digits=4)
@@ -105,15 +112,15 @@ def _lost_grades() -> Iterator[Row]:
 def _two_alone() -> Iterator[Row]:
     """The limit of two providers with nobody to escalate to, told in docs/wall-bounce.md."""
     made = [
-        (a, row_of(a, right(a.question, a.answer)))
+        (a, Labelled(record_of(a, USUAL_TIERS[a.tier]), float(right(a.question, a.answer)), NOW))
         for n, s in enumerate(s for s in HELD_OUT if s.accuracy == 0.75)
         for a in analyses(s.providers(2, 77 + n), questions(150, 77 + n), "basic")
     ]
-    weights = fit_capped([row for _, row in made], 2)
-    ranked = auroc([(reported(weights, row, 2), row.correct) for _, row in made])
+    fitted = learn([label for _, label in made], NOW)
+    ranked = auroc([(estimate(x.record, fitted).value, 1, int(x.right)) for _, x in made])
     print(f"two providers alone: AUROC {ranked:.3f}")
-    kept = [row.correct for a, row in made if a.verdict.accepted]
-    other = [row.correct for a, row in made if not a.verdict.accepted]
+    kept = [x.right for a, x in made if a.verdict.accepted]
+    other = [x.right for a, x in made if not a.verdict.accepted]
     yield Row("two alone: wrong if accepted", 1 - fmean(kept), 1 - fmean(other), 0.5, "", digits=4)
 
 

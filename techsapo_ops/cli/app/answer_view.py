@@ -87,7 +87,10 @@ def show_examination(body: Mapping[str, Any]) -> None:
     accepted = _styled(msg("yes"), "green") if body["accepted"] else _styled(msg("no"), "yellow")
     if refused:
         accepted = _styled(msg("refused"), "red")
-    fitted = msg("calibrated") if body["calibrated"] else msg("provisional: scores are not calibrated")
+    fitted = msg("provisional: scores are not calibrated")
+    if body["calibrated"]:
+        supports = {name: body["evidence"][name] for name in ("labels", "low", "high")}
+        fitted = msg("{labels} labels, {low:.2f}–{high:.2f}", **supports)
     scores.add_row(spoken(msg("accepted")), accepted, _styled(fitted, "dim"))
     cached = (
         msg("from the cache")

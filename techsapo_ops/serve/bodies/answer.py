@@ -64,7 +64,7 @@ class ThresholdsBody(Body):
 
 
 class EvidenceBody(Body):
-    """What the confidence was computed from; with `correct` added it is a line of LABELS.jsonl."""
+    """What the confidence was computed from, and what supports it."""
 
     tier: TaskType
     models: list[str]
@@ -77,8 +77,14 @@ class EvidenceBody(Body):
     ]
     uncapped: Annotated[float, Field(description="The confidence before the caps.")]
     complete: Annotated[
-        bool, Field(description="Whether no grade is missing. `calibrate` skips labels with false.")
+        bool, Field(description="Whether no grade is missing. Nothing is learnt from answers with false.")
     ] = True
+    low: Annotated[
+        float | None,
+        Field(description="Lower end of the confidence's 95 % interval; null for a sole answer."),
+    ] = None
+    high: Annotated[float | None, Field(description="Upper end of the same interval.")] = None
+    labels: Annotated[int, Field(description="How many labels support the confidence.")] = 0
 
 
 class ScoreBody(Body):
@@ -214,7 +220,7 @@ class AnswerBody(Body):
         ),
     ]
     thresholds: ThresholdsBody
-    calibrated: Annotated[bool, Field(description="Whether confidence was fitted to labelled outcomes.")]
+    calibrated: Annotated[bool, Field(description="Whether labelled outcomes support the confidence.")]
     provisional: bool
     simulated: Annotated[bool, Field(description="Whether the answers come from simulated providers.")]
     notes: list[str]

@@ -295,10 +295,8 @@ def authority_options(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, 
 
 def _own_binds(topology: Topology) -> Iterable[Bind]:
     from techsapo_ops.services.app.rendered_spec import (
-        CONTAINER_CALIBRATION,
         CONTAINER_KEYS_FOLDER,
         CONTAINER_KNOWLEDGE,
-        calibration_file,
         keys_file,
     )
     from techsapo_ops.spec.front_door import resolved_auth
@@ -316,6 +314,3 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
         yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)
     if spec.knowledge:
         yield Bind(layout.knowledge.parent, CONTAINER_KNOWLEDGE, create=True)
-    if spec.wallbounce.calibration is not None:
-        # The one file: its folder is the user's and may hold secrets. It is read at start only.
-        yield Bind(calibration_file(spec.wallbounce.calibration, layout), CONTAINER_CALIBRATION)

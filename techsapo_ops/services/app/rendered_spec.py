@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.fields import has_secret
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.services.prometheus.alert_rules import alerts_of, threshold_of
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
@@ -29,8 +32,8 @@ from techsapo_ops.stack.topology import Topology
 
 APP_SPEC = "app/techsapo.yaml"
 PAGE_FACTS = "pages/stack.json"
-CONTAINER_CALIBRATION = "/etc/techsapo/calibration.json"
-"""Where the app's container finds the fitted weights of confidence."""
+CALIBRATION = "app/calibration.json"
+"""What labels taught of confidence. It is rendered, so that a new one is a change like any other."""
 CONTAINER_KEYS_FOLDER = "/etc/techsapo/api-keys"
 """Where the app's container finds the folder of the API keys' digests."""
 CONTAINER_KNOWLEDGE = "/etc/techsapo/knowledge"
@@ -57,9 +60,8 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     }
     app_data["logs"].pop("syslog", None)  # rsyslog's alone: the app writes the same lines
     if spec.wallbounce.calibration is not None:
-        weights = calibration_file(spec.wallbounce.calibration, layout)
-        weights_seen = topology.places.seen(weights, CONTAINER_CALIBRATION)
-        app_data["wallbounce"]["calibration"] = str(weights_seen).replace("${", "$${")
+        weights = str(topology.config_dir() / CALIBRATION)
+        app_data["wallbounce"]["calibration"] = weights.replace("${", "$${")
     for service in app_data.get("investigate", {}).get("services", ()):
         for place in (service, *service.get("logs", ())):  # it does not know where the spec was
             for name in {"runbook", "path"} & place.keys():
@@ -83,8 +85,22 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
         app_data["mysql"]["password_file"] = _managed(topology, layout.mysql_password, APP_PASSWORD)
     text = _HEAD + to_yaml(app_data) + "\n"
     if has_secret(text) or body_secrets(spec):  # in a `base_url` or an `extra_body`
-        return (RenderedFile(APP_SPEC, text, mode=0o600, secret=True, owner="app"),)
-    return (RenderedFile(APP_SPEC, text, owner="app"),)
+        rendered = RenderedFile(APP_SPEC, text, mode=0o600, secret=True, owner="app")
+    else:
+        rendered = RenderedFile(APP_SPEC, text, owner="app")
+    return rendered, *_calibration(spec, layout)
+
+
+def _calibration(spec: Spec, layout: Layout) -> Iterator[RenderedFile]:
+    """The user's file of it, if it is there; `up` says so where it is not."""
+    named = spec.wallbounce.calibration
+    if named is None or not (file := calibration_file(named, layout)).is_file():
+        return
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OpsError(msg("cannot read {file}: {error}", file=file, error=error)) from None
+    yield RenderedFile(CALIBRATION, text, owner="app")
 
 
 def _managed(topology: Topology, here: Path, name: str) -> str:

@@ -301,6 +301,12 @@ class Relations:
 
     def consensus(self, count: int, silenced: frozenset[int] = frozenset()) -> float | None:
         """Mean closeness of all pairs of `count` answers that were compared; None where none was."""
-        pairwise = (self.closeness(*pair, silenced) for pair in combinations(range(count), 2))
-        known = [closeness for closeness in pairwise if closeness is not None]
+        known = [close for _, _, close in self.closenesses(count, silenced)]
         return fmean(known) if known else None
+
+    def closenesses(
+        self, count: int, silenced: frozenset[int] = frozenset()
+    ) -> tuple[tuple[int, int, float], ...]:
+        """How far each two of `count` answers agree; only of those that were compared."""
+        pairs = ((i, j, self.closeness(i, j, silenced)) for i, j in combinations(range(count), 2))
+        return tuple((i, j, close) for i, j, close in pairs if close is not None)

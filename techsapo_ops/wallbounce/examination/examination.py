@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import (
@@ -140,9 +139,8 @@ class Examination:
     def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
         """How far the answers of two providers agree, by pair of their names; only of those compared."""
         names = [s.answer.provider for s in self.candidates]
-        pairs = combinations(range(len(names)), 2)
-        pairwise = (((i, j), self._relations.closeness(i, j, self._silenced())) for i, j in pairs)
-        return tuple(((names[i], names[j]), c) for (i, j), c in pairwise if c is not None)
+        pairwise = self._relations.closenesses(len(names), self._silenced())
+        return tuple(((names[i], names[j]), c) for i, j, c in pairwise)
 
     def objections(self, index: int) -> tuple[Objection, ...]:
         """The claims of an answer that some peer contradicts, with what is held against each."""
@@ -217,6 +215,8 @@ class Examination:
             manipulation=candidate.manipulation,
             ungraded=bool(self.ungraded()) or not all(g.whole for g in self._grades.values()),
             self_confidence=candidate.answer.self_confidence,
+            scores=tuple((i, m) for i, g in self.grades_of(chosen).items() if (m := g.mean) is not None),
+            closeness=self._relations.closenesses(count, silenced),
         )
 
     def _now(self, index: int) -> tuple[bool | None, ...]:

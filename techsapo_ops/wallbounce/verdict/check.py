@@ -32,11 +32,12 @@ class Check:
         if self.grade is None:
             agrees = None
         share = None if agrees is None else entailed_share(grade)
+        consensus = share if agrees or share is None else min(share, ENTAILED)
         return Evidence(
             count=2,
             chosen=0,
             cluster=(0, 1) if agrees else (0,),
-            consensus=share if agrees or share is None else min(share, ENTAILED),
+            consensus=consensus,
             grade=grade.mean,
             relations=(True, agrees),
             graders=int(grade.correctness is not None),
@@ -47,6 +48,8 @@ class Check:
             ),
             manipulation=candidate.manipulation,
             ungraded=not grade.whole,
+            scores=() if grade.mean is None else ((1, grade.mean),),
+            closeness=() if consensus is None else ((0, 1, consensus),),
             self_confidence=candidate.answer.self_confidence,
         )
 

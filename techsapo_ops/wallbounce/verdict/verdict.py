@@ -9,12 +9,9 @@ that did not come. docs/decisions/0014-verdict.md says why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import exp
-from typing import Annotated
-
-from pydantic import Field, FiniteFloat
+from math import exp, pi, sqrt
 
 from techsapo_ops.wallbounce.question import TierRule
 
@@ -70,40 +67,90 @@ class Verdict:
     relations: tuple[bool | None, ...] = ()
     """By answer, whether it agrees with the chosen one as it is given; None where they were not compared."""
     calibrated: bool = False
-    """Whether the weights were fitted to labelled outcomes of this tier and these models."""
+    """Whether labelled outcomes stand behind the weights."""
     outcome: Outcome = Outcome.UNSETTLED
+    estimate: Estimate | None = None
+    """The confidence, its interval and the labels behind it; None of a sole answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ceilings:
-    """What takes a cap's place where labels bear out more than the cap; 0 where the cap stands."""
+class Estimate:
+    """A chance or a share from 0 to 1, its 95 % interval, and how many labels support it."""
 
-    count: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """In place of the cap by number of answers."""
-    contradicted: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """In place of CONTRADICTED_CAP, in what is reported; never in what decides."""
+    value: float
+    low: float
+    high: float
+    labels: int
+
+
+Z = 1.96
+"""Standard normal quantile of .975."""
+HALF_A_VOICE = 0.5
+"""What all that compared must be worth together for their agreement to count in full."""
+HALFWAY, BLUR = 0.625, 0.06
+"""The grade between "rather wrong" and "rather right", and how much it may be off."""
+
+
+def borne_out(labels: float) -> float:
+    """The most that the lower end of an interval may say: Wilson's for so many labels, all of them right."""
+    return labels / (labels + Z * Z)
+
+
+def succession(labels: int) -> float:
+    """The most that a chance may be said to be: Laplace's rule for so many labels, all of them right."""
+    return (labels + 1) / (labels + 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The three weights of the confidence, and whether they were fitted to labelled outcomes."""
+    """The weights of the confidence of one panel: their mean, and how far labels leave them open."""
 
-    intercept: FiniteFloat
-    agreement: FiniteFloat
-    grade: FiniteFloat
-    calibrated: bool = False
-    ceilings: Ceilings = Ceilings()
+    mean: tuple[float, ...]
+    """Of 1, A, G, A * A (agreement of all may say more than twice that of half) and V."""
+    covariance: tuple[tuple[float, ...], ...] = ()
+    """Their covariance; nothing where they are certain."""
+    labels: int = 0
+    contradicted: int = 0
+    """Those of the labels whose answer had a contradicted critical claim."""
+    worth: tuple[float, ...] = ()
+    """By answer, what its word on the chosen one counts, 0 to 1; all alike where there is none."""
 
-    def raw(self, agreement: float, grade: float) -> float:
-        """sigmoid(w0 + wA * A + wG * G), before any cap."""
-        return sigmoid(self.intercept + self.agreement * agreement + self.grade * grade)
+    @property
+    def calibrated(self) -> bool:
+        """Whether labels stand behind them."""
+        return self.labels > 0
 
-    def capped(self, count: int, agreement: float, grade: float, *, contradicted: bool = False) -> float:
-        """`raw` of the best of `count` answers, held down by the caps or by the labels in their place."""
-        highest = max(cap_of(count), self.ceilings.count)
-        if contradicted:
-            highest = min(highest, max(CONTRADICTED_CAP, self.ceilings.contradicted))
-        return min(self.raw(agreement, grade), highest)
+    def raw(self, evidence: Evidence) -> float:
+        """The confidence before any cap; the mean of it over `covariance` (MacKay 1992)."""
+        x, variance = self._predictor(evidence)
+        return sigmoid(x / sqrt(1 + pi * variance / 8) if self.labels else x)
+
+    def capped(self, evidence: Evidence) -> float:
+        """`raw` of the chosen answer, held down by the caps or what labels say instead."""
+        highest = max(cap_of(evidence.count), succession(self.labels))
+        if evidence.contradicted:
+            highest = min(highest, max(CONTRADICTED_CAP, succession(self.contradicted)))
+        return min(self.raw(evidence), highest)
+
+    def estimate(self, evidence: Evidence, value: float) -> Estimate:
+        """The interval around `value`, which is `raw` after its caps."""
+        x, variance = self._predictor(evidence)
+        low, high = (sigmoid(x + side * sqrt(variance)) for side in (-Z, Z))
+        return Estimate(value, min(low, value, borne_out(self.labels)), max(high, value), self.labels)
+
+    def _predictor(self, evidence: Evidence) -> tuple[float, float]:
+        """The logit, and its variance."""
+        x = features(evidence)
+        variance = sum(
+            a * b * c for a, row in zip(x, self.covariance, strict=False) for b, c in zip(x, row, strict=True)
+        )
+        return sum(a * b for a, b in zip(x, self.mean, strict=True)), max(0.0, variance)
+
+
+def features(evidence: Evidence) -> tuple[float, ...]:
+    """What the weights are multiplied with: 1, A, G, A * A and V, the share of graders who hold it right."""
+    agreement, grade = evidence.agreement, evidence.grade or 0.0
+    return 1.0, agreement, grade, agreement * agreement, evidence.held_right
 
 
 def cap_of(count: int) -> float:
@@ -111,7 +158,24 @@ def cap_of(count: int) -> float:
     return CAPS.get(count, CAP_OF_MORE)
 
 
-PROVISIONAL = Weights(-3.1, 3.5, 4.5)
+_MEAN = (-3.1, 3.5, 4.5, 0.0, 0.0)
+_DIRECTIONS = (
+    (1.0, (1.0, 0.0, 0.0, 0.0, 0.0)),  # all answers better or worse
+    (0.8, _MEAN),  # agreement and grades both worth more or less, as where errors are shared
+    (2.5, (-0.7, 1.0, 0.0, 0.0, 0.0)),  # agreement alone
+    (6.0, (-0.8, 0.0, 1.0, 0.0, 0.0)),  # grades alone
+    (3.0, (0.0, -1.0, 0.0, 1.0, 0.0)),  # agreement of some against that of all
+    (4.0, (-0.7, 0.0, 0.0, 0.0, 1.0)),  # how many hold it right, whatever their grades are
+)
+"""How far the provisional weights may be off: standard deviations, each with what moves."""
+PROVISIONAL = Weights(
+    _MEAN,
+    tuple(
+        tuple(sum(size * size * d[i] * d[j] for size, d in _DIRECTIONS) for j in range(len(_MEAN)))
+        for i in range(len(_MEAN))
+    ),
+)
+"""Where nothing is known of the models. Labels move them, and the more where they are the less certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +203,12 @@ class Evidence:
     """It tries to tell its graders what to do."""
     ungraded: bool = False
     """Some grade of an answer is missing."""
+    scores: tuple[tuple[int, float], ...] = ()
+    """The grades of the chosen one, by who gave them."""
+    closeness: tuple[tuple[int, int, float], ...] = ()
+    """How far each two answers agree that were compared."""
+    worth: tuple[float, ...] = ()
+    """By answer, what its word on the chosen one counts; all alike where there is none."""
     self_confidence: float | None = None
 
     @property
@@ -158,13 +228,43 @@ class Evidence:
 
     @property
     def agreement(self) -> float:
-        """A."""
-        return (len(self.cluster) - 1) / self.compared if self.compared else 0.0
+        """A: the part of those compared, by what their word counts, that is in the cluster."""
+        if not self.worth:
+            return (len(self.cluster) - 1) / self.compared if self.compared else 0.0
+        heard = {
+            j: self.worth[j] for j, agree in enumerate(self.stood) if agree is not None and j != self.chosen
+        }
+        agreeing = sum(worth for j, worth in heard.items() if j in self.cluster)
+        return agreeing / max(HALF_A_VOICE, sum(heard.values()))
+
+    @property
+    def held_right(self) -> float:
+        """V: the share of graders who hold it for right, a score of 2.5 of 4 being halfway."""
+        votes = [
+            (self.worth[i] if self.worth else 1.0, sigmoid((score - HALFWAY) / BLUR))
+            for i, score in self.scores
+        ]
+        return _mean(votes, self.grade) or 0.0
+
+    def weighed(self, worth: tuple[float, ...]) -> Evidence:
+        """The same, everybody's word counted for what it is worth."""
+        if not worth:
+            return self
+        u = [1.0 if i == self.chosen else w for i, w in enumerate(worth)]
+        scores = [(worth[i], score) for i, score in self.scores]
+        pairs = [(u[i] * u[j], close) for i, j, close in self.closeness]
+        grade, consensus = _mean(scores, self.grade), _mean(pairs, self.consensus)
+        return replace(self, worth=worth, grade=grade, consensus=consensus)
 
     @property
     def split(self) -> bool:
         """Two answers that differ: nothing says which is right."""
         return self.compared == 1 and len(self.cluster) < 2
+
+
+def _mean(weighed: Sequence[tuple[float, float]], otherwise: float | None) -> float | None:
+    whole = sum(weight for weight, _ in weighed)
+    return sum(weight * value for weight, value in weighed) / whole if whole > 0 else otherwise
 
 
 def sigmoid(x: float) -> float:
@@ -181,8 +281,7 @@ def confidence(evidence: Evidence, weights: Weights) -> tuple[float, tuple[str, 
         stated = evidence.self_confidence
         return min(SOLE_CAP, SOLE_CAP if stated is None else max(0.0, stated)), ("sole_answer",)
     contradicted = evidence.contradicted
-    grade = evidence.grade or 0.0
-    reached = weights.capped(evidence.count, evidence.agreement, grade, contradicted=contradicted)
+    reached = weights.capped(evidence)
     if evidence.carried < evidence.count:
         reached = min(reached, cap_of(evidence.carried))  # labels raised the cap of whole gradings alone
     notes = [] if evidence.compared else [NOT_COMPARED]
@@ -225,6 +324,7 @@ def judge(evidence: Evidence, rule: TierRule, weights: Weights) -> Verdict:
 
     The formula alone would pass two answers that contradict each other (A = 0) where one is graded .9.
     """
+    evidence = evidence.weighed(weights.worth)
     reached, caps = confidence(evidence, weights)
     notes, grade = list(caps), evidence.grade or 0.0
     if evidence.count > 1:
@@ -251,9 +351,10 @@ def judge(evidence: Evidence, rule: TierRule, weights: Weights) -> Verdict:
         notes=tuple(notes),
         agreement=evidence.agreement,
         grade=grade,
-        uncapped=weights.raw(evidence.agreement, grade) if evidence.count > 1 else reached,
+        uncapped=weights.raw(evidence) if evidence.count > 1 else reached,
         cluster=evidence.cluster,
         relations=evidence.now or evidence.stood,
         calibrated=weights.calibrated and evidence.count > 1,
         outcome=Outcome.ACCEPTED if accepted else Outcome.UNSETTLED,
+        estimate=weights.estimate(evidence, reached) if evidence.count > 1 else None,
     )

@@ -104,7 +104,7 @@ def test_an_up_that_leaves_the_app_alone_does_not_ask_whether_it_could_start(tmp
 
 def test_going_back_to_an_apply_whose_app_could_not_start_stops_nothing(tmp_path: Path) -> None:
     project = MemoryProject(tmp_path)
-    (tmp_path / "weights.json").write_text('{"format": 3, "fits": []}')
+    (tmp_path / "weights.json").write_text('{"format": 4, "calibration": {}}')
     project.up(sections=WEIGHTS)
     project.up()
     (tmp_path / "weights.json").unlink()
@@ -136,3 +136,16 @@ def test_a_store_on_another_host_is_said_to_be_unsupported(tmp_path: Path, kind:
         project.up(sections={kind: {"host": "203.0.113.9"}})
     assert f"an external {title} is not supported" in caught.value.message
     assert not (tmp_path / ".techsapo" / "ledger").exists()
+
+
+def test_a_new_calibration_is_a_change_like_any_other_and_goes_back(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path)
+    rendered, weights = project.config / "app" / "calibration.json", tmp_path / "weights.json"
+    first, second = (json.dumps({"format": 4, "calibration": {"contradicted": n}}) for n in (0, 1))
+    weights.write_text(first)
+    project.up(sections=WEIGHTS)
+    weights.write_text(second)
+    assert project.up(sections=WEIGHTS).changed
+    assert rendered.read_text() == second
+    project.rollback()
+    assert rendered.read_text() == first

@@ -32,8 +32,7 @@ from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
 from techsapo_ops.stores.keys import KeyFile, new_key
 from techsapo_ops.wallbounce.calls import Turn
 from techsapo_ops.wallbounce.question import Composed, Passage, Question
-from techsapo_ops.wallbounce.verdict.calibration import Calibration, Fit
-from techsapo_ops.wallbounce.verdict.verdict import Weights
+from techsapo_ops.wallbounce.verdict.calibration import Calibration
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases" / "stored_answers.yaml").read_text(encoding="utf-8"))
 KINDS: dict[str, type[BaseModel]] = {
@@ -153,7 +152,7 @@ def test_every_setting_of_an_analysis_decides_the_answer() -> None:
 
 def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too() -> None:
     spec = make_spec()
-    fitted = Calibration((Fit("basic", ("a", "b"), Weights(1, 2, 3), 9, {}),))
+    fitted = Calibration(labels=9, mean=(1.0, 2.0, 3.0))
     setting = answer_setting(Options(spec, "app-1", Path("data")), "0.2.0+abc.def")
     digests = [
         digest(spec),

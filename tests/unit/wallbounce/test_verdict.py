@@ -26,7 +26,6 @@ from techsapo_ops.wallbounce.verdict.next_step import (
 from techsapo_ops.wallbounce.verdict.verdict import (
     CONTRADICTED,
     PROVISIONAL,
-    Ceilings,
     Evidence,
     Outcome,
     Verdict,
@@ -58,6 +57,10 @@ def evidence(case: dict[str, Any]) -> Evidence:
     )
 
 
+def fitted(labels: int, contradicted: int = 0) -> Weights:
+    return Weights((9.0, 0.0, 0.0, 0.0, 0.0), labels=labels, contradicted=contradicted)
+
+
 def verdict(case: dict[str, Any]) -> Verdict:
     return Verdict(0, 0.0, case["confidence"], case.get("accepted", False), tuple(case.get("notes", ())))
 
@@ -73,12 +76,15 @@ def test_a_verdict_follows_from_agreement_grades_and_caps(case: dict[str, Any]) 
 
 def test_fitted_weights_are_told_apart_but_keep_caps_that_no_label_raised() -> None:
     case = {"count": 2, "cluster": 2, "grade": 1, "consensus": 1}
-    made = judge(evidence(case), TierRule(2, 0.7, 0.6), Weights(9.0, 0.0, 0.0, calibrated=True))
+    made = judge(evidence(case), TierRule(2, 0.7, 0.6), fitted(1))
     assert (made.confidence, made.calibrated) == (0.92, True)
+    assert made.estimate is not None
+    assert made.estimate.labels == 1
     assert made.uncapped == pytest.approx(sigmoid(9.0))
 
 
-RAISED = Weights(9.0, 0.0, 0.0, calibrated=True, ceilings=Ceilings(count=0.98, contradicted=0.9))
+RAISED = fitted(48, contradicted=8)
+"""Labels bear out (48 + 1) / (48 + 2), and (8 + 1) / (8 + 2) where a critical claim is contradicted."""
 
 
 def test_labels_raise_what_is_said_of_a_contradicted_answer_but_it_is_not_accepted() -> None:

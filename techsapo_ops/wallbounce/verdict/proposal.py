@@ -1,0 +1,201 @@
+"""A new calibration from labels, beside the current one on labels that neither saw; and shares of rights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import fsum, sqrt
+from statistics import fmean
+
+from pydantic import ValidationError
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.wallbounce.verdict.calibration import Calibration
+from techsapo_ops.wallbounce.verdict.learning import estimate, learn, usable
+from techsapo_ops.wallbounce.verdict.record import LABELLED, Labelled, PanelRecord
+from techsapo_ops.wallbounce.verdict.verdict import Estimate, Z
+
+FEWEST_NEW = 10
+FOLDS = 5
+SEED = 1
+"""Of the folds: the same labels give the same proposal."""
+FEWEST_OF_BOTH = 5
+"""Right and wrong labels each, from which a variance can be taken from them."""
+MOST_PROBLEMS = 10
+LONGEST_LINE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A calibration, and how it does on held-out labels beside the current one."""
+
+    calibration: Calibration
+    new: int
+    proposed: float
+    """Mean squared gap between chance and outcome (Brier 1950) on new labels that it did not see."""
+    current: float
+    """The same of the current calibration."""
+    right: Estimate
+    """The share of answers that are right."""
+
+    @property
+    def worse(self) -> bool:
+        """Whether the current calibration does better on what neither has seen."""
+        return self.proposed > self.current
+
+
+def propose(
+    labels: Sequence[Labelled],
+    current: Calibration,
+    now: datetime,
+    unlabelled: Sequence[PanelRecord] = (),
+) -> Proposal:
+    """What `labels` teach at `now`, compared on those that are newer than `current`.
+
+    Raises OpsError where fewer than ten labels are new.
+    """
+    known = [label for label in labels if usable(label.record)]
+    old = [label for label in known if current.until is not None and label.at <= current.until]
+    new = [label for label in known if current.until is None or label.at > current.until]
+    if len(new) < FEWEST_NEW:
+        raise OpsError(
+            msg(
+                "{new} labels are new since the current calibration; it takes {fewest}",
+                new=len(new),
+                fewest=FEWEST_NEW,
+            ),
+            msg("label more answers; declined ones count, too"),
+        )
+    random.Random(SEED).shuffle(new)  # noqa: S311 - folds
+    unseen: list[tuple[Labelled, float]] = []
+    for fold in range(FOLDS):
+        held = new[fold::FOLDS]
+        rest = [label for place, label in enumerate(new) if place % FOLDS != fold]
+        fitted = learn([*old, *rest], now, unlabelled)
+        unseen += [(label, estimate(label.record, fitted).value) for label in held]
+    made = learn(known, now, unlabelled)
+    return Proposal(
+        made,
+        len(new),
+        _brier(unseen),
+        _brier([(label, estimate(label.record, current).value) for label, _ in unseen]),
+        share_right(
+            [(label.right, chance) for label, chance in unseen],
+            [estimate(record, made).value for record in unlabelled if usable(record)],
+        ),
+    )
+
+
+def _brier(judged: Sequence[tuple[Labelled, float]]) -> float:
+    weights = fsum(label.weight for label, _ in judged)
+    return fsum(label.weight * (chance - label.right) ** 2 for label, chance in judged) / weights
+
+
+def share_right(labelled: Sequence[tuple[float, float]], unlabelled: Sequence[float]) -> Estimate:
+    """The share of right answers, from labels with the chance that was said of each, and more such chances.
+
+    By prediction-powered inference, tuned (Angelopoulos et al. 2023, arXiv 2311.01453), where that narrows
+    the interval; otherwise Wilson's interval of the labels alone.
+    """
+    count, rights = len(labelled), [right for right, _ in labelled]
+    plain = wilson(fsum(rights), count)
+    if min(fsum(rights), count - fsum(rights)) < FEWEST_OF_BOTH or len(unlabelled) < count:
+        return plain
+    said = [chance for _, chance in labelled]
+    variance = _covariance([*said, *unlabelled], [*said, *unlabelled])
+    if variance <= 0:
+        return plain
+    trust = min(1.0, max(0.0, _covariance(rights, said) / ((1 + count / len(unlabelled)) * variance)))
+    value = fmean(rights) + trust * (fmean(unlabelled) - fmean(said))
+    left = [right - trust * chance for right, chance in labelled]
+    error = sqrt(
+        _covariance(left, left) / count + trust**2 * _covariance(unlabelled, unlabelled) / len(unlabelled)
+    )
+    low, high = max(0.0, value - Z * error), min(1.0, value + Z * error)
+    return Estimate(value, low, high, count) if high - low < plain.high - plain.low else plain
+
+
+def wilson(right: float, count: int) -> Estimate:
+    """A share with its score interval (Wilson 1927); from 0 to 1 where nothing was counted."""
+    if not count:
+        return Estimate(0.5, 0.0, 1.0, 0)
+    share, slack = right / count, Z * Z / count
+    middle = share + slack / 2
+    side = Z * sqrt(max(0.0, share * (1 - share)) / count + slack / (4 * count))
+    return Estimate(share, (middle - side) / (1 + slack), (middle + side) / (1 + slack), count)
+
+
+def _covariance(xs: Sequence[float], ys: Sequence[float]) -> float:
+    x, y = fmean(xs), fmean(ys)
+    return fsum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / max(1, len(xs) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one model has done in panels."""
+
+    model: str
+    dissents: Estimate
+    """Share of verdicts in which its answer differed from the chosen one; `labels` counts verdicts here."""
+    right: Estimate
+    """Share of labelled verdicts in which its answer was right, as far as that is known."""
+
+
+def standings(labelled: Sequence[Labelled], unlabelled: Iterable[PanelRecord] = ()) -> tuple[Standing, ...]:
+    """The record of each model, by name.
+
+    An answer that differs from a right one is taken for wrong. Of one that differs from a wrong one nothing
+    is known, and partly right answers are left out.
+    """
+    dissents: dict[str, list[bool]] = {}
+    rights: dict[str, list[bool]] = {}
+    for record in (*(label.record for label in labelled), *unlabelled):
+        for member in record.answers:
+            if member.agrees is not None:
+                dissents.setdefault(member.model, []).append(not member.agrees)
+    for label in labelled:
+        for member in label.record.answers:
+            if (member.agrees and label.right in {0.0, 1.0}) or (member.agrees is False and label.right == 1):
+                rights.setdefault(member.model, []).append(bool(member.agrees) and label.right == 1)
+    return tuple(
+        Standing(
+            model,
+            wilson(sum(dissents[model]), len(dissents[model])),
+            wilson(sum(rights.get(model, ())), len(rights.get(model, ()))),
+        )
+        for model in sorted(dissents)
+    )
+
+
+def read_labels(lines: Iterable[str], source: str) -> tuple[Labelled, ...]:
+    """The labels in `lines`, one JSON object each. Empty lines are left out.
+
+    Raises OpsError that names every wrong line, up to ten.
+    """
+    labels: list[Labelled] = []
+    problems: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > LONGEST_LINE:
+                raise ValueError(msg("the line is too long for a label"))
+            label = LABELLED.validate_json(line)
+            if label.at.tzinfo is None:
+                raise ValueError(msg("at needs a time zone"))
+            labels.append(label)
+        except ValidationError as error:
+            place = ".".join(map(str, error.errors()[0]["loc"]))
+            what = msg("{place} is missing or wrong", place=place) if place else msg("not a label")
+            problems.append(msg("{source}:{number} {error}", source=source, number=number, error=what))
+        except ValueError as error:
+            problems.append(msg("{source}:{number} {error}", source=source, number=number, error=error))
+        if len(problems) >= MOST_PROBLEMS:
+            problems.append(msg("(the rest was not read)"))
+            break
+    if problems:
+        raise OpsError(joined("\n", problems), msg("docs/wall-bounce.md says what a label is"))
+    return tuple(labels)
