@@ -8,6 +8,7 @@ from typing import Literal
 from techsapo_ops.wallbounce.answers import Answer, Objection, Review
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.question import Question, TaskType
+from techsapo_ops.wallbounce.verdict.check import Check
 from techsapo_ops.wallbounce.verdict.commands import Dangerous
 from techsapo_ops.wallbounce.verdict.next_step import Bounce, Escalation
 from techsapo_ops.wallbounce.verdict.verdict import Verdict
@@ -67,11 +68,20 @@ class Analysis:
     hypotheses: tuple[Hypothesis, ...] = ()
     later_failures: tuple[Failure, ...] = ()
     """Failed calls of providers that had answered: gradings and revisions."""
+    check: Check | None = None
+    """Who checked the only answer of a cascade; the last of the verdict's relations is the checker's."""
 
     @property
     def answer(self) -> Answer:
         """The provider's answer that was chosen, unamended."""
         return self.answers[self.verdict.chosen]
+
+    @property
+    def voices(self) -> tuple[tuple[str, str], ...]:
+        """Provider and model of each answer, and of who checked the only one."""
+        check = self.check
+        checker = () if check is None else ((check.provider, check.model),)
+        return (*((a.provider, a.model) for a in self.answers), *checker)
 
     def grade_of(self, provider: str) -> float | None:
         """Mean peer grade of `provider`'s answer, None where nobody graded it."""

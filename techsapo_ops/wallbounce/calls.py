@@ -29,10 +29,10 @@ Afford = Callable[[float], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Grader:
-    """Who grades, by what answer of its own; `names` are the providers of all answers."""
+    """Who grades, by what answer of its own, if any; `names` are the providers of all answers."""
 
     provider: Provider
-    own: Answer
+    own: Answer | None
     names: Sequence[str]
 
     def ask(
@@ -59,7 +59,7 @@ class Calls:
 
     async def grades(
         self,
-        work: Sequence[tuple[Provider, Answer, GradingForm]],
+        work: Sequence[tuple[Provider, Answer | None, GradingForm]],
         limit: float,
         names: Sequence[str],
         afford: Afford,
@@ -196,6 +196,23 @@ def in_order(
         awake.remove(due[0])
         awake.insert(slots - 1, due[0])
     return tuple(awake)
+
+
+_READ, _WRITTEN = 2_000, 1_000
+"""Tokens of a usual call, by which prices are compared; the most that one can cost depends on its limits."""
+
+
+def cheapest(providers: Sequence[Provider], answered: Sequence[str] = ()) -> tuple[Provider, ...]:
+    """`providers` by the price of a usual call, those without a known price last.
+
+    What was `answered` before an instance died comes first: it is paid.
+    """
+
+    def place(provider: Provider) -> tuple[bool, bool, float]:
+        price = provider.price
+        return provider.name not in answered, not price.known, price.most(_READ, _WRITTEN)
+
+    return tuple(sorted(providers, key=place))
 
 
 def _price(provider: Provider) -> float:

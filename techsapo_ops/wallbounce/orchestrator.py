@@ -10,7 +10,7 @@ from techsapo_ops.catalogue.dangers import signs
 from techsapo_ops.masking.masker import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.calls import Afford, Calls, Turn, in_order
+from techsapo_ops.wallbounce.calls import Afford, Calls, Turn, cheapest, in_order
 from techsapo_ops.wallbounce.context import (
     Abandoned,
     AnalysisContext,
@@ -23,9 +23,9 @@ from techsapo_ops.wallbounce.context import (
 )
 from techsapo_ops.wallbounce.providers.failures import PASSING, Failure
 from techsapo_ops.wallbounce.providers.guarded import Guarded
-from techsapo_ops.wallbounce.providers.prices import worst_of_tier
+from techsapo_ops.wallbounce.providers.prices import worst_of_cascade, worst_of_tier
 from techsapo_ops.wallbounce.providers.provider import Provider
-from techsapo_ops.wallbounce.question import Policy, Question, TaskType, TierRule
+from techsapo_ops.wallbounce.question import CASCADE, HANDED_TO, Policy, Question, TaskType, TierRule
 from techsapo_ops.wallbounce.run import Run
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
 
@@ -66,15 +66,30 @@ class WallBounce:
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
         """The providers that a question of `task_type` goes to first now; none of them is left alone."""
-        return self._in_order(task_type)[: self.rule(task_type).providers]
+        order = self._in_order(task_type)
+        return (cheapest(order) if task_type == CASCADE else order)[: self.rule(task_type).providers]
 
     def rule(self, task_type: TaskType) -> TierRule:
         """The rule of `task_type`."""
         return self._policy.tiers[task_type]
 
     def worst_case(self, question: Question, task_type: TaskType) -> float:
-        """Most USD that the answers and their grading can cost; bounces and escalations come on top."""
-        return worst_of_tier(self.chosen(task_type), question)
+        """Most USD that the answers and their grading can cost; bounces and escalations come on top.
+
+        A cascade may hand over to its panel, which is part of it.
+        """
+        return self._worst(self._in_order(task_type), question, task_type)
+
+    def _worst(self, order: Sequence[Provider], question: Question, task_type: TaskType) -> float:
+        size = self.rule(self._panel(task_type)).providers
+        return (
+            worst_of_cascade(cheapest(order), order, size, question)
+            if task_type == CASCADE
+            else worst_of_tier(order[:size], question)
+        )
+
+    def _panel(self, task_type: TaskType) -> TaskType:
+        return HANDED_TO if task_type == CASCADE else task_type
 
     async def analyse(
         self,
@@ -111,7 +126,7 @@ class WallBounce:
         providers = self._in_order(context.task_type, () if memory is None else memory.answered)
         if not providers:
             raise AnalysisError("no_provider", msg("no provider is available; see /api/v1/health"))
-        self._check_budget(providers[: self.rule(context.task_type).providers], question)
+        self._check_budget(self._worst(providers, question, context.task_type))
         calls = Calls(question, context)
         draw = self._draw() if memory is None else random.Random(memory.seed)  # noqa: S311 - drawn as above
         run = Run(calls, providers, self._policy, self.calibration, draw, self._afford(calls))
@@ -123,7 +138,7 @@ class WallBounce:
 
     def _in_order(self, task_type: TaskType, answered: Sequence[str] = ()) -> tuple[Provider, ...]:
         """The providers in the order in which they are asked now; those that have `answered` come first."""
-        order = in_order(self._providers, self._turn, self.rule(task_type).providers)
+        order = in_order(self._providers, self._turn, self.rule(self._panel(task_type)).providers)
         known = tuple(p for p in self._providers if p.name in answered)
         return (*known, *(p for p in order if p not in known))
 
@@ -138,12 +153,9 @@ class WallBounce:
 
         return afford
 
-    def _check_budget(self, providers: Sequence[Provider], question: Question) -> None:
+    def _check_budget(self, worst: float) -> None:
         limit = self._policy.per_request_usd
-        if limit is None:
-            return
-        worst = worst_of_tier(providers, question)
-        if worst > limit:
+        if limit is not None and worst > limit:
             raise AnalysisError(
                 "over_request_budget",
                 msg(

@@ -14,8 +14,13 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 
 Language = Literal["en", "ja"]
-TaskType = Literal["basic", "premium", "critical"]
-TIERS: tuple[TaskType, ...] = ("basic", "premium", "critical")
+TaskType = Literal["basic", "premium", "critical", "cascade"]
+PANELS: tuple[TaskType, ...] = ("basic", "premium", "critical")
+"""The tiers of which a panel sits at once, the lowest first."""
+CASCADE: TaskType = "cascade"
+"""One model answers, another checks; where that is not enough, the panel of HANDED_TO sits."""
+HANDED_TO: TaskType = "premium"
+TIERS: tuple[TaskType, ...] = (*PANELS, CASCADE)
 DEADLINE = 120.0
 MAX_BOUNCES = 2
 
@@ -93,6 +98,7 @@ def policy_of(spec: Spec, *, counts: bool = True) -> Policy:
             "basic": TierRule(tiers.basic.providers, tiers.basic.confidence, consensus),
             "premium": TierRule(tiers.premium.providers, tiers.premium.confidence, consensus),
             "critical": TierRule(tiers.critical.providers, tiers.critical.confidence, consensus),
+            "cascade": TierRule(2, tiers.cascade.confidence, consensus),
         },
         deadline=seconds(spec.app.limits.request_timeout),
         max_bounces=spec.wallbounce.max_bounces,

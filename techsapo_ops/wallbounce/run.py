@@ -10,15 +10,17 @@ from statistics import fmean
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Critique, Grade
-from techsapo_ops.wallbounce.calls import Afford, Calls, Slots
+from techsapo_ops.wallbounce.calls import Afford, Calls, Slots, cheapest
 from techsapo_ops.wallbounce.context import Bounced, Escalated
 from techsapo_ops.wallbounce.examination.examination import Candidate, Examination, GradingForm, grading_forms
 from techsapo_ops.wallbounce.providers.failures import Failure
 from techsapo_ops.wallbounce.providers.prices import worst_of_escalation, worst_of_round
 from techsapo_ops.wallbounce.providers.provider import SIMULATED, AskRevision, Provider
-from techsapo_ops.wallbounce.question import Policy, TaskType
+from techsapo_ops.wallbounce.question import CASCADE, HANDED_TO, Policy, TaskType
 from techsapo_ops.wallbounce.verdict import integrate, next_step
 from techsapo_ops.wallbounce.verdict.calibration import Calibration
+from techsapo_ops.wallbounce.verdict.check import Check
+from techsapo_ops.wallbounce.verdict.commands import asks_for_danger
 from techsapo_ops.wallbounce.verdict.next_step import (
     Bounce,
     Escalation,
@@ -28,7 +30,7 @@ from techsapo_ops.wallbounce.verdict.next_step import (
 )
 from techsapo_ops.wallbounce.verdict.verdict import Outcome, Verdict, decisive, judge
 
-SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5}
+SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5, "cascade": 0.3}
 """Share of the time that is left which a phase may take, so that the phases after it still have some."""
 SETTLE = 0.02
 """Share of the whole time kept for settling, so that our caller's own deadline is not reached."""
@@ -67,6 +69,7 @@ class Run:
         self._slots = Slots(calls, afford, policy.deadline * WORTH_A_PHASE)
         self._tier = calls.context.task_type
         self._examination = Examination()
+        self._check: Check | None = None
         self._authors: list[Provider] = []
         self._asked: list[Provider] = []
         self._failures: list[Failure] = []
@@ -83,20 +86,31 @@ class Run:
 
         Returns how many answered.
         """
+        question = self._calls.question
+        if self._tier == CASCADE and not asks_for_danger(question):
+            memory = self._calls.context.memory
+            first, *spares = cheapest(self._providers, () if memory is None else memory.answered)
+            await self._join([first], self._limit("cascade"), spares)
+            return len(self._authors)
+        handed, self._tier = self._tier == CASCADE, HANDED_TO if self._tier == CASCADE else self._tier
         wanted = self._tiers[self._tier].providers
         await self._join(self._providers[:wanted], self._limit("answer"), self._providers[wanted:])
+        if handed and self._authors:
+            self._escalated("dangerous_question", self._authors)
         return len(self._authors)
 
     async def settle(self) -> Analysis:
         """Grade, bounce and escalate until the verdict stands or nothing is left to do."""
         if self._lonely:
             return self._analysis(self._verdict(), "lonely")
-        await self._examine()
+        await (self._checked() if self._tier == CASCADE else self._examine())
         while True:
             verdict, stalled = await self._bounced(self._verdict())
             destroys = self._examination.destroys(verdict.chosen)
             wanted = self._tiers[self._tier].confidence
             reason = reason_to_escalate(verdict, wanted, destructive=destroys, stalled=stalled)
+            if destroys and self._tier == CASCADE:
+                reason = "destructive"
             if reason is None:
                 return self._analysis(verdict, None)
             obstacle = await self._escalate(reason)
@@ -111,6 +125,19 @@ class Run:
         self._failures.extend(r for _, r in came if isinstance(r, Failure))
         self._authors.extend(p for p, r in came if isinstance(r, Candidate))
         self._examination.join([r for _, r in came if isinstance(r, Candidate)])
+
+    async def _checked(self) -> None:
+        """Let the cheapest that was not asked check the only answer; not where the panel sits anyway."""
+        (candidate,) = self._examination.candidates
+        left = cheapest([p for p in self._providers if p not in self._asked])
+        if self._examination.destroys(0) or not left:
+            return
+        forms = grading_forms([candidate], [(1, 0)], self._draw)
+        names, checker = [candidate.answer.provider], left[0]
+        (given,) = await self._calls.grades(
+            [(checker, None, form) for form in forms], self._limit("cascade"), names, self._afford
+        )
+        self._check = Check(checker.name, checker.model, given.get(0))
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
@@ -134,7 +161,9 @@ class Run:
     def _verdict(self) -> Verdict:
         rule = self._tiers[self._tier]
         models = tuple(a.model for a in self._examination.answers)
-        evidence = self._examination.evidence()
+        check, evidence = self._check, self._examination.evidence()
+        if check is not None:
+            evidence, models = check.evidence(self._examination.candidates[0]), (*models, check.model)
         weights = self._calibration.weights(self._tier, models, evidence.chosen, evidence.stood)
         return judge(evidence, rule, weights)
 
@@ -216,16 +245,19 @@ class Run:
             return "time"
         if not await self._afford(self._escalation_cost(joining)):
             return "budget"
-        self._tier = tier
-        made = Escalation(reason, tier, tuple(p.name for p in joining))
-        self._escalations.append(made)
-        self._calls.context.tell(
-            Escalated(self._calls.question.request_id, self._calls.context.task_type, made)
-        )
+        self._tier, self._check = tier, None
+        self._escalated(reason, joining)
         spares = [p for p in self._providers if p not in self._asked and p not in joining]
         await self._join(joining, self._limit("blind"), spares)
         await self._examine()
         return None
+
+    def _escalated(self, reason: str, joining: Sequence[Provider]) -> None:
+        made = Escalation(reason, self._tier, tuple(p.name for p in joining))
+        self._escalations.append(made)
+        self._calls.context.tell(
+            Escalated(self._calls.question.request_id, self._calls.context.task_type, made)
+        )
 
     def _above(self) -> tuple[TaskType | None, list[Provider]]:
         """The next tier that somebody joins, and who; no tier where nobody is left to ask."""
@@ -263,7 +295,9 @@ class Run:
         chosen = examination.candidates[verdict.chosen]
         added = integrate.amendments(examination, verdict) if came is not Outcome.REFUSED else ()
         destructive, hazards = integrate.dangers(chosen, added, question.language)
-        unsettled = examination.objections(verdict.chosen)
+        unsettled, reviews = examination.objections(verdict.chosen), examination.reviews()
+        if (check := self._check) is not None:
+            unsettled, reviews = check.objections(chosen), check.reviews(chosen)
         others = integrate.dissent(examination, verdict)
         open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()
         analysis = Analysis(
@@ -276,7 +310,7 @@ class Run:
             cost_usd=self._calls.cost_usd,
             tier=self._tier,
             text="",
-            reviews=examination.reviews(),
+            reviews=reviews,
             unsettled=unsettled,
             dissent=others,
             amendments=added,
@@ -286,6 +320,7 @@ class Run:
             escalations=tuple(self._escalations),
             hypotheses=open_,
             later_failures=tuple(self._calls.later_failures),
+            check=check,
         )
         return replace(analysis, text=integrate.text(analysis))
 

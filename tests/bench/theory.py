@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer, Critique
 from techsapo_ops.wallbounce.providers.provider import AskAnswer, AskRevision
 from techsapo_ops.wallbounce.providers.simulated import Simulated
-from techsapo_ops.wallbounce.question import TIERS, Question, TierRule
+from techsapo_ops.wallbounce.question import PANELS, TIERS, Question, TierRule
 from techsapo_ops.wallbounce.verdict.learning import estimate, learn
 from techsapo_ops.wallbounce.verdict.record import Labelled, record_of
 from tests.bench.row import Row
@@ -185,7 +185,7 @@ def garbled(share: float) -> Judged:
     """Analyses of all tiers by four providers of whose grades that share is lost; whether each is right."""
     found = []
     for n, setting in enumerate(HELD_OUT[:4]):
-        for tier in TIERS:
+        for tier in PANELS:
             voices = [Garbling(p, share, n * 10 + i) for i, p in enumerate(setting.providers(4, 500 + n))]
             made = analyses(voices, questions(40, 500 + n), tier)
             found += [(a, right(a.question, a.answer)) for a in made]

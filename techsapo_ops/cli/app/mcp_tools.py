@@ -21,6 +21,7 @@ from techsapo_ops.cli.output import harmless_values, plain
 from techsapo_ops.errors import OpsError
 from techsapo_ops.masking.masker import Masker
 from techsapo_ops.messages import msg
+from techsapo_ops.wallbounce.question import TaskType
 
 Document = dict[str, Any]
 MOST = 64 * 1024
@@ -51,7 +52,7 @@ def server(asked: Callable[[], Orchestrator], place: SpecChoice | None) -> MCPSe
 
     def ask(
         question: Annotated[str, Field(min_length=1, max_length=20_000)],
-        tier: Literal["basic", "premium", "critical"] = "basic",
+        tier: TaskType = "basic",
         language: Literal["en", "ja"] | None = None,
     ) -> Document:
         """Ask the panel of models; they grade each other. Costs money. `outcome` says whether to trust it."""

@@ -131,6 +131,7 @@ class TierName(StrEnum):
     BASIC = "basic"
     PREMIUM = "premium"
     CRITICAL = "critical"
+    CASCADE = "cascade"
 
 
 class LanguageName(StrEnum):

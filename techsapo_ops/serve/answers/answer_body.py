@@ -42,7 +42,7 @@ def answer_document(
     rule = wallbounce.rule(analysis.tier)
     verdict = analysis.verdict
     notes = list(verdict.notes)
-    if len(analysis.answers) + len(analysis.failures) < rule.providers:
+    if len(analysis.voices) + len(analysis.failures) < rule.providers:
         notes.append("fewer_providers_than_the_tier_asks_for")
     if account.uncertain or not all(p.price.known for p in wallbounce.chosen(analysis.task_type)):
         notes.append("cost_is_a_worst_case")
@@ -134,7 +134,7 @@ def _evidence(analysis: Analysis) -> Document:
     verdict = analysis.verdict
     return {
         "tier": analysis.tier,
-        "models": list(model_set([a.model for a in analysis.answers])),
+        "models": list(model_set([model for _, model in analysis.voices])),
         "agreement": round(verdict.agreement, 4),
         "grade": round(verdict.grade, 4),
         "contradicted": CONTRADICTED in verdict.notes,

@@ -27,6 +27,7 @@ from techsapo_ops.serve.http.responses import (
     while_connected,
 )
 from techsapo_ops.serve.pages.markup import with_html
+from techsapo_ops.wallbounce.question import TaskType
 
 _PROBLEMS = problem_responses(400, 401, 402, 403, 413, 415, 422, 429, 500, 502, 503, 504)
 _USER = Header(default=None, description="Who asks, for the audit log; recorded beside the key's name.")
@@ -58,8 +59,11 @@ class GenerateBody(BaseModel):
     prompt: Annotated[str, Field(description="The question, in Japanese or English.")]
     language: _Language = None
     task_type: Annotated[
-        Literal["basic", "premium", "critical"],
-        Field(description="How many providers answer, and how sure the answer must be."),
+        TaskType,
+        Field(
+            description="How many providers answer, and how sure the answer must be. cascade: one answers, "
+            "another checks, and more are asked only where that is not enough."
+        ),
     ] = "basic"
 
 
@@ -72,7 +76,7 @@ class AnalyzeLogsBody(BaseModel):
     error_output: Annotated[str, Field(description="What it printed, or the log.")] = ""
     system_context: Annotated[str, Field(description="Host, versions, what was changed.")] = ""
     language: _Language = None
-    task_type: Literal["basic", "premium", "critical"] = "basic"
+    task_type: TaskType = "basic"
 
 
 def api_routes(gate: Gate, asking: Asking) -> APIRouter:

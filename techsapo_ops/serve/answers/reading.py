@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
@@ -33,7 +33,7 @@ class AskedProviderBody(Body):
 class OfferBody(Body):
     """One tier as it is now. Costs are in USD."""
 
-    task_type: Literal["basic", "premium", "critical"]
+    task_type: TaskType
     wanted: Annotated[int, Field(description="How many providers the tier asks first.")]
     providers: Annotated[
         list[AskedProviderBody],

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from techsapo_ops.catalogue.dangers import Effect
 from techsapo_ops.serve.bodies.base import Body, Rounded
+from techsapo_ops.wallbounce.question import TaskType
 
 Html = Annotated[
     str | None,
@@ -65,7 +66,7 @@ class ThresholdsBody(Body):
 class EvidenceBody(Body):
     """What the confidence was computed from, and what supports it."""
 
-    tier: Literal["basic", "premium", "critical"]
+    tier: TaskType
     models: list[str]
     agreement: Annotated[
         float, Field(description="A: (largest cluster - 1) / (answers compared with the chosen one).")
@@ -167,7 +168,7 @@ class EscalationBody(Body):
     """A step up to a higher tier, with the providers that joined blind."""
 
     reason: str
-    tier: Literal["basic", "premium", "critical"]
+    tier: TaskType
     providers: list[str]
 
 
@@ -191,15 +192,18 @@ class AnswerBody(Body):
     """The answer and how far it can be trusted. Scores are 0 to 1."""
 
     request_id: str
-    task_type: Literal["basic", "premium", "critical"]
+    task_type: TaskType
     language: Literal["en", "ja"]
     answer: str
     answered_by: str
     root_cause: Annotated[str, Field(description="In the chosen provider's words; empty where it gave none.")]
     commands: list[str]
     tier: Annotated[
-        Literal["basic", "premium", "critical"],
-        Field(description="The tier that the analysis ended in: task_type, or one above it."),
+        TaskType,
+        Field(
+            description="The tier that the analysis ended in: task_type, or one above it; "
+            "premium or critical where a cascade needed a panel."
+        ),
     ]
     outcome: Annotated[
         Literal["accepted", "unsettled", "refused"],

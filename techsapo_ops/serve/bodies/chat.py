@@ -13,6 +13,7 @@ from typing import Any, Literal, Never
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.bodies.base import Body
 from techsapo_ops.serve.http.problems import Code, Problem
+from techsapo_ops.wallbounce.question import TaskType
 
 _TYPES: Mapping[type, str] = {
     bool: msg("a boolean"),
@@ -284,7 +285,7 @@ class VerdictBody(Body):
     consensus: float | None
     accepted: bool
     outcome: Literal["accepted", "unsettled", "refused"]
-    tier: Literal["basic", "premium", "critical"]
+    tier: TaskType
     simulated: bool
     cost_usd: float
     cache: Literal["hit", "miss"]

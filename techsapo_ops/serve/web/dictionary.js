@@ -4,7 +4,7 @@ export const WORDS = {
   ja: {
     skip: "本文へ移動", askPage: "質問", dashboardsPage: "ダッシュボード", statusPage: "状態", api: "API", help: "ヘルプ", pages: "ページ", theme: "テーマ", other: "English",
     question: "質問", placeholder: "例：Dockerコンテナが起動しない", tier: "段階",
-    basic: "基本", premium: "プレミアム", critical: "重要",
+    basic: "基本", premium: "プレミアム", critical: "重要", cascade: "カスケード",
     keys: "Ctrl+Enterで送信", send: "質問する", stop: "中止",
     answer: "回答", each: "各プロバイダーの回答",
     asking: "問い合わせています…", done: "回答が届きました", stopped: "中止しました",
@@ -56,7 +56,7 @@ export const WORDS = {
       techsapo_budget_utilization_percent: "予算使用率", techsapo_auth_failures_total: "認証失敗", techsapo_rate_limit_hits_total: "レート制限", techsapo_anomaly_requests_total: "異常リクエスト",
     },
     reasons: {
-      split: "回答が不一致", not_compared: "回答を比較できない", sole_answer: "回答が1件のみ", low_confidence: "信頼度が低い", destructive: "元に戻せない操作",
+      split: "回答が不一致", not_compared: "回答を比較できない", sole_answer: "回答が1件のみ", low_confidence: "信頼度が低い", destructive: "元に戻せない操作", dangerous_question: "質問に元に戻せない操作がある",
       bounce_stalled: "差し戻しで改善せず", nothing_to_bounce: "差し戻す点がない", consensus: "合意度が低い", grade: "評価が低い",
     },
     notes: {
@@ -140,7 +140,7 @@ export const WORDS = {
   en: {
     skip: "Skip to the content", askPage: "Ask", dashboardsPage: "Dashboards", statusPage: "Status", api: "API", help: "Help", pages: "Pages", theme: "Light/dark", other: "日本語",
     question: "Question", placeholder: "e.g. My Docker container does not start", tier: "Tier",
-    basic: "Basic", premium: "Premium", critical: "Critical",
+    basic: "Basic", premium: "Premium", critical: "Critical", cascade: "Cascade",
     keys: "Ctrl+Enter sends", send: "Ask", stop: "Stop",
     answer: "Answer", each: "Each provider's answer",
     asking: "Asking…", done: "The answer is here", stopped: "Stopped",
@@ -192,7 +192,7 @@ export const WORDS = {
       techsapo_budget_utilization_percent: "Budget used", techsapo_auth_failures_total: "Refused keys", techsapo_rate_limit_hits_total: "Rate limits hit", techsapo_anomaly_requests_total: "Anomalous requests",
     },
     reasons: {
-      split: "two answers differ", not_compared: "answers could not be compared", sole_answer: "only one answer", low_confidence: "low confidence", destructive: "cannot be undone",
+      split: "two answers differ", not_compared: "answers could not be compared", sole_answer: "only one answer", low_confidence: "low confidence", destructive: "cannot be undone", dangerous_question: "the question contains what cannot be undone",
       bounce_stalled: "little gain from sending claims back", nothing_to_bounce: "nothing to send back", consensus: "low consensus", grade: "low grades",
     },
     notes: {

@@ -146,8 +146,15 @@ class Tier(Section):
     """Lowest confidence at which an answer is accepted."""
 
 
+class Cascade(Section):
+    """When a checked answer is given without a panel."""
+
+    confidence: Ratio = 0.8
+    """Lowest confidence at which the answer is accepted. Below it the panel of `premium` is asked."""
+
+
 class Tiers(Section):
-    """The three task types."""
+    """The task types."""
 
     basic: Tier = Field(default_factory=lambda: Tier.model_construct(providers=2, confidence=0.7))
     """Everyday questions."""
@@ -155,6 +162,11 @@ class Tiers(Section):
     """Questions where a wrong answer costs time."""
     critical: Tier = Field(default_factory=lambda: Tier.model_construct(providers=4, confidence=0.9))
     """Questions where a wrong answer costs data or availability."""
+    cascade: Cascade = Field(default_factory=Cascade.model_construct)
+    """Questions for which the cheapest model is enough, if another one confirms it: the cheapest provider
+    answers, the next cheapest checks. The providers of `premium` are asked only if the check disagrees, if
+    the confidence is too low, or if the question or the answer contains a command that cannot be undone.
+    """
 
 
 LanguageRule = Literal["locale", "auto", "ja", "en"]

@@ -15,10 +15,11 @@ from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.spec.providers import announced_end, answer_length
+from techsapo_ops.wallbounce.calls import cheapest
 from techsapo_ops.wallbounce.providers.provider import Price
 from techsapo_ops.wallbounce.providers.registry import Registry, look_up, recipe
 from techsapo_ops.wallbounce.providers.try_provider import AT_MOST, Candidate, Tried, try_provider
-from techsapo_ops.wallbounce.question import TIERS, TaskType
+from techsapo_ops.wallbounce.question import CASCADE, PANELS, TaskType
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,17 @@ def list_providers(loaded: LoadedSpec) -> list[ListedProvider]:
 
 def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) -> ListedProvider:
     place = next((n for n, provider in enumerate(registry.usable) if provider.name == name), None)
-    tiers = spec.wallbounce.tiers
+    tiers: list[TaskType] = [
+        t for t in PANELS if place is not None and place < getattr(spec.wallbounce.tiers, t).providers
+    ]
+    if name in [provider.name for provider in cheapest(registry.usable)[:2]]:
+        tiers.append(CASCADE)
     model = section if isinstance(section, ModelProvider) else None
     return ListedProvider(
         name,
         section,
         registry.unavailable.get(name),
-        tuple(t for t in TIERS if place is not None and place < getattr(tiers, t).providers),
+        tuple(tiers),
         registry.usable[place].price if place is not None else None,
         answer_length(model) if model is not None else None,
     )

@@ -148,6 +148,15 @@ def worst_of_tier(providers: Sequence[Provider], question: Question) -> float:
     return answers + sum(worst_cost(p, question, everything) for p in providers)
 
 
+def worst_of_cascade(
+    by_price: Sequence[Provider], order: Sequence[Provider], size: int, question: Question
+) -> float:
+    """Most that the cheapest's answer, a check and then a panel of `size` can cost; `order` is the spec's."""
+    first, checker = by_price[0], by_price[:2][-1]
+    panel = [first, *(p for p in order if p is not first)][:size]
+    return worst_of_tier(panel, question) + worst_cost(checker, question, _longest([first]))
+
+
 def worst_of_round(authors: Sequence[Provider], revisions: Mapping[int, AskRevision]) -> float:
     """Most that a round of bounces can cost: `revisions`, by index of the author, then all grading them."""
     revising = sum(worst_of_ask(authors[i], shown(ask)) for i, ask in revisions.items())

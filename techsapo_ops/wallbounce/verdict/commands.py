@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from techsapo_ops.catalogue.dangers import Danger, Effect, Sign, signs
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.question import Language, fold
+from techsapo_ops.wallbounce.question import KNOWLEDGE, Language, Question, fold
 
 _QUOTED = re.compile(
     r"`([^`\n]{2,200})`|「([^「」\n]{2,200})」|^[ \t]{0,8}\$[ \t]+(\S[^\n]{1,200})$", re.MULTILINE
@@ -240,6 +240,15 @@ def _does(word: str) -> tuple[str, int]:
 def destructive(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
     """Every command that is recognised in `text` and can't be undone."""
     return tuple(d for d in dangerous(text, language) if d.lasting)
+
+
+def asks_for_danger(question: Question) -> bool:
+    """Whether `question` names a command that can't be undone.
+
+    The team's own pages are left out: what an answer takes from them is looked at in the answer.
+    """
+    parts = [part.text for part in question.parts if part.name != KNOWLEDGE] or [question.text]
+    return any(destructive(text) for text in parts)
 
 
 def dangerous_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:

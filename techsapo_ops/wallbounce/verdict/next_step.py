@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.answers import Critique, Objection
-from techsapo_ops.wallbounce.question import TIERS, TaskType
+from techsapo_ops.wallbounce.question import CASCADE, HANDED_TO, PANELS, TaskType
 from techsapo_ops.wallbounce.verdict.verdict import (
     ANSWERABLE,
     BOUNCE_BAND,
@@ -71,8 +71,10 @@ class Escalation:
 
 def next_tier(tier: TaskType) -> TaskType | None:
     """The tier above `tier`; None at the top."""
-    index = TIERS.index(tier) + 1
-    return TIERS[index] if index < len(TIERS) else None
+    if tier == CASCADE:
+        return HANDED_TO
+    index = PANELS.index(tier) + 1
+    return PANELS[index] if index < len(PANELS) else None
 
 
 def reason_to_escalate(verdict: Verdict, wanted: float, *, destructive: bool, stalled: bool) -> str | None:

@@ -25,7 +25,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Who gave one of the answers."""
+    """Who gave one of the answers, or checked the only one of a cascade."""
 
     model: Name
     version: Name
@@ -100,15 +100,15 @@ def record_of(analysis: Analysis, rule: TierRule, versions: Mapping[str, str] | 
 
     `versions` are those that vendors reported, by name of the provider.
     """
-    verdict, answers = analysis.verdict, analysis.answers
-    place = {answer.provider: index for index, answer in enumerate(answers)}
-    relations = verdict.relations or (None,) * len(answers)
+    verdict, voices = analysis.verdict, analysis.voices
+    place = {provider: index for index, (provider, _) in enumerate(voices)}
+    relations = verdict.relations or (None,) * len(voices)
     reported = versions or {}
     return PanelRecord(
         analysis.tier,
         tuple(
-            Member(a.model[:200], reported.get(a.provider, a.model)[:200], family_of(a.model), agrees)
-            for a, agrees in zip(answers, relations, strict=True)
+            Member(model[:200], reported.get(provider, model)[:200], family_of(model), agrees)
+            for (provider, model), agrees in zip(voices, relations, strict=True)
         ),
         tuple(
             PeerGrade(place[r.grader], place[r.subject], mean)

@@ -27,7 +27,7 @@ def client(server: Server, key: str = "not-needed") -> openai.OpenAI:
 
 def test_an_answer_its_stream_and_the_models_as_the_official_client_reads_them(shared: Pool) -> None:
     with client(shared.app()) as api:
-        tiers = [f"techsapo-{tier}" for tier in ("basic", "premium", "critical")]
+        tiers = [f"techsapo-{tier}" for tier in ("basic", "premium", "critical", "cascade")]
         assert [m.id for m in api.models.list()] == [*tiers, *(f"{name}+notes" for name in tiers)]
         question = [{"role": "user", "content": "Dockerコンテナが起動しない"}]
         whole = api.chat.completions.create(model="techsapo-premium", messages=question)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def test_each_provider_is_told_with_what_is_known_of_its_model(folder: Path) -> 
     assert claude["price"]["source"].startswith("genai-prices ")
     assert claude["end"] is None
     assert found["gemini"]["max_output_tokens"] == 16_384
-    assert found["spare"]["tiers"] == []
+    assert found["spare"]["tiers"] == ["cascade"], "it is cheap"
 
 
 def test_one_that_is_not_asked_says_why_and_keeps_what_is_known(folder: Path) -> None:

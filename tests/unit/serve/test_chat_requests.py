@@ -153,9 +153,9 @@ async def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> N
         models = [m["id"] for m in (await client.get("/v1/models")).json()["data"]]
         paths = (*models, "techsapo-basic%2Bnotes", "techsapo-basic+", "gpt-6.1-sol")
         found = [(await client.get(f"/v1/models/{name}")).status_code for name in paths]
-    tiers = ("basic", "premium", "critical")
+    tiers = ("basic", "premium", "critical", "cascade")
     assert models == [f"techsapo-{t}" for t in tiers] + [f"techsapo-{t}+notes" for t in tiers]
-    assert found == [200] * 7 + [404] * 2
+    assert found == [200] * 9 + [404] * 2
 
 
 def test_in_a_stream_there_are_comments_and_chunks_alone(tmp_path: Path) -> None:

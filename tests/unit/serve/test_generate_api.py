@@ -149,7 +149,7 @@ def test_a_tier_that_no_day_can_pay_is_told_at_the_start(
         return [fields["taskType"] for fields in told]
 
     dear = {"monthly_usd": 1, "daily_usd": 0.1, "count_simulated": True}
-    assert asyncio.run(warmed(dear)) == ["premium", "critical"]
+    assert asyncio.run(warmed(dear)) == ["premium", "critical", "cascade"]
     assert told[0]["limit"] == 0.1
     assert asyncio.run(warmed({**dear, "daily_usd": 1})) == []
     assert asyncio.run(warmed({**dear, "count_simulated": False})) == []

@@ -22,12 +22,14 @@ def test_each_tier_says_whom_it_asks_and_what_that_costs_at_most(tmp_path: Path)
         ("GET", "/api/v1/tiers", {}),
         ("GET", "/api/v1/tiers?characters=4000", {}),
     )
-    basic, premium, critical = told.json()["tiers"]
+    basic, premium, critical, cascade = told.json()["tiers"]
     assert told.json()["simulated"] is True
     assert [p["name"] for p in basic["providers"]] == ["sim-a", "sim-b"]
     assert (len(premium["providers"]), critical["wanted"], len(critical["providers"])) == (3, 4, 3)
     assert (basic["confidence"], basic["consensus"]) == (0.7, 0.6)
     assert 0 < basic["most_usd"] < long.json()["tiers"][0]["most_usd"]
+    assert (cascade["wanted"], len(cascade["providers"]), cascade["confidence"]) == (2, 2, 0.8)
+    assert cascade["most_usd"] > premium["most_usd"], "its panel and the check before it"
     assert basic["most_usd"] >= asked.json()["cost_usd"]
 
 

@@ -40,6 +40,7 @@ USUAL_TIERS: Mapping[TaskType, TierRule] = {
     "basic": TierRule(2, 0.7, 0.6),
     "premium": TierRule(3, 0.8, 0.6),
     "critical": TierRule(4, 0.9, 0.6),
+    "cascade": TierRule(2, 0.8, 0.6),
 }
 
 
@@ -112,13 +113,15 @@ class Scripted(Phased):
 
     async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
         self.shown.append(peers)
-        assert own is not None
         grades = []
+        view = own.text if own is not None else (await self.answer(question)).text
         for peer in peers:
-            same = peer.text == own.text
+            same = peer.text == view
             stance = Stance.ENTAILS if same else Stance.CONTRADICTS
             scores = (4, 4, 4) if same else (1, 3, 1)
-            grades.append(graded(peer.label, [stance] * len(peer.claims), scores, own.root_cause))
+            grades.append(
+                graded(peer.label, [stance] * len(peer.claims), scores, "" if own is None else own.root_cause)
+            )
         return Grades(
             self.name, self.model, tuple(grades), Tokens(20, 5), 0.01, self.price.cost(Tokens(20, 5))
         )
