@@ -15,6 +15,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.question import TaskType
@@ -101,9 +102,8 @@ def saving(path: Path | None) -> Iterator[Saved]:
     if path is None:
         yield Saved(str(uuid.uuid4()), {})
         return
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError as error:
         raise _unusable(path, error) from None
     try:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import comb, sqrt
-from typing import NamedTuple
 
 Z95 = 1.959964
 """Of a two-sided interval of 95 %."""
 ALPHA = 0.05
 POWER = 0.8
-_EXACT = 14
+_EXACT = 15
 """Differences up to which every pattern of signs is tried; beyond, `_DRAWS` of them."""
 _DRAWS = 20_000
 _SEED = 1
@@ -22,7 +22,8 @@ _MOST = 400
 """Cases up to which power is computed exactly; more are scaled by the square root of their number."""
 
 
-class Interval(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Interval:
     """A share, and where its 95 % interval begins and ends."""
 
     share: float
@@ -57,9 +58,11 @@ def sign_flip(differences: Sequence[float]) -> float:
     if not sizes:
         return 1.0
     bound = abs(sum(differences)) * (1 - 1e-12)
-    if len(sizes) <= _EXACT + 1:
+    if len(sizes) <= _EXACT:
         patterns = product((1, -1), repeat=len(sizes))
-        as_far = sum(abs(sum(s * d for s, d in zip(signs, sizes, strict=True))) >= bound for signs in patterns)
+        as_far = sum(
+            abs(sum(s * d for s, d in zip(signs, sizes, strict=True))) >= bound for signs in patterns
+        )
         return float(as_far / 2 ** len(sizes))
     draw = random.Random(_SEED)  # noqa: S311 - no secret
     as_far = sum(abs(sum(d if draw.random() < 0.5 else -d for d in sizes)) >= bound for _ in range(_DRAWS))
