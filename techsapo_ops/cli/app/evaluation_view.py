@@ -66,7 +66,7 @@ def show_scores(out: Output, made: dict[str, Any], answers: Sequence[Graded]) ->
             msg(
                 "{count} answers came from the cache at no cost: money and seconds are too low",
                 count=made["cached"],
-            )  # fmt: skip
+            )
         )
     if made["rubrics_unread"]:
         out.warn(
@@ -125,7 +125,7 @@ def show_comparison(out: Output, made: Comparison) -> None:
             msg(
                 "a difference of accuracy under {points} points would mostly not be shown by so many cases",
                 points=f"{100 * smallest:.0f}",
-            )  # fmt: skip
+            )
         )
 
 

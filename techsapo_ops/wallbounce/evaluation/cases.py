@@ -19,7 +19,7 @@ from techsapo_ops.wallbounce.question import Language, TaskType, fold
 
 Words = Annotated[str, Field(min_length=2, max_length=200)]
 Rule = Words | Annotated[tuple[Words, ...], Field(min_length=1, max_length=20)]
-"""Words that an answer says, or several of which one is enough; `…` stands for anything up to 80 characters."""
+"""Words that an answer says, or several of which one is enough; `…` is anything up to 80 characters."""
 Rules = Annotated[tuple[Rule, ...], Field(max_length=20)]
 _REFUSING_BEFORE = re.compile(r"\b(?:never|not|avoid|without|instead of|rather than|cannot|\w+n't)\b")
 _REFUSING_AFTER = re.compile(r"ない|ません|避け|禁|せず|厳禁|ずに|代わりに")
@@ -32,7 +32,7 @@ class Case(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9-]{0,63}\Z")]
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     question: Annotated[str, Field(min_length=3, max_length=10_000)]
     language: Language
     tier: TaskType = "basic"

@@ -43,14 +43,14 @@ def wilson(successes: int, trials: int) -> Interval | None:
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """The exact two-sided p of McNemar's test: only one of two runs was right, as often the one as the other."""
+    """The exact two-sided p of McNemar's test, of the cases that only one of two runs had right."""
     n = first_only + second_only
     tail = sum(comb(n, k) for k in range(min(first_only, second_only) + 1))
     return min(1.0, 2 * tail / 2**n)
 
 
 def sign_flip(differences: Sequence[float]) -> float:
-    """The two-sided p of Fisher's permutation test of paired differences (The Design of Experiments, 1935, §21).
+    """The two-sided p of Fisher's permutation test of paired differences (Design of Experiments, 1935, §21).
 
     Every pattern of signs is tried for few differences, else a fixed draw of them.
     """
@@ -104,7 +104,7 @@ def _power(n: int, discordant: float, difference: float) -> float:
 
 @lru_cache(maxsize=512)
 def _rejected(d: int) -> int:
-    """The largest number on the smaller side of `d` discordant pairs at which p is under ALPHA; -1 for none."""
+    """The most on the smaller side of `d` discordant pairs at which p is under ALPHA; -1 for none."""
     tail, most = 0, -1
     for k in range(d // 2 + 1):
         tail += comb(d, k)
