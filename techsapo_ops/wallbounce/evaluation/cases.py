@@ -17,7 +17,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.question import Language, TaskType, fold
 
-Words = Annotated[str, Field(min_length=2, max_length=200)]
+Words = Annotated[str, Field(min_length=1, max_length=200)]
 Rule = Words | Annotated[tuple[Words, ...], Field(min_length=1, max_length=20)]
 """Words that an answer says, or several of which one is enough; `…` is anything up to 80 characters."""
 Rules = Annotated[tuple[Rule, ...], Field(max_length=20)]
