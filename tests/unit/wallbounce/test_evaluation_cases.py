@@ -1,0 +1,118 @@
+"""Rules of labelled questions, and our own sixty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rows import each_row
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.wallbounce.evaluation.cases import Case, read_cases
+from techsapo_ops.wallbounce.evaluation.saved import Attempt
+from techsapo_ops.wallbounce.evaluation.scores import Graded, compare, graded, score
+
+OWN = read_cases(Path(__file__).parents[3] / "examples" / "eval")
+
+
+def case(**rules: object) -> Case:
+    return Case.model_validate({"id": "c", "question": "why?", "language": "en", **rules})
+
+
+def attempt(answer: str = "reload", **more: object) -> Attempt:
+    return Attempt.model_validate(
+        {
+            "case": "c", "digest": "d", "tier": "basic", "answer": answer, "outcome": "accepted",
+            "accepted": True, "confidence": 0.9, "cost_usd": 0.02, "seconds": 4, "simulated": True,
+            "cached": False, **more,
+        }
+    )  # fmt: skip
+
+
+def test_there_are_thirty_cases_in_each_language() -> None:
+    assert Counter(each.language for each in OWN) == {"en": 30, "ja": 30}
+
+
+@each_row("each", OWN)
+def test_a_right_answer_keeps_the_rules_and_a_wrong_one_and_those_to_other_questions_do_not(
+    each: Case,
+) -> None:
+    assert each.example
+    assert each.wrong
+    assert each.broken(each.example) == ()
+    assert each.broken(each.wrong) != ()
+    if each.answerable:
+        assert [o.id for o in OWN if o is not each and not each.broken(o.example)] == []
+
+
+@each_row(
+    "rules, answer, broken",
+    [
+        ({"must_say": ["inode"]}, "Out of INODES", ()),
+        ({"must_say": ["rm"]}, "an alarm", ("rm",)),
+        ({"must_say": [["MTU", "MSS"]]}, "clamp the mss", ()),
+        ({"commands": ["lsof … deleted"]}, "lsof | grep\tdeleted", ()),
+        ({"commands": ["df -i"]}, "ｄｆ　-i", ()),
+        ({"must_say": ["a.b"]}, "axb", ("a.b",)),
+        ({"must_not_say": ["FLUSHALL"]}, "Run FLUSHALL.", ("!FLUSHALL",)),
+        ({"must_not_say": ["FLUSHALL"]}, "Never run FLUSHALL.", ()),
+        ({"must_not_say": ["FLUSHALL"]}, "Do not wait. Run FLUSHALL.", ("!FLUSHALL",)),
+        ({"must_not_say": ["FLUSHALL"]}, "FLUSHALL は実行しないでください。", ()),
+    ],
+)
+def test_a_rule_finds_words_from_their_beginning_and_no_advice_against_them(
+    rules: dict[str, object], answer: str, broken: tuple[str, ...]
+) -> None:
+    assert case(**rules).broken(answer) == broken
+
+
+def test_declining_is_right_only_where_there_is_no_answer() -> None:
+    refused = attempt("unsettled", outcome="refused", accepted=False)
+    unanswerable = graded(case(must_say=["which"], answerable=False), refused)
+    answerable = graded(case(must_say=["reload"]), refused)
+    assert (unanswerable.right, unanswerable.declined) == (True, False)
+    assert (answerable.right, answerable.declined) == (False, True)
+
+
+def test_what_the_panel_finds_unmet_is_wrong_though_it_keeps_the_rules() -> None:
+    rules = case(must_say=["reload"], rubric="Says to reload.")
+    assert [graded(rules, attempt(rubric=met)).right for met in (True, None, False)] == [True, True, False]
+
+
+def rows(*right: bool) -> list[Graded]:
+    return [
+        Graded(Case(id=f"c{n}", question="why?", language="en"), attempt(), each, False, ())
+        for n, each in enumerate(right)
+    ]
+
+
+def test_money_and_seconds_are_those_of_all_answers_for_each_right_one() -> None:
+    made = score(rows(True, False, False, True))
+    assert (made.right, made.usd_per_right, made.seconds_per_right) == (2, pytest.approx(0.04), 8)
+    assert made.overconfident is not None
+    assert made.overconfident.share == 1
+
+
+def test_two_runs_are_compared_on_what_both_were_asked() -> None:
+    made = compare(rows(True, True, False), rows(True, False))
+    assert (made.cases, made.only_this_right, made.only_other_right, made.p_accuracy) == (2, 1, 0, 1)
+    assert made.smallest_difference is None
+
+
+@each_row(
+    "text, said",
+    [
+        ("[", "is not YAML"),
+        ("{id: a, question: why, language: fr, must_say: [x]}", "language"),
+        ("{id: a, question: why, language: en}", "has no rule"),
+        ("- &a {id: a, question: why, language: en, must_say: [x]}\n- *a", "stands twice"),
+        (None, "holds no YAML files"),
+    ],
+)
+def test_what_is_no_case_is_refused_by_its_file(tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(OpsError, match=said) as caught:
+        read_cases(tmp_path)
+    assert caught.value.exit_code == 2
