@@ -83,6 +83,7 @@ COMMANDS: dict[str, LazyEntry] = {
     ),
     "serve": LazyEntry("app.serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": LazyEntry("app.ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
+    "feedback": LazyEntry("app.feedback", "feedback", "Say whether an answer was right.", _ASK),
     "mcp": LazyEntry("app.mcp", "mcp", "Give an AI client read-only tools, by MCP on stdio.", _ASK),
     "answers": LazyEntry(
         "app.answers", "app", "Show the cost of answers, reset a budget, calibrate confidence.", _ASK
