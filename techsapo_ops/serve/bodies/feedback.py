@@ -20,9 +20,7 @@ class FeedbackBody(BaseModel):
     request_id: Annotated[RequestId, Field(description="The answer's.")]
     label: Annotated[
         Said,
-        Field(
-            description="unused: nobody acted on the answer; unknown: it can't be told whether it is right."
-        ),
+        Field(description="unused: nobody acted on it; unknown: it can't be told whether it is right."),
     ]
     solved: Annotated[
         bool | None,
