@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,12 @@ import typer
 from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import Message, msg
 from techsapo_ops.wallbounce.providers.overview import ListedProvider, list_providers
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
+    from techsapo_ops.wallbounce.feedback.track_record import TrackRecord
     from techsapo_ops.wallbounce.providers.provider import Price
 
 
@@ -40,16 +43,57 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo providers list --json
     """
-    listed = list_providers(place.open().loaded)
+    project = place.open()
+    listed = list_providers(project.loaded)
+    records = _records(project)
     if out.as_json:
-        out.json({"providers": [provider_json(row) for row in listed]})
+        known = (
+            {**provider_json(row), "record": _record_json(records.get(row.model or ""))} for row in listed
+        )
+        out.json({"providers": list(known)})
         return
     out.table(COLUMNS, [provider_row(row) for row in listed], right=NUMBERS)
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
+    for row in listed:
+        if (record := records.get(row.model or "")) is not None:
+            out.say(record_line(row.name, record))
     if any(row.lacks is None and row.model is not None for row in listed):
         out.say(msg("a test asks each provider a small question and costs at most one cent per provider"))
         out.next("techsapo providers test")
+
+
+def _records(project: Project) -> dict[str, TrackRecord]:
+    """The record of each model, by what people said of its answers; none where the audit log is away."""
+    from techsapo_ops.cli.open_stack import open_stack
+    from techsapo_ops.wallbounce.feedback.judged import judged
+    from techsapo_ops.wallbounce.feedback.track_record import track_records
+    from techsapo_ops.watch.costs import answered_of
+
+    try:
+        return {each.model: each for each in track_records(judged(answered_of(open_stack(project), 90)))}
+    except OpsError:
+        return {}
+
+
+def record_line(name: str, record: TrackRecord) -> Message:
+    """How often a provider's model dissents, and how often its answers were right."""
+    dissents = msg(
+        "{name}: dissents in {dissented} of {compared}",
+        name=name, dissented=record.dissented, compared=record.compared,
+    )  # fmt: skip
+    if not record.judged:
+        return dissents
+    return msg(
+        "{dissents}; right in {right:g} of {judged}",
+        dissents=dissents,
+        right=record.right,
+        judged=record.judged,
+    )
+
+
+def _record_json(record: TrackRecord | None) -> dict[str, Any] | None:
+    return None if record is None else asdict(record)
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
