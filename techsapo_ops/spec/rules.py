@@ -225,7 +225,7 @@ def feedback(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             ("schedule", "feedback"),
             msg("people can't label answers of which the text is not stored"),
-            msg("write `audit: {prompt: masked, answers: masked}`"),
+            msg("set audit.prompt and audit.answers to masked"),
             uses=(("audit", "prompt"), ("audit", "answers")),
         )
 

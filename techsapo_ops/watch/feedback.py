@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.jobs.job import JobContext, JobResult
-from techsapo_ops.messages import Message, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.configuration import REPORT, REPORT_RECEIVER
 from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.stack.address import page_url
@@ -31,7 +31,7 @@ def picked(stack: Stack, now: datetime) -> tuple[Judged, ...]:
     return pick(each for each in analyses if each.labels or each.time >= now - _FRESH)
 
 
-def lines_of(stack: Stack, answers: tuple[Judged, ...]) -> tuple[Message, ...]:
+def lines_of(stack: Stack, answers: tuple[Judged, ...]) -> tuple[str, ...]:
     """A line with a link for each: not what was asked, nor which model was how sure."""
     zone = datetime.now().astimezone().tzinfo
     return tuple(

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
-from techsapo_ops.messages import Message, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.failures import FailureKind, advice_on
 
 _SHORT = 160
@@ -87,7 +87,7 @@ def _show_verdict(body: Mapping[str, Any]) -> None:
     out.print()
 
 
-def headline(body: Mapping[str, Any]) -> Message:
+def headline(body: Mapping[str, Any]) -> str:
     """How the answers are divided, and what to do now."""
     votes = [each for each in body["providers"] if each["status"] == "answered"]
     agree = sum(each.get("agrees") is True for each in votes)

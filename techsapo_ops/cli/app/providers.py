@@ -12,7 +12,7 @@ import typer
 from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.typer_base import CommandGroup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import Message, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.providers.overview import ListedProvider, list_providers
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     listed = list_providers(project.loaded)
     records = _records(project)
     if out.as_json:
-        known = (
-            {**provider_json(row), "record": _record_json(records.get(row.model or ""))} for row in listed
-        )
-        out.json({"providers": list(known)})
+        out.json({"providers": [provider_json(row, records.get(row.model or "")) for row in listed]})
         return
     out.table(COLUMNS, [provider_row(row) for row in listed], right=NUMBERS)
     for note in notes(listed, datetime.now(UTC).date()):
@@ -76,7 +73,7 @@ def _records(project: Project) -> dict[str, TrackRecord]:
         return {}
 
 
-def record_line(name: str, record: TrackRecord) -> Message:
+def record_line(name: str, record: TrackRecord) -> str:
     """How often a provider's model dissents, and how often its answers were right."""
     dissents = msg(
         "{name}: dissents in {dissented} of {compared}",
@@ -84,16 +81,8 @@ def record_line(name: str, record: TrackRecord) -> Message:
     )  # fmt: skip
     if not record.judged:
         return dissents
-    return msg(
-        "{dissents}; right in {right:g} of {judged}",
-        dissents=dissents,
-        right=record.right,
-        judged=record.judged,
-    )
-
-
-def _record_json(record: TrackRecord | None) -> dict[str, Any] | None:
-    return None if record is None else asdict(record)
+    right, judged = record.right, record.judged
+    return msg("{dissents}; right in {right:g} of {judged}", dissents=dissents, right=right, judged=judged)
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
@@ -207,7 +196,7 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
     yield msg("a provider's `max_output_tokens` sets its longest answer")
 
 
-def provider_json(listed: ListedProvider) -> dict[str, Any]:
+def provider_json(listed: ListedProvider, record: TrackRecord | None = None) -> dict[str, Any]:
     """One provider with stable keys; null where nothing is known."""
     section, end = listed.section, listed.end
     return {
@@ -218,6 +207,7 @@ def provider_json(listed: ListedProvider) -> dict[str, Any]:
         "reason": listed.lacks,
         "tiers": list(listed.tiers),
         "price": _price_json(listed.price),
+        "record": asdict(record) if record is not None else None,
         "max_output_tokens": listed.longest,
         "end": {
             "retires": str(end.retires),

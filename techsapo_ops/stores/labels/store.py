@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.stores.audit.database import AuditServer
 from techsapo_ops.stores.audit.rows import from_each, naive
@@ -104,5 +104,5 @@ def labels_table() -> TableClause:
     """The table, which a migration makes."""
     import sqlalchemy as sa
 
-    types = {"at": sa.DateTime(), "solved": sa.Boolean()}
+    types: dict[str, Any] = {"at": sa.DateTime(), "solved": sa.Boolean()}
     return sa.table("answer_labels", *(sa.column(f.name, types.get(f.name)) for f in fields(Label)))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
@@ -78,7 +78,7 @@ class Labelled:
     """A record and what became of its answer: right (1), partly right (.5) or wrong (0)."""
 
     record: PanelRecord
-    right: Literal[0.0, 0.5, 1.0]
+    right: Annotated[float, Field(ge=0, le=1, multiple_of=0.5)]
     at: datetime
     weight: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Less than 1 where one person has said so much that each word counts for less."""
